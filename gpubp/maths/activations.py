@@ -1,0 +1,147 @@
+"""Activations: sigma(z) and its derivative, written once for every device.
+
+Each formula is a function of an array module xp; in a derivative, a is sigma(z), already known. Formulas are scalar and
+straight-line: softmax, which sums over a row, stands in the table by name alone and is computed by a gate of its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import pi, sqrt
+from typing import Any
+
+from .table import Interval, Table, number
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function: give one of your own wherever a name is accepted, on every device.
+
+    sigma(xp, z) and prime(xp, z, a) use the functions of the array module xp and plain numbers; a is sigma(z).
+    range is the interval that sigma never leaves (costs are checked against it), initializer names the first weights
+    that suit it, kinks are the points where its first or second derivative jumps, where gradient checks do not step.
+
+    >>> import gpubp
+    >>> cube = gpubp.Activation("cube", lambda xp, z: z * z * z, lambda xp, z, a: 3.0 * z * z)
+    >>> net = gpubp.Network([2, gpubp.Dense(3, cube), 1], seed=1)
+    >>> net.layers[0].activation.name
+    'cube'
+    """
+
+    name: str
+    sigma: Callable[[Any, Any], Any] | None
+    prime: Callable[[Any, Any, Any], Any] | None
+    range: str = "(-inf, inf)"
+    initializer: str = "book"
+    kinks: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        Interval(self.range)
+        if not (callable(self.sigma) and callable(self.prime)) and self.name != "softmax":
+            raise TypeError(f"activation {self.name!r}: expected formulas sigma(xp, z) and prime(xp, z, a), got {self.sigma!r} "
+                            f"and {self.prime!r}")
+
+    @property
+    def rowwise(self):
+        """True of softmax, whose outputs depend on the whole row."""
+        return self.sigma is None
+
+
+# erfc(|x|) = t exp(-x^2 + P(t)) with t = 2 / (2 + |x|): the Chebyshev coefficients of P on [0, 1], computed with 50 digits.
+# NumPy has no erf of its own; as a formula it is the same function on every device, and relatively exact in the tail.
+_ERFC = (-0.6513268598908547171, 0.6419697923564902603, 0.019476473204185836312, -0.0095615147868086316419,
+         -0.0009465953444820368663, 0.00036683949785276145187, 0.000042523324806907771645, -0.000020278578112534243154,
+         -1.6242900046470255135e-6, 1.3036558355805232018e-6, 1.5626441722066143178e-8, -8.5238095914926542525e-8,
+         6.5290544390988514964e-9, 5.0593434955514689418e-9, -9.9136415649303308674e-10, -2.2736512229318358557e-10,
+         9.646791102015526802e-11, 2.3940380830391147447e-12, -6.8860275264975533984e-12, 8.9448792730907257167e-13,
+         3.1309213993429580783e-13, -1.1270822361367252366e-13, 3.8109052551892320552e-16, 7.1060976136092369878e-15,
+         -1.5230282014571043043e-15, -9.4574945712912340005e-17, 1.2102371892242789923e-16)
+
+
+def _erfc(xp, x):
+    size = xp.absolute(x)
+    t = 2.0 / (2.0 + size)
+    twice = 4.0 * t - 2.0
+    below, here = 0.0, _ERFC[-1]
+    for coefficient in _ERFC[-2:0:-1]:   # Clenshaw's recurrence
+        below, here = here, twice * here - below + coefficient
+    tail = t * xp.exp(-size * size + (0.5 * twice * here - below + _ERFC[0]))
+    return xp.where(x < 0.0, 2.0 - tail, tail)
+
+
+def _sigmoid(xp, z):
+    return 0.5 * xp.tanh(0.5 * z) + 0.5   # no exponential that could overflow, no clip
+
+
+def _softplus(xp, z):
+    return xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.absolute(z)))
+
+
+def _normal(xp, z):
+    return 0.5 * _erfc(xp, -sqrt(0.5) * z)   # the normal distribution's Phi(z)
+
+
+def _gelu_tanh(xp, z):
+    return xp.tanh(sqrt(2.0 / pi) * (z + 0.044715 * z * z * z))
+
+
+def _elu(name, alpha, scale, **facts):
+    # the exponential never sees a positive number, so neither branch overflows
+    return Activation(
+        name,
+        lambda xp, z: scale * xp.where(z > 0.0, z, alpha * xp.expm1(xp.minimum(z, 0.0))),
+        lambda xp, z, a: scale * xp.where(z > 0.0, 1.0, alpha * xp.exp(xp.minimum(z, 0.0))), **facts)
+
+
+def leaky_relu(slope=0.01):
+    """max(z, 0) + slope min(z, 0)."""
+    slope = number("the slope of leaky_relu", slope)
+    return Activation(f"leaky_relu({slope!r})", lambda xp, z: xp.where(z > 0.0, z, slope * z),
+                      lambda xp, z, a: xp.where(z > 0.0, 1.0, slope), initializer="he", kinks=(0.0,))
+
+
+def elu(alpha=1.0):
+    """z where z > 0, else alpha (exp(z) - 1)."""
+    alpha = number("alpha of elu", alpha, "[0, inf)")
+    return _elu(f"elu({alpha!r})", alpha, 1.0, range=f"[{-alpha!r}, inf)", initializer="he", kinks=(0.0,))
+
+
+identity = Activation("identity", lambda xp, z: 1.0 * z, lambda xp, z, a: xp.where(z == z, 1.0, z))   # NaN passes
+sigmoid = Activation("sigmoid", _sigmoid, lambda xp, z, a: a * (1.0 - a), range="(0, 1)")
+tanh = Activation("tanh", lambda xp, z: xp.tanh(z), lambda xp, z, a: 1.0 - a * a, range="(-1, 1)", initializer="glorot")
+relu = Activation("relu", lambda xp, z: xp.maximum(z, 0.0), lambda xp, z, a: xp.where(z > 0.0, 1.0, 0.0 * a),
+                  range="[0, inf)", initializer="he", kinks=(0.0,))
+selu = _elu("selu", 1.6732632423543772848170429916717, 1.0507009873554804934193349852946,
+            range="[-1.7581, inf)", initializer="lecun", kinks=(0.0,))
+softplus = Activation("softplus", _softplus, lambda xp, z, a: -xp.expm1(-a), range="(0, inf)", initializer="he")
+softsign = Activation("softsign", lambda xp, z: z / (1.0 + xp.absolute(z)),
+                      lambda xp, z, a: xp.square(1.0 - xp.absolute(a)), range="(-1, 1)", initializer="glorot",
+                      kinks=(0.0,))
+silu = Activation("silu", lambda xp, z: z * _sigmoid(xp, z),
+                  lambda xp, z, a: _sigmoid(xp, z) * (1.0 + z * _sigmoid(xp, -z)), range="[-0.2785, inf)", initializer="he")
+gelu = Activation("gelu", lambda xp, z: z * _normal(xp, z),
+                  lambda xp, z, a: _normal(xp, z) + z * (xp.exp(-0.5 * z * z) / sqrt(2.0 * pi)),
+                  range="[-0.17, inf)", initializer="he")
+gelu_tanh = Activation(
+    "gelu_tanh", lambda xp, z: 0.5 * z * (1.0 + _gelu_tanh(xp, z)),
+    lambda xp, z, a: (0.5 * (1.0 + _gelu_tanh(xp, z))
+                      + 0.5 * z * (1.0 - xp.square(_gelu_tanh(xp, z))) * (sqrt(2.0 / pi) * (1.0 + 3.0 * 0.044715 * z * z))),
+    range="[-0.1701, inf)", initializer="he")
+mish = Activation("mish", lambda xp, z: z * xp.tanh(_softplus(xp, z)),
+                  lambda xp, z, a: (xp.tanh(_softplus(xp, z))
+                                    + z * (1.0 - xp.square(xp.tanh(_softplus(xp, z)))) * _sigmoid(xp, z)),
+                  range="[-0.3089, inf)", initializer="he")
+hard_sigmoid = Activation("hard_sigmoid", lambda xp, z: xp.minimum(xp.maximum(z + 3.0, 0.0), 6.0) / 6.0,
+                          lambda xp, z, a: xp.where((z > -3.0) & (z < 3.0), 1.0 / 6.0, 0.0),
+                          range="[0, 1]", kinks=(-3.0, 3.0))
+hard_tanh = Activation("hard_tanh", lambda xp, z: xp.minimum(xp.maximum(z, -1.0), 1.0),
+                       lambda xp, z, a: xp.where((z > -1.0) & (z < 1.0), 1.0, 0.0),
+                       range="[-1, 1]", initializer="glorot", kinks=(-1.0, 1.0))
+gaussian = Activation("gaussian", lambda xp, z: xp.exp(-z * z), lambda xp, z, a: -2.0 * z * a, range="(0, 1]")
+sine = Activation("sine", lambda xp, z: xp.sin(z), lambda xp, z, a: xp.cos(z), range="[-1, 1]", initializer="glorot")
+softmax = Activation("softmax", None, None, range="(0, 1)", initializer="glorot")
+
+ACTIVATIONS = Table("activation", Activation, {
+    "identity": identity, "sigmoid": sigmoid, "tanh": tanh, "relu": relu, "leaky_relu": leaky_relu, "elu": elu,
+    "selu": selu, "softplus": softplus, "softsign": softsign, "silu": silu, "gelu": gelu, "gelu_tanh": gelu_tanh,
+    "mish": mish, "hard_sigmoid": hard_sigmoid, "hard_tanh": hard_tanh, "gaussian": gaussian, "sine": sine,
+    "softmax": softmax})

@@ -1,0 +1,106 @@
+"""Array modules that write: under numpy a formula computes, under C it leaves source.
+
+Formulas are scalar and straight-line. Whatever sums over a row (softmax) or draws random bits (dropout) is a gate instead.
+"""
+
+from inspect import signature
+from math import isfinite
+
+SPELLINGS = {
+    "__add__": "{0} + {1}", "__radd__": "{1} + {0}", "__sub__": "{0} - {1}", "__rsub__": "{1} - {0}",
+    "__mul__": "{0} * {1}", "__rmul__": "{1} * {0}", "__truediv__": "{0} / {1}", "__rtruediv__": "{1} / {0}",
+    "__neg__": "-{0}", "__pos__": "{0}", "__rpow__": "pow({1}, {0})", "__abs__": "fabs({0})",
+    "__eq__": "{0} == {1}", "__ne__": "{0} != {1}",
+    "__gt__": "{0} > {1}", "__ge__": "{0} >= {1}", "__lt__": "{0} < {1}", "__le__": "{0} <= {1}",
+    "__and__": "{0} != T(0) && {1} != T(0)", "__or__": "{0} != T(0) || {1} != T(0)", "__invert__": "{0} == T(0)",
+    "where": "{0} != T(0) ? {1} : {2}",
+    # as under NumPy, and unlike fmax and fmin, NaN wins
+    "maximum": "({0} < {1} || {1} != {1}) ? {1} : {0}", "minimum": "({0} > {1} || {1} != {1}) ? {1} : {0}",
+    "absolute": "fabs({0})", "abs": "fabs({0})", "square": "{0} * {0}", "reciprocal": "T(1) / {0}",
+    "sign": "{0} != {0} ? {0} : T({0} > T(0)) - T({0} < T(0))",
+    "exp": "exp({0})", "expm1": "expm1({0})", "log": "log({0})", "log1p": "log1p({0})", "sqrt": "sqrt({0})",
+    "tanh": "tanh({0})", "sinh": "sinh({0})", "cosh": "cosh({0})", "sin": "sin({0})", "cos": "cos({0})",
+    "arctan": "atan({0})", "power": "pow({0}, {1})",
+}
+
+
+class Term:
+    """A scalar of the program being written, known to its writer by name."""
+
+    def __init__(self, name, writer):
+        self.name, self.writer = name, writer
+
+    def __bool__(self):
+        raise TypeError("a formula is straight-line: write xp.where(condition, this, that) instead of if, and, or")
+
+    def __pow__(self, exponent):
+        if not isinstance(exponent, Term) and exponent in (2, 3):   # pow() is slow, and NumPy squares by multiplying too
+            square = self.writer.write("square", self)
+            return square if exponent == 2 else self.writer.write("__mul__", square, self)
+        return self.writer.write("power", self, exponent)
+
+
+for _operator in filter(lambda name: name.startswith("__"), SPELLINGS):
+    setattr(Term, _operator, lambda *operands, name=_operator: operands[0].writer.write(name, *operands))
+
+
+class Writer:
+    """An array module whose functions write down what is to be computed; write(name, *operands) gives a Term."""
+
+    def write(self, name, *operands):
+        raise TypeError(f"{type(self).__name__} does not say how to write {name}")
+
+    def __getattr__(self, name):
+        if name not in SPELLINGS:
+            raise AttributeError(f"xp.{name} has no CUDA spelling; give it one in gpubp.maths.formula.SPELLINGS")
+        return lambda *operands: self.write(name, *operands)
+
+
+class C(Writer):
+    """Writes statements of CUDA C."""
+
+    def __init__(self):
+        self.lines: list[str] = []
+
+    def write(self, name, *operands):
+        result = Term(f"t{len(self.lines)}", self)
+        self.lines.append(f"const T {result.name} = {SPELLINGS[name].format(*map(spell, operands))};")
+        return result
+
+
+def spell(operand):
+    """An operand as C; numbers become T(...), so that no double creeps into a float kernel."""
+    return operand.name if isinstance(operand, Term) else f"T({constant(operand)!r})"
+
+
+def constant(operand):
+    """A formula's number as a float."""
+    number = float(operand)
+    if not isfinite(number):
+        raise ValueError(f"a formula's constants must be finite, got {number}")
+    return number
+
+
+def device_function(name, formula, parameters=None):
+    """The C source of `formula(xp, ...)`; a formula that returns a tuple assigns it to its leading parameters.
+
+    >>> print(device_function("twice", lambda xp, z: z + z), end="")
+    __device__ inline T twice(T z)
+    {
+        const T t0 = z + z;
+        return t0;
+    }
+    """
+    parameters = list(parameters or list(signature(formula).parameters)[1:])
+    writer = C()
+    result = formula(writer, *(Term(p, writer) for p in parameters))
+    if isinstance(result, tuple):
+        changed = parameters[:len(result)]
+        head = f"void {name}({', '.join(('T& ' if p in changed else 'T ') + p for p in parameters)})"
+        # each value is named before the first assignment, which may overwrite what another still reads
+        ends = [f"const T new_{p} = {spell(r)};" for p, r in zip(changed, result)] + [f"{p} = new_{p};" for p in changed]
+    else:
+        head = f"T {name}({', '.join('T ' + p for p in parameters)})"
+        ends = [f"return {spell(result)};"]
+    body = "\n    ".join(writer.lines + ends)
+    return f"__device__ inline {head}\n{{\n    {body}\n}}\n"

@@ -1,0 +1,41 @@
+"""Samples for the tests: targets that suit a cost, and small networks for every row of the tables.
+
+Everything is enumerated from the tables, so that a new row is tested without writing a test.
+"""
+
+import numpy as np
+
+from gpubp.devices.compiler import outputs
+from gpubp.layered.layers import Dense
+from gpubp.layered.network import Network
+
+PAIRS = outputs()                                        # (cost, output activation), all that are admissible
+PAIR_NAMES = [f"{cost.name} {row.name}" for cost, row in PAIRS]
+
+
+def targets(cost, output, rows, width, random):
+    """Targets in the domain of a cost on outputs of an activation."""
+    if cost.relative or (output.rowwise and cost.meets_partner(output)):
+        return np.eye(width)[random.integers(width, size=rows)]
+    low, high = (-1.0, 1.0) if cost.codes[0] < 0 else (0.1, 0.9)
+    return random.choice([low, high], (rows, width)) if cost.codes[0] < 0 else random.uniform(low, high, (rows, width))
+
+
+def network(cost, output, depth, ops, dtype="float64", hidden=None, width=3, seed=3):
+    """A narrow network of `depth` layers; hidden activations are the output's own unless given."""
+    layers = [4, *(Dense(5, hidden or output) for _ in range(depth - 1)), Dense(width, output)]
+    return Network(layers, cost=cost, device=ops, dtype=dtype, seed=seed)
+
+
+def two_classes(random, n=23):
+    """(x, y): n samples of four numbers, labelled by a plane."""
+    x = random.standard_normal((n, 4))
+    return x, (x @ [1.0, -2.0, 0.5, 0.0] > 0).astype(int)
+
+
+def as_before(net):
+    """What a failed call must leave as it was: bytes of parameters and training state, and the history."""
+    host = net.ops.host
+    training = net.training and (str(net.training.chain), net.training.step, net.training.batch,
+                                 [host(v).tobytes() for v in net.training.vectors])
+    return host(net.vector).tobytes(), training, repr(net.history), dict(net.notes)

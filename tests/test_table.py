@@ -1,0 +1,162 @@
+"""Tables: rows found by a name or a text, what is said of a wrong one, and intervals.
+
+Every row's own name or text finds it again, since saved networks hold nothing else.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpubp.maths.activations import ACTIVATIONS, Activation
+from gpubp.maths.chains import OPTIMIZERS
+from gpubp.maths.costs import COSTS
+from gpubp.maths.initializers import INITIALIZERS
+from gpubp.maths.optimizers import SGD, Adam, AdamW, Part, RMSprop
+from gpubp.maths.schedules import SCHEDULES, OneCycle, Step
+from gpubp.maths.table import Interval, Table, text
+
+NAMED = [(table, name) for table in (ACTIVATIONS, COSTS, INITIALIZERS) for name in table]
+WRITTEN = [(table, name) for table in (OPTIMIZERS, SCHEDULES) for name in table]
+TABLES = [ACTIVATIONS, COSTS, INITIALIZERS, OPTIMIZERS, SCHEDULES]
+
+each_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
+
+
+@pytest.mark.parametrize("table, name", NAMED)
+def test_a_rows_name_finds_it_again(table, name):
+    row = table.find(name)
+    again = table.find(row.name)
+    assert row.name.partition("(")[0] == name
+    assert again.name == row.name and (again is row or callable(table[name]))
+    assert table.find(row) is row
+
+
+@pytest.mark.parametrize("table, name", WRITTEN)
+def test_a_rows_text_finds_it_again(table, name):
+    row = table.find(f"{name}(0.5)")
+    assert type(row) is table[name] and table.find(text(row)) == row == table.find(str(row))
+    assert text(row).partition("(")[0] == name
+
+
+@pytest.mark.parametrize("table, name", NAMED + WRITTEN)
+def test_spaces_hyphens_and_capitals_do_not_matter(table, name):
+    call = f"{name}(0.5)" if (table, name) in WRITTEN else name
+    for written in (call.upper(), call.replace("_", "-"), f"  {call.replace('_', ' ').title()} "):
+        found = table.find(written)
+        assert found == table.find(call) or found.name == table.find(call).name
+
+
+@pytest.mark.parametrize("table, name", [(table, name) for table, name in NAMED + WRITTEN if len(name) > 4])
+def test_a_slip_is_answered_with_the_nearest_name(table, name):
+    with pytest.raises(ValueError, match=f"unknown {table.kind} '.*': did you mean '"):
+        table.find(name[:-2] + name[-1] + name[-2] + "q")
+
+
+@each_table
+def test_what_is_far_from_all_is_answered_with_the_whole_list(table):
+    with pytest.raises(ValueError) as error:
+        table.find("zzzzzzzz")
+    assert all(name in str(error.value) for name in table)
+
+
+@each_table
+@pytest.mark.parametrize("wrong", [None, 3, 0.5, ["relu"], b"relu", object, len])
+def test_what_is_neither_name_nor_row_is_refused(table, wrong):
+    with pytest.raises(TypeError, match=f"expected {table.kind} by name or as an object, got"):
+        table.find(wrong)
+
+
+@each_table
+@pytest.mark.parametrize("wrong", ["", "  ", "(", "a b(", "3", "'relu'", "a.b(1)", "x[0]", "x + y", "lambda: 1", "a; b", "a=1"])
+def test_what_is_no_name_is_refused(table, wrong):
+    with pytest.raises(ValueError, match=f"{table.kind}.*write a name, or name\\(argument, ...\\)"):
+        table.find(wrong)
+
+
+@pytest.mark.parametrize("wanted, sentence", [
+    ("leaky_relu(1, 2)", "cannot read activation 'leaky_relu.1, 2.': .*takes from 0 to 1"),
+    ("leaky_relu(slop=1)", "unexpected keyword argument 'slop'"), ("leaky_relu(slope)", "cannot read the argument 'slope' of"),
+    ("sigmoid(1)", "cannot read activation 'sigmoid.1.'"), ("leaky_relu(*[1])", "cannot read the argument"),
+    ("leaky_relu(__import__('os').getcwd())", "cannot read the argument"), ("leaky_relu(1 + z)", "cannot read the argument")])
+def test_wrong_arguments(wanted, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ACTIVATIONS.find(wanted)
+
+
+def test_arguments():
+    slopes = [ACTIVATIONS.find(wanted).name for wanted in (
+        "leaky_relu", "leaky_relu()", "leaky_relu(0.2)", "leaky relu(slope=0.2)", "Leaky-ReLU( 2e-1 )")]
+    assert slopes == ["leaky_relu(0.01)"] * 2 + ["leaky_relu(0.2)"] * 3
+    assert COSTS.find("multiclass-squared-hinge(0.5)").name == "multiclass_squared_hinge(0.5)"
+    assert ACTIVATIONS.find("leaky-relu(-0.5)").name == "leaky_relu(-0.5)"
+    assert OPTIMIZERS.find("sgd(0.5, momentum=0.9, nesterov=True)") == SGD(0.5, 0.9, True)
+    assert OPTIMIZERS.find("sgd(0.5, 0.9, nesterov=False)") == SGD(0.5, 0.9)
+    assert OPTIMIZERS.find("adam(one-cycle(0.1, epochs=5))") == Adam(OneCycle(0.1, epochs=5))
+    assert OPTIMIZERS.find("adam(rate=step(0.1, 3))") == Adam(Step(0.1, 3))
+
+
+def test_several_at_once():
+    assert OPTIMIZERS.find_all("sgd(0.5), adam(step(0.1, every=2))") == [SGD(0.5), Adam(Step(0.1, every=2))]
+    assert OPTIMIZERS.find_all("sgd") == [SGD()]
+
+
+@given(rate=st.floats(0.0, 1e300), decay=st.floats(0.0, 1.0), centered=st.booleans(), every=st.floats(1e-3, 1e3))
+def test_numbers_survive_the_text(rate, decay, centered, every):
+    for row in (AdamW(rate, decay=decay), RMSprop(Step(rate, every=every), centered=centered)):
+        assert OPTIMIZERS.find(text(row)) == row
+
+
+def test_text_leaves_defaults_out_and_splits_words():
+    @dataclass
+    class LongName:
+        given: float
+        rate: float = 2.0
+        flag: bool = False
+
+    assert text(LongName(1.0)) == "long_name(given=1.0)"
+    assert text(LongName(2.0, 2.0, True)) == "long_name(given=2.0, flag=True)"
+    assert [text(row(0.5)).partition("(")[0] for row in OPTIMIZERS.values()] == list(OPTIMIZERS)
+
+
+def test_a_table_of_ones_own():
+    table = Table("toy", Part, {"sgd": SGD})
+    assert table.find("sgd(0.5)") == SGD(0.5)
+    with pytest.raises(ValueError, match=r"cannot read the argument 'step.1.' of toy"):
+        table.find("sgd(step(1))")   # without a table of arguments, calls are not read
+
+
+# ---- intervals
+
+ends = st.sampled_from([float("-inf"), -1.5, -1.0, 0.0, 0.5, 1.0, 2.0, float("inf")])
+
+
+@st.composite
+def intervals(draw):
+    low, high = sorted(draw(st.lists(ends, min_size=2, max_size=2, unique=True)))
+    return Interval(f"{draw(st.sampled_from('(['))}{low}, {high}{draw(st.sampled_from(')]'))}")
+
+
+POINTS = np.array([-np.inf, -2.0, -1.5, -1.25, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, np.inf])
+
+
+@given(inner=intervals(), outer=intervals())
+def test_an_interval_lies_in_another_if_all_its_points_do(inner, outer):
+    assert (inner in outer) == (not (inner.holds(POINTS) & ~outer.holds(POINTS)).any())
+    assert inner in inner
+
+
+def test_ends():
+    values = np.array([-1.0, 0.0, 0.5, 1.0, np.nan])
+    for written, held in (("(0, 1)", [0, 0, 1, 0, 0]), ("[0, 1)", [0, 1, 1, 0, 0]), ("(0, 1]", [0, 0, 1, 1, 0]),
+                          ("[0,1]", [0, 1, 1, 1, 0]), ("(-inf, inf)", [1, 1, 1, 1, 0])):
+        assert Interval(written).holds(values).tolist() == [bool(h) for h in held]
+    assert Interval("(0, 1)").holds(values.astype("float32")).dtype == bool
+
+
+@pytest.mark.parametrize("written", ["", "0, 1", "(0 1)", "(0, 1", "{0, 1}", "(, 1)"])
+def test_what_is_no_interval_is_refused(written):
+    with pytest.raises(ValueError, match="expected a range such as"):
+        Activation("mine", None, None, range=written)
