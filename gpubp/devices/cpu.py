@@ -1,0 +1,213 @@
+"""NumpyOps: the verbs on NumPy arrays, products by NumPy's BLAS.
+
+Formulas run block by block, so that the values in between stay in cache and do not grow with the batch.
+"""
+
+from contextlib import nullcontext
+from functools import partial
+from math import ceil, prod, sqrt
+
+import numpy as np
+
+from .bound import Scratch, bind
+from .ops import Ops
+from .philox import DROPOUT, bits
+
+BLOCK = 1 << 14   # elements of a block: 64 KiB of float32, so that a formula's few values in between fit a core's own cache
+LINE = 128        # bytes of a line on which arrays begin
+
+
+class NumpyOps(Ops):
+    """The verbs on NumPy arrays."""
+
+    name = "cpu"
+    xp = np
+    device = nullcontext()
+
+    def array(self, values, dtype=None):
+        return np.ascontiguousarray(values, dtype)
+
+    def host(self, array):
+        return array
+
+    def owns(self, array):
+        return isinstance(array, np.ndarray)
+
+    def zeros(self, shape, dtype):
+        size, dtype = prod(np.atleast_1d(shape)), np.dtype(dtype)
+        memory = np.zeros(size * dtype.itemsize + LINE, np.uint8)
+        start = -memory.ctypes.data % LINE
+        return memory[start:start + size * dtype.itemsize].view(dtype).reshape(shape)
+
+    def gather(self, source, index, out):
+        source.take(index, 0, out, "clip")   # mode "raise" would buffer out
+
+    def matmul(self, a, b, out):
+        return partial(np.matmul, a, b, out)
+
+    def layer(self, activation, z, b, a):
+        scratch, calls = _scratch(z), []
+        for zs, out in _row_blocks(z, a):
+            calls.append(partial(np.add, zs, b, zs))
+            calls += [partial(_softmax, zs, out)] if activation.rowwise else _bind(activation.sigma, [zs], out, scratch)
+        return _sequence(calls)
+
+    def hadamard(self, activation, delta, z, a, sums):
+        scratch, calls = _scratch(z), []
+        for ds, zs, outs in _row_blocks(delta, z, a):
+            calls += _times_prime(activation, ds, zs, outs, scratch)
+        return _sequence([*calls, partial(np.add.reduce, delta, 0, None, sums)])
+
+    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs):
+        scratch, values, spare = _scratch(z), *np.empty((2, _rows(z), z.shape[1]), z.dtype)
+        exact, calls = cost.meets_partner(activation), [self.layer(activation, z, b, a)]
+        for zs, outs, ys, factors, totals, *deltas in _row_blocks(z, a, y, weights, costs, *([] if delta is None else [delta])):
+            value, other = values[:len(zs)], spare[:len(zs)]
+            u = zs if exact else outs
+            if exact and activation.rowwise:
+                u = value
+                calls.append(partial(_log_softmax, zs, value, other))
+            elif cost.relative:
+                u = other
+                calls.append(partial(_differences, outs, ys, other))
+            calls += _bind(cost.value_at if exact else cost.value, [u, ys], value, scratch)
+            calls.append(partial(np.add.reduce, value, 1, None, totals))
+            for ds in deltas:
+                if exact:
+                    calls.append(partial(np.subtract, outs, ys, ds))   # BP1 with the partner activation
+                else:
+                    calls += _bind(cost.prime, [u, ys], ds, scratch)
+                    if cost.relative:
+                        calls.append(partial(_true_output, ds, ys))
+                    if cost.outer:
+                        calls.append(partial(_times_outer_prime, cost, ds, totals))
+                    calls += _times_prime(activation, ds, zs, outs, scratch)   # BP1
+                calls.append(partial(np.multiply, ds, factors[:, None], ds))
+            if cost.outer:
+                calls.append(partial(_apply_outer, cost, totals))
+            calls.append(partial(np.multiply, totals, factors, totals))
+        if delta is not None:
+            calls.append(partial(np.add.reduce, delta, 0, None, sums))
+        return _sequence(calls)
+
+    def dropout(self, a, out, error, rate, seed, layer, clock):
+        mask = np.empty(a.shape, bool)
+        flat = mask.reshape(-1)
+        blocks = [flat[start:start + BLOCK] for start in range(0, flat.size, BLOCK)]
+        last_kept, scale = np.uint32(ceil((1.0 - rate) * 2**32) - 1), 1.0 / (1.0 - rate)
+
+        def forward():
+            stream = bits(seed, DROPOUT, clock[0], layer)
+            for block in blocks:
+                halves = stream.random_raw(-(-block.size // 2)).astype("<u8", copy=False).view("<u4")
+                np.less_equal(halves[:block.size], last_kept, block)
+            np.multiply(a, mask, out)
+            np.multiply(out, scale, out)
+
+        def backward():
+            np.multiply(error, mask, error)
+            np.multiply(error, scale, error)
+        return forward, backward
+
+    def step(self, chain, vector, gradient, state, weights, matrices):
+        cells = [np.zeros((), vector.dtype) for _ in chain.scalars(1, 0.1, 1)]
+        norm, kinds = np.zeros((), vector.dtype), [np.asarray(kind, vector.dtype) for kind in (1, 0)]
+        bounds = [(kinds[0], 0, weights), (kinds[1], weights, vector.size)] if chain.splits else [(kinds[0], 0, vector.size)]
+        scratch, calls = Scratch(BLOCK, vector.dtype), []
+        for kind, begin, end in bounds:
+            for start in range(begin, end, BLOCK):
+                part = slice(start, min(start + BLOCK, end))
+                changed = [array[part] for array in (vector, *state)]
+                calls += bind(chain.rule, [*changed, gradient[part], kind, norm, *cells], changed, scratch)
+        run = _sequence(calls)
+
+        def call(scalars):
+            for cell, number in zip(cells, scalars):
+                cell[()] = number
+            if chain.uses_norm:
+                norm[()] = self.norm(gradient)
+            run()
+            if chain.max_norm is not None:
+                for w in matrices:
+                    length = np.sqrt(np.einsum("jk,jk->j", w, w))
+                    w *= (chain.max_norm / np.maximum(length, chain.max_norm))[:, None]
+        return call
+
+    def record(self, costs, log, place):
+        log[place] = np.add.reduce(costs)
+
+    def norm(self, array):
+        flat = array.reshape(-1)
+        return sqrt(flat @ flat)
+
+
+def _rows(z):
+    """Rows of a block of whole rows, about BLOCK elements."""
+    return min(len(z), max(1, BLOCK // max(1, z.shape[1])))
+
+
+def _row_blocks(*arrays):
+    """The same rows of each array, block by block."""
+    rows = _rows(arrays[0]) if arrays[0].ndim == 2 else BLOCK
+    return [[array[start:start + rows] for array in arrays] for start in range(0, len(arrays[0]), rows)]
+
+
+def _scratch(z):
+    return Scratch(_rows(z) * z.shape[1], z.dtype)
+
+
+def _bind(formula, operands, out, scratch):
+    return bind(formula, [array.reshape(-1) for array in operands], [out.reshape(-1)], scratch)
+
+
+def _sequence(calls):
+    """One call that makes them all."""
+    if len(calls) == 1:
+        return calls[0]
+
+    def call():
+        for one in calls:
+            one()
+    return call
+
+
+def _times_prime(activation, delta, z, a, scratch):
+    """Calls for delta := delta * sigma'(z)."""
+    if activation.rowwise:
+        return [partial(_times_softmax_prime, delta, a)]
+    return _bind(lambda xp, delta, z, a: delta * activation.prime(xp, z, a), [delta, z, a], delta, scratch)
+
+
+def _softmax(z, a):
+    """a := softmax of the rows of z."""
+    np.subtract(z, np.maximum.reduce(z, 1, keepdims=True), a)
+    np.exp(a, a)
+    np.divide(a, np.add.reduce(a, 1, keepdims=True), a)
+
+
+def _log_softmax(z, out, powers):
+    """out := log softmax of the rows of z."""
+    np.subtract(z, np.maximum.reduce(z, 1, keepdims=True), out)
+    np.exp(out, powers)
+    np.subtract(out, np.log(np.add.reduce(powers, 1, keepdims=True)), out)
+
+
+def _times_softmax_prime(delta, a):
+    delta -= np.add.reduce(delta * a, 1, keepdims=True)
+    delta *= a
+
+
+def _differences(a, y, out):
+    np.subtract(a, np.add.reduce(y * a, 1, keepdims=True), out)
+
+
+def _true_output(delta, y):
+    delta -= y * np.add.reduce(delta, 1, keepdims=True)   # the true output moves all the differences
+
+
+def _times_outer_prime(cost, delta, sums):
+    delta *= cost.outer_prime(np, sums)[:, None]
+
+
+def _apply_outer(cost, sums):
+    sums[...] = cost.outer(np, sums)

@@ -1,0 +1,40 @@
+"""Random numbers that depend on (seed, purpose, counter) alone: one seed gives one run on every device.
+
+The generator is NumPy's Philox 4x64-10, a function of a key and a counter; the CUDA kernel computes the same function. Key:
+(seed, purpose). Counter: the upper words tell steps, layers and epochs apart, the lowest counts the blocks drawn.
+"""
+
+import secrets
+from operator import index
+
+import numpy as np
+
+DROPOUT, WEIGHTS, SHUFFLE, SPLIT, CHECK = range(5)
+
+
+def bits(seed, purpose, *counter):
+    """The bit generator of a purpose; counter is up to three numbers, such as (step, layer).
+
+    >>> hex(int(bits(1, DROPOUT, 5, 2).random_raw()))
+    '0xc8b3aeddddd1d773'
+    """
+    return np.random.Philox(key=np.array([seed, purpose], np.uint64),
+                            counter=np.array([0, *counter, *(0,) * (3 - len(counter))], np.uint64))
+
+
+def generator(seed, purpose, *counter):
+    """The same as a numpy.random.Generator."""
+    return np.random.Generator(bits(seed, purpose, *counter))
+
+
+def checked_seed(seed):
+    """A seed as a Python int from 0 to 2^64 - 1; None draws one from the system's entropy."""
+    if seed is None:
+        return secrets.randbits(63)
+    try:
+        number = index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**64:
+        raise ValueError(f"expected a seed from 0 to 2**64 - 1 (or None), got {seed!r}")
+    return number

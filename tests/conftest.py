@@ -1,0 +1,38 @@
+"""What all tests share: the devices, each test of an `ops` on every one that is present, and a word on what was not run."""
+
+import numpy as np
+import pytest
+
+from gpubp.devices import open_device
+from gpubp.devices.cuda import why_no_cuda
+
+DEVICES = ("cpu", "host", "cuda")   # NumPy; the CUDA kernels compiled by g++ and run on the host; CuPy
+
+
+def device(name):
+    """The Ops of a device, or a skip with the reason."""
+    if name == "host":
+        from tests.host import host_ops
+        return host_ops()
+    if name == "cuda" and (reason := why_no_cuda(0)):
+        pytest.skip(f"no CUDA device: {reason}")
+    return open_device(name)
+
+
+@pytest.fixture(params=DEVICES)
+def ops(request):
+    """Every device in turn."""
+    return device(request.param)
+
+
+@pytest.fixture
+def random():
+    """A generator that begins alike in every test."""
+    return np.random.default_rng(1)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The last line says what was not exercised."""
+    reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+               if isinstance(report.longrepr, tuple)}
+    terminalreporter.write_line("not exercised: " + ("; ".join(sorted(reasons)) or "nothing"))

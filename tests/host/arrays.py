@@ -1,0 +1,121 @@
+"""HostArray and its module: NumPy arrays that refuse to become NumPy arrays unasked, as CuPy's do.
+
+A host array that slips into device code, or the reverse, then fails here as it would fail on a GPU.
+"""
+
+import numpy as np
+
+
+class HostDevice:
+    """Where the arrays lie; CuPy's devices are entered in the same way."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
+    """A NumPy array, reached by get() alone."""
+
+    device = HostDevice()
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, *_, **__):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        if out:
+            options["out"] = tuple(map(_open, out))
+        return _close(getattr(ufunc, method)(*map(_open, inputs), **options), out)
+
+    def __array_function__(self, function, types, args, kwargs):
+        return _call(function, args, kwargs)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found = getattr(self.values, name)
+        return _close(found) if not callable(found) else lambda *args, **kwargs: _call(found, args, kwargs)
+
+    def __getitem__(self, index):
+        return HostArray(np.asarray(self.values[_open_index(index)]))
+
+    def __setitem__(self, index, value):
+        self.values[_open_index(index)] = _open(value)
+
+    def __len__(self):
+        return len(self.values)
+
+    def __bool__(self):
+        return bool(self.values)
+
+    def __float__(self):
+        return float(self.values)
+
+    def __int__(self):
+        return int(self.values)
+
+    def __repr__(self):
+        return f"host {self.values!r}"
+
+    def get(self):
+        """The values, copied into a NumPy array."""
+        return self.values.copy()
+
+    def set(self, values):
+        """Copy from a NumPy array."""
+        self.values[...] = values
+
+
+class HostModule:
+    """The array module of HostArray: NumPy's functions by their names."""
+
+    ndarray = HostArray
+
+    def __getattr__(self, name):
+        found = getattr(np, name)
+        if not callable(found) or isinstance(found, type):
+            return found
+        return lambda *args, **kwargs: _call(found, args, kwargs)
+
+    def asarray(self, values, dtype=None, order=None):
+        """The one way in for NumPy arrays."""
+        if isinstance(values, HostArray):
+            made = np.asarray(values.values, dtype=dtype, order=order)
+            return values if made is values.values else HostArray(made)
+        return HostArray(np.array(values, dtype=dtype, order=order))
+
+    array = asarray
+
+
+def _open(value):
+    """A HostArray's values; Python's and NumPy's numbers pass, NumPy arrays do not."""
+    if isinstance(value, HostArray):
+        return value.values
+    if isinstance(value, np.ndarray) and value.ndim:
+        raise TypeError(f"Unsupported type {type(value)}: a NumPy array among device arrays")
+    return value
+
+
+def _open_index(index):
+    return tuple(map(_open, index)) if isinstance(index, tuple) else _open(index)
+
+
+def _close(result, out=()):
+    """The result as a HostArray; what a function wrote into, it returns."""
+    if out:
+        return out[0] if len(out) == 1 else out
+    if isinstance(result, (tuple, list)):
+        return type(result)(map(_close, result)) if any(isinstance(r, np.ndarray) for r in result) else result
+    return HostArray(np.asarray(result)) if isinstance(result, (np.ndarray, np.generic)) else result
+
+
+def _call(function, args, kwargs):
+    out = kwargs.get("out")
+    kwargs = {name: _open(value) for name, value in kwargs.items()}
+    args = [[*map(_open, a)] if isinstance(a, (list, tuple)) else _open(a) for a in args]
+    return _close(function(*args, **kwargs), () if out is None else (out,))

@@ -1,0 +1,108 @@
+"""HostCompiler: the kernels built by g++ and run on the host, for CudaOps on a machine without a GPU.
+
+It is stricter than CuPy: an argument of another kind or size than the kernel declares is refused, as is a bad grid.
+"""
+
+import ctypes
+import os
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from gpubp.devices import compiler
+
+from .arrays import HostArray
+from .programs import join
+
+HEADER = Path(__file__).with_name("emulator.h")
+COMMAND = ("g++", "-x", "c++", "-", "-std=c++17", "-O1", "-ffp-contract=off", "-fno-math-errno", "-U_FORTIFY_SOURCE",
+           "-w", "-shared", "-fPIC")
+CACHE = Path(tempfile.gettempdir()) / f"gpubp-host-{getattr(os, 'getuid', int)()}"
+GROUP = 48   # programs to a call of g++
+MOST_ON_Y = 65535
+
+
+class HostCompiler:
+    """Compiles programs in groups, which stay in a folder for temporary files, and so for the next run."""
+
+    def __init__(self):
+        self._programs = {}   # text: (library, number)
+
+    def kernel(self, text, name):
+        """The kernel of that name, to be called as kernel(grid, block, arguments)."""
+        if text not in self._programs:
+            self._build(_groups().get(text, (text,)))
+        library, number = self._programs[text]
+        return HostKernel(library, name, number)
+
+    def build_tables(self):
+        """Compile all that the tables can lead to, one call of g++ a core."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(self._build, dict.fromkeys(_groups().values())))
+
+    def _build(self, texts):
+        library = ctypes.PyDLL(str(_library(texts)))   # PyDLL keeps the lock: the emulator runs one kernel at a time
+        self._programs.update((text, (library, number)) for number, text in enumerate(texts))
+
+
+class HostKernel:
+    """One kernel of a library."""
+
+    def __init__(self, library, name, number):
+        self.name, self._launch = name, library[f"launch_{name}_{number}"]
+        self._launch.restype = ctypes.c_bool
+        signature = library[f"signature_{name}_{number}"]
+        signature.restype = ctypes.c_char_p
+        self.signature = signature().decode().split()
+
+    def __call__(self, grid, block, arguments):
+        given = [_code(a) for a in arguments]
+        if given != self.signature:
+            raise TypeError(f"kernel {self.name} takes {self.signature}, got {given}: see compiler.arguments")
+        shape = (*grid, 1, 1)[:3] + (*block, 1, 1)[:3]
+        if min(shape) < 1 or shape[1] > MOST_ON_Y or shape[3] * shape[4] * shape[5] > 1024:
+            raise ValueError(f"kernel {self.name} cannot be launched with grid {grid} and block {block}")
+        values = [np.array(a.values.ctypes.data if isinstance(a, HostArray) else a) for a in arguments]
+        pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
+        if not self._launch((ctypes.c_uint * 6)(*shape), pointers):
+            raise RuntimeError(f"kernel {self.name}: some threads wait at a barrier that the others never reach")
+
+
+def _code(argument):
+    """An argument's kind and size, as emulator::code has it; a Python number has neither."""
+    if isinstance(argument, (HostArray, np.generic)):
+        return "*" * isinstance(argument, HostArray) + argument.dtype.kind + str(argument.dtype.itemsize)
+    return type(argument).__name__
+
+
+@cache
+def _groups():
+    """The group of programs that each of the tables' texts is compiled with."""
+    groups = {}
+    for dtype in compiler.C_TYPES:
+        texts = list(dict.fromkeys(text for _, text in compiler.sources(dtype)))
+        for start in range(0, len(texts), GROUP):
+            group = tuple(texts[start:start + GROUP])
+            groups.update(dict.fromkeys(group, group))
+    return groups
+
+
+def _library(texts):
+    """The path of the library with these programs, compiled where it is not there from an earlier run."""
+    program = f'#include "{HEADER}"\n' + join(texts, "LAUNCHER({0})")
+    options = *COMMAND, f"-I{compiler.folder()}"
+    path = CACHE / f"{sha256(repr((program, HEADER.read_text(), options)).encode()).hexdigest()}.so"
+    if not path.exists():
+        CACHE.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:   # renamed at the end: several runs may build at once
+            built = Path(folder) / path.name
+            done = subprocess.run([*options, "-o", built], input=program, text=True, capture_output=True)
+            if done.returncode:
+                raise RuntimeError(f"g++ refuses a program of {len(texts)}: {done.stderr[:4000]}")
+            built.replace(path)
+    return path
