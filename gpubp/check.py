@@ -1,0 +1,220 @@
+"""Gradient checks: each equation of backpropagation against numerical derivatives, and what those cost.
+
+The numbers come from formulas read plainly by NumPy in float64, independent of plans, kernels and fused passes.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from .devices.philox import CHECK, generator
+from .layered import intake
+from .layered.layers import Dense
+from .layered.trace import Trace
+
+STEP = 1e-4        # of the central differences; with four points their error is of order STEP^4
+AWAY = 20 * STEP   # rows with a weighted input or an output this near a kink are left out
+TOLERANCE = {"float64": 1e-7, "float32": 2e-3}
+NOISE = 1e-11      # of a difference quotient, relative to the cost
+TIMED = 64         # forward passes on which the price of finite differences is measured
+
+
+@dataclass(frozen=True)
+class Row:
+    """One equation: its largest error, relative to the length of what it gives, and whether that is small enough."""
+
+    name: str
+    error: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """What check found: rows, a printable table as str(report), and the price of both ways to the gradient."""
+
+    rows: list[Row]
+    used: int              # samples checked; those on a kink are left out
+    given: int
+    parameters: int
+    pass_seconds: float      # one forward pass
+    backprop_seconds: float  # one forward and one backward pass
+
+    @property
+    def passed(self):
+        """Whether every equation holds."""
+        return all(row.passed for row in self.rows)
+
+    def __str__(self):
+        lines = [f"{row.name:<58} {row.error:8.1e}  {'holds' if row.passed else 'FAILS'}" for row in self.rows]
+        finite = self.parameters * self.pass_seconds
+        others = ", the others lie on a kink" if self.used < self.given else ""
+        lines.append(f"checked on {self.used} of {self.given} samples{others}")
+        lines.append(f"finite differences: {self.parameters + 1:,} forward passes, {_seconds(finite + self.pass_seconds)}; "
+                     f"backpropagation: one forward and one backward pass, {_seconds(self.backprop_seconds)}")
+        return "\n".join(lines)
+
+
+def check(network, x, y, seed=0):
+    """Verify BP1 to BP4 of a network, without dropout, along random directions; returns a Report.
+
+    x, y: a few samples, as for fit. Errors are |g . v - difference along v| / (|g| |v| / sqrt(size)), the largest over the
+    layers. Raises ValueError where every sample lies on a kink.
+
+    >>> import numpy as np, gpubp
+    >>> net = gpubp.Network([3, 4, 2], dtype="float64", seed=1)
+    >>> net.check(np.eye(3), [[0, 1], [1, 0], [1, 1]]).passed
+    True
+    """
+    given = intake.samples(network, x)
+    codes = intake.targets(network, y, given.shape[0])
+    host = lambda array: network.ops.host(array).astype(np.float64)
+    plain = Plain(network)
+    x, y = host(given), host(codes)
+    smooth = plain.smooth(x, y)
+    if not smooth.any():
+        raise ValueError(f"all {len(x)} samples lie on a kink of an activation or the cost: give other samples")
+    kept = network.ops.array(np.flatnonzero(smooth))
+    trace = Trace(network, given[kept], codes[kept])
+    rows = _rows(network, plain, x[smooth], y[smooth], trace, host, generator(seed, CHECK))
+    return Report(rows, int(smooth.sum()), len(x), *_prices(network, given, codes))
+
+
+def _rows(network, plain, x, y, trace, host, random):
+    tolerance, depth = TOLERANCE[network.dtype.name], network.depth
+    z, n = plain.forward(x), len(x)
+
+    def error(exact, cost_along):
+        """exact: the derivative; cost_along(v) gives the cost as a function of the length of a step along v."""
+        worst = 0.0
+        for _ in range(3):
+            v = random.standard_normal(exact.shape)
+            v /= np.linalg.norm(v) / np.sqrt(np.sqrt(v.size))
+            numeric = derivative(cost_along(v))
+            scale = np.linalg.norm(exact) * np.linalg.norm(v) / np.sqrt(v.size)
+            noise = NOISE / tolerance * abs(cost_along(v)(0.0))   # below it, differences are rounding errors alone
+            worst = np.maximum(worst, abs((exact * v).sum() - numeric) / max(scale, noise, 1e-12))   # np: NaN stays
+        return worst
+
+    def through_z(l):
+        return error(host(trace.delta[l]) / n, lambda v: lambda h: plain.cost(z[l] + h * v, y, l))
+
+    def through(name, exact):
+        def along(v):
+            def moved(h):
+                changed = dict(plain.parameters)
+                changed[name] = changed[name] + h * v
+                return plain.cost(x, y, 0, changed)
+            return moved
+        return error(host(exact), along)
+
+    layers = range(1, depth + 1)
+    found = [("BP1  delta_L = dC/da * sigma'(z_L)", through_z(depth))]
+    if depth > 1:
+        found.append(("BP2  delta_l = (w_(l+1)^T delta_(l+1)) * sigma'(z_l)", np.max([*map(through_z, range(1, depth))])))
+    found.append(("BP3  dC/db_l = delta_l, averaged", np.max([through(f"b{l}", trace.db[l]) for l in layers])))
+    found.append(("BP4  dC/dw_l = delta_l a_(l-1)^T, averaged", np.max([through(f"w{l}", trace.dw[l]) for l in layers])))
+    return [Row(name, float(e), bool(e <= tolerance)) for name, e in found]
+
+
+def derivative(f):
+    """df/dh at 0 by four points."""
+    return (8.0 * (f(STEP) - f(-STEP)) - (f(2 * STEP) - f(-2 * STEP))) / (12.0 * STEP)
+
+
+def finite_differences(network, x, y, names=None, limit=None):
+    """The gradient by one forward pass for each parameter (and one for the base): {name: array}, what backpropagation replaced.
+
+    names: which parameters, all by default; limit: at most so many numbers of each. In float64.
+    """
+    host = lambda array: network.ops.host(array).astype(np.float64)
+    given = intake.samples(network, x)
+    x, y, plain = host(given), host(intake.targets(network, y, given.shape[0])), Plain(network)
+    base, gradient = plain.cost(x, y), {}
+    for name in names or plain.parameters:
+        flat = plain.parameters[name].reshape(-1)
+        gradient[name] = np.zeros(flat.size if limit is None else min(limit, flat.size))
+        for i in range(gradient[name].size):
+            kept = flat[i]
+            flat[i] = kept + 1e-6
+            gradient[name][i] = (plain.cost(x, y) - base) / 1e-6
+            flat[i] = kept
+        if limit is None:
+            gradient[name] = gradient[name].reshape(plain.parameters[name].shape)
+    return gradient
+
+
+def _prices(network, x, y):
+    """(parameters, seconds of a forward pass, seconds of a forward and a backward pass) on these samples."""
+    count = sum(view.size for _, view in network.parameters.items())
+
+    def seconds(run):
+        run()
+        started = time.perf_counter()
+        for _ in range(TIMED):
+            run()
+        return (time.perf_counter() - started) / TIMED
+    return count, seconds(lambda: network._cost(x, y)), seconds(lambda: network._cost_and_gradient(x, y, None))
+
+
+def _seconds(value):
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e-6:.3g} us"
+
+
+class Plain:
+    """A network read plainly: the formulas, by NumPy, in float64, on a copy of the parameters."""
+
+    def __init__(self, network):
+        self.cost_function = network.cost_function
+        self.activations = [None] + [layer.activation for layer in network.layers if isinstance(layer, Dense)]
+        self.parameters = {name: network.ops.host(view).astype(np.float64) for name, view in network.parameters.items()}
+
+    def forward(self, x, start=0, parameters=None):
+        """[a_0, z_1, ..., z_L] of rows x; with start = l, x is z_l instead and earlier entries are None."""
+        p = self.parameters if parameters is None else parameters
+        values = [None] * start + [x]
+        for l in range(start + 1, len(self.activations)):
+            a = values[-1] if l == 1 else self.sigma(l - 1, values[-1])
+            values.append(a @ p[f"w{l}"].T + p[f"b{l}"])
+        return values
+
+    def sigma(self, l, z):
+        """a_l."""
+        if self.activations[l].rowwise:
+            a = np.exp(z - z.max(axis=1, keepdims=True))
+            return a / a.sum(axis=1, keepdims=True)
+        return self.activations[l].sigma(np, z)
+
+    def cost(self, x, y, start=0, parameters=None):
+        """The cost averaged over the rows; with start = l as a function of z_l."""
+        cost, last = self.cost_function, len(self.activations) - 1
+        z = self.forward(x, start, parameters)[-1]
+        a = self.sigma(last, z)
+        if cost.relative:
+            a = a - (y * a).sum(axis=1, keepdims=True)
+        if cost.meets_partner(self.activations[last]):
+            u = z
+            if self.activations[last].rowwise:
+                shifted = z - z.max(axis=1, keepdims=True)
+                u = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+            total = cost.value_at(np, u, y).sum(axis=1)
+        else:
+            total = cost.value(np, a, y).sum(axis=1)
+        return float((cost.outer(np, total) if cost.outer else total).mean())
+
+    def smooth(self, x, y):
+        """Which rows keep away from every kink."""
+        z, cost, last = self.forward(x), self.cost_function, len(self.activations) - 1
+        smooth = np.ones(len(x), bool)
+        for l in range(1, last + 1):
+            for kink in self.activations[l].kinks:
+                smooth &= (np.abs(z[l] - kink) > AWAY).all(axis=1)
+        if cost.kink is not None:
+            a = self.sigma(last, z[-1])
+            if cost.relative:
+                a = a - (y * a).sum(axis=1, keepdims=True)
+            smooth &= (np.abs(cost.kink(np, a, y)) > AWAY).all(axis=1)
+        return smooth

@@ -1,0 +1,181 @@
+"""Files: a network, its optimizer's state and its history in one .npz without pickle, portable between devices.
+
+Arrays are stored by name and shape, never by offset; everything else is one JSON text under the key "gpubp".
+"""
+
+import json
+import os
+import secrets
+import warnings
+import zipfile
+from contextlib import suppress
+from io import BytesIO
+
+import numpy as np
+
+from .devices import open_device
+from .layered.history import History
+from .layered.layers import Dense, Dropout
+from .layered.network import Network
+from .layered.training import Training
+from .maths.activations import ACTIVATIONS
+from .maths.chains import Chain
+from .maths.costs import COSTS
+
+FORMAT = 1
+# what NumPy, zipfile, JSON and a header of other contents raise
+DAMAGE = (zipfile.BadZipFile, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError, MemoryError,
+          NotImplementedError, RuntimeError, OSError)
+
+
+def save(network, path):
+    """Write a network to path, whole or not at all: what was there stays until the new file is complete.
+
+    Raises OSError where it cannot be written.
+    """
+    header, arrays = pack(network)
+    _write(os.fsdecode(path), {"gpubp": np.array(json.dumps(header)), **arrays})
+
+
+def pack(network):
+    """(header, arrays) that hold everything of a network: what JSON can hold, and NumPy arrays by name."""
+    host, training = network.ops.host, network.training
+    header = {
+        "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,
+        "layers": [network.sizes[0], *map(_layer_text, network.layers)], "custom": _custom(network), "notes": network.notes,
+        "history": network.history.as_dict(), "training": None}
+    arrays = {name: host(view) for name, view in network.parameters.items()}
+    if training is not None and _readable(training.chain):
+        header["training"] = {"optimizer": str(training.chain), "step": training.step, "batch": training.batch,
+                              "first_epoch": training.first_epoch, "shape": training.shape, "costs": training.costs}
+        arrays |= {f"{state}.{name}": host(view) for state, parameters in training.state.items()
+                   for name, view in parameters.items()}
+    try:
+        return json.loads(json.dumps(header, default=_number)), arrays
+    except TypeError as error:
+        raise TypeError(f"net.notes must hold what JSON can: {error}") from None
+
+
+def _write(path, arrays):
+    partial = f"{path}.{secrets.token_hex(4)}.partial"   # in the same folder, so that it can take the name at once
+    try:
+        with open(partial, "xb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise OSError(error.errno, f"could not save the network ({os.strerror(error.errno or 0)}); a file that was there before "
+                      "is unchanged", path) from None
+    finally:
+        with suppress(OSError):
+            os.unlink(partial)
+
+
+def load(path, device="auto", custom=()):
+    """The network saved at path, on a device of this machine, ready to go on training where it stopped.
+
+    custom: the Activation and Cost objects of your own that the network was built with. Raises ValueError where the file is
+    not a gpubp network or is damaged.
+
+    >>> import gpubp, tempfile, os
+    >>> net = gpubp.Network([2, 3, 1], seed=1)
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
+    >>> net.save(path)
+    >>> bool((gpubp.load(path).vector == net.vector).all())
+    True
+    """
+    path, ops, custom = os.fsdecode(path), open_device(device), {row.name: row for row in custom}
+    with open(path, "rb") as stream:
+        content = stream.read()
+    try:
+        header, arrays = _read(content)
+        if header.get("format") == FORMAT:
+            missing = [name for name in header["custom"] if name not in custom]
+            if not missing:
+                return unpack(header, arrays, ops, custom)
+    except DAMAGE as error:
+        raise ValueError(f"{path} is not a gpubp network, or is damaged ({error or type(error).__name__}): save it again or "
+                         "use a copy") from None
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{path} has format {header.get('format')!r}, this gpubp reads {FORMAT}: use the version that wrote it")
+    raise ValueError(f"{path} was built with {' and '.join(map(str, missing))} of your own: pass those objects, "
+                     "load(path, custom=[...])")
+
+
+def _read(content):
+    with np.lib.npyio.NpzFile(BytesIO(content), allow_pickle=False) as file:
+        if "gpubp" not in file:
+            raise ValueError(f"it holds {', '.join(file.files[:6]) or 'nothing'}")
+        return json.loads(str(file["gpubp"])), {name: file[name] for name in file.files if name != "gpubp"}
+
+
+def unpack(header, arrays, device, custom):
+    """The network that pack packed; custom: rows that are not in the tables, by name."""
+    inputs, *layers = header["layers"]
+    network = Network([inputs, *(_layer(layer, custom) for layer in layers)], cost=custom.get(header["cost"], header["cost"]),
+                      device=device, dtype=header["dtype"], seed=header["seed"])
+    _fill(network.parameters, arrays, "")
+    network.history, network.notes = History(**header["history"]), header["notes"]
+    if header["training"]:
+        facts = header["training"]
+        training = Training.begin(network, Chain.of(facts["optimizer"]))
+        training.step, training.batch, training.first_epoch = facts["step"], facts["batch"], facts["first_epoch"]
+        training.shape, training.costs = tuple(facts["shape"]), facts["costs"]
+        for state, parameters in training.state.items():
+            _fill(parameters, arrays, f"{state}.")
+        network.training = training
+    return network
+
+
+def _fill(parameters, arrays, prefix):
+    for name, view in parameters.items():
+        array = arrays.get(prefix + name)
+        if array is None or array.shape != view.shape or array.dtype.kind != "f":
+            raise ValueError(f"expected {prefix + name} of shape {view.shape}, got "
+                             f"{'nothing' if array is None else f'{array.dtype} of shape {array.shape}'}")
+        parameters.write(name, array)
+
+
+def _number(value):
+    """NumPy's numbers as Python's, for JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not a type of JSON's")
+
+
+def _custom(network):
+    """The names of what a network was built with that is no row of the tables."""
+    rows = [(ACTIVATIONS, layer.activation) for layer in network.layers if isinstance(layer, Dense)]
+    rows.append((COSTS, network.cost_function))
+    return sorted({row.name for table, row in rows if not _in_table(table, row)})
+
+
+def _in_table(table, row):
+    with suppress(ValueError):
+        return all(getattr(mine, "__code__", mine) == getattr(its, "__code__", its)   # a factory's row is new each time
+                   for mine, its in zip(vars(row).values(), vars(table.find(row.name)).values()))
+    return False
+
+
+def _layer_text(layer):
+    if isinstance(layer, Dropout):
+        return {"dropout": layer.rate}
+    return {"neurons": layer.neurons, "activation": layer.activation.name, "initializer": layer.initializer.name}
+
+
+def _layer(text, custom):
+    if "dropout" in text:
+        return Dropout(text["dropout"])
+    name = text["activation"]
+    return Dense(text["neurons"], custom.get(name, name))
+
+
+def _readable(chain):
+    """Whether the chain's text gives the chain again; a rate that is a user's function does not."""
+    with suppress(ValueError):
+        if Chain.of(str(chain)) == chain:
+            return True
+    warnings.warn(f"the optimizer {chain} has a function as its rate, which no file can hold: the network is saved without the "
+                  "optimizer's state", stacklevel=4)
+    return False

@@ -1,0 +1,1 @@
+"""Layered networks: the straight chain, its plan, and its training."""

@@ -1,0 +1,36 @@
+"""History: what training has done so far, one entry an epoch."""
+
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass
+class History:
+    """Lists with one entry for each epoch since the first weights; None where a figure was not measured.
+
+    cost: mean of the mini-batches' costs, as they were met. accuracy: on the first training samples (at most 10,000), after
+    the epoch. validation_cost, validation_accuracy (R^2 for costs of measurements). seconds: of the epoch's training alone.
+    rate: the learning rate of its last step. gradient_norm, speeds: of its last mini-batch, the length of the gradient and
+    the learning speeds |delta_l| of the layers. stopped says why the last fit ended before its epochs were over.
+    """
+
+    cost: list[float] = field(default_factory=list)
+    accuracy: list[float | None] = field(default_factory=list)
+    validation_cost: list[float | None] = field(default_factory=list)
+    validation_accuracy: list[float | None] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    rate: list[float] = field(default_factory=list)
+    gradient_norm: list[float] = field(default_factory=list)
+    speeds: list[list[float]] = field(default_factory=list)
+    stopped: str | None = None
+
+    def __len__(self):
+        return len(self.cost)
+
+    def add(self, **figures):
+        """Append one epoch."""
+        for name, figure in figures.items():
+            getattr(self, name).append(figure)
+
+    def as_dict(self):
+        """The lists by name, ready for JSON."""
+        return asdict(self)

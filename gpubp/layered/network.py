@@ -1,0 +1,262 @@
+"""Network: layers of sigmas, one vector of parameters, and the cost as a function of that vector."""
+
+from copy import deepcopy
+from functools import partial, wraps
+
+import numpy as np
+
+from ..devices import open_device
+from ..devices.philox import WEIGHTS, checked_seed, generator
+from ..gates import Activate, Mask
+from . import intake
+from .history import History
+from .layers import Dense, resolve
+from .parameters import Parameters
+from .plan import Plan
+from .trace import Trace
+from .training import Training, fit
+
+CHUNK = 4096   # rows that go through the network at once where no mini-batch says otherwise
+
+
+def _on_device(method):
+    """The method works on the network's device, and without NumPy's warnings: infinities and NaN are looked at where they
+    matter."""
+    @wraps(method)
+    def on_device(self, *args, **kwargs):
+        with self.ops.device, np.errstate(all="ignore"):
+            return method(self, *args, **kwargs)
+    return on_device
+
+
+class Network:
+    """A layered network.
+
+    layers: [inputs, ..., outputs], numbers of neurons, or Dense and Dropout layers after the first number; without a hidden
+    layer, learning is the delta rule. activation holds for every layer, output overrides the last. cost is averaged over
+    the batch; "cross-entropy" is the binary sum on sigmoid outputs and the categorical one on softmax outputs. initializer
+    defaults to what suits each activation. device is "auto", "cpu", "cuda" or "cuda:N"; dtype "float32" or "float64".
+    seed fixes weights, shuffles and dropout masks; None draws one, which net.seed tells.
+
+    net.parameters["w1"], ["b1"], ... are views of net.vector.
+
+    >>> import numpy as np, gpubp
+    >>> net = gpubp.Network([2, 3, 1], seed=1)
+    >>> net.feedforward(np.zeros((4, 2))).shape
+    (4, 1)
+    >>> net.parameters["w1"].shape, net.vector.shape
+    ((3, 2), (128,))
+    """
+
+    def __init__(self, layers, activation="sigmoid", output=None, cost="quadratic", initializer=None, device="auto",
+                 dtype="float32", seed=None):
+        inputs, self.layers, self.cost_function = resolve(layers, activation, output, cost, initializer)
+        self.dtype = np.dtype(dtype).newbyteorder("=")
+        if dtype is None or self.dtype.name not in ("float32", "float64"):
+            raise ValueError(f"expected dtype 'float32' or 'float64', got {dtype!r}")
+        self.seed = checked_seed(seed)
+        dense = [layer for layer in self.layers if isinstance(layer, Dense)]
+        self.sizes = [inputs, *(layer.neurons for layer in dense)]
+        self.depth = len(dense)
+        self.gates = {l: Activate(layer.activation) for l, layer in enumerate(dense, 1)}
+        self.rates: dict[int, float] = {}   # dropout after layer l, 0 being the input
+        l = 0
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                l += 1
+            elif l in self.rates:
+                raise ValueError(f"expected one Dropout after a layer, got two after layer {l}: multiply what they keep")
+            else:
+                self.rates[l] = layer.rate
+        shapes: dict[str, tuple[int, ...]] = {f"w{l}": (self.sizes[l], self.sizes[l - 1]) for l in range(1, self.depth + 1)}
+        shapes |= {f"b{l}": (self.sizes[l],) for l in range(1, self.depth + 1)}
+        self.ops, self._plans = open_device(device), {}
+        self.parameters = Parameters(shapes, self.ops, self.dtype)
+        for l, layer in enumerate(dense, 1):
+            random = generator(self.seed, WEIGHTS, l)
+            self.parameters.write(f"w{l}", layer.initializer.weights(random, *shapes[f"w{l}"]))
+            self.parameters.write(f"b{l}", layer.initializer.biases(random, self.sizes[l]))
+        self.training: Training | None = None
+        self.history, self.notes = History(), {}
+
+    @property
+    def vector(self):
+        """Every weight and bias, one contiguous vector of the device; zeros fill the gaps between the views."""
+        return self.parameters.vector
+
+    @property
+    def epoch(self):
+        """The number of finished epochs of training."""
+        return len(self.history)
+
+    def __repr__(self):
+        chain = " - ".join([str(self.sizes[0]), *(f"{layer.neurons} {layer.activation.name}" if isinstance(layer, Dense)
+                                                  else f"dropout {layer.rate}" for layer in self.layers)])
+        return f"<Network {chain}, cost {self.cost_function.name}, {self.dtype.name} on {self.ops.name}, seed {self.seed}>"
+
+    def mask(self, l):
+        """The dropout gate after layer l."""
+        return Mask(self.rates[l], self.seed, l)
+
+    def to(self, device):
+        """Move the network, and the state of its training, to a device; returns the network."""
+        moved = self.copy(device)
+        self.ops, self.parameters, self.training, self._plans = moved.ops, moved.parameters, moved.training, {}
+        return self
+
+    def copy(self, device=None):
+        """A network of its own with the same parameters, training, history and notes, perhaps on another device."""
+        network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops, dtype=self.dtype,
+                          seed=self.seed)
+        for name, view in self.parameters.items():
+            network.parameters.write(name, self.ops.host(view))
+        network.training = self.training.copy(network.ops) if self.training else None
+        network.history, network.notes = deepcopy(self.history), deepcopy(self.notes)
+        return network
+
+    def __deepcopy__(self, memo):
+        return self.copy()
+
+    def __reduce__(self):
+        from ..files import pack, unpack
+        header, arrays = pack(self)
+        rows = {row.name: row for row in (self.cost_function, *(gate.activation for gate in self.gates.values()))}
+        return unpack, (header, arrays, self.ops.name, {name: rows[name] for name in header["custom"]})
+
+    # ---- one pass
+
+    def _plan(self, rows, kind):
+        """A plan without dropout, kept for the next call of the same size."""
+        key = (rows, kind)
+        if key not in self._plans:
+            while len(self._plans) >= 4:
+                self._plans.pop(next(iter(self._plans)))
+            gradient = self.parameters.like() if kind == "gradient" else None
+            self._plans[key] = Plan(self, rows, gradient, targets=kind != "outputs")
+        return self._plans[key]
+
+    def _passes(self, kind, x, y=None, weights=None):
+        """Run plans over the rows of checked arrays, CHUNK at a time; yields (rows, plan) after each."""
+        count = x.shape[0]
+        for start in range(0, count, CHUNK):
+            rows = slice(start, min(start + CHUNK, count))
+            plan = self._plan(rows.stop - rows.start, kind)
+            plan.x[...] = x[rows]
+            if y is not None:
+                plan.y[...] = y[rows]
+                plan.weights[...] = 1.0 / count
+                if weights is not None:
+                    plan.weights *= weights[rows]
+            plan.run()
+            yield rows, plan
+
+    def _outputs(self, x):
+        out = self.ops.zeros((x.shape[0], self.sizes[-1]), self.dtype)
+        for rows, plan in self._passes("outputs", x):
+            out[rows] = plan.a[-1]
+        return out
+
+    def _checked(self, x, y, sample_weight=None):
+        intake.together(self, x=x, y=y, sample_weight=sample_weight)
+        x = intake.samples(self, x)
+        return x, intake.targets(self, y, x.shape[0]), intake.sample_weights(self, sample_weight, x.shape[0])
+
+    def _returned(self, out, like):
+        """An answer comes back as the kind of array that was asked with."""
+        return out if self.ops.owns(like) else self.ops.host(out)
+
+    @_on_device
+    def feedforward(self, x):
+        """The outputs a_L for rows x of shape (n, inputs): an array of shape (n, outputs), NumPy's for NumPy's."""
+        return self._returned(self._outputs(intake.samples(self, x)), x)
+
+    @_on_device
+    def predict(self, x):
+        """The label of each row: the strongest output, or for a single output whether it passes the middle of its codes."""
+        return self._returned(self._labels(self._outputs(intake.samples(self, x))), x)
+
+    def _labels(self, outputs):
+        if self.sizes[-1] > 1:
+            return self.ops.xp.argmax(outputs, axis=1)
+        off, on = self.cost_function.codes
+        passed = outputs[:, 0] > 0.5 * (off + on)
+        return passed * (int(on) - int(off)) + int(off)
+
+    @_on_device
+    def score(self, x, y):
+        """Accuracy (0 to 1) where y are labels or the cost is one of labels, else R^2, the variance explained (at most 1)."""
+        labelled = self._names_classes(y)
+        x, codes, _ = self._checked(x, y)
+        return self._score(x, codes, labelled)
+
+    def _names_classes(self, y):
+        y = y if self.ops.owns(y) else np.asarray(y)
+        return self.cost_function.classifies or intake.is_labels(y, self.sizes[-1])
+
+    def _score(self, x, codes, labelled):
+        outputs, xp = self._outputs(x), self.ops.xp
+        if labelled:
+            return float((self._labels(outputs) == self._labels(codes)).mean())
+        unexplained, spread = xp.square(codes - outputs).sum(), xp.square(codes - codes.mean(axis=0)).sum()
+        return 1.0 - float(unexplained) / float(spread) if float(spread) > 0.0 else float("nan")
+
+    @_on_device
+    def cost(self, x, y, sample_weight=None):
+        """The cost, a float: summed over outputs, averaged over the rows, each times its weight."""
+        return self._cost(*self._checked(x, y, sample_weight))
+
+    def _cost(self, x, y, weights=None):
+        return sum(float(plan.costs.sum(dtype="float64")) for _, plan in self._passes("cost", x, y, weights))
+
+    @_on_device
+    def gradient(self, x, y, sample_weight=None):
+        """dC/d(vector), a new vector in the layout of net.vector: BP1 to BP4, averaged over the rows."""
+        return self._cost_and_gradient(*self._checked(x, y, sample_weight))[1]
+
+    def _cost_and_gradient(self, x, y, weights):
+        cost, total = 0.0, None
+        for _, plan in self._passes("gradient", x, y, weights):
+            cost += float(plan.costs.sum(dtype="float64"))
+            if total is None:
+                total = plan.gradient.vector.copy()
+            else:
+                total += plan.gradient.vector
+        return cost, total
+
+    @_on_device
+    def objective(self, x, y, sample_weight=None):
+        """A function vector -> (cost, gradient) for scipy.optimize.minimize(..., jac=True), without packing or unpacking.
+
+        A call leaves the network at that vector; write the result back with net.vector[...] = result.x. Vectors and
+        gradients are NumPy's, in float64.
+        """
+        checked = self._checked(x, y, sample_weight)
+
+        @_on_device
+        def cost_and_gradient(self, vector):
+            if np.shape(vector) != self.vector.shape:
+                raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
+            self.vector[...] = self.ops.array(vector, self.dtype)
+            cost, gradient = self._cost_and_gradient(*checked)
+            return cost, self.ops.host(gradient).astype(np.float64)
+        return partial(cost_and_gradient, self)
+
+    @_on_device
+    def trace(self, x, y, sample_weight=None):
+        """Everything of one pass over the rows, to look at: z, a, delta, dw, db by layer, and gradient norms by sample."""
+        return Trace(self, *self._checked(x, y, sample_weight))
+
+    # ---- training has a file of its own; checks and files lie on a higher floor
+
+    fit = _on_device(fit)
+
+    @_on_device
+    def check(self, x, y, seed=0):
+        """Verify BP1 to BP4 on these samples against numerical derivatives; see gpubp.check."""
+        from ..check import check
+        return check(self, x, y, seed)
+
+    def save(self, path):
+        """Write network, optimizer state and history to one .npz file, atomically; gpubp.load reads it."""
+        from ..files import save
+        save(self, path)

@@ -1,0 +1,61 @@
+"""Parameters: every weight and bias of a network in one vector, seen through named views."""
+
+from itertools import accumulate
+from math import prod
+
+import numpy as np
+
+LINE = 128   # bytes
+
+
+class Parameters:
+    """Named views of one contiguous vector: all weights first, then all biases.
+
+    Views start on 128-byte lines; the gaps between them hold zeros, which every optimizer rule leaves at zero. A view is
+    written with [...] =; it cannot be bound anew, since the vector is what is trained.
+
+    >>> from gpubp.devices import open_device
+    >>> p = Parameters({"w1": (3, 2), "b1": (3,)}, open_device("cpu"), "float64")
+    >>> p["w1"][...] = 1.0
+    >>> p.vector.size, p.vector.sum()
+    (32, np.float64(6.0))
+    """
+
+    def __init__(self, shapes, ops, dtype):
+        self.shapes, self.ops, self.dtype = dict(shapes), ops, np.dtype(dtype)
+        line = LINE // self.dtype.itemsize
+        *starts, size = accumulate((-(-prod(shape) // line) * line for shape in shapes.values()), initial=0)
+        self.vector = ops.zeros(size, dtype)
+        self._views = {name: self.vector[start:start + prod(shape)].reshape(shape)
+                       for (name, shape), start in zip(shapes.items(), starts)}
+        biases = [start for (name, shape), start in zip(shapes.items(), starts) if len(shape) == 1]
+        self.weights = biases[0] if biases else size   # elements of the prefix that weights fill
+
+    def like(self, ops=None):
+        """Zeros with the same names and shapes, perhaps on another device."""
+        return Parameters(self.shapes, ops or self.ops, self.dtype)
+
+    def __deepcopy__(self, memo):
+        twin = self.like()   # its views must be of its own vector
+        for name, view in self.items():
+            twin.write(name, self.ops.host(view))
+        return twin
+
+    def __getitem__(self, name):
+        return self._views[name]
+
+    def write(self, name, values):
+        """Put a host array of the same shape into a view."""
+        with self.ops.device:
+            self._views[name][...] = self.ops.array(values, self.dtype)
+
+    def __iter__(self):
+        return iter(self._views)
+
+    def items(self):
+        """(name, view) pairs."""
+        return self._views.items()
+
+    def matrices(self):
+        """The views of the weight matrices."""
+        return [view for view in self._views.values() if view.ndim == 2]

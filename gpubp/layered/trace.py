@@ -1,0 +1,33 @@
+"""Trace: one pass of backpropagation with everything kept, so that each of the four equations can be looked at."""
+
+from .plan import Plan
+
+
+class Trace:
+    """Lists by layer l = 1..L (z[0], delta[0], dw[0], db[0] are None; a[0] is x).
+
+    z, a and delta have a row for each sample; delta is dC_i/dz of that sample's own cost C_i. dw and db are the gradient,
+    averaged over the samples. costs[i] is C_i, cost their average. sample_norms[i] is the length of sample i's own gradient,
+    from |delta_i| and |a_i| alone, without forming it. With sample weights, C_i is weighted.
+
+    >>> import numpy as np, gpubp
+    >>> trace = gpubp.Network([2, 3, 1], seed=1).trace(np.zeros((4, 2)), np.ones(4))
+    >>> trace.delta[1].shape, trace.dw[2].shape, trace.sample_norms.shape
+    ((4, 3), (1, 3), (4,))
+    """
+
+    def __init__(self, network, x, y, weights=None):
+        xp, rows, depth = network.ops.xp, x.shape[0], network.depth
+        gradient = network.parameters.like()
+        plan = Plan(network, rows, gradient)
+        plan.x[...], plan.y[...] = x, y
+        plan.weights[...] = 1.0 if weights is None else weights
+        plan.run()
+        gradient.vector[...] = gradient.vector / rows
+        self.z, self.a, self.delta = plan.z, plan.a, plan.delta
+        self.dw = [None] + [gradient[f"w{l}"] for l in range(1, depth + 1)]
+        self.db = [None] + [gradient[f"b{l}"] for l in range(1, depth + 1)]
+        self.costs = plan.costs
+        self.cost = float(plan.costs.sum(dtype="float64")) / rows
+        squares = [(xp.square(delta).sum(axis=1), xp.square(a).sum(axis=1)) for delta, a in zip(plan.delta[1:], plan.a)]
+        self.sample_norms = xp.sqrt(sum(delta * (a + 1.0) for delta, a in squares))   # + 1: the bias, whose input is 1

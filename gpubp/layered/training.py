@@ -1,0 +1,282 @@
+"""Training: mini-batches drawn from the training set, one optimizer step each, and what is kept about the epochs."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..devices.philox import SHUFFLE, generator
+from ..maths.chains import Chain
+from . import intake
+from .interrupt import Interrupt
+from .parameters import Parameters
+from .patience import Patience
+from .plan import Plan
+
+SEEN = 10_000   # training samples on which the accuracy of an epoch is measured
+
+
+class TrainingError(RuntimeError):
+    """Training met a cost that is not a finite number; the network holds its last good parameters."""
+
+
+@dataclass
+class Training:
+    """What an optimizer has so far: its state vectors, step count, and its place within an unfinished epoch."""
+
+    chain: Chain
+    state: dict[str, Parameters]
+    step: int = 0
+    batch: int = 0         # finished mini-batches of the epoch under way
+    first_epoch: int = 0   # of this optimizer, in the network's history
+    shape: tuple[int, ...] = ()   # (samples an epoch, batch size), for which `batch` holds
+    costs: list[float] = field(default_factory=list)   # of those mini-batches
+
+    @classmethod
+    def begin(cls, network, chain):
+        """Nothing learned yet."""
+        return cls(chain, {name: network.parameters.like() for name in chain.state}, first_epoch=network.epoch)
+
+    @property
+    def vectors(self):
+        """The state vectors, in the rule's order."""
+        return [self.state[name].vector for name in self.chain.state]
+
+    def copy(self, ops):
+        """The same with vectors of its own, on a device."""
+        copied = {state: parameters.like(ops) for state, parameters in self.state.items()}
+        for state, parameters in self.state.items():
+            for name, view in parameters.items():
+                copied[state].write(name, parameters.ops.host(view))
+        return replace(self, state=copied, costs=list(self.costs))
+
+
+def fit(network, x, y, *, optimizer=None, epochs=30, batch_size=10, validation=None, sample_weight=None, sample=None,
+        shuffle=True, patience=None, monitor="cost", callbacks=(), progress=None):
+    """Train a network by stochastic gradient descent; returns network.history.
+
+    x: (n, inputs); y: integer labels (n,) or targets (n, outputs). optimizer: an object, a text such as "adam(0.001)", or a
+    list [ClipNorm(1.0), L2(5.0), SGD(0.5)]; None goes on with the network's own optimizer and its state (SGD(0.1) at
+    first), in the middle of an epoch if need be, bitwise as if it had never stopped. epochs: how many more. batch_size: rows
+    of a mini-batch, None for the whole set; the last batch of an epoch may be shorter. validation: (x, y). sample_weight:
+    (n,) factors of the samples' costs. sample: an epoch draws that many samples at random and its mini-batches from those.
+    patience: stop after so many epochs without a better monitor ("cost" or "accuracy", of the validation set) and restore
+    the best parameters. callbacks: called as callback(network) after each epoch; a true answer stops. progress: True or
+    False; None shows a bar on a terminal.
+
+    Ctrl-C ends training after the step under way, keeping what was learned. A cost that is not finite raises TrainingError.
+    """
+    return _Fit(network, x, y, optimizer, epochs, batch_size, validation, sample_weight, sample, shuffle, patience, monitor,
+                callbacks, progress).run()
+
+
+class _Fit:
+    def __init__(self, network, x, y, optimizer, epochs, batch_size, validation, sample_weight, sample, shuffle, patience,
+                 monitor, callbacks, progress):
+        self.network, self.ops = network, network.ops
+        if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) != 2):
+            raise TypeError(f"expected validation=(x, y), got {type(validation).__name__}: split the samples beforehand")
+        xv, yv = validation or (None, None)
+        intake.together(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
+        self.x = intake.samples(network, x)
+        n = self.x.shape[0]
+        self.labelled = network._names_classes(y)
+        self.y = intake.targets(network, y, n)
+        weights = intake.sample_weights(network, sample_weight, n)
+        self.validation = None
+        if validation is not None:
+            xv = intake.samples(network, xv, "validation x")
+            self.validation = xv, intake.targets(network, yv, xv.shape[0], "validation y")
+        self.epochs = intake.count("epochs", epochs, 0)
+        self.count = n if sample is None else intake.count("sample", sample, 1, n, "the number of training samples")
+        self.size = self.count if batch_size is None else intake.count(
+            "batch_size", batch_size, 1, self.count, "the number of samples of an epoch")
+        self.patience = None if patience is None else intake.count("patience", patience, 1)
+        if patience is not None and validation is None:
+            raise ValueError("patience watches the validation set, got none: pass validation=(x, y)")
+        if monitor not in ("cost", "accuracy"):
+            raise ValueError(f"expected monitor 'cost' or 'accuracy', got {monitor!r}")
+        self.callbacks = (callbacks,) if callable(callbacks) else tuple(callbacks)
+        if not all(map(callable, self.callbacks)):
+            raise TypeError(f"expected callbacks to be functions of the network, got {callbacks!r}")
+        self.monitor, self.shuffle, self.progress = monitor, shuffle, progress
+
+        own = network.training
+        chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
+        self.training = own if own and optimizer is None else Training.begin(network, chain)
+        if self.training.shape != (self.count, self.size):
+            self.training.batch, self.training.shape, self.training.costs = 0, (self.count, self.size), []
+        self.gradient = network.parameters.like()
+        self.update = self.ops.step(chain, network.vector, self.gradient.vector, self.training.vectors,
+                                    network.parameters.weights, network.parameters.matrices())
+        self.chain, self.n = chain, n
+        full, rest = divmod(self.count, self.size)
+        self.batches = full + (rest > 0)
+        self.plans = {rows: Plan(network, rows, self.gradient, dropout=True) for rows in {self.size, rest or self.size}}
+        for rows, plan in self.plans.items():
+            plan.weights[...] = 1.0 / rows
+        self.weights = weights if weights is None else {rows: weights / rows for rows in self.plans}
+        self.log = self.ops.zeros(self.batches, network.dtype)
+        self.log[:self.training.batch] = self.ops.array(self.training.costs, network.dtype)
+        self.start, self.late, self.good = ([v.copy() for v in self._vectors()] for _ in range(3))   # see _epoch
+        self.good_step = self.training.step
+        self.interrupted = False
+
+    def _vectors(self):
+        return [self.network.vector, *self.training.vectors]
+
+    def run(self):
+        network, history = self.network, self.network.history
+        network.training, history.stopped = self.training, None
+        goal, patience = network.epoch + self.epochs, Patience(self)
+        with Interrupt(self), self._bar() as bar:
+            while network.epoch < goal and history.stopped is None:
+                seconds = self._epoch(bar)
+                if self.training.batch < self.batches:
+                    self.training.costs = self.host_log[:self.training.batch].tolist()
+                    history.stopped = (f"interrupted in epoch {network.epoch + 1}, after {self.training.batch} of "
+                                       f"{self.batches} mini-batches")
+                    break
+                self._measure(seconds)
+                bar.set_postfix_str(self._summary())
+                answers = [callback(network) for callback in self.callbacks]
+                if self.interrupted:
+                    history.stopped = f"interrupted after epoch {network.epoch}"
+                elif any(answers):
+                    history.stopped = f"stopped by a callback after epoch {network.epoch}"
+                else:
+                    history.stopped = patience.verdict()
+        if not self.interrupted:   # who goes on goes on from here
+            patience.restore()
+        return history
+
+    def _epoch(self, bar):
+        """One epoch, or the rest of one; returns its seconds.
+
+        start: the vectors at its beginning; late: before its last step; good: before the last step of the epoch before it.
+        """
+        training = self.training
+        self._keep(self.start)
+        self.began = training.step, training.batch
+        self.order = self._order()
+        started = time.perf_counter()
+        while training.batch < self.batches and not self.interrupted:
+            if training.batch == self.batches - 1:
+                self._keep(self.late)
+            self._step()
+            bar.update()
+        self._finite()
+        self.late, self.good, self.good_step = self.good, self.late, training.step - 1
+        return time.perf_counter() - started
+
+    def _order(self):
+        network = self.network
+        if self.shuffle or self.count < self.n:
+            order = generator(network.seed, SHUFFLE, network.epoch).permutation(self.n)[:self.count]
+        else:
+            order = np.arange(self.n)
+        return self.ops.array(order, np.int64)
+
+    def _step(self, learn=True):
+        """The mini-batch whose turn it is: gather, feed forward, backpropagate, and step."""
+        training, ops, k = self.training, self.ops, self.training.batch
+        rows = self.order[k * self.size:(k + 1) * self.size]
+        plan = self.plans[rows.shape[0]]
+        ops.gather(self.x, rows, plan.x)
+        ops.gather(self.y, rows, plan.y)
+        if self.weights is not None:
+            ops.gather(self.weights[plan.rows], rows, plan.weights)
+        plan.clock[0] = training.step
+        plan.run()
+        ops.record(plan.costs, self.log, k)
+        if learn:
+            self.update(self.chain.scalars(training.step + 1, self._rate(), self.n))
+            training.step += 1
+            training.batch += 1
+        return plan
+
+    def _rate(self):
+        history, training = self.network.history, self.training
+        costs = (history.validation_cost if self.validation else history.cost)[training.first_epoch:]
+        return self.chain.optimizer.rate_at(len(history) - training.first_epoch + training.batch / self.batches, costs)
+
+    def _measure(self, seconds):
+        """Append the finished epoch to the history; the deltas are still in the buffers of its last mini-batch."""
+        network, ops, training = self.network, self.ops, self.training
+        sizes = np.full(self.batches, self.size)
+        sizes[-1] = self.count - self.size * (self.batches - 1)
+        plan = self.plans[int(sizes[-1])]
+        training.batch = self.batches - 1   # the last step's own rate
+        rate = self._rate()
+        training.batch = 0
+        xv, yv = self.validation or (None, None)
+        network.history.add(
+            cost=float(self.host_log @ sizes) / self.count, rate=rate, seconds=seconds,
+            gradient_norm=ops.norm(self.gradient.vector), speeds=[ops.norm(delta) for delta in plan.delta[1:]],
+            accuracy=network._score(self.x[:SEEN], self.y[:SEEN], True) if self.labelled else None,
+            validation_cost=network._cost(xv, yv) if self.validation else None,
+            validation_accuracy=network._score(xv, yv, self.labelled) if self.validation else None)
+
+    def _finite(self):
+        """Stop at the first mini-batch of this epoch that made a cost or a parameter infinite: training is replayed up to it."""
+        training, first, done = self.training, self.began[1], self.training.batch
+        self.host_log = np.asarray(self.ops.host(self.log), np.float64)
+        bad = [first + int(k) for k in np.flatnonzero(~np.isfinite(self.host_log[first:done]))[:1]]
+        name = None if bad or done == first else self._first_bad_parameter()
+        if not bad and name is None:
+            return
+        bad = bad[0] if bad else done   # the mini-batch that meets parameters which are not good
+        self._restore(self.start, *self.began)
+        good = self.good, self.good_step, first
+        while training.batch < bad:
+            good = [v.copy() for v in self._vectors()], training.step, training.batch
+            self._step()
+        if name is None:
+            layer, sample = self._first_bad(self._step(learn=False))
+            what = f"the cost became {self.host_log[bad]}"
+            row = int(self.order[bad * self.size + sample])
+            where = f", mini-batch {bad + 1} of {self.batches}, first in {layer} at training sample {row}"
+        else:
+            what, where = f"{name} became infinite", f", mini-batch {bad} of {self.batches}"
+        self._restore(*good)
+        training.costs = self.host_log[:training.batch].tolist()
+        raise TrainingError(f"{what} in epoch {self.network.epoch + 1}{where}; the network has its last good parameters: try a "
+                            "smaller learning rate or ClipNorm")
+
+    def _first_bad_parameter(self):
+        """The name of the first parameter that is not finite, or None."""
+        finite = lambda array: bool(self.ops.xp.isfinite(array).all())
+        if finite(self.network.vector):
+            return None
+        return next((name for name, view in self.network.parameters.items() if not finite(view)), None)
+
+    def _first_bad(self, plan):
+        host = self.ops.host
+        stages = [(f"layer {l}", values) for l in range(1, len(plan.z)) for values in (plan.z[l], plan.a[l])]
+        for layer, values in [*stages, ("the cost", plan.costs.reshape(-1, 1))]:
+            bad = ~np.isfinite(host(values)).all(axis=1)
+            if bad.any():
+                return layer, int(np.argmax(bad))
+        return "the sum of the costs", 0
+
+    def _keep(self, vectors):
+        for kept, vector in zip(vectors, self._vectors()):
+            kept[...] = vector
+
+    def _restore(self, vectors, step, batch):
+        for vector, kept in zip(self._vectors(), vectors):
+            vector[...] = kept
+        self.training.step, self.training.batch = step, batch
+
+    def _bar(self):
+        from tqdm import tqdm
+        disable = None if self.progress is None else not self.progress
+        return tqdm(total=self.epochs * self.batches - self.training.batch, unit=" steps", disable=disable, dynamic_ncols=True)
+
+    def _summary(self):
+        history = self.network.history
+        parts = [f"epoch {len(history)}", f"cost {history.cost[-1]:.4g}"]
+        value = history.validation_accuracy[-1]
+        if value is not None:
+            parts.append(f"validation {value:.2%}" if self.labelled else f"validation R2 {value:.4f}")
+        return ", ".join(parts)

@@ -1,0 +1,280 @@
+"""Files: what is saved comes back bit by bit, what is damaged is refused in one sentence, and a failed save costs nothing."""
+
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp import Activation, Cost, Dense, Dropout, Network, load
+from gpubp.devices.compiler import activations
+from gpubp.maths.costs import COSTS
+from gpubp.maths.optimizers import SGD
+
+from .cases import PAIRS, as_before, two_classes
+
+CUBE = Activation("cube", lambda xp, z: z * z * z, lambda xp, z, a: 3.0 * z * z)
+FOURTH = Cost("fourth", lambda xp, a, y: xp.square(xp.square(a - y)), lambda xp, a, y: 4.0 * (a - y) * xp.square(a - y))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "net.npz"
+
+
+@pytest.fixture
+def net(random):
+    net = Network([4, Dropout(0.1), Dense(5, "leaky_relu(0.2)"), 2], cost="cross-entropy(0.1)", device="cpu", seed=2**64 - 1)
+    net.fit(*two_classes(random), optimizer="clip_norm(1.0), l2(0.5), adam(cosine(0.01, epochs=9)), max_norm(3.0)", epochs=2)
+    return net
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_everything_comes_back(ops, dtype, path, random):
+    x, y = two_classes(random)
+    layers = [4, Dropout(0.1), Dense(5, "elu(0.7)"), Dense(2, "softmax")]
+    net = Network(layers, cost="cross-entropy(0.1)", device=ops, dtype=dtype, seed=2**64 - 1)
+    net.fit(x, y, optimizer="clip_norm(1.0), l2(0.5), adamw(cosine(0.01, epochs=9), decay=0.2), max_norm(3.0)", epochs=2,
+            validation=(x, y))
+    net.notes["classes"] = ["no", "ja", "ÿ"]
+    net.save(path)
+    back = load(path, device=ops)
+    assert as_before(back) == as_before(net) and repr(back) == repr(net)
+    assert back.training.chain == net.training.chain and back.dtype == net.dtype and back.history == net.history
+    assert (back.feedforward(x) == net.feedforward(x)).all()
+    back.save(path)
+    assert as_before(load(path, device=ops)) == as_before(net), "saved again over itself"
+
+
+def test_from_one_device_to_another(ops, path, random):
+    x, y = two_classes(random)
+    net = Network([4, 5, 2], device=ops, dtype="float64", seed=1)
+    net.fit(x, y, optimizer="adam(0.01)", epochs=1)
+    net.save(str(path))
+    there = load(str(path), device="cpu")
+    assert (there.vector == ops.host(net.vector)).all() and there.ops.name == "cpu"
+    assert there.cost(x, y) == pytest.approx(net.cost(x, y))
+
+
+def test_every_row_of_the_tables_comes_back(path):
+    """Names are all that a file holds of them."""
+    nets = [Network([3, Dense(2, output)], cost=cost, seed=1, device="cpu") for cost, output in PAIRS]
+    nets += [Network([3, Dense(2, row), 2], seed=1, device="cpu") for row in activations()]
+    assert {net.cost_function.name for net in nets} == {COSTS.find(name).name for name in COSTS}
+    for net in nets:
+        net.save(path)
+        back = load(path, device="cpu")
+        assert repr(back) == repr(net)
+        assert (back.feedforward(np.eye(3)) == net.feedforward(np.eye(3))).all()
+
+
+def test_an_untrained_network_and_plain_paths(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (path, str(path), os.fsencode(path), "plain", "dots.in.name"):
+        Network([3, 2], seed=1, device="cpu").save(name)
+        assert load(name, device="cpu").training is None and Path(os.fsdecode(name)).is_file(), "no ending is added"
+
+
+def test_numbers_of_numpy_are_numbers(path, random):
+    net = Network([4, Dropout(np.float32(0.25)), Dense(5, gpubp.activations.leaky_relu(np.float64(0.1))), 2], device="cpu",
+                  seed=np.int64(1))
+    net.fit(*two_classes(random), optimizer=SGD(np.float64(0.1), momentum=np.float32(0.5)), epochs=1)
+    net.notes["best"] = np.float32(0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.save(path)
+    back = load(path, device="cpu")
+    assert back.training.chain == net.training.chain and (back.vector == net.vector).all() and back.notes == {"best": 0.5}
+
+
+def test_ones_own_rows(path, random):
+    net = Network([4, Dense(5, CUBE), Dense(2, "tanh")], cost=FOURTH, device="cpu", seed=1)
+    net.save(path)
+    with pytest.raises(ValueError, match=r"net.npz was built with cube and fourth of your own: pass .*custom="):
+        load(path)
+    back = load(path, device="cpu", custom=[FOURTH, CUBE])
+    x = random.standard_normal((5, 4))
+    assert (back.feedforward(x) == net.feedforward(x)).all() and back.cost(x, x[:, :2]) == net.cost(x, x[:, :2])
+
+
+def test_ones_own_row_with_a_tables_name(path):
+    own = Activation("tanh", CUBE.sigma, CUBE.prime)
+    net = Network([4, Dense(5, own), 2], device="cpu", seed=1)
+    net.save(path)
+    with pytest.raises(ValueError, match="was built with tanh of your own"):
+        load(path)
+    assert (load(path, device="cpu", custom=[own]).feedforward(np.eye(4)) == net.feedforward(np.eye(4))).all()
+
+
+def test_a_rate_that_is_a_function_warns(path, random):
+    net = Network([4, 2], device="cpu", seed=1)
+    net.fit(*two_classes(random), optimizer=SGD(lambda epoch: np.float32(0.1), momentum=0.5), epochs=1)
+    with pytest.warns(UserWarning, match="has a function as its rate, which no file can hold"):
+        net.save(path)
+    back = load(path, device="cpu")
+    assert back.training is None and (back.vector == net.vector).all() and back.history == net.history
+
+
+@pytest.mark.parametrize("notes", [{"a": object()}, {"a": {1, 2}}, {"a": np.zeros(3)}, {"a": b"bytes"}])
+def test_notes_that_json_cannot_hold(notes, net, path):
+    net.save(path)
+    saved = path.read_bytes()
+    net.notes.update(notes)
+    with pytest.raises(TypeError, match=r"net\.notes must hold what JSON can"):
+        net.save(path)
+    assert path.read_bytes() == saved and os.listdir(path.parent) == ["net.npz"]
+
+
+def refused(path, content):
+    """The message with which a file of such content is refused."""
+    path.write_bytes(content)
+    with pytest.raises(ValueError) as caught:
+        load(path, device="cpu")
+    message = str(caught.value)
+    assert message.startswith(f"{path} ") and "\n" not in message and len(message) < 400, message
+    return message
+
+
+def test_a_truncated_file(net, path):
+    net.save(path)
+    whole = path.read_bytes()
+    for length in [*range(0, len(whole) - 1, 97), len(whole) - 1]:
+        assert "is not a gpubp network, or is damaged" in refused(path, whole[:length])
+
+
+def test_a_bit_that_changed(net, path, random):
+    """It is refused, or it stood where nothing is read; it is never another network."""
+    net.save(path)
+    whole = path.read_bytes()
+    seen = 0
+    for place in random.integers(len(whole), size=250):
+        content = bytearray(whole)
+        content[place] ^= 1 << random.integers(8)
+        path.write_bytes(content)
+        try:
+            assert as_before(load(path, device="cpu")) == as_before(net)
+        except ValueError as error:
+            seen += 1
+            assert str(error).startswith(f"{path} ") and "\n" not in str(error)
+    assert seen > 150
+
+
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def npy(array, **options):
+    file = io.BytesIO()
+    np.save(file, array, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"PK", b"\x00" * 1000, b"x,y\n1,2\n", np.random.default_rng(1).bytes(5000), npz(), npz(x=np.ones(3)), npy(np.ones(3)),
+    npz(gpubp=np.array([{}], object)), npy(np.array([{}], object)), npz(gpubp=np.ones(3)), npz(gpubp=np.array("[]")),
+    npz(gpubp=np.array("3")), npz(gpubp=np.array("{")), npz(gpubp=np.array("{}")), npz(gpubp=np.array('{"format": 1}')),
+    npz(gpubp=np.array('{"format": 99}'))], ids=range(17))
+def test_foreign_files(content, path):
+    refused(path, content)
+
+
+def test_pickles_are_not_opened(path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(path) + ".pickled",)
+    refused(path, npz(gpubp=np.array([Bomb()], object)))
+    refused(path, npy(np.array([Bomb()], object), allow_pickle=True))
+    assert os.listdir(path.parent) == ["net.npz"]
+
+
+def test_other_contents(net, path):
+    """Arrays or facts that are missing or of another shape."""
+    net.save(path)
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays.pop("gpubp")))
+    text = lambda **changes: np.array(json.dumps({**header, **changes}))
+    for name in arrays:
+        assert name in refused(path, npz(gpubp=text(), **{k: v for k, v in arrays.items() if k != name}))
+        assert name in refused(path, npz(gpubp=text(), **{**arrays, name: np.zeros((2, 9))}))
+        assert name in refused(path, npz(gpubp=text(), **{**arrays, name: np.full(arrays[name].shape, "a")}))
+    for key in header:
+        refused(path, npz(gpubp=np.array(json.dumps({k: v for k, v in header.items() if k != key})), **arrays))
+    for changes in ({"layers": [4]}, {"layers": 3}, {"layers": [4, {"neurons": 0, "activation": "tanh"}]},
+                    {"cost": "qadratic"}, {"dtype": "int8"}, {"seed": -1}, {"history": []}, {"training": {"optimizer": "adma"}},
+                    {"custom": ["cube"]}):
+        refused(path, npz(gpubp=text(**changes), **arrays))
+    path.write_bytes(npz(gpubp=text(), **arrays))
+    assert as_before(load(path, device="cpu")) == as_before(net)
+
+
+def test_no_such_file_and_no_such_device(net, path):
+    with pytest.raises(FileNotFoundError):
+        load(path)
+    with pytest.raises(IsADirectoryError):
+        load(path.parent)
+    net.save(path)
+    with pytest.raises(ValueError, match="expected device 'auto'"):
+        load(path, device="gpu")
+
+
+@pytest.mark.parametrize("place", ["numpy.savez", "os.fsync", "os.replace"])
+def test_a_full_disk_leaves_the_old_file(place, net, path, monkeypatch):
+    net.save(path)
+    saved, before = path.read_bytes(), as_before(net)
+    net.vector[...] = 0.0
+    after = as_before(net)
+
+    def full(*args, **kwargs):
+        if place == "numpy.savez":
+            args[0].write(b"PK")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(place, full)
+    with pytest.raises(OSError, match=r"could not save the network.*a file that was there before is unchanged") as caught:
+        net.save(path)
+    assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(path)
+    monkeypatch.undo()
+    assert path.read_bytes() == saved and os.listdir(path.parent) == ["net.npz"] and as_before(net) == after != before
+
+
+def test_a_limit_on_file_size(path):
+    """A real refusal by the system, in the middle of writing."""
+    pytest.importorskip("resource", reason="this system has no limits on file sizes")
+    program = """if True:
+        import resource, sys, gpubp
+        net = gpubp.Network([50, 40, 30, 2], seed=1, device="cpu")
+        net.save(sys.argv[1])
+        for limit in (1, 500, 9000, 13000):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            try:
+                net.save(sys.argv[1])
+            except OSError as error:
+                print(type(error).__name__, error)
+        """
+    checkout = {**os.environ, "PYTHONPATH": str(Path(gpubp.__file__).parent.parent)}
+    run = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, env=checkout)
+    assert run.returncode == 0 and run.stderr == "", run.stderr
+    assert run.stdout.count("could not save the network") == 4, run.stdout
+    assert os.listdir(path.parent) == ["net.npz"] and load(path, device="cpu").sizes == [50, 40, 30, 2]
+
+
+def test_a_folder_that_is_not_there(net, tmp_path):
+    for wrong in (tmp_path / "none" / "net.npz", tmp_path):
+        with pytest.raises(OSError, match="could not save the network"):
+            net.save(wrong)
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_an_earlier_crash_left_is_no_obstacle(net, path, monkeypatch):
+    (path.parent / f"net.npz.{os.getpid()}.partial").write_bytes(b"half")
+    net.save(path)
+    assert as_before(load(path, device="cpu")) == as_before(net)

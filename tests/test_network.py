@@ -1,0 +1,201 @@
+"""Network: what goes in and comes out, in shape and in meaning, on every device."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpubp.devices import open_device
+from gpubp.layered import network as module
+from gpubp.layered.layers import Dense, Dropout
+from gpubp.layered.network import Network
+
+from .cases import two_classes
+
+
+def sigmoid(z):
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+def by_hand(net, x):
+    """The outputs of a network of sigmoids."""
+    for l in range(1, net.depth + 1):
+        x = sigmoid(x @ net.ops.host(net.parameters[f"w{l}"]).T + net.ops.host(net.parameters[f"b{l}"]))
+    return x
+
+
+def test_shapes_types_and_meaning(ops, random):
+    net = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
+    x, y = random.standard_normal((7, 4)), random.integers(0, 3, 7)
+    out = net.feedforward(x)
+    assert isinstance(out, np.ndarray) and out.shape == (7, 3) and out.dtype == np.float64
+    np.testing.assert_allclose(out, by_hand(net, x), rtol=1e-12)
+    assert (net.predict(x) == out.argmax(axis=1)).all()
+    assert net.score(x, y) == pytest.approx((out.argmax(axis=1) == y).mean())
+    assert net.cost(x, y) == pytest.approx(0.5 * np.square(out - np.eye(3)[y]).sum(axis=1).mean(), rel=1e-12)
+    assert net.gradient(x, y).shape == net.vector.shape and ops.owns(net.gradient(x, y))
+    assert type(net.cost(x, y)) is float and type(net.score(x, y)) is float
+
+
+def test_answers_come_back_as_what_went_in(ops, random):
+    net, x = Network([4, 5, 3], device=ops, seed=1), random.standard_normal((7, 4)).astype(np.float32)
+    there = ops.array(x)
+    assert ops.owns(net.feedforward(there)) and ops.owns(net.predict(there))
+    assert (ops.host(net.feedforward(there)) == net.feedforward(x)).all()
+    assert (ops.host(net.predict(there)) == net.predict(x)).all()
+    assert net.cost(there, ops.array(np.arange(7) % 3)) == net.cost(x, np.arange(7) % 3)
+
+
+def test_one_row_may_come_as_a_vector(ops, random):
+    net, x = Network([4, 5, 3], device=ops, seed=1), random.standard_normal((7, 4))
+    assert net.feedforward(x[2]).shape == (1, 3)
+    np.testing.assert_allclose(net.feedforward(x[2])[0], net.feedforward(x)[2], rtol=1e-6)
+
+
+def test_trace_is_the_book(ops, random):
+    net = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
+    x, y = random.standard_normal((6, 4)), random.uniform(size=(6, 3))
+    trace = net.trace(x, y)
+    z, a, delta, dw, db = ([None if array is None else ops.host(array) for array in arrays]
+                           for arrays in (trace.z, trace.a, trace.delta, trace.dw, trace.db))
+    w = {l: ops.host(net.parameters[f"w{l}"]) for l in (1, 2)}
+    np.testing.assert_allclose(a[0], x)
+    np.testing.assert_allclose(z[1], x @ w[1].T + ops.host(net.parameters["b1"]), rtol=1e-12)
+    np.testing.assert_allclose(a[1], sigmoid(z[1]), rtol=1e-12)
+    np.testing.assert_allclose(delta[2], (a[2] - y) * a[2] * (1 - a[2]), rtol=1e-12)            # BP1
+    np.testing.assert_allclose(delta[1], delta[2] @ w[2] * a[1] * (1 - a[1]), rtol=1e-12)       # BP2
+    for l in (1, 2):
+        np.testing.assert_allclose(db[l], delta[l].mean(axis=0), rtol=1e-12)                    # BP3
+        np.testing.assert_allclose(dw[l], delta[l].T @ a[l - 1] / 6, rtol=1e-12)                # BP4
+    assert z[0] is delta[0] is dw[0] is db[0] is None
+    assert trace.cost == pytest.approx(ops.host(trace.costs).mean()) == pytest.approx(net.cost(x, y))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sample_norms_are_norms_of_each_samples_gradient(ops, weighted, random):
+    net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy", device=ops, dtype="float64", seed=1)
+    x, y = random.standard_normal((6, 4)), random.integers(0, 3, 6)
+    weights = random.uniform(0.5, 2.0, 6) if weighted else np.ones(6)
+    norms = [np.linalg.norm(ops.host(net.gradient(x[i:i + 1], y[i:i + 1]))) * weights[i] for i in range(6)]
+    np.testing.assert_allclose(ops.host(net.trace(x, y, weights if weighted else None).sample_norms), norms, rtol=1e-10)
+
+
+def test_sample_weights_scale_each_samples_cost(ops, random):
+    net = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
+    x, y, weights = random.standard_normal((6, 4)), random.integers(0, 3, 6), random.uniform(0.0, 3.0, 6)
+    costs = ops.host(net.trace(x, y).costs)
+    assert net.cost(x, y, weights) == pytest.approx((weights * costs).mean())
+    alone = [weights[i] * ops.host(net.gradient(x[i:i + 1], y[i:i + 1])) for i in range(6)]
+    np.testing.assert_allclose(ops.host(net.gradient(x, y, weights)), np.mean(alone, axis=0), atol=1e-14)
+    assert net.cost(x, y, np.zeros(6)) == 0.0 and net.cost(x, y, np.ones(6)) == pytest.approx(net.cost(x, y))
+
+
+def test_more_rows_than_a_chunk(ops, monkeypatch, random):
+    x, y, weights = random.standard_normal((23, 4)), random.integers(0, 3, 23), random.uniform(size=23)
+    whole = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
+    questions = (lambda n: n.feedforward(x), lambda n: n.predict(x), lambda n: n.score(x, y), lambda n: n.cost(x, y, weights),
+                 lambda n: ops.host(n.gradient(x, y)), lambda n: ops.host(n.gradient(x, y, weights)))
+    answers = [question(whole) for question in questions]
+    monkeypatch.setattr(module, "CHUNK", 5)
+    parts = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
+    for question, answer in zip(questions, answers):
+        np.testing.assert_allclose(question(parts), answer, rtol=1e-11, atol=1e-14)
+
+
+def test_single_output_classification(ops, random):
+    x, y = two_classes(random, 40)
+    for cost, codes in (("cross-entropy", (0, 1)), ("hinge", (-1, 1)), ("squared_hinge", (-1, 1))):
+        net, labels = Network([4, 6, 1], cost=cost, device=ops, seed=1), np.where(y, codes[1], codes[0])
+        net.fit(x, labels, optimizer="adam(0.05)", epochs=25, batch_size=8)
+        assert set(net.predict(x).tolist()) == set(codes) and net.predict(x).shape == (40,)
+        assert net.score(x, labels) == (net.predict(x) == labels).mean() > 0.9, cost
+        assert net.cost(x, labels) == pytest.approx(net.cost(x, labels[:, None]))
+
+
+def test_hinge_codes_of_many_classes(ops, random):
+    net = Network([4, 3], cost="hinge", device=ops, dtype="float64", seed=1)
+    x, y = random.standard_normal((9, 4)), np.arange(9) % 3
+    signs = np.where(np.eye(3)[y] > 0, 1.0, -1.0)
+    assert net.cost(x, y) == net.cost(x, signs) == pytest.approx(np.maximum(1 - signs * net.feedforward(x), 0).sum(1).mean())
+
+
+def test_label_smoothing_moves_the_targets(ops, random):
+    x, y = random.standard_normal((9, 4)), np.arange(9) % 3
+    soft = np.eye(3)[y] * 0.9 + 0.1 / 3
+    for output in ("softmax", "sigmoid"):
+        plain, smooth = (Network([4, 5, 3], output=output, cost=cost, device=ops, dtype="float64", seed=1)
+                         for cost in ("cross-entropy", "cross-entropy(0.1)"))
+        assert smooth.cost(x, y) == pytest.approx(plain.cost(x, soft)) == pytest.approx(smooth.cost(x, np.eye(3)[y]))
+        assert smooth.score(x, y) == plain.score(x, y)
+
+
+def test_score_of_measurements_is_the_variance_explained(ops, random):
+    net = Network([4, 2], activation="identity", device=ops, dtype="float64", seed=1)
+    x, y = random.standard_normal((9, 4)), np.zeros((9, 2))
+    y[:, 0] = random.standard_normal(9)
+    residual = np.square(y - net.feedforward(x)).sum()
+    assert net.score(x, y) == pytest.approx(1 - residual / np.square(y - y.mean(axis=0)).sum())
+    assert np.isnan(net.score(x, np.ones((9, 2))))
+
+
+def test_to_another_device_and_back(ops, random):
+    x, y = two_classes(random)
+    net, stay = (Network([4, 5, Dropout(0.2), 2], device="cpu", dtype="float64", seed=1) for _ in range(2))
+    for n in (net, stay):
+        n.fit(x, y, optimizer="adam(0.01)", epochs=2)
+    before = net.vector.copy(), [v.copy() for v in net.training.vectors]
+    assert net.to(ops) is net and net.ops.name == ops.name and ops.owns(net.vector)
+    assert (ops.host(net.vector) == before[0]).all() and ops.owns(net.training.vectors[1])
+    net.fit(x, y, epochs=1)
+    net.to("cpu").fit(x, y, epochs=1)
+    stay.fit(x, y, epochs=2)
+    np.testing.assert_allclose(net.vector, stay.vector, rtol=1e-9, atol=1e-12)
+    assert net.history.cost == pytest.approx(stay.history.cost)
+
+
+def test_objective_for_scipy(ops, random):
+    minimize = pytest.importorskip("scipy.optimize", reason="scipy is not installed").minimize
+    x, y = random.standard_normal((30, 4)), random.standard_normal((30, 2))
+    net = Network([4, 2], activation="identity", device=ops, dtype="float64", seed=1)
+    result = minimize(net.objective(x, y), ops.host(net.vector), jac=True, method="L-BFGS-B",
+                      options={"gtol": 1e-9, "ftol": 1e-15})
+    net.vector[...] = ops.array(result.x)
+    best = np.linalg.lstsq(np.c_[x, np.ones(30)], y, rcond=None)[0]
+    np.testing.assert_allclose(ops.host(net.parameters["w1"]), best[:4].T, atol=1e-6)
+    np.testing.assert_allclose(ops.host(net.parameters["b1"]), best[4], atol=1e-6)
+    assert result.fun == pytest.approx(net.cost(x, y))
+
+
+def test_objective_is_the_cost_at_a_vector(ops, random):
+    x, y = two_classes(random)
+    net = Network([4, 5, 2], device=ops, seed=1)
+    vector = 0.5 * ops.host(net.vector).astype(np.float64)
+    cost, gradient = net.objective(x, y)(vector)
+    assert (ops.host(net.vector) == vector.astype(np.float32)).all() and cost == net.cost(x, y)
+    assert gradient.dtype == np.float64 and (gradient == ops.host(net.gradient(x, y))).all()
+
+
+@pytest.mark.parametrize("answers, layers, epochs", [((0, 0, 0, 1), [2, 1], 80), ((0, 1, 1, 0), [2, 5, 1], 250)],
+                         ids=["and", "xor"])
+def test_and_and_xor_are_learned(ops, answers, layers, epochs):
+    x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array(answers)
+    net = Network(layers, cost="cross-entropy", device=ops, seed=1)
+    net.fit(x, y, optimizer="adam(0.1)", epochs=epochs, batch_size=None)
+    assert (net.predict(x) == y).all() and net.score(x, y) == 1.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes=st.lists(st.integers(1, 9), min_size=2, max_size=5), rows=st.integers(1, 40), chunk=st.integers(1, 50),
+       dtype=st.sampled_from(["float32", "float64"]), seed=st.integers(0, 2**64 - 1))
+def test_any_shape(sizes, rows, chunk, dtype, seed):
+    """Outputs are the formula's, and the batch's gradient is the mean of its samples'."""
+    random, single = np.random.default_rng(seed), dtype == "float32"
+    close = {"rtol": 2e-4, "atol": 2e-5} if single else {"rtol": 1e-9, "atol": 1e-12}
+    net = Network(sizes, device=open_device("cpu"), dtype=dtype, seed=seed)
+    x, y = random.standard_normal((rows, sizes[0])), random.uniform(size=(rows, sizes[-1]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CHUNK", chunk)
+        assert net.feedforward(x).shape == (rows, sizes[-1]) and net.feedforward(x).dtype == dtype
+        np.testing.assert_allclose(net.feedforward(x), by_hand(net, x), **close)
+        alone = [net.gradient(x[i:i + 1], y[i:i + 1]) for i in range(rows)]
+        np.testing.assert_allclose(net.gradient(x, y), np.mean(alone, axis=0), **close)

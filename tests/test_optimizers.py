@@ -1,0 +1,255 @@
+"""Optimizers and what composes with them: against torch.optim, by hand, and as texts that are read back.
+
+Chains are enumerated from the tables: each optimizer bare, with its switches, and behind every modifier.
+"""
+
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+
+from gpubp import L1, L2, SGD, Adam, AdamW, Chain, ClipNorm, ClipValue, Lion, MaxNorm, NAdam, RMSprop
+from gpubp.devices.compiler import chains
+from gpubp.maths.chains import OPTIMIZERS, Modifier
+from gpubp.maths.optimizers import Optimizer
+from gpubp.maths.schedules import Cosine, Plateau, Step
+
+CHAINS = chains()
+BARE = [chain for chain in CHAINS if not chain.modifiers]
+STEPS = 20
+
+each = pytest.mark.parametrize("chain", CHAINS, ids=str)
+each_bare = pytest.mark.parametrize("chain", BARE, ids=str)
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+@pytest.fixture
+def torch():
+    """PyTorch, whose optimizers keep their own numbers (NAdam's product, for one) in the default dtype."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: the extra gpubp[peers] brings it")
+    torch.set_default_dtype(torch.float64)
+    yield torch
+    torch.set_default_dtype(torch.float32)
+
+
+def steps(chain, w, gradients, n=1, weight=1.0, rate=None):
+    """w after one step of the plain rule for each gradient, and the state."""
+    state = [np.zeros_like(w) for _ in chain.state]
+    for t, g in enumerate(gradients, 1):
+        scalars = chain.scalars(t, chain.optimizer.rate_at(0.0) if rate is None else rate, n)
+        w, *state = chain.rule(np, w, *state, g, weight, np.linalg.norm(g), *scalars)   # the norm has g's dtype
+    return w, state
+
+
+def stepped(ops, chain, vector, gradients, weights, shape=None, n=1):
+    """The vector after the device's own steps; shape is that of one weight matrix at its beginning."""
+    vector = ops.array(np.array(vector))
+    gradient, state = ops.zeros(vector.shape, vector.dtype), [ops.zeros(vector.shape, vector.dtype) for _ in chain.state]
+    matrices = [vector[:shape[0] * shape[1]].reshape(shape)] if shape else []
+    call = ops.step(chain, vector, gradient, state, weights, matrices)
+    for t, g in enumerate(gradients, 1):
+        gradient[...] = ops.array(np.array(g))
+        call(chain.scalars(t, chain.optimizer.rate_at(0.0), n))
+    return ops.host(vector)
+
+
+TORCH = {
+    "SGD": lambda optim, p, o: optim.SGD(p, o.rate, momentum=o.momentum, nesterov=o.nesterov and o.momentum > 0.0),
+    "Adagrad": lambda optim, p, o: optim.Adagrad(p, o.rate, lr_decay=o.decay, eps=o.eps),
+    "RMSprop": lambda optim, p, o: optim.RMSprop(p, o.rate, o.alpha, o.eps, momentum=o.momentum, centered=o.centered),
+    "Adam": lambda optim, p, o: optim.Adam(p, o.rate, (o.beta1, o.beta2), o.eps),
+    "AdamW": lambda optim, p, o: optim.AdamW(p, o.rate, (o.beta1, o.beta2), o.eps, weight_decay=o.decay),
+    "Adamax": lambda optim, p, o: optim.Adamax(p, o.rate, (o.beta1, o.beta2), o.eps),
+    "NAdam": lambda optim, p, o: optim.NAdam(p, o.rate, (o.beta1, o.beta2), o.eps, momentum_decay=o.momentum_decay),
+    "RAdam": lambda optim, p, o: optim.RAdam(p, o.rate, (o.beta1, o.beta2), o.eps),
+    "Adadelta": lambda optim, p, o: optim.Adadelta(p, o.rate, o.rho, o.eps)}
+
+
+def test_rows_without_a_torch_oracle_are_these():
+    assert {row.__name__ for row in OPTIMIZERS.values() if issubclass(row, Optimizer)} - set(TORCH) == {"Lion"}
+
+
+ODD = [replace(chain.optimizer, beta1=0.7, beta2=0.9, eps=1e-3) for chain in BARE if hasattr(chain.optimizer, "beta2")
+       and hasattr(chain.optimizer, "eps")]
+
+
+@pytest.mark.parametrize("optimizer", [c.optimizer for c in BARE if not isinstance(c.optimizer, Lion)] + ODD, ids=str)
+def test_rule_against_torch(torch, optimizer, random):
+    gradients, start = random.normal(0.0, 1.0, (STEPS, 40)), random.normal(0.0, 1.0, 40)
+    p = torch.tensor(start, requires_grad=True)
+    theirs = TORCH[type(optimizer).__name__](torch.optim, [p], optimizer)
+    for g in gradients:
+        p.grad = torch.tensor(g)
+        theirs.step()
+    ours, _ = steps(Chain.of(optimizer), start, gradients)
+    assert np.abs(ours - p.detach().numpy()).max() <= 1e-12
+    assert np.abs(ours - start).max() > 1e-4
+
+
+def test_lion_by_hand(random):
+    gradients, start = random.normal(0.0, 1.0, (STEPS, 5)), random.normal(0.0, 1.0, 5)
+    expected = []
+    for k, w in enumerate(start):
+        m = 0.0
+        for g in gradients[:, k]:
+            c = 0.8 * m + 0.2 * g
+            w = w - 0.01 * (np.sign(c) + 0.3 * w)
+            m = 0.95 * m + 0.05 * g
+        expected.append(w)
+    ours, _ = steps(Chain.of(Lion(0.01, 0.8, 0.95, decay=0.3)), start, gradients)
+    assert np.allclose(ours, expected, rtol=0.0, atol=1e-14)
+
+
+@each
+@each_dtype
+def test_zero_stays_zero(chain, dtype):
+    w, _ = steps(chain, np.zeros(4, dtype), np.zeros((5, 4), dtype), n=10, rate=0.1)
+    assert w.tolist() == [0.0] * 4
+
+
+@each
+def test_float32_stays_float32(chain, random):
+    w, state = steps(chain, np.ones(4, "float32"), random.normal(size=(3, 4)).astype("float32"), n=10)
+    assert {array.dtype for array in (w, *state)} == {np.dtype("float32")}
+
+
+@each_bare
+def test_converges_in_a_quadratic_bowl(chain):
+    """C = (w1^2 + 10 w2^2) / 2, with a rate that falls, as theory asks for."""
+    rate = {"Adadelta": 1.0, "Adagrad": 0.5}.get(type(chain.optimizer).__name__, 0.03)
+    chain = Chain.of(replace(chain.optimizer, rate=rate, **{"decay": 0.0} if hasattr(chain.optimizer, "decay") else {}))
+    curve, w, state = np.array([1.0, 10.0]), np.array([1.0, -1.0]), [np.zeros(2) for _ in chain.state]
+    for t in range(1, 2001):
+        w, *state = chain.rule(np, w, *state, curve * w, 1.0, 1.0, *chain.scalars(t, rate / (1.0 + t / 100.0), 1))
+    assert 0.5 * (curve * w * w).sum() < 5.5 * 1e-4   # from 5.5
+
+
+@each
+def test_scalars_do_not_remember(chain):
+    """A resumed run asks for step 7 without steps 1 to 6, and two runs may share one object."""
+    fresh = Chain.of(str(chain)).scalars(7, 0.1, 10)
+    for t in (1, 9, 3, 7):
+        again = chain.scalars(t, 0.1, 10)
+    assert again == pytest.approx(fresh, rel=1e-15)
+    assert len(chain.parameters()) == 1 + len(chain.state) + 3 + len(fresh)
+
+
+SCHEDULED = [Chain.of([*parts, optimizer]) for parts in ([], [ClipNorm(1.0), L2(5.0)]) for optimizer in (
+    SGD(Step(0.5, every=7, factor=0.25), momentum=0.9, nesterov=True), Adam(Cosine(1e-3, epochs=9, warmup=1.5)),
+    AdamW(Plateau(0.1, patience=3), decay=0.0), RMSprop(rate=1e-05, centered=True), NAdam(rate=3))]
+
+
+@pytest.mark.parametrize("chain", CHAINS + SCHEDULED, ids=str)
+def test_text_is_read_back(chain):
+    for bound in (None, 2.5):
+        chain = replace(chain, max_norm=bound)
+        again = Chain.of(str(chain))
+        assert again == chain and str(again) == str(chain) and again.scalars(3, 0.1, 5) == chain.scalars(3, 0.1, 5)
+
+
+def test_a_chain_is_made_of_texts_objects_and_lists():
+    wanted = Chain((ClipNorm(1.0), L2(5.0)), SGD(0.5), 3.0)
+    for parts in ("clip_norm(1.0), l2(5.0), sgd(0.5), max_norm(3.0)", "Clip-Norm(1.0), L2(5.0), SGD(0.5), max norm(3.0)",
+                  [ClipNorm(1.0), "l2(5.0)", SGD(0.5), MaxNorm(3.0)], (ClipNorm(1.0), L2(5.0), "sgd(0.5)", "max_norm(3.0)"),
+                  wanted):
+        assert Chain.of(parts) == wanted
+    assert Chain.of("adamw(decay=0.5)") == Chain.of(AdamW(decay=0.5)) != Chain.of(AdamW())
+
+
+@pytest.mark.parametrize("parts, sentence", [
+    ([SGD(), L2(1.0)], "put the parts in that order"), ([MaxNorm(1.0), SGD()], "put the parts in that order"),
+    ([SGD(), Adam()], r"got \[sgd\(\), adam\(\)\]"), ([], "then one optimizer"), ([L2(1.0)], "then one optimizer"),
+    ([SGD(), MaxNorm(1.0), MaxNorm(2.0)], "that order"), ([L2(1.0), MaxNorm(1.0), SGD()], "that order"),
+    ([L2(1.0), ClipNorm(1.0), SGD()], "ClipNorm measures the gradient as it was computed: put it first"),
+    ("sgd(0.1), l1(2.0)", "that order"), ("adm", "did you mean 'adam'"), ("adam(stp(0.1))", "unknown schedule 'stp'"),
+    ("adam(beta3=1)", "beta3"), ("l2", "amount"), ("sgd(rate=quick)", "cannot read the argument 'quick'")])
+def test_a_wrong_chain_is_refused(parts, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Chain.of(parts)
+
+
+@pytest.mark.parametrize("row", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_parts_are_frozen_and_hold_numbers_that_are_not_negative(row):
+    name = "rate" if issubclass(row, Optimizer) else "amount"
+    part = row(0.5)
+    with pytest.raises(FrozenInstanceError):
+        setattr(part, name, 1.0)
+    assert hash(part) == hash(row(0.5)) and part == row(0.5) != row(0.25)
+    for wrong in (-1.0, float("nan"), float("inf"), "0.5", [1.0], True, None):
+        with pytest.raises(ValueError, match=rf"expected {name} of {row.__name__} to be a number in .*, got"):
+            row(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["adam(beta1=1)", "adam(beta2=1.0)", "rmsprop(alpha=1)", "adadelta(rho=1)", "max_norm(0)",
+                                   "clip_norm(0)", "sgd(step(0.1, every=0))", "sgd(constant(-3))", "sgd(0.1, nesterov=1)"])
+def test_numbers_out_of_bounds_are_refused_before_they_divide(wrong):
+    with pytest.raises(ValueError, match="expected .*, got"):
+        OPTIMIZERS.find(wrong)
+
+
+def test_rates():
+    assert SGD(0.5).rate_at(3.5) == 0.5 and SGD(lambda epoch: 1.0 / (1.0 + epoch)).rate_at(1.0) == 0.5
+    assert SGD(Step(0.8, every=2, factor=0.5)).rate_at(5.9) == 0.2
+    assert SGD(Plateau(0.8, factor=0.5, patience=0)).rate_at(4, [1.0, 1.0, 0.5, 0.6]) == 0.2
+
+
+# ---- what composes, on every device
+
+def test_l2_is_the_books(ops, random):
+    w, g = random.normal(0.0, 1.0, (2, 10))
+    expected = np.concatenate([(1.0 - 0.5 * 3.0 / 50) * w[:6], w[6:]]) - 0.5 * g
+    assert np.allclose(stepped(ops, Chain.of([L2(3.0), SGD(0.5)]), w, [g], 6, n=50), expected, rtol=0.0, atol=1e-15)
+
+
+def test_l1_is_the_books(ops, random):
+    w, g = random.normal(0.0, 1.0, (2, 10))
+    w[:2] = 0.0
+    expected = w - 0.5 * g - np.concatenate([0.5 * 3.0 / 50 * np.sign(w[:6]), np.zeros(4)])
+    assert np.allclose(stepped(ops, Chain.of([L1(3.0), SGD(0.5)]), w, [g], 6, n=50), expected, rtol=0.0, atol=1e-15)
+
+
+def test_clip_value(ops):
+    g = np.array([-7.0, -0.5, 0.0, 0.5, 7.0])
+    assert stepped(ops, Chain.of([ClipValue(0.5), SGD(1.0)]), np.zeros(5), [g], 5).tolist() == [0.5, 0.5, 0.0, -0.5, -0.5]
+
+
+@pytest.mark.parametrize("size", [0.1, 1e7])
+def test_clip_norm_against_torch(torch, ops, size, random):
+    """PyTorch adds 1e-6 to the norm: a large gradient does not feel it, a short one is not clipped."""
+    g = random.normal(0.0, 1.0, 300)
+    g *= size / np.linalg.norm(g)
+    p = torch.zeros(300, dtype=torch.float64, requires_grad=True)
+    p.grad = torch.tensor(g)
+    torch.nn.utils.clip_grad_norm_([p], 0.25)
+    ours = stepped(ops, Chain.of([ClipNorm(0.25), SGD(1.0)]), np.zeros(300), [g], 200)
+    assert np.allclose(-ours, p.grad.numpy(), rtol=1e-12, atol=0.0)
+    assert np.linalg.norm(ours) == pytest.approx(min(size, 0.25), rel=1e-12)
+
+
+def test_max_norm_shortens_the_rows_that_are_longer(ops, random):
+    w = random.normal(0.0, 1.0, (5, 40)) * np.array([0.0, 0.01, 0.1, 1.0, 10.0])[:, None]
+    b = np.array([100.0, -100.0])
+    ours = stepped(ops, Chain.of([SGD(0.1), MaxNorm(2.0)]), np.concatenate([w.ravel(), b]), [np.zeros(202)], 200, (5, 40))
+    length = np.linalg.norm(w, axis=1, keepdims=True)
+    assert np.allclose(ours[:200].reshape(5, 40), np.where(length > 2.0, 2.0 * w / np.maximum(length, 1e-300), w), rtol=1e-14)
+    assert ours[200:].tolist() == b.tolist() and (length > 2.0).any() and (length < 2.0).any()
+
+
+@each_dtype
+def test_a_device_steps_as_the_plain_rules_do(ops, dtype, random):
+    """Weights and biases apart, the norm of the whole gradient, three steps of one long chain."""
+    chain = Chain.of([ClipNorm(0.5), L1(2.0), L2(3.0), ClipValue(0.2), RMSprop(0.1, momentum=0.5, centered=True)])
+    w, gradients = random.normal(0.0, 1.0, 50).astype(dtype), random.normal(0.0, 0.2, (3, 50)).astype(dtype)
+    state = [np.zeros_like(w) for _ in chain.state]
+    where, expected = np.array([1.0] * 30 + [0.0] * 20, dtype), w
+    for t, g in enumerate(gradients, 1):
+        expected, *state = chain.rule(np, expected, *state, g, where, float(np.linalg.norm(g)), *chain.scalars(t, 0.1, 40))
+    ours = stepped(ops, chain, w, gradients, 30, n=40)
+    assert ours.dtype == dtype
+    assert np.allclose(ours, expected, rtol=0.0, atol=20 * np.finfo(dtype).eps)
+
+
+def test_amounts_that_act_on_the_cost_are_shared_by_the_samples():
+    assert {row.__name__ for row in OPTIMIZERS.values() if issubclass(row, Modifier) and row.splits} == {"L1", "L2"}
+    for row in (row for row in OPTIMIZERS.values() if issubclass(row, Modifier)):
+        assert row(3.0).scaled(50) == (3.0 / 50 if row.splits else 3.0)

@@ -1,0 +1,231 @@
+"""The house and its delivery: floors, where CuPy may be imported, what importing brings, and kernels in every kind of install."""
+
+import ast
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gpubp
+
+ROOT = Path(__file__).resolve().parent.parent
+HOUSE = ROOT / "gpubp"
+FILES = sorted(HOUSE.rglob("*.py"))
+FLOORS = {"maths": 1, "devices": 2, "gates": 3, "layered": 4, "circuits": 4, "check": 5, "files": 5, "plots": 5, "datasets": 5,
+          "estimators": 5, "demos": 5, "commands": 6, "cli": 6, "__main__": 7, "__init__": 5.5}
+CUPY_MAY = {"devices/cuda.py", "devices/compiler.py", "devices/cublas.py"}
+HEAVY = ("cupy", "sklearn", "matplotlib", "scipy", "torch", "tqdm", "pandas", "numba")
+
+
+def relative(path):
+    return path.relative_to(HOUSE).as_posix()
+
+
+def imports(path):
+    """(name of a module as far as it is written, whether inside a function) of every import of a file."""
+    tree = ast.parse(path.read_text())
+    inside = {child for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda)) for child in ast.walk(node)}
+    package = ("gpubp", *path.relative_to(HOUSE).parts[:-1])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node in inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) - node.level + 1] if node.level else ()
+            name = ".".join((*base, *(node.module.split(".") if node.module else ())))
+            yield from ((f"{name}.{alias.name}", node in inside) for alias in node.names)
+
+
+def room(parts):
+    """The room that a path in the house belongs to: a folder or a file on the ground floor."""
+    return Path(parts[0]).stem if parts else "__init__"
+
+
+def target(name):
+    """The file of the house that an imported name leads to, or None."""
+    parts = name.split(".")
+    if parts[0] != "gpubp":
+        return None
+    for length in range(len(parts), 0, -1):
+        place = HOUSE.joinpath(*parts[1:length])
+        for file in (place.with_suffix(".py"), place / "__init__.py"):
+            if file.is_file() and (length > 1 or file.name == "__init__.py"):
+                return file
+    raise AssertionError(f"{name} leads nowhere")
+
+
+def test_every_room_has_a_floor():
+    assert {room(path.relative_to(HOUSE).parts) for path in FILES} <= set(FLOORS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_each_floor_imports_lower_ones_alone(path):
+    """The public face, check and fit's neighbours, may be opened from within a function: there it is no dependency of loading."""
+    mine = room(path.relative_to(HOUSE).parts)
+    for name, inside in imports(path):
+        file = target(name)
+        if file is None:
+            continue
+        its = room(file.relative_to(HOUSE).parts)
+        if its != mine and not (inside and mine == "layered" and its in ("check", "files")):
+            assert FLOORS[its] < FLOORS[mine], f"{relative(path)} on floor {FLOORS[mine]} imports {name} on floor {FLOORS[its]}"
+
+
+def test_no_circles():
+    """Not even through functions, but for the doors of Network to the floor above."""
+    edges = {path: {target(name) for name, inside in imports(path) if not inside} - {None, path} for path in FILES}
+    done, path = set(), []
+
+    def visit(file):
+        assert file not in path, " -> ".join(map(relative, [*path[path.index(file):], file]))
+        if file not in done:
+            path.append(file)
+            for other in sorted(edges[file]):
+                visit(other)
+            path.pop()
+            done.add(file)
+    for file in FILES:
+        visit(file)
+    assert done == set(FILES)
+
+
+def test_maths_imports_nothing_of_the_house():
+    for path in (HOUSE / "maths").glob("*.py"):
+        assert all(target(name) is None or room(target(name).relative_to(HOUSE).parts) == "maths" for name, _ in imports(path))
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_cupy_is_imported_in_its_files_and_in_functions_alone(path):
+    for name, inside in imports(path):
+        if name.split(".")[0] in ("cupy", "cupyx", "cupy_backends"):
+            assert relative(path) in CUPY_MAY and inside, f"{relative(path)} imports {name}"
+        if name.split(".")[0] in HEAVY:
+            assert inside, f"{relative(path)} imports {name} when it is loaded"
+
+
+@pytest.mark.parametrize("path", [*FILES, *(ROOT / "kernels").iterdir(), *(ROOT / "tests").rglob("*.py")],
+                         ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_file_is_two(path):
+    if path.suffix in (".py", ".cu", ".cuh"):
+        assert len(path.read_text().splitlines()) <= 300, "a file over 300 lines is asking to be two"
+
+
+def test_importing_brings_numpy_alone():
+    program = f"import sys, gpubp; print([name for name in {HEAVY} if name in sys.modules])"
+    assert python("-c", program, cwd=ROOT.parent, path=ROOT).strip() == "[]"
+
+
+def test_every_public_name_has_a_docstring():
+    assert sorted(gpubp.__all__) == sorted(set(gpubp.__all__))
+    for name in gpubp.__all__:
+        thing = getattr(gpubp, name)
+        assert inspect.getdoc(thing), f"gpubp.{name} has no docstring"
+        if inspect.isclass(thing):
+            own = {member for base in thing.__mro__ if base.__module__.startswith("gpubp") for member in vars(base)}
+            methods = {member: getattr(thing, member) for member in own if not member.startswith("_")}
+            bare = {member for member, method in methods.items() if inspect.isfunction(method) and not inspect.getdoc(method)}
+            assert not bare - {"rule", "scalars", "change"}, f"{name}: {bare}"   # formulas, told of in their class
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_every_file_says_what_it_is(path):
+    assert (ast.get_docstring(ast.parse(path.read_text())) or "").strip()
+
+
+# ---- installs
+
+FOUND = """
+from gpubp.devices import compiler
+import gpubp, sys, pathlib
+print(compiler.folder())
+print(sorted(path.name for path in compiler.folder().glob("*.cu*")))
+print(gpubp.Network([2, 1], device="cpu"))
+print((pathlib.Path(gpubp.__file__).parent / "py.typed").is_file())
+"""
+BUILD = "import sys; from setuptools import build_meta; build_meta.build_{}(sys.argv[1])"
+KERNELS = sorted(path.name for path in (ROOT / "kernels").glob("*.cu*"))
+
+
+def python(*arguments, cwd, path=None):
+    """Run this Python elsewhere; `path` goes before everything installed."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
+    run = subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A copy of what is delivered, where building leaves its traces."""
+    folder = tmp_path_factory.mktemp("source") / "gpubp"
+    leave = ".*", "__pycache__", "*.egg-info", "build", "dist", "tests", "benchmarks"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*leave))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(source, tmp_path_factory):
+    """(wheel, sdist), built by setuptools without a network."""
+    pytest.importorskip("setuptools", minversion="77", reason="setuptools 77 is not installed, which builds the wheel")
+    folder = tmp_path_factory.mktemp("built")
+    for kind in ("sdist", "wheel"):
+        python("-c", BUILD.format(kind), folder, cwd=source)
+    return next(folder.glob("*.whl")), next(folder.glob("*.tar.gz"))
+
+
+def finds(output, place):
+    """The four lines of FOUND: the kernels are those of this install, all of them."""
+    folder, kernels, network, typed = output.splitlines()
+    assert Path(folder).is_relative_to(place), f"{folder} is not in {place}"
+    assert kernels == str(KERNELS) and network.startswith("<Network 2 - 1 sigmoid") and typed == "True"
+
+
+def test_a_checkout_finds_its_kernels(source, tmp_path):
+    finds(python("-c", FOUND, cwd=tmp_path, path=source), source)
+
+
+def test_a_wheel_carries_its_kernels(built, tmp_path):
+    wheel, _ = built
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+        file.extractall(tmp_path / "site")
+    assert {f"gpubp/kernels/{kernel}" for kernel in KERNELS} | {"gpubp/py.typed"} <= set(names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"gpubp"}, "nothing else enters site-packages"
+    assert {f"gpubp/{relative(path)}" for path in FILES} <= set(names), "a room is missing in pyproject.toml's packages"
+    finds(python("-c", FOUND, cwd=tmp_path, path=tmp_path / "site"), tmp_path / "site")
+
+
+def test_a_source_archive_builds_the_same_wheel(built, tmp_path):
+    wheel, archive = built
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    unpacked = next(tmp_path.iterdir())
+    python("-c", BUILD.format("wheel"), tmp_path, cwd=unpacked)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as again, zipfile.ZipFile(wheel) as first:
+        assert sorted(again.namelist()) == sorted(first.namelist())
+    finds(python("-c", FOUND, cwd=tmp_path, path=unpacked), unpacked)
+
+
+def test_an_editable_install_finds_the_checkouts_kernels(source, tmp_path):
+    pytest.importorskip("setuptools", minversion="77", reason="setuptools 77 is not installed, which builds the wheel")
+    python("-c", BUILD.format("editable"), tmp_path, cwd=source)
+    site = tmp_path / "site"
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as file:
+        file.extractall(site)
+    alone = tmp_path / "alone"   # NumPy without its neighbours: a gpubp that is installed there would be found first
+    alone.mkdir()
+    numpy = Path(np.__file__).parent
+    for folder in (numpy, numpy.with_name("numpy.libs")):
+        if folder.exists():
+            (alone / folder.name).symlink_to(folder)
+    run = f"import site, sys; sys.path.append({str(alone)!r}); site.addsitedir({str(site)!r})\n{FOUND}"
+    finds(python("-I", "-S", "-c", run, cwd=tmp_path), source)   # .pth files and the finders that they name
