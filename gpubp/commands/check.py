@@ -1,0 +1,43 @@
+"""gpubp check: the four equations of a network against numerical derivatives, and what those would cost."""
+
+import numpy as np
+
+from .. import datasets
+from ..devices.philox import CHECK, generator
+from ..files import load
+from ..layered.network import Network
+
+SAMPLES = 16
+
+
+def run(args):
+    """Print the report; returns 0 where every equation holds, else 1."""
+    if args.network is None:
+        network = Network([784, 30, 10], cost="cross-entropy", device=args.device, dtype="float64", seed=1)
+    else:
+        network = load(args.network, device=args.device)
+    x, y = _random(network) if args.data is None else _from(args.data, network)
+    print(network)
+    report = network.check(x, y)
+    print(report)
+    return 0 if report.passed else 1
+
+
+def _random(network):
+    """Samples of random numbers: the equations hold for any."""
+    random, cost, width = generator(1, CHECK), network.cost_function, network.sizes[-1]
+    x = random.random((SAMPLES, network.sizes[0]))
+    if width > 1:
+        return x, random.integers(0, width, SAMPLES)
+    return x, random.choice(cost.codes, (SAMPLES, 1))
+
+
+def _from(path, network):
+    data = datasets.load(path, like={"features": network.sizes[0], **network.notes})
+    data = (data.test or data).take(np.arange(min(SAMPLES, len(data.test or data))))
+    if data.y is None:
+        raise ValueError(f"{path} has no targets, which the cost needs: expected them as in the training data")
+    if data.classes:
+        return data.x, data.y
+    run = network.notes.get("run", {})
+    return data.x, datasets.Scaling(run.get("target_shift", 0.0), run.get("target_scale", 1.0))(data.y)

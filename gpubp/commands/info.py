@@ -1,0 +1,79 @@
+"""gpubp info: versions, BLAS, threads and devices, what is absent and how to get it."""
+
+import os
+import platform
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from .. import __version__
+from ..devices.cuda import why_no_cuda
+
+CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's package is called after the CUDA that it was built for
+EXTRAS = (("digits", "sklearn", "scikit-learn", "the handwritten digits of `gpubp train`"),
+          ("plots", "matplotlib", "matplotlib", "the picture of the learning curve"))
+GPU = """\
+to use an NVIDIA GPU:
+  1. `nvidia-smi` must list it; if not, install the driver
+  2. pip install "gpubp[cuda13]", or "gpubp[cuda12]" where nvidia-smi shows CUDA 12
+  3. gpubp info again; device="auto" then takes it, nothing else changes"""
+
+
+def run(args):
+    """Print what there is; returns the exit code."""
+    line("gpubp", f"{__version__} in {Path(__file__).parents[1]}")
+    line("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
+    line("NumPy", np.__version__)
+    line("BLAS", _blas())
+    line("threads", _threads())
+    _cupy()
+    _devices()
+    for extra, module, package, use in EXTRAS:
+        found = find_spec(module) is not None
+        line(extra, f"{package} {version(package)}" if found else f'absent, needed for {use}: pip install '
+                                                                  f'"gpubp[{extra}]"')
+    return 0
+
+
+def line(head, text):
+    """One line of the report."""
+    print(f"{head:<10}{text}")
+
+
+def _blas():
+    facts = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    return f"{facts.get('name', 'unknown')} {facts.get('version', '')}".strip()
+
+
+def _threads():
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limits = [f"{name}={os.environ[name]}" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+              if name in os.environ]
+    return f"{cores} cores for this process" + (f", {', '.join(limits)}" if limits else ", no limit set for BLAS")
+
+
+def _cupy():
+    found = []
+    for package in CUPY:
+        with suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    line("CuPy", ", ".join(found) or "absent")
+    if len(found) > 1:
+        line("", "these overwrite each other: uninstall all of them, then install one")
+
+
+def _devices():
+    line("device", "cpu")
+    count = 0
+    while (why := why_no_cuda(count)) is None:
+        line("device", f"cuda:{count}")
+        count += 1
+    if not count:
+        line("no GPU", why)
+    line("auto", f"{os.environ.get('GPUBP_DEVICE') or ('cuda:0' if count else 'cpu')}"
+                 + (" (GPUBP_DEVICE)" if os.environ.get("GPUBP_DEVICE") else ""))
+    if not count:
+        print(GPU)

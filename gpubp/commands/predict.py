@@ -1,0 +1,66 @@
+"""gpubp predict: a saved network on new data, as a table of predictions."""
+
+import csv
+import sys
+
+import numpy as np
+
+from .. import datasets
+from ..files import load
+from ..maths.table import Interval
+from .outputs import check_free, holds_predictions
+
+
+def run(args):
+    """Write the predictions; returns the exit code."""
+    if args.output:
+        check_free(args.output, holds_predictions, "a table of predictions", "--output")
+    network = load(args.network, device=args.device)
+    activation = network.layers[-1].activation
+    if args.proba and not (network.notes.get("classes") and Interval(activation.range) in Interval("[0, 1]")):
+        raise ValueError(f"--proba needs a network that gives probabilities of classes, and {args.network} has "
+                         f"{activation.name} outputs{'' if network.notes.get('classes') else ' and no classes'}: leave "
+                         "--proba out")
+    like = {"features": network.sizes[0], **network.notes}
+    try:
+        data = datasets.load(args.data, like=like)
+    except ValueError:
+        # predictions need no targets: those of the file may be placeholders
+        data = datasets.load(args.data, like=like, targets=False)
+    data = data.test or data
+    header, rows = _table(network, data, args.proba)
+    if args.output:
+        with open(args.output, "w", newline="", encoding="utf-8") as file:
+            _write(file, header, rows)
+        print(f"{len(data)} predictions in {args.output}", file=sys.stderr)
+    else:
+        _write(sys.stdout, header, rows)
+    return 0
+
+
+def _write(file, header, rows):
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+
+
+def _table(network, data, proba):
+    """(header, rows) of the predictions; how good they are goes to stderr where the file has targets."""
+    outputs, notes = network.feedforward(data.x), network.notes
+    if network.cost_function.classifies or notes.get("classes"):
+        labels = network.predict(data.x)
+        if data.classes and data.y is not None:
+            print(f"{np.mean(labels == data.y):.2%} of {len(data)} right", file=sys.stderr)
+        names = [data.classes[label] for label in labels] if data.classes else labels.tolist()
+        if proba:
+            return (["prediction", *map(str, data.classes)],
+                    ([name, *(f"{p:.6g}" for p in row)] for name, row in zip(names, outputs)))
+        return ["prediction"], ([name] for name in names)
+    run = notes.get("run", {})
+    values = datasets.Scaling(run.get("target_shift", 0.0), run.get("target_scale", 1.0)).undo(outputs)
+    if data.y is not None:
+        error = np.sqrt(np.square(values - data.y).mean())
+        print(f"root mean square error {error:.4g} on {len(data)} rows", file=sys.stderr)
+    width = values.shape[1]
+    header = ["prediction"] if width == 1 else [f"prediction {i + 1}" for i in range(width)]
+    return header, ([f"{value:.8g}" for value in row] for row in values)

@@ -1,0 +1,167 @@
+"""gpubp train: from a file, or the handwritten digits, to a saved network and its learning curve; and on from there."""
+
+import os
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+
+from .. import datasets, plots
+from ..devices.cuda import why_no_cuda
+from ..files import load
+from ..layered.layers import Dense
+from ..layered.network import Network
+from ..layered.training import TrainingError
+from . import recipe
+from .outputs import check_free, holds_network, holds_picture
+
+# what a network is built from, and its samples drawn with: fixed when it is resumed
+FIXED = ("target", "ignore", "task", "layers", "hidden", "activation", "output", "cost", "dropout", "seed", "dtype",
+         "hold_back")
+
+
+def run(args):
+    """Train as the arguments say; returns the exit code."""
+    say = (lambda *words: None) if args.quiet else (lambda head, line: print(f"{head:<10}{line}", flush=True))
+    recipe.check(args)
+    network, data, seen = _resumed(args) if args.resume else _begun(args)
+    learn, held = _parts(data, seen["hold_back"], network.seed)
+    save, picture = _destinations(args, data)
+    goal = datasets.Scaling(seen["target_shift"], seen["target_scale"]) if data.classes is None else (lambda y: y)
+    epochs, optimizer, batch_size = recipe.schedule(args, network, seen, len(learn))
+    _introduce(say, args, network, learn, held, optimizer or network.training.chain, batch_size, seen)
+    before = sum(network.history.seconds)
+    try:
+        history = network.fit(
+            learn.x, goal(learn.y), optimizer=optimizer, epochs=epochs - network.epoch, batch_size=batch_size,
+            validation=held and (held.x, goal(held.y)), patience=seen["patience"], progress=False if args.quiet else None)
+    except TrainingError:
+        network.save(save)
+        say("saved", f"{save}, with the last good parameters")
+        raise
+    network.save(save)
+    if history.stopped and history.stopped.startswith("interrupted") and network.epoch < epochs:
+        say("stopped", history.stopped)
+        say("saved", save)
+        say("go on", f"gpubp train --resume {save}")
+        return 130
+    if history.stopped:
+        say("stopped", history.stopped)
+    seconds = sum(history.seconds) - before
+    _tell(say, network, goal, learn, held, data.test, f"after {network.epoch} epochs, {seconds:.1f} s of training")
+    say("saved", save)
+    if picture is not None:
+        _draw(say, history, picture)
+    return 0
+
+
+def _begun(args):
+    """(a new network, its data, what to remember of this run)."""
+    if args.data is None:
+        stray = next((name for name in ("target", "ignore", "task") if getattr(args, name) is not None), None)
+        if stray:
+            raise ValueError(f"--{stray} says how to read DATA, and there is none: give a file to learn from")
+        data = datasets.digits()
+    else:
+        data = datasets.load(args.data, args.target, args.ignore or (), args.task or "auto")
+    seed = 1 if args.seed is None else args.seed
+    hold_back = 0.2 if args.hold_back is None else args.hold_back
+    learn, _ = _parts(data, hold_back, seed)
+    data = data.scaled(learn.scaled().scaling)
+    activation, output, cost = recipe.words(args, data)
+    network = Network(recipe.layers(args, data), activation=activation, output=output, cost=cost, seed=seed,
+                      device=args.device or "auto", dtype=args.dtype or "float32")
+    goal = recipe.target_scaling(network, learn)
+    seen = {"path": args.data and str(Path(args.data).resolve()), "hold_back": hold_back,
+            "epochs": args.epochs or recipe.EPOCHS, "batch_size": args.batch_size, "patience": args.patience,
+            "own_optimizer": bool(args.optimizer), "target_shift": goal.shift, "target_scale": goal.scale}
+    network.notes = {**data.notes, "run": seen}
+    return network, data, seen
+
+
+def _resumed(args):
+    """(the saved network, its data, what it remembers of its run)."""
+    given = next((name for name in FIXED if getattr(args, name) is not None), None)
+    if given:
+        raise ValueError(f"--{given.replace('_', '-')} cannot change with --resume, which goes on with the network as "
+                         "it is: leave it out, or train a new one")
+    network = load(args.resume, device=args.device or "auto")
+    seen = network.notes.get("run")
+    if seen is None:
+        raise ValueError(f"{args.resume} was not saved by `gpubp train`, which notes how to go on: use net.fit in "
+                         "Python")
+    path = args.data or seen["path"]
+    if path is None:
+        return network, datasets.digits(), seen
+    data = datasets.load(path, like=network.notes)
+    if data.y is None:
+        raise ValueError(f"{path} has no targets to learn from: expected {data.target or 'y'}, as in "
+                         f"{network.notes['data']}")
+    return network, data, seen
+
+
+def _parts(data, hold_back, seed):
+    """(what to learn from, what to validate on or None); the file's own division goes first."""
+    if data.valid is not None:
+        return data, data.valid
+    return datasets.split(data, hold_back, seed) if hold_back else (data, None)
+
+
+def _destinations(args, data):
+    """Where network and picture go (None for no picture), checked before the work begins."""
+    name = data.name if args.data is None else f"{data.name.partition('.')[0] or data.name}-network"
+    save = Path(args.save or args.resume or f"{name}.npz")
+    check_free(save, holds_network, "a gpubp network", "--save")
+    if args.no_picture:
+        return save, None
+    picture = plots.checked_path(args.picture or save.with_suffix(".png"))
+    check_free(picture, holds_picture, "a picture by gpubp", "--picture")
+    return save, picture
+
+
+def _introduce(say, args, network, learn, held, optimizer, batch_size, seen):
+    why = None
+    if network.ops.name == "cpu" and args.device in (None, "auto"):
+        why = "GPUBP_DEVICE" if os.environ.get("GPUBP_DEVICE") == "cpu" else why_no_cuda(0)
+    say("device", network.ops.name + (f" ({why})" if why else ""))
+    say("data", f"{learn.name}: {len(learn)} samples to learn from, {len(held) if held else 0} held back; "
+                f"{learn.features} features, {_aim(learn)}")
+    parameters = sum(view.size for _, view in network.parameters.items())
+    activations = "-".join(layer.activation.name for layer in network.layers if isinstance(layer, Dense))
+    say("network", f"{'-'.join(map(str, network.sizes))}, {activations}, {network.cost_function.name}, {parameters} "
+                   f"parameters, {network.dtype.name}, seed {network.seed}")
+    going_on = f", from epoch {network.epoch + 1}" if args.resume else ""
+    say("training", f"{optimizer}, batches of {batch_size}, {args.epochs or seen['epochs']} epochs{going_on}")
+
+
+def _aim(learn):
+    """What is learned, in words; a quantity of whole numbers might have been meant as labels."""
+    inside = f" in {learn.target!r}" if learn.target else ""
+    if learn.classes:
+        return f"{len(learn.classes)} classes{inside}"
+    whole = bool((learn.y == np.floor(learn.y)).all())
+    return (f"{learn.outputs} target{'s' * (learn.outputs > 1)} (regression){inside}"
+            + (", or with --task classification its values as classes" if whole and learn.outputs == 1 else ""))
+
+
+def _tell(say, network, goal, learn, held, test, when):
+    """The result on what was held back, else on what was learned, and on the file's own test part."""
+    known = (held, "held-back samples") if held else (learn, "samples it learned from")
+    for part, of in (known, (test, "test samples")):
+        if part is None:
+            continue
+        score = network.score(part.x, goal(part.y))
+        if part.classes:
+            line = f"{score:.1%} of {len(part)} {of} right"
+        else:
+            error = goal.undo(network.feedforward(part.x)) - part.y
+            line = f"R2 {score:.4f}, root mean square error {sqrt(np.square(error).mean()):.4g}, on {len(part)} {of}"
+        say("result" if part is not test else "", line + (f" ({when})" if part is not test else ""))
+
+
+def _draw(say, history, picture):
+    try:
+        plots.learning_curve(history, picture)
+        say("picture", picture)
+    except ImportError as error:
+        say("picture", f"none: {error}")

@@ -1,0 +1,136 @@
+"""Arrays in files: NumPy's .npz, never a pickle, and the idx format of MNIST, plain or gzipped."""
+
+import gzip
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+FEATURES = ("x", "data", "images", "image", "features", "inputs")
+TARGETS = ("y", "target", "targets", "labels", "label")
+PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def read_npz(path, target=None, needed=True):
+    """{part: (x, y or None)} of the arrays in an .npz file, part being "train", "valid" or "test".
+
+    Names may be x and y, data and target, images and labels, with or without a part before or after (train_x, x_test).
+    target names the array of targets where it is called otherwise, which must be there if needed.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = archive.files
+            arrays = {key: archive[key] for key in names if _meaning(key, target)}
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:   # what NumPy raises
+        if "allow_pickle" in str(error):
+            raise ValueError(f"{path} holds Python objects, which gpubp does not unpickle: save plain numbers, or text "
+                             "as an array of strings") from None
+        raise ValueError(f"{path} is damaged or no .npz file ({error}): save it again or use a copy") from None
+    parts: dict[str, dict] = {}
+    for key, array in arrays.items():
+        part, kind = _meaning(key, target)
+        if kind in parts.setdefault(part, {}):
+            raise ValueError(f"{path} holds {', '.join(names)}: expected one array of "
+                             f"{'features' if kind == 'x' else 'targets'} for {part}, and {key} is a second one")
+        parts[part][kind] = array
+    if needed and target is not None and target not in names:
+        raise ValueError(f"{path} has no array {target!r}: it holds {', '.join(names)}")
+    if "x" not in parts.get("train", {}):
+        raise ValueError(f"{path} holds {', '.join(names) or 'nothing'}: expected arrays x and y, data and target, "
+                         "images and labels, or train_x and train_y (and valid_..., test_...)")
+    return {part: (_rows(path, part, arrays["x"]), arrays.get("y")) for part, arrays in parts.items() if "x" in arrays}
+
+
+def _meaning(key, target):
+    """("train", "x") for "x_train"; None for an array that is neither features nor targets."""
+    if key == target:
+        return "train", "y"
+    part, kind = "train", None
+    for word in key.lower().replace("-", "_").split("_"):
+        if word in PARTS:
+            part = PARTS[word]
+        elif kind is None and word in FEATURES:
+            kind = "x"
+        elif kind is None and word in TARGETS:
+            kind = "y"
+        else:
+            return None
+    return None if kind is None or (kind == "y" and target is not None) else (part, kind)
+
+
+def _rows(path, part, x):
+    if x.ndim < 2 or x.dtype.kind not in "fiub" or not x.size:
+        raise ValueError(f"{path}: expected the {part} features as numbers with a row for each sample, got {x.dtype} "
+                         f"of shape {x.shape}")
+    return x.reshape(len(x), -1)
+
+
+def read_idx(path):
+    """The array in an idx file (magic number 0, 0, type, dimensions; then big-endian sizes and values)."""
+    with open(path, "rb") as file:
+        content = file.read()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"{path} is cut off or damaged ({error}): fetch it again") from None
+    kind, depth = (content[2], content[3]) if len(content) >= 4 else (0, 0)
+    if content[:2] != b"\0\0" or kind not in IDX_TYPES:
+        raise ValueError(f"{path} is not an idx file: expected the magic number 00 00 08 .., got "
+                         f"{content[:4].hex(' ')}")
+    start = 4 + 4 * depth
+    shape = tuple(np.frombuffer(content[4:start], ">u4").tolist()) if len(content) >= start else ()
+    dtype = np.dtype(IDX_TYPES[kind])
+    expected = start + int(np.prod(shape)) * dtype.itemsize
+    if len(content) != expected:
+        raise ValueError(f"{path} is cut off or damaged: expected {expected} bytes for shape {shape}, got "
+                         f"{len(content)}: fetch it again")
+    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    return values.astype(dtype.newbyteorder("="), copy=False)
+
+
+def read_idx_parts(path, labels=True):
+    """{part: (images, labels)} of MNIST's idx files: the one at path with its labels beside it, and the t10k pair.
+
+    path is the file of images or labels, or the folder of all four. Without labels=True missing labels are None.
+    """
+    path = Path(path)
+    if path.is_dir():
+        images = sorted(p for p in path.iterdir() if "images" in p.name and "idx3" in p.name)
+        if not images:
+            raise ValueError(f"the folder {path} holds no idx images: expected files such as "
+                             "train-images-idx3-ubyte.gz")
+        path = next((p for p in images if p.name.startswith("train")), images[0])
+    if "labels" in path.name and "idx1" in path.name:
+        path = _beside(path, "labels", "images", "idx1", "idx3") or _no_partner(path, "images")
+    parts = {"train": _pair(path, labels)}
+    if path.name.startswith("train"):
+        test = _beside(path, "train", "t10k")
+        if test is not None:
+            parts["test"] = _pair(test, labels)
+    return parts
+
+
+def _pair(path, labels):
+    images = read_idx(path)
+    beside = _beside(path, "images", "labels", "idx3", "idx1")
+    if beside is None and labels:
+        _no_partner(path, "labels")
+    return _rows(path, "idx", images), None if beside is None else read_idx(beside)
+
+
+def _beside(path, *changes):
+    """The file of the same name with words changed, gzipped or not; None where there is none."""
+    name = path.name.removesuffix(".gz")
+    for old, new in zip(changes[::2], changes[1::2]):
+        name = name.replace(old, new)
+    candidates = (path.with_name(name), path.with_name(name + ".gz"))
+    return next((p for p in candidates if p.is_file() and p.name != path.name), None)
+
+
+def _no_partner(path, kind):
+    name = path.name.replace("images", "labels").replace("idx3", "idx1") if kind == "labels" else (
+        path.name.replace("labels", "images").replace("idx1", "idx3"))
+    raise ValueError(f"the {kind} of {path.name} are missing: expected {name} (or with .gz) beside it")

@@ -1,0 +1,179 @@
+"""Tables of text (.csv, .tsv, also gzipped): the csv module splits them, and every complaint names line and column."""
+
+import csv
+from array import array
+from difflib import get_close_matches
+from itertools import chain
+from math import isfinite
+
+import numpy as np
+
+MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
+TARGET_NAMES = ("target", "label", "class", "y", "species", "outcome")
+
+
+def read_table(stream, name, target=None, ignore=(), like=None, targets=True):
+    """Features, targets and names of the table in a text stream.
+
+    Returns (x (n, features) float64, targets (n,) numbers or text, or None, place, columns, header, target), where
+    place(i) says on which line sample i stood. The target column goes by its name or its number from 1 (-1 is the
+    last); without one it is the column called target, label, class or y, else the last. `like` is a mapping with the
+    columns, header and target of an earlier table: the same columns are then taken, and the target may be absent.
+    targets=False leaves its cells unread.
+    """
+    rows = _rows(stream, name)
+    header, rows = _header(rows, name, like)
+    columns, target = _choose(header, name, target, ignore, like)
+    features = [header.index(c) for c in columns]
+    aim = None if target is None or not targets else header.index(target)
+    numbers, cells_of_target, lines = array("d"), [], array("q")
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise ValueError(f"{name}, line {line}: expected {len(header)} cells as in the first line, got "
+                             f"{len(cells)}")
+        try:
+            numbers.extend([float(cells[i]) for i in features])
+        except ValueError:
+            raise _bad_cell(name, line, header, cells, features) from None
+        if aim is not None:
+            cells_of_target.append(cells[aim].strip())
+        lines.append(line)
+
+    def place(i):
+        return f"{name}, line {lines[i]}"
+
+    if not lines:
+        raise ValueError(f"{name} holds a line of names and no rows of data: expected at least one row")
+    x = np.frombuffer(numbers).reshape(len(lines), len(features))
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        row, column = bad[0]
+        raise ValueError(_complaint(place(row), columns[column], str(x[row, column])))
+    return x, None if aim is None else _targets(cells_of_target, target, place), place, columns, header, target
+
+
+def _rows(stream, name):
+    start = stream.read(65536)
+    stream.seek(0)
+    first = start.lstrip().partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
+    try:
+        for cells in reader:
+            if any(cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise ValueError(f"{name}, line {reader.line_num}: not a table of comma-separated values ({error})") from None
+
+
+def _number(cell):
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _name(cell):
+    return not _number(cell) and (not cell.strip() or cell.strip().lower() not in MISSING)
+
+
+def _header(rows, name, like):
+    """The columns' names, and the rows of data; "column 1", ... where the table has no line of names.
+
+    The first line holds names where it has text above a number.
+    """
+    two = [row for _, row in zip(range(2), rows)]
+    if not two:
+        raise ValueError(f"{name} is empty: expected rows of comma-separated values")
+    first, second = two[0][1], two[-1][1]
+    named = any(_name(a) and _number(b) for a, b in zip(first, second))
+    if named or (len(two) == 1 and not any(map(_number, first))):
+        header = [cell.strip() for cell in first]
+        twice = next((h for h in header if header.count(h) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{name}: two columns are called {twice!r}: expected each name once")
+        return tuple(header), chain(two[1:], rows)
+    if like and like.get("columns") and len(first) in (len(like["columns"]), len(like["header"])):
+        # no names here: the columns come in the order that they had before
+        names = like["columns"] if len(first) == len(like["columns"]) else like["header"]
+        return tuple(names), chain(two, rows)
+    return tuple(f"column {i + 1}" for i in range(len(first))), chain(two, rows)
+
+
+def _choose(header, name, target, ignore, like):
+    """The names of the feature columns, and the target's or None."""
+    if like and like.get("columns"):
+        for column in like["columns"]:
+            if column not in header:
+                raise ValueError(f"{name} has no column {column!r}, which the network was trained on: it has "
+                                 f"{', '.join(header[:8])}{', ...' if len(header) > 8 else ''}")
+        return tuple(like["columns"]), like["target"] if like["target"] in header else None
+    ignored = {_find(header, name, column) for column in ignore}
+    if header[0] == "":
+        ignored.add("")   # the numbers of the rows, as pandas writes them
+    if like and len(header) - len(ignored) == like.get("features"):
+        target = None
+    elif target is not None:
+        target = _find(header, name, target)
+    else:
+        left = [h for h in header if h not in ignored]
+        target = next((h for h in left if h.lower() in TARGET_NAMES), left[-1] if left else None)
+    columns = tuple(h for h in header if h not in ignored and h != target)
+    if not columns:
+        raise ValueError(f"{name} has no column of features beside the target {target!r}: expected at least one "
+                         "(columns are separated by commas, semicolons or tabs)")
+    return columns, target
+
+
+def _find(header, name, wanted):
+    """The name of the column that `wanted`, a name or a number from 1, means."""
+    wanted = str(wanted).strip()
+    if wanted in header:
+        return wanted
+    if wanted.lstrip("-").isdigit():
+        number = int(wanted)
+        if 1 <= abs(number) <= len(header):
+            return header[number - 1 if number > 0 else number]
+        raise ValueError(f"{name} has no column {wanted}: expected a number from 1 to {len(header)} (-1 is the last), "
+                         "or a name")
+    folded = {h.lower(): h for h in reversed(header)}
+    near = get_close_matches(wanted.lower(), folded, n=1)
+    remedy = f"did you mean {folded[near[0]]!r}?" if near else (
+        f"its columns are {', '.join(header[:8])}{', ...' if len(header) > 8 else ''}")
+    raise ValueError(f"{name} has no column {wanted!r}: {remedy}")
+
+
+def _bad_cell(name, line, header, cells, features):
+    i = next(i for i in features if not _number(cells[i]))
+    return ValueError(_complaint(f"{name}, line {line}", header[i], cells[i].strip()))
+
+
+def _complaint(place, column, cell):
+    if cell.lower() in MISSING:
+        return f"{place}, column {column!r}: the value is missing: fill it in, or leave the line or the column out"
+    remedy = "leave such a column out (ignore), or make it the target"
+    if _number(cell):
+        remedy = "infinity is not a value to learn from"
+    return f"{place}, column {column!r}: expected a number, got {cell!r}: {remedy}"
+
+
+def _targets(cells, target, place):
+    """The target column as float64 numbers where all cells are finite numbers, else as text."""
+    empty = next((i for i, cell in enumerate(cells) if cell.lower() in MISSING), None)
+    if empty is not None:
+        raise ValueError(_complaint(place(empty), target, cells[empty]))
+    try:
+        values = np.array([float(cell) for cell in cells])
+    except ValueError:
+        values = np.array(cells)
+        numeric = sum(map(_number, cells))
+        if numeric > len(cells) // 2:
+            odd = next(i for i, cell in enumerate(cells) if not _number(cell))
+            raise ValueError(f"{place(odd)}, column {target!r}: expected a number as on most lines, "
+                             f"got {cells[odd]!r}") from None
+        return values
+    endless = next((i for i, value in enumerate(values) if not isfinite(value)), None)
+    if endless is not None:
+        raise ValueError(_complaint(place(endless), target, cells[endless]))
+    return values

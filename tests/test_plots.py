@@ -1,0 +1,56 @@
+"""The learning curve: what it shows, where it goes, and what happens without matplotlib."""
+
+import sys
+
+import pytest
+
+from gpubp import plots
+from gpubp.layered.history import History
+
+matplotlib = pytest.importorskip("matplotlib")
+
+LABELS = History(cost=[2.0, 1.0], accuracy=[0.5, 0.75], validation_cost=[2.5, 1.5], validation_accuracy=[0.25, 0.5])
+UNVALIDATED = History(cost=[2.0], accuracy=[None], validation_cost=[None], validation_accuracy=[None])
+QUANTITIES = History(cost=[2.0, 1.0], accuracy=[None, None], validation_cost=[2.0, 1.0], validation_accuracy=[0.1, 0.9])
+
+
+def curves(history):
+    """{axis label: {curve: points}} of the picture."""
+    return {axes.get_ylabel(): {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+            for axes in plots.learning_curve(history).axes}
+
+
+def test_cost_and_accuracy():
+    assert curves(LABELS) == {"cost": {"training": [[1, 2], [2, 1]], "validation": [[1, 2.5], [2, 1.5]]},
+                              "accuracy (%)": {"training": [[1, 50], [2, 75]], "validation": [[1, 25], [2, 50]]}}
+
+
+def test_what_was_not_measured_is_not_drawn():
+    assert curves(UNVALIDATED) == {"cost": {"training": [[1, 2]]}}
+    assert curves(QUANTITIES)["R² (variance explained)"] == {"validation": [[1, 0.1], [2, 0.9]]}
+
+
+@pytest.mark.parametrize("ending, start", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_files_say_who_drew_them(tmp_path, ending, start):
+    path = tmp_path / f"curve.{ending}"
+    plots.learning_curve(LABELS, path)
+    content = path.read_bytes()
+    assert content.startswith(start) and b"gpubp" in content
+
+
+def test_global_state_stays_untouched():
+    plots.learning_curve(LABELS)
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+def test_refusals(tmp_path, monkeypatch):
+    with pytest.raises(ValueError) as caught:
+        plots.learning_curve(LABELS, tmp_path / "curve.bmp")
+    assert str(caught.value) == "expected a picture that ends in .png, .svg or .pdf, got curve.bmp"
+    with pytest.raises(ValueError) as caught:
+        plots.learning_curve(History())
+    assert str(caught.value) == "expected a history of at least one finished epoch, got an empty one"
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError) as caught:
+        plots.learning_curve(LABELS)
+    assert str(caught.value) == 'pictures need matplotlib, which is not installed: pip install "gpubp[plots]"'
