@@ -21,6 +21,7 @@ from .layered.training import Training
 from .maths.activations import ACTIVATIONS
 from .maths.chains import Chain
 from .maths.costs import COSTS
+from .maths.initializers import INITIALIZERS
 
 FORMAT = 1
 # what NumPy, zipfile, JSON and a header of other contents raise
@@ -168,7 +169,10 @@ def _layer(text, custom):
     if "dropout" in text:
         return Dropout(text["dropout"])
     name = text["activation"]
-    return Dense(text["neurons"], custom.get(name, name))
+    initializer = None
+    with suppress(ValueError):   # one of the user's own drew the first weights, and is not needed again
+        initializer = INITIALIZERS.find(text["initializer"])
+    return Dense(text["neurons"], custom.get(name, name), initializer)
 
 
 def _readable(chain):

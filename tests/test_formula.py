@@ -30,7 +30,8 @@ OPERATORS = {   # every spelling as a formula, by an operator where it is one
     **{name: (lambda xp, x, y, name=name: getattr(xp, name)(x, y)) for name in BINARY if not name.startswith("__")},
     **{name: (lambda xp, x, name=name: getattr(xp, name)(x)) for name, form in SPELLINGS.items()
        if "{1}" not in form and not name.startswith("__")},
-    "__neg__": lambda xp, x: -x, "__pos__": lambda xp, x: +x, "__abs__": lambda xp, x: abs(x), "__invert__": lambda xp, x: ~(x > 1.0),
+    "__neg__": lambda xp, x: -x, "__pos__": lambda xp, x: +x, "__abs__": lambda xp, x: abs(x),
+    "__invert__": lambda xp, x: ~(x > 1.0),
     "__and__": lambda xp, x, y: (x > 0.0) & (y > 0.0), "__or__": lambda xp, x, y: (x > 0.0) | (y > 0.0),
     "where": lambda xp, x, y: xp.where(x < y, x, 2.0), "square by power": lambda xp, x: x ** 2,
     "cube by power": lambda xp, x: x ** 3, "root by power": lambda xp, x: x ** 2.5, "power of two": lambda xp, x, y: x ** y,

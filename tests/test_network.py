@@ -121,12 +121,20 @@ def test_hinge_codes_of_many_classes(ops, random):
 
 def test_label_smoothing_moves_the_targets(ops, random):
     x, y = random.standard_normal((9, 4)), np.arange(9) % 3
-    soft = np.eye(3)[y] * 0.9 + 0.1 / 3
-    for output in ("softmax", "sigmoid"):
+    for output, classes in (("softmax", 3), ("sigmoid", 2)):
+        soft = np.eye(3)[y] * 0.9 + 0.1 / classes
         plain, smooth = (Network([4, 5, 3], output=output, cost=cost, device=ops, dtype="float64", seed=1)
                          for cost in ("cross-entropy", "cross-entropy(0.1)"))
         assert smooth.cost(x, y) == pytest.approx(plain.cost(x, soft)) == pytest.approx(smooth.cost(x, np.eye(3)[y]))
         assert smooth.score(x, y) == plain.score(x, y)
+
+
+def test_cross_entropy_of_a_single_output_is_the_binary_one(random):
+    net = Network([4, 5, 1], activation="relu", cost="cross-entropy", device="cpu", seed=1)
+    assert net.layers[-1].activation.name == "sigmoid"
+    x = random.standard_normal((40, 4))
+    net.fit(x, (x[:, 0] > 0).astype(int), optimizer="adam(0.01)", epochs=60)
+    assert net.score(x, (x[:, 0] > 0).astype(int)) > 0.9 and set(net.predict(x).tolist()) == {0, 1}
 
 
 def test_score_of_measurements_is_the_variance_explained(ops, random):

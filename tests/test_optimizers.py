@@ -183,7 +183,7 @@ def test_parts_are_frozen_and_hold_numbers_that_are_not_negative(row):
 @pytest.mark.parametrize("wrong", ["adam(beta1=1)", "adam(beta2=1.0)", "rmsprop(alpha=1)", "adadelta(rho=1)", "max_norm(0)",
                                    "clip_norm(0)", "sgd(step(0.1, every=0))", "sgd(constant(-3))", "sgd(0.1, nesterov=1)"])
 def test_numbers_out_of_bounds_are_refused_before_they_divide(wrong):
-    with pytest.raises(ValueError, match="expected .*, got"):
+    with pytest.raises(ValueError, match=r"expected .*, got"):
         OPTIMIZERS.find(wrong)
 
 

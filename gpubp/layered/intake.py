@@ -42,13 +42,13 @@ def targets(network, y, rows, name="y"):
     elif y.shape == (rows, width) or (width == 1 and y.ndim == 1):
         _one_output(network, y, name)
         codes = network.ops.array(y.reshape(rows, width), network.dtype)
-        if cost.smoothing:
-            codes = codes * (1.0 - cost.smoothing) + cost.smoothing / max(width, 2)
     else:
         raise ValueError(f"{name}: expected integer labels of shape ({rows},) or targets of shape ({rows}, {width}), "
                          f"got {y.dtype} of shape {y.shape}")
     _finite(network, codes, name)
     _inside(network, codes, name)
+    if cost.smoothing:   # a part of each target is shared evenly among the classes, two for an output of its own
+        codes = codes * (1.0 - cost.smoothing) + cost.smoothing / (width if cost.partner == "softmax" else 2)
     return codes
 
 
@@ -119,7 +119,6 @@ def _codes(network, labels, name):
         raise ValueError(f"{name}: expected labels from 0 to {width - 1} for {width} outputs, got {host[wrong[0]]} at row "
                          f"{wrong[0]}: give the last layer more neurons or renumber the labels")
     off, on = cost.codes
-    off, on = (v * (1.0 - cost.smoothing) + cost.smoothing / width for v in (off, on))
     codes = np.full((host.size, width), off, network.dtype)
     codes[np.arange(host.size), host] = on
     return network.ops.array(codes)

@@ -38,7 +38,7 @@ class Network:
     defaults to what suits each activation. device is "auto", "cpu", "cuda" or "cuda:N"; dtype "float32" or "float64".
     seed fixes weights, shuffles and dropout masks; None draws one, which net.seed tells.
 
-    net.parameters["w1"], ["b1"], ... are views of net.vector.
+    net.parameters["w1"], ["b1"], ... are views of net.vector. Buffers belong to the network: threads take a net.copy() each.
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([2, 3, 1], seed=1)

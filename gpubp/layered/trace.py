@@ -8,7 +8,7 @@ class Trace:
 
     z, a and delta have a row for each sample; delta is dC_i/dz of that sample's own cost C_i. dw and db are the gradient,
     averaged over the samples. costs[i] is C_i, cost their average. sample_norms[i] is the length of sample i's own gradient,
-    from |delta_i| and |a_i| alone, without forming it. With sample weights, C_i is weighted.
+    from |delta_i| and |a_i| alone, without forming it. With sample weights, C_i is weighted. Arrays are the device's.
 
     >>> import numpy as np, gpubp
     >>> trace = gpubp.Network([2, 3, 1], seed=1).trace(np.zeros((4, 2)), np.ones(4))

@@ -90,7 +90,8 @@ class _Fit:
         self.epochs = intake.count("epochs", epochs, 0)
         self.count = n if sample is None else intake.count("sample", sample, 1, n, "the number of training samples")
         self.size = self.count if batch_size is None else intake.count(
-            "batch_size", batch_size, 1, self.count, "the number of samples of an epoch")
+            "batch_size", batch_size, 1, self.count, "the number of samples of an epoch",
+            "give a smaller one, or None for the whole set")
         self.patience = None if patience is None else intake.count("patience", patience, 1)
         if patience is not None and validation is None:
             raise ValueError("patience watches the validation set, got none: pass validation=(x, y)")

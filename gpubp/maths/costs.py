@@ -154,12 +154,12 @@ COSTS = Table("cost", Cost, {
     "poisson": poisson})
 
 
-def settle(cost, activation, output=None):
+def settle(cost, activation, output=None, neurons=None):
     """The cost and the output activation that the words of a user mean, both as table rows.
 
     "cross-entropy" is the binary sum on sigmoid outputs and the categorical one on softmax outputs; where output is not
-    given it takes sigmoid if `activation` is sigmoid, else softmax. Hinge costs take identity. Raises ValueError where the
-    activation's range leaves the cost's domain.
+    given it takes sigmoid if `activation` is sigmoid or there is a single output neuron, else softmax. Hinge costs take
+    identity. Raises ValueError where the activation's range leaves the cost's domain.
 
     >>> [row.name for row in settle("cross-entropy", "relu")]
     ['softmax_cross_entropy', 'softmax']
@@ -168,7 +168,7 @@ def settle(cost, activation, output=None):
     output = None if output is None else ACTIVATIONS.find(output)
     if isinstance(cost, str) and re.match(r"\s*cross[-_ ]entropy", cost, re.IGNORECASE):
         if output is None:
-            output = ACTIVATIONS["sigmoid" if activation == ACTIVATIONS["sigmoid"] else "softmax"]
+            output = ACTIVATIONS["sigmoid" if activation == ACTIVATIONS["sigmoid"] or neurons == 1 else "softmax"]
         cost = ("softmax_" if output.rowwise else "binary_") + cost.strip()
     cost = COSTS.find(cost)
     if output is None:

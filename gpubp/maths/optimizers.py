@@ -74,6 +74,7 @@ class Adagrad(Optimizer):
     decay: float = 0.0
     eps: float = 1e-10
 
+    bounds = {"eps": "(0, inf)"}   # else 0 / 0 where there is no gradient
     state = ("s",)
 
     def scalars(self, t, rate):
@@ -94,7 +95,7 @@ class RMSprop(Optimizer):
     momentum: float = 0.0
     centered: bool = False
 
-    bounds = {"alpha": "[0, 1)"}
+    bounds = {"alpha": "[0, 1)", "eps": "(0, inf)"}
 
     @property
     def state(self):
@@ -125,7 +126,7 @@ class Moments(Optimizer):
     beta2: float = 0.999
     eps: float = 1e-8
 
-    bounds = {"beta1": "[0, 1)", "beta2": "[0, 1)"}
+    bounds = {"beta1": "[0, 1)", "beta2": "[0, 1)", "eps": "(0, inf)"}
     state = ("m", "v")
 
 
@@ -236,7 +237,7 @@ class Adadelta(Optimizer):
     rho: float = 0.9
     eps: float = 1e-6
 
-    bounds = {"rho": "[0, 1)"}
+    bounds = {"rho": "[0, 1)", "eps": "(0, inf)"}
     state = ("s", "u")
 
     def scalars(self, t, rate):
