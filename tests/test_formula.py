@@ -106,6 +106,16 @@ def test_bound_to_arrays_it_computes_the_same(label, random):
     assert np.allclose(out, expected, rtol=1e-15, atol=0.0)   # NumPy cubes by pow
 
 
+@pytest.mark.parametrize("rule", [lambda xp, w, v: (v, w), lambda xp, w, v: (w + v, w), lambda xp, w, v: (v * 2.0, w + v),
+                                  lambda xp, w, v: (w, v), lambda xp, w, v: (1.0, v - w)])
+def test_results_that_are_inputs_elsewhere_are_not_overwritten_first(rule, random):
+    w, v = random.normal(size=(2, 10))
+    expected = [np.broadcast_to(value, 10).copy() for value in rule(np, w, v)]
+    for call in bind(rule, [w, v], [w, v], Scratch(10, "float64")):
+        call()
+    assert np.array_equal(w, expected[0]) and np.array_equal(v, expected[1])
+
+
 @pytest.mark.parametrize("label", [label for label in FORMULAS if "sigma" in label])
 def test_c_and_numpy_agree_at_the_extremes(label):
     assert np.allclose(by_c(label, SPECIAL), by_numpy(FORMULAS[label], SPECIAL), rtol=1e-13, atol=1e-300, equal_nan=True)

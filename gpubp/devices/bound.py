@@ -53,60 +53,69 @@ def bind(formula, operands, outs, scratch):
 
     operands: flat arrays of one size, or 0-d arrays; outs may be among them. formula returns one value or a tuple.
     """
-    size, trace = outs[0].size, Trace()
-    inputs = [Term(~place, trace) for place in range(len(operands))]
-    results = formula(trace, *inputs)
-    results = results if isinstance(results, tuple) else (results,)
-    last_use = {id_: step for step, (_, terms) in enumerate(trace.steps) for id_ in _names(terms)}
-    last_use |= {id_: len(trace.steps) for id_ in _names(results)}
-    # the last statement may write where its value is to go, unless another result is still an input as it was
-    direct = _names(results[:1]) == [len(trace.steps) - 1] and not any(name < 0 for name in _names(results[1:]))
+    trace = Trace()
+    results = formula(trace, *(Term(~place, trace) for place in range(len(operands))))   # inputs count from -1 down
+    return Binding(trace.steps, results if isinstance(results, tuple) else (results,), operands, outs, scratch).calls
 
-    values = {~place: array for place, array in enumerate(operands)}
-    free: dict[bool, list[int]] = {False: [], True: []}
-    held: dict[int, tuple[bool, int]] = {}
-    counts = {False: 0, True: 0}
-    calls: list[partial] = []
 
-    def value(operand):
-        return values[operand.name] if isinstance(operand, Term) else np.asarray(constant(operand), scratch.dtype)
+class Binding:
+    """Gives each value of a trace an array, and each step a call; arrays in between are used again after their last use."""
 
-    def release(step, terms):
-        for name in set(_names(terms)):
-            if last_use[name] == step and name in held:
-                test, number = held.pop(name)
-                free[test].append(number)
+    def __init__(self, steps, results, operands, outs, scratch):
+        self.outs, self.scratch = outs, scratch
+        self.calls: list[partial] = []
+        self.arrays = {~place: array for place, array in enumerate(operands)}
+        self.last_use = {name: step for step, (_, terms) in enumerate(steps) for name in _names(terms)}
+        self.last_use |= {name: len(steps) for name in _names(results)}
+        self.free: dict[bool, list[int]] = {False: [], True: []}   # numbers of scratch arrays, for numbers and for tests
+        self.held: dict[int, tuple[bool, int]] = {}
+        # the last step may write where its value is to go, unless another result is an input as it came
+        last = len(steps) - 1
+        self.direct = last if _names(results[:1]) == [last] and min(_names(results), default=0) >= 0 else None
+        for step, (name, terms) in enumerate(steps):
+            (self._choose if name == "where" else self._apply)(step, name, terms)
+        self._deliver(results)
 
-    for step, (name, terms) in enumerate(trace.steps):
-        test, choice = name in TESTS, name == "where"
-        if not choice:   # np.where has no out: its result must not overwrite an operand halfway
-            release(step, terms)
-        if all(value(term).ndim == 0 for term in terms):   # numbers of the step alone
-            values[step] = np.empty((), bool if test else scratch.dtype)
-        elif direct and step == len(trace.steps) - 1 and not choice:
-            values[step] = outs[0]
-        else:
-            if not free[test]:
-                free[test].append(counts[test])
-                counts[test] += 1
-            held[step] = test, free[test].pop()
-            values[step] = scratch.take(held[step][1], test, size)
-        if choice:
-            condition, this, that = map(value, terms)
-            if condition.dtype != bool:
-                raise TypeError("xp.where takes a condition, such as z > 0.0, as its first argument")
-            calls += [partial(np.copyto, values[step], that), partial(np.copyto, values[step], this, where=condition)]
-            release(step, terms)
-        else:
-            calls.append(partial(UFUNCS[name], *map(value, terms), out=values[step]))
-    finished = [value(result) for result in results]
-    for place, (result, out) in enumerate(zip(results, outs)):
-        if finished[place] is not out and isinstance(result, Term) and result.name < 0:
-            # an input that is a result elsewhere: another result may be written over it first
-            finished[place] = np.empty_like(out)
-            calls.append(partial(np.copyto, finished[place], value(result)))
-    calls += [partial(np.copyto, out, array) for out, array in zip(outs, finished) if array is not out]
-    return calls
+    def _apply(self, step, name, terms):
+        self._release(step, terms)   # a ufunc may write over its operands
+        out = self.outs[0] if step == self.direct else self._new(step, terms, name in TESTS)
+        self.calls.append(partial(UFUNCS[name], *map(self._array, terms), out=out))
+        self.arrays[step] = out
+
+    def _choose(self, step, name, terms):
+        condition, this, that = map(self._array, terms)
+        if condition.dtype != bool:
+            raise TypeError("xp.where takes a condition, such as z > 0.0, as its first argument")
+        out = self._new(step, terms, test=False)   # written in two passes, so never over an operand
+        self.calls += [partial(np.copyto, out, that), partial(np.copyto, out, this, where=condition)]
+        self.arrays[step] = out
+        self._release(step, terms)
+
+    def _deliver(self, results):
+        """Copy what does not stand in its place already; inputs first aside, where another result is written over them."""
+        finished = [self._array(result) for result in results]
+        for place, (result, out) in enumerate(zip(results, self.outs)):
+            if isinstance(result, Term) and result.name < 0 and finished[place] is not out:
+                finished[place] = np.empty_like(out)
+                self.calls.append(partial(np.copyto, finished[place], self._array(result)))
+        self.calls += [partial(np.copyto, out, array) for out, array in zip(self.outs, finished) if array is not out]
+
+    def _array(self, operand):
+        return self.arrays[operand.name] if isinstance(operand, Term) else np.asarray(constant(operand), self.scratch.dtype)
+
+    def _new(self, step, terms, test):
+        if all(self._array(term).ndim == 0 for term in terms):   # of the step's numbers alone
+            return np.empty((), bool if test else self.scratch.dtype)
+        used = [number for kind, number in self.held.values() if kind == test]
+        number = self.free[test].pop() if self.free[test] else len(used)
+        self.held[step] = test, number
+        return self.scratch.take(number, test, self.outs[0].size)
+
+    def _release(self, step, terms):
+        for name in set(_names(terms)) & set(self.held):
+            if self.last_use[name] == step:
+                test, number = self.held.pop(name)
+                self.free[test].append(number)
 
 
 def _names(terms):
