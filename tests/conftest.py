@@ -1,12 +1,33 @@
 """What all tests share: the devices, each test of an `ops` on every one that is present, and a word on what was not run."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
 from gpubp.devices import open_device
 from gpubp.devices.cuda import why_no_cuda
 
+EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers"}
+DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_curve": "matplotlib"}   # that need an extra
 DEVICES = ("cpu", "host", "cuda")   # NumPy; the CUDA kernels compiled by g++ and run on the host; CuPy
+
+
+def needs(module):
+    """A module of an extra, or a skip that names the extra."""
+    return pytest.importorskip(module, reason=_missing(module), exc_type=ImportError)
+
+
+def _missing(module):
+    return f'{module} is not installed: pip install "gpubp[{EXTRAS[module]}]"'
+
+
+def pytest_collection_modifyitems(items):
+    """Examples in docstrings skip like tests do."""
+    for item in items:
+        module = DOCTESTS.get(item.name)
+        if module and find_spec(module) is None:
+            item.add_marker(pytest.mark.skip(reason=_missing(module)))
 
 
 def device(name):

@@ -11,8 +11,9 @@ from gpubp.devices.compiler import activations
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS, settle
 from gpubp.maths.table import Interval
+from tests.conftest import needs
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: the extra gpubp[peers] brings it")
+torch = needs("torch")
 torch.set_num_threads(1)   # the arrays are small, and waking a thread takes longer
 F = torch.nn.functional
 

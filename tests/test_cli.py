@@ -12,6 +12,7 @@ import gpubp
 from gpubp import cli
 from gpubp.commands import info
 from gpubp.datasets import digits
+from tests.conftest import needs
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +44,8 @@ def table(path="flowers.csv", count=60, text=True):
 # ---- the main job
 
 def test_train_on_the_digits(gpubp_, tmp_path):
-    pytest.importorskip("sklearn")
-    pytest.importorskip("matplotlib")
+    needs("sklearn")
+    needs("matplotlib")
     code, out, _ = gpubp_("train")
     lines = {line[:10].strip(): line[10:] for line in out.splitlines()}
     assert code == 0 and lines["device"] == "cpu (GPUBP_DEVICE)"

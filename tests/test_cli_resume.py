@@ -14,8 +14,9 @@ import pytest
 
 import gpubp
 from gpubp import cli
+from tests.conftest import needs
 
-pytest.importorskip("sklearn")
+needs("sklearn")
 
 TRAIN = "--hidden 16 --epochs 300 --no-picture --dropout 0.1"
 

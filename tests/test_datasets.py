@@ -7,6 +7,7 @@ import pytest
 
 from gpubp import datasets
 from gpubp.datasets import Scaling, digits, load
+from tests.conftest import needs
 
 
 def write(path, text):
@@ -27,7 +28,7 @@ IRIS = "width,length,kind\n1.0,2.5,setosa\n3.0,0.5,virginica\n2.0,2.0,setosa\n4.
 # ---- the digits
 
 def test_digits():
-    pytest.importorskip("sklearn")
+    needs("sklearn")
     data = digits()
     assert len(data) == 1797 and data.features == 64 and data.outputs == 10
     assert data.x.dtype == np.float32 and data.x.min() == 0.0 and data.x.max() == 1.0
@@ -35,7 +36,7 @@ def test_digits():
 
 
 def test_digits_are_scikit_learns():
-    theirs = pytest.importorskip("sklearn.datasets").load_digits()
+    theirs = needs("sklearn").datasets.load_digits()
     ours = digits()
     assert np.array_equal(ours.raw, theirs.data) and np.array_equal(ours.y, theirs.target)
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gpubp.devices import compiler
-from gpubp.devices.cuda import CudaOps, why_no_cuda
 from gpubp.devices.philox import DROPOUT, bits
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.chains import Chain
 from gpubp.maths.table import Interval
+from tests.conftest import device
 from tests.host import host_ops
 
 SHAPES = (1, 1), (3, 10), (70, 33), (1000, 5), (5, 1000)
@@ -29,10 +29,8 @@ def whole_host():
 
 @pytest.fixture(params=["host", "cuda"])
 def device_ops(request):
-    if request.param == "cuda" and (reason := why_no_cuda(0)):
-        pytest.skip(reason)
     with np.errstate(all="ignore"):   # what overflows in a formula does so on both sides
-        yield CudaOps.on_device(0) if request.param == "cuda" else whole_host()
+        yield device("cuda") if request.param == "cuda" else whole_host()
 
 
 def close(got, want, rounding=500, magnitude=1.0):

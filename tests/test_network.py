@@ -9,6 +9,7 @@ from gpubp.devices import open_device
 from gpubp.layered import network as module
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
+from tests.conftest import needs
 
 from .cases import two_classes
 
@@ -162,7 +163,7 @@ def test_to_another_device_and_back(ops, random):
 
 
 def test_objective_for_scipy(ops, random):
-    minimize = pytest.importorskip("scipy.optimize", reason="scipy is not installed").minimize
+    minimize = needs("scipy").optimize.minimize
     x, y = random.standard_normal((30, 4)), random.standard_normal((30, 2))
     net = Network([4, 2], activation="identity", device=ops, dtype="float64", seed=1)
     result = minimize(net.objective(x, y), ops.host(net.vector), jac=True, method="L-BFGS-B",

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gpubp.devices import compiler
+from tests.conftest import needs
 
-nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason='NVRTC is not installed: pip install "gpubp[peers]"')
+nvrtc = needs("cuda.bindings.nvrtc")
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 # bytes a thread: CUDA's float64 division, exponential and sine are calls, around which a few registers are saved

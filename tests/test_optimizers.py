@@ -13,6 +13,7 @@ from gpubp.devices.compiler import chains
 from gpubp.maths.chains import OPTIMIZERS, Modifier
 from gpubp.maths.optimizers import Optimizer
 from gpubp.maths.schedules import Cosine, Plateau, Step
+from tests.conftest import needs
 
 CHAINS = chains()
 BARE = [chain for chain in CHAINS if not chain.modifiers]
@@ -26,7 +27,7 @@ each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.fixture
 def torch():
     """PyTorch, whose optimizers keep their own numbers (NAdam's product, for one) in the default dtype."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: the extra gpubp[peers] brings it")
+    torch = needs("torch")
     torch.set_default_dtype(torch.float64)
     yield torch
     torch.set_default_dtype(torch.float32)

@@ -6,8 +6,9 @@ import pytest
 
 from gpubp import plots
 from gpubp.layered.history import History
+from tests.conftest import needs
 
-matplotlib = pytest.importorskip("matplotlib")
+matplotlib = needs("matplotlib")
 
 LABELS = History(cost=[2.0, 1.0], accuracy=[0.5, 0.75], validation_cost=[2.5, 1.5], validation_accuracy=[0.25, 0.5])
 UNVALIDATED = History(cost=[2.0], accuracy=[None], validation_cost=[None], validation_accuracy=[None])

@@ -11,6 +11,7 @@ from gpubp.maths.costs import COSTS
 from gpubp.maths.initializers import INITIALIZERS
 from gpubp.maths.optimizers import Optimizer
 from gpubp.maths.schedules import SCHEDULES
+from tests.conftest import needs
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -52,7 +53,7 @@ def test_other_tables_are_named_in_full():
 
 
 def test_first_program_runs(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: digits)")
+    needs("sklearn")
     program = re.search(r"## Ten lines of Python\n\n```python\n(.*?)```", README, re.DOTALL)[1]
     monkeypatch.chdir(tmp_path)
     exec(program, {})

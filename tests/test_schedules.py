@@ -10,6 +10,7 @@ import pytest
 
 import gpubp
 from gpubp.maths.schedules import SCHEDULES, Constant, Cosine, Exponential, Inverse, OneCycle, Plateau, Schedule, Step
+from tests.conftest import needs
 
 EPOCHS = np.arange(0.0, 60.0, 0.25)
 CHANGED = [Step(0.5, every=2.5, factor=0.3), Exponential(0.5, factor=1.01), Inverse(0.5, decay=0.1), Constant(0.0),
@@ -20,7 +21,7 @@ CHANGED = [Step(0.5, every=2.5, factor=0.3), Exponential(0.5, factor=1.01), Inve
 @pytest.fixture
 def scheduler():
     """rates(make, count, costs): what a scheduler of PyTorch's says about `count` epochs."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: the extra gpubp[peers] brings it")
+    torch = needs("torch")
 
     def rates(make, count, costs=None):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
