@@ -1,3 +1,28 @@
 """Where it is computed: the verbs of a device, on NumPy arrays and on CuPy arrays."""
 
-from .ops import open_device as open_device
+import os
+
+from .cpu import NumpyOps
+from .ops import Ops
+
+
+def open_device(name="auto"):
+    """The Ops of "cpu", "cuda", "cuda:1", or of the best device present ("auto", which GPUBP_DEVICE overrides)."""
+    if isinstance(name, Ops):
+        return name
+    asked = str(name).strip().lower()
+    if asked == "auto":
+        asked = os.environ.get("GPUBP_DEVICE", "").strip().lower() or "auto"
+    kind, _, number = asked.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
+        raise ValueError(f"expected device 'auto', 'cpu', 'cuda' or 'cuda:N', got {asked!r}")
+    if kind == "cpu":
+        return NumpyOps()
+    from .cuda import CudaOps, why_no_cuda
+
+    reason = why_no_cuda(int(number or 0))
+    if reason is None:
+        return CudaOps.on_device(int(number or 0))
+    if kind == "auto":
+        return NumpyOps()
+    raise RuntimeError(f"device {asked!r} is not there: {reason}; device='cpu' works everywhere, `gpubp info` tells more")

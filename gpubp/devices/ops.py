@@ -5,7 +5,6 @@ often as it likes: shapes are checked, kernels found and blocks cut at binding, 
 rows of a batch; all arrays of one verb have one floating dtype unless said otherwise.
 """
 
-import os
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import Any
@@ -96,27 +95,3 @@ class Ops(ABC):
     @abstractmethod
     def norm(self, array):
         """At once: the root of the sum of the squares of an array, as a Python float."""
-
-
-def open_device(name="auto"):
-    """The Ops of "cpu", "cuda", "cuda:1", or of the best device present ("auto", which GPUBP_DEVICE overrides)."""
-    from .cpu import NumpyOps
-
-    if isinstance(name, Ops):
-        return name
-    asked = str(name).strip().lower()
-    if asked == "auto":
-        asked = os.environ.get("GPUBP_DEVICE", "auto").strip().lower()
-    kind, _, number = asked.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
-        raise ValueError(f"expected device 'auto', 'cpu', 'cuda' or 'cuda:N', got {asked!r}")
-    if kind == "cpu":
-        return NumpyOps()
-    from .cuda import CudaOps, why_no_cuda
-
-    reason = why_no_cuda(int(number or 0))
-    if reason is None:
-        return CudaOps.on_device(int(number or 0))
-    if kind == "auto":
-        return NumpyOps()
-    raise RuntimeError(f"device {asked!r} is not there: {reason}; device='cpu' works everywhere, `gpubp info` tells more")
