@@ -56,7 +56,7 @@ class NumpyOps(Ops):
         scratch, calls = _scratch(z), []
         for ds, zs, outs in _row_blocks(delta, z, a):
             calls += _times_prime(activation, ds, zs, outs, scratch)
-        return _sequence([*calls, partial(np.add.reduce, delta, 0, None, sums)])
+        return _sequence([*calls, _column_sums(delta, sums)])
 
     def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs):
         scratch, values, spare = _scratch(z), *np.empty((2, _rows(z), z.shape[1]), z.dtype)
@@ -87,7 +87,7 @@ class NumpyOps(Ops):
                 calls.append(partial(_apply_outer, cost, totals))
             calls.append(partial(np.multiply, totals, factors, totals))
         if delta is not None:
-            calls.append(partial(np.add.reduce, delta, 0, None, sums))
+            calls.append(_column_sums(delta, sums))
         return _sequence(calls)
 
     def dropout(self, a, out, error, rate, seed, layer, clock):
@@ -169,6 +169,11 @@ def _sequence(calls):
         for one in calls:
             one()
     return call
+
+
+def _column_sums(delta, sums):
+    """A call for BP3: a product with ones, since BLAS adds up columns several times faster than NumPy's reduction."""
+    return partial(np.matmul, np.ones(len(delta), delta.dtype), delta, sums)
 
 
 def _times_prime(activation, delta, z, a, scratch):
