@@ -1,4 +1,4 @@
-"""gpubp: networks and circuits trained by backpropagation, on NumPy arrays and on CuPy arrays."""
+"""gpubp: layered networks trained by backpropagation, on NumPy arrays and on CuPy arrays."""
 
 from importlib import import_module
 

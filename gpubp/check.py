@@ -13,11 +13,11 @@ from .layered import intake
 from .layered.layers import Dense
 from .layered.trace import Trace
 
-STEP = 1e-4        # of the central differences; with four points their error is of order STEP^4
-AWAY = 20 * STEP   # rows with a weighted input or an output this near a kink are left out
+STEPS = 1e-4, 1e-5, 1e-6   # of the central differences: the largest that leaves half of the samples, or else the smallest
+AWAY = 20                  # steps: rows with a weighted input or an output this near a kink are left out
 TOLERANCE = {"float64": 1e-7, "float32": 2e-3}
-NOISE = 1e-11      # of a difference quotient, relative to the cost
-TIMED = 64         # forward passes on which the price of finite differences is measured
+NOISE = 1e-15              # of a cost, relative
+TIMED = 64                 # weights on which the price of finite differences is measured
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,19 @@ def check(network, x, y, seed=0):
     given = intake.samples(network, x)
     codes = intake.targets(network, y, given.shape[0])
     host = lambda array: network.ops.host(array).astype(np.float64)
-    plain = Plain(network)
+    plain, prices = Plain(network), _prices(network, x, y)
     x, y = host(given), host(codes)
-    smooth = plain.smooth(x, y)
+    step, smooth = next((step, smooth) for step in STEPS if (smooth := plain.smooth(x, y, AWAY * step)).mean() >= 0.5
+                        or step == STEPS[-1])
     if not smooth.any():
         raise ValueError(f"all {len(x)} samples lie on a kink of an activation or the cost: give other samples")
     kept = network.ops.array(np.flatnonzero(smooth))
     trace = Trace(network, given[kept], codes[kept])
-    rows = _rows(network, plain, x[smooth], y[smooth], trace, host, generator(seed, CHECK))
-    return Report(rows, int(smooth.sum()), len(x), *_prices(network, given, codes))
+    rows = _rows(network, plain, x[smooth], y[smooth], trace, host, step, generator(seed, CHECK))
+    return Report(rows, int(smooth.sum()), len(x), *prices)
 
 
-def _rows(network, plain, x, y, trace, host, random):
+def _rows(network, plain, x, y, trace, host, step, random):
     tolerance, depth = TOLERANCE[network.dtype.name], network.depth
     z, n = plain.forward(x), len(x)
 
@@ -90,9 +91,9 @@ def _rows(network, plain, x, y, trace, host, random):
         for _ in range(3):
             v = random.standard_normal(exact.shape)
             v /= np.linalg.norm(v) / np.sqrt(np.sqrt(v.size))
-            numeric = derivative(cost_along(v))
+            numeric = derivative(cost_along(v), step)
             scale = np.linalg.norm(exact) * np.linalg.norm(v) / np.sqrt(v.size)
-            noise = NOISE / tolerance * abs(cost_along(v)(0.0))   # below it, differences are rounding errors alone
+            noise = NOISE / step / tolerance * abs(cost_along(v)(0.0))   # below it, differences are rounding errors alone
             worst = np.maximum(worst, abs((exact * v).sum() - numeric) / max(scale, noise, 1e-12))   # np: NaN stays
         return worst
 
@@ -117,9 +118,9 @@ def _rows(network, plain, x, y, trace, host, random):
     return [Row(name, float(e), bool(e <= tolerance)) for name, e in found]
 
 
-def derivative(f):
-    """df/dh at 0 by four points."""
-    return (8.0 * (f(STEP) - f(-STEP)) - (f(2 * STEP) - f(-2 * STEP))) / (12.0 * STEP)
+def derivative(f, h):
+    """df/dh at 0 by four points, with an error of order h^4."""
+    return (8.0 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12.0 * h)
 
 
 def finite_differences(network, x, y, names=None, limit=None):
@@ -145,16 +146,17 @@ def finite_differences(network, x, y, names=None, limit=None):
 
 
 def _prices(network, x, y):
-    """(parameters, seconds of a forward pass, seconds of a forward and a backward pass) on these samples."""
+    """(parameters, seconds of a forward pass as finite differences make it, seconds of backpropagation) on these samples."""
     count = sum(view.size for _, view in network.parameters.items())
+    measured = min(TIMED, network.parameters["w1"].size)
 
     def seconds(run):
         run()
         started = time.perf_counter()
-        for _ in range(TIMED):
-            run()
-        return (time.perf_counter() - started) / TIMED
-    return count, seconds(lambda: network._cost(x, y)), seconds(lambda: network._cost_and_gradient(x, y, None))
+        run()
+        return time.perf_counter() - started
+    forward = seconds(lambda: finite_differences(network, x, y, ["w1"], measured)) / (measured + 1)
+    return count, forward, min(seconds(lambda: network.gradient(x, y)) for _ in range(5))
 
 
 def _seconds(value):
@@ -205,16 +207,16 @@ class Plain:
             total = cost.value(np, a, y).sum(axis=1)
         return float((cost.outer(np, total) if cost.outer else total).mean())
 
-    def smooth(self, x, y):
-        """Which rows keep away from every kink."""
+    def smooth(self, x, y, away):
+        """Which rows keep away from every kink, by that distance."""
         z, cost, last = self.forward(x), self.cost_function, len(self.activations) - 1
         smooth = np.ones(len(x), bool)
         for l in range(1, last + 1):
             for kink in self.activations[l].kinks:
-                smooth &= (np.abs(z[l] - kink) > AWAY).all(axis=1)
+                smooth &= (np.abs(z[l] - kink) > away).all(axis=1)
         if cost.kink is not None:
             a = self.sigma(last, z[-1])
             if cost.relative:
                 a = a - (y * a).sum(axis=1, keepdims=True)
-            smooth &= (np.abs(cost.kink(np, a, y)) > AWAY).all(axis=1)
+            smooth &= (np.abs(cost.kink(np, a, y)) > away).all(axis=1)
         return smooth

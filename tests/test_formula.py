@@ -4,6 +4,7 @@ The written functions are compiled by g++ in one program, each as a loop over ar
 """
 
 import ctypes
+import math
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from gpubp.devices.bound import Scratch, bind
 from gpubp.devices.compiler import activations, chains
+from gpubp.maths.activations import Activation
 from gpubp.maths.costs import COSTS
 from gpubp.maths.formula import SPELLINGS, C, Term, Writer, device_function
 
@@ -180,7 +182,7 @@ def test_a_tuple_is_assigned_after_all_of_it_is_known():
     (lambda xp, z: z if z > 0.0 else 0.0, TypeError, r"straight-line: write xp\.where\(condition, this, that\)"),
     (lambda xp, z: (z > 0.0) and z, TypeError, "straight-line"), (lambda xp, z: max(z, 0.0), TypeError, "straight-line"),
     (lambda xp, z: z if z == 0.0 else 1.0, TypeError, "straight-line"),
-    (lambda xp, z: xp.sinc(z), AttributeError, r"xp\.sinc has no CUDA spelling; give it one in gpubp\.maths\.formula\.SPELLINGS"),
+    (lambda xp, z: xp.sinc(z), AttributeError, r"xp\.sinc has no CUDA spelling: give it one in gpubp\.maths\.formula\.SPELLINGS"),
     (lambda xp, z: z * float("inf"), ValueError, "constants must be finite, got inf"),
     (lambda xp, z: xp.where(z > 0.0, z, float("nan")), ValueError, "constants must be finite, got nan")])
 def test_what_cannot_be_written_is_refused_with_the_remedy(formula, kind, sentence):
@@ -195,3 +197,18 @@ def test_a_constant_of_the_formula_may_be_computed_by_xp():
 def test_a_writer_that_cannot_write_says_so():
     with pytest.raises(TypeError, match="Writer does not say how to write exp"):
         Writer().exp(Term("z", C()))
+
+
+def test_numpys_functions_and_numbers_are_written_too():
+    text = device_function("sigma", lambda xp, z: np.tanh(z) * np.float32(2.0) + np.maximum(z, 0.5))
+    assert "tanh(z)" in text and "T(2.0)" in text and "T(0.5)" in text
+
+
+@pytest.mark.parametrize("sigma, said", [
+    (lambda xp, z: math.exp(z), "write xp.exp"), (lambda xp, z: z.mean(), "knows no .mean"),
+    (lambda xp, z: None, "activation 'own'"), (lambda xp, z: np.add.reduce(z), "cannot be written"),
+    (lambda z: z, "activation 'own'"), (lambda xp, z: xp.sinc(z), "sinc")])
+def test_an_activation_that_cannot_be_written_is_refused_when_it_is_made(sigma, said):
+    with pytest.raises((TypeError, ValueError, AttributeError), match=said) as caught:
+        Activation("own", sigma, lambda xp, z, a: 1.0)
+    assert str(caught.value).startswith("activation 'own': ")

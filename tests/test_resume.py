@@ -105,6 +105,24 @@ def test_ctrl_c_on_every_device(ops, ctrl_c, random):
     assert state(parts) == state(whole)
 
 
+@pytest.mark.parametrize("k", [STEPS, STEPS * 3 + 2, STEPS * 6])
+def test_patience_goes_on(k, ctrl_c, random, tmp_path):
+    """It waits on for as long as it would have, and gives back the same best parameters."""
+    x, y = random.standard_normal((23, 4)), random.integers(0, 2, 23)   # nothing to learn: it overfits
+    options = {"batch_size": 4, "epochs": 40, "validation": (random.standard_normal((11, 4)), random.integers(0, 2, 11)),
+               "patience": 5}
+    whole, parts = made(), made()
+    whole.fit(x, y, optimizer="adam(0.03)", **options)
+    assert whole.history.stopped.startswith("no better") and len(whole.history) < 40
+    ctrl_c(k)
+    parts.fit(x, y, optimizer="adam(0.03)", **options)
+    assert parts.history.stopped.startswith("interrupted")
+    parts.save(tmp_path / "net.npz")
+    parts = gpubp.load(tmp_path / "net.npz", device="cpu")
+    parts.fit(x, y, **options)
+    assert state(parts) == state(whole) and parts.history.stopped == whole.history.stopped
+
+
 def test_a_second_ctrl_c_breaks_off(monkeypatch, random):
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach the main thread alone, and this is another")

@@ -66,7 +66,7 @@ def test_fit_draws_the_masks_of_its_steps(ops, random):
     net.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=12, shuffle=False)
     for step in range(4):
         rows = slice(0, 12) if step % 2 == 0 else slice(12, 23)
-        sent = x[rows] * dropout_mask(7, step, 0, 0.4, x[rows].shape) / 0.6
+        sent = x[rows] * dropout_mask(7, (step // 2 << 32) + step % 2, 0, 0.4, x[rows].shape) / 0.6
         delta = (sent @ w.T + b - np.eye(2)[y[rows]]) / len(sent)
         w, b = w - 0.1 * delta.T @ sent, b - 0.1 * delta.sum(axis=0)
     np.testing.assert_allclose(ops.host(net.parameters["w1"]), w, rtol=1e-10)

@@ -6,16 +6,16 @@ from .cpu import NumpyOps
 from .ops import Ops
 
 
-def open_device(name="auto"):
+def open_device(name: str | Ops = "auto") -> Ops:
     """The Ops of "cpu", "cuda", "cuda:1", or of the best device present ("auto", which GPUBP_DEVICE overrides)."""
     if isinstance(name, Ops):
         return name
-    asked = str(name).strip().lower()
-    if asked == "auto":
-        asked = os.environ.get("GPUBP_DEVICE", "").strip().lower() or "auto"
+    asked, source = str(name).strip().lower(), ""
+    if asked == "auto" and os.environ.get("GPUBP_DEVICE", "").strip():
+        asked, source = os.environ["GPUBP_DEVICE"].strip().lower(), " from the environment variable GPUBP_DEVICE"
     kind, _, number = asked.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
-        raise ValueError(f"expected device 'auto', 'cpu', 'cuda' or 'cuda:N', got {asked!r}")
+        raise ValueError(f"expected device 'auto', 'cpu', 'cuda' or 'cuda:N', got {asked!r}{source}")
     if kind == "cpu":
         return NumpyOps()
     from .cuda import CudaOps, why_no_cuda
@@ -25,4 +25,4 @@ def open_device(name="auto"):
         return CudaOps.on_device(int(number or 0))
     if kind == "auto":
         return NumpyOps()
-    raise RuntimeError(f"device {asked!r} is not there: {reason}; device='cpu' works everywhere, `gpubp info` tells more")
+    raise RuntimeError(f"device {asked!r}{source} is not there: {reason}; device='cpu' works everywhere, `gpubp info` tells more")

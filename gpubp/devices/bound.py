@@ -79,7 +79,7 @@ class Binding:
     def _apply(self, step, name, terms):
         self._release(step, terms)   # a ufunc may write over its operands
         out = self.outs[0] if step == self.direct else self._new(step, terms, name in TESTS)
-        self.calls.append(partial(UFUNCS[name], *map(self._array, terms), out=out))
+        self.calls.append(partial(UFUNCS.get(name) or getattr(np, name), *map(self._array, terms), out=out))
         self.arrays[step] = out
 
     def _choose(self, step, name, terms):

@@ -7,19 +7,22 @@ import threading
 class Interrupt:
     """A context in which the first Ctrl-C sets asked.interrupted; a second one breaks off with KeyboardInterrupt.
 
-    Signals reach the main thread alone: in another thread this does nothing.
+    Signals reach the main thread alone: in another thread this does nothing; nor where Ctrl-C is ignored, as in a job in the
+    background, or handled outside Python.
     """
 
     def __init__(self, asked):
         self.asked = asked
 
     def __enter__(self):
-        self.main = threading.current_thread() is threading.main_thread()
-        if self.main:
-            self.before = signal.signal(signal.SIGINT, self._ask)
+        self.before = signal.getsignal(signal.SIGINT)
+        main = threading.current_thread() is threading.main_thread()
+        self.listens = main and self.before not in (signal.SIG_IGN, None)
+        if self.listens:
+            signal.signal(signal.SIGINT, self._ask)
 
     def __exit__(self, *error):
-        if self.main:
+        if self.listens:
             signal.signal(signal.SIGINT, self.before)
 
     def _ask(self, number, frame):

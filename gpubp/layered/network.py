@@ -1,29 +1,40 @@
 """Network: layers of sigmas, one vector of parameters, and the cost as a function of that vector."""
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial, wraps
+from os import PathLike
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..devices import open_device
+from ..devices.ops import Ops
 from ..devices.philox import WEIGHTS, checked_seed, generator
 from ..gates import Activate, Mask
+from ..maths.activations import Activation
+from ..maths.costs import Cost
+from ..maths.initializers import Initializer
+from ..maths.table import Interval
 from . import intake
 from .history import History
-from .layers import Dense, resolve
+from .layers import Dense, Dropout, resolve
 from .parameters import Parameters
 from .plan import Plan
 from .trace import Trace
 from .training import Training, fit
 
+P = ParamSpec("P")
+R = TypeVar("R")
 CHUNK = 4096   # rows that go through the network at once where no mini-batch says otherwise
 
 
-def _on_device(method):
+def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
     """The method works on the network's device, and without NumPy's warnings: infinities and NaN are looked at where they
     matter."""
     @wraps(method)
-    def on_device(self, *args, **kwargs):
+    def on_device(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.ops.device, np.errstate(all="ignore"):
             return method(self, *args, **kwargs)
     return on_device
@@ -48,8 +59,10 @@ class Network:
     ((3, 2), (128,))
     """
 
-    def __init__(self, layers, activation="sigmoid", output=None, cost="quadratic", initializer=None, device="auto",
-                 dtype="float32", seed=None):
+    def __init__(self, layers: Sequence[int | Dense | Dropout], activation: str | Activation = "sigmoid",
+                 output: str | Activation | None = None, cost: str | Cost = "quadratic",
+                 initializer: str | Initializer | None = None, device: str | Ops = "auto", dtype: DTypeLike = "float32",
+                 seed: int | None = None) -> None:
         inputs, self.layers, self.cost_function = resolve(layers, activation, output, cost, initializer)
         self.dtype = np.dtype(dtype).newbyteorder("=")
         if dtype is None or self.dtype.name not in ("float32", "float64"):
@@ -70,22 +83,24 @@ class Network:
                 self.rates[l] = layer.rate
         shapes: dict[str, tuple[int, ...]] = {f"w{l}": (self.sizes[l], self.sizes[l - 1]) for l in range(1, self.depth + 1)}
         shapes |= {f"b{l}": (self.sizes[l],) for l in range(1, self.depth + 1)}
-        self.ops, self._plans = open_device(device), {}
+        self.ops = open_device(device)
+        self._plans: dict[tuple[int, str], Plan] = {}
         self.parameters = Parameters(shapes, self.ops, self.dtype)
         for l, layer in enumerate(dense, 1):
             random = generator(self.seed, WEIGHTS, l)
             self.parameters.write(f"w{l}", layer.initializer.weights(random, *shapes[f"w{l}"]))
             self.parameters.write(f"b{l}", layer.initializer.biases(random, self.sizes[l]))
         self.training: Training | None = None
-        self.history, self.notes = History(), {}
+        self.history = History()
+        self.notes: dict[str, Any] = {}   # what JSON can hold, saved with the network
 
     @property
-    def vector(self):
+    def vector(self) -> Any:
         """Every weight and bias, one contiguous vector of the device; zeros fill the gaps between the views."""
         return self.parameters.vector
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """The number of finished epochs of training."""
         return len(self.history)
 
@@ -98,18 +113,17 @@ class Network:
         """The dropout gate after layer l."""
         return Mask(self.rates[l], self.seed, l)
 
-    def to(self, device):
+    def to(self, device: str | Ops) -> "Network":
         """Move the network, and the state of its training, to a device; returns the network."""
         moved = self.copy(device)
         self.ops, self.parameters, self.training, self._plans = moved.ops, moved.parameters, moved.training, {}
         return self
 
-    def copy(self, device=None):
+    def copy(self, device: str | Ops | None = None) -> "Network":
         """A network of its own with the same parameters, training, history and notes, perhaps on another device."""
         network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops, dtype=self.dtype,
                           seed=self.seed)
-        for name, view in self.parameters.items():
-            network.parameters.write(name, self.ops.host(view))
+        network.parameters = self.parameters.copy(network.ops)
         network.training = self.training.copy(network.ops) if self.training else None
         network.history, network.notes = deepcopy(self.history), deepcopy(self.notes)
         return network
@@ -166,14 +180,21 @@ class Network:
         return out if self.ops.owns(like) else self.ops.host(out)
 
     @_on_device
-    def feedforward(self, x):
+    def feedforward(self, x: Any) -> Any:
         """The outputs a_L for rows x of shape (n, inputs): an array of shape (n, outputs), NumPy's for NumPy's."""
         return self._returned(self._outputs(intake.samples(self, x)), x)
 
     @_on_device
-    def predict(self, x):
-        """The label of each row: the strongest output, or for a single output whether it passes the middle of its codes."""
-        return self._returned(self._labels(self._outputs(intake.samples(self, x))), x)
+    def predict(self, x: Any) -> Any:
+        """The label of each row: the strongest output, or for a single output whether it passes the middle of its codes.
+
+        A network of measurements, whose cost does not classify and whose outputs are unbounded, predicts the outputs
+        themselves, (n,) where it has one.
+        """
+        outputs = self._outputs(intake.samples(self, x))
+        if self.cost_function.classifies or Interval(self.layers[-1].activation.range).bounded:
+            return self._returned(self._labels(outputs), x)
+        return self._returned(outputs[:, 0] if self.sizes[-1] == 1 else outputs, x)
 
     def _labels(self, outputs):
         if self.sizes[-1] > 1:
@@ -183,7 +204,7 @@ class Network:
         return passed * (int(on) - int(off)) + int(off)
 
     @_on_device
-    def score(self, x, y):
+    def score(self, x: Any, y: Any) -> float:
         """Accuracy (0 to 1) where y are labels or the cost is one of labels, else R^2, the variance explained (at most 1)."""
         labelled = self._names_classes(y)
         x, codes, _ = self._checked(x, y)
@@ -201,7 +222,7 @@ class Network:
         return 1.0 - float(unexplained) / float(spread) if float(spread) > 0.0 else float("nan")
 
     @_on_device
-    def cost(self, x, y, sample_weight=None):
+    def cost(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """The cost, a float: summed over outputs, averaged over the rows, each times its weight."""
         return self._cost(*self._checked(x, y, sample_weight))
 
@@ -209,7 +230,7 @@ class Network:
         return sum(float(plan.costs.sum(dtype="float64")) for _, plan in self._passes("cost", x, y, weights))
 
     @_on_device
-    def gradient(self, x, y, sample_weight=None):
+    def gradient(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
         """dC/d(vector), a new vector in the layout of net.vector: BP1 to BP4, averaged over the rows."""
         return self._cost_and_gradient(*self._checked(x, y, sample_weight))[1]
 
@@ -224,7 +245,7 @@ class Network:
         return cost, total
 
     @_on_device
-    def objective(self, x, y, sample_weight=None):
+    def objective(self, x: Any, y: Any, sample_weight: Any = None) -> Callable[[Any], tuple[float, np.ndarray]]:
         """A function vector -> (cost, gradient) for scipy.optimize.minimize(..., jac=True), without packing or unpacking.
 
         A call leaves the network at that vector; write the result back with net.vector[...] = result.x. Vectors and
@@ -242,7 +263,7 @@ class Network:
         return partial(cost_and_gradient, self)
 
     @_on_device
-    def trace(self, x, y, sample_weight=None):
+    def trace(self, x: Any, y: Any, sample_weight: Any = None) -> Trace:
         """Everything of one pass over the rows, to look at: z, a, delta, dw, db by layer, and gradient norms by sample."""
         return Trace(self, *self._checked(x, y, sample_weight))
 
@@ -251,12 +272,12 @@ class Network:
     fit = _on_device(fit)
 
     @_on_device
-    def check(self, x, y, seed=0):
+    def check(self, x: Any, y: Any, seed: int = 0) -> Any:
         """Verify BP1 to BP4 on these samples against numerical derivatives; see gpubp.check."""
         from ..check import check
         return check(self, x, y, seed)
 
-    def save(self, path):
+    def save(self, path: str | PathLike) -> None:
         """Write network, optimizer state and history to one .npz file, atomically; gpubp.load reads it."""
         from ..files import save
         save(self, path)

@@ -41,6 +41,13 @@ class Parameters:
             twin.write(name, self.ops.host(view))
         return twin
 
+    def copy(self, ops):
+        """The same values on a device, in a vector of their own."""
+        copied = self.like(ops)
+        for name, view in self.items():
+            copied.write(name, self.ops.host(view))
+        return copied
+
     def __getitem__(self, name):
         return self._views[name]
 

@@ -2,26 +2,32 @@
 
 
 class Patience:
-    """Remembers the best parameters by the validation set, and says when to give up waiting for better."""
+    """Remembers the best parameters by the validation set, and says when to give up waiting for better.
+
+    What it remembers lies in the training's state, so that a resumed run waits on as if it had never stopped.
+    """
 
     def __init__(self, fit):
-        self.fit, self.best, self.waited = fit, None, 0
+        self.fit, self.training = fit, fit.training
 
     def verdict(self):
         """Why training should stop now, or None."""
-        fit, history = self.fit, self.fit.network.history
+        fit, training, network = self.fit, self.training, self.fit.network
         if fit.patience is None:
             return None
+        history = network.history
         value = history.validation_cost[-1] if fit.monitor == "cost" else -history.validation_accuracy[-1]
-        if self.best is None or value < self.best[0]:
-            self.best, self.waited = (value, len(history), fit.network.vector.copy()), 0
+        if training.best is None or value < training.best_value:
+            training.best = training.best or network.parameters.like()
+            training.best.vector[...] = network.vector
+            training.best_value, training.best_epoch = value, network.epoch
+        waited = network.epoch - training.best_epoch
+        if waited < fit.patience:
             return None
-        self.waited += 1
-        if self.waited < fit.patience:
-            return None
-        return f"no better validation {fit.monitor} for {self.waited} epochs: the parameters are those after epoch {self.best[1]}"
+        return (f"no better validation {fit.monitor} for {waited} epochs: the parameters are those after epoch "
+                f"{training.best_epoch}")
 
     def restore(self):
-        """Give the network its best parameters."""
-        if self.best is not None:
-            self.fit.network.vector[...] = self.best[2]
+        """Give the network its best parameters; the optimizer's state stays that of the last epoch."""
+        if self.training.best is not None:
+            self.fit.network.vector[...] = self.training.best.vector

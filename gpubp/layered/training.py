@@ -1,13 +1,18 @@
 """Training: mini-batches drawn from the training set, one optimizer step each, and what is kept about the epochs."""
 
+import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from ..devices.philox import SHUFFLE, generator
 from ..maths.chains import Chain
+from ..maths.optimizers import Part
 from . import intake
+from .history import History
 from .interrupt import Interrupt
 from .parameters import Parameters
 from .patience import Patience
@@ -31,6 +36,9 @@ class Training:
     first_epoch: int = 0   # of this optimizer, in the network's history
     shape: tuple[int, ...] = ()   # (samples an epoch, batch size), for which `batch` holds
     costs: list[float] = field(default_factory=list)   # of those mini-batches
+    best: Parameters | None = None   # by the validation set, where there is patience
+    best_value: float = math.inf
+    best_epoch: int = 0
 
     @classmethod
     def begin(cls, network, chain):
@@ -44,22 +52,23 @@ class Training:
 
     def copy(self, ops):
         """The same with vectors of its own, on a device."""
-        copied = {state: parameters.like(ops) for state, parameters in self.state.items()}
-        for state, parameters in self.state.items():
-            for name, view in parameters.items():
-                copied[state].write(name, parameters.ops.host(view))
-        return replace(self, state=copied, costs=list(self.costs))
+        state = {name: parameters.copy(ops) for name, parameters in self.state.items()}
+        return replace(self, state=state, costs=list(self.costs), best=self.best and self.best.copy(ops))
 
 
-def fit(network, x, y, *, optimizer=None, epochs=30, batch_size=10, validation=None, sample_weight=None, sample=None,
-        shuffle=True, patience=None, monitor="cost", callbacks=(), progress=None):
+def fit(network: Any, x: Any, y: Any, *, optimizer: str | Part | Chain | Sequence[str | Part] | None = None, epochs: int = 30,
+        batch_size: int | Literal["auto"] | None = "auto", validation: tuple[Any, Any] | None = None, sample_weight: Any = None,
+        sample: int | None = None, shuffle: bool = True, patience: int | None = None,
+        monitor: Literal["cost", "accuracy"] = "cost",
+        callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (), progress: bool | None = None) -> History:
     """Train a network by stochastic gradient descent; returns network.history.
 
     x: (n, inputs); y: integer labels (n,) or targets (n, outputs). optimizer: an object, a text such as "adam(0.001)", or a
     list [ClipNorm(1.0), L2(5.0), SGD(0.5)]; None goes on with the network's own optimizer and its state (SGD(0.1) at
     first), in the middle of an epoch if need be, bitwise as if it had never stopped. epochs: how many more. batch_size: rows
-    of a mini-batch, None for the whole set; the last batch of an epoch may be shorter. validation: (x, y). sample_weight:
-    (n,) factors of the samples' costs. sample: an epoch draws that many samples at random and its mini-batches from those.
+    of a mini-batch, "auto" for 10 or as many as there are, None for the whole set; the last batch of an epoch may be shorter.
+    validation: (x, y). sample_weight: (n,) factors of the samples' costs. sample: an epoch draws that many samples at random
+    and its mini-batches from those.
     patience: stop after so many epochs without a better monitor ("cost" or "accuracy", of the validation set) and restore
     the best parameters. callbacks: called as callback(network) after each epoch; a true answer stops. progress: True or
     False; None shows a bar on a terminal.
@@ -89,6 +98,7 @@ class _Fit:
             self.validation = xv, intake.targets(network, yv, xv.shape[0], "validation y")
         self.epochs = intake.count("epochs", epochs, 0)
         self.count = n if sample is None else intake.count("sample", sample, 1, n, "the number of training samples")
+        batch_size = min(10, self.count) if batch_size == "auto" else batch_size
         self.size = self.count if batch_size is None else intake.count(
             "batch_size", batch_size, 1, self.count, "the number of samples of an epoch",
             "give a smaller one, or None for the whole set")
@@ -102,9 +112,13 @@ class _Fit:
             raise TypeError(f"expected callbacks to be functions of the network, got {callbacks!r}")
         self.monitor, self.shuffle, self.progress = monitor, shuffle, progress
 
+        name = self._first_bad_parameter()
+        if name is not None:
+            raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
         own = network.training
         chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
         self.training = own if own and optimizer is None else Training.begin(network, chain)
+        chain.optimizer.rate_at(0.0)   # a rate that is no number shows itself before anything is changed
         if self.training.shape != (self.count, self.size):
             self.training.batch, self.training.shape, self.training.costs = 0, (self.count, self.size), []
         self.gradient = network.parameters.like()
@@ -141,13 +155,15 @@ class _Fit:
                 self._measure(seconds)
                 bar.set_postfix_str(self._summary())
                 answers = [callback(network) for callback in self.callbacks]
-                if self.interrupted:
+                if network.ops is not self.ops:
+                    raise RuntimeError("a callback moved the network to another device while it was being trained: call net.to "
+                                       "after fit")
+                history.stopped = patience.verdict()
+                if history.stopped is None and self.interrupted:
                     history.stopped = f"interrupted after epoch {network.epoch}"
-                elif any(answers):
+                elif history.stopped is None and any(answers):
                     history.stopped = f"stopped by a callback after epoch {network.epoch}"
-                else:
-                    history.stopped = patience.verdict()
-        if not self.interrupted:   # who goes on goes on from here
+        if self.patience is not None and not (history.stopped or "").startswith("interrupted"):   # that may go on from here
             patience.restore()
         return history
 
@@ -187,7 +203,7 @@ class _Fit:
         ops.gather(self.y, rows, plan.y)
         if self.weights is not None:
             ops.gather(self.weights[plan.rows], rows, plan.weights)
-        plan.clock[0] = training.step
+        plan.clock[0] = (self.network.epoch << 32) + k   # no two steps of a network share their masks
         plan.run()
         ops.record(plan.costs, self.log, k)
         if learn:

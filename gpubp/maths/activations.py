@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any
 
+from .formula import checked
 from .table import Interval, Table, number
 
 
@@ -39,6 +40,9 @@ class Activation:
         if not (callable(self.sigma) and callable(self.prime)) and self.name != "softmax":
             raise TypeError(f"activation {self.name!r}: expected formulas sigma(xp, z) and prime(xp, z, a), got {self.sigma!r} "
                             f"and {self.prime!r}")
+        if not self.rowwise:
+            checked(f"activation {self.name!r}", self.sigma, "z")
+            checked(f"activation {self.name!r}", self.prime, "z", "a")
 
     @property
     def rowwise(self):

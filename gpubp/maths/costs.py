@@ -11,6 +11,7 @@ from math import log, sqrt
 from typing import Any
 
 from .activations import ACTIVATIONS
+from .formula import checked
 from .table import REAL, Interval, Table, number
 
 
@@ -44,6 +45,15 @@ class Cost:
     output: str | None = None
     kink: Callable[[Any, Any, Any], Any] | None = None
     classifies: bool = False
+
+    def __post_init__(self):
+        Interval(self.outputs), Interval(self.targets)
+        if self.partner is not None and self.partner not in ACTIVATIONS:
+            raise ValueError(f"cost {self.name!r}: expected the partner to be an activation's name, got {self.partner!r}")
+        for a_and_y in (self.value, self.prime, *filter(None, [self.value_at])):
+            checked(f"cost {self.name!r}", a_and_y, "a", "y")
+        for of_a_sum in filter(None, [self.outer, self.outer_prime]):
+            checked(f"cost {self.name!r}", of_a_sum, "s")
 
     def meets_partner(self, activation):
         """Whether BP1 is exactly a - y on outputs of this activation."""
@@ -151,7 +161,7 @@ COSTS = Table("cost", Cost, {
     "generalized_kullback_leibler": generalized_kullback_leibler, "itakura_saito": itakura_saito, "hinge": hinge,
     "squared_hinge": squared_hinge, "multiclass_hinge": multiclass_hinge,
     "multiclass_squared_hinge": multiclass_squared_hinge, "absolute": absolute, "huber": huber, "log_cosh": log_cosh,
-    "poisson": poisson})
+    "poisson": poisson}, words=["cross_entropy"])   # which settle reads
 
 
 def settle(cost, activation, output=None, neurons=None):

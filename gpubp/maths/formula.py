@@ -24,6 +24,13 @@ SPELLINGS = {
 }
 
 
+# NumPy's names of the operators, for formulas that say numpy.exp instead of xp.exp or meet NumPy's numbers
+OPERATORS = {"add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "negative": "__neg__",
+             "positive": "__pos__", "greater": "__gt__", "greater_equal": "__ge__", "less": "__lt__", "less_equal": "__le__",
+             "equal": "__eq__", "not_equal": "__ne__", "logical_and": "__and__", "logical_or": "__or__",
+             "logical_not": "__invert__", "bitwise_and": "__and__", "bitwise_or": "__or__", "invert": "__invert__"}
+
+
 class Term:
     """A scalar of the program being written, known to its writer by name."""
 
@@ -32,6 +39,20 @@ class Term:
 
     def __bool__(self):
         raise TypeError("a formula is straight-line: write xp.where(condition, this, that) instead of if, and, or")
+
+    def __float__(self):
+        raise TypeError("a formula's values are not numbers yet: write xp.exp(z), not math.exp(z)")
+
+    def __getattr__(self, name):
+        raise AttributeError(f"a formula is scalar and knows no .{name} of an array: write it with functions of xp")
+
+    def __array_ufunc__(self, ufunc, method, *operands, **options):
+        name = OPERATORS.get(ufunc.__name__, ufunc.__name__)
+        if method != "__call__" or options:
+            raise TypeError(f"a formula is scalar: numpy.{ufunc.__name__}.{method} cannot be written")
+        if name.startswith("__"):
+            return self.writer.write(name, *operands)
+        return getattr(self.writer, name)(*operands)
 
     def __pow__(self, exponent):
         if not isinstance(exponent, Term) and exponent in (2, 3):   # pow() is slow, and NumPy squares by multiplying too
@@ -52,7 +73,7 @@ class Writer:
 
     def __getattr__(self, name):
         if name not in SPELLINGS:
-            raise AttributeError(f"xp.{name} has no CUDA spelling; give it one in gpubp.maths.formula.SPELLINGS")
+            raise AttributeError(f"xp.{name} has no CUDA spelling: give it one in gpubp.maths.formula.SPELLINGS")
         return lambda *operands: self.write(name, *operands)
 
 
@@ -104,3 +125,14 @@ def device_function(name, formula, parameters=None):
         ends = [f"return {spell(result)};"]
     body = "\n    ".join(writer.lines + ends)
     return f"__device__ inline {head}\n{{\n    {body}\n}}\n"
+
+
+def checked(owner, formula, *parameters):
+    """formula, if it can be written; else its error, with the owner's name."""
+    if not callable(formula):
+        raise TypeError(f"{owner}: expected a formula, a function of (xp, {', '.join(parameters)}), got {formula!r}")
+    try:
+        device_function("formula", formula, parameters)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise type(error)(f"{owner}: {error}") from None
+    return formula

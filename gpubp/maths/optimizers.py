@@ -10,7 +10,7 @@ from math import sqrt
 from typing import Any, ClassVar
 
 from .schedules import Plateau
-from .table import Settings
+from .table import Settings, number
 
 Rate = float | Callable[[float], float]
 
@@ -37,9 +37,10 @@ class Optimizer(Part):
 
     def rate_at(self, epoch, costs=()):
         """The learning rate at an epoch (a real number), given the costs of the finished epochs."""
-        if isinstance(self.rate, Plateau):
-            return self.rate(epoch, costs)
-        return self.rate(epoch) if callable(self.rate) else self.rate
+        if not callable(self.rate):
+            return self.rate
+        rate = self.rate(epoch, costs) if isinstance(self.rate, Plateau) else self.rate(epoch)
+        return number(f"the rate at epoch {epoch:.6g}", rate, "[0, inf)")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import ast
 import re
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
+from inspect import signature
 from math import isfinite
 from numbers import Integral, Real
 from typing import ClassVar
@@ -21,16 +22,17 @@ class Table(dict):
     ValueError: unknown activation 'sigmiod': did you mean 'sigmoid'?
     """
 
-    def __init__(self, kind, row_type, rows, arguments=None):
+    def __init__(self, kind, row_type, rows, arguments=None, words=()):
+        """arguments: the table of what rows may have as arguments; words: names that are understood elsewhere."""
         super().__init__(rows)
-        self.kind, self.row_type, self.arguments = kind, row_type, arguments
+        self.kind, self.row_type, self.arguments, self.names = kind, row_type, arguments, [*words, *rows]
 
     def find(self, wanted):
         """The row that `wanted` names; a row of the right type is returned as it is."""
         if isinstance(wanted, self.row_type):
             return wanted
         if not isinstance(wanted, str):
-            raise TypeError(f"expected {self.kind} by name or as an object, got {wanted!r}: names are {', '.join(self)}")
+            raise TypeError(f"expected {self.kind} by name or as an object, got {wanted!r}: names are {', '.join(self.names)}")
         return self._build(self._parse(wanted))
 
     def find_all(self, wanted):
@@ -51,6 +53,12 @@ class Table(dict):
         row = self._row(call.func.id)
         if isinstance(row, self.row_type) and not (call.args or call.keywords):
             return row
+        if isinstance(row, self.row_type):
+            raise ValueError(f"cannot read {self.kind} {ast.unparse(node)!r}: {call.func.id} takes no arguments")
+        names = signature(row).parameters
+        unknown = [k.arg for k in call.keywords if k.arg not in names]
+        if unknown or len(call.args) + len(call.keywords) > len(names):
+            raise ValueError(f"cannot read {self.kind} {ast.unparse(node)!r}: {call.func.id} takes {', '.join(names)}")
         try:
             return row(*map(self._argument, call.args), **{str(k.arg): self._argument(k.value) for k in call.keywords})
         except TypeError as error:
@@ -69,8 +77,8 @@ class Table(dict):
     def _row(self, name):
         if name in self:
             return self[name]
-        near = get_close_matches(name, self, n=1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(self)}"
+        near = get_close_matches(name, self.names, n=1)
+        remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(self.names)}"
         raise ValueError(f"unknown {self.kind} {name!r}: {remedy}")
 
 
@@ -107,6 +115,11 @@ class Interval:
     def __contains__(self, other):
         return ((other.low > self.low or (other.low == self.low and other.low_open >= self.low_open))
                 and (other.high < self.high or (other.high == self.high and other.high_open >= self.high_open)))
+
+    @property
+    def bounded(self):
+        """Whether both ends are finite."""
+        return isfinite(self.low) and isfinite(self.high)
 
     def holds(self, values):
         """Whether each of an array's values lies inside: a Boolean array of the same kind."""
@@ -150,5 +163,5 @@ class Settings:
             if isinstance(f.default, bool):
                 if not isinstance(value, bool):
                     raise ValueError(f"expected {name} to be True or False, got {value!r}")
-            elif not (f.name in self.functions and callable(value)):
+            elif not (f.name in self.functions and callable(value) and not isinstance(value, type)):
                 object.__setattr__(self, f.name, number(name, value, self.bounds.get(f.name, "[0, inf)")))
