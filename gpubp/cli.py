@@ -43,8 +43,8 @@ def main(argv=None):
 
 
 def _sentence(error):
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{os.fspath(error.filename)}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{os.fsdecode(error.filename)}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"out of memory ({error}): fewer samples, a smaller --batch-size or --dtype float32 take less"
     return " ".join(str(error).split()) or type(error).__name__
@@ -76,7 +76,7 @@ def _parser():
 
 def _train(parser):
     add = parser.add_argument
-    add("data", nargs="?", metavar="DATA", help="the file to learn from")
+    add("data", nargs="?", type=_file, metavar="DATA", help="the file to learn from")
     add("--target", metavar="C", help="the column to learn, by name or number from 1 (default: target, label, class, "
                                       "y; else the last); of an .npz, the array")
     add("--ignore", type=_words, metavar="C,...", help="columns to leave out")
@@ -104,13 +104,15 @@ def _train(parser):
                                                      "aside)")
     add("--patience", type=int, metavar="N", help="stop after N epochs without a better validation cost, and take the "
                                                   "best")
-    add("--save", metavar="FILE.npz", help="where the network goes (default NAME-network.npz, after the data; "
-                                           "digits.npz)")
+    add("--save", type=_file, metavar="FILE.npz",
+        help="where the network goes, in place of a network that may be there (default NAME-network.npz, after the data, "
+             "or digits.npz, and where that is taken NAME-network-2.npz, digits-2.npz and so on)")
     picture = parser.add_mutually_exclusive_group()
-    picture.add_argument("--picture", metavar="FILE.png", help="where the learning curve goes (default: beside the "
-                                                               "network)")
+    picture.add_argument("--picture", type=_file, metavar="FILE.png",
+                         help="where the learning curve goes (default: beside the network)")
     picture.add_argument("--no-picture", action="store_true", help="draw none")
-    add("--resume", metavar="FILE.npz", help="go on with a saved network, up to --epochs in all")
+    add("--resume", type=_file, metavar="FILE.npz",
+        help="go on with a saved network, up to --epochs in all, and save it there again unless --save says otherwise")
     add("--quiet", action="store_true", help="say nothing but errors")
 
 
@@ -118,7 +120,7 @@ def _predict(parser):
     add = parser.add_argument
     add("network", metavar="NET.npz", help="a network that `gpubp train` saved")
     add("data", metavar="DATA", help="a file as for train; targets may be missing")
-    add("--output", metavar="FILE.csv", help="where the predictions go (default: the screen)")
+    add("--output", type=_file, metavar="FILE.csv", help="where the predictions go (default: the screen)")
     add("--proba", action="store_true", help="the outputs for each class, too")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
 
@@ -128,6 +130,12 @@ def _check(parser):
     add("network", nargs="?", metavar="NET.npz", help="a saved network (default: a small one, on random samples)")
     add("data", nargs="?", metavar="DATA", help="samples to check it on")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+
+
+def _file(text):
+    if not text:   # an unset variable of a shell's, for instance
+        raise argparse.ArgumentTypeError("expected the name of a file, got '': give one or leave this out")
+    return text
 
 
 def _words(text):

@@ -5,37 +5,40 @@ Arrays are stored by name and shape, never by offset; everything else is one JSO
 
 import json
 import os
-import secrets
 import warnings
 import zipfile
+from collections.abc import Sequence
 from contextlib import suppress
 from io import BytesIO
+from tokenize import TokenError
 
 import numpy as np
 
+from .atomic import atomically
 from .devices import open_device
+from .devices.ops import Ops
 from .layered.history import History
 from .layered.layers import Dense, Dropout
 from .layered.network import Network
 from .layered.training import Training
-from .maths.activations import ACTIVATIONS
+from .maths.activations import ACTIVATIONS, Activation
 from .maths.chains import Chain
-from .maths.costs import COSTS
+from .maths.costs import COSTS, Cost
 from .maths.initializers import INITIALIZERS
 
 FORMAT = 1
 # what NumPy, zipfile, JSON and a header of other contents raise
 DAMAGE = (zipfile.BadZipFile, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError, MemoryError,
-          NotImplementedError, RuntimeError, OSError)
+          NotImplementedError, RuntimeError, OSError, SyntaxError, TokenError)
 
 
-def save(network, path):
+def save(network: Network, path: str | os.PathLike) -> None:
     """Write a network to path, whole or not at all: what was there stays until the new file is complete.
 
     Raises OSError where it cannot be written.
     """
     header, arrays = pack(network)
-    _write(os.fsdecode(path), {"gpubp": np.array(json.dumps(header)), **arrays})
+    atomically(path, lambda file: np.savez(file, gpubp=np.array(json.dumps(header)), **arrays), "the network")
 
 
 def pack(network):
@@ -48,32 +51,17 @@ def pack(network):
     arrays = {name: host(view) for name, view in network.parameters.items()}
     if training is not None and _readable(training.chain):
         header["training"] = {"optimizer": str(training.chain), "step": training.step, "batch": training.batch,
-                              "first_epoch": training.first_epoch, "shape": training.shape, "costs": training.costs}
-        arrays |= {f"{state}.{name}": host(view) for state, parameters in training.state.items()
-                   for name, view in parameters.items()}
+                              "first_epoch": training.first_epoch, "shape": training.shape, "costs": training.costs,
+                              "best_value": training.best_value, "best_epoch": training.best_epoch}
+        vectors = training.state if training.best is None else {**training.state, "best": training.best}
+        arrays |= {f"{vector}.{name}": host(view) for vector, parameters in vectors.items() for name, view in parameters.items()}
     try:
         return json.loads(json.dumps(header, default=_number)), arrays
     except TypeError as error:
         raise TypeError(f"net.notes must hold what JSON can: {error}") from None
 
 
-def _write(path, arrays):
-    partial = f"{path}.{secrets.token_hex(4)}.partial"   # in the same folder, so that it can take the name at once
-    try:
-        with open(partial, "xb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise OSError(error.errno, f"could not save the network ({os.strerror(error.errno or 0)}); a file that was there before "
-                      "is unchanged", path) from None
-    finally:
-        with suppress(OSError):
-            os.unlink(partial)
-
-
-def load(path, device="auto", custom=()):
+def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[Activation | Cost] = ()) -> Network:
     """The network saved at path, on a device of this machine, ready to go on training where it stopped.
 
     custom: the Activation and Cost objects of your own that the network was built with. Raises ValueError where the file is
@@ -86,15 +74,15 @@ def load(path, device="auto", custom=()):
     >>> bool((gpubp.load(path).vector == net.vector).all())
     True
     """
-    path, ops, custom = os.fsdecode(path), open_device(device), {row.name: row for row in custom}
+    path, ops, rows = os.fsdecode(path), open_device(device), {row.name: row for row in custom}
     with open(path, "rb") as stream:
         content = stream.read()
     try:
         header, arrays = _read(content)
         if header.get("format") == FORMAT:
-            missing = [name for name in header["custom"] if name not in custom]
+            missing = [name for name in header["custom"] if name not in rows]
             if not missing:
-                return unpack(header, arrays, ops, custom)
+                return unpack(header, arrays, ops, rows)
     except DAMAGE as error:
         raise ValueError(f"{path} is not a gpubp network, or is damaged ({error or type(error).__name__}): save it again or "
                          "use a copy") from None
@@ -123,8 +111,12 @@ def unpack(header, arrays, device, custom):
         training = Training.begin(network, Chain.of(facts["optimizer"]))
         training.step, training.batch, training.first_epoch = facts["step"], facts["batch"], facts["first_epoch"]
         training.shape, training.costs = tuple(facts["shape"]), facts["costs"]
-        for state, parameters in training.state.items():
-            _fill(parameters, arrays, f"{state}.")
+        training.best_value, training.best_epoch = facts["best_value"], facts["best_epoch"]
+        if facts["best_epoch"]:
+            training.best = network.parameters.like()
+        vectors = training.state if training.best is None else {**training.state, "best": training.best}
+        for vector, parameters in vectors.items():
+            _fill(parameters, arrays, f"{vector}.")
         network.training = training
     return network
 

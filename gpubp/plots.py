@@ -3,14 +3,16 @@
 import io
 from pathlib import Path
 
+from .atomic import atomically
+
 FORMATS = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}   # and the metadata that says who drew it
 
 
 def learning_curve(history, path=None):
     """Draw cost and accuracy (or R^2) by epoch, of training and of validation; returns the matplotlib Figure.
 
-    history: what fit returns, with at least one epoch. path: a .png, .svg or .pdf file to write too. Raises
-    ImportError, naming the extra, where matplotlib is absent.
+    history: what fit returns, with at least one epoch. path: a .png, .svg or .pdf file to write too, whole or not at
+    all. Raises ImportError, naming the extra, where matplotlib is absent, and OSError where path cannot be written.
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([2, 1], seed=1)
@@ -36,11 +38,11 @@ def learning_curve(history, path=None):
         _curve(axes[1], "accuracy (%)" if labelled else "R² (variance explained)", history.accuracy,
                history.validation_accuracy, 100.0 if labelled else 1.0)
     if path is not None:
-        # drawn in memory first, so that a failure leaves no half picture
+        # drawn in memory first: where a disk is full, Pillow's own writing would not say so
         content = io.BytesIO()
         kind = path.suffix.lower()
         figure.savefig(content, format=kind[1:], dpi=120, metadata={FORMATS[kind]: "gpubp"})
-        path.write_bytes(content.getvalue())
+        atomically(path, lambda file: file.write(content.getbuffer()), "the picture")
     return figure
 
 

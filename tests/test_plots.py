@@ -1,5 +1,7 @@
 """The learning curve: what it shows, where it goes, and what happens without matplotlib."""
 
+import errno
+import os
 import sys
 
 import pytest
@@ -37,6 +39,20 @@ def test_files_say_who_drew_them(tmp_path, ending, start):
     plots.learning_curve(LABELS, path)
     content = path.read_bytes()
     assert content.startswith(start) and b"gpubp" in content
+
+
+def test_a_full_disk_leaves_the_old_picture(tmp_path, monkeypatch):
+    path = tmp_path / "curve.png"
+    plots.learning_curve(LABELS, path)
+    before = path.read_bytes()
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"could not save the picture \(No space left on device\); a file") as caught:
+        plots.learning_curve(UNVALIDATED, path)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["curve.png"]
 
 
 def test_global_state_stays_untouched():

@@ -1,11 +1,13 @@
 """gpubp predict: a saved network on new data, as a table of predictions."""
 
+import codecs
 import csv
 import sys
 
 import numpy as np
 
 from .. import datasets
+from ..atomic import atomically
 from ..files import load
 from ..maths.table import Interval
 from .outputs import check_free, holds_predictions
@@ -30,8 +32,7 @@ def run(args):
     data = data.test or data
     header, rows = _table(network, data, args.proba)
     if args.output:
-        with open(args.output, "w", newline="", encoding="utf-8") as file:
-            _write(file, header, rows)
+        atomically(args.output, lambda file: _write(codecs.getwriter("utf-8")(file), header, rows), "the predictions")
         print(f"{len(data)} predictions in {args.output}", file=sys.stderr)
     else:
         _write(sys.stdout, header, rows)

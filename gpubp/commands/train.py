@@ -1,6 +1,8 @@
 """gpubp train: from a file, or the handwritten digits, to a saved network and its learning curve; and on from there."""
 
 import os
+import re
+import shlex
 from math import sqrt
 from pathlib import Path
 
@@ -13,11 +15,12 @@ from ..layered.layers import Dense
 from ..layered.network import Network
 from ..layered.training import TrainingError
 from . import recipe
-from .outputs import check_free, holds_network, holds_picture
+from .outputs import check_free, first_free, holds_network, holds_picture
 
 # what a network is built from, and its samples drawn with: fixed when it is resumed
 FIXED = ("target", "ignore", "task", "layers", "hidden", "activation", "output", "cost", "dropout", "seed", "dtype",
          "hold_back")
+ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.gz)?$", re.IGNORECASE)   # of data, where a network's name is made from theirs
 
 
 def run(args):
@@ -26,7 +29,7 @@ def run(args):
     recipe.check(args)
     network, data, seen = _resumed(args) if args.resume else _begun(args)
     learn, held = _parts(data, seen["hold_back"], network.seed)
-    save, picture = _destinations(args, data)
+    _check_destinations(*_destinations(args, data))
     goal = datasets.Scaling(seen["target_shift"], seen["target_scale"]) if data.classes is None else (lambda y: y)
     epochs, optimizer, batch_size = recipe.schedule(args, network, seen, len(learn))
     _introduce(say, args, network, learn, held, optimizer or network.training.chain, batch_size, seen)
@@ -36,14 +39,14 @@ def run(args):
             learn.x, goal(learn.y), optimizer=optimizer, epochs=epochs - network.epoch, batch_size=batch_size,
             validation=held and (held.x, goal(held.y)), patience=seen["patience"], progress=False if args.quiet else None)
     except TrainingError:
-        network.save(save)
+        save, _ = _save(network, args, data)
         say("saved", f"{save}, with the last good parameters")
         raise
-    network.save(save)
+    save, picture = _save(network, args, data)
     if history.stopped and history.stopped.startswith("interrupted") and network.epoch < epochs:
         say("stopped", history.stopped)
         say("saved", save)
-        say("go on", f"gpubp train --resume {save}")
+        say("go on", f"gpubp train --resume {shlex.quote(str(save))}")
         return 130
     if history.stopped:
         say("stopped", history.stopped)
@@ -108,14 +111,31 @@ def _parts(data, hold_back, seed):
 
 
 def _destinations(args, data):
-    """Where network and picture go (None for no picture), checked before the work begins."""
-    name = data.name if args.data is None else f"{data.name.partition('.')[0] or data.name}-network"
-    save = Path(args.save or args.resume or f"{name}.npz")
-    check_free(save, holds_network, "a gpubp network", "--save")
+    """Where network and picture go (None for no picture); a network that nobody named takes no name of an earlier one."""
+    name = data.name if args.data is None else f"{ENDING.sub('', data.name) or data.name}-network"
+    save = Path(args.save or args.resume or first_free(name))
     if args.no_picture:
         return save, None
-    picture = plots.checked_path(args.picture or save.with_suffix(".png"))
-    check_free(picture, holds_picture, "a picture by gpubp", "--picture")
+    beside = save.with_suffix(".png") if save.suffix == ".npz" else f"{save}.png"
+    return save, plots.checked_path(args.picture or beside)
+
+
+def _check_destinations(save, picture):
+    """Raises OSError or ValueError before the work begins where its results could not be written."""
+    check_free(save, holds_network, "a gpubp network", "--save")
+    if picture is not None:
+        if picture.resolve() == save.resolve():
+            raise ValueError(f"--picture: expected another name than the network's, got {picture} for both")
+        check_free(picture, holds_picture, "a picture by gpubp", "--picture")
+
+
+def _save(network, args, data):
+    """Save the network; returns its path and the picture's.
+
+    The names are asked for again: a training at the same time may have taken the free one first.
+    """
+    save, picture = _destinations(args, data)
+    network.save(save)
     return save, picture
 
 
@@ -165,3 +185,5 @@ def _draw(say, history, picture):
         say("picture", picture)
     except ImportError as error:
         say("picture", f"none: {error}")
+    except OSError as error:   # the network is saved, and that is what counts
+        say("picture", f"none: {picture}: {error.strerror or error}")

@@ -1,0 +1,32 @@
+"""Writing a file whole or not at all."""
+
+import os
+import secrets
+from contextlib import suppress
+
+
+def atomically(path, write, what):
+    """Have write(file) fill a binary file that takes its place at path once it is complete; what was there stays until then.
+
+    what: the contents in words, for the error. Raises OSError, with path as its filename, where the file cannot be written.
+
+    >>> import tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "greeting.txt")
+    >>> atomically(path, lambda file: file.write(b"hello"), "the greeting")
+    >>> open(path).read(), os.listdir(os.path.dirname(path))
+    ('hello', ['greeting.txt'])
+    """
+    path = os.fsdecode(path)
+    partial = f"{path}.{secrets.token_hex(4)}.partial"   # in the same folder, so that it can take the name at once
+    try:
+        with open(partial, "xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise OSError(error.errno, f"could not save {what} ({error.strerror or error}); a file that was there before is "
+                      "unchanged", path) from None
+    finally:
+        with suppress(OSError):
+            os.unlink(partial)
