@@ -83,6 +83,9 @@ def test_resume_of_a_table_remembers_how_it_was_read(tmp_path):
     assert gpubp_("train --resume a.npz --epochs 9 --no-picture --quiet") == 0
     assert gpubp_(f"train t.csv {options} --epochs 9 --save b.npz") == 0
     same("a.npz", "b.npz")
+    (tmp_path / "t.csv").rename("moved.csv")
+    assert gpubp_("train --resume a.npz moved.csv --epochs 10 --no-picture --quiet") == 0
+    assert gpubp_("train --resume a.npz --epochs 11 --no-picture --quiet") == 0   # it knows where the data are now
 
 
 def test_nothing_left_to_do(capsys):

@@ -93,7 +93,9 @@ def _resumed(args):
     if seen is None:
         raise ValueError(f"{args.resume} was not saved by `gpubp train`, which notes how to go on: use net.fit in "
                          "Python")
-    path = args.data or seen["path"]
+    if args.data:
+        seen["path"] = str(Path(args.data).resolve())   # a later --resume goes on with these
+    path = seen["path"]
     if path is None:
         return network, datasets.digits(), seen
     data = datasets.load(path, like=network.notes)
