@@ -4,9 +4,9 @@ from importlib import import_module
 
 from .devices import open_device
 from .files import load
+from .layered.diverging import TrainingError
 from .layered.layers import Dense, Dropout
 from .layered.network import Network
-from .layered.training import TrainingError
 from .maths import activations, costs, initializers, schedules
 from .maths.activations import Activation
 from .maths.chains import L1, L2, Chain, ClipNorm, ClipValue, MaxNorm

@@ -5,22 +5,23 @@ import re
 import numpy as np
 import pytest
 
+from gpubp.layered.diverging import TrainingError
 from gpubp.layered.network import Network
-from gpubp.layered.training import TrainingError, _Fit
+from gpubp.layered.training import _Fit
 
 from .cases import as_before, two_classes
 
 
 def stop_after(k, net, *args, **options):
     """Train exactly k steps, in the middle of an epoch if need be."""
-    step = _Fit._step
+    step = _Fit.step
 
     def counted(self, learn=True):
         plan = step(self, learn)
         self.interrupted = self.training.step >= k
         return plan
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Fit, "_step", counted)
+        patch.setattr(_Fit, "step", counted)
         net.fit(*args, **options)
     assert net.training.step == k
 

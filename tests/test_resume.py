@@ -36,7 +36,7 @@ def ctrl_c(monkeypatch):
     """ctrl_c(k): the next fit gets a SIGINT in its k-th step."""
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach the main thread alone, and this is another")
-    step, left = _Fit._step, []
+    step, left = _Fit.step, []
 
     def counted(self, learn=True):
         if left:
@@ -45,7 +45,7 @@ def ctrl_c(monkeypatch):
                 left.clear()
                 os.kill(os.getpid(), signal.SIGINT)
         return step(self, learn)
-    monkeypatch.setattr(_Fit, "_step", counted)
+    monkeypatch.setattr(_Fit, "step", counted)
     return lambda k: left.append(k)
 
 
@@ -126,8 +126,8 @@ def test_patience_goes_on(k, ctrl_c, random, tmp_path):
 def test_a_second_ctrl_c_breaks_off(monkeypatch, random):
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach the main thread alone, and this is another")
-    step = _Fit._step
-    monkeypatch.setattr(_Fit, "_step", lambda self: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)] and step(self))
+    step = _Fit.step
+    monkeypatch.setattr(_Fit, "step", lambda self: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)] and step(self))
     with pytest.raises(KeyboardInterrupt):
         made().fit(*two_classes(random))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

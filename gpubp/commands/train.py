@@ -11,9 +11,9 @@ import numpy as np
 from .. import datasets, plots
 from ..devices.cuda import why_no_cuda
 from ..files import load
+from ..layered.diverging import TrainingError
 from ..layered.layers import Dense
 from ..layered.network import Network
-from ..layered.training import TrainingError
 from . import recipe
 from .outputs import check_free, first_free, holds_network, holds_picture
 

@@ -28,6 +28,7 @@ class Patience:
                 f"{training.best_epoch}")
 
     def restore(self):
-        """Give the network its best parameters; the optimizer's state stays that of the last epoch."""
+        """Give the network its best parameters, and forget them; the optimizer's state stays that of the last epoch."""
         if self.training.best is not None:
             self.fit.network.vector[...] = self.training.best.vector
+            self.training.best, self.training.best_epoch = None, 0

@@ -12,6 +12,7 @@ from ..devices.philox import SHUFFLE, generator
 from ..maths.chains import Chain
 from ..maths.optimizers import Part
 from . import intake
+from .diverging import Divergence, first_bad_parameter
 from .history import History
 from .interrupt import Interrupt
 from .parameters import Parameters
@@ -19,10 +20,6 @@ from .patience import Patience
 from .plan import Plan
 
 SEEN = 10_000   # training samples on which the accuracy of an epoch is measured
-
-
-class TrainingError(RuntimeError):
-    """Training met a cost that is not a finite number; the network holds its last good parameters."""
 
 
 @dataclass
@@ -112,7 +109,7 @@ class _Fit:
             raise TypeError(f"expected callbacks to be functions of the network, got {callbacks!r}")
         self.monitor, self.shuffle, self.progress = monitor, shuffle, progress
 
-        name = self._first_bad_parameter()
+        name = first_bad_parameter(network)
         if name is not None:
             raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
         own = network.training
@@ -133,11 +130,10 @@ class _Fit:
         self.weights = weights if weights is None else {rows: weights / rows for rows in self.plans}
         self.log = self.ops.zeros(self.batches, network.dtype)
         self.log[:self.training.batch] = self.ops.array(self.training.costs, network.dtype)
-        self.start, self.late, self.good = ([v.copy() for v in self._vectors()] for _ in range(3))   # see _epoch
-        self.good_step = self.training.step
-        self.interrupted = False
+        self.divergence, self.interrupted = Divergence(self), False
 
-    def _vectors(self):
+    def vectors(self):
+        """All that a step changes."""
         return [self.network.vector, *self.training.vectors]
 
     def run(self):
@@ -148,7 +144,7 @@ class _Fit:
             while network.epoch < goal and history.stopped is None:
                 seconds = self._epoch(bar)
                 if self.training.batch < self.batches:
-                    self.training.costs = self.host_log[:self.training.batch].tolist()
+                    self.training.costs = self.costs[:self.training.batch].tolist()
                     history.stopped = (f"interrupted in epoch {network.epoch + 1}, after {self.training.batch} of "
                                        f"{self.batches} mini-batches")
                     break
@@ -168,23 +164,20 @@ class _Fit:
         return history
 
     def _epoch(self, bar):
-        """One epoch, or the rest of one; returns its seconds.
-
-        start: the vectors at its beginning; late: before its last step; good: before the last step of the epoch before it.
-        """
+        """One epoch, or the rest of one; returns its seconds."""
         training = self.training
-        self._keep(self.start)
-        self.began = training.step, training.batch
+        self.divergence.begin()
         self.order = self._order()
         started = time.perf_counter()
         while training.batch < self.batches and not self.interrupted:
             if training.batch == self.batches - 1:
-                self._keep(self.late)
-            self._step()
+                self.divergence.before_last_step()
+            self.step()
             bar.update()
-        self._finite()
-        self.late, self.good, self.good_step = self.good, self.late, training.step - 1
-        return time.perf_counter() - started
+        self.costs = np.asarray(self.ops.host(self.log), np.float64)   # here the host waits for the device
+        seconds = time.perf_counter() - started
+        self.divergence.end()
+        return seconds
 
     def _order(self):
         network = self.network
@@ -194,7 +187,7 @@ class _Fit:
             order = np.arange(self.n)
         return self.ops.array(order, np.int64)
 
-    def _step(self, learn=True):
+    def step(self, learn=True):
         """The mini-batch whose turn it is: gather, feed forward, backpropagate, and step."""
         training, ops, k = self.training, self.ops, self.training.batch
         rows = self.order[k * self.size:(k + 1) * self.size]
@@ -228,62 +221,11 @@ class _Fit:
         training.batch = 0
         xv, yv = self.validation or (None, None)
         network.history.add(
-            cost=float(self.host_log @ sizes) / self.count, rate=rate, seconds=seconds,
+            cost=float(self.costs @ sizes) / self.count, rate=rate, seconds=seconds,
             gradient_norm=ops.norm(self.gradient.vector), speeds=[ops.norm(delta) for delta in plan.delta[1:]],
             accuracy=network._score(self.x[:SEEN], self.y[:SEEN], True) if self.labelled else None,
             validation_cost=network._cost(xv, yv) if self.validation else None,
             validation_accuracy=network._score(xv, yv, self.labelled) if self.validation else None)
-
-    def _finite(self):
-        """Stop at the first mini-batch of this epoch that made a cost or a parameter infinite: training is replayed up to it."""
-        training, first, done = self.training, self.began[1], self.training.batch
-        self.host_log = np.asarray(self.ops.host(self.log), np.float64)
-        bad = [first + int(k) for k in np.flatnonzero(~np.isfinite(self.host_log[first:done]))[:1]]
-        name = None if bad or done == first else self._first_bad_parameter()
-        if not bad and name is None:
-            return
-        bad = bad[0] if bad else done   # the mini-batch that meets parameters which are not good
-        self._restore(self.start, *self.began)
-        good = self.good, self.good_step, first
-        while training.batch < bad:
-            good = [v.copy() for v in self._vectors()], training.step, training.batch
-            self._step()
-        if name is None:
-            layer, sample = self._first_bad(self._step(learn=False))
-            what = f"the cost became {self.host_log[bad]}"
-            row = int(self.order[bad * self.size + sample])
-            where = f", mini-batch {bad + 1} of {self.batches}, first in {layer} at training sample {row}"
-        else:
-            what, where = f"{name} became infinite", f", mini-batch {bad} of {self.batches}"
-        self._restore(*good)
-        training.costs = self.host_log[:training.batch].tolist()
-        raise TrainingError(f"{what} in epoch {self.network.epoch + 1}{where}; the network has its last good parameters: try a "
-                            "smaller learning rate or ClipNorm")
-
-    def _first_bad_parameter(self):
-        """The name of the first parameter that is not finite, or None."""
-        finite = lambda array: bool(self.ops.xp.isfinite(array).all())
-        if finite(self.network.vector):
-            return None
-        return next((name for name, view in self.network.parameters.items() if not finite(view)), None)
-
-    def _first_bad(self, plan):
-        host = self.ops.host
-        stages = [(f"layer {l}", values) for l in range(1, len(plan.z)) for values in (plan.z[l], plan.a[l])]
-        for layer, values in [*stages, ("the cost", plan.costs.reshape(-1, 1))]:
-            bad = ~np.isfinite(host(values)).all(axis=1)
-            if bad.any():
-                return layer, int(np.argmax(bad))
-        return "the sum of the costs", 0
-
-    def _keep(self, vectors):
-        for kept, vector in zip(vectors, self._vectors()):
-            kept[...] = vector
-
-    def _restore(self, vectors, step, batch):
-        for vector, kept in zip(self._vectors(), vectors):
-            vector[...] = kept
-        self.training.step, self.training.batch = step, batch
 
     def _bar(self):
         from tqdm import tqdm

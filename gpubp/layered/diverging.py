@@ -1,0 +1,97 @@
+"""What to do when training diverges: the step that did it is found by repeating the epoch, and undone.
+
+Looking at each step's cost would make the device wait; an epoch repeated from its beginning is the same epoch bit by bit.
+"""
+
+import numpy as np
+
+
+class TrainingError(RuntimeError):
+    """Training met a cost that is not a finite number; the network holds its last good parameters."""
+
+
+class Divergence:
+    """Keeps the vectors (parameters and optimizer state) that a fit would go back to.
+
+    start: at the beginning of the epoch; late: before its last step; good: before the last step of the epoch before it.
+    """
+
+    def __init__(self, fit):
+        self.fit, self.training = fit, fit.training
+        self.start, self.late, self.good = ([v.copy() for v in fit.vectors()] for _ in range(3))
+        self.good_step = self.training.step
+
+    def begin(self):
+        """An epoch, or the rest of one, begins."""
+        self._keep(self.start)
+        self.began = self.training.step, self.training.batch
+
+    def before_last_step(self):
+        """The last step of the epoch is next."""
+        self._keep(self.late)
+
+    def end(self):
+        """The epoch is over, or interrupted: raises TrainingError where a cost or a parameter is not finite."""
+        fit, (_, first), done = self.fit, self.began, self.training.batch
+        bad = first + np.flatnonzero(~np.isfinite(fit.costs[first:done]))
+        name = None if bad.size or done == first else first_bad_parameter(fit.network)
+        if bad.size:
+            self._give_up_at(int(bad[0]))
+        if name is not None:
+            self._repeat_up_to(done)
+            self._raise(f"{name} became infinite", f"mini-batch {done} of {fit.batches}")
+        self.late, self.good, self.good_step = self.good, self.late, self.training.step - 1
+
+    def _give_up_at(self, bad):
+        """The cost of mini-batch `bad` was not finite: the step before it is undone."""
+        fit = self.fit
+        good = self._repeat_up_to(bad, restore=False)
+        layer, sample = _first_bad(fit.step(learn=False), fit.ops.host)
+        row = int(fit.order[bad * fit.size + sample])
+        self._restore(*good)
+        self._raise(f"the cost became {fit.costs[bad]}",
+                    f"mini-batch {bad + 1} of {fit.batches}, first in {layer} at training sample {row}")
+
+    def _repeat_up_to(self, bad, restore=True):
+        """Repeat the epoch's steps before `bad`; returns, or restores, what was there before the last of them."""
+        fit, training = self.fit, self.training
+        self._restore(self.start, *self.began)
+        good = self.good, self.good_step, self.began[1]
+        while training.batch < bad:
+            good = [v.copy() for v in fit.vectors()], training.step, training.batch
+            fit.step()
+        if restore:
+            self._restore(*good)
+        return good
+
+    def _raise(self, what, where):
+        self.training.costs = self.fit.costs[:self.training.batch].tolist()
+        raise TrainingError(f"{what} in epoch {self.fit.network.epoch + 1}, {where}; the network has its last good parameters: "
+                            "try a smaller learning rate or ClipNorm")
+
+    def _keep(self, vectors):
+        for kept, vector in zip(vectors, self.fit.vectors()):
+            kept[...] = vector
+
+    def _restore(self, vectors, step, batch):
+        for vector, kept in zip(self.fit.vectors(), vectors):
+            vector[...] = kept
+        self.training.step, self.training.batch = step, batch
+
+
+def first_bad_parameter(network):
+    """The name of the first parameter that is not finite, or None."""
+    finite = lambda array: bool(network.ops.xp.isfinite(array).all())
+    if finite(network.vector):
+        return None
+    return next((name for name, view in network.parameters.items() if not finite(view)), None)
+
+
+def _first_bad(plan, host):
+    """(layer, row) of the first number of a pass that is not finite, in the order of computation."""
+    stages = [(f"layer {l}", values) for l in range(1, len(plan.z)) for values in (plan.z[l], plan.a[l])]
+    for layer, values in [*stages, ("the cost", plan.costs.reshape(-1, 1))]:
+        bad = ~np.isfinite(host(values)).all(axis=1)
+        if bad.any():
+            return layer, int(np.argmax(bad))
+    return "the sum of the costs", 0
