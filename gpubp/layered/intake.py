@@ -94,9 +94,14 @@ def _array(network, values, name):
         raise ValueError(f"{name} lies on a GPU and this network on {ops.name}: move the network with net.to('cuda'), or the "
                          "array with cupy.asnumpy")
     else:
-        array = np.asarray(values)
+        try:
+            array = np.asarray(values)
+        except ValueError as error:
+            raise ValueError(f"{name}: expected rows of one length, got a ragged list ({error})") from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}")
+        remedy = ("np.unique(names, return_inverse=True) makes labels of text" if array.dtype.kind in "US"
+                  else "convert it, or leave out what is no number")
+        raise TypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}: {remedy}")
     return array
 
 
@@ -107,7 +112,7 @@ def _finite(network, array, name):
         place = np.argwhere(~np.isfinite(values))[0]
         where = ", ".join(f"{word} {number}" for word, number in zip(("row", "column"), place))
         raise ValueError(f"{name}: expected finite numbers in {array.dtype}, got {values[tuple(place)]} at {where}: remove or "
-                         "replace such samples")
+                         "replace such samples, or use float64 where they are numbers beyond the range")
 
 
 def _codes(network, labels, name):
