@@ -59,36 +59,19 @@ class NumpyOps(Ops):
         return _sequence([*calls, _column_sums(delta, sums)])
 
     def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs):
-        scratch, values, spare = _scratch(z), *np.empty((2, _rows(z), z.shape[1]), z.dtype)
-        exact, calls = cost.meets_partner(activation), [self.layer(activation, z, b, a)]
-        for zs, outs, ys, factors, totals, *deltas in _row_blocks(z, a, y, weights, costs, *([] if delta is None else [delta])):
-            value, other = values[:len(zs)], spare[:len(zs)]
-            u = zs if exact else outs
-            if exact and activation.rowwise:
-                u = value
-                calls.append(partial(_log_softmax, zs, value, other))
-            elif cost.relative:
-                u = other
-                calls.append(partial(_differences, outs, ys, other))
-            calls += _bind(cost.value_at if exact else cost.value, [u, ys], value, scratch)
-            calls.append(partial(np.add.reduce, value, 1, None, totals))
-            for ds in deltas:
-                if exact:
-                    calls.append(partial(np.subtract, outs, ys, ds))   # BP1 with the partner activation
-                else:
-                    calls += _bind(cost.prime, [u, ys], ds, scratch)
-                    if cost.relative:
-                        calls.append(partial(_true_output, ds, ys))
-                    if cost.outer:
-                        calls.append(partial(_times_outer_prime, cost, ds, totals))
-                    calls += _times_prime(activation, ds, zs, outs, scratch)   # BP1
+        scratch, spare = _scratch(z), np.empty((2, _rows(z), z.shape[1]), z.dtype)
+        calls = [self.layer(activation, z, b, a)]
+        deltas = z if delta is None else delta   # a stand-in, which is not touched
+        for zs, outs, ys, factors, totals, ds in _row_blocks(z, a, y, weights, costs, deltas):
+            u, valuing = _row_values(cost, activation, zs, outs, ys, totals, spare, scratch)
+            calls += valuing
+            if delta is not None:
+                calls += _first_delta(cost, activation, zs, outs, ys, u, ds, totals, scratch)
                 calls.append(partial(np.multiply, ds, factors[:, None], ds))
             if cost.outer:
                 calls.append(partial(_apply_outer, cost, totals))
             calls.append(partial(np.multiply, totals, factors, totals))
-        if delta is not None:
-            calls.append(_column_sums(delta, sums))
-        return _sequence(calls)
+        return _sequence(calls if delta is None else [*calls, _column_sums(delta, sums)])
 
     def dropout(self, a, out, error, rate, seed, layer, clock):
         mask = np.empty(a.shape, bool)
@@ -174,6 +157,32 @@ def _sequence(calls):
 def _column_sums(delta, sums):
     """A call for BP3: a product with ones, since BLAS adds up columns several times faster than NumPy's reduction."""
     return partial(np.matmul, np.ones(len(delta), delta.dtype), delta, sums)
+
+
+def _row_values(cost, activation, z, a, y, sums, spare, scratch):
+    """(what the cost's formulas see of the outputs, calls for sums := sum of the values along each row)."""
+    value, other = spare[0, :len(z)], spare[1, :len(z)]
+    exact, u, calls = cost.meets_partner(activation), a, []
+    if exact:
+        u = value if activation.rowwise else z
+        calls += [partial(_log_softmax, z, value, other)] if activation.rowwise else []
+    elif cost.relative:
+        u = other
+        calls.append(partial(_differences, a, y, other))
+    calls += _bind(cost.value_at if exact else cost.value, [u, y], value, scratch)
+    return u, [*calls, partial(np.add.reduce, value, 1, None, sums)]
+
+
+def _first_delta(cost, activation, z, a, y, u, delta, sums, scratch):
+    """Calls for delta := dC/dz of the last layer, before weights."""
+    if cost.meets_partner(activation):
+        return [partial(np.subtract, a, y, delta)]   # BP1 with the partner activation
+    calls = _bind(cost.prime, [u, y], delta, scratch)
+    if cost.relative:
+        calls.append(partial(_true_output, delta, y))
+    if cost.outer:
+        calls.append(partial(_times_outer_prime, cost, delta, sums))
+    return calls + _times_prime(activation, delta, z, a, scratch)   # BP1
 
 
 def _times_prime(activation, delta, z, a, scratch):
