@@ -72,35 +72,44 @@ def fit(network: Any, x: Any, y: Any, *, optimizer: str | Part | Chain | Sequenc
 
     Ctrl-C ends training after the step under way, keeping what was learned. A cost that is not finite raises TrainingError.
     """
-    return _Fit(network, x, y, optimizer, epochs, batch_size, validation, sample_weight, sample, shuffle, patience, monitor,
-                callbacks, progress).run()
+    return _Fit(network, x, y, validation, sample_weight, optimizer, epochs=epochs, batch_size=batch_size, sample=sample,
+                shuffle=shuffle, patience=patience, monitor=monitor, callbacks=callbacks, progress=progress).run()
 
 
 class _Fit:
-    def __init__(self, network, x, y, optimizer, epochs, batch_size, validation, sample_weight, sample, shuffle, patience,
-                 monitor, callbacks, progress):
+    def __init__(self, network, x, y, validation, sample_weight, optimizer, **options):
         self.network, self.ops = network, network.ops
+        self._take_data(x, y, validation, sample_weight)
+        self._take_options(**options)
+        self._take_optimizer(optimizer)
+        self._allocate()
+        self.divergence, self.interrupted = Divergence(self), False
+
+    def _take_data(self, x, y, validation, sample_weight):
+        network = self.network
         if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) != 2):
             raise TypeError(f"expected validation=(x, y), got {type(validation).__name__}: split the samples beforehand")
         xv, yv = validation or (None, None)
         intake.together(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
         self.x = intake.samples(network, x)
-        n = self.x.shape[0]
+        self.n = self.x.shape[0]
         self.labelled = network._names_classes(y)
-        self.y = intake.targets(network, y, n)
-        weights = intake.sample_weights(network, sample_weight, n)
+        self.y = intake.targets(network, y, self.n)
+        self.weights = intake.sample_weights(network, sample_weight, self.n)
         self.validation = None
         if validation is not None:
             xv = intake.samples(network, xv, "validation x")
             self.validation = xv, intake.targets(network, yv, xv.shape[0], "validation y")
+
+    def _take_options(self, epochs, batch_size, sample, shuffle, patience, monitor, callbacks, progress):
         self.epochs = intake.count("epochs", epochs, 0)
-        self.count = n if sample is None else intake.count("sample", sample, 1, n, "the number of training samples")
+        self.count = self.n if sample is None else intake.count("sample", sample, 1, self.n, "the number of training samples")
         batch_size = min(10, self.count) if batch_size == "auto" else batch_size
         self.size = self.count if batch_size is None else intake.count(
             "batch_size", batch_size, 1, self.count, "the number of samples of an epoch",
             "give a smaller one, or None for the whole set")
         self.patience = None if patience is None else intake.count("patience", patience, 1)
-        if patience is not None and validation is None:
+        if patience is not None and self.validation is None:
             raise ValueError("patience watches the validation set, got none: pass validation=(x, y)")
         if monitor not in ("cost", "accuracy"):
             raise ValueError(f"expected monitor 'cost' or 'accuracy', got {monitor!r}")
@@ -109,28 +118,30 @@ class _Fit:
             raise TypeError(f"expected callbacks to be functions of the network, got {callbacks!r}")
         self.monitor, self.shuffle, self.progress = monitor, shuffle, progress
 
+    def _take_optimizer(self, optimizer):
+        network, own = self.network, self.network.training
         name = first_bad_parameter(network)
         if name is not None:
             raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
-        own = network.training
-        chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
-        self.training = own if own and optimizer is None else Training.begin(network, chain)
-        chain.optimizer.rate_at(0.0)   # a rate that is no number shows itself before anything is changed
+        self.chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
+        self.chain.optimizer.rate_at(0.0)   # a rate that is no number shows itself before anything is changed
+        self.training = own if own and optimizer is None else Training.begin(network, self.chain)
         if self.training.shape != (self.count, self.size):
             self.training.batch, self.training.shape, self.training.costs = 0, (self.count, self.size), []
-        self.gradient = network.parameters.like()
-        self.update = self.ops.step(chain, network.vector, self.gradient.vector, self.training.vectors,
-                                    network.parameters.weights, network.parameters.matrices())
-        self.chain, self.n = chain, n
+
+    def _allocate(self):
+        network, training = self.network, self.training
         full, rest = divmod(self.count, self.size)
         self.batches = full + (rest > 0)
+        self.gradient = network.parameters.like()
+        self.update = self.ops.step(self.chain, network.vector, self.gradient.vector, training.vectors,
+                                    network.parameters.weights, network.parameters.matrices())
         self.plans = {rows: Plan(network, rows, self.gradient, dropout=True) for rows in {self.size, rest or self.size}}
         for rows, plan in self.plans.items():
             plan.weights[...] = 1.0 / rows
-        self.weights = weights if weights is None else {rows: weights / rows for rows in self.plans}
+        self.factors = self.weights if self.weights is None else {rows: self.weights / rows for rows in self.plans}
         self.log = self.ops.zeros(self.batches, network.dtype)
-        self.log[:self.training.batch] = self.ops.array(self.training.costs, network.dtype)
-        self.divergence, self.interrupted = Divergence(self), False
+        self.log[:training.batch] = self.ops.array(training.costs, network.dtype)
 
     def vectors(self):
         """All that a step changes."""
@@ -194,8 +205,8 @@ class _Fit:
         plan = self.plans[rows.shape[0]]
         ops.gather(self.x, rows, plan.x)
         ops.gather(self.y, rows, plan.y)
-        if self.weights is not None:
-            ops.gather(self.weights[plan.rows], rows, plan.weights)
+        if self.factors is not None:
+            ops.gather(self.factors[plan.rows], rows, plan.weights)
         plan.clock[0] = (self.network.epoch << 32) + k   # no two steps of a network share their masks
         plan.run()
         ops.record(plan.costs, self.log, k)
