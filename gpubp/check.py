@@ -17,6 +17,8 @@ STEPS = 1e-4, 1e-5, 1e-6   # of the central differences: the largest that leaves
 AWAY = 20                  # steps: rows with a weighted input or an output this near a kink are left out
 TOLERANCE = {"float64": 1e-7, "float32": 2e-3}
 NOISE = 1e-15              # of a cost, relative
+ROUNDINGS = 16             # on the way from the outputs to a gradient
+MOST_ROUNDING = 0.1        # of a gradient, relative: beyond, a check would say nothing
 TIMED = 64                 # weights on which the price of finite differences is measured
 
 
@@ -84,6 +86,13 @@ def check(network, x, y, seed=0):
 def _rows(network, plain, x, y, trace, host, step, random):
     tolerance, depth = TOLERANCE[network.dtype.name], network.depth
     z, n = plain.forward(x), len(x)
+    # a - y keeps |a - y| / (|a| + |y|) of its digits: what a well-trained network has left of its gradient is partly rounding
+    a = plain.sigma(depth, z[-1])
+    rounding = ROUNDINGS * np.finfo(network.dtype).eps * np.linalg.norm(abs(a) + abs(y)) / max(np.linalg.norm(a - y), 1e-300)
+    if rounding > MOST_ROUNDING:
+        raise ValueError("the outputs equal the targets up to rounding, so that the gradient is nothing but rounding errors: "
+                         "check other samples, an untrained network, or one in float64")
+    tolerance = max(tolerance, rounding)
 
     def error(exact, cost_along):
         """exact: the derivative; cost_along(v) gives the cost as a function of the length of a step along v."""

@@ -47,12 +47,14 @@ def pack(network):
     header = {
         "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,
         "layers": [network.sizes[0], *map(_layer_text, network.layers)], "custom": _custom(network), "notes": network.notes,
+        "labelled": network.labelled,
         "history": network.history.as_dict(), "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
     if training is not None and _readable(training.chain):
         header["training"] = {"optimizer": str(training.chain), "step": training.step, "batch": training.batch,
                               "first_epoch": training.first_epoch, "shape": training.shape, "costs": training.costs,
-                              "best_value": training.best_value, "best_epoch": training.best_epoch}
+                              "best_value": training.best_value, "best_epoch": training.best_epoch,
+                              "best_of": training.best_of}
         vectors = training.state if training.best is None else {**training.state, "best": training.best}
         arrays |= {f"{vector}.{name}": host(view) for vector, parameters in vectors.items() for name, view in parameters.items()}
     try:
@@ -105,13 +107,14 @@ def unpack(header, arrays, device, custom):
     network = Network([inputs, *(_layer(layer, custom) for layer in layers)], cost=custom.get(header["cost"], header["cost"]),
                       device=device, dtype=header["dtype"], seed=header["seed"])
     _fill(network.parameters, arrays, "")
-    network.history, network.notes = History(**header["history"]), header["notes"]
+    network.history, network.notes, network.labelled = History(**header["history"]), header["notes"], header["labelled"]
     if header["training"]:
         facts = header["training"]
         training = Training.begin(network, Chain.of(facts["optimizer"]))
         training.step, training.batch, training.first_epoch = facts["step"], facts["batch"], facts["first_epoch"]
         training.shape, training.costs = tuple(facts["shape"]), facts["costs"]
         training.best_value, training.best_epoch = facts["best_value"], facts["best_epoch"]
+        training.best_of = facts["best_of"]
         if facts["best_epoch"]:
             training.best = network.parameters.like()
         vectors = training.state if training.best is None else {**training.state, "best": training.best}

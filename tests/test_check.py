@@ -154,3 +154,16 @@ def test_the_numbers_are_independent_of_the_engine(net, monkeypatch, random):
     monkeypatch.setattr(NumpyOps, "matmul", None)
     monkeypatch.setattr(NumpyOps, "output", None)
     assert Plain(net).cost(x, targets) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_well_trained_network_is_not_failed_for_its_rounding(dtype):
+    """a - y has few digits left: they are checked as far as they go, and where none is left the check says so."""
+    x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]]), [0, 1, 1, 0]
+    net = Network([2, 8, 1], activation="tanh", output="sigmoid", cost="cross-entropy", dtype=dtype, device="cpu", seed=1)
+    net.fit(x, y, optimizer="adam(0.1)", epochs=1500)
+    assert net.check(x, y).passed
+    net = Network([2, 1], output="identity", dtype=dtype, device="cpu", seed=1)
+    net.fit(x, x @ [1.0, 2.0], optimizer="sgd(0.5)", epochs=2000)
+    with pytest.raises(ValueError, match="nothing but rounding errors"):
+        net.check(x, x @ [1.0, 2.0])

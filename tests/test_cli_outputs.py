@@ -229,3 +229,11 @@ def test_a_zip_file_is_no_network():
     np.savez("b.npz", x=np.zeros(1))
     gpubp.Network([1, 1], seed=1).save("c.npz")
     assert [holds_network(f"{name}.npz") for name in "abc"] == [False, False, True]
+
+
+def test_a_diverging_training_replaces_nothing(gpubp_):
+    assert gpubp_("train --hidden 4 --epochs 1 --no-picture --save good.npz", table())[0] == 0
+    before = Path("good.npz").read_bytes()
+    code, out, _ = gpubp_("train --hidden 4 --lr 1e38 --optimizer sgd --no-picture --save good.npz", table())
+    assert code == 2 and "good-diverged.npz" in out and Path("good.npz").read_bytes() == before
+    assert Path("good-diverged.npz").exists()

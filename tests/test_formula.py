@@ -204,10 +204,16 @@ def test_numpys_functions_and_numbers_are_written_too():
     assert "tanh(z)" in text and "T(2.0)" in text and "T(0.5)" in text
 
 
+def in_place(xp, z):
+    z *= 2.0
+    return z
+
+
 @pytest.mark.parametrize("sigma, said", [
     (lambda xp, z: math.exp(z), "write xp.exp"), (lambda xp, z: z.mean(), "knows no .mean"),
     (lambda xp, z: None, "activation 'own'"), (lambda xp, z: np.add.reduce(z), "cannot be written"),
-    (lambda z: z, "activation 'own'"), (lambda xp, z: xp.sinc(z), "sinc")])
+    (lambda xp, z: (z, z), "returns one value"), (in_place, "write z = 2.0"),
+    (lambda xp, z: xp.where(z), "IndexError"), (lambda z: z, "activation 'own'"), (lambda xp, z: xp.sinc(z), "sinc")])
 def test_an_activation_that_cannot_be_written_is_refused_when_it_is_made(sigma, said):
     with pytest.raises((TypeError, ValueError, AttributeError), match=said) as caught:
         Activation("own", sigma, lambda xp, z, a: 1.0)

@@ -138,6 +138,23 @@ def test_cross_entropy_of_a_single_output_is_the_binary_one(random):
     assert net.score(x, (x[:, 0] > 0).astype(int)) > 0.9 and set(net.predict(x).tolist()) == {0, 1}
 
 
+def test_predict_and_score_speak_of_the_same(random):
+    x = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])
+    gate = Network([2, 3, 1], device="cpu", seed=1)
+    gate.fit(x, [0, 0, 0, 1], optimizer="sgd(3)", epochs=2000)
+    assert gate.predict(x).tolist() == [0, 0, 0, 1] and gate.score(x, [0, 0, 0, 1]) == gate.history.accuracy[-1] == 1.0
+    labels = random.integers(0, 3, 30)
+    x = np.eye(3)[labels] + 0.1 * random.standard_normal((30, 3))
+    least_squares = Network([3, 10, 3], activation="relu", output="identity", device="cpu", seed=1)
+    assert least_squares.predict(x).shape == (30, 3)
+    least_squares.fit(x, labels, optimizer="adam(0.01)")
+    assert np.mean(least_squares.predict(x) == labels) == least_squares.score(x, labels) > 0.9
+    assert (least_squares.copy().predict(x) == least_squares.predict(x)).all()
+    values = Network([3, 4, 1], device="cpu", seed=1)
+    values.fit(x, x[:, 0] ** 2)
+    assert values.predict(x).shape == (30,) and values.predict(x).dtype == np.float32
+
+
 def test_score_of_measurements_is_the_variance_explained(ops, random):
     net = Network([4, 2], activation="identity", device=ops, dtype="float64", seed=1)
     x, y = random.standard_normal((9, 4)), np.zeros((9, 2))

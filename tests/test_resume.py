@@ -105,12 +105,17 @@ def test_ctrl_c_on_every_device(ops, ctrl_c, random):
     assert state(parts) == state(whole)
 
 
+def noise(random):
+    """Samples, labels and a validation set without anything to learn, so that training overfits."""
+    return (random.standard_normal((23, 4)), random.integers(0, 2, 23),
+            (random.standard_normal((11, 4)), random.integers(0, 2, 11)))
+
+
 @pytest.mark.parametrize("k", [STEPS, STEPS * 3 + 2, STEPS * 6])
 def test_patience_goes_on(k, ctrl_c, random, tmp_path):
     """It waits on for as long as it would have, and gives back the same best parameters."""
-    x, y = random.standard_normal((23, 4)), random.integers(0, 2, 23)   # nothing to learn: it overfits
-    options = {"batch_size": 4, "epochs": 40, "validation": (random.standard_normal((11, 4)), random.integers(0, 2, 11)),
-               "patience": 5}
+    x, y, validation = noise(random)
+    options = {"batch_size": 4, "epochs": 40, "validation": validation, "patience": 5}
     whole, parts = made(), made()
     whole.fit(x, y, optimizer="adam(0.03)", **options)
     assert whole.history.stopped.startswith("no better") and len(whole.history) < 40
@@ -121,6 +126,56 @@ def test_patience_goes_on(k, ctrl_c, random, tmp_path):
     parts = gpubp.load(tmp_path / "net.npz", device="cpu")
     parts.fit(x, y, **options)
     assert state(parts) == state(whole) and parts.history.stopped == whole.history.stopped
+
+
+@pytest.mark.parametrize("through_a_file", [False, True])
+def test_an_interrupted_epoch_is_gone_on_with_again_and_again(through_a_file, ctrl_c, random, tmp_path):
+    x, y = two_classes(random)
+    whole, parts = made(), made()
+    whole.fit(x, y, optimizer="adam(0.01)", epochs=4, batch_size=4)
+    ctrl_c(STEPS + 2)
+    parts.fit(x, y, optimizer="adam(0.01)", epochs=4, batch_size=4)
+    for _ in range(3):
+        if through_a_file:
+            parts.save(tmp_path / "net.npz")
+            parts = gpubp.load(tmp_path / "net.npz", device="cpu")
+        parts.fit(x, y, epochs=1, batch_size=4)
+    assert state(parts) == state(whole)
+
+
+def test_what_breaks_off_an_epoch_leaves_a_network_that_can_go_on(random):
+    x, y = two_classes(random)
+    net = made()
+    with pytest.raises(ValueError, match=r"the rate at epoch 1\.5"):
+        net.fit(x, y, optimizer=SGD(lambda epoch: 0.1 if epoch < 1.5 else float("nan")), batch_size=4)
+    assert net.epoch == 1 and net.training.batch == 3 == len(net.training.costs)
+    with pytest.raises(ValueError, match=r"the rate at epoch 1\.5"):
+        net.fit(x, y, batch_size=4)
+    net.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=4)
+    assert net.epoch == 3 and np.isfinite(net.history.cost).all()
+
+
+def test_ctrl_c_in_the_last_epoch_is_no_interruption(ctrl_c, random):
+    x, y, validation = noise(random)
+    whole, parts = made(), made()
+    options = {"optimizer": "adam(0.03)", "batch_size": 4, "epochs": 12, "validation": validation, "patience": 12}
+    whole.fit(x, y, **options)
+    ctrl_c(STEPS * 12)
+    parts.fit(x, y, **options)
+    assert parts.history.stopped is None and state(parts) == state(whole)
+
+
+def test_the_best_by_another_measure_is_forgotten(ctrl_c, random):
+    x, y, validation = noise(random)
+    net = made()
+    ctrl_c(STEPS * 6)
+    net.fit(x, y, optimizer="adam(0.03)", batch_size=4, epochs=40, validation=validation, patience=30)
+    assert net.training.best is not None
+    net.fit(x, y, epochs=1, batch_size=4)
+    assert net.training.best is None
+    before = net.epoch
+    net.fit(x, y, epochs=2, batch_size=4, validation=validation, patience=2)
+    assert net.epoch == before + 2
 
 
 def test_a_second_ctrl_c_breaks_off(monkeypatch, random):

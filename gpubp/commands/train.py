@@ -39,7 +39,10 @@ def run(args):
             learn.x, goal(learn.y), optimizer=optimizer, epochs=epochs - network.epoch, batch_size=batch_size,
             validation=held and (held.x, goal(held.y)), patience=seen["patience"], progress=False if args.quiet else None)
     except TrainingError:
-        save, _ = _save(network, args, data)
+        save, _ = _destinations(args, data)
+        if save.exists():   # a good network does not give way to one that diverged
+            save = first_free(f"{save.with_suffix('')}-diverged")
+        network.save(save)
         say("saved", f"{save}, with the last good parameters")
         raise
     save, picture = _save(network, args, data)

@@ -91,6 +91,7 @@ class Network:
             self.parameters.write(f"w{l}", layer.initializer.weights(random, *shapes[f"w{l}"]))
             self.parameters.write(f"b{l}", layer.initializer.biases(random, self.sizes[l]))
         self.training: Training | None = None
+        self.labelled: bool | None = None   # whether it was trained on labels; None before
         self.history = History()
         self.notes: dict[str, Any] = {}   # what JSON can hold, saved with the network
 
@@ -125,7 +126,7 @@ class Network:
                           seed=self.seed)
         network.parameters = self.parameters.copy(network.ops)
         network.training = self.training.copy(network.ops) if self.training else None
-        network.history, network.notes = deepcopy(self.history), deepcopy(self.notes)
+        network.history, network.notes, network.labelled = deepcopy(self.history), deepcopy(self.notes), self.labelled
         return network
 
     def __deepcopy__(self, memo):
@@ -188,11 +189,14 @@ class Network:
     def predict(self, x: Any) -> Any:
         """The label of each row: the strongest output, or for a single output whether it passes the middle of its codes.
 
-        A network of measurements, whose cost does not classify and whose outputs are unbounded, predicts the outputs
-        themselves, (n,) where it has one.
+        A network that was trained on measurements predicts the outputs themselves, (n,) where it has one; before training,
+        one whose cost does not classify and whose outputs are unbounded.
         """
         outputs = self._outputs(intake.samples(self, x))
-        if self.cost_function.classifies or Interval(self.layers[-1].activation.range).bounded:
+        labelled = self.labelled
+        if labelled is None:
+            labelled = self.cost_function.classifies or Interval(self.layers[-1].activation.range).bounded
+        if labelled:
             return self._returned(self._labels(outputs), x)
         return self._returned(outputs[:, 0] if self.sizes[-1] == 1 else outputs, x)
 
@@ -205,14 +209,19 @@ class Network:
 
     @_on_device
     def score(self, x: Any, y: Any) -> float:
-        """Accuracy (0 to 1) where y are labels or the cost is one of labels, else R^2, the variance explained (at most 1)."""
+        """Accuracy (0 to 1) where y are labels or the cost is one of labels, else R^2, the variance explained (at most 1).
+
+        Labels are integers from 0; for a single output, whole numbers 0 and 1 where its range is bounded.
+        """
         labelled = self._names_classes(y)
         x, codes, _ = self._checked(x, y)
         return self._score(x, codes, labelled)
 
     def _names_classes(self, y):
         y = y if self.ops.owns(y) else np.asarray(y)
-        return self.cost_function.classifies or intake.is_labels(y, self.sizes[-1])
+        width, bounded = self.sizes[-1], Interval(self.layers[-1].activation.range).bounded
+        return (self.cost_function.classifies or intake.is_labels(y, width)
+                or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all())))
 
     def _score(self, x, codes, labelled):
         outputs, xp = self._outputs(x), self.ops.xp

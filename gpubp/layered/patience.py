@@ -1,5 +1,10 @@
 """Early stopping by the validation set."""
 
+import math
+from hashlib import sha256
+
+import numpy as np
+
 
 class Patience:
     """Remembers the best parameters by the validation set, and says when to give up waiting for better.
@@ -9,6 +14,16 @@ class Patience:
 
     def __init__(self, fit):
         self.fit, self.training = fit, fit.training
+        key = "" if fit.patience is None else f"{fit.monitor} {self._digest()}"
+        if self.training.best_of != key:   # what was best by another measure says nothing here
+            self._forget()
+            self.training.best_of = key
+
+    def _digest(self):
+        return sha256(b"".join(np.asarray(self.fit.ops.host(part)).tobytes() for part in self.fit.validation)).hexdigest()[:16]
+
+    def _forget(self):
+        self.training.best, self.training.best_value, self.training.best_epoch = None, math.inf, 0
 
     def verdict(self):
         """Why training should stop now, or None."""
@@ -17,7 +32,7 @@ class Patience:
             return None
         history = network.history
         value = history.validation_cost[-1] if fit.monitor == "cost" else -history.validation_accuracy[-1]
-        if training.best is None or value < training.best_value:
+        if training.best is None or value < training.best_value or math.isnan(training.best_value):
             training.best = training.best or network.parameters.like()
             training.best.vector[...] = network.vector
             training.best_value, training.best_epoch = value, network.epoch
@@ -31,4 +46,4 @@ class Patience:
         """Give the network its best parameters, and forget them; the optimizer's state stays that of the last epoch."""
         if self.training.best is not None:
             self.fit.network.vector[...] = self.training.best.vector
-            self.training.best, self.training.best_epoch = None, 0
+            self._forget()

@@ -36,6 +36,7 @@ class Training:
     best: Parameters | None = None   # by the validation set, where there is patience
     best_value: float = math.inf
     best_epoch: int = 0
+    best_of: str = ""   # by which measure, on which validation set
 
     @classmethod
     def begin(cls, network, chain):
@@ -149,13 +150,12 @@ class _Fit:
 
     def run(self):
         network, history = self.network, self.network.history
-        network.training, history.stopped = self.training, None
+        network.training, network.labelled, history.stopped = self.training, self.labelled, None
         goal, patience = network.epoch + self.epochs, Patience(self)
         with Interrupt(self), self._bar() as bar:
             while network.epoch < goal and history.stopped is None:
                 seconds = self._epoch(bar)
                 if self.training.batch < self.batches:
-                    self.training.costs = self.costs[:self.training.batch].tolist()
                     history.stopped = (f"interrupted in epoch {network.epoch + 1}, after {self.training.batch} of "
                                        f"{self.batches} mini-batches")
                     break
@@ -166,7 +166,7 @@ class _Fit:
                     raise RuntimeError("a callback moved the network to another device while it was being trained: call net.to "
                                        "after fit")
                 history.stopped = patience.verdict()
-                if history.stopped is None and self.interrupted:
+                if history.stopped is None and self.interrupted and network.epoch < goal:
                     history.stopped = f"interrupted after epoch {network.epoch}"
                 elif history.stopped is None and any(answers):
                     history.stopped = f"stopped by a callback after epoch {network.epoch}"
@@ -180,12 +180,15 @@ class _Fit:
         self.divergence.begin()
         self.order = self._order()
         started = time.perf_counter()
-        while training.batch < self.batches and not self.interrupted:
-            if training.batch == self.batches - 1:
-                self.divergence.before_last_step()
-            self.step()
-            bar.update()
-        self.costs = np.asarray(self.ops.host(self.log), np.float64)   # here the host waits for the device
+        try:
+            while training.batch < self.batches and not self.interrupted:
+                if training.batch == self.batches - 1:
+                    self.divergence.before_last_step()
+                self.step()
+                bar.update()
+        finally:   # whatever ends an epoch, training can go on from there
+            self.costs = np.asarray(self.ops.host(self.log), np.float64)   # here the host waits for the device
+            training.costs = self.costs[:training.batch].tolist()
         seconds = time.perf_counter() - started
         self.divergence.end()
         return seconds
@@ -229,7 +232,7 @@ class _Fit:
         plan = self.plans[int(sizes[-1])]
         training.batch = self.batches - 1   # the last step's own rate
         rate = self._rate()
-        training.batch = 0
+        training.batch, training.costs = 0, []
         xv, yv = self.validation or (None, None)
         network.history.add(
             cost=float(self.costs @ sizes) / self.count, rate=rate, seconds=seconds,

@@ -46,6 +46,11 @@ class Term:
     def __getattr__(self, name):
         raise AttributeError(f"a formula is scalar and knows no .{name} of an array: write it with functions of xp")
 
+    def _in_place(self, other):
+        raise TypeError("a formula makes new values: write z = 2.0 * z, not z *= 2.0, which would change arrays in place")
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = _in_place
+
     def __array_ufunc__(self, ufunc, method, *operands, **options):
         name = OPERATORS.get(ufunc.__name__, ufunc.__name__)
         if method != "__call__" or options:
@@ -132,7 +137,12 @@ def checked(owner, formula, *parameters):
     if not callable(formula):
         raise TypeError(f"{owner}: expected a formula, a function of (xp, {', '.join(parameters)}), got {formula!r}")
     try:
-        device_function("formula", formula, parameters)
+        result = formula(writer := C(), *(Term(name, writer) for name in parameters))
+        if result is None or isinstance(result, tuple):
+            raise TypeError(f"expected a formula that returns one value, got {result!r}")
+        spell(result)
     except (TypeError, ValueError, AttributeError) as error:
         raise type(error)(f"{owner}: {error}") from None
+    except (LookupError, NameError, ArithmeticError) as error:
+        raise ValueError(f"{owner}: its formula fails with {type(error).__name__}: {error}") from None
     return formula
