@@ -38,30 +38,28 @@ class Divergence:
         if bad.size:
             self._give_up_at(int(bad[0]))
         if name is not None:
-            self._repeat_up_to(done)
+            self._restore(*self._repeat_up_to(done))
             self._raise(f"{name} became infinite", f"mini-batch {done} of {fit.batches}")
         self.late, self.good, self.good_step = self.good, self.late, self.training.step - 1
 
     def _give_up_at(self, bad):
         """The cost of mini-batch `bad` was not finite: the step before it is undone."""
         fit = self.fit
-        good = self._repeat_up_to(bad, restore=False)
+        good = self._repeat_up_to(bad)
         layer, sample = _first_bad(fit.step(learn=False), fit.ops.host)
         row = int(fit.order[bad * fit.size + sample])
         self._restore(*good)
         self._raise(f"the cost became {fit.costs[bad]}",
                     f"mini-batch {bad + 1} of {fit.batches}, first in {layer} at training sample {row}")
 
-    def _repeat_up_to(self, bad, restore=True):
-        """Repeat the epoch's steps before `bad`; returns, or restores, what was there before the last of them."""
+    def _repeat_up_to(self, bad):
+        """Repeat the epoch's steps before `bad`; returns what was there before the last of them, for _restore."""
         fit, training = self.fit, self.training
         self._restore(self.start, *self.began)
         good = self.good, self.good_step, self.began[1]
         while training.batch < bad:
             good = [v.copy() for v in fit.vectors()], training.step, training.batch
             fit.step()
-        if restore:
-            self._restore(*good)
         return good
 
     def _raise(self, what, where):

@@ -57,6 +57,14 @@ def is_labels(y, width):
     return y.ndim == 1 and width > 1 and y.dtype.kind in "iub"
 
 
+def names_classes(network, y):
+    """Whether y says which class a sample is of: then success is counted, else the variance explained is measured."""
+    y = y if network.ops.owns(y) else np.asarray(y)
+    width, bounded = network.sizes[-1], Interval(network.layers[-1].activation.range).bounded
+    return (network.cost_function.classifies or is_labels(y, width)
+            or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all())))
+
+
 def sample_weights(network, weights, rows, name="sample_weight"):
     """Weights of the samples as a vector on the network's device; None stays None."""
     if weights is None:

@@ -213,15 +213,9 @@ class Network:
 
         Labels are integers from 0; for a single output, whole numbers 0 and 1 where its range is bounded.
         """
-        labelled = self._names_classes(y)
+        labelled = intake.names_classes(self, y)
         x, codes, _ = self._checked(x, y)
         return self._score(x, codes, labelled)
-
-    def _names_classes(self, y):
-        y = y if self.ops.owns(y) else np.asarray(y)
-        width, bounded = self.sizes[-1], Interval(self.layers[-1].activation.range).bounded
-        return (self.cost_function.classifies or intake.is_labels(y, width)
-                or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all())))
 
     def _score(self, x, codes, labelled):
         outputs, xp = self._outputs(x), self.ops.xp

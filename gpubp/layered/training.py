@@ -94,7 +94,7 @@ class _Fit:
         intake.together(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
         self.x = intake.samples(network, x)
         self.n = self.x.shape[0]
-        self.labelled = network._names_classes(y)
+        self.labelled = intake.names_classes(network, y)
         self.y = intake.targets(network, y, self.n)
         self.weights = intake.sample_weights(network, sample_weight, self.n)
         self.validation = None
