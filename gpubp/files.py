@@ -20,13 +20,13 @@ from .devices.ops import Ops
 from .layered.history import History
 from .layered.layers import Dense, Dropout
 from .layered.network import Network
-from .layered.training import Training
+from .layered.training import UNSCALED, Training
 from .maths.activations import ACTIVATIONS, Activation
 from .maths.chains import Chain
 from .maths.costs import COSTS, Cost
 from .maths.initializers import INITIALIZERS
 
-FORMAT = 1
+FORMAT = 2
 # what NumPy, zipfile, JSON and a header of other contents raise
 DAMAGE = (zipfile.BadZipFile, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError, MemoryError,
           NotImplementedError, RuntimeError, OSError, SyntaxError, TokenError)
@@ -46,15 +46,15 @@ def pack(network):
     host, training = network.ops.host, network.training
     header = {
         "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,
-        "layers": [network.sizes[0], *map(_layer_text, network.layers)], "custom": _custom(network), "notes": network.notes,
-        "labelled": network.labelled,
-        "history": network.history.as_dict(), "training": None}
+        "precision": network.precision, "layers": [network.sizes[0], *map(_layer_text, network.layers)],
+        "custom": _custom(network), "notes": network.notes, "labelled": network.labelled, "history": network.history.as_dict(),
+        "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
     if training is not None and _readable(training.chain):
         header["training"] = {"optimizer": str(training.chain), "step": training.step, "batch": training.batch,
                               "first_epoch": training.first_epoch, "shape": training.shape, "costs": training.costs,
                               "best_value": training.best_value, "best_epoch": training.best_epoch,
-                              "best_of": training.best_of}
+                              "best_of": training.best_of, "scaling": training.scaling}
         vectors = training.state if training.best is None else {**training.state, "best": training.best}
         arrays |= {f"{vector}.{name}": host(view) for vector, parameters in vectors.items() for name, view in parameters.items()}
     try:
@@ -98,14 +98,24 @@ def _read(content):
     with np.lib.npyio.NpzFile(BytesIO(content), allow_pickle=False) as file:
         if "gpubp" not in file:
             raise ValueError(f"it holds {', '.join(file.files[:6]) or 'nothing'}")
-        return json.loads(str(file["gpubp"])), {name: file[name] for name in file.files if name != "gpubp"}
+        return _upgraded(json.loads(str(file["gpubp"]))), {name: file[name] for name in file.files if name != "gpubp"}
+
+
+def _upgraded(header):
+    """The header of format 1, which knew no precision, in the words of this one."""
+    if header.get("format") == 1:
+        header |= {"format": FORMAT, "precision": "exact"}
+        if header["training"]:
+            header["training"]["scaling"] = [*UNSCALED]
+    return header
 
 
 def unpack(header, arrays, device, custom):
     """The network that pack packed; custom: rows that are not in the tables, by name."""
     inputs, *layers = header["layers"]
     network = Network([inputs, *(_layer(layer, custom) for layer in layers)], cost=custom.get(header["cost"], header["cost"]),
-                      device=device, dtype=header["dtype"], seed=header["seed"])
+                      device=device, dtype=header["dtype"], seed=header["seed"],
+                      precision=header["precision"])
     _fill(network.parameters, arrays, "")
     network.history, network.notes, network.labelled = History(**header["history"]), header["notes"], header["labelled"]
     if header["training"]:
@@ -114,7 +124,7 @@ def unpack(header, arrays, device, custom):
         training.step, training.batch, training.first_epoch = facts["step"], facts["batch"], facts["first_epoch"]
         training.shape, training.costs = tuple(facts["shape"]), facts["costs"]
         training.best_value, training.best_epoch = facts["best_value"], facts["best_epoch"]
-        training.best_of = facts["best_of"]
+        training.best_of, training.scaling = facts["best_of"], facts["scaling"]
         if facts["best_epoch"]:
             training.best = network.parameters.like()
         vectors = training.state if training.best is None else {**training.state, "best": training.best}

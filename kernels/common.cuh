@@ -1,95 +1,164 @@
-// What the kernels share: loops over vectors, columns and rows, sums over threads, softmax, random bits.
-// T, float or double, is chosen by gpubp/devices/compiler.py.
-
-// each thread takes elements i, i + all threads, ... of a vector; unsigned, so that the last stride cannot overflow
-#define GRID_STRIDE(i, n) \
-    for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (unsigned)(n); i += gridDim.x * blockDim.x)
-
-// each thread walks down one column j of a matrix: columns lie on x, where neighbours read neighbours, rows on y
-#define COLUMN (blockIdx.x * blockDim.x + threadIdx.x)
-#define DOWN_THE_ROWS(i, rows) \
-    for (unsigned i = blockIdx.y * blockDim.y + threadIdx.y; i < (unsigned)(rows); i += gridDim.y * blockDim.y)
-
-// one warp takes one row, its lanes the columns; a warp without a row leaves, and no thread waits for it
-#define ROW (blockIdx.x * blockDim.y + threadIdx.y)
-#define ALONG_THE_ROW(j, width) for (unsigned j = threadIdx.x; j < (unsigned)(width); j += 32)
+// What the kernels share: numbers of 16 bits, loops over vectors, columns and rows, sums over threads, softmax, random bits.
+// gpubp/devices/compiler.py chooses T, float or double, in which everything is computed, and S, in which factors of products are
+// stored: T itself, Half or Bfloat16.
 
 #define THREADS 256   // of a block
 
 
+// ---- numbers of 16 bits: stored, never computed with; both round to the nearest, ties to even
+
+#ifdef __CUDACC__   // on the host the tests have functions of these names
+__device__ inline unsigned short half_bits(float x)
+{
+    unsigned short bits;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+    return bits;
+}
+
+__device__ inline float half_value(unsigned short bits)
+{
+    float x;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
+    return x;
+}
+#endif
+
+struct Half {
+    static constexpr int digits = 11;   // of the significand
+    unsigned short bits;
+    Half() = default;
+    __device__ explicit Half(float x) : bits(half_bits(x)) {}
+    __device__ operator float() const { return half_value(bits); }
+};
+
+struct Bfloat16 {   // the upper half of a float
+    static constexpr int digits = 8;
+    unsigned short bits;
+    Bfloat16() = default;
+    __device__ explicit Bfloat16(float x)
+    {
+        const unsigned whole = __float_as_uint(x);
+        bits = (x != x ? whole | 0x400000 : whole + 0x7fff + (whole >> 16 & 1)) >> 16;   // a NaN could round to infinity
+    }
+    __device__ operator float() const { return __uint_as_float((unsigned)bits << 16); }
+};
+
+
+// ---- N numbers that a thread moves at once, computed as T whatever they are stored as
+
+#define WIDE int(16 / sizeof(S))   // numbers to 16 bytes, the most that one instruction moves
+
+template <class V, int N>
+struct alignas(sizeof(V) * N < 16 ? sizeof(V) * N : 16) Pack {
+    V at[N];
+};
+
+template <int N, class V>
+__device__ inline void load(const V* from, T (&x)[N])
+{
+    const Pack<V, N> pack = *reinterpret_cast<const Pack<V, N>*>(from);
+#pragma unroll
+    for (int n = 0; n < N; n++)
+        x[n] = T(pack.at[n]);
+}
+
+template <int N, class V>
+__device__ inline void store(V* to, const T (&x)[N])
+{
+    Pack<V, N> pack;
+#pragma unroll
+    for (int n = 0; n < N; n++)
+        pack.at[n] = V(x[n]);
+    *reinterpret_cast<Pack<V, N>*>(to) = pack;
+}
+
+
+// ---- loops: a matrix may have more than 2^31 elements, a row or a column may not
+
+// each thread takes elements i, i + all threads, ... of a vector
+#define GRID_STRIDE(i, n) \
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < (size_t)(n); i += (size_t)gridDim.x * blockDim.x)
+
+// each thread walks down N columns of a matrix from column j on: columns lie on x, where neighbours read neighbours, rows on y
+#define COLUMN(N) (N * (blockIdx.x * blockDim.x + threadIdx.x))
+#define DOWN_THE_ROWS(i, rows) \
+    for (unsigned i = blockIdx.y * blockDim.y + threadIdx.y; i < (unsigned)(rows); i += gridDim.y * blockDim.y)
+
+// blockDim.x threads take one row: a warp, or a whole block where rows are long; those without a row leave together
+#define ROW (blockIdx.x * blockDim.y + threadIdx.y)
+#define ALONG_THE_ROW(j, width) for (unsigned j = threadIdx.x; j < (unsigned)(width); j += blockDim.x)
+
+
 // ---- sums whose order depends on the shape alone, so that a run repeats bit by bit
 
-__device__ inline T warp_sum(T x)   // every lane gets it
+struct Sum {
+    __device__ T operator()(T x, T y) const { return x + y; }
+};
+
+struct Max {
+    __device__ T operator()(T x, T y) const { return x < y || y != y ? y : x; }   // NaN wins
+};
+
+template <class Join>
+__device__ inline T warp_join(Join join, T x, int lanes = 32)   // over every so many lanes, each of which gets it
 {
-    for (int far = 16; far > 0; far /= 2)
-        x += __shfl_xor_sync(0xffffffffu, x, far);
+    for (int far = lanes / 2; far > 0; far /= 2)
+        x = join(x, __shfl_xor_sync(0xffffffffu, x, far));
     return x;
 }
 
-__device__ inline T block_sum(T x)   // of a row of THREADS threads; thread 0 gets it
+template <class Join>
+__device__ inline T row_join(Join join, T x)   // over the threads of a row, each of which gets it
 {
-    __shared__ T sums[THREADS / 32];
-    x = warp_sum(x);
+    __shared__ T warps[THREADS / 32];
+    x = warp_join(join, x);
+    if (blockDim.x == 32)
+        return x;
+    __syncthreads();   // the sum before this one has been read
     if (threadIdx.x % 32 == 0)
-        sums[threadIdx.x / 32] = x;
+        warps[threadIdx.x / 32] = x;
     __syncthreads();
-    return warp_sum(threadIdx.x < THREADS / 32 ? sums[threadIdx.x] : T(0));
+    return warp_join(join, warps[threadIdx.x % (THREADS / 32)], THREADS / 32);
 }
 
-// sums[blockIdx.y, j] := sum of the x of column j, over the threads of this block
-__device__ inline void store_column_sum(T x, T* sums, int width)
+__device__ inline T row_sum(T x)
 {
-    __shared__ T tile[THREADS];
-    const unsigned here = threadIdx.y * blockDim.x + threadIdx.x;
-    tile[here] = x;
+    return row_join(Sum(), x);
+}
+
+// sums[blockIdx.y, j + n] := sum of the x[n] of column j + n, over the threads of this block
+template <int N>
+__device__ inline void store_column_sums(const T (&x)[N], T* sums, int width)
+{
+    __shared__ T tile[N][THREADS];
+    const unsigned here = threadIdx.y * blockDim.x + threadIdx.x, j = COLUMN(N);
+    for (int n = 0; n < N; n++)
+        tile[n][here] = x[n];
     for (unsigned half = blockDim.y / 2; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.y < half)
-            tile[here] += tile[here + half * blockDim.x];
+            for (int n = 0; n < N; n++)
+                tile[n][here] += tile[n][here + half * blockDim.x];
     }
-    if (threadIdx.y == 0 && COLUMN < (unsigned)width)
-        sums[blockIdx.y * width + COLUMN] = tile[here];
+    if (threadIdx.y == 0 && j < (unsigned)width)
+        for (int n = 0; n < N; n++)
+            sums[(size_t)blockIdx.y * width + j + n] = tile[n][here];
 }
 
 
-// ---- softmax of one row, by one warp
+// ---- softmax of one row: a_j = exp(z_j + b_j - peak) / sum
 
-__device__ inline T warp_max(T x)   // NaN wins
-{
-    for (int far = 16; far > 0; far /= 2) {
-        const T other = __shfl_xor_sync(0xffffffffu, x, far);
-        x = (x < other || other != other) ? other : x;
-    }
-    return x;
-}
-
-// z := z + b, a_j := exp(z_j - peak) / sum;  log a_j = z_j - peak - log_sum without rounding a first
-__device__ inline void softmax_row(T* z, const T* b, T* a, int width, T& peak, T& log_sum)
+template <class V>
+__device__ inline void softmax_sums(const V* z, const T* b, int width, T& peak, T& sum)
 {
     peak = log(T(0));   // minus infinity
-    ALONG_THE_ROW(j, width) {
-        const T x = z[j] += b[j];
-        peak = (peak < x || x != x) ? x : peak;
-    }
-    peak = warp_max(peak);
-    T sum = 0;
     ALONG_THE_ROW(j, width)
-        sum += exp(z[j] - peak);
-    sum = warp_sum(sum);
-    log_sum = log(sum);
+        peak = Max()(peak, T(z[j]) + b[j]);
+    peak = row_join(Max(), peak);
+    sum = 0;
     ALONG_THE_ROW(j, width)
-        a[j] = exp(z[j] - peak) / sum;
-}
-
-// delta_j := a_j (delta_j - sum_k delta_k a_k)
-__device__ inline void softmax_hadamard_row(T* delta, const T* a, int width)
-{
-    T mean = 0;
-    ALONG_THE_ROW(j, width)
-        mean += delta[j] * a[j];
-    mean = warp_sum(mean);
-    ALONG_THE_ROW(j, width)
-        delta[j] = a[j] * (delta[j] - mean);
+        sum += exp(T(z[j]) + b[j] - peak);
+    sum = row_sum(sum);
 }
 
 

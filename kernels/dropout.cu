@@ -1,17 +1,37 @@
 // Dropout: forward and backward are one kernel, which draws the same bits again instead of keeping a mask.
 #include "common.cuh"
 
-// out_i := a_i scale where the i-th 32 random bits are below the limit, a_i 0 elsewhere;  out may be a itself
-extern "C" __global__ void __launch_bounds__(THREADS) dropout(
-    const T* a, T* out, T scale, Word limit, Word seed, Word step, Word layer, int n)
+template <int N>
+__device__ inline void drop(
+    const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, long long n)
 {
-    GRID_STRIDE(q, (n + 7u) / 8) {   // four words, eight halves; NumPy's counter is one ahead
+    const Word step = ((Word)clock[1] << 32) + clock[0];   // epoch and mini-batch
+    GRID_STRIDE(q, (n + 7) / 8) {   // four words, eight halves; NumPy's counter is one ahead
         const Words random = philox({q + 1, step, layer, 0}, seed, 0);
 #pragma unroll
-        for (unsigned half = 0; half < 8; half++) {
-            const unsigned i = 8 * q + half;
-            if (i < (unsigned)n)
-                out[i] = a[i] * ((random.word[half / 2] >> 32 * (half % 2) & 0xffffffffu) < limit ? scale : T(0));
+        for (unsigned half = 0; half < 8; half += N) {
+            const size_t i = 8 * q + half;
+            if (i + N <= (size_t)n) {
+                T x[N];
+                load(a + i, x);
+#pragma unroll
+                for (int k = 0; k < N; k++)
+                    x[k] *= (random.word[(half + k) / 2] >> 32 * ((half + k) % 2) & 0xffffffffu) < limit ? scale : T(0);
+                store(out + i, x);
+            }
         }
     }
+}
+
+// out_i := a_i scale where the i-th 32 random bits are below the limit, a_i 0 elsewhere;  out may be a itself
+extern "C" __global__ void __launch_bounds__(THREADS) dropout(
+    const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, long long n)
+{
+    drop<1>(a, out, scale, limit, seed, clock, layer, n);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) dropout_wide(
+    const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, long long n)
+{
+    drop<WIDE>(a, out, scale, limit, seed, clock, layer, n);
 }

@@ -1,25 +1,59 @@
-// One optimizer step over the whole vector. gpubp/devices/compiler.py writes in the rule with its STATE vectors and SCALARS:
-// RULE(i) is rule(w[i], state[i]..., g[i], weight, norm, scalars...), weight being 1 for weights and 0 for biases.
+// One optimizer step over the whole vector. gpubp/devices/compiler.py writes in the rule and, for its state vectors and scalars,
+// STATE and PASSED (parameters and arguments), LOAD and STORE (N elements of each from i on), SCALARS (a row of the table) and
+// RULE(n), which is rule(w[n], state[n]..., g[n], weight, norm, scalars...), weight being 1 for weights and 0 for biases.
 #include "common.cuh"
+
+template <int N>
+__device__ inline void step_vector(
+    T* __restrict__ vector, STATE const T* __restrict__ gradient, const T* __restrict__ norms, const T* __restrict__ table,
+    const long long* __restrict__ clock, const T* __restrict__ scaling, long long weights, long long count)
+{
+    if (scaling[2] == T(0))   // the gradient was not finite
+        return;
+    const T norm = *norms;
+    SCALARS(table, clock[0])
+    GRID_STRIDE(q, count / N) {
+        const size_t i = N * q;
+        T w[N], g[N];
+        load(vector + i, w);
+        load(gradient + i, g);
+        LOAD
+        for (int n = 0; n < N; n++) {
+            const T weight = i + n < (size_t)weights;
+            RULE(n);
+        }
+        store(vector + i, w);
+        STORE
+    }
+}
 
 // w, state := rule(w, state, g)
 extern "C" __global__ void __launch_bounds__(THREADS) step(
-    T* __restrict__ w, STATE const T* __restrict__ g, const T* __restrict__ norm, int weights, int n SCALARS)
+    T* vector, STATE const T* gradient, const T* norm, const T* table, const long long* clock, const T* scaling,
+    long long weights, long long count)
 {
-    GRID_STRIDE(i, n)
-        RULE(i, T(i < (unsigned)weights), *norm);
+    step_vector<1>(vector, PASSED gradient, norm, table, clock, scaling, weights, count);
+}
+
+// at least 3 blocks to a multiprocessor: of its own the compiler would make room for more, by spilling registers of long rules
+extern "C" __global__ void __launch_bounds__(THREADS, 3) step_wide(
+    T* vector, STATE const T* gradient, const T* norm, const T* table, const long long* clock, const T* scaling,
+    long long weights, long long count)
+{
+    step_vector<WIDE>(vector, PASSED gradient, norm, table, clock, scaling, weights, count);
 }
 
 // w_j := w_j limit / |w_j| where the weights w_j into neuron j, a row, are longer than the limit
-extern "C" __global__ void __launch_bounds__(THREADS) max_norm(T* w, T limit, int rows, int width)
+extern "C" __global__ void __launch_bounds__(THREADS) max_norm(T* w, T limit, const T* scaling, int rows, int width)
 {
-    if (ROW >= (unsigned)rows)
+    const size_t i = ROW;
+    if (i >= (size_t)rows || scaling[2] == T(0))
         return;
-    w += ROW * width;
+    w += i * width;
     T sum = 0;
     ALONG_THE_ROW(k, width)
         sum += w[k] * w[k];
-    const T length = sqrt(warp_sum(sum));
+    const T length = sqrt(row_sum(sum));
     if (length <= limit)   // a NaN goes on into every weight of its neuron, as under NumPy
         return;
     ALONG_THE_ROW(k, width)

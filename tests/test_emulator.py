@@ -1,10 +1,16 @@
 """The emulator that runs kernels on the host is as strict as a GPU, or stricter: what goes wrong there in silence fails here."""
 
+import re
+
 import numpy as np
 import pytest
 
 from gpubp.devices import compiler
+from gpubp.devices.cuda import CudaOps
+from gpubp.maths.activations import ACTIVATIONS
+from gpubp.maths.costs import COSTS
 from tests.host import host_ops
+from tests.plain import normal
 
 BARRIERS = """
 using T = float;
@@ -27,6 +33,14 @@ extern "C" __global__ void stuck(T* out)
 }
 """
 
+ORDER = """
+extern "C" __global__ void order(float* out)   // out[1...] := the warps as they came
+{
+    if (threadIdx.x % 32 == 0)
+        out[1 + int(out[0]++)] = threadIdx.x / 32;
+}
+"""
+
 
 def test_barriers_wait_for_all_that_live_and_deadlocks_are_told():
     ops = host_ops()
@@ -41,13 +55,14 @@ def test_barriers_wait_for_all_that_live_and_deadlocks_are_told():
 def test_arguments_that_a_gpu_would_misread_are_refused():
     ops = host_ops()
     total = ops.compiler.kernel(compiler.source("sums.cu", "float32"), "total")
-    costs, log, wide = ops.zeros(3, np.float32), ops.zeros(1, np.float32), ops.zeros(3, np.float64)
-    total((1,), (256,), (costs, log, np.int32(0), np.int32(3)))
-    for wrong in ((costs, log, 0, 3), (wide, log, np.int32(0), np.int32(3)), (costs, log, np.int64(0), np.int32(3)), (costs,)):
+    costs, log, wide, clock = (ops.zeros(n, dtype) for n, dtype in ((3, "f4"), (1, "f4"), (3, "f8"), (2, "i8")))
+    total((1,), (256,), (costs, log, clock, np.int64(3)))
+    for wrong in ((costs, log, clock, 3), (wide, log, clock, np.int64(3)), (costs, log, clock, np.int32(3)), (costs,),
+                  (costs, log, costs, np.int64(3))):
         with pytest.raises(TypeError, match="kernel total takes"):
             total((1,), (256,), wrong)
     with pytest.raises(ValueError, match="cannot be launched"):
-        total((1, 65536), (256,), (costs, log, np.int32(0), np.int32(3)))
+        total((1, 65536), (256,), (costs, log, clock, np.int64(3)))
 
 
 def test_arrays_refuse_to_mix_with_numpys():
@@ -57,3 +72,99 @@ def test_arrays_refuse_to_mix_with_numpys():
     with pytest.raises(TypeError, match="Implicit conversion"):
         np.asarray(array)
     assert (array + 1.0).get().tolist() == [1.0, 1.0, 1.0] and host_ops().owns(np.exp(array))
+
+
+# ---- what a barrier too few does, some order of the warps brings to light
+
+BARRIER, SHUFFLE = re.compile(r"__syncthreads\(\);"), re.compile(r"__shfl_xor_sync\(0xffffffffu, x, far\)")
+INCLUDE = re.compile(r'#include "([\w.]+)"')
+SEEDS = range(12)
+
+
+def places(pattern):
+    """Where it stands: (file, number within it)."""
+    return [(path.name, number) for path in sorted(compiler.folder().glob("*.cu*"))
+            for number in range(len(pattern.findall(path.read_text())))]
+
+
+def without(text, file, number, pattern, instead):
+    """A program that has one place of a file changed, with what it includes written in."""
+    changed = (compiler.folder() / file).read_text()
+    begin, end = [found.span() for found in pattern.finditer(changed)][number]
+    changed = changed[:begin] + instead + changed[end:]
+
+    def inlined(found):
+        return INCLUDE.sub(inlined, changed if found[1] == file else (compiler.folder() / found[1]).read_text())
+    return INCLUDE.sub(inlined, text)
+
+
+class Changed:
+    """The host's compiler, given other texts."""
+
+    def __init__(self, compiler, change):
+        self.compiler, self.change = compiler, change
+
+    def kernel(self, text, name):
+        return self.compiler.kernel(self.change(text), name)
+
+
+def results(ops):
+    """What the kernels with barriers leave, in rows and columns that many warps share."""
+    wide, narrow, b = normal("float32", (3, 1200), (80, 24), 1200)
+    few, y = narrow[:20], np.eye(3, 1200, dtype=np.float32)
+    left = []
+
+    def put(x):
+        left.append(ops.array(x.copy()))
+        return left[-1]
+    ops.layer(ACTIVATIONS["softmax"], put(wide), put(b), a := put(wide))()
+    ops.hadamard(ACTIVATIONS["softmax"], put(wide), a, a, put(b))()
+    ops.hadamard(ACTIVATIONS["tanh"], put(narrow), put(narrow), put(narrow), put(b[:24]))()
+    ops.hadamard(ACTIVATIONS["tanh"], *(put(narrow[:, :23]) for _ in range(3)), put(b[:23]))()
+    ops.output(COSTS.find("multiclass_hinge"), ACTIVATIONS["identity"], put(wide), put(b), put(wide), put(y), put(b[:3]),
+               put(wide), put(b), put(b[:3]))()
+    ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], *map(put, (few, b[:24], few, few, b[:20], few, b[:24], b[:20])))()
+    left.append(ops.array(np.float32(ops.norm(put(wide)))))
+    return [ops.host(array) for array in left]
+
+
+def differs(ops, change):
+    """Whether some order of the warps gives another result, or none at all."""
+    changed = CudaOps("host", ops.xp, Changed(ops.compiler, change), ops.device, ops.products)
+    try:
+        results(changed)   # builds the programs, which alone can be given a seed
+        want = results(ops)
+        for seed in SEEDS:
+            ops.compiler.seed(seed)
+            if not all(map(np.array_equal, results(changed), want)):
+                return True
+    except RuntimeError as stuck:
+        assert "wait at a barrier" in str(stuck)
+        return True
+    return False
+
+
+def test_no_order_of_the_warps_changes_a_result():
+    assert not differs(host_ops(), lambda text: text)
+
+
+@pytest.mark.parametrize("file, number", places(BARRIER), ids=str)
+def test_a_missing_barrier_is_found(file, number):
+    assert differs(host_ops(), lambda text: without(text, file, number, BARRIER, ""))
+
+
+@pytest.mark.parametrize("file, number", places(SHUFFLE), ids=str)
+def test_a_missing_shuffle_is_found(file, number):
+    assert differs(host_ops(), lambda text: without(text, file, number, SHUFFLE, "x"))
+
+
+def test_one_seed_gives_one_order():
+    ops = host_ops()
+    order = ops.compiler.kernel(ORDER, "order")
+    runs = []
+    for seed in (1, 1, 2):
+        ops.compiler.seed(seed)
+        out = ops.zeros(17, np.float32)
+        order((1,), (512,), (out,))
+        runs.append(ops.host(out).tolist())
+    assert runs[0] == runs[1] != runs[2]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpubp.devices import open_device
-from gpubp.layered import network as module
+from gpubp.layered import passes as module
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from tests.conftest import needs

@@ -1,22 +1,27 @@
 """Every kernel that the tables lead to compiles for every GPU generation, by NVRTC, which needs no driver and no GPU.
 
-Read from what comes out: no float64 instruction and no local memory in a float32 kernel.
+Read from what comes out: no float64 instruction and no local memory in a float32 kernel, registers and shared memory of all.
 """
 
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import pytest
 
 from gpubp.devices import compiler
+from gpubp.maths.activations import ACTIVATIONS
+from gpubp.maths.chains import Chain
 from tests.conftest import needs
+from tests.host.compiler import KINDS
 
 nvrtc = needs("cuda.bindings.nvrtc")
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 # bytes a thread: CUDA's float64 division, exponential and sine are calls, around which a few registers are saved
 MOST_LOCAL_MEMORY = {"float32": 0, "float64": 64}
+MOST_SHARED_MEMORY = 16 << 10   # bytes a block, of which a multiprocessor then holds as many as registers allow
 TRIGONOMETRIC = re.compile(r"\b(sin|cos)\(")   # CUDA's own reduce float32 angles beyond 1e5 in float64
 
 
@@ -34,49 +39,84 @@ def compiled(text, architecture):
     return ptx.decode(), log.decode()
 
 
-def complaints(dtype, label, text, architecture):
-    """What is wrong with a program on an architecture."""
+class Used(NamedTuple):
+    """What a kernel needs of a multiprocessor, as the assembler tells."""
+
+    kernel: str
+    registers: int
+    shared: int
+    local: int
+
+    @classmethod
+    def read(cls, log):
+        """Of each kernel in a log."""
+        return [cls(entry.partition("'")[0], *(max(map(int, re.findall(pattern, entry)), default=0) for pattern in (
+            r"Used (\d+) registers", r"(\d+) bytes smem", r"(\d+) bytes (?:stack frame|spill stores|spill loads)")))
+            for entry in log.split("Compiling entry function '")[1:]]
+
+
+def complaints(kind, label, text, architecture, table):
+    """What is wrong with a program on an architecture; the table takes the most that a kernel of its file needs."""
     ptx, log = compiled(text, architecture)
-    where = f"{label}, {dtype}, sm_{architecture}"
+    where = f"{label}, {kind}, sm_{architecture}"
     if not ptx:
         return [f"{where} does not compile: {log}"]
     found = [f"{where}: {line}" for line in log.splitlines() if "warning" in line]
-    if dtype == "float32" and ".f64" in ptx and not TRIGONOMETRIC.search(text):
+    if kind[0] == "float32" and ".f64" in ptx and not TRIGONOMETRIC.search(text):
         found.append(f"{where}: float64 instructions in a float32 kernel")
-    local = max(map(int, re.findall(r"(\d+) bytes (?:stack frame|spill stores|spill loads)", log)))
-    if local > MOST_LOCAL_MEMORY[dtype]:
-        found.append(f"{where}: {local} bytes of local memory")
+    for used in Used.read(log):
+        name = label.partition(" ")[0], used.kernel
+        table[name] = Used(used.kernel, *map(max, used[1:], table.get(name, used)[1:]))
+        if used.local > MOST_LOCAL_MEMORY[kind[0]]:
+            found.append(f"{where}: {used.local} bytes of local memory in {used.kernel}")
+        if used.shared > MOST_SHARED_MEMORY:
+            found.append(f"{where}: {used.shared} bytes of shared memory in {used.kernel}")
     return found
 
 
-def check(jobs):
+def check(kind, jobs):
+    """Compile the (label, text, architecture) of a kind; `pytest -s` shows what the kernels need."""
+    table = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:   # NVRTC lets go of Python's lock
-        assert not [line for found in pool.map(lambda job: complaints(*job), jobs) for line in found]
+        found = [line for lines in pool.map(lambda job: complaints(kind, *job, table), jobs) for line in lines]
+    print(f"\n{kind!s:27}{'registers':>10}{'shared bytes':>14}{'local bytes':>13}   at most, on sm_"
+          f"{', '.join(map(str, sorted({architecture for *_, architecture in jobs})))}")
+    for (file, kernel), used in sorted(table.items()):
+        print(f"{file:11}{kernel:16}{used.registers:10}{used.shared:14}{used.local:13}")
+    assert not found
 
 
-@pytest.mark.parametrize("dtype", compiler.C_TYPES)
-def test_every_program_compiles(dtype):
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_program_compiles(kind):
     """Each program for one architecture, which change from program to program; what has no formula for all."""
     jobs = []
-    for number, (label, text) in enumerate(compiler.sources(dtype)):
+    for number, (label, text) in enumerate(compiler.sources(*kind)):
         turn = ARCHITECTURES[number % len(ARCHITECTURES)]
-        jobs += [(dtype, label, text, a) for a in (ARCHITECTURES if label in compiler.UNFORMULATED else (turn,))]
-    check(jobs)
+        plain = label.partition(" ")[0] in (*compiler.UNFORMULATED, "copy.cu")
+        jobs += [(label, text, a) for a in (ARCHITECTURES if plain else (turn,))]
+    check(kind, jobs)
 
 
-def every_formula(dtype):
-    """Programs in which each formula stands in each of its kernels: of the pairs of a cost and an activation, a few."""
-    costs, rows, pairs = set(), set(), set()
-    for cost, row in compiler.outputs():
-        if cost not in costs or row not in rows:
-            pairs.add(f"output.cu {cost.name} {row.name}")
-            costs.add(cost)
-            rows.add(row)
-    return [(label, text) for label, text in compiler.sources(dtype) if not label.startswith("output.cu") or label in pairs]
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_wide_kernels_move_sixteen_bytes_at_once(kind):
+    dtype, storage = kind
+    row = ACTIVATIONS["relu"]
+    texts = [compiler.layer_source(row, dtype, storage), compiler.copy_source(dtype, storage or dtype),
+             *(compiler.source(file, dtype, storage=storage) for file in ("sums.cu", "dropout.cu")),
+             *([] if storage else [compiler.step_source(Chain.of("adam"), dtype)])]
+    for text in texts:
+        ptx, _ = compiled(text, 90)
+        for entry in ptx.split(".entry ")[1:]:
+            name, moves = entry.partition("(")[0], set(re.findall(r"(ld|st)\.global\S*(?:v4\.\w32|v2\.\w64)", entry))
+            wanted = {"ld"} if name == "column_sums_wide" else {"ld", "st"}
+            assert moves == (wanted if name.endswith("_wide") or name == "gather" else set()), name
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("dtype", compiler.C_TYPES)
-def test_every_formula_compiles_for_every_architecture(dtype, architecture):
-    check([(dtype, label, text, architecture) for label, text in every_formula(dtype)])
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_formula_compiles_for_every_architecture(kind, architecture):
+    """Of the pairs of a cost and an activation, a few in which each formula stands."""
+    pairs = {f"output.cu {cost.name} {row.name}" for cost, row in compiler.outputs(few=True)}
+    check(kind, [(label, text, architecture) for label, text in compiler.sources(*kind)
+                 if not label.startswith("output.cu") or label in pairs])

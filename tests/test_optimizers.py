@@ -47,10 +47,13 @@ def stepped(ops, chain, vector, gradients, weights, shape=None, n=1):
     vector = ops.array(np.array(vector))
     gradient, state = ops.zeros(vector.shape, vector.dtype), [ops.zeros(vector.shape, vector.dtype) for _ in chain.state]
     matrices = [vector[:shape[0] * shape[1]].reshape(shape)] if shape else []
-    call = ops.step(chain, vector, gradient, state, weights, matrices)
-    for t, g in enumerate(gradients, 1):
-        gradient[...] = ops.array(np.array(g))
-        call(chain.scalars(t, chain.optimizer.rate_at(0.0), n))
+    rate = chain.optimizer.rate_at(0.0)
+    scalars = ops.array(np.array([chain.scalars(t, rate, n) for t in range(1, len(gradients) + 1)], vector.dtype))
+    clock = ops.zeros(2, np.int64)
+    call = ops.step(chain, vector, gradient, state, weights, matrices, scalars, clock)
+    for batch, g in enumerate(gradients):
+        gradient[...], clock[0] = ops.array(np.array(g)), batch
+        call()
     return ops.host(vector)
 
 

@@ -79,20 +79,20 @@ def test_no_seed_draws_one():
 @pytest.mark.parametrize("rate", [0.0, 1e-12, 0.2, 0.5, 0.99])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_masks_are_the_documented_bits(ops, shape, rate, dtype):
-    a, out, error, clock = ops.zeros(shape, dtype), ops.zeros(shape, dtype), ops.zeros(shape, dtype), np.zeros(1, np.int64)
+    a, out, error, clock = ops.zeros(shape, dtype), ops.zeros(shape, dtype), ops.zeros(shape, dtype), ops.zeros(2, np.int64)
     forward, backward = ops.dropout(a, out, error, rate, 2**63 + 11, 2, clock)
-    for step in (0, 1, 2**40):
-        a[...], error[...], clock[0] = 3.0, 5.0, step
+    for batch, epoch in (0, 0), (1, 0), (0, 2**8), (7, 2):
+        a[...], error[...], clock[0], clock[1] = 3.0, 5.0, batch, epoch
         forward()
         backward()
-        kept = dropout_mask(2**63 + 11, step, 2, rate, shape)
+        kept = dropout_mask(2**63 + 11, (epoch << 32) + batch, 2, rate, shape)
         np.testing.assert_allclose(ops.host(out), kept * 3.0 / (1.0 - rate), rtol=1e-6)
         np.testing.assert_allclose(ops.host(error), kept * 5.0 / (1.0 - rate), rtol=1e-6)
 
 
 def test_masks_longer_than_a_block(ops):
     """Devices cut long masks into blocks; the bits must not know of it."""
-    shape, clock = (700, 60), np.full(1, 9, np.int64)
+    shape, clock = (700, 60), ops.array(np.array([9, 0]))
     a, out = ops.zeros(shape, "float32"), ops.zeros(shape, "float32")
     a[...] = 1.0
     ops.dropout(a, out, a, 0.3, 42, 1, clock)[0]()

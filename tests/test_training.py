@@ -165,7 +165,7 @@ def test_progress(capfd, random):
 SCHEDULE_ROWS = [row(0.4) for name, row in SCHEDULES.items() if row is not Plateau]
 
 
-@pytest.mark.parametrize("schedule", [*SCHEDULE_ROWS, lambda epoch: 0.1 + epoch], ids=str)
+@pytest.mark.parametrize("schedule", [*SCHEDULE_ROWS, lambda epoch: 0.1 + epoch], ids=[*map(str, SCHEDULE_ROWS), "a function"])
 def test_rates_follow_the_schedule_within_epochs_too(schedule, random):
     """The history holds the rate of an epoch's last step: of 5 steps the fifth, at epoch + 4/5."""
     net = Network([4, 2], device="cpu", seed=1)

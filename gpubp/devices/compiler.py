@@ -18,7 +18,9 @@ from ..maths.optimizers import Optimizer
 from ..maths.table import Interval
 
 C_TYPES = {"float32": "float", "float64": "double"}
-UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu")   # the files that are complete without a formula
+STORAGE = {"float16": "Half", "uint16": "Bfloat16"}   # in kernels/common.cuh; a bfloat16 is known by its bits, NumPy having none
+UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu", "scale.cu")   # the files that are complete without a formula
+SIXTEEN_BITS = ("layer.cu", "softmax.cu", "sums.cu", "dropout.cu", "output.cu", "copy.cu")   # whose kernels depend on S
 
 
 @cache
@@ -42,50 +44,84 @@ def _digest():
     return sha256(b"".join(path.read_bytes() for path in sorted(folder().glob("*.cu*")))).hexdigest()
 
 
-def source(file, dtype, written=""):
-    """The text of one program: the dtype, what is written in, and the file.
+def source(file, dtype, written="", storage=None):
+    """The text of one program: the dtype, that of `storage` where it is another, what is written in, and the file.
 
     The digest is there for CuPy, whose cache on disk keys on this text and not on what it includes.
     """
     dtype = np.dtype(dtype)
+    storage = dtype if storage is None else np.dtype(storage)
     if dtype.name not in C_TYPES:
         raise TypeError(f"expected float32 or float64, got {dtype}: convert with ops.array(values, 'float32')")
-    return f'// kernels/ {_digest()}\nusing T = {C_TYPES[dtype.name]};\n{written}#include "{file}"\n'
+    if storage != dtype and (dtype.name != "float32" or storage.name not in STORAGE):
+        raise TypeError(f"expected factors of products in {dtype} or, beside float32, in float16 or the uint16 of a bfloat16, "
+                        f"got {storage}: take ops.storage(dtype)")
+    kept = "T" if storage == dtype else f"struct {STORAGE[storage.name]}"
+    return f'// kernels/ {_digest()}\nusing T = {C_TYPES[dtype.name]};\nusing S = {kept};\n{written}#include "{file}"\n'
 
 
-def layer_source(activation, dtype):
+def computed(dtype):
+    """The dtype in which numbers stored as dtype are computed with."""
+    return np.dtype("float32" if np.dtype(dtype).name in STORAGE else dtype)
+
+
+def layer_source(activation, dtype, storage=None):
     """layer.cu for an activation that is a formula."""
-    return source("layer.cu", dtype, _activation(activation))
+    return source("layer.cu", dtype, _activation(activation), storage)
 
 
-def output_source(cost, activation, dtype):
+def output_source(cost, activation, dtype, storage=None):
     """output.cu for a cost on outputs of an activation."""
     partner = cost.meets_partner(activation)
-    flags = {"SOFTMAX": activation.rowwise, "PARTNER": partner, "RELATIVE": cost.relative}
+    flags = {"SOFTMAX": activation.rowwise, "PARTNER": partner, "RELATIVE": cost.relative, "OUTER": cost.outer is not None}
     return source("output.cu", dtype, "".join((
         *(f"#define {name} {int(flag)}\n" for name, flag in flags.items()),
         "" if activation.rowwise else _activation(activation),
         device_function("value", cost.value_at if partner else cost.value),
         device_function("slope", cost.prime),
-        device_function("outer", cost.outer or (lambda xp, s: s)),
-        device_function("outer_prime", cost.outer_prime or (lambda xp, s: 1.0)))))
+        _outer(cost) if cost.outer else "")), storage)
 
 
 def step_source(chain, dtype):
-    """step.cu for a chain, whose vectors and scalars become parameters of the kernel."""
+    """step.cu for a chain, whose vectors become parameters of the kernel and whose scalars a row of a table."""
     parameters = chain.parameters()
     scalars = parameters[parameters.index("norm") + 1:]
-    state = [f"state_{name}" for name in chain.state]
-    operands = ", ".join([*(f"{name}[i]" for name in ("w", *state, "g")), "weight", "norm", *scalars])
+    operands = ", ".join([*(f"{name}[n]" for name in ("w", *(f"new_{name}" for name in chain.state), "g")), "weight", "norm",
+                          *scalars])
+    row = " ".join(f"const T {name} = (table)[(row) * {len(scalars)} + {place}];" for place, name in enumerate(scalars))
+
+    def each(form):
+        return " ".join(form.format(name) for name in chain.state)
     return source("step.cu", dtype, "".join((
         device_function("rule", chain.rule, parameters),
-        f"#define STATE {' '.join(f'T* __restrict__ {name},' for name in state)}\n",
-        f"#define SCALARS {' '.join(f', T {name}' for name in scalars)}\n",
-        f"#define RULE(i, weight, norm) rule({operands})\n")))
+        f"#define STATE {each('T* __restrict__ state_{0},')}\n",
+        f"#define PASSED {each('state_{0},')}\n",
+        f"#define LOAD {each('T new_{0}[N]; load(state_{0} + i, new_{0});')}\n",
+        f"#define STORE {each('store(state_{0} + i, new_{0});')}\n",
+        f"#define SCALARS(table, row) {row}\n",
+        f"#define RULE(n) rule({operands})\n")))
+
+
+def copy_source(*pairs):
+    """copy.cu for the dtypes of up to three sources and of what each is copied into, in turn: of one dtype and one storage."""
+    dtypes = [np.dtype(one) for one in pairs]
+    dtype = next((one for one in dtypes if one.name not in STORAGE), np.dtype("float32"))
+    storage = next((one for one in dtypes if one.name in STORAGE), dtype)
+    if unlike := [str(one) for one in dtypes if one not in (dtype, storage)]:
+        raise TypeError(f"expected numbers of {dtype} or its storage, got {', '.join(unlike)}: "
+                        "convert with ops.array(values, dtype)")
+    names = [f"{side}{place}" for place in range(3) for side in ("From", "To")]
+    dtypes += dtypes[-2:] * 2   # of what is not given
+    return source("copy.cu", dtype, "".join(f"using {name} = {'T' if one == dtype else 'S'};\n"
+                                            for name, one in zip(names, dtypes)), storage)
 
 
 def _activation(activation):
     return device_function("sigma", activation.sigma) + device_function("prime", activation.prime)
+
+
+def _outer(cost):
+    return device_function("outer", cost.outer) + device_function("outer_prime", cost.outer_prime or (lambda xp, s: 1.0))
 
 
 class CupyCompiler:
@@ -116,12 +152,21 @@ def arguments(dtype, *values):
 
 # ---- every program that the tables can lead to, so that the tests compile and run a new row unasked
 
-def sources(dtype):
-    """Pairs of a label and a text, for every file and every row of the tables."""
-    yield from ((file, source(file, dtype)) for file in UNFORMULATED)
-    yield from ((f"layer.cu {row.name}", layer_source(row, dtype)) for row in activations() if not row.rowwise)
-    yield from ((f"output.cu {cost.name} {row.name}", output_source(cost, row, dtype)) for cost, row in outputs())
-    yield from ((f"step.cu {chain}", step_source(chain, dtype)) for chain in chains())
+def sources(dtype, storage=None):
+    """Pairs of a label and a text, for every file and every row of the tables, or for those that depend on a storage."""
+    files = [file for file in UNFORMULATED if storage is None or file in SIXTEEN_BITS]
+    yield from ((file, source(file, dtype, storage=storage)) for file in files)
+    yield from ((f"copy.cu {' '.join(map(str, pair))}", copy_source(*pair)) for pair in copies(dtype, storage))
+    yield from ((f"layer.cu {row.name}", layer_source(row, dtype, storage)) for row in activations() if not row.rowwise)
+    pairs = outputs(few=storage is not None)
+    yield from ((f"output.cu {cost.name} {row.name}", output_source(cost, row, dtype, storage)) for cost, row in pairs)
+    if storage is None:
+        yield from ((f"step.cu {chain}", step_source(chain, dtype)) for chain in chains())
+
+
+def copies(dtype, storage=None):
+    """The pairs of dtypes that are copied into each other."""
+    return [(dtype, dtype)] if storage is None else [(dtype, storage), (storage, dtype), (storage, storage)]
 
 
 def activations():
@@ -129,10 +174,15 @@ def activations():
     return [ACTIVATIONS.find(name) for name in ACTIVATIONS]
 
 
-def outputs():
-    """The pairs of a cost and an output activation that suits it."""
-    costs = [COSTS.find(name) for name in COSTS]
-    return [(cost, row) for cost in costs for row in activations() if Interval(row.range) in Interval(cost.outputs)]
+def outputs(few=False):
+    """The pairs of a cost and an output activation that suits it; or few of these, with each cost and activation in one."""
+    costs, found = [COSTS.find(name) for name in COSTS], []
+    seen: set[str] = set()
+    for cost, row in ((cost, row) for cost in costs for row in activations() if Interval(row.range) in Interval(cost.outputs)):
+        if not few or not {cost.name, row.name} <= seen or cost.meets_partner(row):
+            found.append((cost, row))
+        seen |= {cost.name, row.name}
+    return found
 
 
 def chains():

@@ -5,12 +5,12 @@ Formulas run block by block, so that the values in between stay in cache and do 
 
 from contextlib import nullcontext
 from functools import partial
-from math import ceil, prod, sqrt
+from math import ceil, inf, prod, sqrt
 
 import numpy as np
 
 from .bound import Scratch, bind
-from .ops import Ops
+from .ops import LARGEST_SCALE, STEADY, Ops
 from .philox import DROPOUT, bits
 
 BLOCK = 1 << 14   # elements of a block: 64 KiB of float32, so that a formula's few values in between fit a core's own cache
@@ -23,6 +23,15 @@ class NumpyOps(Ops):
     name = "cpu"
     xp = np
     device = nullcontext()
+
+    def at(self, precision):
+        return self
+
+    def again(self):
+        return self
+
+    def storage(self, dtype):
+        return np.dtype(dtype)
 
     def array(self, values, dtype=None):
         return np.ascontiguousarray(values, dtype)
@@ -39,8 +48,28 @@ class NumpyOps(Ops):
         start = -memory.ctypes.data % LINE
         return memory[start:start + size * dtype.itemsize].view(dtype).reshape(shape)
 
-    def gather(self, source, index, out):
-        source.take(index, 0, out, "clip")   # mode "raise" would buffer out
+    def convert(self, source, out):
+        return partial(np.copyto, out, source, "same_kind")
+
+    def gather(self, sources, order, clock, size, outs):
+        rows, pairs = len(outs[0]), [(source.take, out) for source, out in zip(sources, outs, strict=True)]
+
+        def call():
+            start = clock[0] * size
+            index = order[start:start + rows]
+            for take, out in pairs:
+                take(index, 0, out, "clip")   # mode "raise" would buffer out
+        return call
+
+    def room(self):
+        return inf   # the data are where they are
+
+    def staging(self, shape, dtype):
+        return self.zeros(shape, dtype)
+
+    def send(self, staged, out):
+        np.copyto(out, staged)
+        return Arrived()
 
     def matmul(self, a, b, out):
         return partial(np.matmul, a, b, out)
@@ -58,7 +87,7 @@ class NumpyOps(Ops):
             calls += _times_prime(activation, ds, zs, outs, scratch)
         return _sequence([*calls, _column_sums(delta, sums)])
 
-    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs):
+    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None):
         scratch, spare = _scratch(z), np.empty((2, _rows(z), z.shape[1]), z.dtype)
         calls = [self.layer(activation, z, b, a)]
         deltas = z if delta is None else delta   # a stand-in, which is not touched
@@ -68,6 +97,7 @@ class NumpyOps(Ops):
             if delta is not None:
                 calls += _first_delta(cost, activation, zs, outs, ys, u, ds, totals, scratch)
                 calls.append(partial(np.multiply, ds, factors[:, None], ds))
+                calls += [] if scaling is None else [partial(np.multiply, ds, scaling[:1], ds)]
             if cost.outer:
                 calls.append(partial(_apply_outer, cost, totals))
             calls.append(partial(np.multiply, totals, factors, totals))
@@ -80,7 +110,7 @@ class NumpyOps(Ops):
         last_kept, scale = np.uint32(ceil((1.0 - rate) * 2**32) - 1), 1.0 / (1.0 - rate)
 
         def forward():
-            stream = bits(seed, DROPOUT, clock[0], layer)
+            stream = bits(seed, DROPOUT, (int(clock[1]) << 32) + int(clock[0]), layer)
             for block in blocks:
                 halves = stream.random_raw(-(-block.size // 2)).astype("<u8", copy=False).view("<u4")
                 np.less_equal(halves[:block.size], last_kept, block)
@@ -92,8 +122,9 @@ class NumpyOps(Ops):
             np.multiply(error, scale, error)
         return forward, backward
 
-    def step(self, chain, vector, gradient, state, weights, matrices):
-        cells = [np.zeros((), vector.dtype) for _ in chain.scalars(1, 0.1, 1)]
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None):
+        row = np.zeros(scalars.shape[1], vector.dtype)
+        cells = [row[i:i + 1].reshape(()) for i in range(row.size)]
         norm, kinds = np.zeros((), vector.dtype), [np.asarray(kind, vector.dtype) for kind in (1, 0)]
         bounds = [(kinds[0], 0, weights), (kinds[1], weights, vector.size)] if chain.splits else [(kinds[0], 0, vector.size)]
         scratch, calls = Scratch(BLOCK, vector.dtype), []
@@ -104,9 +135,10 @@ class NumpyOps(Ops):
                 calls += bind(chain.rule, [*changed, gradient[part], kind, norm, *cells], changed, scratch)
         run = _sequence(calls)
 
-        def call(scalars):
-            for cell, number in zip(cells, scalars):
-                cell[()] = number
+        def call():
+            if scaling is not None and not scaling[2]:
+                return
+            row[:] = scalars[clock[0]]
             if chain.uses_norm:
                 norm[()] = self.norm(gradient)
             run()
@@ -116,12 +148,37 @@ class NumpyOps(Ops):
                     w *= (chain.max_norm / np.maximum(length, chain.max_norm))[:, None]
         return call
 
-    def record(self, costs, log, place):
-        log[place] = np.add.reduce(costs)
+    def unscale(self, gradient, scaling):
+        def call():
+            scale, steady = scaling[:2]
+            np.multiply(gradient, 1.0 / scale, gradient)
+            finite = np.isfinite(gradient).all()
+            due = finite and steady + 1 == STEADY
+            scaling[:] = (scale * 2.0 if due and scale < LARGEST_SCALE else scale if finite else scale / 2.0,
+                          steady + 1 if finite and not due else 0.0, finite, 1.0 / scale)
+        return call
+
+    def record(self, costs, log, clock):
+        def call():
+            log[clock[0]] = np.add.reduce(costs)
+            clock[0] += 1
+        return call
 
     def norm(self, array):
         flat = array.reshape(-1)
         return sqrt(flat @ flat)
+
+    def program(self, calls):
+        return _sequence(list(calls))
+
+
+class Arrived:
+    """A transfer that is done."""
+
+    def arrive(self):
+        """Nothing to wait for."""
+
+    finish = arrive
 
 
 def _rows(z):

@@ -1,22 +1,20 @@
-"""CudaOps: the verbs on CuPy arrays, products by cuBLAS through CuPy, everything else by the kernels.
+"""CudaOps: the verbs on CuPy arrays, products by cuBLAS, everything else by the kernels.
 
-Checks, kernels and arguments are settled at binding; a bound call only launches, and nothing waits for the device.
+Checks, kernels, arguments and the few buffers that a verb needs are settled at binding; a bound call only launches: it allocates
+nothing, and nothing waits for the device.
 """
 
-from functools import partial
-from math import ceil
+from copy import copy
+from math import ceil, prod
 
 import numpy as np
 
-from . import compiler
-from .ops import Ops
+from . import compiler, graph, transfer
+from .cublas import Cublas
+from .launches import FEW, LONG, THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, wide
+from .ops import LARGEST_SCALE, PRECISIONS, STEADY, Ops
 
-THREADS = 256          # of a block: THREADS in kernels/common.cuh
-WARP = 32
-ROWS_OF_A_THREAD = 4   # that a thread of `layer` walks down with one bias in a register
-ROWS_OF_A_SUM = 8      # that a thread adds up at least, before rows are cut into chunks
-CHUNKS = 128           # at most, whose column sums a second kernel adds
-BLOCKS = 512           # enough to fill any device
+STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store what they compute
 
 
 def why_no_cuda(index=0):
@@ -39,18 +37,39 @@ def why_no_cuda(index=0):
 class CudaOps(Ops):
     """The verbs on the arrays of one CUDA device.
 
-    xp is CuPy, device a context that makes the device current; the tests give their own and run kernels on the host.
+    xp is CuPy, device the session on whose stream everything runs, products what multiplies matrices; the tests give their own
+    and run kernels on the host.
     """
 
-    def __init__(self, name, xp, compiler, device):
-        self.name, self.xp, self.compiler, self.device = name, xp, compiler, device
+    device: graph.Session
+
+    def __init__(self, name, xp, compiler, session, products, precision="exact"):
+        self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
+        self.precision, self._transfers = precision, transfer.Transfers(session)
 
     @classmethod
     def on_device(cls, index=0):
         """The device of that index."""
         import cupy
 
-        return cls(f"cuda:{index}", cupy, compiler.CupyCompiler(), cupy.cuda.Device(index))
+        session = graph.Session(cupy, index)
+        return cls(f"cuda:{index}", cupy, compiler.CupyCompiler(), session, Cublas(session))
+
+    # ---- what the same device can be besides
+
+    def at(self, precision):
+        if precision not in PRECISIONS:
+            raise ValueError(f"expected a precision from {', '.join(PRECISIONS)}, got {precision!r}")
+        sibling = copy(self)
+        sibling.precision = precision
+        return sibling
+
+    def again(self):
+        session = graph.Session(self.xp, self.device.index)
+        return type(self)(self.name, self.xp, self.compiler, session, type(self.products)(session), self.precision)
+
+    def storage(self, dtype):
+        return STORED.get(self.precision, np.dtype(dtype)) if np.dtype(dtype) == np.float32 else np.dtype(dtype)
 
     # ---- arrays come and go
 
@@ -63,15 +82,49 @@ class CudaOps(Ops):
             return array.get()
 
     def owns(self, array):
-        return isinstance(array, self.xp.ndarray) and array.device == self.device
+        return isinstance(array, self.xp.ndarray) and array.device == self.device.device
 
     def zeros(self, shape, dtype):
         with self.device:
             return self.xp.zeros(shape, dtype)
 
-    def gather(self, source, index, out):
+    def convert(self, source, out):
+        dtypes, n = (self._check(source.shape, source=source), self._check(out.shape, out=out)), source.size
+        if out.size != n:
+            raise ValueError(f"expected out of {n} elements, as many as the source has, got {out.size}")
+        elements = pack(n, source, out)
+        kernel = self._kernel(compiler.copy_source(*dtypes), wide("convert", elements))
+        return self._bound(launch(kernel, grid(n // elements), (THREADS,), None, source, out, np.int64(n)))
+
+    def gather(self, sources, order, clock, size, outs):
+        if not 1 <= len(sources) == len(outs) <= 3:
+            raise ValueError(f"expected one to three sources and as many outs, got {len(sources)} and {len(outs)}: gather the "
+                             "rest in another call")
+        self._check((2,), np.int64, clock=clock)
+        self._check((order.size,), np.int64, order=order)
+        rows, dtypes, values, units = len(outs[0]), [], [], 1
+        for place in range(3):   # where there are fewer, columns of no width follow
+            source, out = (sources[place], outs[place]) if place < len(outs) else (sources[0], outs[0])
+            dtypes += [self._check(source.shape, source=source), self._check((rows, *source.shape[1:]), out=out)]
+            width = prod(source.shape[1:]) if place < len(outs) else 0
+            elements = pack(width, source, out)
+            values += [source, out, width, elements]
+            units = max(units, width // elements)
+        kernel = self._kernel(compiler.copy_source(*dtypes), "gather")
+        return self._bound(launch(kernel, *cover(rows, units), None, order, clock, int(size), rows, *values))
+
+    # ---- data too big for the device
+
+    def room(self):
         with self.device:
-            self.xp.take(source, index, axis=0, out=out)
+            return transfer.room(self.xp)
+
+    def staging(self, shape, dtype):
+        with self.device:
+            return transfer.staging(self.xp, shape, dtype)
+
+    def send(self, staged, out):
+        return self._transfers.send(staged, out)
 
     # ---- the equations
 
@@ -80,90 +133,100 @@ class CudaOps(Ops):
         if a.shape[0] != rows or b.shape != (a.shape[1], width):
             raise ValueError(f"out := a b needs (m, n) := (m, k) (k, n), got {out.shape} := {a.shape} {b.shape}")
         self._check(out.shape, out=out)
-        for name, factor in (("a", a), ("b", b)):   # a transposed matrix costs nothing, any other view a copy each time
+        for name, factor in (("a", a), ("b", b)):
             flat = factor if factor.flags.c_contiguous else factor.T
-            self._check(flat.shape, out.dtype, **{name: flat})
-        return self._bound(partial(self.xp.matmul, a, b, out=out))
+            self._check(flat.shape, a.dtype, **{name: flat})
+        return self._bound(self.products.gemm(a, b, out, precision=self.precision))
 
     def layer(self, activation, z, b, a):
-        dtype, (rows, width) = self._check(z.shape, z=z, a=a), z.shape
-        self._check((width,), dtype, b=b)
+        (rows, width), kept = z.shape, self._check(z.shape, z=z, a=a)
+        dtype = self._check((width,), b=b)
         if activation.rowwise:
-            return self._bound(self._on_rows(self._plain("softmax.cu", "softmax", dtype), dtype, z, b, a, rows, width))
-        kernel = self._kernel(compiler.layer_source(activation, dtype), "layer")
-        block, tiles = _tile(width)
-        chunks = max(1, min(ceil(rows / (block[1] * ROWS_OF_A_THREAD)), 65535))   # the most that a grid has on y
-        return self._bound(_launch(kernel, (tiles, chunks), block, dtype, z, b, a, rows, width))
+            kernel = self._plain("softmax.cu", "softmax", dtype, kept)
+            return self._bound(on_rows(kernel, dtype, z, b, a, rows, width))
+        elements = pack(width, z, b, a)
+        kernel = self._kernel(compiler.layer_source(activation, dtype, kept), wide("layer", elements))
+        return self._bound(launch(kernel, *cover(rows, width // elements), dtype, z, b, a, rows, width))
 
     def hadamard(self, activation, delta, z, a, sums):
-        dtype, (rows, width) = self._check(delta.shape, delta=delta, z=z, a=a), delta.shape
+        (rows, width), kept = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
+        dtype = self._check((width,), sums=sums)
         if activation.rowwise:
-            kernel = self._plain("softmax.cu", "softmax_hadamard", dtype)
-            return self._bound(self._on_rows(kernel, dtype, delta, a, rows, width), *self._column_sums(delta, sums))
-        kernel = self._kernel(compiler.layer_source(activation, dtype), "hadamard")
-        return self._bound(*self._summing(kernel, (delta, z, a), sums))
+            kernel = self._plain("softmax.cu", "softmax_hadamard", dtype, kept)
+            return self._bound(on_rows(kernel, dtype, delta, a, rows, width), *self._column_sums(delta, sums))
+        return self._bound(*self._summing(compiler.layer_source(activation, dtype, kept), "hadamard", (delta, z, a), sums))
 
-    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs):
+    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None):
         dtype, (rows, width) = self._check(z.shape, z=z, a=a, y=y), z.shape
         self._check((width,), dtype, b=b)
         self._check((rows,), dtype, weights=weights, costs=costs)
-        text = compiler.output_source(cost, activation, dtype)
         if delta is None:
-            kernel = self._kernel(text, "cost")
-            return self._bound(self._on_rows(kernel, dtype, z, b, a, y, weights, costs, rows, width))
-        self._check(z.shape, dtype, delta=delta)
-        kernel = self._kernel(text, "output")
-        return self._bound(self._on_rows(kernel, dtype, z, b, a, y, weights, delta, costs, rows, width),
-                           *self._column_sums(delta, sums))
+            kernel = self._kernel(compiler.output_source(cost, activation, dtype), "cost")
+            return self._bound(on_rows(kernel, dtype, z, b, a, y, weights, costs, rows, width))
+        self._check((width,), dtype, sums=sums)
+        text = compiler.output_source(cost, activation, dtype, self._check(z.shape, delta=delta))
+        values = z, b, a, y, weights, delta, costs, self._scaling(scaling, dtype)
+        if rows <= FEW and width <= LONG:   # one launch less
+            return self._bound(on_rows(self._kernel(text, "output_of_few"), dtype, *values, sums, rows, width, blocks=1))
+        return self._bound(on_rows(self._kernel(text, "output"), dtype, *values, rows, width), *self._column_sums(delta, sums))
 
     def dropout(self, a, out, error, rate, seed, layer, clock):
         if not 0.0 <= rate < 1.0:
             raise ValueError(f"expected a dropout rate in [0, 1), got {rate!r}")
-        dtype = self._check(a.shape, a=a, out=out, error=error)
-        kernel, grid = self._plain("dropout.cu", "dropout", dtype), _grid(ceil(a.size / 8))
-        scale, limit = dtype.type(1.0 / (1.0 - rate)), np.uint64(ceil((1.0 - rate) * 2**32))
-        seed, layer, n = np.uint64(seed), np.uint64(layer), np.int32(a.size)
+        self._check((2,), np.int64, clock=clock)
+        kept, n = self._check(a.shape, a=a, out=out, error=error), a.size
+        dtype, elements = compiler.computed(kept), pack(n, a, out, error)
+        kernel = self._plain("dropout.cu", wide("dropout", elements), dtype, kept)
+        scale, limit = 1.0 / (1.0 - rate), np.uint64(ceil((1.0 - rate) * 2**32))
+        fixed = scale, limit, np.uint64(seed), clock, np.uint64(layer), np.int64(n)
+        return tuple(self._bound(launch(kernel, grid(ceil(n / 8)), (THREADS,), dtype, source, target, *fixed))
+                     for source, target in ((a, out), (error, error)))
 
-        def call(source, target):
-            kernel(grid, (THREADS,), (source, target, scale, limit, seed, np.uint64(clock[0]), layer, n))
-        return self._bound(partial(call, a, out)), self._bound(partial(call, error, error))
-
-    def step(self, chain, vector, gradient, state, weights, matrices):
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None):
         names = dict(zip(chain.state, state, strict=True))
         dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
-        text = compiler.step_source(chain, dtype)
-        kernel, grid, norm = self._kernel(text, "step"), _grid(n), self.zeros(1, dtype)
-        before = self._norm(gradient, norm) if chain.uses_norm else ()
-        fixed = compiler.arguments(dtype, vector, *state, gradient, norm, int(weights), n)
-        after = []
+        self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
+        self._check((2,), np.int64, clock=clock)
+        text, norm, scaling = compiler.step_source(chain, dtype), self.zeros(1, dtype), self._scaling(scaling, dtype)
+        calls = self._norm(gradient, norm) if chain.uses_norm else []
+        elements = pack(n, vector, gradient, *state)
+        kernel = self._kernel(text, wide("step", elements))
+        calls.append(launch(kernel, grid(n // elements), (THREADS,), dtype, vector, *state, gradient, norm, scalars, clock,
+                            scaling, np.int64(weights), np.int64(n)))
         if chain.max_norm is not None:
             bound = self._kernel(text, "max_norm")
             for w in matrices:
                 self._check(w.shape, dtype, w=w)
-                after.append(self._on_rows(bound, dtype, w, float(chain.max_norm), *w.shape))
+                calls.append(on_rows(bound, dtype, w, float(chain.max_norm), scaling, *w.shape))
+        return self._bound(*calls)
 
-        def call(scalars):
-            with self.device:
-                for launch in before:
-                    launch()
-                kernel(grid, (THREADS,), (*fixed, *map(dtype.type, scalars)))
-                for launch in after:
-                    launch()
-        return call
+    def unscale(self, gradient, scaling):
+        dtype, n = self._check(gradient.shape, gradient=gradient), gradient.size
+        partials, scaling = self.zeros(grid(n), dtype), self._scaling(scaling, dtype)
+        return self._bound(
+            on_vector(self._plain("scale.cu", "unscale", dtype), n, dtype, gradient, scaling, partials),
+            in_one_block(self._plain("scale.cu", "rescale", dtype), partials.size, dtype, partials, scaling, float(STEADY),
+                         LARGEST_SCALE))
 
     # ---- sums
 
-    def record(self, costs, log, place):
+    def record(self, costs, log, clock):
         """The log has the costs' dtype: float32 kernels keep clear of float64."""
-        dtype = self._check(costs.shape, costs=costs)
-        self._check(log.shape, dtype, log=log)
+        dtype = self._check((costs.size,), costs=costs)
+        self._check((log.size,), dtype, log=log)
+        self._check((2,), np.int64, clock=clock)
         kernel = self._plain("sums.cu", "total", dtype)
-        self._bound(_launch(kernel, (1,), (THREADS,), dtype, costs, log, int(place), costs.size))()
+        return self._bound(in_one_block(kernel, costs.size, dtype, costs, log, clock))
 
     def norm(self, array):
-        result = self.zeros(1, self._check(array.shape, array=array))
+        result = self.zeros(1, compiler.computed(self._check(array.shape, array=array)))
         self._bound(*self._norm(array, result))()
         return float(self.host(result)[0])
+
+    # ---- programs
+
+    def program(self, calls):
+        return graph.Program(self.device, calls)
 
     # ---- what the verbs are made of
 
@@ -171,16 +234,16 @@ class CudaOps(Ops):
         """One call that makes the launches in their order."""
         def call():
             with self.device:
-                for launch in launches:
-                    launch()
+                for one in launches:
+                    one()
         return call
 
     def _kernel(self, text, name):
         with self.device:
             return self.compiler.kernel(text, name)
 
-    def _plain(self, file, name, dtype):
-        return self._kernel(compiler.source(file, dtype), name)
+    def _plain(self, file, name, dtype, kept=None):
+        return self._kernel(compiler.source(file, dtype, storage=kept), name)
 
     def _check(self, shape, dtype=None, **arrays):
         """The arrays' common dtype; what a kernel, which knows neither strides nor dtypes, would misread is refused."""
@@ -194,48 +257,36 @@ class CudaOps(Ops):
                                  "the arrays of one call agree")
             if not array.flags.c_contiguous:
                 raise ValueError(f"expected a C-contiguous {name}, got strides {array.strides}: pass ops.array({name})")
-            if array.size >= 2**31:
-                raise ValueError(f"expected {name} of fewer than 2**31 elements, got {array.size}: use smaller batches")
+            if array.ndim == 2 and max(array.shape) >= 2**31:
+                raise ValueError(f"expected {name} of fewer than 2**31 rows and columns, got {array.shape}: use smaller batches")
         return dtype
 
-    def _on_rows(self, kernel, dtype, *values):
-        """A launch of a kernel that takes one warp a row; the last two values are rows and width."""
-        grid = max(1, ceil(values[-2] * WARP / THREADS)),
-        return _launch(kernel, grid, (WARP, THREADS // WARP), dtype, *values)
+    def _scaling(self, scaling, dtype):
+        """A loss scale; where there is none, one that changes nothing."""
+        if scaling is None:
+            with self.device:
+                return self.xp.ones(4, dtype)
+        self._check((4,), dtype, scaling=scaling)
+        return scaling
 
     def _column_sums(self, matrix, sums):
-        return self._summing(self._plain("sums.cu", "column_sums", sums.dtype), (matrix,), sums)
+        return self._summing(compiler.source("sums.cu", sums.dtype, storage=matrix.dtype), "column_sums", (matrix,), sums)
 
-    def _summing(self, kernel, matrices, sums):
+    def _summing(self, text, name, matrices, sums):
         """Launches of a kernel(*matrices, sums, rows, width) that sums columns, many rows in chunks first."""
-        rows, width = matrices[0].shape
-        dtype = self._check((width,), matrices[0].dtype, sums=sums)
-        block, tiles = _tile(width)
-        chunks = max(1, min(rows // (block[1] * ROWS_OF_A_SUM), BLOCKS // tiles, CHUNKS))
+        (rows, width), dtype = matrices[0].shape, sums.dtype
+        elements = pack(width, *matrices)
+        kernel = self._kernel(text, wide(name, elements))
+        (tiles, chunks), block = chunked(rows, width // elements)
         if chunks == 1:
-            return [_launch(kernel, (tiles,), block, dtype, *matrices, sums, rows, width)]
+            return [launch(kernel, (tiles,), block, dtype, *matrices, sums, rows, width)]
         partials = self.zeros((chunks, width), dtype)
-        return [_launch(kernel, (tiles, chunks), block, dtype, *matrices, partials, rows, width),
+        return [launch(kernel, (tiles, chunks), block, dtype, *matrices, partials, rows, width),
                 *self._column_sums(partials, sums)]
 
     def _norm(self, array, norm):
         """Launches that leave the array's norm in the one element of norm."""
-        dtype, grid = array.dtype, _grid(array.size, THREADS)
-        partials = self.zeros(grid[0], dtype)
-        return [_launch(self._plain("sums.cu", "squares", dtype), grid, (THREADS,), dtype, array, partials, array.size),
-                _launch(self._plain("sums.cu", "root", dtype), (1,), (THREADS,), dtype, partials, norm, partials.size)]
-
-
-def _launch(kernel, grid, block, dtype, *values):
-    return partial(kernel, grid, block, compiler.arguments(dtype, *values))
-
-
-def _grid(n, most=4096):
-    """Blocks for n elements, each thread taking several where there are many."""
-    return max(1, min(ceil(n / THREADS), most)),
-
-
-def _tile(width):
-    """A block (columns, rows) no wider than the matrix needs, and how many such tiles its columns take."""
-    columns = min(WARP, 1 << max(0, width - 1).bit_length())
-    return (columns, THREADS // columns), max(1, ceil(width / columns))
+        dtype, n = norm.dtype, array.size
+        partials = self.zeros(grid(n), dtype)
+        return [on_vector(self._plain("sums.cu", "squares", dtype, array.dtype), n, dtype, array, partials),
+                in_one_block(self._plain("sums.cu", "root", dtype), partials.size, dtype, partials, norm)]

@@ -1,13 +1,27 @@
 """The verbs of a device: an abstract base and nothing else.
 
-A verb is bound once to its arrays and returns a call without arguments (where nothing else is said), which a plan runs as
-often as it likes: shapes are checked, kernels found and blocks cut at binding, not at each step. Matrices are C-contiguous,
-rows of a batch; all arrays of one verb have one floating dtype unless said otherwise.
+A verb is bound once to its arrays and returns a call without arguments, which a plan runs as often as it likes: shapes are
+checked, kernels found and blocks cut at binding, not at each step. What changes from step to step lies in arrays (the clock, the
+table of scalars), so that a program of calls can be captured. Matrices are C-contiguous, rows of a batch; all arrays of one verb
+have one floating dtype, except that z, a and delta of hidden layers, x and the copy of the weights may be in the dtype of
+`storage`.
 """
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import Any
+
+PRECISIONS = "exact", "tf32", "bfloat16", "float16"
+STEADY = 2000             # finite gradients after which a loss scale is doubled,
+LARGEST_SCALE = 2.0**24   # unless it is this large
+
+
+def checked_precision(precision, dtype):
+    """precision, or an error that says which there are for a dtype."""
+    if precision not in PRECISIONS or (precision != "exact" and dtype != "float32"):
+        raise ValueError(f"expected precision {', '.join(map(repr, PRECISIONS))}, all but 'exact' with dtype 'float32', got "
+                         f"{precision!r} with {dtype}")
+    return precision
 
 
 class Ops(ABC):
@@ -20,6 +34,19 @@ class Ops(ABC):
     name: str
     xp: Any
     device: AbstractContextManager
+
+    # ---- what the same device can be besides; arrays belong to all of these
+    @abstractmethod
+    def at(self, precision):
+        """The same device at one of PRECISIONS: what products may round in exchange for speed. The CPU is always exact."""
+
+    @abstractmethod
+    def again(self):
+        """The same device for another thread, with a stream and handles of its own."""
+
+    @abstractmethod
+    def storage(self, dtype):
+        """The dtype in which factors of products are kept at this precision; uint16 stands for the bits of a bfloat16."""
 
     # ---- arrays come and go
 
@@ -40,8 +67,34 @@ class Ops(ABC):
         """A new array of zeros."""
 
     @abstractmethod
-    def gather(self, source, index, out):
-        """At once: out[...] = source[index], rows of an array of any dtype; index is an int64 array of this device."""
+    def convert(self, source, out):
+        """Bind out := source, rounded to the dtype of out or widened to it; both C-contiguous, of one size."""
+
+    @abstractmethod
+    def gather(self, sources, order, clock, size, outs):
+        """Bind outs[k] := the rows order[clock[0] * size : ... + rows] of sources[k].
+
+        At most three sources, matrices or vectors with a number for each row; rows are those of the outs. order and clock
+        are int64 arrays of this device; clock is (mini-batch of the epoch, epoch).
+        """
+
+    # ---- data too big for the device pass through it in windows
+
+    @abstractmethod
+    def room(self):
+        """Bytes that a training set may take on this device."""
+
+    @abstractmethod
+    def staging(self, shape, dtype):
+        """A NumPy array from which `send` copies while the device computes."""
+
+    @abstractmethod
+    def send(self, staged, out):
+        """At once, begin out := staged, after the work that the device has been given so far; returns a Transfer.
+
+        transfer.arrive() makes the device's later work wait for the copy, transfer.finish() the host, which may then change
+        staged.
+        """
 
     # ---- the equations
 
@@ -61,12 +114,12 @@ class Ops(ABC):
         """
 
     @abstractmethod
-    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs):
+    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None):
         """Bind the last layer's activation, the cost, BP1 and BP3, in one pass over the rows.
 
         z := z + b, a := sigma(z); costs[i] := weights[i] C_i; delta := weights[i] dC_i/dz, its column sums into sums.
         y has the shape of a, weights and costs are vectors of one number a row. Without delta and sums (None) the cost
-        alone is computed.
+        alone is computed. delta alone may be in the dtype of `storage`; with scaling it is multiplied by scaling[0].
         """
 
     @abstractmethod
@@ -74,24 +127,39 @@ class Ops(ABC):
         """Bind two calls, forward out := a mask / (1 - rate) and backward error := error mask / (1 - rate).
 
         The mask keeps element i where 32 random bits are below (1 - rate) 2^32; they are the i-th half (low half first) of
-        the words of numpy.random.Philox(key=[seed, 0], counter=[0, clock[0], layer, 0]), the same on every device. clock is
-        a NumPy array of one int64, the step, read at each call; both calls of a step see the same mask.
+        the words of numpy.random.Philox(key=[seed, 0], counter=[0, step, layer, 0]), the same on every device. step is
+        (clock[1] << 32) + clock[0], so that no two steps of a network share their masks.
         """
 
     @abstractmethod
-    def step(self, chain, vector, gradient, state, weights, matrices):
-        """Bind one optimizer step: the call takes chain.scalars(...), changes vector and the state vectors in place.
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None):
+        """Bind one optimizer step: row clock[0] of the table scalars holds chain.scalars(...), vector and the state vectors
+        change in place.
 
         The first `weights` elements of vector are weights, the rest biases; matrices are the weight matrices, views of
-        vector, whose rows chain.max_norm bounds.
+        vector, whose rows chain.max_norm bounds. With scaling, nothing changes where scaling[2] is 0.
+        """
+
+    @abstractmethod
+    def unscale(self, gradient, scaling):
+        """Bind gradient := gradient / scaling[0], and the search for a scale that keeps small errors from vanishing.
+
+        scaling holds (scale, steps since it changed, whether the gradient was finite, 1 / the scale that it came with). After a
+        gradient that is not finite the scale is halved, after STEADY finite ones doubled, up to LARGEST_SCALE.
         """
 
     # ---- sums
 
     @abstractmethod
-    def record(self, costs, log, place):
-        """At once, without waiting for the device: log[place] = sum of costs; log is a vector of the costs' dtype."""
+    def record(self, costs, log, clock):
+        """Bind log[clock[0]] := sum of costs, and clock[0] := clock[0] + 1: the last call of a step."""
 
     @abstractmethod
     def norm(self, array):
         """At once: the root of the sum of the squares of an array, as a Python float."""
+
+    # ---- programs
+
+    @abstractmethod
+    def program(self, calls):
+        """One call that makes all these calls in their order, as one captured program where the device has such a thing."""

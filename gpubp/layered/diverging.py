@@ -46,7 +46,7 @@ class Divergence:
         """The cost of mini-batch `bad` was not finite: the step before it is undone."""
         fit = self.fit
         good = self._repeat_up_to(bad)
-        layer, sample = _first_bad(fit.step(learn=False), fit.ops.host)
+        layer, sample = _first_bad(fit.look())
         row = int(fit.order[bad * fit.size + sample])
         self._restore(*good)
         self._raise(f"the cost became {fit.costs[bad]}",
@@ -74,7 +74,7 @@ class Divergence:
     def _restore(self, vectors, step, batch):
         for vector, kept in zip(self.fit.vectors(), vectors):
             vector[...] = kept
-        self.training.step, self.training.batch = step, batch
+        self.fit.seek(step, batch)
 
 
 def first_bad_parameter(network):
@@ -85,11 +85,11 @@ def first_bad_parameter(network):
     return next((name for name, view in network.parameters.items() if not finite(view)), None)
 
 
-def _first_bad(plan, host):
+def _first_bad(plan):
     """(layer, row) of the first number of a pass that is not finite, in the order of computation."""
     stages = [(f"layer {l}", values) for l in range(1, len(plan.z)) for values in (plan.z[l], plan.a[l])]
     for layer, values in [*stages, ("the cost", plan.costs.reshape(-1, 1))]:
-        bad = ~np.isfinite(host(values)).all(axis=1)
+        bad = ~np.isfinite(plan.ops.host(plan.wide(values))).all(axis=1)
         if bad.any():
             return layer, int(np.argmax(bad))
     return "the sum of the costs", 0

@@ -1,55 +1,82 @@
-"""What enters a network: arrays are checked, labels become rows of targets, and both are moved to the network's device."""
+"""What enters a network: arrays are checked, labels become rows of targets, and both are moved to the network's device.
 
+What the device has no room for stays on the host as it is, memory-mapped perhaps; it is checked, and later read, by blocks.
+"""
+
+from functools import partial
 from operator import index
 
 import numpy as np
 
 from ..maths.table import Interval
+from .foreign import lies_on_gpu, taken_in
+
+BLOCK = 1 << 24    # elements that are checked or moved at once
+ALWAYS = 1 << 24   # bytes for which a device has room: asking takes longer than a small answer
 
 
 def together(network, **arrays):
     """Refuses device arrays beside host arrays in one call: which of them should move is for the caller to say."""
-    here = [name for name, array in arrays.items() if network.ops.owns(array)]
-    host = [name for name, array in arrays.items() if isinstance(array, np.ndarray) and not network.ops.owns(array)]
-    if here and host:
-        raise ValueError(f"expected arrays of one device, got {', '.join(here)} on {network.ops.name} and {', '.join(host)} on "
+    ops = network.ops
+    here = [name for name, array in arrays.items() if ops.owns(array) or lies_on_gpu(array)]
+    host = [name for name, array in arrays.items() if name not in here and hasattr(array, "__dlpack__")]
+    if here and host and ops.xp is not np:
+        raise ValueError(f"expected arrays of one device, got {', '.join(here)} on {ops.name} and {', '.join(host)} on "
                          "the host: move the ones or the others")
 
 
 def samples(network, x, name="x", finite=True):
-    """x as a matrix (rows, inputs) on the network's device, in the network's dtype."""
-    x = _array(network, x, name)
-    width = network.sizes[0]
+    """x as a matrix (rows, inputs): on the network's device, in the network's dtype; or as it is, on the host, where the device
+    has no room for it (then ops.owns(x) is false, and x[rows] a NumPy array of any real dtype)."""
+    x, width = _array(network, x, name), network.sizes[0]
     if x.ndim == 1 and x.shape[0] == width:
         x = x.reshape(1, -1)
     if x.ndim != 2 or x.shape[1] != width:
         raise ValueError(f"{name}: layer 1 takes rows of {width}, got an array of shape {x.shape}")
     if x.shape[0] == 0:
         raise ValueError(f"{name}: expected at least one row, got an empty array of shape {x.shape}")
-    x = network.ops.array(x, network.dtype)
-    if finite:
-        _finite(network, x, name)
+    stored = network.ops.at(network.precision).storage(network.dtype)
+    stays = _stays(network, x, width, stored.itemsize if stored != network.dtype else 0)
+    if not stays:
+        x = _moved(network, x, x.shape, lambda block: block)
+    if finite and not (stays and x.dtype.kind in "iub"):
+        for rows in _blocks(x):
+            _finite(network, np.asarray(x[rows], network.dtype) if stays else x[rows], name, rows.start)
     return x
 
 
 def targets(network, y, rows, name="y"):
-    """y as a matrix (rows, outputs) of targets on the network's device: labels are coded as the cost wants them."""
-    y, cost, width = _array(network, y, name), network.cost_function, network.sizes[-1]
+    """y as a matrix (rows, outputs) of targets: labels are coded as the cost wants them. It lies on the network's device; or it
+    is a Coded on the host where the device has no room for it (then ops.owns(y) is false, and y[rows] a NumPy array)."""
+    y, width = _array(network, y, name), network.sizes[-1]
     if y.shape[:1] != (rows,):
         raise ValueError(f"{name}: expected one entry for each of the {rows} rows of x, got shape {y.shape}")
     if is_labels(y, width):
-        codes = _codes(network, y, name)
+        y = _host(network, y)
+        _labels(network, y, name)
+        checked = y[:1]   # the others' codes differ by their order
     elif y.shape == (rows, width) or (width == 1 and y.ndim == 1):
         _one_output(network, y, name)
-        codes = network.ops.array(y.reshape(rows, width), network.dtype)
+        checked = y
     else:
         raise ValueError(f"{name}: expected integer labels of shape ({rows},) or targets of shape ({rows}, {width}), "
                          f"got {y.dtype} of shape {y.shape}")
-    _finite(network, codes, name)
-    _inside(network, codes, name)
-    if cost.smoothing:   # a part of each target is shared evenly among the classes, two for an output of its own
-        codes = codes * (1.0 - cost.smoothing) + cost.smoothing / (width if cost.partner == "softmax" else 2)
-    return codes
+    for block in _blocks(checked):
+        codes = _codes(network, y[block])
+        _finite(network, codes, name, block.start)
+        _inside(network, codes, name, block.start)
+    code = partial(_smoothed_codes, network)
+    return Coded(y, code, (rows, width)) if _stays(network, y, width) else _moved(network, y, (rows, width), code)
+
+
+class Coded:
+    """Targets on the host, coded when they are asked for: of some rows, by a slice or an array of their numbers."""
+
+    def __init__(self, given, code, shape):
+        self.given, self.code, self.shape = given, code, shape
+
+    def __getitem__(self, rows):
+        return self.code(self.given[rows])
 
 
 def is_labels(y, width):
@@ -59,7 +86,7 @@ def is_labels(y, width):
 
 def names_classes(network, y):
     """Whether y says which class a sample is of: then success is counted, else the variance explained is measured."""
-    y = y if network.ops.owns(y) else np.asarray(y)
+    y = _array(network, y, "y")
     width, bounded = network.sizes[-1], Interval(network.layers[-1].activation.range).bounded
     return (network.cost_function.classifies or is_labels(y, width)
             or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all())))
@@ -96,16 +123,7 @@ def _array(network, values, name):
     ops = network.ops
     if np.ma.isMaskedArray(values):
         raise TypeError(f"{name}: expected a plain array, got a masked one: leave out the masked samples or call its filled()")
-    if ops.owns(values):
-        array = values
-    elif hasattr(values, "__cuda_array_interface__"):
-        raise ValueError(f"{name} lies on a GPU and this network on {ops.name}: move the network with net.to('cuda'), or the "
-                         "array with cupy.asnumpy")
-    else:
-        try:
-            array = np.asarray(values)
-        except ValueError as error:
-            raise ValueError(f"{name}: expected rows of one length, got a ragged list ({error})") from None
+    array = values if ops.owns(values) or isinstance(values, np.ndarray) else taken_in(ops, values, name)
     if array.dtype.kind not in "fiub":
         remedy = ("np.unique(names, return_inverse=True) makes labels of text" if array.dtype.kind in "US"
                   else "convert it, or leave out what is no number")
@@ -113,35 +131,84 @@ def _array(network, values, name):
     return array
 
 
-def _finite(network, array, name):
-    xp = network.ops.xp
-    if not bool(xp.isfinite(array).all()):
-        values = network.ops.host(array)
+def _stays(network, array, width, more=0):
+    """Whether a host array is too big for the device, where a number takes the bytes of the network's dtype and `more`."""
+    size = len(array) * width * (network.dtype.itemsize + more)
+    return size > ALWAYS and not network.ops.owns(array) and size > network.ops.room()
+
+
+def _moved(network, array, shape, code):
+    """code(array) on the device; from the host by blocks, so that no copy of it fills the host."""
+    ops, blocks = network.ops, _blocks(array)
+    if ops.owns(array) or len(blocks) == 1:
+        return ops.array(code(array), network.dtype)
+    moved = ops.zeros(shape, network.dtype)
+    for rows in blocks:
+        moved[rows] = ops.array(code(array[rows]), network.dtype)
+    return moved
+
+
+def _blocks(array):
+    """Slices of rows, as many as are looked at together."""
+    rows = max(1, BLOCK // max(1, array.shape[-1] if array.ndim > 1 else 1))
+    return [slice(start, start + rows) for start in range(0, len(array), rows)]
+
+
+def _host(network, array):
+    return array if isinstance(array, np.ndarray) else network.ops.host(array)
+
+
+def _xp(network, array):
+    return np if isinstance(array, np.ndarray) else network.ops.xp
+
+
+def _finite(network, array, name, first=0):
+    """array is a block that begins at row `first`."""
+    if not bool(_xp(network, array).isfinite(array).all()):
+        values = _host(network, array)
         place = np.argwhere(~np.isfinite(values))[0]
-        where = ", ".join(f"{word} {number}" for word, number in zip(("row", "column"), place))
+        numbers = place[0] + first, *place[1:]
+        where = ", ".join(f"{word} {number}" for word, number in zip(("row", "column"), numbers))
         raise ValueError(f"{name}: expected finite numbers in {array.dtype}, got {values[tuple(place)]} at {where}: remove or "
                          "replace such samples, or use float64 where they are numbers beyond the range")
 
 
-def _codes(network, labels, name):
-    """Rows of targets from integer labels."""
-    cost, width = network.cost_function, network.sizes[-1]
-    host = (network.ops.host(labels) if network.ops.owns(labels) else labels).astype(np.int64)
-    wrong = np.flatnonzero((host < 0) | (host >= width))
-    if wrong.size:
-        raise ValueError(f"{name}: expected labels from 0 to {width - 1} for {width} outputs, got {host[wrong[0]]} at row "
-                         f"{wrong[0]}: give the last layer more neurons or renumber the labels")
-    off, on = cost.codes
-    codes = np.full((host.size, width), off, network.dtype)
-    codes[np.arange(host.size), host] = on
-    return network.ops.array(codes)
+def _labels(network, labels, name):
+    """Refuses labels of no output."""
+    width = network.sizes[-1]
+    for rows in _blocks(labels):
+        wrong = np.flatnonzero((labels[rows] < 0) | (labels[rows] >= width))
+        if wrong.size:
+            row = rows.start + wrong[0]
+            raise ValueError(f"{name}: expected labels from 0 to {width - 1} for {width} outputs, got {labels[row]} at row "
+                             f"{row}: give the last layer more neurons or renumber the labels")
+
+
+def _codes(network, y):
+    """Rows of targets, in the network's dtype: where y is."""
+    width, dtype = network.sizes[-1], network.dtype
+    if not is_labels(y, width):
+        y = y.reshape(len(y), width)
+        return np.asarray(y, dtype) if isinstance(y, np.ndarray) else network.ops.array(y, dtype)
+    off, on = network.cost_function.codes
+    codes = np.full((len(y), width), off, dtype)
+    codes[np.arange(len(y)), y.astype(np.int64)] = on
+    return codes
+
+
+def _smoothed_codes(network, y):
+    """The same with a part of each target shared evenly among the classes, two for an output of its own."""
+    codes, cost = _codes(network, y), network.cost_function
+    if not cost.smoothing:
+        return codes
+    return codes * (1.0 - cost.smoothing) + cost.smoothing / (network.sizes[-1] if cost.partner == "softmax" else 2)
 
 
 def _one_output(network, y, name):
     """Integers for the one output of a cost of labels must be its two codes: 0 would teach a hinge nothing."""
     cost = network.cost_function
     if network.sizes[-1] == 1 and cost.classifies and y.dtype.kind in "iub":
-        labels = (network.ops.host(y) if network.ops.owns(y) else y).reshape(-1).astype(np.int64)
+        labels = _host(network, y).reshape(-1).astype(np.int64)
         wrong = np.flatnonzero(~np.isin(labels, cost.codes))
         if wrong.size:
             off, on = map(int, cost.codes)
@@ -149,16 +216,18 @@ def _one_output(network, y, name):
                              f"{labels[wrong[0]]} at row {wrong[0]}: renumber the labels")
 
 
-def _inside(network, codes, name):
-    cost, output, xp = network.cost_function, network.layers[-1].activation, network.ops.xp
+def _inside(network, codes, name, first=0):
+    """codes are a block that begins at row `first`."""
+    cost, output, xp = network.cost_function, network.layers[-1].activation, _xp(network, codes)
     inside = Interval(cost.targets).holds(codes)
     if not bool(inside.all()):
-        values = network.ops.host(codes)
-        row = int(np.argwhere(~network.ops.host(inside))[0][0])
-        raise ValueError(f"{name}: cost {cost.name} takes targets in {cost.targets}, got {values[row].tolist()} at row {row}")
+        values = _host(network, codes)
+        row = int(np.argwhere(~_host(network, inside))[0][0])
+        raise ValueError(f"{name}: cost {cost.name} takes targets in {cost.targets}, got {values[row].tolist()} at row "
+                         f"{first + row}")
     if cost.relative or (cost.meets_partner(output) and output.rowwise):
         sums = xp.abs(codes.sum(axis=1) - 1.0)
         if bool((sums > 1e-3).any()):
             row = int(xp.argmax(sums))
             raise ValueError(f"{name}: cost {cost.name} takes labels or rows that sum to 1, got "
-                             f"{network.ops.host(codes)[row].tolist()} at row {row}")
+                             f"{_host(network, codes)[row].tolist()} at row {first + row}")

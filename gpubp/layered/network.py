@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..devices import open_device
-from ..devices.ops import Ops
+from ..devices.ops import Ops, checked_precision
 from ..devices.philox import WEIGHTS, checked_seed, generator
 from ..gates import Activate, Mask
 from ..maths.activations import Activation
@@ -18,16 +18,17 @@ from ..maths.costs import Cost
 from ..maths.initializers import Initializer
 from ..maths.table import Interval
 from . import intake
+from .foreign import like
 from .history import History
 from .layers import Dense, Dropout, resolve
 from .parameters import Parameters
-from .plan import Plan
+from .passes import Passes
+from .scoring import labels, score
 from .trace import Trace
 from .training import Training, fit
 
 P = ParamSpec("P")
 R = TypeVar("R")
-CHUNK = 4096   # rows that go through the network at once where no mini-batch says otherwise
 
 
 def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
@@ -47,7 +48,9 @@ class Network:
     layer, learning is the delta rule. activation holds for every layer, output overrides the last. cost is averaged over
     the batch; "cross-entropy" is the binary sum on sigmoid outputs and the categorical one on softmax outputs. initializer
     defaults to what suits each activation. device is "auto", "cpu", "cuda" or "cuda:N"; dtype "float32" or "float64".
-    seed fixes weights, shuffles and dropout masks; None draws one, which net.seed tells.
+    precision is "exact", "tf32", "bfloat16" or "float16": what a GPU may round in the products of fit and predict in exchange
+    for speed, weights and their gradient staying float32; everything else, and the CPU, is exact. seed fixes weights, shuffles
+    and dropout masks; None draws one, which net.seed tells.
 
     net.parameters["w1"], ["b1"], ... are views of net.vector. Buffers belong to the network: threads take a net.copy() each.
 
@@ -62,12 +65,12 @@ class Network:
     def __init__(self, layers: Sequence[int | Dense | Dropout], activation: str | Activation = "sigmoid",
                  output: str | Activation | None = None, cost: str | Cost = "quadratic",
                  initializer: str | Initializer | None = None, device: str | Ops = "auto", dtype: DTypeLike = "float32",
-                 seed: int | None = None) -> None:
+                 seed: int | None = None, precision: str = "exact") -> None:
         inputs, self.layers, self.cost_function = resolve(layers, activation, output, cost, initializer)
         self.dtype = np.dtype(dtype).newbyteorder("=")
         if dtype is None or self.dtype.name not in ("float32", "float64"):
             raise ValueError(f"expected dtype 'float32' or 'float64', got {dtype!r}")
-        self.seed = checked_seed(seed)
+        self.precision, self.seed = checked_precision(precision, self.dtype), checked_seed(seed)
         dense = [layer for layer in self.layers if isinstance(layer, Dense)]
         self.sizes = [inputs, *(layer.neurons for layer in dense)]
         self.depth = len(dense)
@@ -84,7 +87,7 @@ class Network:
         shapes: dict[str, tuple[int, ...]] = {f"w{l}": (self.sizes[l], self.sizes[l - 1]) for l in range(1, self.depth + 1)}
         shapes |= {f"b{l}": (self.sizes[l],) for l in range(1, self.depth + 1)}
         self.ops = open_device(device)
-        self._plans: dict[tuple[int, str], Plan] = {}
+        self.passes = Passes(self)
         self.parameters = Parameters(shapes, self.ops, self.dtype)
         for l, layer in enumerate(dense, 1):
             random = generator(self.seed, WEIGHTS, l)
@@ -108,7 +111,12 @@ class Network:
     def __repr__(self):
         chain = " - ".join([str(self.sizes[0]), *(f"{layer.neurons} {layer.activation.name}" if isinstance(layer, Dense)
                                                   else f"dropout {layer.rate}" for layer in self.layers)])
-        return f"<Network {chain}, cost {self.cost_function.name}, {self.dtype.name} on {self.ops.name}, seed {self.seed}>"
+        return f"<Network {chain}, cost {self.cost_function.name}, {self.number_format} on {self.ops.name}, seed {self.seed}>"
+
+    @property
+    def number_format(self) -> str:
+        """The dtype, and the precision of products where it is another."""
+        return self.dtype.name if self.precision == "exact" else f"{self.dtype.name} with {self.precision} products"
 
     def mask(self, l):
         """The dropout gate after layer l."""
@@ -117,13 +125,13 @@ class Network:
     def to(self, device: str | Ops) -> "Network":
         """Move the network, and the state of its training, to a device; returns the network."""
         moved = self.copy(device)
-        self.ops, self.parameters, self.training, self._plans = moved.ops, moved.parameters, moved.training, {}
+        self.ops, self.parameters, self.training, self.passes = moved.ops, moved.parameters, moved.training, Passes(self)
         return self
 
     def copy(self, device: str | Ops | None = None) -> "Network":
         """A network of its own with the same parameters, training, history and notes, perhaps on another device."""
-        network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops, dtype=self.dtype,
-                          seed=self.seed)
+        network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops.again(),
+                          dtype=self.dtype, seed=self.seed, precision=self.precision)
         network.parameters = self.parameters.copy(network.ops)
         network.training = self.training.copy(network.ops) if self.training else None
         network.history, network.notes, network.labelled = deepcopy(self.history), deepcopy(self.notes), self.labelled
@@ -140,50 +148,15 @@ class Network:
 
     # ---- one pass
 
-    def _plan(self, rows, kind):
-        """A plan without dropout, kept for the next call of the same size."""
-        key = (rows, kind)
-        if key not in self._plans:
-            while len(self._plans) >= 4:
-                self._plans.pop(next(iter(self._plans)))
-            gradient = self.parameters.like() if kind == "gradient" else None
-            self._plans[key] = Plan(self, rows, gradient, targets=kind != "outputs")
-        return self._plans[key]
-
-    def _passes(self, kind, x, y=None, weights=None):
-        """Run plans over the rows of checked arrays, CHUNK at a time; yields (rows, plan) after each."""
-        count = x.shape[0]
-        for start in range(0, count, CHUNK):
-            rows = slice(start, min(start + CHUNK, count))
-            plan = self._plan(rows.stop - rows.start, kind)
-            plan.x[...] = x[rows]
-            if y is not None:
-                plan.y[...] = y[rows]
-                plan.weights[...] = 1.0 / count
-                if weights is not None:
-                    plan.weights *= weights[rows]
-            plan.run()
-            yield rows, plan
-
-    def _outputs(self, x):
-        out = self.ops.zeros((x.shape[0], self.sizes[-1]), self.dtype)
-        for rows, plan in self._passes("outputs", x):
-            out[rows] = plan.a[-1]
-        return out
-
     def _checked(self, x, y, sample_weight=None):
         intake.together(self, x=x, y=y, sample_weight=sample_weight)
         x = intake.samples(self, x)
         return x, intake.targets(self, y, x.shape[0]), intake.sample_weights(self, sample_weight, x.shape[0])
 
-    def _returned(self, out, like):
-        """An answer comes back as the kind of array that was asked with."""
-        return out if self.ops.owns(like) else self.ops.host(out)
-
     @_on_device
     def feedforward(self, x: Any) -> Any:
-        """The outputs a_L for rows x of shape (n, inputs): an array of shape (n, outputs), NumPy's for NumPy's."""
-        return self._returned(self._outputs(intake.samples(self, x)), x)
+        """The outputs a_L for rows x of shape (n, inputs): an array of shape (n, outputs), of the kind that x is."""
+        return like(self.ops, x, self.passes.outputs(intake.samples(self, x)))
 
     @_on_device
     def predict(self, x: Any) -> Any:
@@ -192,20 +165,13 @@ class Network:
         A network that was trained on measurements predicts the outputs themselves, (n,) where it has one; before training,
         one whose cost does not classify and whose outputs are unbounded.
         """
-        outputs = self._outputs(intake.samples(self, x))
+        outputs = self.passes.outputs(intake.samples(self, x))
         labelled = self.labelled
         if labelled is None:
             labelled = self.cost_function.classifies or Interval(self.layers[-1].activation.range).bounded
         if labelled:
-            return self._returned(self._labels(outputs), x)
-        return self._returned(outputs[:, 0] if self.sizes[-1] == 1 else outputs, x)
-
-    def _labels(self, outputs):
-        if self.sizes[-1] > 1:
-            return self.ops.xp.argmax(outputs, axis=1)
-        off, on = self.cost_function.codes
-        passed = outputs[:, 0] > 0.5 * (off + on)
-        return passed * (int(on) - int(off)) + int(off)
+            return like(self.ops, x, labels(self, outputs))
+        return like(self.ops, x, outputs[:, 0] if self.sizes[-1] == 1 else outputs)
 
     @_on_device
     def score(self, x: Any, y: Any) -> float:
@@ -215,14 +181,7 @@ class Network:
         """
         labelled = intake.names_classes(self, y)
         x, codes, _ = self._checked(x, y)
-        return self._score(x, codes, labelled)
-
-    def _score(self, x, codes, labelled):
-        outputs, xp = self._outputs(x), self.ops.xp
-        if labelled:
-            return float((self._labels(outputs) == self._labels(codes)).mean())
-        unexplained, spread = xp.square(codes - outputs).sum(), xp.square(codes - codes.mean(axis=0)).sum()
-        return 1.0 - float(unexplained) / float(spread) if float(spread) > 0.0 else float("nan")
+        return score(self, x, codes, labelled)
 
     @_on_device
     def cost(self, x: Any, y: Any, sample_weight: Any = None) -> float:
@@ -230,7 +189,7 @@ class Network:
         return self._cost(*self._checked(x, y, sample_weight))
 
     def _cost(self, x, y, weights=None):
-        return sum(float(plan.costs.sum(dtype="float64")) for _, plan in self._passes("cost", x, y, weights))
+        return sum(float(plan.costs.sum(dtype="float64")) for _, plan in self.passes.run("cost", x, y, weights))
 
     @_on_device
     def gradient(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -239,7 +198,7 @@ class Network:
 
     def _cost_and_gradient(self, x, y, weights):
         cost, total = 0.0, None
-        for _, plan in self._passes("gradient", x, y, weights):
+        for _, plan in self.passes.run("gradient", x, y, weights):
             cost += float(plan.costs.sum(dtype="float64"))
             if total is None:
                 total = plan.gradient.vector.copy()

@@ -21,19 +21,26 @@ class Parameters:
     (32, np.float64(6.0))
     """
 
-    def __init__(self, shapes, ops, dtype):
+    def __init__(self, shapes, ops, dtype, rounded_from=None):
         self.shapes, self.ops, self.dtype = dict(shapes), ops, np.dtype(dtype)
-        line = LINE // self.dtype.itemsize
+        line = LINE // np.dtype(rounded_from or dtype).itemsize
         *starts, size = accumulate((-(-prod(shape) // line) * line for shape in shapes.values()), initial=0)
         self.vector = ops.zeros(size, dtype)
         self._views = {name: self.vector[start:start + prod(shape)].reshape(shape)
                        for (name, shape), start in zip(shapes.items(), starts)}
         biases = [start for (name, shape), start in zip(shapes.items(), starts) if len(shape) == 1]
         self.weights = biases[0] if biases else size   # elements of the prefix that weights fill
+        self._rounded = {self.dtype: self}
 
     def like(self, ops=None):
         """Zeros with the same names and shapes, perhaps on another device."""
         return Parameters(self.shapes, ops or self.ops, self.dtype)
+
+    def rounded(self, dtype):
+        """Their twin in another dtype, whose elements lie in the same order; one for each dtype, filled by ops.convert."""
+        if dtype not in self._rounded:
+            self._rounded[dtype] = Parameters(self.shapes, self.ops, dtype, rounded_from=self.dtype)
+        return self._rounded[dtype]
 
     def __deepcopy__(self, memo):
         twin = self.like()   # its views must be of its own vector

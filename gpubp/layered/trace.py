@@ -8,7 +8,8 @@ class Trace:
 
     z, a and delta have a row for each sample; delta is dC_i/dz of that sample's own cost C_i. dw and db are the gradient,
     averaged over the samples. costs[i] is C_i, cost their average. sample_norms[i] is the length of sample i's own gradient,
-    from |delta_i| and |a_i| alone, without forming it. With sample weights, C_i is weighted. Arrays are the device's.
+    from |delta_i| and |a_i| alone, without forming it. With sample weights, C_i is weighted. Arrays are the device's,
+    in the network's dtype at every precision.
 
     >>> import numpy as np, gpubp
     >>> trace = gpubp.Network([2, 3, 1], seed=1).trace(np.zeros((4, 2)), np.ones(4))
@@ -16,18 +17,17 @@ class Trace:
     ((4, 3), (1, 3), (4,))
     """
 
-    def __init__(self, network, x, y, weights=None):
+    def __init__(self, network, x, y, weights=None, precision="exact"):
         xp, rows, depth = network.ops.xp, x.shape[0], network.depth
         gradient = network.parameters.like()
-        plan = Plan(network, rows, gradient)
-        plan.x[...], plan.y[...] = x, y
-        plan.weights[...] = 1.0 if weights is None else weights
+        plan = Plan(network, rows, gradient, precision=precision)
+        plan.fill(x, y, 1.0 if weights is None else weights)
         plan.run()
         gradient.vector[...] = gradient.vector / rows
-        self.z, self.a, self.delta = plan.z, plan.a, plan.delta
+        self.z, self.a, self.delta = ([*map(plan.wide, arrays)] for arrays in (plan.z, plan.a, plan.delta))
         self.dw = [None] + [gradient[f"w{l}"] for l in range(1, depth + 1)]
         self.db = [None] + [gradient[f"b{l}"] for l in range(1, depth + 1)]
         self.costs = plan.costs
         self.cost = float(plan.costs.sum(dtype="float64")) / rows
-        squares = [(xp.square(delta).sum(axis=1), xp.square(a).sum(axis=1)) for delta, a in zip(plan.delta[1:], plan.a)]
+        squares = [(xp.square(delta).sum(axis=1), xp.square(a).sum(axis=1)) for delta, a in zip(self.delta[1:], self.a)]
         self.sample_norms = xp.sqrt(sum(delta * (a + 1.0) for delta, a in squares))   # + 1: the bias, whose input is 1

@@ -13,13 +13,16 @@ from ..maths.chains import Chain
 from ..maths.optimizers import Part
 from . import intake
 from .diverging import Divergence, first_bad_parameter
+from .feed import feed
 from .history import History
 from .interrupt import Interrupt
 from .parameters import Parameters
 from .patience import Patience
 from .plan import Plan
+from .scoring import score
 
 SEEN = 10_000   # training samples on which the accuracy of an epoch is measured
+UNSCALED = 2.0**16, 0.0, 1.0, 2.0**-16   # what Ops.unscale begins with, where errors are scaled
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Training:
     best_value: float = math.inf
     best_epoch: int = 0
     best_of: str = ""   # by which measure, on which validation set
+    scaling: list[float] = field(default_factory=lambda: [*UNSCALED])
 
     @classmethod
     def begin(cls, network, chain):
@@ -51,7 +55,8 @@ class Training:
     def copy(self, ops):
         """The same with vectors of its own, on a device."""
         state = {name: parameters.copy(ops) for name, parameters in self.state.items()}
-        return replace(self, state=state, costs=list(self.costs), best=self.best and self.best.copy(ops))
+        return replace(self, state=state, costs=list(self.costs), best=self.best and self.best.copy(ops),
+                       scaling=list(self.scaling))
 
 
 def fit(network: Any, x: Any, y: Any, *, optimizer: str | Part | Chain | Sequence[str | Part] | None = None, epochs: int = 30,
@@ -131,22 +136,40 @@ class _Fit:
             self.training.batch, self.training.shape, self.training.costs = 0, (self.count, self.size), []
 
     def _allocate(self):
-        network, training = self.network, self.training
+        network, training, ops = self.network, self.training, self.ops.at(self.network.precision)
         full, rest = divmod(self.count, self.size)
         self.batches = full + (rest > 0)
-        self.gradient = network.parameters.like()
-        self.update = self.ops.step(self.chain, network.vector, self.gradient.vector, training.vectors,
-                                    network.parameters.weights, network.parameters.matrices())
-        self.plans = {rows: Plan(network, rows, self.gradient, dropout=True) for rows in {self.size, rest or self.size}}
+        self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)
+        scaled = ops.storage(network.dtype) == np.float16   # whose smallest number is 6e-8
+        self.scaling = ops.array(training.scaling, network.dtype) if scaled else None
+        self.log = ops.zeros(self.batches, network.dtype)
+        self.log[:training.batch] = ops.array(training.costs, network.dtype)
+        self.scalars = ops.zeros((self.batches, len(self.chain.scalars(1, 0.1, self.n))), network.dtype)
+        self.feed = feed(network, self.x, self.y, self.weights, self.count, self.size)
+        self.plans = {rows: Plan(network, rows, self.gradient, True, True, network.precision, self.clock, self.scaling)
+                      for rows in {self.size, rest or self.size}}
+        update = [] if self.scaling is None else [ops.unscale(self.gradient.vector, self.scaling)]
+        update.append(ops.step(self.chain, network.vector, self.gradient.vector, training.vectors, network.parameters.weights,
+                               network.parameters.matrices(), self.scalars, self.clock, self.scaling))
         for rows, plan in self.plans.items():
             plan.weights[...] = 1.0 / rows
-        self.factors = self.weights if self.weights is None else {rows: self.weights / rows for rows in self.plans}
-        self.log = self.ops.zeros(self.batches, network.dtype)
-        self.log[:training.batch] = self.ops.array(training.costs, network.dtype)
+        self.programs = {rows: ops.program([self._gather(plan), *plan.calls, *update,
+                                            ops.record(plan.costs, self.log, self.clock)])
+                         for rows, plan in self.plans.items()}
+
+    def _gather(self, plan):
+        outs = [plan.x, plan.y] if self.weights is None else [plan.x, plan.y, plan.weights]
+        return self.feed.gather(self.clock, outs)
 
     def vectors(self):
-        """All that a step changes."""
-        return [self.network.vector, *self.training.vectors]
+        """All that a step changes and an epoch repeated must find as it was."""
+        return [self.network.vector, *self.training.vectors, *([] if self.scaling is None else [self.scaling])]
+
+    def seek(self, step, batch):
+        """Go on from a mini-batch of the epoch, after so many steps."""
+        self.training.step, self.training.batch = step, batch
+        self.clock[...] = self.ops.array([batch, self.network.epoch], np.int64)
+        self.feed.begin(self.order, batch)
 
     def run(self):
         network, history = self.network, self.network.history
@@ -178,8 +201,10 @@ class _Fit:
         """One epoch, or the rest of one; returns its seconds."""
         training = self.training
         self.divergence.begin()
-        self.order = self._order()
         started = time.perf_counter()
+        self._set_rates()
+        self.order = self._order()
+        self.seek(training.step, training.batch)
         try:
             while training.batch < self.batches and not self.interrupted:
                 if training.batch == self.batches - 1:
@@ -189,6 +214,8 @@ class _Fit:
         finally:   # whatever ends an epoch, training can go on from there
             self.costs = np.asarray(self.ops.host(self.log), np.float64)   # here the host waits for the device
             training.costs = self.costs[:training.batch].tolist()
+            if self.scaling is not None:
+                training.scaling = self.ops.host(self.scaling).tolist()
         seconds = time.perf_counter() - started
         self.divergence.end()
         return seconds
@@ -196,33 +223,40 @@ class _Fit:
     def _order(self):
         network = self.network
         if self.shuffle or self.count < self.n:
-            order = generator(network.seed, SHUFFLE, network.epoch).permutation(self.n)[:self.count]
-        else:
-            order = np.arange(self.n)
-        return self.ops.array(order, np.int64)
+            return generator(network.seed, SHUFFLE, network.epoch).permutation(self.n)[:self.count]
+        return np.arange(self.n)
 
-    def step(self, learn=True):
+    def _set_rates(self):
+        """Write down the optimizer's numbers for the steps to come, where programs find them."""
+        training, first, rate = self.training, self.training.batch, self._rates()
+        table = [self.chain.scalars(training.step + 1 + batch - first, rate(batch), self.n)
+                 for batch in range(first, self.batches)]
+        self.scalars[first:] = self.ops.array(np.array(table, self.network.dtype))
+
+    def _rates(self):
+        """The rate as a function of the mini-batch of this epoch."""
+        history, begun, rate_at = self.network.history, self.training.first_epoch, self.chain.optimizer.rate_at
+        epoch, costs = len(history) - begun, (history.validation_cost if self.validation else history.cost)[begun:]
+        return lambda batch: rate_at(epoch + batch / self.batches, costs)
+
+    def step(self):
         """The mini-batch whose turn it is: gather, feed forward, backpropagate, and step."""
-        training, ops, k = self.training, self.ops, self.training.batch
-        rows = self.order[k * self.size:(k + 1) * self.size]
-        plan = self.plans[rows.shape[0]]
-        ops.gather(self.x, rows, plan.x)
-        ops.gather(self.y, rows, plan.y)
-        if self.factors is not None:
-            ops.gather(self.factors[plan.rows], rows, plan.weights)
-        plan.clock[0] = (self.network.epoch << 32) + k   # no two steps of a network share their masks
+        training = self.training
+        self.feed.before(training.batch)
+        self.programs[self._rows()]()
+        training.step += 1
+        training.batch += 1
+
+    def look(self):
+        """The plan of the mini-batch whose turn it is, after its forward and backward pass alone."""
+        plan = self.plans[self._rows()]
+        self.feed.before(self.training.batch)
+        self._gather(plan)()
         plan.run()
-        ops.record(plan.costs, self.log, k)
-        if learn:
-            self.update(self.chain.scalars(training.step + 1, self._rate(), self.n))
-            training.step += 1
-            training.batch += 1
         return plan
 
-    def _rate(self):
-        history, training = self.network.history, self.training
-        costs = (history.validation_cost if self.validation else history.cost)[training.first_epoch:]
-        return self.chain.optimizer.rate_at(len(history) - training.first_epoch + training.batch / self.batches, costs)
+    def _rows(self):
+        return min(self.size, self.count - self.training.batch * self.size)
 
     def _measure(self, seconds):
         """Append the finished epoch to the history; the deltas are still in the buffers of its last mini-batch."""
@@ -230,16 +264,15 @@ class _Fit:
         sizes = np.full(self.batches, self.size)
         sizes[-1] = self.count - self.size * (self.batches - 1)
         plan = self.plans[int(sizes[-1])]
-        training.batch = self.batches - 1   # the last step's own rate
-        rate = self._rate()
+        rate, scale = self._rates()(self.batches - 1), 1.0 if self.scaling is None else training.scaling[3]
         training.batch, training.costs = 0, []
         xv, yv = self.validation or (None, None)
         network.history.add(
             cost=float(self.costs @ sizes) / self.count, rate=rate, seconds=seconds,
-            gradient_norm=ops.norm(self.gradient.vector), speeds=[ops.norm(delta) for delta in plan.delta[1:]],
-            accuracy=network._score(self.x[:SEEN], self.y[:SEEN], True) if self.labelled else None,
+            gradient_norm=ops.norm(self.gradient.vector), speeds=[scale * plan.ops.norm(delta) for delta in plan.delta[1:]],
+            accuracy=score(network, self.x[:SEEN], self.y[:SEEN], True) if self.labelled else None,
             validation_cost=network._cost(xv, yv) if self.validation else None,
-            validation_accuracy=network._score(xv, yv, self.labelled) if self.validation else None)
+            validation_accuracy=score(network, xv, yv, self.labelled) if self.validation else None)
 
     def _bar(self):
         from tqdm import tqdm

@@ -6,9 +6,11 @@ from functools import cache
 import pytest
 
 from gpubp.devices.cuda import CudaOps
+from gpubp.devices.graph import Session
 
-from .arrays import HostArray, HostModule
+from .arrays import HostModule
 from .compiler import HostCompiler
+from .cublas import HostCublas
 
 
 def host_ops():
@@ -20,4 +22,5 @@ def host_ops():
 
 @cache
 def _host_ops():
-    return CudaOps("host", HostModule(), HostCompiler(), HostArray.device)
+    session = Session(HostModule(), 0)
+    return CudaOps("host", session.xp, HostCompiler(), session, HostCublas(session))

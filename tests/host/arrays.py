@@ -3,31 +3,31 @@
 A host array that slips into device code, or the reverse, then fails here as it would fail on a GPU.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 
-
-class HostDevice:
-    """Where the arrays lie; CuPy's devices are entered in the same way."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass
+from . import stream
 
 
 class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
     """A NumPy array, reached by get() alone."""
 
-    device = HostDevice()
+    device = stream.Device()
 
     def __init__(self, values):
         self.values = values
+
+    @property
+    def data(self):
+        """Where the values lie, as CuPy's arrays tell it."""
+        return SimpleNamespace(ptr=self.values.ctypes.data)
 
     def __array__(self, *_, **__):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        stream.refuse_in_capture("work of the array module")
         if out:
             options["out"] = tuple(map(_open, out))
         return _close(getattr(ufunc, method)(*map(_open, inputs), **options), out)
@@ -45,6 +45,7 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
         return HostArray(np.asarray(self.values[_open_index(index)]))
 
     def __setitem__(self, index, value):
+        stream.refuse_in_capture("work of the array module")
         self.values[_open_index(index)] = _open(value)
 
     def __len__(self):
@@ -64,10 +65,12 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def get(self):
         """The values, copied into a NumPy array."""
+        stream.refuse_in_capture("copying to the host")
         return self.values.copy()
 
     def set(self, values):
         """Copy from a NumPy array."""
+        stream.refuse_in_capture("copying from the host")
         self.values[...] = values
 
 
@@ -75,6 +78,11 @@ class HostModule:
     """The array module of HostArray: NumPy's functions by their names."""
 
     ndarray = HostArray
+    cuda = stream
+
+    def get_default_memory_pool(self):
+        """A pool that keeps nothing and knows no limit."""
+        return SimpleNamespace(free_bytes=lambda: 0, used_bytes=lambda: 0, get_limit=lambda: 0)
 
     def __getattr__(self, name):
         found = getattr(np, name)
@@ -84,6 +92,7 @@ class HostModule:
 
     def asarray(self, values, dtype=None, order=None):
         """The one way in for NumPy arrays."""
+        stream.refuse_in_capture("allocating")
         if isinstance(values, HostArray):
             made = np.asarray(values.values, dtype=dtype, order=order)
             return values if made is values.values else HostArray(made)
@@ -115,6 +124,7 @@ def _close(result, out=()):
 
 
 def _call(function, args, kwargs):
+    stream.refuse_in_capture("work of the array module")
     out = kwargs.get("out")
     kwargs = {name: _open(value) for name, value in kwargs.items()}
     args = [[*map(_open, a)] if isinstance(a, (list, tuple)) else _open(a) for a in args]

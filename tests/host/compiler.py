@@ -8,7 +8,8 @@ import os
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from contextlib import contextmanager
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from gpubp.devices import compiler
 
 from .arrays import HostArray
 from .programs import join
+from .stream import launch
 
 HEADER = Path(__file__).with_name("emulator.h")
 COMMAND = ("g++", "-x", "c++", "-", "-std=c++17", "-O1", "-ffp-contract=off", "-fno-math-errno", "-U_FORTIFY_SOURCE",
@@ -25,6 +27,9 @@ COMMAND = ("g++", "-x", "c++", "-", "-std=c++17", "-O1", "-ffp-contract=off", "-
 CACHE = Path(tempfile.gettempdir()) / f"gpubp-host-{getattr(os, 'getuid', int)()}"
 GROUP = 48   # programs to a call of g++
 MOST_ON_Y = 65535
+SEED = 1
+# what kernels are compiled for: the dtype that they compute in, and the storage where it is another
+KINDS = *((dtype, None) for dtype in compiler.C_TYPES), *(("float32", storage) for storage in compiler.STORAGE)
 
 
 class HostCompiler:
@@ -32,13 +37,26 @@ class HostCompiler:
 
     def __init__(self):
         self._programs = {}   # text: (library, number)
+        self._most = [2**32 - 1]
 
     def kernel(self, text, name):
         """The kernel of that name, to be called as kernel(grid, block, arguments)."""
         if text not in self._programs:
             self._build(_groups().get(text, (text,)))
         library, number = self._programs[text]
-        return HostKernel(library, name, number)
+        return HostKernel(library, name, number, self._most)
+
+    def seed(self, seed):
+        """Begin the random order of warps anew, in all programs."""
+        for library, _ in self._programs.values():
+            library.seed_schedule(seed)
+
+    @contextmanager
+    def last_blocks(self, most):
+        """Meanwhile run the last so many blocks alone of each dimension of a grid: a huge matrix is then touched at its end."""
+        self._most[0], before = most, self._most[0]
+        yield
+        self._most[0] = before
 
     def build_tables(self):
         """Compile all that the tables can lead to, one call of g++ a core."""
@@ -47,14 +65,15 @@ class HostCompiler:
 
     def _build(self, texts):
         library = ctypes.PyDLL(str(_library(texts)))   # PyDLL keeps the lock: the emulator runs one kernel at a time
+        library.seed_schedule(SEED)
         self._programs.update((text, (library, number)) for number, text in enumerate(texts))
 
 
 class HostKernel:
     """One kernel of a library."""
 
-    def __init__(self, library, name, number):
-        self.name, self._launch = name, library[f"launch_{name}_{number}"]
+    def __init__(self, library, name, number, most):
+        self.name, self._most, self._launch = name, most, library[f"launch_{name}_{number}"]
         self._launch.restype = ctypes.c_bool
         signature = library[f"signature_{name}_{number}"]
         signature.restype = ctypes.c_char_p
@@ -67,9 +86,12 @@ class HostKernel:
         shape = (*grid, 1, 1)[:3] + (*block, 1, 1)[:3]
         if min(shape) < 1 or shape[1] > MOST_ON_Y or shape[3] * shape[4] * shape[5] > 1024:
             raise ValueError(f"kernel {self.name} cannot be launched with grid {grid} and block {block}")
-        values = [np.array(a.values.ctypes.data if isinstance(a, HostArray) else a) for a in arguments]
+        values = [np.array(a.values.ctypes.data if isinstance(a, HostArray) else a) for a in arguments]   # as they are now
+        launch(partial(self._run, (ctypes.c_uint * 6)(*shape), values, arguments))
+
+    def _run(self, shape, values, held):
         pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
-        if not self._launch((ctypes.c_uint * 6)(*shape), pointers):
+        if not self._launch(shape, pointers, ctypes.c_uint(self._most[0])):
             raise RuntimeError(f"kernel {self.name}: some threads wait at a barrier that the others never reach")
 
 
@@ -84,8 +106,8 @@ def _code(argument):
 def _groups():
     """The group of programs that each of the tables' texts is compiled with."""
     groups = {}
-    for dtype in compiler.C_TYPES:
-        texts = list(dict.fromkeys(text for _, text in compiler.sources(dtype)))
+    for kind in KINDS:
+        texts = list(dict.fromkeys(text for _, text in compiler.sources(*kind)))
         for start in range(0, len(texts), GROUP):
             group = tuple(texts[start:start + GROUP])
             groups.update(dict.fromkeys(group, group))

@@ -1,8 +1,11 @@
 // CUDA's words for g++: runs a kernel on the host, block after block, each thread of a block a fiber with a stack of its own.
-// A fiber runs until it meets a barrier (__syncthreads, a shuffle); whoever arrives last opens it for all.
+// A fiber runs until it meets a barrier (__syncthreads, a shuffle); whoever arrives last opens it for all. Warps take turns at
+// random, each for a stretch of random length, so that one which does not wait where it must is soon ahead of the others.
 #include <cmath>
 #include <csetjmp>
+#include <cstring>
 #include <functional>
+#include <random>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -93,29 +96,41 @@ static void resume(unsigned thread)
     setcontext(&context);
 }
 
-// Each warp runs as far as it can before the next one moves, from the first warp on in one block and from the last in the
-// next, so that a missing barrier shows in one of the two orders.
+static mt19937 dice;
+
+// Each thread of a warp runs to where it waits; lanes from the first on or from the last.
+static bool run_warp(unsigned first, unsigned threads, bool backward)
+{
+    const unsigned end = min(threads, first + warp);
+    progress = false;
+    for (unsigned t = first; t < end; t++) {
+        const unsigned thread = backward ? first + end - 1 - t : t;
+        if (fibers[thread].alive)
+            resume(thread);
+    }
+    return progress;
+}
+
 static bool run_block(unsigned threads)
 {
-    static bool backward;
-    backward = !backward;
+    const unsigned count = (threads + warp - 1) / warp;
     block = {threads, 0, 0};
     for (unsigned t = 0; t < threads; t++) {
         fibers[t].alive = true;
         warps[t / warp] = {min(warp, threads - t / warp * warp), 0, 0};
     }
-    for (bool moved = true; block.alive && moved;) {
-        moved = false;
-        for (unsigned first = 0; first < threads; first += warp) {
-            do {
-                progress = false;
-                for (unsigned t = first; t < min(threads, first + warp); t++) {
-                    const unsigned thread = backward ? threads - 1 - t : t;
-                    if (fibers[thread].alive)
-                        resume(thread);
-                }
-                moved |= progress;
-            } while (progress);
+    unsigned waiting = 0;   // warps that have not moved since any has, as bits
+    while (block.alive && waiting != (count < 32 ? (1u << count) - 1 : ~0u)) {
+        unsigned w = dice() % count;
+        while (waiting >> w & 1)
+            w = (w + 1) % count;
+        const bool backward = dice() % 2;
+        for (unsigned stretch = 1u << dice() % 8; stretch > 0; stretch--) {
+            if (!run_warp(w * warp, threads, backward)) {
+                waiting |= 1u << w;
+                break;
+            }
+            waiting = 0;
         }
     }
     if (block.alive)   // threads wait at barriers that the others never reach: the next kernel begins with new fibers
@@ -130,16 +145,17 @@ void call(void (*kernel)(P...), void** arguments, index_sequence<I...>)
     kernel(*static_cast<P*>(arguments[I])...);
 }
 
-// as cuLaunchKernel: shape is grid x, y, z and block x, y, z, arguments points to the values; false is a deadlock
+// as cuLaunchKernel: shape is grid x, y, z and block x, y, z, arguments points to the values; false is a deadlock. Of each
+// dimension of the grid the last `most` blocks alone are run.
 template <class... P>
-bool launch(void (*kernel)(P...), const unsigned* shape, void** arguments)
+bool launch(void (*kernel)(P...), const unsigned* shape, void** arguments, unsigned most)
 {
     gridDim = {shape[0], shape[1], shape[2]};
     blockDim = {shape[3], shape[4], shape[5]};
     body = [=] { call(kernel, arguments, index_sequence_for<P...>()); };
-    for (unsigned z = 0; z < gridDim.z; z++)
-        for (unsigned y = 0; y < gridDim.y; y++)
-            for (unsigned x = 0; x < gridDim.x; x++) {
+    for (unsigned z = gridDim.z - min(most, gridDim.z); z < gridDim.z; z++)
+        for (unsigned y = gridDim.y - min(most, gridDim.y); y < gridDim.y; y++)
+            for (unsigned x = gridDim.x - min(most, gridDim.x); x < gridDim.x; x++) {
                 blockIdx = {x, y, z};
                 if (!run_block(blockDim.x * blockDim.y * blockDim.z))
                     return false;
@@ -152,6 +168,8 @@ string code()
 {
     if constexpr (is_pointer_v<V>)
         return "*" + code<remove_cv_t<remove_pointer_t<V>>>();
+    else if constexpr (is_class_v<V>)   // Half, as NumPy's float16, or the bits of a Bfloat16
+        return V::digits == 11 ? "f2" : "u2";
     else
         return (is_floating_point_v<V> ? "f" : is_signed_v<V> ? "i" : "u") + to_string(sizeof(V));
 }
@@ -167,7 +185,7 @@ string signature(void (*)(P...))
 }
 
 #define LAUNCHER(kernel) \
-    extern "C" bool launch_##kernel(const unsigned* s, void** a) { return emulator::launch(kernel, s, a); } \
+    extern "C" bool launch_##kernel(const unsigned* s, void** a, unsigned most) { return emulator::launch(kernel, s, a, most); } \
     extern "C" const char* signature_##kernel() { static const string s = emulator::signature(kernel); return s.c_str(); }
 
 static void __syncthreads()
@@ -189,4 +207,46 @@ static V __shfl_xor_sync(unsigned, V value, unsigned mask)
 static unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 {
     return (unsigned __int128)a * b >> 64;
+}
+
+// ---- numbers of 16 bits: to the nearest, ties to even, as cvt.rn.f16.f32 has them
+
+static unsigned __float_as_uint(float x)
+{
+    unsigned bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static float __uint_as_float(unsigned bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static unsigned short half_bits(float x)
+{
+    const unsigned sign = __float_as_uint(x) >> 16 & 0x8000;
+    const double size = fabs((double)x);
+    if (x != x)
+        return 0x7fff;
+    if (size >= 65520)   // rounds to 2^16, one more than there is
+        return sign | 0x7c00;
+    const int exponent = size < ldexp(1.0, -14) ? -14 : ilogb(size);   // that of the smallest normal number holds below it too
+    const long units = lrint(ldexp(size, 10 - exponent));   // in units of the last place; 2^11 of them are the next exponent's
+    return sign | (unsigned short)(units + ((long)(exponent + 14) << 10));
+}
+
+static float half_value(unsigned short bits)
+{
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const double size = exponent == 31 ? (fraction ? NAN : INFINITY)
+                                       : exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+    return bits & 0x8000 ? -size : size;
+}
+
+extern "C" void seed_schedule(unsigned seed)
+{
+    emulator::dice.seed(seed);
 }

@@ -7,7 +7,7 @@ import re
 
 from gpubp.devices import compiler
 
-KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\(')
+KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([^)]+\) )?(\w+)\(')
 
 
 def kernels(text):

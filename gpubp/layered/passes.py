@@ -1,0 +1,51 @@
+"""Passes over any number of rows: plans without dropout, kept for the next batch of the same size, filled chunk by chunk.
+
+The rows may lie on the host, where the device has no room for them.
+"""
+
+from .plan import Plan
+
+CHUNK = 4096   # rows that go through the network at once
+KEPT = 4       # plans
+
+
+def chunks(count):
+    """Slices that make up so many rows."""
+    return [slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+
+
+class Passes:
+    """The plans of a network. A kind is "outputs", at the network's precision, "cost" or "gradient", which are exact."""
+
+    def __init__(self, network):
+        self.network, self.plans = network, {}
+
+    def _plan(self, rows, kind):
+        key = rows, kind
+        if key not in self.plans:
+            while len(self.plans) >= KEPT:
+                self.plans.pop(next(iter(self.plans)))
+            gradient = self.network.parameters.like() if kind == "gradient" else None
+            precision = self.network.precision if kind == "outputs" else "exact"
+            self.plans[key] = Plan(self.network, rows, gradient, targets=kind != "outputs", precision=precision)
+        return self.plans[key]
+
+    def run(self, kind, x, y=None, weights=None):
+        """Run plans over the rows of checked arrays; yields (rows, plan) after each."""
+        count = x.shape[0]
+        for rows in chunks(count):
+            plan = self._plan(rows.stop - rows.start, kind)
+            if y is None:
+                plan.fill(x[rows])
+            else:
+                plan.fill(x[rows], y[rows], 1.0 / count if weights is None else weights[rows] / count)
+            plan.run()
+            yield rows, plan
+
+    def outputs(self, x):
+        """a_L of all rows."""
+        network = self.network
+        out = network.ops.zeros((x.shape[0], network.sizes[-1]), network.dtype)
+        for rows, plan in self.run("outputs", x):
+            out[rows] = plan.a[-1]
+        return out

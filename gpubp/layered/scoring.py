@@ -1,0 +1,27 @@
+"""How well outputs meet their targets: accuracy, or the variance explained."""
+
+from .passes import chunks
+
+
+def labels(network, outputs):
+    """The label of each row of outputs: the strongest, or for a single output whether it passes the middle of its codes."""
+    if network.sizes[-1] > 1:
+        return network.ops.xp.argmax(outputs, axis=1)
+    off, on = network.cost_function.codes
+    passed = outputs[:, 0] > 0.5 * (off + on)
+    return passed * (int(on) - int(off)) + int(off)
+
+
+def score(network, x, codes, labelled):
+    """Accuracy where the samples are labelled, else R^2, NaN where the targets do not vary; arrays may lie on the host."""
+    xp, count, here = network.ops.xp, x.shape[0], lambda rows: network.ops.array(codes[rows], network.dtype)
+    if labelled:
+        right = sum((labels(network, plan.a[-1]) == labels(network, here(rows))).sum()
+                    for rows, plan in network.passes.run("outputs", x))
+        return float(right) / count
+    mean = sum(here(rows).sum(axis=0, dtype="float64") for rows in chunks(count)) / count
+    unexplained = spread = 0.0
+    for rows, plan in network.passes.run("outputs", x):
+        unexplained += float(xp.square(here(rows) - plan.a[-1]).sum(dtype="float64"))
+        spread += float(xp.square(here(rows) - mean).sum(dtype="float64"))
+    return 1.0 - unexplained / spread if spread > 0.0 else float("nan")

@@ -1,0 +1,54 @@
+// Copies that change the type. gpubp/devices/compiler.py writes in From0, To0, From1, ..., each T or S.
+#include "common.cuh"
+
+#define MOST(From, To) int(16 / (sizeof(From) < sizeof(To) ? sizeof(From) : sizeof(To)))   // numbers that a thread moves at once
+
+template <int N, class From, class To>
+__device__ inline void copy(const From* __restrict__ from, To* __restrict__ to)
+{
+    T x[N];
+    load(from, x);
+    store(to, x);
+}
+
+// out := source, element by element
+extern "C" __global__ void __launch_bounds__(THREADS) convert(const From0* source, To0* out, long long n)
+{
+    GRID_STRIDE(i, n)
+        copy<1>(source + i, out + i);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) convert_wide(const From0* source, To0* out, long long n)
+{
+    const int N = MOST(From0, To0);
+    GRID_STRIDE(q, n / N)
+        copy<N>(source + N * q, out + N * q);
+}
+
+// row i of out := a row of the source; `pack` elements at a time, 1 or MOST
+template <class From, class To>
+__device__ inline void copy_row(const From* source, To* out, int width, int pack, size_t row, size_t i, unsigned column)
+{
+    const size_t j = (size_t)column * pack;
+    if (j >= (size_t)width)
+        return;
+    if (pack == 1)
+        copy<1>(source + row * width + j, out + i * width + j);
+    else
+        copy<MOST(From, To)>(source + row * width + j, out + i * width + j);
+}
+
+// rows of up to three matrices: out[i] := source[order[clock_0 size + i]]
+extern "C" __global__ void __launch_bounds__(THREADS) gather(
+    const long long* __restrict__ order, const long long* __restrict__ clock, int size, int rows,
+    const From0* source0, To0* out0, int width0, int pack0, const From1* source1, To1* out1, int width1, int pack1,
+    const From2* source2, To2* out2, int width2, int pack2)
+{
+    order += clock[0] * size;
+    DOWN_THE_ROWS(i, rows) {
+        const size_t row = order[i];
+        copy_row(source0, out0, width0, pack0, row, i, COLUMN(1));
+        copy_row(source1, out1, width1, pack1, row, i, COLUMN(1));
+        copy_row(source2, out2, width2, pack2, row, i, COLUMN(1));
+    }
+}

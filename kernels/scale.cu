@@ -1,0 +1,37 @@
+// The loss scale: scaling holds (scale, steps since it changed, whether the gradient was finite, 1 / the scale it came with).
+#include "common.cuh"
+
+// g := g / scale,  partials[block] := how many of the block's elements are not finite
+extern "C" __global__ void __launch_bounds__(THREADS) unscale(
+    T* __restrict__ g, const T* __restrict__ scaling, T* __restrict__ partials, long long n)
+{
+    const T factor = T(1) / scaling[0];   // scales are powers of two: nothing is rounded
+    T lost = 0;
+    GRID_STRIDE(i, n) {
+        const T x = g[i] * factor;
+        g[i] = x;
+        lost += x - x == T(0) ? T(0) : T(1);
+    }
+    lost = row_sum(lost);
+    if (threadIdx.x == 0)
+        partials[blockIdx.x] = lost;
+}
+
+// Halves the scale where an element was lost; doubles it after `steady` steps without a loss, up to the largest, since gradients
+// that are zero would double it for ever. In one block
+extern "C" __global__ void __launch_bounds__(THREADS) rescale(
+    const T* __restrict__ partials, T* __restrict__ scaling, T steady, T largest, long long n)
+{
+    T lost = 0;
+    GRID_STRIDE(i, n)
+        lost += partials[i];
+    lost = row_sum(lost);
+    if (threadIdx.x > 0)
+        return;
+    const bool finite = lost == T(0), due = finite && scaling[1] + T(1) >= steady;
+    const T scale = scaling[0];
+    scaling[0] = !finite ? scale / T(2) : due && scale < largest ? scale * T(2) : scale;
+    scaling[1] = finite && !due ? scaling[1] + T(1) : T(0);
+    scaling[2] = finite;
+    scaling[3] = T(1) / scale;
+}

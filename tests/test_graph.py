@@ -1,0 +1,126 @@
+"""Steps captured as graphs: nothing of the host is baked in, nothing is allocated, and a replay is the eager step bit by bit."""
+
+import numpy as np
+import pytest
+
+from gpubp import schedules
+from gpubp.devices.graph import Program, Session
+from gpubp.layered.layers import Dropout
+from gpubp.layered.network import Network
+from gpubp.maths.optimizers import Adam
+
+from .cases import two_classes
+from .conftest import device
+from .host import stream
+from .host.arrays import HostModule
+
+
+@pytest.fixture(params=["host", "cuda"])
+def ops(request):
+    return device(request.param)
+
+
+@pytest.fixture
+def session():
+    return Session(HostModule(), 0)
+
+
+# ---- the session
+
+def test_the_callers_stream_comes_before_and_after(session):
+    with stream.Stream(non_blocking=True) as caller:
+        with session:
+            assert stream.get_current_stream() is session.stream and session.stream.waited == [caller]
+            with session:
+                assert stream.get_current_stream() is session.stream
+            assert caller.waited == []
+        assert stream.get_current_stream() is caller
+        assert session.stream.waited == [caller] and caller.waited == [session.stream]
+    assert stream.get_current_stream() is stream.null
+
+
+def test_an_error_within_leaves_the_session(session):
+    with pytest.raises(KeyError), session:
+        raise KeyError
+    assert stream.get_current_stream() is stream.null
+    with session:
+        assert len(session.stream.waited) == 2
+
+
+# ---- programs
+
+def test_the_first_run_is_eager_the_second_captures_and_all_count(session):
+    done = []
+    program = Program(session, [lambda: stream.launch(lambda: done.append(1)), lambda: stream.launch(lambda: done.append(2))])
+    for runs in range(1, 5):
+        program()
+        assert done == [1, 2] * runs
+        assert (program.graph is not None) == (runs > 1)
+
+
+def test_what_cannot_be_captured_is_told_and_the_stream_lives_on(session):
+    xp = session.xp
+
+    def allocates():
+        xp.zeros(3)
+    bad, good = Program(session, [allocates]), Program(session, [lambda: None])
+    bad()
+    with pytest.raises(RuntimeError, match="not permitted while a stream is capturing"):
+        bad()
+    assert not session.stream.is_capturing()
+    good()
+    good()
+    assert good.graph is not None
+
+
+# ---- training
+
+def trained(ops, x, y, eager=False, epochs=4, precision="exact", **options):
+    """The vectors and costs after a fit, whose programs may be kept from capturing."""
+    with pytest.MonkeyPatch.context() as patch:
+        if eager:
+            patch.setattr(Program, "__call__", Program.run)
+        net = Network([4, Dropout(0.2), 6, 5, 2], activation="tanh", device=ops, seed=3, precision=precision)
+        net.fit(x, y, epochs=epochs, **options)
+    return [ops.host(net.vector), *map(ops.host, net.training.vectors), np.array(net.history.cost)]
+
+
+@pytest.mark.parametrize("precision", ["exact", "tf32", "bfloat16", "float16"])
+def test_a_replay_is_the_eager_step(ops, precision, random):
+    x, y = two_classes(random)   # 23 samples by 5: the last batch of an epoch is shorter, and a graph of its own
+    options = {"optimizer": "clip_norm(1.0), l2(0.1), adam(0.01), max_norm(3.0)", "batch_size": 5, "precision": precision,
+               "sample_weight": random.uniform(0.5, 1.5, len(x))}
+    for eager, replayed in zip(trained(ops, x, y, eager=True, **options), trained(ops, x, y, **options), strict=True):
+        np.testing.assert_array_equal(eager, replayed)
+
+
+def test_rates_steps_and_masks_change_from_step_to_step(ops, random):
+    """Whatever a graph baked in would part it from the CPU, which bakes nothing."""
+    x, y = two_classes(random)
+    for optimizer in (Adam(schedules.Cosine(0.05, epochs=4)), "radam(0.02)", "nadam(0.02)", "adagrad(0.1, decay=0.1)"):
+        ours, plain = (trained(where, x, y, optimizer=optimizer, batch_size=5) for where in (ops, device("cpu")))
+        for got, want in zip(ours, plain, strict=True):
+            np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-6)
+
+
+def test_a_fit_captures_a_graph_for_each_size_of_batch(ops, random, monkeypatch):
+    captured, capture = [], Program._captured
+    monkeypatch.setattr(Program, "_captured", lambda self: captured.append(self) or capture(self))
+    x, y = two_classes(random)
+    trained(ops, x, y, batch_size=5)
+    assert len(captured) == 3   # two steps, and the outputs of which the accuracy is measured
+    net = Network([4, 3, 2], device=ops, seed=1)
+    for rows in (3, 3, 3, 8, 3):
+        net.feedforward(x[:rows])
+    assert len(captured) == 4   # inference is captured when a size comes again
+
+
+def test_the_graph_keeps_what_it_touches(ops, random):
+    """A plan that is kept lives on with its buffers, whatever is allocated and freed around it."""
+    x, _ = two_classes(random)
+    net = Network([4, 3, 2], device=ops, seed=1)
+    first = net.feedforward(x)
+    for _ in range(3):
+        for size in (3, 23, 100):
+            ops.zeros((size, 4), np.float32)[...] = 7.0
+        np.testing.assert_array_equal(net.feedforward(x), first)

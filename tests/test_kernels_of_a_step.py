@@ -1,0 +1,278 @@
+"""The kernels beside the four equations: the optimizer's step, the loss scale, dropout, sums, copies, and the device's arrays.
+
+On "host" g++ runs the very text that a GPU runs, on "cuda" CuPy does; where one is missing the tests say so and skip.
+"""
+
+import numpy as np
+import pytest
+
+from gpubp.devices import compiler
+from gpubp.devices.ops import LARGEST_SCALE, STEADY
+from gpubp.devices.philox import DROPOUT, bits
+from gpubp.maths.activations import ACTIVATIONS
+from gpubp.maths.chains import Chain
+from gpubp.maths.costs import COSTS
+from tests.conftest import device
+from tests.host.compiler import KINDS
+from tests.plain import aligned, close, kept, normal, read, unaligned, whole_host
+
+DTYPES = tuple(compiler.C_TYPES)
+
+
+@pytest.fixture(params=["host", "cuda"])
+def device_ops(request):
+    with np.errstate(all="ignore"):   # what overflows in a formula does so on both sides
+        yield device("cuda") if request.param == "cuda" else whole_host()
+
+
+def clock_of(ops, batch=0, epoch=0):
+    return ops.array(np.array([batch, epoch], np.int64))
+
+
+# ---- the optimizer's step
+
+@pytest.mark.parametrize("put", [aligned, unaligned])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("chain", compiler.chains(), ids=str)
+def test_step(device_ops, chain, dtype, put):
+    n, weights = 1000, 701
+    vector, *gradients = normal(dtype, *[n] * 4)
+    vector[600:650] = 0.0   # a gap between views
+    for gradient in gradients:
+        gradient[600:650] = 0.0
+    plain = [vector.copy(), *(np.zeros(n, dtype) for _ in chain.state)]
+    weight = (np.arange(n) < weights).astype(dtype)
+    ours, g, clock = [put(device_ops, x) for x in plain], device_ops.zeros(n, dtype), clock_of(device_ops)
+    table = np.array([chain.scalars(t, 0.1, 50) for t in (1, 2, 3)], dtype)
+    step = device_ops.step(chain, ours[0], g, ours[1:], weights, [], device_ops.array(table), clock)
+    for batch, gradient in enumerate(gradients):
+        g[...] = device_ops.array(gradient)
+        clock[0] = batch
+        step()
+        plain = chain.rule(np, *plain, gradient, weight, np.sqrt(gradient @ gradient), *table[batch])
+        for got, want in zip(ours, plain, strict=True):
+            close(device_ops.host(got), want)
+    assert not device_ops.host(ours[0])[600:650].any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_max_norm_shortens_long_rows_alone(device_ops, dtype):
+    for rows, width in (20, 30), (3, 1100):
+        w, gradient = normal(dtype, (rows, width), rows * width + 100)
+        w[:rows // 2] *= 0.01
+        vector = device_ops.array(np.concatenate([w.reshape(-1), np.ones(100, dtype)]))
+        matrix, scalars = vector[:w.size].reshape(w.shape), device_ops.zeros((1, 1), dtype)
+        device_ops.step(Chain.of("sgd(0.1), max_norm(2.0)"), vector, device_ops.array(gradient), [], w.size, [matrix], scalars,
+                        clock_of(device_ops))()
+        length = np.sqrt((w * w).sum(axis=1, keepdims=True))
+        close(device_ops.host(matrix), w * (2.0 / np.maximum(length, 2.0)).astype(dtype))
+        np.testing.assert_array_equal(device_ops.host(vector)[w.size:], 1.0)
+
+
+@pytest.mark.parametrize("text", ["adam", "clip_norm(1.0), adam, max_norm(0.5)"])
+def test_a_gradient_that_is_not_finite_changes_nothing(device_ops, text):
+    chain, (w, g) = Chain.of(text), normal("float32", (8, 32), 256)
+    vector, state = device_ops.array(w.reshape(-1)), [device_ops.zeros(256, "float32") for _ in Chain.of(text).state]
+    matrix, scaling = vector.reshape(8, 32), device_ops.array(np.array([1024, 0, 1, 1], np.float32))
+    gradient, scalars = device_ops.zeros(256, "float32"), device_ops.array(np.array([chain.scalars(1, 0.1, 5)], np.float32))
+    unscale = device_ops.unscale(gradient, scaling)
+    step = device_ops.step(chain, vector, gradient, state, 256, [matrix], scalars, clock_of(device_ops), scaling)
+    for worst in (np.inf, -np.inf, np.nan):
+        g[77] = worst
+        gradient[...] = device_ops.array(g)
+        unscale()
+        step()
+        np.testing.assert_array_equal(device_ops.host(vector), w.reshape(-1))
+        assert not any(device_ops.host(one).any() for one in state)
+    g[77] = 1.0
+    gradient[...] = device_ops.array(g)
+    unscale()
+    np.testing.assert_array_equal(device_ops.host(gradient), g / 128.0)
+    step()
+    assert (device_ops.host(vector) != w.reshape(-1)).all()
+
+
+@pytest.mark.parametrize("lost, before, after", [
+    (False, (1024, 5, 0, 0), (1024, 6, 1, 1 / 1024)),
+    (True, (1024, 5, 1, 0), (512, 0, 0, 1 / 1024)),
+    (False, (1024, STEADY - 1, 1, 0), (2048, 0, 1, 1 / 1024)),
+    (True, (1024, STEADY - 1, 1, 0), (512, 0, 0, 1 / 1024)),
+    (False, (LARGEST_SCALE, STEADY - 1, 1, 0), (LARGEST_SCALE, 0, 1, 1 / LARGEST_SCALE))])
+def test_the_loss_scale_is_halved_and_doubled(device_ops, lost, before, after):
+    g, = normal("float32", 100_001)
+    g[-1] = np.nan if lost else 1.0
+    gradient, scaling = device_ops.array(g), device_ops.array(np.array(before, np.float32))
+    device_ops.unscale(gradient, scaling)()
+    assert device_ops.host(scaling).tolist() == list(map(float, after))
+    np.testing.assert_array_equal(device_ops.host(gradient), g / np.float32(before[0]))
+
+
+# ---- dropout
+
+@pytest.mark.parametrize("storage", ["float64", "float32", *compiler.STORAGE])
+@pytest.mark.parametrize("seed", [0, 2**64 - 1])
+def test_dropout_draws_numpys_philox(device_ops, seed, storage):
+    rate, layer, dtype = 0.3, 2, compiler.computed(storage)
+    for n, put in (1, aligned), (7, aligned), (8, aligned), (9, aligned), (1000, aligned), (1000, unaligned), (1004, aligned):
+        a, clock = kept(np.arange(1.0, n + 1.0).astype(dtype), storage), clock_of(device_ops)
+        out, error = put(device_ops, kept(np.zeros(n, dtype), storage)), put(device_ops, a)
+        forward, backward = device_ops.dropout(put(device_ops, a), out, error, rate, seed, layer, clock)
+        for batch, epoch in (0, 0), (5, 0), (1, 2**8):
+            clock[...] = clock_of(device_ops, batch, epoch)
+            halves = bits(seed, DROPOUT, (epoch << 32) + batch, layer).random_raw(n).view(np.uint32)[:n]
+            want = read(a) * ((halves < (1.0 - rate) * 2**32) / (1.0 - rate)).astype(dtype)
+            error[...] = device_ops.array(a)
+            forward()
+            backward()
+            close(device_ops.host(out), want)
+            np.testing.assert_array_equal(device_ops.host(error), device_ops.host(out))
+
+
+def test_dropout_of_nothing_keeps_all_and_refuses_all(device_ops):
+    a, clock = device_ops.array(np.ones(100, np.float32)), clock_of(device_ops)
+    device_ops.dropout(a, a, a, 0.0, 1, 1, clock)[0]()
+    np.testing.assert_array_equal(device_ops.host(a), 1.0)
+    with pytest.raises(ValueError, match=r"rate in \[0, 1\)"):
+        device_ops.dropout(a, a, a, 1.0, 1, 1, clock)
+
+
+# ---- copies
+
+def every_half():
+    """All numbers of 16 bits, what lies half-way between neighbours, a little more and a little less, and beyond the largest."""
+    values = [read(np.arange(2**16, dtype=np.uint16)), read(np.arange(2**16, dtype=np.uint16).view(np.float16))]
+    finite = [np.sort(v[np.isfinite(v)]).astype(np.float64) for v in values]
+    between = np.concatenate([(v[1:] + v[:-1]) / 2 for v in finite]).astype(np.float32)
+    ends = np.array([65519.99, 65520.0, 1e6, -1e6, np.inf, -np.inf, np.nan, 3.4e38, 2.0**-25, 2.0**-24.999], np.float32)
+    beside = [np.nextafter(between, np.float32(end)) for end in (np.inf, -np.inf)]
+    return np.concatenate([*values, between, *beside, ends])
+
+
+@pytest.mark.parametrize("put", [aligned, unaligned])
+@pytest.mark.parametrize("storage", compiler.STORAGE)
+def test_convert_rounds_to_the_nearest(device_ops, storage, put):
+    x = every_half()
+    x = x[(np.abs(x) >= 2.0**-126) | (x == 0.0) | ~np.isfinite(x)]   # CuPy takes smaller ones for 0
+    source, out, back = put(device_ops, x), put(device_ops, kept(np.zeros_like(x), storage)), put(device_ops, np.zeros_like(x))
+    device_ops.convert(source, out)()
+    got, want = device_ops.host(out), kept(x, storage)
+    np.testing.assert_array_equal(read(got), read(want))
+    device_ops.convert(out, back)()
+    np.testing.assert_array_equal(device_ops.host(back), read(want))
+    again = put(device_ops, np.zeros_like(want))
+    device_ops.convert(out, again)()
+    np.testing.assert_array_equal(device_ops.host(again), got)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_gather_takes_rows_by_the_clock(device_ops, kind):
+    dtype, storage = kind
+    size, order, clock = 7, np.random.default_rng(1).permutation(50), clock_of(device_ops)
+    there = device_ops.array(order)
+    for width, put in (40, aligned), (40, unaligned), (33, aligned), (1, aligned), (1100, aligned):
+        sources = normal(dtype, (50, width), (50, 3), 50)
+        kinds = [storage, None, None]
+        for count in 1, 2, 3:
+            outs = [put(device_ops, kept(np.zeros((5, *s.shape[1:]), dtype), k)) for s, k in zip(sources[:count], kinds)]
+            call = device_ops.gather([put(device_ops, s) for s in sources[:count]], there, clock, size, outs)
+            for batch in 0, 6:
+                clock[0] = batch
+                call()
+                for source, out, k in zip(sources, outs, kinds):
+                    np.testing.assert_array_equal(device_ops.host(out), kept(source[order[batch * size:batch * size + 5]], k))
+
+
+def test_arrays_come_and_go(device_ops):
+    values = np.arange(12, dtype=np.uint8).reshape(4, 3)
+    array = device_ops.array(values)
+    assert device_ops.owns(array) and not device_ops.owns(values) and device_ops.array(array) is array
+    assert device_ops.array(array.T).flags.c_contiguous
+    with pytest.raises(TypeError, match="Implicit conversion"):
+        np.asarray(array)
+
+
+# ---- sums and products
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("n", [1, 255, 100_000])
+def test_sums(device_ops, n, kind):
+    x, = normal(kind[0], n)
+    array, log, clock = device_ops.array(x), device_ops.zeros(3, kind[0]), clock_of(device_ops, 1, 5)
+    stored = device_ops.array(kept(x, kind[1]))
+    length = np.linalg.norm(read(device_ops.host(stored)).astype(np.float64))
+    assert device_ops.norm(stored) == pytest.approx(length, rel=1e-6)
+    assert device_ops.norm(stored) == device_ops.norm(stored)
+    record = device_ops.record(array, log, clock)
+    record()
+    np.testing.assert_allclose(device_ops.host(log), [0.0, x.sum(dtype=np.float64), 0.0], atol=1e-4)
+    record()
+    assert device_ops.host(clock).tolist() == [3, 5]
+    np.testing.assert_array_equal(device_ops.host(log)[1], device_ops.host(log)[2])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_matmul_takes_transposed_views(device_ops, dtype):
+    a, b, c = normal(dtype, (4, 6), (4, 5), (6, 5))
+    ours = [device_ops.array(x) for x in (a, b, c)]
+    device_ops.matmul(ours[0].T, ours[1], ours[2])()
+    close(device_ops.host(ours[2]), a.T @ b)
+    device_ops.matmul(ours[1], ours[2].T, ours[0])()
+    close(device_ops.host(ours[0]), b @ (a.T @ b).T)
+    with pytest.raises(ValueError, match="out := a b needs"):
+        device_ops.matmul(ours[1], ours[2], ours[0])
+
+
+@pytest.mark.parametrize("precision, storage", [("bfloat16", "uint16"), ("float16", "float16")])
+def test_products_of_stored_factors(device_ops, precision, storage):
+    ops = device_ops.at(precision)
+    assert ops.storage("float32") == storage and ops.storage("float64") == "float64"
+    assert device_ops.storage("float32") == "float32"
+    a, b = (kept(x, storage) for x in normal("float32", (16, 24), (24, 8)))
+    wide, narrow = ops.zeros((16, 8), "float32"), ops.zeros((16, 8), storage)
+    for out in wide, narrow:
+        ops.matmul(ops.array(a), ops.array(b), out)()
+        close(ops.host(out), read(a) @ read(b), magnitude=10.0)
+    with pytest.raises(ValueError, match="expected a precision from exact, tf32, bfloat16, float16, got 'half'"):
+        ops.at("half")
+
+
+# ---- programs
+
+def test_a_program_replays_what_it_was_given(device_ops):
+    """Three runs: the calls one by one, captured, and replayed; the clock goes on by itself."""
+    costs, log, clock = device_ops.array(np.ones(5, np.float32)), device_ops.zeros(4, np.float32), clock_of(device_ops)
+    x, half = device_ops.array(np.arange(8, dtype=np.float32)), device_ops.zeros(8, np.float16)
+    program = device_ops.program([device_ops.convert(x, half), device_ops.record(costs, log, clock)])
+    for run in range(3):
+        x[0] = float(run)
+        program()
+        assert device_ops.host(half)[0] == run
+    assert device_ops.host(log).tolist() == [5.0, 5.0, 5.0, 0.0] and device_ops.host(clock).tolist() == [3, 0]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_verb_can_be_captured(device_ops, kind):
+    """No bound call allocates, copies to the host or waits: a capture would refuse it."""
+    (dtype, storage), ops = kind, device_ops
+
+    def put(*shape, of=dtype):
+        return ops.array(kept(normal(dtype, shape)[0], None if of == dtype else of))
+    clock, order, scaling = clock_of(ops), ops.array(np.arange(40)), ops.array(np.array([2, 0, 1, 1], dtype))
+    kept_as, chain, softmax = storage or dtype, Chain.of("clip_norm(1.0), adam, max_norm(1.0)"), ACTIVATIONS["softmax"]
+    z, a, delta, x, w = (put(*shape, of=kept_as) for shape in [(600, 40)] * 3 + [(10, 40), (40, 40)])
+    b, y, costs, sums, vector, g = put(40), put(600, 40), put(600), put(40), put(1600), put(1600)
+    first_layer = [ops.gather([put(80, 40)], order, clock, 10, [x]), ops.matmul(x, w, put(10, 40, of=kept_as))]
+    hidden = [call(row) for row in (ACTIVATIONS["tanh"], softmax) for call in (
+        lambda row: ops.layer(row, z, b, a), lambda row: ops.hadamard(row, delta, z, a, sums))]
+    outputs = [ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(*size), b, put(*size), put(*size), put(size[0]),
+                          put(*size, of=kept_as), sums, put(size[0]), scaling) for size in ((600, 40), (5, 40))]
+    evaluation = ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(600, 40), b, y, y, costs, None, None, costs)
+    table = ops.array(np.array([chain.scalars(t, 0.1, 5) for t in (1, 2, 3)], dtype))
+    update = [ops.unscale(g, scaling), ops.step(chain, vector, g, [put(1600), put(1600)], 1000, [vector.reshape(40, 40)], table,
+                                                clock, scaling), ops.convert(vector, w)]
+    calls = [*first_layer, *ops.dropout(a, a, delta, 0.5, 1, 1, clock), *hidden, *outputs, evaluation, *update,
+             ops.record(costs, put(3), clock)]
+    program = ops.program(calls)
+    for run in 1, 2, 3:
+        program()
+        assert ops.host(clock).tolist() == [run, 0]
