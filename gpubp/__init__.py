@@ -19,8 +19,8 @@ __all__ = ["L1", "L2", "SGD", "Activation", "Adadelta", "Adagrad", "Adam", "Adam
 
 
 def __getattr__(name):
-    """What takes longer to import than it is often needed: two modules, and the version from the installed package's data."""
-    if name in ("datasets", "plots"):
+    """What takes longer to import than it is often needed: three modules, and the version from the installed package's data."""
+    if name in ("check", "datasets", "plots"):
         return import_module(f".{name}", __name__)
     if name != "__version__":
         raise AttributeError(f"module 'gpubp' has no attribute {name!r}")

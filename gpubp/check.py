@@ -12,6 +12,8 @@ from .devices.philox import CHECK, generator
 from .layered import intake
 from .layered.layers import Dense
 from .layered.trace import Trace
+from .parity import parity as parity
+from .plain import costs, seen, sigma
 
 STEPS = 1e-4, 1e-5, 1e-6   # of the central differences: the largest that leaves half of the samples, or else the smallest
 AWAY = 20                  # steps: rows with a weighted input or an output this near a kink are left out
@@ -194,27 +196,12 @@ class Plain:
 
     def sigma(self, l, z):
         """a_l."""
-        if self.activations[l].rowwise:
-            a = np.exp(z - z.max(axis=1, keepdims=True))
-            return a / a.sum(axis=1, keepdims=True)
-        return self.activations[l].sigma(np, z)
+        return sigma(np, self.activations[l], z)
 
     def cost(self, x, y, start=0, parameters=None):
         """The cost averaged over the rows; with start = l as a function of z_l."""
-        cost, last = self.cost_function, len(self.activations) - 1
-        z = self.forward(x, start, parameters)[-1]
-        a = self.sigma(last, z)
-        if cost.relative:
-            a = a - (y * a).sum(axis=1, keepdims=True)
-        if cost.meets_partner(self.activations[last]):
-            u = z
-            if self.activations[last].rowwise:
-                shifted = z - z.max(axis=1, keepdims=True)
-                u = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-            total = cost.value_at(np, u, y).sum(axis=1)
-        else:
-            total = cost.value(np, a, y).sum(axis=1)
-        return float((cost.outer(np, total) if cost.outer else total).mean())
+        last, z = len(self.activations) - 1, self.forward(x, start, parameters)[-1]
+        return float(costs(np, self.cost_function, self.activations[last], z, self.sigma(last, z), y).mean())
 
     def smooth(self, x, y, away):
         """Which rows keep away from every kink, by that distance."""
@@ -224,8 +211,6 @@ class Plain:
             for kink in self.activations[l].kinks:
                 smooth &= (np.abs(z[l] - kink) > away).all(axis=1)
         if cost.kink is not None:
-            a = self.sigma(last, z[-1])
-            if cost.relative:
-                a = a - (y * a).sum(axis=1, keepdims=True)
+            a = seen(np, cost, self.sigma(last, z[-1]), y)
             smooth &= (np.abs(cost.kink(np, a, y)) > away).all(axis=1)
         return smooth

@@ -5,6 +5,8 @@ import importlib
 import os
 import sys
 
+from .devices.ops import PRECISIONS
+
 TRAIN = """\
 Without DATA: the 1,797 handwritten digits of scikit-learn. DATA is a table (.csv, .tsv), arrays (.npz with x and y, or
 train_x, ...), MNIST's idx files or their folder."""
@@ -70,6 +72,7 @@ def _parser():
     _train(command("train", "train a network; without arguments, on handwritten digits", description=TRAIN))
     _predict(command("predict", "apply a saved network to data"))
     _check(command("check", "verify the equations of backpropagation against numerical derivatives"))
+    _parity(command("parity", "compare a step of backpropagation on two devices, array by array"))
     command("info", "versions, devices, what is there and what is not, how to get a GPU going")
     return parser
 
@@ -99,6 +102,7 @@ def _train(parser):
     add("--device", help="auto, cpu, cuda or cuda:N (default auto, the best there is)")
     add("--seed", type=int, metavar="N", help="of weights, shuffles and held-back samples (default 1)")
     add("--dtype", choices=("float32", "float64"), help="default float32")
+    add("--precision", choices=PRECISIONS, help="what a GPU may round in products for speed (default exact)")
     add("--hold-back", type=float, metavar="F", help="part of the samples to validate on, not to learn from (default "
                                                      "0.2; 0 learns from all; no effect where the file sets samples "
                                                      "aside)")
@@ -130,6 +134,22 @@ def _check(parser):
     add("network", nargs="?", metavar="NET.npz", help="a saved network (default: a small one, on random samples)")
     add("data", nargs="?", metavar="DATA", help="samples to check it on")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+
+
+def _parity(parser):
+    add = parser.add_argument
+    add("network", nargs="?", metavar="NET.npz", help="a saved network (default: a new one), on random samples")
+    add("--layers", type=_numbers, metavar="N,N,...", help="all widths of a new network (default 784,30,10)")
+    add("--activation", metavar="NAME", help="of its layers (default sigmoid)")
+    add("--output", metavar="NAME", help="activation of its last layer (default: what suits the cost)")
+    add("--cost", metavar="NAME", help="default cross-entropy")
+    add("--dtype", choices=("float32", "float64"), help="default float32")
+    add("--samples", type=int, default=64, metavar="N", help="rows of the batch (default 64)")
+    add("--device", default="cpu", help="cpu, cuda, cuda:N or reference, the formulas read plainly by NumPy in float64 (default "
+                                        "cpu)")
+    add("--against", default="cuda", metavar="DEVICE", help="the other one (default cuda)")
+    add("--precision", choices=PRECISIONS, help="of the products of --device (default the network's own); the other is exact")
+    add("--json", type=_file, metavar="FILE.json", help="write the report there, too, in place of one that may be there")
 
 
 def _file(text):

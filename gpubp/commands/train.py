@@ -19,7 +19,7 @@ from .outputs import check_free, first_free, holds_network, holds_picture
 
 # what a network is built from, and its samples drawn with: fixed when it is resumed
 FIXED = ("target", "ignore", "task", "layers", "hidden", "activation", "output", "cost", "dropout", "seed", "dtype",
-         "hold_back")
+         "precision", "hold_back")
 ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.gz)?$", re.IGNORECASE)   # of data, where a network's name is made from theirs
 
 
@@ -76,7 +76,7 @@ def _begun(args):
     data = data.scaled(learn.scaled().scaling)
     activation, output, cost = recipe.words(args, data)
     network = Network(recipe.layers(args, data), activation=activation, output=output, cost=cost, seed=seed,
-                      device=args.device or "auto", dtype=args.dtype or "float32")
+                      device=args.device or "auto", dtype=args.dtype or "float32", precision=args.precision or "exact")
     goal = recipe.target_scaling(network, learn)
     seen = {"path": args.data and str(Path(args.data).resolve()), "hold_back": hold_back,
             "epochs": args.epochs or recipe.EPOCHS, "batch_size": args.batch_size, "patience": args.patience,
@@ -154,7 +154,7 @@ def _introduce(say, args, network, learn, held, optimizer, batch_size, seen):
     parameters = sum(view.size for _, view in network.parameters.items())
     activations = "-".join(layer.activation.name for layer in network.layers if isinstance(layer, Dense))
     say("network", f"{'-'.join(map(str, network.sizes))}, {activations}, {network.cost_function.name}, {parameters} "
-                   f"parameters, {network.dtype.name}, seed {network.seed}")
+                   f"parameters, {network.number_format}, seed {network.seed}")
     going_on = f", from epoch {network.epoch + 1}" if args.resume else ""
     say("training", f"{optimizer}, batches of {batch_size}, {args.epochs or seen['epochs']} epochs{going_on}")
 

@@ -1,0 +1,212 @@
+"""Rounding: an array module under which a formula gives its value in float64 and a bound on the rounding of any device.
+
+What a device computes in its dtype, in whichever order it adds, with or without fused multiply-adds, lies within the bound.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .formula import Term, Writer, constant
+
+FUNCTION = 8      # units of rounding of exp, tanh, ...: 4 ulp, which CUDA, NumPy and the C library promise for those of SPELLINGS
+REFLECTED = {"__radd__": "__add__", "__rsub__": "__sub__", "__rmul__": "__mul__", "__rtruediv__": "__truediv__",
+             "__rpow__": "power"}
+MONOTONE = {name: getattr(np, name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "arctan")}
+TESTS = {"__eq__": np.equal, "__ne__": np.not_equal, "__gt__": np.greater, "__ge__": np.greater_equal, "__lt__": np.less,
+         "__le__": np.less_equal}
+LOGIC = {"__and__": np.logical_and, "__or__": np.logical_or}
+EXACT = {"__neg__", "__pos__", "__abs__", "abs", "absolute", "sign", "maximum", "minimum"}
+VANISHING = {"__mul__", "__truediv__", "square", "reciprocal", "exp", "power"}   # may be 0 by underflow alone
+
+
+class Bounded(NamedTuple):
+    """Values in float64, and how far the device's may be away: 0 where they are exact, inf where nothing can be said."""
+
+    value: np.ndarray
+    error: np.ndarray
+
+
+class Rounding(Writer):
+    """Computes with Bounded numbers, the names of its Terms: each operation passes on the errors of its operands and adds its
+    own unit of rounding.
+
+    Conditions that rounding may turn give the hull of both branches. Numbers may be taken for 0 below the smallest normal one,
+    as on a GPU in float32; where one may or may not overflow, nothing is said.
+
+    >>> xp = Rounding(np.float32)
+    >>> value, error = (xp.given([1.0]) / xp.given([3.0])).name
+    >>> bool(abs(np.float32(1) / np.float32(3) - value[0]) <= error[0] < 1e-7)
+    True
+    """
+
+    def __init__(self, dtype, adding=1):
+        """adding: units of rounding of an addition within a matrix product, more than 1 where it truncates."""
+        facts, self.dtype, self.adding = np.finfo(dtype), np.dtype(dtype), adding
+        self.unit = float(facts.eps) / 2 + 2.0**-53   # of the device, and of the values here
+        self.tiny, self.largest = float(facts.smallest_normal), float(facts.max)
+
+    def given(self, values, unit=0.0):
+        """A Term of numbers that the device has, or has rounded by a unit of its own."""
+        value = np.asarray(values, np.float64)
+        flushed = np.where(np.abs(value) < self.tiny, np.abs(value), 0.0)
+        return self._term(value, np.where(np.isnan(value), 0.0, flushed + unit * np.abs(np.where(np.isinf(value), 0.0, value))))
+
+    def stored(self, x, unit, smallest, largest):
+        """A Term kept in a narrower format, whose unit of rounding, smallest and largest number are given."""
+        (value, error), size = x.name, np.abs(x.name.value) + x.name.error
+        over = size - 2 * error > largest * (1.0 + 2 * unit)
+        unsure = (size * (1.0 + unit) >= largest) & ~over & np.isfinite(value)
+        error = error + np.where(np.isfinite(size), unit * size + smallest * (size > 0.0), 0.0)
+        return self._term(np.where(over, np.copysign(np.inf, value), value), np.where(unsure, np.inf, np.where(over, 0.0, error)))
+
+    def write(self, name, *operands):
+        if name in REFLECTED:
+            name, operands = REFLECTED[name], operands[::-1]
+        same = len(operands) == 2 and operands[0] is operands[1]
+        terms = [one.name if isinstance(one, Term) else self._constant(constant(one)) for one in operands]
+        if name == "where":
+            return self._where(*terms)
+        if name in TESTS:
+            return self._test(TESTS[name], terms[0], terms[1], same)
+        if name in LOGIC or name == "__invert__":
+            return self._logic(name, *terms)
+        value, error = self._propagated(name, *terms)
+        return self._rounded(name, value, error, terms)
+
+    # ---- sums
+
+    def sum(self, x, axis, keepdims=True):
+        """The sum along an axis, which stays with length 1, added in any order."""
+        value, error = x.name
+        count, terms = value.shape[axis], np.where(np.isfinite(value), np.abs(value), 0.0)
+        return self._sum(value.sum(axis=axis, keepdims=True), error.sum(axis=axis, keepdims=True),
+                         (terms + error).sum(axis=axis, keepdims=True), count)
+
+    def product(self, a, b):
+        """The matrix product, each sum of k terms added in any order: k units of the sum of the magnitudes."""
+        (a, a_error), (b, b_error) = a.name, b.name
+        sizes = [np.where(np.isfinite(x), np.abs(x), 0.0) for x in (a, b)]
+        passed_on = a_error @ sizes[1] + (sizes[0] + a_error) @ b_error if a_error.any() or b_error.any() else np.zeros(())
+        magnitude = sizes[0] @ sizes[1] + passed_on
+        return self._sum(a @ b, np.broadcast_to(passed_on, magnitude.shape), magnitude, self.adding * a.shape[1])
+
+    def max(self, x, axis, keepdims=True):
+        """The largest along an axis, which stays with length 1."""
+        value, error = x.name
+        return self._term(value.max(axis=axis, keepdims=True), error.max(axis=axis, keepdims=True))
+
+    def _sum(self, value, error, magnitude, count):
+        units = count * self.unit
+        # each of the partial sums, and of the products in them, may vanish below the smallest normal number
+        rounding = magnitude * (units / (1.0 - units) if units < 1.0 else np.inf) + 2 * count * self.tiny * (magnitude > 0.0)
+        error = np.where(magnitude >= self.largest / 2, np.inf, error + rounding)
+        return self._term(value, np.where(np.isnan(value) & np.isfinite(error), 0.0, error))
+
+    # ---- operations
+
+    def _constant(self, number):
+        value = np.asarray(number, np.float64)
+        return Bounded(value, np.abs(value - value.astype(self.dtype)))   # which a kernel has in its dtype
+
+    def _term(self, value, error):
+        return Term(Bounded(*np.broadcast_arrays(value, error)), self)
+
+    def _rounded(self, name, value, error, terms):
+        units = 0 if name in EXACT else 1 if name.startswith("__") or name in ("square", "reciprocal") else FUNCTION
+        size = np.abs(value) + error
+        error = error + np.where(np.isfinite(size), units * self.unit * size, 0.0)
+        unsure = np.any([np.broadcast_to(np.isinf(term.error), value.shape) for term in terms], axis=0)
+        if units:
+            zero = np.any([np.broadcast_to((term.value == 0.0) & (term.error == 0.0), value.shape) for term in terms], axis=0)
+            kept = (size == 0.0) & (zero | (name not in VANISHING))
+            error = error + np.where((size < self.tiny) & ~kept, self.tiny, 0.0)
+            # beyond 4 times the largest number it is infinite whatever is fused; between, nobody knows
+            over, near = np.abs(value) - error > 4 * self.largest, size > self.largest * (1 - 4 * self.unit)
+            unsure = unsure | (near & ~over & np.isfinite(value))
+            value, error = np.where(over, np.copysign(np.inf, value), value), np.where(over, 0.0, error)
+        error = np.where(np.isnan(error), np.where(np.isfinite(value), np.inf, 0.0), error)
+        return self._term(value, np.where(unsure, np.inf, error))
+
+    def _propagated(self, name, a, b=None):
+        """(value, error of the operands' alone)."""
+        if name in MONOTONE:
+            return self._between(MONOTONE[name], a)
+        if name in ("maximum", "minimum"):
+            pick = getattr(np, name)
+            value = pick(a.value, b.value)
+            ends = [pick(a.value + side * a.error, b.value + side * b.error) for side in (-1.0, 1.0)]
+            return value, _spread(value, ends)
+        match name:
+            case "__add__" | "__sub__":
+                return (a.value + b.value if name == "__add__" else a.value - b.value), a.error + b.error
+            case "__mul__" | "square":
+                b = a if b is None else b
+                value = a.value * b.value
+                error = _times(a.value, b.error) + _times(b.value, a.error) + a.error * b.error
+                return value, np.where(np.isinf(value) & _signed(a) & _signed(b), 0.0, error)
+            case "__truediv__" | "reciprocal":
+                return self._quotient(a, b) if b is not None else self._quotient(self.given(1.0).name, a)
+            case "__neg__" | "__pos__":
+                return (-a.value if name == "__neg__" else a.value), a.error
+            case "abs" | "absolute" | "__abs__":
+                return np.abs(a.value), a.error
+            case "sign":
+                return np.sign(a.value), np.where((np.abs(a.value) <= a.error) & (a.error > 0.0), 2.0, 0.0)
+            case "sin" | "cos":
+                return getattr(np, name)(a.value), np.minimum(a.error, 2.0)
+            case "cosh":
+                return np.cosh(a.value), _times(np.sinh(np.abs(a.value) + a.error), a.error)
+            case "power":
+                value = np.power(a.value, b.value)
+                return value, _spread(value, [np.power(a.value + s * a.error, b.value + t * b.error)
+                                              for s in (-1.0, 1.0) for t in (-1.0, 1.0)])
+        raise TypeError(f"rounding of {name} is not known: expected one of the functions of formula.SPELLINGS")
+
+    def _between(self, function, a):
+        value = function(a.value)
+        wider = np.where(a.error > 0.0, a.error + np.spacing(np.abs(a.value) + a.error), 0.0)
+        return value, _spread(value, [function(a.value - wider), function(a.value + wider)])
+
+    def _quotient(self, a, b):
+        value, left = a.value / b.value, np.abs(b.value) - b.error
+        error = np.where(left > 0.0, (a.error + _times(value, b.error)) / left, np.inf)
+        exact = (b.error == 0.0) & (b.value == 0.0) & (a.error == 0.0)   # a / 0 is what it is
+        return value, np.where(exact | np.isnan(b.value) | (np.isinf(value) & _signed(a) & _signed(b)), 0.0, error)
+
+    def _test(self, test, a, b, same):
+        known = np.isnan(a.value) | np.isnan(b.value) | (a.error + b.error == 0.0) | same
+        known = (known | (np.abs(a.value - b.value) > a.error + b.error)) & np.isfinite(a.error + b.error)
+        return self._term(test(a.value, b.value).astype(np.float64), np.where(known, 0.0, 1.0))
+
+    def _logic(self, name, a, b=None):
+        if b is None:
+            return self._term((a.value == 0.0).astype(np.float64), a.error)
+        deciding = 0.0 if name == "__and__" else 1.0   # one such settles it
+        settled = ((a.error == 0.0) & ((a.value != 0.0) == deciding)) | ((b.error == 0.0) & ((b.value != 0.0) == deciding))
+        known = settled | ((a.error == 0.0) & (b.error == 0.0))
+        return self._term(LOGIC[name](a.value, b.value).astype(np.float64), np.where(known, 0.0, 1.0))
+
+    def _where(self, condition, this, that):
+        chosen = condition.value != 0.0
+        value = np.where(chosen, this.value, that.value)
+        apart = np.where(this.value == that.value, 0.0, np.abs(this.value - that.value))
+        either = apart + np.maximum(this.error, that.error)
+        either = np.where(np.isnan(either), np.inf, either)
+        return self._term(value, np.where(condition.error > 0.0, either, np.where(chosen, this.error, that.error)))
+
+
+def _signed(x):
+    """Whether the sign is beyond doubt, so that the product with an infinite number is."""
+    return (np.abs(x.value) > x.error) & np.isfinite(x.error)
+
+
+def _times(value, error):
+    """|value| error, where 0 of an infinite number is 0: an exact operand adds nothing."""
+    return np.where(error == 0.0, 0.0, np.abs(value) * error)
+
+
+def _spread(value, ends):
+    """How far the ends lie from the value, 0 where they are the same infinity or NaN."""
+    apart = [np.where((end == value) | (np.isnan(end) & np.isnan(value)), 0.0, np.abs(end - value)) for end in ends]
+    return np.where(np.isnan(worst := np.max(apart, axis=0)), np.inf, worst)

@@ -1,0 +1,271 @@
+"""Device parity: devices that agree are told so whatever the network, and a fault is found where it arises."""
+
+import json
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp import check as checking
+from gpubp.commands import parity as command
+from gpubp.devices.cpu import NumpyOps
+from gpubp.layered.layers import Dense, Dropout
+from gpubp.layered.network import Network
+from gpubp.parity import Report, Row, parity
+from tests import test_cli
+
+from .cases import PAIR_NAMES, PAIRS, as_before, network, targets, two_classes
+from .conftest import device
+
+elsewhere, gpubp_ = test_cli.elsewhere, test_cli.gpubp_
+
+
+@pytest.fixture(params=["host", "cuda"])
+def other(request):
+    """A device to compare with the CPU."""
+    return device(request.param)
+
+
+@pytest.fixture
+def net():
+    return Network([4, Dense(6, "tanh"), Dense(5, "relu"), 2], device="cpu", seed=1)
+
+
+class Faulty(NumpyOps):
+    """A CPU with one verb that is wrong: changed(the arrays of the verb) is run after each of its calls."""
+
+    name = "faulty"
+
+    def __init__(self, verb, changed):
+        self.verb, self.changed = verb, changed
+
+    def __getattribute__(self, name):
+        found = super().__getattribute__(name)
+        if name in ("verb", "changed") or name != self.verb:
+            return found
+
+        def bound(*arrays):
+            call = found(*arrays)
+            return lambda: (call(), self.changed(*arrays))
+        return bound
+
+
+def first(report):
+    """The first array that diverges."""
+    return report.diverging and (report.diverging.name, report.diverging.layer)
+
+
+# ---- who agrees
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pair", PAIRS, ids=PAIR_NAMES)
+def test_the_cpu_agrees_with_the_formulas(pair, dtype, random):
+    """Every cost on every output; saturated networks, too."""
+    cost, output = pair
+    for depth, scale in ((1, 1.0), (3, 1.0), (3, 4.0)):
+        net = network(cost, output, depth, "cpu", dtype)
+        net.vector[...] *= scale
+        report = parity(net, random.standard_normal((7, 4)), targets(cost, output, 7, 3, random), ("cpu", "reference"))
+        assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden, output, cost", [
+    ("sigmoid", "sigmoid", "quadratic"), ("relu", "softmax", "cross-entropy"), ("gelu", "softmax", "quadratic"),
+    ("softmax", "sigmoid", "cross-entropy"), ("tanh", "identity", "multiclass_hinge"), ("elu", "tanh", "exponential")])
+def test_devices_agree(other, hidden, output, cost, dtype, random):
+    layers = [9, Dense(40, hidden), Dropout(0.5), Dense(7, hidden), Dense(4, output)]
+    net = Network(layers, cost=cost, device="cpu", dtype=dtype, seed=int(random.integers(1000)))
+    before = as_before(net)
+    report = parity(net, random.standard_normal((33, 9)), random.integers(4, size=33), ("cpu", other))
+    assert report.passed and as_before(net) == before and net.ops.name == "cpu", str(report)
+    assert report.devices == ("cpu", other.name) and report.verdict.startswith(f"cpu and {other.name} agree")
+    eps = np.finfo(dtype).eps
+    assert all(row.relative < 100 * eps and row.ulp < 1000 for row in report.rows)
+    assert max(max(row.rounding) for row in report.rows) > 1e-4, "bounds far from what is found would find no fault"
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16", "float16"])
+def test_a_precision_costs_what_it_may(other, precision, random):
+    net = Network([9, 40, Dense(4, "softmax")], cost="cross-entropy", device="cpu", seed=1)
+    x, y = random.standard_normal((33, 9)), random.integers(4, size=33)
+    report = parity(net, x, y, (other, "cpu"), precision)
+    assert report.passed and report.precision == precision, str(report)
+    if precision != "tf32":   # which the emulated products leave exact
+        assert max(row.relative for row in report.rows) > 1e-5
+    net.precision = precision
+    assert parity(net, x, y, (other, "reference")).precision == precision
+
+
+def test_on_a_kink_each_device_is_right_by_its_own_numbers(random):
+    """Rounding may take two devices to different sides of a kink: deltas differ by all they are, and nothing is wrong."""
+    net = Network([4, Dense(2, "tanh"), Dense(1, "relu"), 2], device="cpu", seed=1)
+    p = net.parameters
+    p["w1"][1], p["b1"][...], p["w2"][...], p["b2"][...] = p["w1"][0], 0.0, [[1.0, -1.0]], 0.0   # z_2 = a - a
+
+    def rounded(a, b, out):
+        if out.shape == (6, 1):
+            np.add(out, 1e-12, out)
+    x = np.abs(random.standard_normal((6, 4))) + 0.1
+    report = parity(net, x, random.integers(2, size=6), ("cpu", Faulty("matmul", rounded)))
+    delta = next(row for row in report.rows if (row.name, row.layer) == ("delta", 2))
+    assert report.passed and delta.relative == 1.0, str(report)
+
+
+# ---- who does not
+
+@pytest.mark.parametrize("verb, changed, found", [
+    ("matmul", lambda a, b, out: np.multiply(out, 1.001, out), ("z", 1)),
+    ("layer", lambda activation, z, b, a: np.add(a, 1e-5, a), ("a", 1)),
+    ("hadamard", lambda activation, delta, z, a, sums: np.multiply(delta, 1.00001, delta), ("delta", 2)),
+    ("hadamard", lambda activation, delta, z, a, sums: np.add(sums, 1e-4, sums), ("db", 2)),
+    ("output", lambda *arrays: np.multiply(arrays[7], -1.0, arrays[7]), ("delta", 3)),
+    ("output", lambda *arrays: np.multiply(arrays[9], 1.001, arrays[9]), ("cost", 3))])
+@pytest.mark.parametrize("beside", ["cpu", "reference"])
+def test_a_wrong_verb_is_found_where_it_arises(net, verb, changed, found, beside, random):
+    report = parity(net, *two_classes(random), (beside, Faulty(verb, changed)))
+    assert first(report) == found and report.diverging.rounding[0] <= 1.0 < report.diverging.rounding[1]
+    assert report.verdict.startswith(f"{found[0]} of layer {found[1]} diverges first: on faulty it is ")
+    assert "DIVERGES" in str(report) and str(report).splitlines()[-1] == report.verdict
+
+
+def test_one_wrong_number_among_many_is_found(random):
+    def one(activation, delta, z, a, sums):
+        delta[3, 5] *= 1.0001
+    net = Network([50, 200, 10], device="cpu", seed=1)
+    report = parity(net, random.standard_normal((100, 50)), random.integers(10, size=100), ("cpu", Faulty("hadamard", one)))
+    assert first(report) == ("delta", 1) and [row.passed for row in report.rows].count(False) <= 2
+
+
+def test_parameters_that_arrive_wrong_are_found(net, monkeypatch, random):
+    right = Network.copy
+
+    def corrupted(self, device=None):
+        copy = right(self, device)
+        copy.parameters["w2"][1, 2] += 0.01
+        return copy
+    monkeypatch.setattr(Network, "copy", corrupted)
+    assert first(parity(net, *two_classes(random), ("reference", "cpu"))) == ("z", 2)
+
+
+def test_samples_that_arrive_wrong_are_found(net, random):
+    class Late(NumpyOps):
+        def array(self, values, dtype=None):
+            return super().array(values, dtype) * np.float32(1 + 1e-6)
+    assert first(parity(net, *two_classes(random), ("cpu", Late()))) == ("x", 0)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_numbers_that_are_none_are_found(net, wrong, random):
+    def spoilt(activation, z, b, a):
+        a[2, 1] = wrong
+    report = parity(net, *two_classes(random), ("cpu", Faulty("layer", spoilt)))
+    assert first(report) == ("a", 1) and report.diverging.misplaced == 1 and report.diverging.rounding[1] == np.inf
+    assert report.verdict.endswith("on faulty it has NaN or infinities where its formula has none, or has none where it should")
+
+
+def test_overflow_on_one_device_alone_is_found():
+    """Which of both is right depends on the order of the sum, but they do not agree."""
+    net = Network([4, 3, 2], device="cpu", seed=1)
+    net.parameters["w1"][...] = [3e38, 3e38, -3e38, -3e38]
+
+    def giving(value):
+        return Faulty("matmul", lambda a, b, out: out.fill(value) if a.shape == (5, 4) else None)
+    report = parity(net, np.ones((5, 4)), [0, 1, 1, 0, 1], (giving(0.0), giving(np.inf)))
+    assert first(report) == ("z", 1) and report.diverging.misplaced == 15 == report.diverging.unjudged
+    assert report.diverging.rounding == (0.0, 0.0) and "15 of its numbers are NaN or infinite on one device" in report.verdict
+    report = parity(net, np.ones((5, 4)), [0, 1, 1, 0, 1], (giving(0.0), "reference"))
+    assert report.passed and report.verdict.endswith("but for 15 numbers at the edge of overflow, which were not judged")
+
+
+def test_nan_on_both_is_no_difference(net, random):
+    net.parameters["w1"][0, 0] = np.nan
+    report = parity(net, *two_classes(random), ("cpu", NumpyOps()))
+    assert report.passed and all(row.misplaced == 0 for row in report.rows), str(report)
+
+    def hidden(activation, z, b, a):
+        a[~np.isfinite(a)] = 0.0
+    assert first(parity(net, *two_classes(random), ("cpu", Faulty("layer", hidden)))) == ("a", 1)
+
+
+# ---- the report
+
+def test_ulps_are_those_of_the_dtype(net, random):
+    def up(activation, z, b, a):
+        np.nextafter(a, np.float32(9.0), out=a)
+    net = Network([4, 6, 2], device="cpu", seed=1)
+    row = parity(net, *two_classes(random), ("cpu", Faulty("layer", up))).rows[2]
+    assert (row.name, row.layer, row.ulp) == ("a", 1, 1.0)
+
+
+def test_the_order_is_that_of_the_computation(net, random):
+    report = parity(net, *two_classes(random), ("cpu", "cpu"))
+    assert [f"{row.name}{row.layer}" for row in report.rows] == [
+        "x0", "z1", "a1", "z2", "a2", "z3", "a3", "cost3", "delta3", "db3", "dw3", "delta2", "db2", "dw2", "delta1", "db1", "dw1"]
+    assert all(row.absolute == row.relative == row.ulp == 0.0 for row in report.rows)
+    assert isinstance(report, Report) and all(type(row) is Row for row in report.rows)
+    assert checking.parity is parity and report == checking.parity(net, *two_classes(np.random.default_rng(1)), ("cpu", "cpu"))
+
+
+def test_a_report_is_json(net, random):
+    for ops in (NumpyOps(), Faulty("layer", lambda activation, z, b, a: np.multiply(a, np.nan, a))):
+        report = parity(net, *two_classes(random), ("cpu", ops))
+        told = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+        assert told == report.as_dict() and told["passed"] == report.passed and told["verdict"] == report.verdict
+        assert [(row["name"], row["layer"]) for row in told["rows"]] == [(row.name, row.layer) for row in report.rows]
+        assert [[float(part) for part in row["rounding"]] for row in told["rows"]] == [list(row.rounding) for row in report.rows]
+
+
+def test_mistakes(net, random):
+    x, y = two_classes(random)
+    for devices in ("cpu", ("cpu",), ("cpu", "cpu", "cpu")):
+        with pytest.raises(ValueError, match="expected two devices"):
+            parity(net, x, y, devices)
+    with pytest.raises(ValueError, match="expected device 'auto'"):
+        parity(net, x, y, ("cpu", "gpu"))
+    with pytest.raises(ValueError, match="expected precision 'exact'"):
+        parity(net, x, y, ("cpu", "cpu"), "double")
+    with pytest.raises(ValueError, match="layer 1 takes rows of 4"):
+        parity(net, x[:, :3], y, ("cpu", "cpu"))
+
+
+# ---- the command
+
+def test_the_command(gpubp_, tmp_path):
+    code, out, _ = gpubp_("parity --against reference --layers 5,8,3 --activation relu --dtype float64 --json r.json")
+    assert code == 0 and "<Network 5 - 8 relu - 3 softmax" in out and "cpu and reference agree" in out
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert told["devices"] == ["cpu", "reference"] and told["samples"] == 64 and told["passed"]
+    gpubp.Network([2, 3, 1], seed=1).save("net.npz")
+    code, out, _ = gpubp_("parity net.npz --device reference --against cpu --samples 9 --json r.json")
+    assert code == 0 and "2 - 3 sigmoid - 1 sigmoid" in out and json.loads((tmp_path / "r.json").read_text())["samples"] == 9
+
+
+def test_the_command_tells_divergence_by_its_code(gpubp_, monkeypatch, tmp_path):
+    faulty = Faulty("layer", lambda activation, z, b, a: np.add(a, 1e-3, a))
+    monkeypatch.setattr(command, "parity", lambda net, x, y, devices, precision: parity(net, x, y, ("cpu", faulty), precision))
+    code, out, _ = gpubp_("parity --against cpu --json r.json")
+    assert code == 1 and "a of layer 1 diverges first" in out.splitlines()[-1]
+    assert not json.loads((tmp_path / "r.json").read_text())["passed"]
+
+
+def test_the_command_without_a_second_device(gpubp_, monkeypatch):
+    monkeypatch.setattr(command, "why_no_cuda", lambda index: "the driver is asleep")
+    assert gpubp_("parity") == (2, "", "gpubp: device 'cuda' is not there: the driver is asleep; `gpubp parity --device cpu "
+                                       "--against reference` compares with the formulas in float64, which NumPy reads\n")
+
+
+@pytest.mark.parametrize("words, sentence", [
+    ("parity net.npz --layers 2,3 --against reference", "--layers is of a new network, and net.npz is what it is: leave one of "
+                                                        "them out"),
+    ("parity --samples 0 --against reference", "--samples: expected 1 or more, got 0"),
+    ("parity --against gpu", "expected device 'auto', 'cpu', 'cuda' or 'cuda:N', got 'gpu'"),
+    ("parity --against reference --json other.json", "other.json exists and is not a report of `gpubp parity`: it stays as it "
+                                                     "is, choose another name with --json"),
+    ("parity --against reference --json no/r.json", "cannot write no/r.json: there is no folder no, create it or choose another "
+                                                    "with --json")])
+def test_mistakes_of_the_command(gpubp_, tmp_path, words, sentence):
+    gpubp.Network([2, 3, 2], seed=1).save("net.npz")
+    (tmp_path / "other.json").write_text("[1]")
+    assert gpubp_(words) == (2, "", f"gpubp: {sentence}\n")
+    assert (tmp_path / "other.json").read_text() == "[1]"
