@@ -1,0 +1,96 @@
+"""What each precision costs: the accuracy of trained networks on MNIST and on scikit-learn's digits, and the gradient's error.
+
+    python benchmarks/gpu_accuracy.py
+
+alone does without a GPU: on the emulated one, which rounds as a GPU does but sums in another order, it trains on the digits and
+writes benchmarks/results/precision-emulated.json. benchmarks/gpu.py does both data sets on the GPU.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # a checkout need not be installed
+
+import gpubp
+from benchmarks.guard import ROOT
+from gpubp.devices import open_device
+from gpubp.devices.ops import PRECISIONS
+from gpubp.layered.trace import Trace
+
+MNIST = next((path for path in (ROOT.parent / "shared/data/mnist.npz", ROOT / "shared/data/mnist.npz") if path.exists()), None)
+
+
+def mnist(path):
+    """(x, y, test x, test y) of MNIST, pixels from 0 to 1."""
+    with np.load(path) as file:
+        x, y, xt, yt = (file[name] for name in ("train_x", "train_y", "test_x", "test_y"))
+    scaled = [np.reshape(images, (len(images), -1)) / np.float32(255) for images in (x, xt)]
+    return scaled[0], y.astype(np.int64), scaled[1], yt.astype(np.int64)
+
+
+def digits():
+    """The same of the digits, of which the last 297 are the test set."""
+    data = gpubp.datasets.digits()
+    return data.x[:1500], data.y[:1500], data.x[1500:], data.y[1500:]
+
+
+def accuracy(ops, path=MNIST, seeds=(1, 2, 3), hidden=(512, 512), epochs=None):
+    """Yields (data set, {precision: figures})."""
+    try:
+        yield "digits", precisions(ops, digits(), seeds, hidden, epochs or 30)
+    except ImportError as error:
+        yield "digits", {"left out": str(error)}
+    if path is None:
+        yield "mnist", {"left out": "shared/data/mnist.npz is neither beside the checkout nor in it"}
+    else:
+        yield "mnist", precisions(ops, mnist(path), seeds, hidden, epochs or 5)
+
+
+def precisions(ops, data, seeds, hidden, epochs):
+    """{precision: test accuracy for each seed after training with SGD(0.1) and mini-batches of 32, and the gradient's error}."""
+    x, y, xt, yt = data
+    sizes, found = [x.shape[1], *hidden, int(y.max()) + 1], {}
+    few = x[:1024], np.eye(sizes[-1])[y[:1024]]
+    reference = _gradient(open_device("cpu"), sizes, *few, dtype="float64")
+    x, y, xt, yt = map(ops.array, data)
+    for precision in PRECISIONS:
+        scores = []
+        for seed in seeds:
+            net = _network(sizes, device=ops, seed=seed, precision=precision)
+            net.fit(x, y, optimizer="sgd(0.1)", epochs=epochs, batch_size=32, progress=False)
+            scores.append(net.score(xt, yt))
+        error = _gradient(ops, sizes, *few, precision=precision) - reference
+        found[precision] = {"test_accuracy": scores, "mean": float(np.mean(scores)),
+                            "relative_error_of_the_gradient": float(np.linalg.norm(error) / np.linalg.norm(reference))}
+    return found
+
+
+def _network(sizes, **options):
+    return gpubp.Network(sizes, activation="relu", output="softmax", cost="cross-entropy", **options)
+
+
+def _gradient(ops, sizes, x, y, precision="exact", dtype="float32"):
+    """The gradient at the first weights, as a vector in float64; the weights are float32's at either dtype."""
+    net = _network(sizes, device=ops, seed=1, precision=precision, dtype=dtype)
+    for name, view in net.parameters.items():
+        net.parameters.write(name, np.float32(ops.host(view)))
+    with ops.device:
+        trace = Trace(net, ops.array(x, dtype), ops.array(y, dtype), precision=precision)
+        return np.concatenate([np.ravel(ops.host(array)) for array in [*trace.dw[1:], *trace.db[1:]]]).astype(np.float64)
+
+
+def main():
+    from tests.host import host_ops
+
+    figures = precisions(host_ops(), digits(), seeds=range(1, 6), hidden=(128,), epochs=30)
+    for precision, found in figures.items():
+        print(f"{precision:<10} test accuracy {found['mean']:.4f}, gradient off by {found['relative_error_of_the_gradient']:.1e}")
+    into = ROOT / "benchmarks" / "results" / "precision-emulated.json"
+    into.write_text(json.dumps({"layers": [64, 128, 10], "epochs": 30, **figures}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

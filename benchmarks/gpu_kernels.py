@@ -1,0 +1,94 @@
+"""The fused kernels' GB/s beside a plain copy's, in alternating windows.
+
+Bytes are the fewest that the verb must move: each array that the formula needs read once, each result written once. What a kernel
+reads again, or a second kernel behind the same verb, counts against it.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from benchmarks.guard import failure
+from benchmarks.timing import alternating, filled, window
+from gpubp.maths.activations import ACTIVATIONS
+from gpubp.maths.chains import Chain
+from gpubp.maths.costs import COSTS
+
+ELEMENTS = 1 << 28   # of an array: 1 GiB of float32, far beyond any cache
+
+
+def copy_bandwidth(ops, elements=ELEMENTS, rounds=7, length=0.02):
+    """Bytes read and written in a second by a copy on the device, its median, lowest and highest window."""
+    a, b = filled(ops, elements, np.float32), ops.zeros(elements, np.float32)
+    times = alternating({"copy": window(ops, partial(ops.xp.copyto, b, a), length)}, rounds)["copy"]
+    return {name: 2 * a.nbytes / time / 1e9 for name, time in
+            (("median", times["median"]), ("lowest", times["highest"]), ("highest", times["lowest"]))}
+
+
+def kernels(ops, elements=ELEMENTS, width=1024, rounds=5, length=0.02):
+    """Yields (name, figure) for each verb at float32 and at bfloat16."""
+    while elements * 28 > ops.room():   # the greediest, Adam's step, has four arrays of float32 beside the copy's two
+        elements //= 2
+    yield "elements", elements
+    a, b = filled(ops, elements, np.float32), ops.zeros(elements, np.float32)
+    copy = window(ops, partial(ops.xp.copyto, b, a), length)
+
+    def beside_the_copy(at, bind):
+        call, moved = bind()
+        times = alternating({"copy": copy, "kernel": window(at, call, length)}, rounds)
+        rate, plain = moved / times["kernel"]["median"] / 1e9, 2 * a.nbytes / times["copy"]["median"] / 1e9
+        return {"gb_per_s": rate, "copy_gb_per_s": plain, "part_of_copy": rate / plain, "seconds": times["kernel"]}
+
+    for precision in ("exact", "bfloat16"):
+        at = ops.at(precision)
+        for name, bind in verbs(at, elements, width).items():
+            try:
+                yield f"{name} {precision}", beside_the_copy(at, bind)
+            except Exception as error:
+                yield f"{name} {precision}", failure(error)
+
+
+def verbs(ops, elements, width):
+    """{name: function that allocates and binds, and returns (call, bytes)} for matrices of that width."""
+    T, S, shape = np.dtype(np.float32), ops.storage(np.float32), (elements // width, width)
+    t, s, rows = T.itemsize, S.itemsize, shape[0]
+    matrix = partial(filled, ops, shape)
+    narrow = filled(ops, width, T, 1e-3)
+
+    def layer(activation):
+        return ops.layer(ACTIVATIONS.find(activation), matrix(S), narrow, matrix(S)), 3 * s * elements
+
+    def hadamard(activation):   # sigmoid' is written in a alone, relu' in z alone: one of the two is read
+        sums = ops.zeros(width, T)
+        return ops.hadamard(ACTIVATIONS.find(activation), matrix(S), matrix(S), matrix(S), sums), 3 * s * elements
+
+    def output(cost, activation):
+        weights, costs, sums = filled(ops, rows, T), ops.zeros(rows, T), ops.zeros(width, T)
+        return ops.output(COSTS.find(cost), ACTIVATIONS.find(activation), matrix(T), narrow, matrix(T), matrix(T), weights,
+                          matrix(S), sums, costs), (4 * t + s) * elements + 2 * t * rows
+
+    def dropout():
+        forward, _ = ops.dropout(matrix(S), matrix(S), matrix(S), 0.5, 1, 1, ops.zeros(2, np.int64))
+        return forward, 2 * s * elements
+
+    def step(optimizer):
+        chain = Chain.of(optimizer)
+        state = [ops.zeros(elements, T) for _ in chain.state]   # no longer zeros after a step
+        scalars = ops.array(np.array([chain.scalars(1, 1e-6, rows)], T))
+        vector, gradient = filled(ops, elements, T), filled(ops, elements, T)
+        call = ops.step(chain, vector, gradient, state, elements, [], scalars, ops.zeros(2, np.int64))
+        return call, (3 + 2 * len(state)) * t * elements
+
+    def convert():
+        return ops.convert(matrix(T), matrix(S)), (t + s) * elements
+
+    def gather():
+        order = ops.array(np.random.default_rng(1).permutation(rows))
+        return ops.gather([matrix(S)], order, ops.zeros(2, np.int64), rows, [ops.zeros(shape, S)]), 2 * s * elements + 8 * rows
+
+    return {"layer sigmoid": partial(layer, "sigmoid"), "layer relu": partial(layer, "relu"),
+            "hadamard sigmoid": partial(hadamard, "sigmoid"), "hadamard relu": partial(hadamard, "relu"),
+            "output quadratic sigmoid": partial(output, "quadratic", "sigmoid"),
+            "output cross-entropy softmax": partial(output, "softmax_cross_entropy", "softmax"),
+            "dropout": dropout, "step sgd": partial(step, "sgd(1e-6)"), "step adam": partial(step, "adam(1e-6)"),
+            "gather": gather} | ({"convert": convert} if S != T else {})

@@ -1,0 +1,206 @@
+"""The peers: PyTorch eager, PyTorch with its whole step in a CUDA graph, torch.compile, and JAX jit.
+
+Each trains the network of a Work from the same first weights on the same mini-batches, gathered on the device, with the same
+SGD, and as gpubp does reads the mean cost of an epoch once, at its end. Half precision is what each of them calls so: PyTorch's
+autocast, and casts in JAX, to bfloat16 from float32 weights.
+"""
+
+import os
+import time
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")   # JAX would take most of the device's memory for itself
+
+
+class Peer(ABC):
+    """A contender, given arrays that DLPack hands on; cost is the mean cost of the second epoch, by which all are seen to have
+    done the same work."""
+
+    def begin(self, steps):
+        self.steps = steps
+        for _ in range(2):   # compile, warm, capture
+            self.epoch()
+        self.restart()
+        self.epoch()
+        self.cost = self.epoch()
+
+    @abstractmethod
+    def restart(self):
+        """Go back to the first weights."""
+
+    @abstractmethod
+    def epoch(self):
+        """Make the steps of an epoch; returns the mean cost."""
+
+    def seconds(self, epochs):
+        """Seconds of a step, over whole epochs."""
+        started = time.perf_counter()
+        for _ in range(epochs):
+            self.epoch()
+        return (time.perf_counter() - started) / epochs / self.steps
+
+
+class TorchEager(Peer):
+    """The loop of every tutorial, with PyTorch's fused SGD."""
+
+    name = "PyTorch eager"
+
+    def __init__(self, work, x, y, weights, device):
+        import torch
+
+        self.torch, self.device = torch, device
+        torch.backends.cuda.matmul.allow_tf32 = False
+        half = work.precision == "bfloat16"
+        self.module = _module(work).to(device)
+        self.module.register_buffer("x", torch.from_dlpack(x).to(torch.bfloat16 if half else torch.float32))
+        targets = torch.from_dlpack(y)
+        self.module.register_buffer("y", targets.argmax(1) if work.cost == "cross-entropy" else targets)
+        self.initial = [torch.from_numpy(weight).to(device) for weight in weights]
+        self.optimizer = torch.optim.SGD(self.module.parameters(), lr=work.rate, fused=True)
+        self.order = torch.arange(len(x), device=device).view(work.steps, work.batch)
+        self.batches, self.total = list(self.order), torch.zeros((), device=device)
+        self.forward = self.module
+        self.prepare()
+        self.begin(work.steps)
+
+    def prepare(self):
+        self.restart()
+
+    def restart(self):
+        with self.torch.no_grad():
+            for parameter, value in zip(self.module.parameters(), self.initial, strict=True):
+                parameter.copy_(value)
+
+    def step(self, rows):
+        cost = self.forward(rows)
+        cost.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.total += cost.detach()
+
+    def epoch(self):
+        self.total.zero_()
+        for rows in self.batches:
+            self.step(rows)
+        return self.total.item() / self.steps
+
+
+class TorchGraph(TorchEager):
+    """The whole step captured, the mini-batch counted and gathered inside."""
+
+    name = "PyTorch whole-step graph"
+
+    def prepare(self):
+        torch = self.torch
+        self.restart()
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for rows in self.batches[:3]:
+                self.step(rows)
+        torch.cuda.current_stream().wait_stream(stream)
+        self.place, self.graph = torch.zeros(1, dtype=torch.int64, device=self.device), torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.step(self.order.index_select(0, self.place).view(-1))
+            self.place += 1
+        self.restart()
+
+    def epoch(self):
+        self.total.zero_()
+        self.place.zero_()
+        for _ in range(self.steps):
+            self.graph.replay()
+        return self.total.item() / self.steps
+
+
+class TorchCompiled(TorchEager):
+    """Forward and backward compiled by Inductor and replayed as graphs; the fused SGD is one launch already."""
+
+    name = "torch.compile reduce-overhead"
+
+    def prepare(self):
+        self.restart()
+        self.forward = self.torch.compile(self.module, mode="reduce-overhead")
+
+    def step(self, rows):
+        self.torch.compiler.cudagraph_mark_step_begin()
+        super().step(rows)
+
+
+class Jax(Peer):
+    """One jitted step, whose weights are donated."""
+
+    name = "JAX jit"
+
+    def __init__(self, work, x, y, weights, device):
+        import jax
+        import jax.numpy as jnp
+
+        if jax.default_backend() != {"cuda": "gpu"}.get(device, device):
+            raise RuntimeError(f"JAX computes on {jax.default_backend()!r} here, not on {device!r}")
+        self.jnp, self.initial = jnp, weights
+        half = work.precision == "bfloat16"
+        self.data = jnp.from_dlpack(x).astype(jnp.bfloat16 if half else jnp.float32), jnp.from_dlpack(y)
+        self.batches = [jnp.asarray(rows) for rows in np.arange(len(x)).reshape(work.steps, work.batch)]
+        slope = jax.value_and_grad(lambda weights, x, y: _jax_cost(jax, work, weights, x, y))
+
+        def step(weights, total, rows, x, y):
+            cost, gradient = slope(weights, *(data.take(rows, 0, mode="clip") for data in (x, y)))
+            return [weight - work.rate * g for weight, g in zip(weights, gradient)], total + cost
+        self.step = jax.jit(step, donate_argnums=(0, 1))
+        self.restart()
+        self.begin(work.steps)
+
+    def restart(self):
+        self.weights = [self.jnp.array(weight) for weight in self.initial]
+
+    def epoch(self):
+        total = self.jnp.zeros(())
+        for rows in self.batches:
+            self.weights, total = self.step(self.weights, total, rows, *self.data)
+        return float(total) / self.steps
+
+
+PEERS = TorchEager, TorchGraph, TorchCompiled, Jax
+
+
+def _module(work):
+    """The network with its cost: called with the rows of a mini-batch it returns the mean cost."""
+    import torch
+
+    F = torch.nn.functional
+    activate = {"sigmoid": torch.sigmoid, "relu": torch.relu}[work.activation]
+    finish = torch.sigmoid if work.output == "sigmoid" else lambda z: z   # cross_entropy has the softmax in it
+
+    class Module(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = torch.nn.ModuleList(torch.nn.Linear(k, j) for k, j in zip(work.sizes, work.sizes[1:]))
+
+        def forward(self, rows):
+            a, y = self.x.index_select(0, rows), self.y.index_select(0, rows)
+            with torch.autocast(a.device.type, torch.bfloat16, enabled=work.precision == "bfloat16", cache_enabled=False):
+                for layer in self.layers[:-1]:
+                    a = activate(layer(a))
+                a = finish(self.layers[-1](a))
+                if work.cost == "cross-entropy":
+                    return F.cross_entropy(a, y)
+                return F.mse_loss(a, y, reduction="sum") * (0.5 / work.batch)
+    return Module()
+
+
+def _jax_cost(jax, work, weights, a, y):
+    """The mean cost of a mini-batch; weights are w and b of each layer in turn."""
+    jnp, dtype = jax.numpy, a.dtype
+    precision = "highest" if dtype == jnp.float32 else None   # JAX's default on a GPU is TF32
+    pairs = list(zip(weights[::2], weights[1::2]))
+    for l, (w, b) in enumerate(pairs, 1):
+        kept = jnp.float32 if l == len(pairs) else dtype
+        z = jnp.dot(a, w.astype(dtype).T, precision=precision, preferred_element_type=kept) + b.astype(kept)
+        name = work.output if l == len(pairs) else work.activation
+        a = {"sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu}.get(name, lambda z: z)(z)
+    if work.cost == "cross-entropy":
+        return -(y * jax.nn.log_softmax(a)).sum(1).mean()
+    return 0.5 * ((a - y) ** 2).sum(1).mean()

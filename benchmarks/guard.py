@@ -1,0 +1,25 @@
+"""Sections of a long run: what one has found is kept when it fails, and the others go on."""
+
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def failure(error):
+    """An exception as JSON has it: type, message, and the last lines of its traceback."""
+    lines = "".join(traceback.format_exception(error)).rstrip().replace(f"{ROOT}/", "").splitlines()
+    return {"error": f"{type(error).__name__}: {error}"[:600], "where": lines[-3:]}
+
+
+def collect(section, keep=lambda found: None):
+    """{name: figure} of what a section yields; keep(found) is called after each. A failure becomes the figure "failed"."""
+    found = {}
+    try:
+        for name, figure in section():
+            found[name] = figure
+            keep(found)
+    except Exception as error:
+        found["failed"] = failure(error)
+        keep(found)
+    return found
