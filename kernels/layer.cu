@@ -14,7 +14,8 @@ __device__ inline void layer_columns(S* z, const T* b, S* a, int rows, int width
         load(z + k, x);
         for (int n = 0; n < N; n++)
             x[n] += bias[n];
-        store(z + k, x);
+        if (z != a)   // else it would be written twice
+            store(z + k, x);
         for (int n = 0; n < N; n++)
             x[n] = sigma(x[n]);
         store(a + k, x);

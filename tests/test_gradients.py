@@ -5,6 +5,7 @@ import pytest
 
 from gpubp import check as checking
 from gpubp.check import Plain, derivative, finite_differences
+from gpubp.devices.compiler import activations
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.layered.plan import Plan
@@ -107,6 +108,19 @@ def test_an_own_activation_with_a_tables_name_is_its_own(random):
     own = Activation("sigmoid", lambda xp, z: 0.5 * xp.tanh(0.25 * z) + 0.5, lambda xp, z, a: 0.5 * a * (1.0 - a), range="(0, 1)")
     net = Network([4, Dense(3, own)], cost="binary_cross_entropy", dtype="float64", seed=1)
     assert net.check(random.standard_normal((6, 4)), random.integers(0, 2, (6, 3))).passed
+
+
+@pytest.mark.parametrize("row", activations(), ids=lambda row: row.name)
+def test_a_in_the_place_of_z_changes_nothing(ops, row, random):
+    """Whether sigma' needs z is read from its formula; where it does not, a step keeps one buffer less."""
+    net, outs = Network([4, Dense(7, row), Dense(5, row), 2], device=ops, seed=4), []
+    for keep in (True, False):
+        plan = Plan(net, 6, net.parameters.like(), keep=keep)
+        plan.fill(*(ops.array(np.random.default_rng(1).uniform(size=(6, width))) for width in (4, 2)), 1.0)
+        plan.run()
+        outs.append(ops.host(plan.gradient.vector))
+        assert [plan.z[l] is plan.a[l] for l in (1, 2, 3)] == [not keep and row.forgets_z] * 2 + [False]
+    np.testing.assert_array_equal(*outs)
 
 
 def test_dropout_masks_the_gradient_too(ops, random):

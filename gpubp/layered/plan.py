@@ -12,21 +12,24 @@ class Plan:
     """Feedforward, and with `gradient` the four equations, on `rows` samples.
 
     Buffers, by layer l = 1..L as in the book: z[l], a[l], and delta[l]; a[0] is the input x, sent[l] what layer l sends on
-    (a[l], or a[l] after dropout). costs[i] is weights[i] times the cost of sample i; the deltas and the gradient carry the
-    weights too, so that weights of 1/n give BP3 and BP4 averaged over the batch. clock is (mini-batch, epoch), on which
-    dropout's masks depend. At a precision of half floats the factors of products are kept in those, which the device rounds
-    and `wide` widens: x, the hidden z and a, the deltas, and a copy of the weights; with scaling the deltas are scaled.
+    (a[l], or a[l] after dropout). A hidden z[l] that nothing reads once a[l] is known gives its place to a[l], unless `keep`.
+    costs[i] is weights[i] times the cost of sample i; the deltas and the gradient carry the weights too, so that weights of 1/n
+    give BP3 and BP4 averaged over the batch. clock is (mini-batch, epoch), on which dropout's masks depend. At a precision of
+    half floats the factors of products are kept in those, which the device rounds and `wide` widens: x, the hidden z and a, the
+    deltas, and a copy of the weights; with scaling the deltas are scaled.
     """
 
-    def __init__(self, network, rows, gradient=None, dropout=False, targets=True, precision="exact", clock=None, scaling=None):
+    def __init__(self, network, rows, gradient=None, dropout=False, targets=True, precision="exact", clock=None, scaling=None,
+                 keep=False):
         self.network, self.ops, self.rows, self.gradient = network, network.ops.at(precision), rows, gradient
         self.scaling, self.storage = scaling, self.ops.storage(network.dtype)
         self.clock = self.ops.zeros(2, np.int64) if clock is None else clock
         self.w = network.parameters.rounded(self.storage)
         hidden, outputs = network.sizes[1:-1], network.sizes[-1]
         last = self.ops.zeros((rows, outputs), network.dtype)
-        self.z = [None, *map(self._matrix, hidden), last]
         self.a = [*map(self._matrix, network.sizes[:-1]), self.ops.zeros((rows, outputs), network.dtype)]
+        forgets = lambda l: not keep and (gradient is None or network.gates[l].activation.forgets_z)
+        self.z = [None, *(self.a[l] if forgets(l) else self._matrix(network.sizes[l]) for l in range(1, network.depth)), last]
         self.delta = [None] * len(self.z) if gradient is None else [None, *map(self._matrix, [*hidden, outputs])]
         self.x, self.sent = self.a[0], list(self.a)
         if targets:

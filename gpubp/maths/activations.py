@@ -6,10 +6,11 @@ straight-line: softmax, which sums over a row, stands in the table by name alone
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from math import pi, sqrt
 from typing import Any
 
-from .formula import checked
+from .formula import checked, reads
 from .table import Interval, Table, number
 
 
@@ -48,6 +49,11 @@ class Activation:
     def rowwise(self):
         """True of softmax, whose outputs depend on the whole row."""
         return self.sigma is None
+
+    @cached_property
+    def forgets_z(self):
+        """Whether sigma' follows from a alone, so that a may take the place of z."""
+        return self.rowwise or "z" not in reads(self.prime, "z", "a")
 
 
 # erfc(|x|) = t exp(-x^2 + P(t)) with t = 2 / (2 + |x|): the Chebyshev coefficients of P on [0, 1], computed with 50 digits.
@@ -109,10 +115,10 @@ def elu(alpha=1.0):
     return _elu(f"elu({alpha!r})", alpha, 1.0, range=f"[{-alpha!r}, inf)", initializer="he", kinks=(0.0,))
 
 
-identity = Activation("identity", lambda xp, z: 1.0 * z, lambda xp, z, a: xp.where(z == z, 1.0, z))   # NaN passes
+identity = Activation("identity", lambda xp, z: 1.0 * z, lambda xp, z, a: xp.where(a == a, 1.0, a))   # NaN passes
 sigmoid = Activation("sigmoid", _sigmoid, lambda xp, z, a: a * (1.0 - a), range="(0, 1)")
 tanh = Activation("tanh", lambda xp, z: xp.tanh(z), lambda xp, z, a: 1.0 - a * a, range="(-1, 1)", initializer="glorot")
-relu = Activation("relu", lambda xp, z: xp.maximum(z, 0.0), lambda xp, z, a: xp.where(z > 0.0, 1.0, 0.0 * a),
+relu = Activation("relu", lambda xp, z: xp.maximum(z, 0.0), lambda xp, z, a: xp.where(a > 0.0, 1.0, 0.0 * a),
                   range="[0, inf)", initializer="he", kinks=(0.0,))
 selu = _elu("selu", 1.6732632423543772848170429916717, 1.0507009873554804934193349852946,
             range="[-1.7581, inf)", initializer="lecun", kinks=(0.0,))

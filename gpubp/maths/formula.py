@@ -3,6 +3,7 @@
 Formulas are scalar and straight-line. Whatever sums over a row (softmax) or draws random bits (dropout) is a gate instead.
 """
 
+import re
 from inspect import signature
 from math import isfinite
 
@@ -146,3 +147,13 @@ def checked(owner, formula, *parameters):
     except (LookupError, NameError, ArithmeticError) as error:
         raise ValueError(f"{owner}: its formula fails with {type(error).__name__}: {error}") from None
     return formula
+
+
+def reads(formula, *names):
+    """Which of its parameters after xp the formula makes use of.
+
+    >>> sorted(reads(lambda xp, z, a: 1.0 - a * a, "z", "a"))
+    ['a']
+    """
+    _, body = device_function("formula", formula, names).split("{", 1)
+    return set(re.findall(r"\w+", body)) & set(names)
