@@ -125,6 +125,16 @@ def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random, m
     assert state(net) == state(expected) and not net.ops._transfers.under_way
 
 
+def test_a_validation_set_on_the_host_is_watched(little, random):
+    x, y = two_classes(random, ROWS)
+    options = {"epochs": 12, "batch_size": 20, "validation": (x[::-1].copy(), random.integers(2, size=ROWS)), "patience": 2}
+    expected = fitted(x, y, **options)
+    assert "no better validation cost" in expected.history.stopped
+    little(1500)
+    streamed = fitted(x, y, **options)
+    assert state(streamed) == state(expected) and streamed.history.stopped == expected.history.stopped
+
+
 def test_divergence_is_found_and_undone_alike(little, random):
     x, y = two_classes(random, ROWS)
     said, vectors = [], []

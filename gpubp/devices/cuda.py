@@ -78,6 +78,8 @@ class CudaOps(Ops):
             return self.xp.asarray(values, dtype=dtype, order="C")
 
     def host(self, array):
+        if isinstance(array, np.ndarray):
+            return array
         with self.device:
             return array.get()
 

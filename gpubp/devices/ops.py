@@ -56,7 +56,7 @@ class Ops(ABC):
 
     @abstractmethod
     def host(self, array):
-        """The array as a NumPy array."""
+        """An array of this device, or of the host, as a NumPy array."""
 
     @abstractmethod
     def owns(self, array):
