@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gpubp import schedules
+from gpubp.devices.compiler import chains
 from gpubp.devices.graph import Program, Session
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
@@ -75,12 +76,13 @@ def test_what_cannot_be_captured_is_told_and_the_stream_lives_on(session):
 
 # ---- training
 
-def trained(ops, x, y, eager=False, epochs=4, precision="exact", **options):
+def trained(ops, x, y, eager=False, epochs=4, precision="exact", dtype="float32", **options):
     """The vectors and costs after a fit, whose programs may be kept from capturing."""
     with pytest.MonkeyPatch.context() as patch:
         if eager:
             patch.setattr(Program, "__call__", Program.run)
-        net = Network([4, Dropout(0.2), 6, 5, 2], activation="tanh", device=ops, seed=3, precision=precision)
+        net = Network([4, Dropout(0.2), 6, 5, 2], activation="tanh", device=ops, seed=3, dtype=dtype,
+                      precision=precision)
         net.fit(x, y, epochs=epochs, **options)
     return [ops.host(net.vector), *map(ops.host, net.training.vectors), np.array(net.history.cost)]
 
@@ -92,6 +94,15 @@ def test_a_replay_is_the_eager_step(ops, precision, random):
                "sample_weight": random.uniform(0.5, 1.5, len(x))}
     for eager, replayed in zip(trained(ops, x, y, eager=True, **options), trained(ops, x, y, **options), strict=True):
         np.testing.assert_array_equal(eager, replayed)
+
+
+@pytest.mark.parametrize("chain", chains(), ids=str)
+def test_every_optimizer_trains_as_on_the_cpu(ops, chain, random):
+    """In float64, where two orders of a sum are 1e-16 apart: a sign or a bound that turns by rounding would be far off."""
+    x, y = two_classes(random)
+    options = {"optimizer": chain, "batch_size": 5, "dtype": "float64", "epochs": 3}
+    for got, want in zip(trained(ops, x, y, **options), trained(device("cpu"), x, y, **options), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
 
 
 def test_rates_steps_and_masks_change_from_step_to_step(ops, random):
