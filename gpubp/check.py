@@ -70,22 +70,32 @@ def check(network, x, y, seed=0):
     >>> net.check(np.eye(3), [[0, 1], [1, 0], [1, 1]]).passed
     True
     """
-    given = intake.samples(network, x)
-    codes = intake.targets(network, y, given.shape[0])
-    host = lambda array: network.ops.host(array).astype(np.float64)
+    with network.ops.device, np.errstate(all="ignore"):
+        return _check(network, x, y, seed)
+
+
+def _check(network, x, y, seed):
     plain, prices = Plain(network), _prices(network, x, y)
-    x, y = host(given), host(codes)
+    given, codes = _given(network, x, y)
+    x, y = given.astype(np.float64), codes.astype(np.float64)
     step, smooth = next((step, smooth) for step in STEPS if (smooth := plain.smooth(x, y, AWAY * step)).mean() >= 0.5
                         or step == STEPS[-1])
     if not smooth.any():
         raise ValueError(f"all {len(x)} samples lie on a kink of an activation or the cost: give other samples")
-    kept = network.ops.array(np.flatnonzero(smooth))
-    trace = Trace(network, given[kept], codes[kept])
-    rows = _rows(network, plain, x[smooth], y[smooth], trace, host, step, generator(seed, CHECK))
+    trace = Trace(network, *(network.ops.array(array[smooth]) for array in (given, codes)))
+    rows = _rows(network, plain, x[smooth], y[smooth], trace, step, generator(seed, CHECK))
     return Report(rows, int(smooth.sum()), len(x), *prices)
 
 
-def _rows(network, plain, x, y, trace, host, step, random):
+def _given(network, x, y):
+    """x and y as a network takes them, as NumPy arrays in its dtype."""
+    x = intake.samples(network, x)
+    y = intake.targets(network, y, x.shape[0])
+    return tuple(np.asarray(network.ops.host(array[:]), network.dtype) for array in (x, y))
+
+
+def _rows(network, plain, x, y, trace, step, random):
+    host = lambda array: network.ops.host(array).astype(np.float64)
     tolerance, depth = TOLERANCE[network.dtype.name], network.depth
     z, n = plain.forward(x), len(x)
     # a - y keeps |a - y| / (|a| + |y|) of its digits: what a well-trained network has left of its gradient is partly rounding
@@ -139,9 +149,9 @@ def finite_differences(network, x, y, names=None, limit=None):
 
     names: which parameters, all by default; limit: at most so many numbers of each. In float64.
     """
-    host = lambda array: network.ops.host(array).astype(np.float64)
-    given = intake.samples(network, x)
-    x, y, plain = host(given), host(intake.targets(network, y, given.shape[0])), Plain(network)
+    with network.ops.device:
+        x, y = (array.astype(np.float64) for array in _given(network, x, y))
+    plain = Plain(network)
     base, gradient = plain.cost(x, y), {}
     for name in names or plain.parameters:
         flat = plain.parameters[name].reshape(-1)

@@ -20,7 +20,7 @@ from .devices.ops import Ops
 from .layered.history import History
 from .layered.layers import Dense, Dropout
 from .layered.network import Network
-from .layered.training import UNSCALED, Training
+from .layered.state import UNSCALED, Training
 from .maths.activations import ACTIVATIONS, Activation
 from .maths.chains import Chain
 from .maths.costs import COSTS, Cost

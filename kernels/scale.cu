@@ -17,10 +17,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) unscale(
         partials[blockIdx.x] = lost;
 }
 
-// Halves the scale where an element was lost; doubles it after `steady` steps without a loss, up to the largest, since gradients
-// that are zero would double it for ever. In one block
+// Halves the scale where an element was lost; doubles it after `steady` steps without a loss; both within bounds, since gradients
+// that are zero, or never finite, would go on for ever. In one block
 extern "C" __global__ void __launch_bounds__(THREADS) rescale(
-    const T* __restrict__ partials, T* __restrict__ scaling, T steady, T largest, long long n)
+    const T* __restrict__ partials, T* __restrict__ scaling, T steady, T largest, T least, long long n)
 {
     T lost = 0;
     GRID_STRIDE(i, n)
@@ -30,7 +30,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) rescale(
         return;
     const bool finite = lost == T(0), due = finite && scaling[1] + T(1) >= steady;
     const T scale = scaling[0];
-    scaling[0] = !finite ? scale / T(2) : due && scale < largest ? scale * T(2) : scale;
+    scaling[0] = !finite ? (scale > least ? scale / T(2) : least) : due && scale < largest ? scale * T(2) : scale;
     scaling[1] = finite && !due ? scaling[1] + T(1) : T(0);
     scaling[2] = finite;
     scaling[3] = T(1) / scale;

@@ -1,5 +1,6 @@
 """What all tests share: the devices, each test of an `ops` on every one that is present, and a word on what was not run."""
 
+from functools import cache
 from importlib.util import find_spec
 
 import numpy as np
@@ -38,6 +39,12 @@ def device(name):
         return host_ops()
     if name == "cuda" and (reason := why_no_cuda(0)):
         pytest.skip(f"no CUDA device: {reason}")
+    return _opened(name)
+
+
+@cache
+def _opened(name):
+    """One for all tests: a CUDA device has a stream and a workspace of its own each time it is opened."""
     return open_device(name)
 
 

@@ -122,7 +122,8 @@ def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random, m
     assert net.training.batch == 0
     monkeypatch.setattr(_Fit, "step", plain)
     net.fit(x, y, batch_size=7, epochs=3 - net.epoch, progress=False)
-    assert state(net) == state(expected) and not net.ops._transfers.under_way
+    assert state(net) == state(expected)
+    assert all(transfer.event.done for transfer in net.ops._transfers.under_way)
 
 
 def test_a_validation_set_on_the_host_is_watched(little, random):

@@ -40,6 +40,28 @@ def test_the_callers_stream_comes_before_and_after(session):
     assert stream.get_current_stream() is stream.null
 
 
+def test_a_stream_or_a_session_in_between_is_left_again(session):
+    """In a callback the user may have made a stream current, or another network's session may lie between."""
+    other, user = Session(session.xp, 0), stream.Stream(non_blocking=True)
+    for between in (user, other):
+        with session:
+            with between:
+                inner = stream.get_current_stream()
+                with session:
+                    assert stream.get_current_stream() is session.stream and session.stream.waited[-1] is inner
+                assert stream.get_current_stream() is inner and inner.waited[-1] is session.stream
+            assert stream.get_current_stream() is session.stream
+        assert stream.get_current_stream() is stream.null
+
+
+def test_a_stream_set_by_use_stays_set(session):
+    user = stream.Stream(non_blocking=True).use()
+    with session:
+        pass
+    assert stream.get_current_stream() is user and user.waited == [session.stream]
+    stream.null.use()
+
+
 def test_an_error_within_leaves_the_session(session):
     with pytest.raises(KeyError), session:
         raise KeyError

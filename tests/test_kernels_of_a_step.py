@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices import compiler
-from gpubp.devices.ops import LARGEST_SCALE, STEADY
+from gpubp.devices.ops import LARGEST_SCALE, LEAST_SCALE, STEADY
 from gpubp.devices.philox import DROPOUT, bits
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.chains import Chain
@@ -97,14 +97,16 @@ def test_a_gradient_that_is_not_finite_changes_nothing(device_ops, text):
     (True, (1024, 5, 1, 0), (512, 0, 0, 1 / 1024)),
     (False, (1024, STEADY - 1, 1, 0), (2048, 0, 1, 1 / 1024)),
     (True, (1024, STEADY - 1, 1, 0), (512, 0, 0, 1 / 1024)),
-    (False, (LARGEST_SCALE, STEADY - 1, 1, 0), (LARGEST_SCALE, 0, 1, 1 / LARGEST_SCALE))])
+    (False, (LARGEST_SCALE, STEADY - 1, 1, 0), (LARGEST_SCALE, 0, 1, 1 / LARGEST_SCALE)),
+    (True, (LEAST_SCALE, 5, 1, 0), (LEAST_SCALE, 0, 0, 1 / LEAST_SCALE))])
 def test_the_loss_scale_is_halved_and_doubled(device_ops, lost, before, after):
     g, = normal("float32", 100_001)
     g[-1] = np.nan if lost else 1.0
-    gradient, scaling = device_ops.array(g), device_ops.array(np.array(before, np.float32))
-    device_ops.unscale(gradient, scaling)()
-    assert device_ops.host(scaling).tolist() == list(map(float, after))
-    np.testing.assert_array_equal(device_ops.host(gradient), g / np.float32(before[0]))
+    for ops in (device_ops, device("cpu")):
+        gradient, scaling = ops.array(g.copy()), ops.array(np.array(before, np.float32))
+        ops.unscale(gradient, scaling)()
+        assert ops.host(scaling).tolist() == list(map(float, after))
+        np.testing.assert_array_equal(ops.host(gradient), g / np.float32(before[0]))
 
 
 # ---- dropout

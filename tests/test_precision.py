@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices.ops import PRECISIONS
-from gpubp.layered import training
+from gpubp import TrainingError
+from gpubp.devices.ops import LEAST_SCALE, PRECISIONS
+from gpubp.layered import state
 from gpubp.layered.network import Network
 from gpubp.layered.trace import Trace
+from gpubp.layered.training import _Fit
 
 from .cases import two_classes
 from .conftest import device
@@ -93,7 +95,7 @@ def test_small_errors_do_not_vanish(device_ops, random):
 
 
 def test_a_gradient_that_overflows_is_skipped_and_the_scale_halved(device_ops, random, monkeypatch):
-    monkeypatch.setattr(training, "UNSCALED", (2.0**40, 0.0, 1.0, 2.0**-40))
+    monkeypatch.setattr(state, "UNSCALED", (2.0**40, 0.0, 1.0, 2.0**-40))
     x, y = two_classes(random)
     net = made(device_ops, "float16")
     before = device_ops.host(net.vector)
@@ -116,3 +118,41 @@ def test_precision_and_scale_are_saved(device_ops, random, tmp_path):
     parts.fit(x, y, epochs=2, batch_size=5)
     np.testing.assert_array_equal(device_ops.host(parts.vector), device_ops.host(whole.vector))
     assert "float16 products" in repr(parts) and parts.copy().precision == "float16"
+
+
+def test_numbers_beyond_float16_are_refused(device_ops, random):
+    x, y = two_classes(random)
+    x[7, 2] = -70000.0
+    with pytest.raises(ValueError, match=r"x: expected numbers up to 65504 at precision 'float16', got -70000\.0 at row 7, "
+                                         "column 2: scale the samples, or use precision='exact'"):
+        made(device_ops, "float16").fit(x, y)
+    made(device_ops, "bfloat16").fit(x, y, epochs=1)
+    made("cpu", "float16").fit(x, y, epochs=1)
+
+
+def test_gradients_that_overflow_at_every_scale_are_told(device_ops, random, monkeypatch):
+    """Each step is lost, so that nothing changes; without a word, training would go on for ever."""
+    monkeypatch.setattr(state, "UNSCALED", (2.0**-20, 0.0, 1.0, 2.0**20))
+    x, y = two_classes(random)
+    net = made(device_ops, "float16")
+    before = device_ops.host(net.vector)
+    with pytest.raises(TrainingError, match=r"the gradient overflows at every scale in epoch 1, .*precision='bfloat16'"):
+        net.fit(x, y, batch_size=2, epochs=2, sample_weight=np.full(len(x), 3e38))
+    np.testing.assert_array_equal(device_ops.host(net.vector), before)
+    assert net.training.scaling[0] == LEAST_SCALE
+
+
+def test_the_scale_goes_back_with_the_parameters(device_ops, random, monkeypatch):
+    """A network given back as it was before a bad step has the scale of that time, too."""
+    x, y = two_classes(random)
+    net, step, left = made(device_ops, "float16"), _Fit.step, [1]
+
+    def broken_once(self):
+        if self.training.step == 8 and left:
+            left.clear()
+            net.vector[...] = np.nan
+        step(self)
+    monkeypatch.setattr(_Fit, "step", broken_once)
+    with pytest.raises(TrainingError, match="the cost became nan in epoch 2, mini-batch 3 of 6"):
+        net.fit(x, y, batch_size=4, epochs=3)
+    assert net.training.step == 7 and net.training.scaling == [2.0**16, 7.0, 1.0, 2.0**-16]

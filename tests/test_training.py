@@ -222,3 +222,13 @@ def test_a_step_allocates_nothing_that_grows_with_the_batch(options):
         return most
     small, large = peak(10_000), peak(80_000)
     assert large < 1.1 * small + 10_000 and large < 80_000 * 4, (small, large)
+
+
+def test_a_network_is_not_trained_within_its_own_training(random):
+    x, y = two_classes(random)
+    net = Network([4, 3, 2], seed=1, device="cpu")
+    with pytest.raises(RuntimeError, match=r"a callback trains the network that is being trained: train a net\.copy\(\) there"):
+        net.fit(x, y, epochs=2, callbacks=lambda n: n.fit(x, y))
+    assert net.epoch == 1
+    net.fit(x, y, epochs=2, callbacks=lambda n: n.copy().fit(x, y, epochs=1) and None)
+    assert net.epoch == 3

@@ -10,7 +10,7 @@ from math import ceil, inf, prod, sqrt
 import numpy as np
 
 from .bound import Scratch, bind
-from .ops import LARGEST_SCALE, STEADY, Ops
+from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops
 from .philox import DROPOUT, bits
 
 BLOCK = 1 << 14   # elements of a block: 64 KiB of float32, so that a formula's few values in between fit a core's own cache
@@ -21,6 +21,7 @@ class NumpyOps(Ops):
     """The verbs on NumPy arrays."""
 
     name = "cpu"
+    precision = "exact"
     xp = np
     device = nullcontext()
 
@@ -154,7 +155,7 @@ class NumpyOps(Ops):
             np.multiply(gradient, 1.0 / scale, gradient)
             finite = np.isfinite(gradient).all()
             due = finite and steady + 1 == STEADY
-            scaling[:] = (scale * 2.0 if due and scale < LARGEST_SCALE else scale if finite else scale / 2.0,
+            scaling[:] = (scale * 2.0 if due and scale < LARGEST_SCALE else scale if finite else max(scale / 2.0, LEAST_SCALE),
                           steady + 1 if finite and not due else 0.0, finite, 1.0 / scale)
         return call
 

@@ -12,7 +12,7 @@ import numpy as np
 from . import compiler, graph, transfer
 from .cublas import Cublas
 from .launches import FEW, LONG, THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, wide
-from .ops import LARGEST_SCALE, PRECISIONS, STEADY, Ops
+from .ops import LARGEST_SCALE, LEAST_SCALE, PRECISIONS, STEADY, Ops
 
 STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store what they compute
 
@@ -208,7 +208,7 @@ class CudaOps(Ops):
         return self._bound(
             on_vector(self._plain("scale.cu", "unscale", dtype), n, dtype, gradient, scaling, partials),
             in_one_block(self._plain("scale.cu", "rescale", dtype), partials.size, dtype, partials, scaling, float(STEADY),
-                         LARGEST_SCALE))
+                         LARGEST_SCALE, LEAST_SCALE))
 
     # ---- sums
 

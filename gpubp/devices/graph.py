@@ -5,7 +5,7 @@ than they run. Captured once, they are one launch.
 """
 
 import gc
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from threading import local
 
@@ -14,7 +14,7 @@ class Session(AbstractContextManager):
     """A device and a stream of its own made current, in an order with the caller's stream: nobody waits but the device.
 
     Work that the caller's current stream was given before comes before ours, and what it is given afterwards comes after.
-    Entering again from within does nothing more. xp is CuPy; the tests have a stand-in.
+    Entering again where it is current does nothing more. xp is CuPy; the tests have a stand-in.
     """
 
     def __init__(self, xp, index):
@@ -32,22 +32,30 @@ class Session(AbstractContextManager):
             return [self.xp.cuda.Event(disable_timing=True) for _ in range(2)]
 
     def __enter__(self):
-        depth = getattr(self._thread, "depth", 0)
-        if depth == 0:
-            stream, (before, _) = self.stream, self._events
-            self.device.__enter__()
-            self._thread.caller = self.xp.cuda.get_current_stream()
-            stream.wait_event(self._thread.caller.record(before))
-            stream.__enter__()
-        self._thread.depth = depth + 1
+        callers = self._thread.__dict__.setdefault("callers", [])
+        if callers and self._is_current():
+            callers.append(None)
+            return self
+        stream, (before, _) = self.stream, self._events
+        self.device.__enter__()
+        caller = self.xp.cuda.get_current_stream()
+        stream.wait_event(caller.record(before))
+        stream.__enter__()
+        callers.append(caller)
         return self
 
     def __exit__(self, *error):
-        self._thread.depth -= 1
-        if self._thread.depth == 0:
+        caller = self._thread.callers.pop()
+        if caller is not None:
             self.stream.__exit__(*error)
-            self._thread.caller.wait_event(self.stream.record(self._events[1]))
+            caller.use()   # of streams, CuPy goes back to those of `with` alone
+            caller.wait_event(self.stream.record(self._events[1]))
             self.device.__exit__(*error)
+
+    def _is_current(self):
+        """Not so in a callback that has made another stream or device current, another session's perhaps."""
+        cuda = self.xp.cuda
+        return cuda.Device() == self.device and cuda.get_current_stream() is self.stream
 
 
 class Program:
@@ -83,8 +91,11 @@ class Program:
             stream.begin_capture()
             try:
                 self.run()
-            finally:
-                graph = stream.end_capture()
+            except BaseException:
+                with suppress(Exception):   # a capture that is broken does not end without an error of its own
+                    stream.end_capture()
+                raise
+            graph = stream.end_capture()
         graph.upload()
         return graph
 

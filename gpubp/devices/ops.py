@@ -12,8 +12,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 PRECISIONS = "exact", "tf32", "bfloat16", "float16"
+# of numbers stored in 16 bits: the largest relative error, the smallest number that is sure to be kept, the largest one; a
+# bfloat16 below the normal ones is one of float32, too, which CuPy's kernels, compiled with -ftz=true, take for 0
+HALVES = {"bfloat16": (2.0**-8, 2.0**-126, 3.3895e38), "float16": (2.0**-11, 2.0**-24, 65504.0)}
 STEADY = 2000             # finite gradients after which a loss scale is doubled,
-LARGEST_SCALE = 2.0**24   # unless it is this large
+LARGEST_SCALE = 2.0**24   # unless it is this large;
+LEAST_SCALE = 2.0**-24    # and it never becomes smaller than this
 
 
 def checked_precision(precision, dtype):
@@ -27,11 +31,12 @@ def checked_precision(precision, dtype):
 class Ops(ABC):
     """What a device can do; NumpyOps and CudaOps are its two final classes.
 
-    name is "cpu", "cuda:0", ...; xp is the array module, for work outside the hot loop, and device the context in which such
-    work belongs.
+    name is "cpu", "cuda:0", ...; precision the one of PRECISIONS at which it multiplies; xp is the array module, for work outside
+    the hot loop, and device the context in which such work belongs.
     """
 
     name: str
+    precision: str
     xp: Any
     device: AbstractContextManager
 
@@ -145,7 +150,8 @@ class Ops(ABC):
         """Bind gradient := gradient / scaling[0], and the search for a scale that keeps small errors from vanishing.
 
         scaling holds (scale, steps since it changed, whether the gradient was finite, 1 / the scale that it came with). After a
-        gradient that is not finite the scale is halved, after STEADY finite ones doubled, up to LARGEST_SCALE.
+        gradient that is not finite the scale is halved, after STEADY finite ones doubled, from
+        LEAST_SCALE to LARGEST_SCALE.
         """
 
     # ---- sums

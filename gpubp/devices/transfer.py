@@ -61,7 +61,6 @@ class Transfer:
         """The device's later work waits for the copy."""
         with self.transfers.session as session:
             session.stream.wait_event(self.event)
-        self.transfers.under_way.discard(self)
 
     def finish(self):
         """The host waits for the copy, and may then change what was sent."""

@@ -5,6 +5,8 @@ Looking at each step's cost would make the device wait; an epoch repeated from i
 
 import numpy as np
 
+from ..devices.ops import LEAST_SCALE
+
 
 class TrainingError(RuntimeError):
     """Training met a cost that is not a finite number; the network holds its last good parameters."""
@@ -40,6 +42,9 @@ class Divergence:
         if name is not None:
             self._restore(*self._repeat_up_to(done))
             self._raise(f"{name} became infinite", f"mini-batch {done} of {fit.batches}")
+        scale, _, finite, _ = self.training.scaling
+        if fit.scaling is not None and not finite and scale <= LEAST_SCALE:   # its steps were lost, and changed nothing
+            self._raise("the gradient overflows at every scale", f"mini-batch {done} of {fit.batches}")
         self.late, self.good, self.good_step = self.good, self.late, self.training.step - 1
 
     def _give_up_at(self, bad):
@@ -63,9 +68,10 @@ class Divergence:
         return good
 
     def _raise(self, what, where):
-        self.training.costs = self.fit.costs[:self.training.batch].tolist()
+        self.fit.settle()
+        reach = "" if self.fit.scaling is None else ", or precision='bfloat16', which knows larger numbers"
         raise TrainingError(f"{what} in epoch {self.fit.network.epoch + 1}, {where}; the network has its last good parameters: "
-                            "try a smaller learning rate or ClipNorm")
+                            f"try a smaller learning rate or ClipNorm{reach}")
 
     def _keep(self, vectors):
         for kept, vector in zip(vectors, self.fit.vectors()):

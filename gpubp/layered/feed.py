@@ -73,7 +73,7 @@ class Streamed(Resident):
         most, total = self.ops.room(), -(-self.count // self.size)
         if 2 * row * self.size > most:
             raise ValueError(f"expected mini-batches of which two fit on {self.ops.name}, where there is room for "
-                             f"{most / 2**20:.1f} MiB, got batch_size {self.size} of {row * self.size / 2**20:.1f} MiB each: "
+                             f"{most / 2**20:.3g} MiB, got batch_size {self.size} of {row * self.size / 2**20:.3g} MiB each: "
                              "give a smaller one")
         return max(1, min(int(min(SLOT, SHARE / 2 * most)) // (row * self.size), -(-total // 2)))
 

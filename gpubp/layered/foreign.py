@@ -21,12 +21,15 @@ def taken_in(ops, values, name):
     if getattr(values, "requires_grad", False):
         raise TypeError(f"{name}: expected numbers alone, got a tensor that requires a gradient, which would be lost here: pass "
                         f"{name}.detach()")
+    if hasattr(values, "resolve_neg"):   # PyTorch may note a minus sign beside the numbers, of which DLPack says nothing
+        values = values.resolve_neg()
     there, array = lies_on_gpu(values), None
     if hasattr(type(values), "__dlpack__") and not (there and ops.xp is np):
         array = _imported(ops.xp if there else np, values, name)
     if (there and not ops.owns(array)) or (array is None and hasattr(values, "__cuda_array_interface__")):
-        raise ValueError(f"{name} lies on a GPU and this network on {ops.name}: move the network with net.to('cuda'), or the "
-                         "array to the host with cupy.asnumpy, or cpu() of a tensor")
+        remedy = ("move the network with net.to('cuda'), or the array to the host with cupy.asnumpy, or cpu() of a tensor"
+                  if ops.xp is np else f"pass cupy.asarray({name}), made on that device")
+        raise ValueError(f"{name} lies on a GPU and this network on {ops.name}: {remedy}")
     if array is not None:
         return array
     try:

@@ -8,6 +8,7 @@ from operator import index
 
 import numpy as np
 
+from ..devices.ops import HALVES
 from ..maths.table import Interval
 from .foreign import lies_on_gpu, taken_in
 
@@ -35,13 +36,17 @@ def samples(network, x, name="x", finite=True):
         raise ValueError(f"{name}: layer 1 takes rows of {width}, got an array of shape {x.shape}")
     if x.shape[0] == 0:
         raise ValueError(f"{name}: expected at least one row, got an empty array of shape {x.shape}")
-    stored = network.ops.at(network.precision).storage(network.dtype)
+    ops = network.ops.at(network.precision)
+    stored = ops.storage(network.dtype)
     stays = _stays(network, x, width, stored.itemsize if stored != network.dtype else 0)
     if not stays:
         x = _moved(network, x, x.shape, lambda block: block)
-    if finite and not (stays and x.dtype.kind in "iub"):
+    if finite:
         for rows in _blocks(x):
-            _finite(network, np.asarray(x[rows], network.dtype) if stays else x[rows], name, rows.start)
+            block = np.asarray(x[rows], network.dtype) if stays else x[rows]
+            _finite(network, block, name, rows.start)
+            if ops.precision in HALVES:
+                _within(network, block, name, rows.start, ops.precision)
     return x
 
 
@@ -60,7 +65,7 @@ def targets(network, y, rows, name="y"):
         checked = y
     else:
         raise ValueError(f"{name}: expected integer labels of shape ({rows},) or targets of shape ({rows}, {width}), "
-                         f"got {y.dtype} of shape {y.shape}")
+                         f"got {y.dtype} of shape {y.shape}" + (": make labels of them with astype(int)" if y.ndim == 1 else ""))
     for block in _blocks(checked):
         codes = _codes(network, y[block])
         _finite(network, codes, name, block.start)
@@ -114,7 +119,7 @@ def count(name, value, least, most=None, what="", remedy=""):
         number = least - 1
     if number < least or (most is not None and number > most):
         bound = f"from {least} to {what} ({most})" if most is not None else f">= {least}"
-        raise ValueError(f"expected {name} {bound}, got {value!r}" + (f": {remedy}" if remedy else ""))
+        raise ValueError(f"expected {name} {bound}, got {value!r}" + (f": {remedy}" if remedy and number >= least else ""))
     return number
 
 
@@ -150,6 +155,8 @@ def _moved(network, array, shape, code):
 
 def _blocks(array):
     """Slices of rows, as many as are looked at together."""
+    if array.size <= BLOCK:
+        return [slice(0, len(array))]
     rows = max(1, BLOCK // max(1, array.shape[-1] if array.ndim > 1 else 1))
     return [slice(start, start + rows) for start in range(0, len(array), rows)]
 
@@ -164,13 +171,26 @@ def _xp(network, array):
 
 def _finite(network, array, name, first=0):
     """array is a block that begins at row `first`."""
-    if not bool(_xp(network, array).isfinite(array).all()):
-        values = _host(network, array)
-        place = np.argwhere(~np.isfinite(values))[0]
-        numbers = place[0] + first, *place[1:]
-        where = ", ".join(f"{word} {number}" for word, number in zip(("row", "column"), numbers))
-        raise ValueError(f"{name}: expected finite numbers in {array.dtype}, got {values[tuple(place)]} at {where}: remove or "
-                         "replace such samples, or use float64 where they are numbers beyond the range")
+    finite = _xp(network, array).isfinite(array)
+    if not bool(finite.all()):
+        raise ValueError(f"{name}: expected finite numbers in {array.dtype}, got {_first(network, array, finite, first)}: remove "
+                         "or replace such samples, or use float64 where they are numbers beyond the range")
+
+
+def _within(network, array, name, first, precision):
+    """Refuses numbers that the precision does not know."""
+    *_, largest = HALVES[precision]
+    within = abs(array) <= largest
+    if not bool(within.all()):
+        raise ValueError(f"{name}: expected numbers up to {largest:g} at precision {precision!r}, got "
+                         f"{_first(network, array, within, first)}: scale the samples, or use precision='exact'")
+
+
+def _first(network, array, fine, first):
+    """The first number of a block that is not fine, and where it stands."""
+    values, place = _host(network, array), np.argwhere(~_host(network, fine))[0]
+    numbers = place[0] + first, *place[1:]
+    return f"{values[tuple(place)]} at " + ", ".join(f"{word} {number}" for word, number in zip(("row", "column"), numbers))
 
 
 def _labels(network, labels, name):

@@ -24,8 +24,9 @@ from .layers import Dense, Dropout, resolve
 from .parameters import Parameters
 from .passes import Passes
 from .scoring import labels, score
+from .state import Training
 from .trace import Trace
-from .training import Training, fit
+from .training import fit
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -94,6 +95,7 @@ class Network:
             self.parameters.write(f"w{l}", layer.initializer.weights(random, *shapes[f"w{l}"]))
             self.parameters.write(f"b{l}", layer.initializer.biases(random, self.sizes[l]))
         self.training: Training | None = None
+        self.learning = False   # whether a fit is under way
         self.labelled: bool | None = None   # whether it was trained on labels; None before
         self.history = History()
         self.notes: dict[str, Any] = {}   # what JSON can hold, saved with the network
@@ -115,8 +117,9 @@ class Network:
 
     @property
     def number_format(self) -> str:
-        """The dtype, and the precision of products where it is another."""
-        return self.dtype.name if self.precision == "exact" else f"{self.dtype.name} with {self.precision} products"
+        """The dtype, and the precision of products where the device makes it another."""
+        precision = self.ops.at(self.precision).precision
+        return self.dtype.name if precision == "exact" else f"{self.dtype.name} with {precision} products"
 
     def mask(self, l):
         """The dropout gate after layer l."""

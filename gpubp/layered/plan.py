@@ -82,7 +82,11 @@ class Plan:
 
     def fill(self, x, y=None, weights=None):
         """Put in the rows of x and y, from this device or the host, and their weights, a number or one a row."""
-        self.ops.convert(self.ops.array(x, self.network.dtype), self.x)()
+        x = self.ops.array(x, self.network.dtype)
+        if self.x.dtype == x.dtype:
+            self.x[...] = x
+        else:
+            self.ops.convert(x, self.x)()
         if y is not None:
             self.y[...], self.weights[...] = self.ops.array(y, self.network.dtype), weights
 

@@ -1,9 +1,7 @@
 """Training: mini-batches drawn from the training set, one optimizer step each, and what is kept about the epochs."""
 
-import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,47 +14,12 @@ from .diverging import Divergence, first_bad_parameter
 from .feed import feed
 from .history import History
 from .interrupt import Interrupt
-from .parameters import Parameters
 from .patience import Patience
 from .plan import Plan
 from .scoring import score
+from .state import Training
 
 SEEN = 10_000   # training samples on which the accuracy of an epoch is measured
-UNSCALED = 2.0**16, 0.0, 1.0, 2.0**-16   # what Ops.unscale begins with, where errors are scaled
-
-
-@dataclass
-class Training:
-    """What an optimizer has so far: its state vectors, step count, and its place within an unfinished epoch."""
-
-    chain: Chain
-    state: dict[str, Parameters]
-    step: int = 0
-    batch: int = 0         # finished mini-batches of the epoch under way
-    first_epoch: int = 0   # of this optimizer, in the network's history
-    shape: tuple[int, ...] = ()   # (samples an epoch, batch size), for which `batch` holds
-    costs: list[float] = field(default_factory=list)   # of those mini-batches
-    best: Parameters | None = None   # by the validation set, where there is patience
-    best_value: float = math.inf
-    best_epoch: int = 0
-    best_of: str = ""   # by which measure, on which validation set
-    scaling: list[float] = field(default_factory=lambda: [*UNSCALED])
-
-    @classmethod
-    def begin(cls, network, chain):
-        """Nothing learned yet."""
-        return cls(chain, {name: network.parameters.like() for name in chain.state}, first_epoch=network.epoch)
-
-    @property
-    def vectors(self):
-        """The state vectors, in the rule's order."""
-        return [self.state[name].vector for name in self.chain.state]
-
-    def copy(self, ops):
-        """The same with vectors of its own, on a device."""
-        state = {name: parameters.copy(ops) for name, parameters in self.state.items()}
-        return replace(self, state=state, costs=list(self.costs), best=self.best and self.best.copy(ops),
-                       scaling=list(self.scaling))
 
 
 def fit(network: Any, x: Any, y: Any, *, optimizer: str | Part | Chain | Sequence[str | Part] | None = None, epochs: int = 30,
@@ -84,6 +47,8 @@ def fit(network: Any, x: Any, y: Any, *, optimizer: str | Part | Chain | Sequenc
 
 class _Fit:
     def __init__(self, network, x, y, validation, sample_weight, optimizer, **options):
+        if network.learning:
+            raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
         self.network, self.ops = network, network.ops
         self._take_data(x, y, validation, sample_weight)
         self._take_options(**options)
@@ -119,7 +84,7 @@ class _Fit:
             raise ValueError("patience watches the validation set, got none: pass validation=(x, y)")
         if monitor not in ("cost", "accuracy"):
             raise ValueError(f"expected monitor 'cost' or 'accuracy', got {monitor!r}")
-        self.callbacks = (callbacks,) if callable(callbacks) else tuple(callbacks)
+        self.callbacks = (callbacks,) if callable(callbacks) or not isinstance(callbacks, Iterable) else tuple(callbacks)
         if not all(map(callable, self.callbacks)):
             raise TypeError(f"expected callbacks to be functions of the network, got {callbacks!r}")
         self.monitor, self.shuffle, self.progress = monitor, shuffle, progress
@@ -172,6 +137,13 @@ class _Fit:
         self.feed.begin(self.order, batch)
 
     def run(self):
+        self.network.learning = True
+        try:
+            return self._run()
+        finally:
+            self.network.learning = False
+
+    def _run(self):
         network, history = self.network, self.network.history
         network.training, network.labelled, history.stopped = self.training, self.labelled, None
         goal, patience = network.epoch + self.epochs, Patience(self)
@@ -213,12 +185,16 @@ class _Fit:
                 bar.update()
         finally:   # whatever ends an epoch, training can go on from there
             self.costs = np.asarray(self.ops.host(self.log), np.float64)   # here the host waits for the device
-            training.costs = self.costs[:training.batch].tolist()
-            if self.scaling is not None:
-                training.scaling = self.ops.host(self.scaling).tolist()
+            self.settle()
         seconds = time.perf_counter() - started
         self.divergence.end()
         return seconds
+
+    def settle(self):
+        """Write down what the device has, as far as the training's state keeps it."""
+        self.training.costs = self.costs[:self.training.batch].tolist()
+        if self.scaling is not None:
+            self.training.scaling = self.ops.host(self.scaling).tolist()
 
     def _order(self):
         network = self.network

@@ -10,7 +10,8 @@ from itertools import count
 from types import SimpleNamespace
 from weakref import WeakValueDictionary
 
-stack = []       # the streams made current, the innermost last
+stack = []       # the streams of `with`, the innermost last
+current = []     # the one that is current, where it is not the legacy stream
 capturing = []   # the stream that is capturing, if one is
 streams = WeakValueDictionary()   # by their numbers, which stand for addresses
 numbers = count(1)
@@ -93,10 +94,16 @@ class Stream:
 
     def __enter__(self):
         stack.append(self)
-        return self
+        return self.use()
 
     def __exit__(self, *error):
+        """As CuPy: a stream that was made current by use() is forgotten."""
         assert stack.pop() is self
+        current[:] = stack[-1:]
+
+    def use(self):
+        current[:] = [self]
+        return self
 
     def begin_capture(self, mode=None):
         refuse_in_capture("capturing")
@@ -147,8 +154,8 @@ null = Stream(null=True)
 
 
 def get_current_stream(device_id=None):
-    """The innermost stream made current, else the legacy stream."""
-    return stack[-1] if stack else null
+    """The stream made current last, else the legacy stream."""
+    return current[-1] if current else null
 
 
 def memcpyAsync(target, source, count, kind, stream):
