@@ -58,4 +58,4 @@ def test_first_program_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(program, {})
     assert float(capsys.readouterr().out.splitlines()[-1]) > 0.9
-    assert (tmp_path / "digits.npz").exists()
+    assert (tmp_path / "ten-lines.npz").exists()
