@@ -1,4 +1,4 @@
-"""Everything about a GPU in one run of less than eight minutes: checks, times beside the peers', kernels, accuracy, tests.
+"""Everything about a GPU in one run that ends within eight minutes: checks, times beside the peers', kernels, accuracy, tests.
 
     python benchmarks/gpu.py
 
@@ -22,14 +22,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # a checkout need not be installed
 
-from benchmarks import gpu_accuracy, gpu_checks, gpu_epilogues, gpu_goals, gpu_kernels, gpu_steps
+from benchmarks import gpu_accuracy, gpu_checks, gpu_compile, gpu_epilogues, gpu_goals, gpu_kernels, gpu_steps
 from benchmarks.guard import ROOT, collect
 from gpubp.devices import open_device
 from gpubp.devices.cuda import why_no_cuda
 
 TOTAL, FOR_TESTS = 455, 110   # seconds for all, of which those are kept for the tests at the end
 SECTIONS: dict[str, tuple[int, Callable[..., Any]]] = {   # name: the most seconds, and what yields its figures on a device
-    "machine": (40, gpu_checks.machine), "graphs": (60, gpu_checks.graphs), "parity": (60, gpu_checks.agreement),
+    "machine": (40, gpu_checks.machine), "compile": (110, gpu_compile.programs),   # what comes after finds the programs
+    "graphs": (60, gpu_checks.graphs), "parity": (60, gpu_checks.agreement),
     **{f"steps {name}": (80, partial(gpu_steps.steps, work=work)) for name, work in gpu_steps.WORKS.items()},
     "kernels": (60, gpu_kernels.kernels), "epilogues": (40, gpu_epilogues.figures), "accuracy": (60, gpu_accuracy.accuracy)}
 PROGRAMS: dict[str, tuple[int, Callable[..., Any]]] = {   # the same of other programs, given so many seconds
@@ -45,8 +46,9 @@ def main(arguments=None):
         print(f"nothing was measured, there is no CUDA device: {reason}")
         return 2
     if options.train:
+        ops = gpu_checks.unpooled(open_device("cuda"))
         for case in gpu_checks.CASES.values():
-            gpu_checks.train(open_device("cuda"), *case, epochs=1)
+            gpu_checks.train(ops, *case, epochs=1)
         print("trained")
     elif options.section:
         name, file = options.section

@@ -19,7 +19,7 @@ FACTORS = {   # out := first second, row-major
     "forward": lambda a, w, delta: (a, w.T), "backward": lambda a, w, delta: (delta, w),
     "weights": lambda a, w, delta: (delta.T, a)}
 OPERATIONS = 2e11   # of a captured program: so many that its launch does not count
-WRONG = 0.1         # relative error; bfloat16's is below 0.03, a missing bias's about 0.2, a wrong layout's about 1
+WRONG = 0.1         # relative error; emulated, bfloat16's is below 0.03, a missing bias's about 0.2, a wrong layout's about 1
 
 
 class Layer:

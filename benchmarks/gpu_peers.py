@@ -14,6 +14,10 @@ import numpy as np
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")   # JAX would take most of the device's memory for itself
 
 
+class LeftOutError(Exception):
+    """A peer is installed and does not compute on the device."""
+
+
 class Peer(ABC):
     """A contender, given arrays that DLPack hands on; cost is the mean cost of the second epoch, by which all are seen to have
     done the same work."""
@@ -50,6 +54,8 @@ class TorchEager(Peer):
     def __init__(self, work, x, y, weights, device):
         import torch
 
+        if device == "cuda" and not torch.cuda.is_available():
+            raise LeftOutError("PyTorch is here without CUDA")
         self.torch, self.device = torch, device
         torch.backends.cuda.matmul.allow_tf32 = False
         half = work.precision == "bfloat16"
@@ -139,7 +145,7 @@ class Jax(Peer):
         import jax.numpy as jnp
 
         if jax.default_backend() != {"cuda": "gpu"}.get(device, device):
-            raise RuntimeError(f"JAX computes on {jax.default_backend()!r} here, not on {device!r}")
+            raise LeftOutError(f"JAX computes on {jax.default_backend()!r} here, not on {device!r}")
         self.jnp, self.initial = jnp, weights
         half = work.precision == "bfloat16"
         self.data = jnp.from_dlpack(x).astype(jnp.bfloat16 if half else jnp.float32), jnp.from_dlpack(y)

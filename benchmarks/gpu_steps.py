@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 import gpubp
-from benchmarks.gpu_peers import PEERS
+from benchmarks.gpu_peers import PEERS, LeftOutError
 from benchmarks.guard import failure
 from benchmarks.timing import alternating, filled, wait, window
 from gpubp.gates import affine
@@ -83,7 +83,7 @@ def steps(ops, work, peers=PEERS, rounds=7, length=0.15):
     for peer in peers:
         try:
             contenders[peer.name] = contender = peer(work, *handed, own.weights, "cuda" if ops.name.startswith("cuda") else "cpu")
-        except ModuleNotFoundError as error:
+        except (ModuleNotFoundError, LeftOutError) as error:
             yield peer.name, {"left out": str(error)}
         except Exception as error:
             yield peer.name, failure(error)

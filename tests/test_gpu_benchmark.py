@@ -14,7 +14,8 @@ import pytest
 
 from benchmarks import gpu, gpu_accuracy, gpu_checks, gpu_goals, gpu_kernels, gpu_peers, gpu_steps
 from benchmarks.guard import ROOT, collect
-from tests.conftest import needs
+from tests.conftest import device, needs
+from tests.host import stream
 
 CLASSES = gpu_steps.Work((20, 16, 12, 5), 8, 6, 0.1, "relu", "softmax", "cross-entropy")
 HALF = gpu_steps.Work((20, 16, 12, 5), 8, 6, 0.05, precision="bfloat16")
@@ -75,7 +76,9 @@ def test_parity(ops):
 
 @pytest.mark.parametrize("work", [CLASSES, HALF, BOOK], ids=["classes", "half", "book"])
 def test_steps(ops, work):
-    needs("torch")
+    torch = needs("torch")
+    if ops.name.startswith("cuda") and not torch.cuda.is_available():
+        pytest.skip("PyTorch is here without CUDA")
     found = found_by(gpu_steps.steps, ops, work, (gpu_peers.TorchEager, gpu_peers.Jax), rounds=1, length=0.0)
     assert found["same_work"]["gpubp"] and found["same_work"]["PyTorch eager"]
     assert found["seconds_per_step"]["gpubp"]["median"] > 0 and found["times_faster_than"]["PyTorch eager"] > 0
@@ -95,6 +98,19 @@ def test_a_peer_that_does_other_work_is_seen():
     assert found["same_work"] == {"gpubp": True, "PyTorch eager": False}
     figures = {**found, "times_faster_than": {"PyTorch eager": 9.0}}
     assert verdict({"steps book": figures}, "book: at least 8 x PyTorch eager") == "NOT MET"
+
+
+def test_a_peer_without_the_device_is_left_out(monkeypatch):
+    torch = needs("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(gpu_peers.LeftOutError, match="PyTorch is here without CUDA"):
+        gpu_peers.TorchEager(BOOK, *[np.zeros((48, 20), np.float32)] * 2, [], "cuda")
+    jax = SimpleNamespace(default_backend=lambda: "gpu", numpy=SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    monkeypatch.setitem(sys.modules, "jax.numpy", jax.numpy)
+    found = found_by(gpu_steps.steps, gpu.open_device("cpu"), BOOK, (gpu_peers.Jax,), rounds=1, length=0.0)
+    assert found["JAX jit"] == {"left out": "JAX computes on 'gpu' here, not on 'cpu'"}
+    assert set(found["seconds_per_step"]) == {"gpubp"}
 
 
 def test_a_peer_that_fails_leaves_the_others():
@@ -130,6 +146,27 @@ def test_accuracy(ops, tmp_path):
 def test_accuracy_without_mnist():
     found = found_by(gpu_accuracy.accuracy, gpu.open_device("cpu"), None, (1,), (4,), 1)
     assert set(found) == {"digits", "mnist"} and "left out" in found["mnist"]
+
+
+def test_accuracy_on_the_emulated_device(monkeypatch):
+    device("host")
+    data = np.arange(192, dtype=np.float32).reshape(48, 4) / 192, np.arange(48) % 3
+    monkeypatch.setattr(gpu_accuracy, "digits", lambda: (*data, *data))
+    monkeypatch.setattr(gpu_accuracy, "EMULATED", {"digits": (40, (4, 5), (3,), 1)})
+    name, found = gpu_accuracy.emulated("digits")
+    assert name == "digits" and (found["training_images"], found["test_images"], found["seeds"]) == (40, 48, [4, 5])
+    assert all(len(found[precision]["test_accuracy"]) == 2 for precision in gpu_accuracy.PRECISIONS)
+
+
+def test_the_memory_checker_watches_single_allocations(monkeypatch, capsys):
+    """With CuPy's pool an array lies in a larger allocation, and a small overrun stays within it."""
+    done = []
+    monkeypatch.setattr(gpu, "why_no_cuda", lambda index: None)
+    monkeypatch.setattr(gpu, "open_device", lambda name: device("host"))
+    monkeypatch.setattr(stream, "set_allocator", lambda allocator: done.append(allocator), raising=False)
+    monkeypatch.setattr(gpu_checks, "train", lambda ops, *case, epochs: done.append((ops.name, epochs)))
+    assert gpu.main(["--train"]) == 0 and capsys.readouterr().out == "trained\n"
+    assert done == [None, *[("host", 1)] * len(gpu_checks.CASES)]
 
 
 def test_memory_checker_absent(monkeypatch):

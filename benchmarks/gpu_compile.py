@@ -1,0 +1,55 @@
+"""Every program that the tables lead to, compiled first, by a process a core: within one process NVRTC takes turns.
+
+CuPy keeps the machine code on disk, where the sections after this one and the tests find it.
+"""
+
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+
+from benchmarks.guard import failure
+from gpubp.devices import compiler, open_device
+
+MOST = 16   # processes, each of which has a context on the device
+
+
+def tables():
+    """{label: text}, of the programs for each dtype and storage."""
+    from tests.host.compiler import KINDS  # here, as it needs pytest: the other sections do without
+
+    return {f"{label} {' '.join(filter(None, kind))}": text for kind in KINDS for label, text in compiler.sources(*kind)}
+
+
+def compiled(device, program):
+    """(label, seconds, the error or None) of a program, compiled, loaded and kept."""
+    from tests.host.programs import kernels
+
+    (label, text), started, error = program, time.perf_counter(), None
+    try:
+        ops = open_device(device)
+        with ops.device:
+            ops.compiler.kernel(text, kernels(text)[0])
+    except Exception as reason:
+        error = failure(reason)["error"]
+    return label, time.perf_counter() - started, error
+
+
+def programs(ops, texts=None, compiled=compiled):
+    """Yields how many programs there are for how many processes, how many were compiled so far, and the seconds of them all."""
+    named = {text: label for label, text in (tables() if texts is None else texts).items()}   # each text once
+    count = min(MOST, os.cpu_count() or 1, len(named))
+    yield "programs", len(named)
+    yield "processes", count
+    started, spent, refused = time.perf_counter(), 0.0, {}
+    with ProcessPoolExecutor(count, get_context("spawn")) as pool:   # a forked process could not use CUDA
+        jobs = [(label, text) for text, label in named.items()]
+        for done, (label, seconds, error) in enumerate(pool.map(partial(compiled, ops.name), jobs, chunksize=4), 1):
+            spent += seconds
+            refused |= {label: error} if error else {}
+            yield "compiled", done - len(refused)
+    yield "seconds", time.perf_counter() - started
+    yield "seconds_of_all_processes", spent
+    if refused:
+        raise RuntimeError(f"expected all programs to compile, {len(refused)} did not: {next(iter(refused.items()))}")
