@@ -21,6 +21,7 @@ import gpubp
 from benchmarks.gpu_kernels import ELEMENTS, copy_bandwidth
 from benchmarks.guard import ROOT, failure
 from gpubp.devices.graph import Program
+from gpubp.devices.ops import PRECISIONS
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.parity import parity
 
@@ -121,11 +122,12 @@ def agreement(ops, networks=20):
         activation = str(random.choice([name for name in ACTIVATIONS if name != "softmax"]))
         output, cost = [("sigmoid", "cross-entropy"), ("softmax", "cross-entropy"), ("identity", "quadratic")][number % 3]
         rows, dtype = int(random.integers(1, 300)), ("float32", "float64")[number % 2]
-        what = f"{number + 1}: {'-'.join(map(str, layers))} {activation} {output} {dtype}, {rows} rows"
+        precision = PRECISIONS[number // 2 % len(PRECISIONS)] if dtype == "float32" else "exact"
+        what = f"{number + 1}: {'-'.join(map(str, layers))} {activation} {output} {dtype} {precision}, {rows} rows"
         try:
             net = gpubp.Network(layers, activation=activation, output=output, cost=cost, device="cpu", dtype=dtype, seed=number)
             y = np.eye(layers[-1])[random.integers(layers[-1], size=rows)]
-            report = parity(net, random.standard_normal((rows, layers[0])), y, ("cpu", ops))
+            report = parity(net, random.standard_normal((rows, layers[0])), y, ("cpu", ops), precision)
             yield what, {"passed": report.passed, "verdict": report.verdict,
                          "largest_part_of_rounding": max(row.rounding[1] for row in report.rows)}
         except Exception as error:

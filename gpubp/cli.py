@@ -19,6 +19,16 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message} (`{self.prog} --help` lists what there is)")
 
 
+class _Command(_Parser):
+    """Reports options that it does not know itself; its parent would point to the list of commands."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
+
+
 def main(argv=None):
     """Run the command line with a list of words, the program's own by default; returns the exit code.
 
@@ -62,9 +72,9 @@ class _Version(argparse.Action):
 def _parser():
     parser = _Parser(prog="gpubp", description="Train networks by backpropagation, on the CPU or a CUDA GPU.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    common = _Parser(add_help=False)
+    common = _Command(add_help=False)
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
 
     def command(name, summary, **more):
         return commands.add_parser(name, help=summary, parents=[common], **more)
@@ -145,10 +155,10 @@ def _parity(parser):
     add("--cost", metavar="NAME", help="default cross-entropy")
     add("--dtype", choices=("float32", "float64"), help="default float32")
     add("--samples", type=int, default=64, metavar="N", help="rows of the batch (default 64)")
-    add("--device", default="cpu", help="cpu, cuda, cuda:N or reference, the formulas read plainly by NumPy in float64 (default "
-                                        "cpu)")
+    add("--device", default="cpu", help="cpu, cuda, cuda:N, auto or reference, the formulas read plainly by NumPy in float64 "
+                                        "(default cpu)")
     add("--against", default="cuda", metavar="DEVICE", help="the other one (default cuda)")
-    add("--precision", choices=PRECISIONS, help="of the products of --device (default the network's own); the other is exact")
+    add("--precision", choices=PRECISIONS, help="of the products on a GPU (default the network's own)")
     add("--json", type=_file, metavar="FILE.json", help="write the report there, too, in place of one that may be there")
 
 

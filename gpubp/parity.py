@@ -4,25 +4,27 @@ Each array is compared with the formula that gives it, read plainly in float64 f
 there is the rounding of one operation, however ill-conditioned the network, and a fault shows where it arises.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from math import isfinite
+from dataclasses import asdict, dataclass, replace
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
 
 from . import plain
 from .devices import open_device
-from .devices.ops import Ops, checked_precision
+from .devices.ops import HALVES, Ops, checked_precision
 from .layered import intake
+from .layered.diverging import first_bad_parameter
 from .layered.layers import Dense
 from .layered.network import Network
 from .layered.trace import Trace
 from .maths.rounding import Rounding
 
 REFERENCE = "reference"   # the device that is none: the formulas, by NumPy in float64
+NAMES = re.compile(rf"{REFERENCE}|auto|cpu|cuda(:[0-9]+)?")
 NOTICED = 2.0**-4         # of an array's largest magnitude: ulps of smaller elements measure what cancelled, not a device
-HALVES = {"bfloat16": (2.0**-8, 2.0**-126, 3.3895e38), "float16": (2.0**-11, 2.0**-24, 65504.0)}   # unit, smallest, largest
 TF32 = 2.0**-10           # of a factor, where it is cut off rather than rounded
 TRUNCATING = 4            # units of an addition in a product on tensor cores, which cut off what they align
 
@@ -33,10 +35,10 @@ class Row:
 
     absolute, relative: the largest difference, and that over the largest magnitude in the array. ulp: the largest difference of
     two elements in units of the network's dtype at the greater of them, over the elements of at least 1/16 of the largest
-    magnitude. misplaced: elements that are NaN or infinite on one device and not, or otherwise, on the other; not counted beside
-    the reference, in whose wider range less overflows. rounding: for each device the largest error against the formula, as a
-    part of what rounding may be; above 1 it is a fault. unjudged: elements of which that cannot be told, since they may or may
-    not overflow.
+    magnitude. rounding: for each device the largest error against the formula, as a part of what rounding may be; above 1 it is a
+    fault. unjudged: elements of which that cannot be told on one of the devices, since they may or may not overflow. misplaced:
+    the others that are NaN or infinite on one device and not, or otherwise, on the other, unless that one has the narrower range
+    of numbers. They are no fault where each device computes rightly from its own numbers: those before were already apart.
     """
 
     name: str
@@ -51,7 +53,7 @@ class Row:
     @property
     def passed(self):
         """Whether rounding explains what differs."""
-        return self.misplaced == 0 and all(part <= 1.0 for part in self.rounding)
+        return all(part <= 1.0 for part in self.rounding)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Report:
 
     devices: tuple[str, str]
     dtype: str
-    precision: str   # of the first device; the second is exact
+    precisions: tuple[str, str]   # at which each device multiplied: the CPU, and the reference, are always exact
     samples: int
     rows: list[Row]
 
@@ -85,24 +87,21 @@ class Report:
             return f"{first} and {second} agree: every array is what its formula gives, up to rounding{but}"
         where = f"{row.name} of layer {row.layer} diverges first"
         part, device = max((part, device) for part, device in zip(row.rounding, self.devices))
-        if isfinite(part) and part > 1.0:
+        if isfinite(part):
             return f"{where}: on {device} it is {part:.3g} times as far from its formula as rounding explains"
-        if part > 1.0:
-            return f"{where}: on {device} it has NaN or infinities where its formula has none, or has none where it should"
-        return f"{where}: {row.misplaced} of its numbers are NaN or infinite on one device and not on the other"
+        return f"{where}: on {device} it has NaN or infinities where its formula has none, or has none where it should"
 
     def as_dict(self):
         """Everything as JSON has it; numbers that are not finite become the texts "inf" and "nan"."""
         rows = [{**asdict(row), "rounding": list(row.rounding), "passed": row.passed} for row in self.rows]
         first = self.diverging
-        return _plain({"devices": list(self.devices), "dtype": self.dtype, "precision": self.precision, "samples": self.samples,
-                       "passed": self.passed, "diverging": first and {"name": first.name, "layer": first.layer},
-                       "verdict": self.verdict, "rows": rows})
+        return _plain({"devices": list(self.devices), "dtype": self.dtype, "precisions": list(self.precisions),
+                       "samples": self.samples, "passed": self.passed, "verdict": self.verdict, "rows": rows,
+                       "diverging": first and {"name": first.name, "layer": first.layer}})
 
     def __str__(self):
-        heads = [f"{name[:12]:>12}" for name in self.devices]
         lines = [f"{'':<10} {'absolute':>9} {'relative':>9} {'ulp':>9}   part of the rounding allowed",
-                 f"{'':<10} {'':>9} {'':>9} {'':>9} {' '.join(heads)}"]
+                 *(f"{'':<40} {' '.join(f'{word[:12]:>12}' for word in words)}" for words in (self.devices, self.precisions))]
         for row in self.rows:
             parts = " ".join(f"{part:12.2g}" for part in row.rounding)
             marks = [f"{row.misplaced} misplaced"] * (row.misplaced > 0) + [f"{row.unjudged} unjudged"] * (row.unjudged > 0)
@@ -116,8 +115,8 @@ def parity(network: Network, x: Any, y: Any, devices: Sequence[str | Ops] = ("cp
     """Run one step of a network, forward and backward without dropout, on two devices; returns a Report.
 
     x, y: a few samples, as for fit. devices: two names as for Network, or "reference", the formulas read plainly by NumPy in
-    float64. Each works on a copy of the network, which itself stays where and as it is. precision: of the products of the
-    first device, the network's own by default; the second is exact.
+    float64. Each works on a copy of the network, which itself stays where and as it is. precision: of the products of both, the
+    network's own by default; the CPU and the reference are exact all the same.
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([3, 4, 2], seed=1)
@@ -125,24 +124,45 @@ def parity(network: Network, x: Any, y: Any, devices: Sequence[str | Ops] = ("cp
     >>> report.passed, [row.name for row in report.rows][:6]
     (True, ['x', 'z', 'a', 'z', 'a', 'cost'])
     """
-    if isinstance(devices, str) or len(devices) != 2:
+    if isinstance(devices, str) or not isinstance(devices, Sequence) or len(devices) != 2:
         raise ValueError(f"expected two devices, such as ('cpu', 'cuda'), got {devices!r}")
     precision = checked_precision(network.precision if precision is None else precision, network.dtype)
-    places = [device if device == REFERENCE else open_device(device) for device in devices]
+    places = [_opened(device) for device in devices]
     with network.ops.device, np.errstate(all="ignore"):
+        if (bad := first_bad_parameter(network)) is not None:
+            raise ValueError(f"expected a network of finite parameters, got NaN or infinity in {bad}: take one from before its "
+                             "training diverged")
         x = intake.samples(network, x)
-        x, y = (network.ops.host(array) for array in (x, intake.targets(network, y, x.shape[0])))
-        sides = [_side(network, place, x, y, kind) for place, kind in zip(places, (precision, "exact"))]
-        rows = [_row(key, network.dtype, sides, REFERENCE not in places) for key in sides[0][0].order]
+        x, y = (network.ops.host(array[:]) for array in (x, intake.targets(network, y, x.shape[0])))
+        one, other = (_side(network, place, x, y, precision) for place in places)
+        rows = [_row(key, network.dtype, (one, other)) for key in one[0].order]
     names = [place if isinstance(place, str) else place.name for place in places]
-    return Report((names[0], names[1]), network.dtype.name, precision, len(x), rows)
+    return Report((names[0], names[1]), network.dtype.name, (one[0].precision, other[0].precision), len(x), rows)
+
+
+def checked_name(name):
+    """The name of a device in small letters, or an error that says which there are."""
+    asked = str(name).strip().lower()
+    if not NAMES.fullmatch(asked):
+        raise ValueError(f"expected device 'reference', 'auto', 'cpu', 'cuda' or 'cuda:N', got {asked!r}")
+    return asked
+
+
+def _opened(device):
+    """The Ops of a device, or REFERENCE."""
+    if isinstance(device, Ops):
+        return device
+    name = checked_name(device)
+    return name if name == REFERENCE else open_device(name)
 
 
 def _side(network, place, x, y, precision):
     """(Formulas, {(name, layer): array in float64}) of a step on a device."""
-    formulas = Formulas(network, x, y, precision)
     if place == REFERENCE:
+        formulas = Formulas(network, x, y, "exact")
+        formulas.largest = inf   # of float64, as good as none
         return formulas, formulas.arrays()
+    formulas = Formulas(network, x, y, place.at(precision).precision)
     copied = network.copy(place)
     with place.device:
         trace = Trace(copied, place.array(x), place.array(y), precision=precision)
@@ -152,26 +172,29 @@ def _side(network, place, x, y, precision):
         return formulas, {key: np.array(place.host(array), np.float64) for key, array in found.items()}
 
 
-def _row(key, dtype, sides, alike):
-    judged = [_judged(formulas.stage(*key, arrays).name, arrays[key]) for formulas, arrays in sides]
+def _row(key, dtype, sides):
+    parts, unjudged = zip(*(_judged(formulas.stage(*key, arrays).name, arrays[key]) for formulas, arrays in sides))
     one, other = (arrays[key] for _, arrays in sides)
     finite = np.isfinite(one) & np.isfinite(other)
-    misplaced = ~(finite | (one == other) | (np.isnan(one) & np.isnan(other))) & alike
+    misplaced = ~(finite | (one == other) | (np.isnan(one) & np.isnan(other)) | unjudged[0] | unjudged[1])
+    widest = max(formulas.largest for formulas, _ in sides)
+    for formulas, arrays in sides:
+        misplaced &= np.isfinite(arrays[key]) | (formulas.largest == widest)
     apart, size = (np.where(finite, values, 0.0) for values in (np.abs(one - other), np.maximum(np.abs(one), np.abs(other))))
     largest = size.max()
     unit = np.spacing(np.maximum(size, np.finfo(dtype).smallest_normal).astype(dtype)).astype(np.float64)
     name, l = key
     return Row(name, l, float(apart.max()), float(apart.max() / largest) if largest else 0.0,
                float(np.where(size >= NOTICED * largest, apart / unit, 0.0).max()), int(misplaced.sum()),
-               (judged[0][0], judged[1][0]), max(judged[0][1], judged[1][1]))
+               (parts[0], parts[1]), int((unjudged[0] | unjudged[1]).sum()))
 
 
 def _judged(bounded, found):
-    """(the largest error of what a device found as a part of the bound, how many elements have no bound)."""
+    """(the largest error of what a device found as a part of the bound, which elements have no bound)."""
     value, error = (part.reshape(found.shape) for part in bounded)
     same = (found == value) | (np.isnan(found) & np.isnan(value))
     parts = np.where(same | np.isinf(error), 0.0, np.abs(found - value) / error)
-    return float(np.where(np.isnan(parts), np.inf, parts).max()), int(np.isinf(error).sum())
+    return float(np.where(np.isnan(parts), np.inf, parts).max()), np.isinf(error)
 
 
 def _plain(value):
@@ -185,18 +208,20 @@ def _plain(value):
 class Formulas:
     """What each array of a step should be, with a bound on its rounding, given the arrays before it and the parameters.
 
-    order: (name, layer) of the arrays as they are computed.
+    order: (name, layer) of the arrays as they are computed; largest: the largest number that the device can keep.
     """
 
     def __init__(self, network, x, y, precision):
         self.depth, self.cost = network.depth, network.cost_function
-        self.half, self.factor = HALVES.get(precision), TF32 if precision == "tf32" else 0.0
+        self.precision, self.half = precision, HALVES.get(precision)
         self.xp = xp = Rounding(network.dtype, 1 if precision == "exact" else TRUNCATING)
+        self.short = (TF32, xp.tiny, xp.largest) if precision == "tf32" else None
+        self.largest = self.half[2] if self.half else xp.largest
         self.activations = [None] + [layer.activation for layer in network.layers if isinstance(layer, Dense)]
         parameters = {name: network.ops.host(view) for name, view in network.parameters.items()}
         layers = range(1, network.depth + 1)
         self.b = {l: xp.given(parameters[f"b{l}"]) for l in layers}
-        self.w = {l: self._kept(xp.given(parameters[f"w{l}"], self.factor)) for l in layers}
+        self.w = {l: self._factor(self._kept(xp.given(parameters[f"w{l}"]))) for l in layers}
         self.x, self.y = xp.given(x), xp.given(y)
         self.order = [("x", 0), *((name, l) for l in layers for name in ("z", "a")), ("cost", network.depth),
                       *((name, l) for l in reversed(layers) for name in ("delta", "db", "dw"))]
@@ -212,30 +237,48 @@ class Formulas:
         """A Term in the format in which factors of products are stored."""
         return self.xp.stored(term, *self.half) if self.half else term
 
+    def _factor(self, term):
+        """A Term as products shorten it."""
+        return self.xp.stored(term, *self.short) if self.short else term
+
     def stage(self, name, l, arrays):
         """The Term of one array, given the others as some device has them."""
-        def of(name, l, unit=0.0):
-            return self.xp.given(arrays[name, l] if (name, l) != ("a", 0) else arrays["x", 0], unit)
+        def of(name, l):
+            return xp.given(arrays[name, l] if (name, l) != ("a", 0) else arrays["x", 0])
+
+        def factor(name, l):
+            return self._factor(of(name, l))
+
+        def before(name, l):   # it was stored, with which another array was computed
+            return xp.before(arrays[name, l], *self.half[:2]) if self.half else of(name, l)
         xp, kept = self.xp, self._kept if l < self.depth or name == "delta" else lambda term: term
-        unrounded = self.half[0] if self.half else 0.0   # what another array came from before this one was stored
         match name:
             case "x":
                 return kept(self.x)
             case "z":
-                return kept(kept(xp.product(of("a", l - 1, self.factor), _transposed(self.w[l]))) + self.b[l])
+                return kept(kept(xp.product(factor("a", l - 1), _transposed(self.w[l]))) + self.b[l])
             case "a":
-                return kept(plain.sigma(xp, self.activations[l], of("z", l, unrounded if l < self.depth else 0.0)))
+                return kept(plain.sigma(xp, self.activations[l], (before if l < self.depth else of)("z", l)))
             case "cost":
                 return plain.costs(xp, self.cost, self.activations[l], of("z", l), of("a", l), self.y)
             case "delta" if l == self.depth:                                                                     # BP1
-                return kept(plain.first_delta(xp, self.cost, self.activations[l], of("z", l), of("a", l), self.y))
+                return kept(self._first_delta(of("z", l), of("a", l)))
             case "delta":                                                                                        # BP2
-                arriving = kept(xp.product(of("delta", l + 1, self.factor), self.w[l + 1]))
+                arriving = kept(xp.product(factor("delta", l + 1), self.w[l + 1]))
                 return kept(plain.times_prime(xp, self.activations[l], arriving, of("z", l), of("a", l)))
             case "db":                                                                                           # BP3
-                return xp.sum(of("delta", l, unrounded), axis=0) / float(len(arrays["x", 0]))
-        delta, a = of("delta", l, self.factor), of("a", l - 1, self.factor)
-        return xp.product(_transposed(delta), a) / float(len(arrays["x", 0]))                                    # BP4
+                return xp.sum(before("delta", l), axis=0) / float(len(arrays["x", 0]))
+        return xp.product(_transposed(factor("delta", l)), factor("a", l - 1)) / float(len(arrays["x", 0]))      # BP4
+
+    def _first_delta(self, z, a):
+        """BP1, in both orders of its factors: NumPy multiplies by the outer derivative before sigma', a kernel after it."""
+        xp, activation = self.xp, self.activations[self.depth]
+        delta = plain.first_delta(xp, self.cost, activation, z, a, self.y)
+        if self.cost.outer is None or self.cost.meets_partner(activation):
+            return delta
+        inner = replace(self.cost, outer=None, outer_prime=None)
+        total = plain.costs(xp, inner, activation, z, a, self.y)
+        return xp.either(delta, plain.first_delta(xp, inner, activation, z, a, self.y) * self.cost.outer_prime(xp, total))
 
 
 def _transposed(matrix):

@@ -5,19 +5,15 @@ import json
 import numpy as np
 import pytest
 
-import gpubp
 from gpubp import check as checking
-from gpubp.commands import parity as command
 from gpubp.devices.cpu import NumpyOps
+from gpubp.devices.cuda import CudaOps
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.parity import Report, Row, parity
-from tests import test_cli
 
 from .cases import PAIR_NAMES, PAIRS, as_before, network, targets, two_classes
 from .conftest import device
-
-elsewhere, gpubp_ = test_cli.elsewhere, test_cli.gpubp_
 
 
 @pytest.fixture(params=["host", "cuda"])
@@ -86,15 +82,52 @@ def test_devices_agree(other, hidden, output, cost, dtype, random):
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16", "float16"])
-def test_a_precision_costs_what_it_may(other, precision, random):
+def test_a_precision_is_that_of_both_devices(other, precision, monkeypatch, random):
+    """The CPU is exact all the same, and judged so."""
     net = Network([9, 40, Dense(4, "softmax")], cost="cross-entropy", device="cpu", seed=1)
-    x, y = random.standard_normal((33, 9)), random.integers(4, size=33)
-    report = parity(net, x, y, (other, "cpu"), precision)
-    assert report.passed and report.precision == precision, str(report)
-    if precision != "tf32":   # which the emulated products leave exact
-        assert max(row.relative for row in report.rows) > 1e-5
+    x, y, asked, at = random.standard_normal((33, 9)), random.integers(4, size=33), [], CudaOps.at
+    monkeypatch.setattr(CudaOps, "at", lambda self, precision: asked.append(precision) or at(self, precision))
+    exact = parity(net, x, y, ("cpu", other), "exact")
+    assert exact.precisions == ("exact", "exact") and set(asked) == {"exact"}
+    asked.clear()
+    report = parity(net, x, y, ("cpu", other), precision)
+    assert report.passed and report.precisions == ("exact", precision) and set(asked) == {precision}, str(report)
+    assert max(row.relative for row in report.rows) > 1e-5
+    assert [row.rounding[0] for row in report.rows] == [row.rounding[0] for row in exact.rows]
+    assert str(report).splitlines()[2].split() == ["exact", precision]
+    assert report.as_dict()["precisions"] == ["exact", precision]
     net.precision = precision
-    assert parity(net, x, y, (other, "reference")).precision == precision
+    for first_, second in ((other, "reference"), (other, other)):
+        again = parity(net, x, y, (first_, second))
+        assert again.passed and again.precisions == (precision, "exact" if second == "reference" else precision)
+
+
+def test_small_deltas_of_float16(other, random):
+    """Some are stored as 0, and BP3 adds up what they were before."""
+    net = Network([9, 40, 40, Dense(4, "softmax")], cost="cross-entropy", device="cpu", seed=1)
+    net.parameters["w3"][...] *= 1e-6
+    report = parity(net, random.standard_normal((33, 9)), random.integers(4, size=33), ("cpu", other), "float16")
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_overflow_of_the_narrower_numbers_is_no_fault(other, precision, random):
+    net = Network([5, 6, Dense(4, "softmax")], activation="relu", cost="cross-entropy", device="cpu", seed=1)
+    for scale in (1e5, 1e37):
+        report = parity(net, random.standard_normal((33, 5)) * scale, random.integers(4, size=33), ("cpu", other), precision)
+        assert report.passed, str(report)
+        if precision == "float16":   # from the rows of x on, which are infinite there
+            assert report.rows[0].relative < 0.01 and report.rows[0].misplaced == 0
+
+
+def test_factors_in_another_order_are_no_fault(random):
+    """A kernel multiplies sigma' by the exponential cost's last, NumPy first; one overflows on the way, the other not."""
+    net = Network([4, Dense(2, "gaussian")], cost="exponential(0.1)", device="cpu", seed=1)
+    net.parameters["w1"][...], net.parameters["b1"][...] = 0.0, [3.5, -8.0]
+    x, y = random.standard_normal((40, 4)), np.linspace(2.9, 3.0, 80).reshape(40, 2) / np.sqrt([1.0, 100.0])
+    for other in ("reference", device("host")):
+        report = parity(net, x, y, ("cpu", other))
+        assert report.passed, str(report)
 
 
 def test_on_a_kink_each_device_is_right_by_its_own_numbers(random):
@@ -137,6 +170,25 @@ def test_one_wrong_number_among_many_is_found(random):
     assert first(report) == ("delta", 1) and [row.passed for row in report.rows].count(False) <= 2
 
 
+@pytest.mark.parametrize("verb, spoil, found", [
+    ("hadamard", lambda activation, delta, z, a, sums: np.multiply(sums, 1.05, sums), ("db", 2)),
+    ("layer", lambda activation, z, b, a: np.add(a, 0x3 if a.dtype == np.uint16 else 0, a), ("a", 1))])   # bits of a bfloat16
+def test_a_wrong_kernel_of_halves_is_found(net, verb, spoil, found, monkeypatch, random):
+    """Beside the CPU, which comes first by default."""
+    other, right = device("host"), getattr(CudaOps, verb)
+
+    def wrong(self, *arrays):
+        call = right(self, *arrays)
+        if self.precision != "bfloat16":
+            return call
+        return lambda: (call(), spoil(*[getattr(array, "memory", array) for array in arrays]))
+    monkeypatch.setattr(CudaOps, verb, wrong)
+    x, y = two_classes(random)
+    assert parity(net, x, y, ("cpu", other)).passed
+    report = parity(net, x, y, ("cpu", other), "bfloat16")
+    assert first(report) == found and report.diverging.rounding[0] <= 1.0 < report.diverging.rounding[1]
+
+
 def test_parameters_that_arrive_wrong_are_found(net, monkeypatch, random):
     right = Network.copy
 
@@ -164,28 +216,34 @@ def test_numbers_that_are_none_are_found(net, wrong, random):
     assert report.verdict.endswith("on faulty it has NaN or infinities where its formula has none, or has none where it should")
 
 
-def test_overflow_on_one_device_alone_is_found():
-    """Which of both is right depends on the order of the sum, but they do not agree."""
-    net = Network([4, 3, 2], device="cpu", seed=1)
+def test_what_may_overflow_on_one_device_alone_is_not_judged():
+    """Which of both is right depends on the order of the sum."""
+    net = Network([4, Dense(3, "relu"), 2], device="cpu", seed=1)
     net.parameters["w1"][...] = [3e38, 3e38, -3e38, -3e38]
 
     def giving(value):
         return Faulty("matmul", lambda a, b, out: out.fill(value) if a.shape == (5, 4) else None)
     report = parity(net, np.ones((5, 4)), [0, 1, 1, 0, 1], (giving(0.0), giving(np.inf)))
-    assert first(report) == ("z", 1) and report.diverging.misplaced == 15 == report.diverging.unjudged
-    assert report.diverging.rounding == (0.0, 0.0) and "15 of its numbers are NaN or infinite on one device" in report.verdict
+    z, a = report.rows[1:3]
+    assert report.passed and z.misplaced == 0 and z.unjudged == 15 and z.rounding == (0.0, 0.0)
+    assert a.misplaced == 15 and a.unjudged == 0 and "15 misplaced" in str(report), "each is right by its own z"
     report = parity(net, np.ones((5, 4)), [0, 1, 1, 0, 1], (giving(0.0), "reference"))
     assert report.passed and report.verdict.endswith("but for 15 numbers at the edge of overflow, which were not judged")
+    assert all(row.misplaced == 0 for row in report.rows)
 
 
 def test_nan_on_both_is_no_difference(net, random):
-    net.parameters["w1"][0, 0] = np.nan
-    report = parity(net, *two_classes(random), ("cpu", NumpyOps()))
+    net = Network([4, Dense(6, "sine"), 2], device="cpu", seed=1)
+    net.parameters["w1"][0] = 3e38
+    x, y = two_classes(random)
+    x[0] = 1e38   # the sine of infinity is no number
+    report = parity(net, x, y, ("cpu", NumpyOps()))
     assert report.passed and all(row.misplaced == 0 for row in report.rows), str(report)
 
     def hidden(activation, z, b, a):
         a[~np.isfinite(a)] = 0.0
-    assert first(parity(net, *two_classes(random), ("cpu", Faulty("layer", hidden)))) == ("a", 1)
+    assert np.isnan(net.trace(x, y).a[1]).any()
+    assert first(parity(net, x, y, ("cpu", Faulty("layer", hidden)))) == ("a", 1)
 
 
 # ---- the report
@@ -218,54 +276,18 @@ def test_a_report_is_json(net, random):
 
 def test_mistakes(net, random):
     x, y = two_classes(random)
-    for devices in ("cpu", ("cpu",), ("cpu", "cpu", "cpu")):
+    for devices in ("cpu", ("cpu",), ("cpu", "cpu", "cpu"), None, {"cpu", "cuda"}):
         with pytest.raises(ValueError, match="expected two devices"):
             parity(net, x, y, devices)
-    with pytest.raises(ValueError, match="expected device 'auto'"):
-        parity(net, x, y, ("cpu", "gpu"))
+    for word in ("gpu", "cuda:x", "cuda:", None):
+        with pytest.raises(ValueError, match=f"^expected device 'reference', 'auto', .* got '{str(word).lower()}'$"):
+            parity(net, x, y, ("cpu", word))
     with pytest.raises(ValueError, match="expected precision 'exact'"):
         parity(net, x, y, ("cpu", "cpu"), "double")
     with pytest.raises(ValueError, match="layer 1 takes rows of 4"):
         parity(net, x[:, :3], y, ("cpu", "cpu"))
-
-
-# ---- the command
-
-def test_the_command(gpubp_, tmp_path):
-    code, out, _ = gpubp_("parity --against reference --layers 5,8,3 --activation relu --dtype float64 --json r.json")
-    assert code == 0 and "<Network 5 - 8 relu - 3 softmax" in out and "cpu and reference agree" in out
-    told = json.loads((tmp_path / "r.json").read_text())
-    assert told["devices"] == ["cpu", "reference"] and told["samples"] == 64 and told["passed"]
-    gpubp.Network([2, 3, 1], seed=1).save("net.npz")
-    code, out, _ = gpubp_("parity net.npz --device reference --against cpu --samples 9 --json r.json")
-    assert code == 0 and "2 - 3 sigmoid - 1 sigmoid" in out and json.loads((tmp_path / "r.json").read_text())["samples"] == 9
-
-
-def test_the_command_tells_divergence_by_its_code(gpubp_, monkeypatch, tmp_path):
-    faulty = Faulty("layer", lambda activation, z, b, a: np.add(a, 1e-3, a))
-    monkeypatch.setattr(command, "parity", lambda net, x, y, devices, precision: parity(net, x, y, ("cpu", faulty), precision))
-    code, out, _ = gpubp_("parity --against cpu --json r.json")
-    assert code == 1 and "a of layer 1 diverges first" in out.splitlines()[-1]
-    assert not json.loads((tmp_path / "r.json").read_text())["passed"]
-
-
-def test_the_command_without_a_second_device(gpubp_, monkeypatch):
-    monkeypatch.setattr(command, "why_no_cuda", lambda index: "the driver is asleep")
-    assert gpubp_("parity") == (2, "", "gpubp: device 'cuda' is not there: the driver is asleep; `gpubp parity --device cpu "
-                                       "--against reference` compares with the formulas in float64, which NumPy reads\n")
-
-
-@pytest.mark.parametrize("words, sentence", [
-    ("parity net.npz --layers 2,3 --against reference", "--layers is of a new network, and net.npz is what it is: leave one of "
-                                                        "them out"),
-    ("parity --samples 0 --against reference", "--samples: expected 1 or more, got 0"),
-    ("parity --against gpu", "expected device 'auto', 'cpu', 'cuda' or 'cuda:N', got 'gpu'"),
-    ("parity --against reference --json other.json", "other.json exists and is not a report of `gpubp parity`: it stays as it "
-                                                     "is, choose another name with --json"),
-    ("parity --against reference --json no/r.json", "cannot write no/r.json: there is no folder no, create it or choose another "
-                                                    "with --json")])
-def test_mistakes_of_the_command(gpubp_, tmp_path, words, sentence):
-    gpubp.Network([2, 3, 2], seed=1).save("net.npz")
-    (tmp_path / "other.json").write_text("[1]")
-    assert gpubp_(words) == (2, "", f"gpubp: {sentence}\n")
-    assert (tmp_path / "other.json").read_text() == "[1]"
+    assert parity(net, x, y, ("CPU ", "Reference")).devices == ("cpu", "reference")
+    for wrong in (np.nan, np.inf):
+        net.parameters["b2"][3] = wrong
+        with pytest.raises(ValueError, match="expected a network of finite parameters, got NaN or infinity in b2: take one"):
+            parity(net, x, y, ("cpu", "reference"))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices.bound import Scratch, bind
+from gpubp.devices.ops import HALVES
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.formula import SPELLINGS
 from gpubp.maths.rounding import Rounding
@@ -96,4 +97,24 @@ def test_numbers_kept_in_halves(random):
     xp = Rounding(np.float32)
     values = np.concatenate([random.standard_normal(1000) * 100.0, [0.0, 1e-6, 3e-9, 70000.0, 1e6]]).astype(np.float32)
     with np.errstate(over="ignore"):
-        assert inside(values.astype(np.float16), xp.stored(xp.given(values), 2.0**-11, 2.0**-24, 65504.0)) <= 1.0
+        kept = values.astype(np.float16)
+        assert inside(kept, xp.stored(xp.given(values), *HALVES["float16"])) <= 1.0
+        before = xp.before(kept, *HALVES["float16"][:2])
+    assert inside(values, before) <= 1.0 and np.isinf(before.name.error).sum() == 2 == np.isinf(kept).sum()
+
+
+def test_small_bfloat16_numbers_may_become_0():
+    """As float32's do on a GPU; on the host they are kept."""
+    xp, values = Rounding(np.float32), np.float32([2.0**-126, 2.0**-127, 3 * 2.0**-130, 2.0**-133])
+    term = xp.stored(xp.given(values) + 0.0, *HALVES["bfloat16"])
+    assert inside(values, term) <= 1.0 and inside(np.where(values < 2.0**-126, 0.0, values), term) <= 1.0
+
+
+def test_products_with_what_nobody_knows():
+    """Infinity times a number that may be 0 is infinite or NaN, and 0 times a number that may overflow is 0 or NaN."""
+    xp = Rounding(np.float32)
+    with np.errstate(all="ignore"):
+        doubtful = xp.product(xp.given([[np.inf], [1.0]]), xp.given([[1e-40, 2.0]])).name
+        unknown = xp.product(xp.given([[0.0]]), xp.stored(xp.given([[65510.0]]), *HALVES["float16"])).name
+    assert np.isinf(doubtful.error).tolist() == [[True, False], [False, False]] and doubtful.value[0, 1] == np.inf
+    assert np.isinf(unknown.error).all()

@@ -3,9 +3,9 @@
 import numpy as np
 
 from .. import datasets
-from ..devices.philox import CHECK, generator
 from ..files import load
 from ..layered.network import Network
+from .samples import random_samples
 
 SAMPLES = 16
 
@@ -16,20 +16,11 @@ def run(args):
         network = Network([784, 30, 10], cost="cross-entropy", device=args.device, dtype="float64", seed=1)
     else:
         network = load(args.network, device=args.device)
-    x, y = _random(network) if args.data is None else _from(args.data, network)
+    x, y = random_samples(network, SAMPLES) if args.data is None else _from(args.data, network)
     print(network)
     report = network.check(x, y)
     print(report)
     return 0 if report.passed else 1
-
-
-def _random(network):
-    """Samples of random numbers: the equations hold for any."""
-    random, cost, width = generator(1, CHECK), network.cost_function, network.sizes[-1]
-    x = random.random((SAMPLES, network.sizes[0]))
-    if width > 1:
-        return x, random.integers(0, width, SAMPLES)
-    return x, random.choice(cost.codes, (SAMPLES, 1))
 
 
 def _from(path, network):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from ..atomic import atomically
 from ..devices.cuda import why_no_cuda
-from ..devices.philox import CHECK, generator
 from ..files import load
 from ..layered.network import Network
-from ..parity import REFERENCE, parity
+from ..parity import REFERENCE, checked_name, parity
 from .outputs import check_free
+from .samples import random_samples
 
 OF_A_NEW_ONE = "layers", "activation", "output", "cost", "dtype"   # what a saved network brings along
 
@@ -20,10 +20,10 @@ def run(args):
         check_free(args.json, holds_report, "a report of `gpubp parity`", "--json")
     if args.samples < 1:
         raise ValueError(f"--samples: expected 1 or more, got {args.samples}")
-    _check_devices(args)
+    devices = _devices(args)
     network = _network(args)
     x, y = random_samples(network, args.samples)
-    report = parity(network, x, y, (args.device, args.against), args.precision)
+    report = parity(network, x, y, devices, args.precision)
     print(network)
     print(report)
     if args.json:
@@ -32,15 +32,20 @@ def run(args):
     return 0 if report.passed else 1
 
 
-def _check_devices(args):
-    """Raises RuntimeError where a CUDA device is not there, saying what else can be compared."""
-    for name, other in ((args.device, args.against), (args.against, args.device)):
-        kind, _, number = name.partition(":")
-        reason = why_no_cuda(int(number or 0)) if kind == "cuda" and (number or "0").isdigit() else None
-        if reason:
-            here = other if other not in (REFERENCE, name) else "cpu"
+def _devices(args):
+    """Both devices' names; RuntimeError where a CUDA device is not there, saying what else can be compared."""
+    names = checked_name(args.device), checked_name(args.against)
+    for name, other in (names, names[::-1]):
+        if reason := _why_not(name):
+            here = "cpu" if other == REFERENCE or _why_not(other) else other
             raise RuntimeError(f"device '{name}' is not there: {reason}; `gpubp parity --device {here} --against {REFERENCE}` "
                                "compares with the formulas in float64, which NumPy reads")
+    return names
+
+
+def _why_not(name):
+    kind, _, number = name.partition(":")
+    return why_no_cuda(int(number or 0)) if kind == "cuda" else None
 
 
 def _network(args):
@@ -51,15 +56,6 @@ def _network(args):
     if given:
         raise ValueError(f"--{given} is of a new network, and {args.network} is what it is: leave one of them out")
     return load(args.network, device="cpu")
-
-
-def random_samples(network, count):
-    """(x, y) of random numbers: devices agree on any."""
-    random, cost, width = generator(1, CHECK), network.cost_function, network.sizes[-1]
-    x = random.random((count, network.sizes[0]))
-    if width > 1:
-        return x, random.integers(0, width, count)
-    return x, random.choice(cost.codes, (count, 1))
 
 
 def holds_report(path):

@@ -46,11 +46,10 @@ class Rounding(Writer):
         self.unit = float(facts.eps) / 2 + 2.0**-53   # of the device, and of the values here
         self.tiny, self.largest = float(facts.smallest_normal), float(facts.max)
 
-    def given(self, values, unit=0.0):
-        """A Term of numbers that the device has, or has rounded by a unit of its own."""
+    def given(self, values):
+        """A Term of numbers that the device has."""
         value = np.asarray(values, np.float64)
-        flushed = np.where(np.abs(value) < self.tiny, np.abs(value), 0.0)
-        return self._term(value, np.where(np.isnan(value), 0.0, flushed + unit * np.abs(np.where(np.isinf(value), 0.0, value))))
+        return self._term(value, np.where(np.abs(value) < self.tiny, np.abs(value), 0.0))
 
     def stored(self, x, unit, smallest, largest):
         """A Term kept in a narrower format, whose unit of rounding, smallest and largest number are given."""
@@ -59,6 +58,16 @@ class Rounding(Writer):
         unsure = (size * (1.0 + unit) >= largest) & ~over & np.isfinite(value)
         error = error + np.where(np.isfinite(size), unit * size + smallest * (size > 0.0), 0.0)
         return self._term(np.where(over, np.copysign(np.inf, value), value), np.where(unsure, np.inf, np.where(over, 0.0, error)))
+
+    def before(self, values, unit, smallest):
+        """A Term of what numbers were before the device kept them in a narrower format; what is infinite there may be any."""
+        value, error = self.given(values).name
+        error = error + unit * np.abs(value) + smallest
+        return self._term(value, np.where(np.isnan(value), 0.0, error))
+
+    def either(self, this, that):
+        """A Term of what one device computes as this and another as that."""
+        return self._where(Bounded(np.ones(()), np.ones(())), this.name, that.name)
 
     def write(self, name, *operands):
         if name in REFLECTED:
@@ -85,9 +94,13 @@ class Rounding(Writer):
 
     def product(self, a, b):
         """The matrix product, each sum of k terms added in any order: k units of the sum of the magnitudes."""
-        (a, a_error), (b, b_error) = a.name, b.name
+        terms = (a, a_error), (b, b_error) = a.name, b.name
         sizes = [np.where(np.isfinite(x), np.abs(x), 0.0) for x in (a, b)]
         passed_on = a_error @ sizes[1] + (sizes[0] + a_error) @ b_error if a_error.any() or b_error.any() else np.zeros(())
+        infinite = [np.isinf(x).astype(float) for x in (a, b)]
+        if infinite[0].any() or infinite[1].any():   # times what may be 0, or of either sign, it may be anything
+            doubts = infinite[0] @ _in_doubt(terms[1]) + _in_doubt(terms[0]) @ infinite[1]
+            passed_on = np.where(doubts > 0.0, np.inf, passed_on)
         magnitude = sizes[0] @ sizes[1] + passed_on
         return self._sum(a @ b, np.broadcast_to(passed_on, magnitude.shape), magnitude, self.adding * a.shape[1])
 
@@ -101,6 +114,7 @@ class Rounding(Writer):
         # each of the partial sums, and of the products in them, may vanish below the smallest normal number
         rounding = magnitude * (units / (1.0 - units) if units < 1.0 else np.inf) + 2 * count * self.tiny * (magnitude > 0.0)
         error = np.where(magnitude >= self.largest / 2, np.inf, error + rounding)
+        error = np.where(np.isnan(error), np.inf, error)   # where nobody knew of an operand
         return self._term(value, np.where(np.isnan(value) & np.isfinite(error), 0.0, error))
 
     # ---- operations
@@ -199,6 +213,11 @@ class Rounding(Writer):
 def _signed(x):
     """Whether the sign is beyond doubt, so that the product with an infinite number is."""
     return (np.abs(x.value) > x.error) & np.isfinite(x.error)
+
+
+def _in_doubt(x):
+    """1 where the sign is, or whether it is 0, elsewhere 0."""
+    return ((x.error > 0.0) & ~_signed(x)).astype(float)
 
 
 def _times(value, error):
