@@ -55,7 +55,7 @@ class Session(AbstractContextManager):
     def _is_current(self):
         """Not so in a callback that has made another stream or device current, another session's perhaps."""
         cuda = self.xp.cuda
-        return cuda.Device() == self.device and cuda.get_current_stream() is self.stream
+        return cuda.Device() == self.device and cuda.get_current_stream().ptr == self.stream.ptr
 
 
 class Program:
