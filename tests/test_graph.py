@@ -1,5 +1,7 @@
 """Steps captured as graphs: nothing of the host is baked in, nothing is allocated, and a replay is the eager step bit by bit."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,23 @@ def test_what_cannot_be_captured_is_told_and_the_stream_lives_on(session):
     good()
     good()
     assert good.graph is not None
+
+
+def test_nothing_is_collected_in_a_capture(session):
+    enabled = []
+    program = Program(session, [lambda: enabled.append(gc.isenabled())])
+    program()
+    program()
+    assert enabled == [True, False] and gc.isenabled()
+
+    def fails():
+        if not gc.isenabled():
+            raise KeyError
+    program = Program(session, [fails])
+    program()
+    with pytest.raises(KeyError):
+        program()
+    assert gc.isenabled()
 
 
 # ---- training

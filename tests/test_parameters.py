@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 import pytest
 
+from gpubp.devices import open_device
 from gpubp.devices.compiler import chains
 from gpubp.layered.network import Network
 from gpubp.layered.parameters import LINE, Parameters
@@ -107,3 +108,14 @@ def test_every_rule_leaves_the_gaps_at_zero(ops, chain, random):
     assert not ops.host(net.vector)[hole].any()
     assert not np.isnan(ops.host(net.vector)).any()
     assert not ops.host(net.gradient(random.standard_normal((5, 3)), np.arange(5) % 2))[hole].any()
+
+
+def test_the_rounded_twin_lies_alike():
+    """Element by element, so that one conversion of the vector serves all its views."""
+    parameters = Parameters({"w1": (3, 5), "w2": (7, 3), "b1": (3,)}, open_device("cpu"), "float32")
+    twin = parameters.rounded(np.dtype("float16"))
+    assert twin is parameters.rounded(np.dtype("float16")) and parameters.rounded(np.dtype("float32")) is parameters
+    parameters.vector[:] = np.arange(parameters.vector.size)
+    twin.vector[:] = parameters.vector
+    for name, view in twin.items():
+        np.testing.assert_array_equal(view, parameters[name])

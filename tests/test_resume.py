@@ -9,6 +9,7 @@ import pytest
 
 import gpubp
 from gpubp.devices.compiler import chains
+from gpubp.layered import training
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from gpubp.layered.training import _Fit
@@ -143,31 +144,6 @@ def test_an_interrupted_epoch_is_gone_on_with_again_and_again(through_a_file, ct
     assert state(parts) == state(whole)
 
 
-def test_what_breaks_off_an_epoch_leaves_a_network_that_can_go_on(random, monkeypatch):
-    x, y = two_classes(random)
-    whole, parts, step = made(), made(), _Fit.step
-
-    def breaks(self):
-        if self.training.step == 9:
-            raise OSError("the data went away")
-        step(self)
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="went away"):
-        patch.setattr(_Fit, "step", breaks)
-        parts.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=4)
-    assert parts.epoch == 1 and parts.training.batch == 3 == len(parts.training.costs)
-    parts.fit(x, y, epochs=1, batch_size=4)
-    whole.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=4)
-    assert state(parts) == state(whole)
-
-
-def test_a_rate_that_is_no_number_is_found_before_its_epoch_begins(random):
-    x, y = two_classes(random)
-    net = made()
-    with pytest.raises(ValueError, match=r"the rate at epoch 1\.5"):
-        net.fit(x, y, optimizer=SGD(lambda epoch: 0.1 if epoch < 1.5 else float("nan")), batch_size=4)
-    assert net.epoch == 1 and net.training.step == STEPS and net.training.batch == 0
-
-
 def test_ctrl_c_in_the_last_epoch_is_no_interruption(ctrl_c, random):
     x, y, validation = noise(random)
     whole, parts = made(), made()
@@ -244,3 +220,18 @@ def test_without_any_optimizer_it_is_plain_sgd(random):
     named.fit(x, y, optimizer="sgd(0.1)", epochs=2)
     unnamed.fit(x, y, epochs=2)
     assert state(named) == state(unnamed)
+
+
+def test_a_fit_that_is_refused_keeps_the_place_within_the_epoch(ctrl_c, random, monkeypatch):
+    x, y = two_classes(random)
+    net = made()
+    ctrl_c(3)
+    net.fit(x, y, optimizer="adam(0.1)", epochs=2, batch_size=4)
+    before = net.training.batch, net.training.shape, list(net.training.costs)
+    for broken in ("feed", "Patience"):
+        with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+            patch.setattr(training, broken, lambda *_: 1 / 0)
+            net.fit(x, y, batch_size=7)
+        assert (net.training.batch, net.training.shape, net.training.costs) == before and before[0] == 3
+    net.fit(x, y, batch_size=4, epochs=1)
+    assert net.epoch == 1

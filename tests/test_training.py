@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices.philox import SHUFFLE, generator
+from gpubp.layered import passes
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.layered.plan import Plan
@@ -232,3 +233,30 @@ def test_a_network_is_not_trained_within_its_own_training(random):
     assert net.epoch == 1
     net.fit(x, y, epochs=2, callbacks=lambda n: n.copy().fit(x, y, epochs=1) and None)
     assert net.epoch == 3
+
+
+def test_patience_keeps_what_was_measured(random):
+    """Whatever a callback does to the network between the measuring and the next epoch."""
+    x, y = two_classes(random)
+    net = Network([4, 3, 2], seed=1, device="cpu")
+    net.fit(x, y, validation=(x, y), patience=1, epochs=2, callbacks=lambda n: n.vector.fill(0.0))
+    assert net.cost(x, y) == pytest.approx(min(net.history.validation_cost))
+
+
+def test_a_network_is_not_moved_within_its_own_training(random):
+    x, y = two_classes(random)
+    net = Network([4, 3, 2], seed=1, device="cpu")
+    vector = net.vector
+    with pytest.raises(RuntimeError, match=r"a callback moves the network that is being trained: call net\.to after fit"):
+        net.fit(x, y, epochs=2, callbacks=lambda n: n.to(n.ops))
+    assert net.vector is vector and net.epoch == 1 and net.to("cpu").epoch == 1
+
+
+def test_plans_that_are_used_are_kept(random, monkeypatch):
+    """The sets that a fit measures, in chunks, take turns."""
+    made, init = [], Plan.__init__
+    monkeypatch.setattr(Plan, "__init__", lambda self, *args, **options: made.append(args[1]) or init(self, *args, **options))
+    monkeypatch.setattr(passes, "CHUNK", 50)
+    x, y = random.standard_normal((120, 4)), random.integers(0, 2, 120)
+    Network([4, 3, 2], seed=1, device="cpu").fit(x, y, epochs=4, batch_size=30, validation=(x[:75], y[:75]))
+    assert sorted(made) == [20, 25, 25, 30, 50, 50]   # the step's 30; outputs of 50, 20 and 25 rows, costs of 50 and 25

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ..maths.formula import Term, Writer, constant
+from ..maths.formula import REFLECTED, Term, Writer, constant
 
 TESTS = {"__eq__": np.equal, "__ne__": np.not_equal, "__gt__": np.greater, "__ge__": np.greater_equal, "__lt__": np.less,
          "__le__": np.less_equal, "__and__": np.logical_and, "__or__": np.logical_or, "__invert__": np.logical_not}
@@ -16,8 +16,6 @@ UFUNCS = {"__add__": np.add, "__sub__": np.subtract, "__mul__": np.multiply, "__
           **{name: getattr(np, name) for name in (
               "maximum", "minimum", "absolute", "square", "reciprocal", "sign", "exp", "expm1", "log", "log1p", "sqrt", "tanh",
               "sinh", "cosh", "sin", "cos", "arctan", "power")}}
-REFLECTED = {"__radd__": "__add__", "__rsub__": "__sub__", "__rmul__": "__mul__",
-             "__rtruediv__": "__truediv__", "__rpow__": "power"}
 
 
 class Trace(Writer):

@@ -154,7 +154,7 @@ class NumpyOps(Ops):
             scale, steady = scaling[:2]
             np.multiply(gradient, 1.0 / scale, gradient)
             finite = np.isfinite(gradient).all()
-            due = finite and steady + 1 == STEADY
+            due = finite and steady + 1 >= STEADY
             scaling[:] = (scale * 2.0 if due and scale < LARGEST_SCALE else scale if finite else max(scale / 2.0, LEAST_SCALE),
                           steady + 1 if finite and not due else 0.0, finite, 1.0 / scale)
         return call

@@ -150,8 +150,7 @@ class Ops(ABC):
         """Bind gradient := gradient / scaling[0], and the search for a scale that keeps small errors from vanishing.
 
         scaling holds (scale, steps since it changed, whether the gradient was finite, 1 / the scale that it came with). After a
-        gradient that is not finite the scale is halved, after STEADY finite ones doubled, from
-        LEAST_SCALE to LARGEST_SCALE.
+        gradient that is not finite the scale is halved, after STEADY finite ones doubled, from LEAST_SCALE to LARGEST_SCALE.
         """
 
     # ---- sums

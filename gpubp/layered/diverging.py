@@ -6,6 +6,7 @@ Looking at each step's cost would make the device wait; an epoch repeated from i
 import numpy as np
 
 from ..devices.ops import LEAST_SCALE
+from .state import UNSCALED
 
 
 class TrainingError(RuntimeError):
@@ -35,15 +36,19 @@ class Divergence:
     def end(self):
         """The epoch is over, or interrupted: raises TrainingError where a cost or a parameter is not finite."""
         fit, (_, first), done = self.fit, self.began, self.training.batch
+        if done == first:
+            return
         bad = first + np.flatnonzero(~np.isfinite(fit.costs[first:done]))
-        name = None if bad.size or done == first else first_bad_parameter(fit.network)
         if bad.size:
             self._give_up_at(int(bad[0]))
+        name = first_bad_parameter(fit.network)
         if name is not None:
             self._restore(*self._repeat_up_to(done))
             self._raise(f"{name} became infinite", f"mini-batch {done} of {fit.batches}")
         scale, _, finite, _ = self.training.scaling
-        if fit.scaling is not None and not finite and scale <= LEAST_SCALE:   # its steps were lost, and changed nothing
+        if fit.scaling is not None and not finite and scale <= LEAST_SCALE:
+            self._restore(self.start, *self.began)
+            fit.scaling[...] = fit.ops.array(UNSCALED, fit.network.dtype)   # other samples may do with it
             self._raise("the gradient overflows at every scale", f"mini-batch {done} of {fit.batches}")
         self.late, self.good, self.good_step = self.good, self.late, self.training.step - 1
 

@@ -40,6 +40,9 @@ class Resident:
     def before(self, batch):
         """Mini-batch `batch` is launched next."""
 
+    def end(self):
+        """No more mini-batches follow."""
+
     def gather(self, clock, outs):
         """Bind the gathering of a mini-batch: its rows of x and y, and with a third out its factors weight / rows."""
         return self._gather(clock, self.sources, outs)
@@ -90,6 +93,10 @@ class Streamed(Resident):
             self._load(slot + 1)
             self.present = slot
 
+    def end(self):
+        for column in self._moving():
+            column.end()
+
     def _load(self, slot):
         """Gather the rows of a slot and send them, where that has not been done."""
         index = self.index[slot * self.rows:(slot + 1) * self.rows]
@@ -139,6 +146,12 @@ class _Column:
         staged = self.staged[place][:len(index)]
         _take(self.source, index, staged)
         self.transfers[place] = self.ops.send(staged, self.landings[place][:len(index)])
+
+    def end(self):
+        """Wait for what is under way, so that its memory is free."""
+        for transfer in self.transfers:
+            if transfer is not None:
+                transfer.finish()
 
     def enter(self, place):
         """The device works on the slot at a place next."""

@@ -127,6 +127,8 @@ class Network:
 
     def to(self, device: str | Ops) -> "Network":
         """Move the network, and the state of its training, to a device; returns the network."""
+        if self.learning:
+            raise RuntimeError("a callback moves the network that is being trained: call net.to after fit")
         moved = self.copy(device)
         self.ops, self.parameters, self.training, self.passes = moved.ops, moved.parameters, moved.training, Passes(self)
         return self

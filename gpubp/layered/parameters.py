@@ -30,7 +30,7 @@ class Parameters:
                        for (name, shape), start in zip(shapes.items(), starts)}
         biases = [start for (name, shape), start in zip(shapes.items(), starts) if len(shape) == 1]
         self.weights = biases[0] if biases else size   # elements of the prefix that weights fill
-        self._rounded = {self.dtype: self}
+        self._rounded: dict[np.dtype, Parameters] = {}
 
     def like(self, ops=None):
         """Zeros with the same names and shapes, perhaps on another device."""
@@ -38,15 +38,11 @@ class Parameters:
 
     def rounded(self, dtype):
         """Their twin in another dtype, whose elements lie in the same order; one for each dtype, filled by ops.convert."""
+        if dtype == self.dtype:
+            return self
         if dtype not in self._rounded:
             self._rounded[dtype] = Parameters(self.shapes, self.ops, dtype, rounded_from=self.dtype)
         return self._rounded[dtype]
-
-    def __deepcopy__(self, memo):
-        twin = self.like()   # its views must be of its own vector
-        for name, view in self.items():
-            twin.write(name, self.ops.host(view))
-        return twin
 
     def copy(self, ops):
         """The same values on a device, in a vector of their own."""

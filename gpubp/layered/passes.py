@@ -3,10 +3,12 @@
 The rows may lie on the host, where the device has no room for them.
 """
 
+from weakref import proxy
+
 from .plan import Plan
 
 CHUNK = 4096   # rows that go through the network at once
-KEPT = 4       # plans
+KEPT = 8       # plans, those used last
 
 
 def chunks(count):
@@ -18,17 +20,18 @@ class Passes:
     """The plans of a network. A kind is "outputs", at the network's precision, "cost" or "gradient", which are exact."""
 
     def __init__(self, network):
-        self.network, self.plans = network, {}
+        self.network, self.plans = proxy(network), {}   # a network that goes takes its plans along at once
 
     def _plan(self, rows, kind):
-        key = rows, kind
-        if key not in self.plans:
+        plan = self.plans.pop((rows, kind), None)
+        if plan is None:
             while len(self.plans) >= KEPT:
                 self.plans.pop(next(iter(self.plans)))
             gradient = self.network.parameters.like() if kind == "gradient" else None
             precision = self.network.precision if kind == "outputs" else "exact"
-            self.plans[key] = Plan(self.network, rows, gradient, targets=kind != "outputs", precision=precision)
-        return self.plans[key]
+            plan = Plan(self.network, rows, gradient, targets=kind != "outputs", precision=precision)
+        self.plans[rows, kind] = plan
+        return plan
 
     def run(self, kind, x, y=None, weights=None):
         """Run plans over the rows of checked arrays; yields (rows, plan) after each."""

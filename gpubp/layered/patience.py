@@ -3,6 +3,8 @@
 import math
 from hashlib import sha256
 
+import numpy as np
+
 from .passes import chunks
 
 
@@ -23,7 +25,7 @@ class Patience:
         digest = sha256()
         for part in self.fit.validation:
             for rows in chunks(part.shape[0]):
-                digest.update(self.fit.ops.host(part[rows]).tobytes())
+                digest.update(np.asarray(self.fit.ops.host(part[rows]), self.fit.network.dtype).tobytes())
         return digest.hexdigest()[:16]
 
     def _forget(self):

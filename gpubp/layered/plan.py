@@ -56,12 +56,12 @@ class Plan:
 
     def _feedforward(self, targets):
         ops, w, z, a, sent, last = self.ops, self.w, self.z, self.a, self.sent, self.network.depth
-        p, calls = self.network.parameters, self.masks[0][0] if 0 in self.masks else []
+        p, calls = self.network.parameters, [*self.masks[0][0]] if 0 in self.masks else []
         for l in range(1, last):
-            calls = calls + affine.forward(ops, sent[l - 1], w[f"w{l}"], z[l])
+            calls += affine.forward(ops, sent[l - 1], w[f"w{l}"], z[l])
             calls += self.network.gates[l].forward(ops, z[l], p[f"b{l}"], a[l])
             calls += self.masks[l][0] if l in self.masks else []
-        calls = calls + affine.forward(ops, sent[last - 1], w[f"w{last}"], z[last])
+        calls += affine.forward(ops, sent[last - 1], w[f"w{last}"], z[last])
         if not targets:
             return calls + self.network.gates[last].forward(ops, z[last], p[f"b{last}"], a[last])
         db = None if self.gradient is None else self.gradient[f"b{last}"]

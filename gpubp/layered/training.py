@@ -1,5 +1,6 @@
 """Training: mini-batches drawn from the training set, one optimizer step each, and what is kept about the epochs."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
@@ -97,8 +98,7 @@ class _Fit:
         self.chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
         self.chain.optimizer.rate_at(0.0)   # a rate that is no number shows itself before anything is changed
         self.training = own if own and optimizer is None else Training.begin(network, self.chain)
-        if self.training.shape != (self.count, self.size):
-            self.training.batch, self.training.shape, self.training.costs = 0, (self.count, self.size), []
+        self.goes_on = self.training.shape == (self.count, self.size)   # within an epoch, perhaps
 
     def _allocate(self):
         network, training, ops = self.network, self.training, self.ops.at(self.network.precision)
@@ -108,7 +108,10 @@ class _Fit:
         scaled = ops.storage(network.dtype) == np.float16   # whose smallest number is 6e-8
         self.scaling = ops.array(training.scaling, network.dtype) if scaled else None
         self.log = ops.zeros(self.batches, network.dtype)
-        self.log[:training.batch] = ops.array(training.costs, network.dtype)
+        if self.goes_on:   # what broke the epoch off may have hidden the last costs
+            self.log[:training.batch] = math.nan
+            known = training.costs[:training.batch]
+            self.log[:len(known)] = ops.array(known, network.dtype)
         self.scalars = ops.zeros((self.batches, len(self.chain.scalars(1, 0.1, self.n))), network.dtype)
         self.feed = feed(network, self.x, self.y, self.weights, self.count, self.size)
         self.plans = {rows: Plan(network, rows, self.gradient, True, True, network.precision, self.clock, self.scaling)
@@ -118,13 +121,11 @@ class _Fit:
                                network.parameters.matrices(), self.scalars, self.clock, self.scaling))
         for rows, plan in self.plans.items():
             plan.weights[...] = 1.0 / rows
-        self.programs = {rows: ops.program([self._gather(plan), *plan.calls, *update,
+        self.gathers = {rows: self.feed.gather(self.clock, [plan.x, plan.y] + [plan.weights] * (self.weights is not None))
+                        for rows, plan in self.plans.items()}
+        self.programs = {rows: ops.program([self.gathers[rows], *plan.calls, *update,
                                             ops.record(plan.costs, self.log, self.clock)])
                          for rows, plan in self.plans.items()}
-
-    def _gather(self, plan):
-        outs = [plan.x, plan.y] if self.weights is None else [plan.x, plan.y, plan.weights]
-        return self.feed.gather(self.clock, outs)
 
     def vectors(self):
         """All that a step changes and an epoch repeated must find as it was."""
@@ -142,12 +143,16 @@ class _Fit:
             return self._run()
         finally:
             self.network.learning = False
+            self.feed.end()
+            del self.divergence   # which knows the fit: together they would keep the data until the next collection
 
     def _run(self):
-        network, history = self.network, self.network.history
-        network.training, network.labelled, history.stopped = self.training, self.labelled, None
-        goal, patience = network.epoch + self.epochs, Patience(self)
-        with Interrupt(self), self._bar() as bar:
+        network, training, history = self.network, self.training, self.network.history
+        goal, patience, bar = network.epoch + self.epochs, Patience(self), self._bar()
+        if not self.goes_on:
+            training.batch, training.shape, training.costs = 0, (self.count, self.size), []
+        network.training, network.labelled, history.stopped = training, self.labelled, None
+        with Interrupt(self), bar:
             while network.epoch < goal and history.stopped is None:
                 seconds = self._epoch(bar)
                 if self.training.batch < self.batches:
@@ -156,11 +161,9 @@ class _Fit:
                     break
                 self._measure(seconds)
                 bar.set_postfix_str(self._summary())
+                verdict = patience.verdict()   # on what was measured, which a callback may change
                 answers = [callback(network) for callback in self.callbacks]
-                if network.ops is not self.ops:
-                    raise RuntimeError("a callback moved the network to another device while it was being trained: call net.to "
-                                       "after fit")
-                history.stopped = patience.verdict()
+                history.stopped = verdict
                 if history.stopped is None and self.interrupted and network.epoch < goal:
                     history.stopped = f"interrupted after epoch {network.epoch}"
                 elif history.stopped is None and any(answers):
@@ -171,7 +174,7 @@ class _Fit:
 
     def _epoch(self, bar):
         """One epoch, or the rest of one; returns its seconds."""
-        training = self.training
+        training, first = self.training, self.training.batch
         self.divergence.begin()
         started = time.perf_counter()
         self._set_rates()
@@ -187,6 +190,7 @@ class _Fit:
             self.costs = np.asarray(self.ops.host(self.log), np.float64)   # here the host waits for the device
             self.settle()
         seconds = time.perf_counter() - started
+        self.stepped = training.batch > first
         self.divergence.end()
         return seconds
 
@@ -207,7 +211,7 @@ class _Fit:
         training, first, rate = self.training, self.training.batch, self._rates()
         table = [self.chain.scalars(training.step + 1 + batch - first, rate(batch), self.n)
                  for batch in range(first, self.batches)]
-        self.scalars[first:] = self.ops.array(np.array(table, self.network.dtype))
+        self.scalars[first:] = self.ops.array(np.array(table, self.network.dtype).reshape(-1, self.scalars.shape[1]))
 
     def _rates(self):
         """The rate as a function of the mini-batch of this epoch."""
@@ -225,35 +229,37 @@ class _Fit:
 
     def look(self):
         """The plan of the mini-batch whose turn it is, after its forward and backward pass alone."""
-        plan = self.plans[self._rows()]
+        rows = self._rows()
         self.feed.before(self.training.batch)
-        self._gather(plan)()
-        plan.run()
-        return plan
+        self.gathers[rows]()
+        self.plans[rows].run()
+        return self.plans[rows]
 
     def _rows(self):
         return min(self.size, self.count - self.training.batch * self.size)
 
     def _measure(self, seconds):
         """Append the finished epoch to the history; the deltas are still in the buffers of its last mini-batch."""
-        network, ops, training = self.network, self.ops, self.training
+        network, training = self.network, self.training
         sizes = np.full(self.batches, self.size)
         sizes[-1] = self.count - self.size * (self.batches - 1)
         plan = self.plans[int(sizes[-1])]
         rate, scale = self._rates()(self.batches - 1), 1.0 if self.scaling is None else training.scaling[3]
-        training.batch, training.costs = 0, []
+        norm = plan.ops.norm if self.stepped else lambda array: math.nan   # of a finished epoch taken up again nothing is left
         xv, yv = self.validation or (None, None)
         network.history.add(
             cost=float(self.costs @ sizes) / self.count, rate=rate, seconds=seconds,
-            gradient_norm=ops.norm(self.gradient.vector), speeds=[scale * plan.ops.norm(delta) for delta in plan.delta[1:]],
+            gradient_norm=norm(self.gradient.vector), speeds=[scale * norm(delta) for delta in plan.delta[1:]],
             accuracy=score(network, self.x[:SEEN], self.y[:SEEN], True) if self.labelled else None,
             validation_cost=network._cost(xv, yv) if self.validation else None,
             validation_accuracy=score(network, xv, yv, self.labelled) if self.validation else None)
+        training.batch, training.costs = 0, []
 
     def _bar(self):
         from tqdm import tqdm
         disable = None if self.progress is None else not self.progress
-        return tqdm(total=self.epochs * self.batches - self.training.batch, unit=" steps", disable=disable, dynamic_ncols=True)
+        done = self.training.batch if self.goes_on else 0
+        return tqdm(total=self.epochs * self.batches - done, unit=" steps", disable=disable, dynamic_ncols=True)
 
     def _summary(self):
         history = self.network.history

@@ -25,6 +25,10 @@ SPELLINGS = {
 }
 
 
+# operators whose operands come in the other order
+REFLECTED = {"__radd__": "__add__", "__rsub__": "__sub__", "__rmul__": "__mul__",
+             "__rtruediv__": "__truediv__", "__rpow__": "power"}
+
 # NumPy's names of the operators, for formulas that say numpy.exp instead of xp.exp or meet NumPy's numbers
 OPERATORS = {"add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "negative": "__neg__",
              "positive": "__pos__", "greater": "__gt__", "greater_equal": "__ge__", "less": "__lt__", "less_equal": "__le__",

@@ -7,11 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .formula import Term, Writer, constant
+from .formula import REFLECTED, Term, Writer, constant
 
 FUNCTION = 8      # units of rounding of exp, tanh, ...: 4 ulp, which CUDA, NumPy and the C library promise for those of SPELLINGS
-REFLECTED = {"__radd__": "__add__", "__rsub__": "__sub__", "__rmul__": "__mul__", "__rtruediv__": "__truediv__",
-             "__rpow__": "power"}
 MONOTONE = {name: getattr(np, name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "arctan")}
 TESTS = {"__eq__": np.equal, "__ne__": np.not_equal, "__gt__": np.greater, "__ge__": np.greater_equal, "__lt__": np.less,
          "__le__": np.less_equal}
