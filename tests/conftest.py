@@ -10,7 +10,7 @@ from gpubp.devices import open_device
 from gpubp.devices.cuda import why_no_cuda
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
-          "cuda.pathfinder": "peers"}
+          "cuda.pathfinder": "peers", "jax": "peers"}
 DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_curve": "matplotlib"}   # that need an extra
 DEVICES = ("cpu", "host", "cuda")   # NumPy; the CUDA kernels compiled by g++ and run on the host; CuPy
 

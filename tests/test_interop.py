@@ -191,7 +191,7 @@ def test_torch_tensors_on_a_gpu(random):
 
 
 def test_jax_arrays(ops, random):
-    jax = pytest.importorskip("jax", reason="JAX is not installed: pip install jax")
+    jax = needs("jax")
     x, y = two_classes(random)
     place = jax.devices("cpu" if not ops.name.startswith("cuda") else None)[0]   # JAX's arrays are born on a GPU where it has one
     given, labels = (jax.device_put(array, place) for array in (x.astype(np.float32), y))
