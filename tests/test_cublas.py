@@ -209,7 +209,7 @@ def test_dtypes_that_cannot_be_bound(owner, a, b, out):
 
 
 def test_precisions_and_sizes_that_cannot_be_bound(owner):
-    with pytest.raises(ValueError, match="expected a precision among exact, tf32, bfloat16, float16, got 'fp8'"):
+    with pytest.raises(ValueError, match=r"expected precision 'exact', 'tf32', 'bfloat16', 'float16', .* got 'fp8'"):
         owner.gemm(ones(), ones(), ones(), precision="fp8")
     wide = SimpleNamespace(shape=(2, 3), strides=(8 * 2**31, 8), dtype=np.dtype("float64"))   # that no test can hold
     with pytest.raises(ValueError, match=r"expected sizes and strides below 2\*\*31, got 2147483648"):

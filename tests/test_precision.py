@@ -43,6 +43,12 @@ def test_precisions_that_there_are_not(precision, dtype):
         Network([2, 1], precision=precision, dtype=dtype)
 
 
+def test_every_device_knows_the_same_precisions(ops):
+    assert ops.at("exact").precision == "exact"
+    with pytest.raises(ValueError, match=r"expected precision 'exact', 'tf32', 'bfloat16', 'float16', .* got 'half'"):
+        ops.at("half")
+
+
 @pytest.mark.parametrize("precision", ROUNDING)
 @pytest.mark.parametrize("activation", ["tanh", "softplus", "softmax", "gelu"])
 def test_a_step_is_exact_to_the_rounding_of_its_factors(device_ops, precision, activation, random):

@@ -10,7 +10,7 @@ from math import ceil, inf, prod, sqrt
 import numpy as np
 
 from .bound import Scratch, bind
-from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops
+from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision
 from .philox import DROPOUT, bits
 
 BLOCK = 1 << 14   # elements of a block: 64 KiB of float32, so that a formula's few values in between fit a core's own cache
@@ -26,6 +26,7 @@ class NumpyOps(Ops):
     device = nullcontext()
 
     def at(self, precision):
+        checked_precision(precision)
         return self
 
     def again(self):

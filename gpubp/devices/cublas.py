@@ -7,7 +7,7 @@ import ctypes
 import weakref
 from functools import cache, cached_property, partial
 
-from .ops import PRECISIONS
+from .ops import checked_precision
 
 ADDRESS, INT, SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
 SIGNATURES = {
@@ -161,8 +161,7 @@ def _layout(name, matrix):
 
 def _compute_type(a, b, out, precision):
     """In what cuBLAS multiplies and adds; halves are added up in float32."""
-    if precision not in PRECISIONS:
-        raise ValueError(f"expected a precision among {', '.join(PRECISIONS)}, got {precision!r}")
+    checked_precision(precision)
     compute = COMPUTE.get((a.dtype.name, out.dtype.name))
     if compute is None or a.dtype != b.dtype:
         pairs = ", ".join(f"{factor} to {result}" for factor, result in COMPUTE)

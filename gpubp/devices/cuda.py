@@ -12,7 +12,7 @@ import numpy as np
 from . import compiler, graph, transfer
 from .cublas import Cublas
 from .launches import FEW, LONG, THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, wide
-from .ops import LARGEST_SCALE, LEAST_SCALE, PRECISIONS, STEADY, Ops
+from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision
 
 STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store what they compute
 
@@ -58,10 +58,8 @@ class CudaOps(Ops):
     # ---- what the same device can be besides
 
     def at(self, precision):
-        if precision not in PRECISIONS:
-            raise ValueError(f"expected a precision from {', '.join(PRECISIONS)}, got {precision!r}")
         sibling = copy(self)
-        sibling.precision = precision
+        sibling.precision = checked_precision(precision)
         return sibling
 
     def again(self):

@@ -20,7 +20,7 @@ LARGEST_SCALE = 2.0**24   # unless it is this large;
 LEAST_SCALE = 2.0**-24    # and it never becomes smaller than this
 
 
-def checked_precision(precision, dtype):
+def checked_precision(precision, dtype="float32"):
     """precision, or an error that says which there are for a dtype."""
     if precision not in PRECISIONS or (precision != "exact" and dtype != "float32"):
         raise ValueError(f"expected precision {', '.join(map(repr, PRECISIONS))}, all but 'exact' with dtype 'float32', got "

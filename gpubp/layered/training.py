@@ -30,15 +30,15 @@ def fit(network: Any, x: Any, y: Any, *, optimizer: str | Part | Chain | Sequenc
         callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (), progress: bool | None = None) -> History:
     """Train a network by stochastic gradient descent; returns network.history.
 
-    x: (n, inputs); y: integer labels (n,) or targets (n, outputs). optimizer: an object, a text such as "adam(0.001)", or a
-    list [ClipNorm(1.0), L2(5.0), SGD(0.5)]; None goes on with the network's own optimizer and its state (SGD(0.1) at
-    first), in the middle of an epoch if need be, bitwise as if it had never stopped. epochs: how many more. batch_size: rows
-    of a mini-batch, "auto" for 10 or as many as there are, None for the whole set; the last batch of an epoch may be shorter.
-    validation: (x, y). sample_weight: (n,) factors of the samples' costs. sample: an epoch draws that many samples at random
-    and its mini-batches from those.
-    patience: stop after so many epochs without a better monitor ("cost" or "accuracy", of the validation set) and restore
-    the best parameters. callbacks: called as callback(network) after each epoch; a true answer stops. progress: True or
-    False; None shows a bar on a terminal.
+    x: (n, inputs); y: integer labels (n,) or targets (n, outputs); arrays of NumPy (memory-mapped ones too), CuPy, PyTorch, JAX
+    or whatever speaks DLPack. optimizer: an object, a text such as "adam(0.001)", or a list [ClipNorm(1.0), L2(5.0), SGD(0.5)];
+    None goes on with the network's own optimizer and its state (SGD(0.1) at first), in the middle of an epoch if need be,
+    bitwise as if it had never stopped. epochs: how many more. batch_size: rows of a mini-batch, "auto" for 10 or as many as
+    there are, None for the whole set; the last batch of an epoch may be shorter. validation: (x, y). sample_weight: (n,)
+    factors of the samples' costs. sample: an epoch draws that many samples at random and its mini-batches from those.
+    patience: stop after so many epochs without a better monitor ("cost" or "accuracy", of the validation set) and restore the
+    best parameters. callbacks: called as callback(network) after each epoch; a true answer stops. progress: True or False; None
+    shows a bar on a terminal.
 
     Ctrl-C ends training after the step under way, keeping what was learned. A cost that is not finite raises TrainingError.
     """
