@@ -39,7 +39,7 @@ class Layer:
         sums, dw = ops.zeros(width, T), ops.zeros(self.w.shape, T)
         self.mask = ops.zeros((batch, ceil(width / MASK_LINE) * MASK_LINE // 8), np.uint8)
         forward = affine.forward(ops, self.a, self.w, z)
-        weights, backward = affine.backward(ops, self.delta, self.a, self.w, dw, arriving)
+        backward, weights = affine.backward(ops, self.delta, self.a, self.w, dw, arriving)
         self.bare = {"forward": forward, "backward": [backward], "weights": [weights]}
         self.ours = {"forward": forward + activate.forward(ops, z, self.b, a),
                      "backward": [backward, *activate.backward(ops, arriving, z, a, sums)],

@@ -14,11 +14,11 @@ class Affine:
     def forward(self, ops, a, w, z):
         return [ops.matmul(a, w.T, z)]
 
-    def backward(self, ops, delta, a, w, dw, arriving=None):
-        calls = [ops.matmul(delta.T, a, dw)]               # BP4: dC/dw[j, k] = sum over the batch of delta[j] a[k]
-        if arriving is not None:
-            calls.append(ops.matmul(delta, w, arriving))   # BP2, first half: w^T delta
-        return calls
+    def backward(self, ops, delta, a, w, dw, arriving=None, fold=None):
+        """fold, where given, binds the update of w by the same product in place of dw."""
+        calls = [] if arriving is None else [ops.matmul(delta, w, arriving)]   # BP2, first half: w^T delta
+        # BP4: dC/dw[j, k] = sum over the batch of delta[j] a[k]
+        return [*calls, ops.matmul(delta.T, a, dw) if fold is None else fold(delta.T, a, w)]
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,21 @@
 """What all tests share: the devices, each test of an `ops` on every one that is present, and a word on what was not run."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
-from gpubp.devices import open_device
+from gpubp.devices import compiler, native, open_device
 from gpubp.devices.cuda import why_no_cuda
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
           "cuda.pathfinder": "peers", "jax": "peers"}
 DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_curve": "matplotlib"}   # that need an extra
-DEVICES = ("cpu", "host", "cuda")   # NumPy; the CUDA kernels compiled by g++ and run on the host; CuPy
+# NumPy; the CPU's own kernels; the CUDA kernels compiled by g++ and run on the host; CuPy
+DEVICES = ("cpu", "compiled", "host", "cuda")
 
 
 def needs(module):
@@ -25,11 +28,18 @@ def _missing(module):
 
 
 def pytest_collection_modifyitems(items):
-    """Examples in docstrings skip like tests do."""
+    """Examples in docstrings skip like tests do; the CPU's kernels store no halves."""
+    items[:] = [item for item in items if not _stores_halves_on_the_cpu(getattr(item, "callspec", None))]
     for item in items:
         module = DOCTESTS.get(item.name)
         if module and find_spec(module) is None:
             item.add_marker(pytest.mark.skip(reason=_missing(module)))
+
+
+def _stores_halves_on_the_cpu(case):
+    if case is None or case.params.get("device_ops") != "compiled":
+        return False
+    return case.params.get("storage") in compiler.STORAGE or case.params.get("kind", (None, None))[1] is not None
 
 
 def device(name):
@@ -37,9 +47,33 @@ def device(name):
     if name == "host":
         from tests.host import host_ops
         return host_ops()
+    if name == "compiled" and (reason := native.why_not()):
+        pytest.skip(f"no compiled kernels: {reason}")
     if name == "cuda" and (reason := why_no_cuda(0)):
         pytest.skip(f"no CUDA device: {reason}")
-    return _opened(name)
+    return _opened("cpu:compiled" if name == "compiled" else name)
+
+
+@cache
+def whole_host():
+    """The device "host" with all kernels compiled."""
+    ops = device("host")
+    ops.compiler.build_tables()   # two cores at once, where a kernel here and there would be built by one
+    return ops
+
+
+@cache
+def whole_compiled():
+    """The device "compiled" with all kernels compiled, likewise."""
+    ops = device("compiled")
+    texts = [native.program_source(dtype) for dtype in compiler.C_TYPES]
+    for dtype in compiler.C_TYPES:
+        texts += [compiler.layer_source(row, dtype, ending="cpp") for row in compiler.activations() if not row.rowwise]
+        texts += [compiler.output_source(*pair, dtype, ending="cpp") for pair in compiler.outputs()]
+        texts += [compiler.step_source(chain, dtype, ending="cpp") for chain in compiler.chains()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda text: native.library(text).wait(), texts))
+    return ops
 
 
 @cache
@@ -52,6 +86,13 @@ def _opened(name):
 def ops(request):
     """Every device in turn."""
     return device(request.param)
+
+
+@pytest.fixture(params=DEVICES[1:])
+def device_ops(request):
+    """Every device that has kernels in turn."""
+    with np.errstate(all="ignore"):   # what overflows in a formula does so on both sides
+        yield {"host": whole_host, "compiled": whole_compiled}.get(request.param, lambda: device(request.param))()
 
 
 @pytest.fixture

@@ -114,8 +114,8 @@ def test_a_broken_bp2_is_found(net, monkeypatch, random):
     """w instead of its transpose of another layer: here the arriving error is scaled."""
     right = gates.Affine.backward
 
-    def broken(self, ops, delta, a, w, dw, arriving=None):
-        calls = right(self, ops, delta, a, w, dw, arriving)
+    def broken(self, ops, delta, a, w, dw, arriving=None, fold=None):
+        calls = right(self, ops, delta, a, w, dw, arriving, fold)
         return calls if arriving is None else [*calls, lambda: np.multiply(arriving, 1.0001, arriving)]
     monkeypatch.setattr(gates.Affine, "backward", broken)
     assert failing(net.check(*two_classes(random, 6))) == {"BP2", "BP3", "BP4"}

@@ -201,7 +201,8 @@ def test_a_closed_pipe_is_no_error():
     ("train flowers.csv --hold-back 0 --patience 2", "--patience watches the held-back samples: expected --hold-back "
                                                      "above 0"),
     ("train flowers.csv --seed -1", "expected a seed from 0 to 2**64 - 1 (or None), got -1"),
-    ("train flowers.csv --device gpu", "expected device 'auto', 'cpu', 'cuda' or 'cuda:N', got 'gpu'"),
+    ("train flowers.csv --device gpu", "expected device 'auto', 'cpu', 'cpu:numpy', 'cpu:compiled', 'cuda' or 'cuda:N', got "
+                                       "'gpu'"),
     ("train flowers.csv --save flowers.csv", "flowers.csv exists and is not a gpubp network: it stays as it is, choose "
                                              "another name with --save"),
     ("train flowers.csv --picture flowers.png", "flowers.png exists and is not a picture by gpubp: it stays as it is, "

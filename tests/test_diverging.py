@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from gpubp.layered import training
 from gpubp.layered.diverging import TrainingError
 from gpubp.layered.network import Network
 from gpubp.layered.training import _Fit
@@ -21,6 +22,7 @@ def stop_after(k, net, *args, **options):
         self.interrupted = self.training.step >= k
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Fit, "step", counted)
+        patch.setattr(training, "PAUSE", 0.0)   # one by one
         net.fit(*args, **options)
     assert net.training.step == k
 

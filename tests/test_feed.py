@@ -168,7 +168,7 @@ def test_who_waits_for_whom(little, random, monkeypatch):
     net = Network([4, 2], device=ops, seed=7)
     y = intake.targets(net, random.integers(2, size=500), 500)
     little(2000)
-    streamed = feed(net, intake.samples(net, random.standard_normal((500, 4))), y, None, 50, 10)
+    streamed = feed(ops, net.dtype, intake.samples(net, random.standard_normal((500, 4))), y, None, 50, 10)
     assert streamed.batches == 1
     streamed.begin(np.arange(50), 0)
     ops._transfers.stream.waited.clear()
@@ -185,7 +185,7 @@ def test_data_of_the_device_are_used_as_they_are(ops, random):
     x, y = two_classes(random)
     net = Network([4, 2], device=ops, seed=7)
     x, y = intake.samples(net, ops.array(x, "float32")), intake.targets(net, y, 23)
-    resident = feed(net, x, y, None, 23, 5)
+    resident = feed(ops, net.dtype, x, y, None, 23, 5)
     assert type(resident) is Resident and resident.sources[0] is x and resident.sources[1] is y
 
 
@@ -197,7 +197,7 @@ def test_mini_batches_are_the_rows_of_the_order(ops, random, size, monkeypatch):
     net = Network([4, 2], device=ops, seed=7, dtype="float64")
     streamed = Streamed(ops, net.dtype, Hidden(x), Hidden(y), ops.array(weights), 23, size)
     clock, outs = ops.zeros(2, np.int64), [ops.zeros((size, 4), "f8"), ops.zeros((size, 2), "f8"), ops.zeros(size, "f8")]
-    gather = streamed.gather(clock, outs)
+    gather = streamed.gather(clock, outs, size)
     for first in (0, 23 // size // 2):
         order = random.permutation(50)[:23]
         streamed.begin(order, first)

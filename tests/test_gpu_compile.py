@@ -35,7 +35,7 @@ def test_a_program_is_compiled_by_the_devices_own_compiler(ops, monkeypatch):
     text = compiler.source("sums.cu", "float32")
     monkeypatch.setattr(gpu_compile, "open_device", lambda name: ops)
     label, seconds, error = gpu_compile.compiled(ops.name, ("sums", text))
-    if ops.name == "cpu":
+    if ops.name.startswith("cpu"):
         assert "compiler" in error
     else:
         assert (label, error) == ("sums", None) and seconds > 0

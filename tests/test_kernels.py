@@ -1,6 +1,7 @@
 """The kernels compute what the formulas say: CudaOps against plain NumPy, over every row of the tables.
 
-On "host" g++ runs the very text that a GPU runs, on "cuda" CuPy does; where one is missing the tests say so and skip.
+"compiled" are the CPU's own kernels, on "host" g++ runs the very text that a GPU runs, on "cuda" CuPy does; where one is missing
+the tests say so and skip.
 """
 
 import numpy as np
@@ -9,18 +10,11 @@ import pytest
 from gpubp.devices import compiler
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.table import Interval
-from tests.conftest import device
 from tests.host.compiler import KINDS
-from tests.plain import aligned, close, kept, normal, read, sigma, sizes, times_prime, unaligned, whole_host
+from tests.plain import aligned, close, kept, normal, read, sigma, sizes, times_prime, unaligned
 
 # one number, a row of one, columns and rows that fill no block, lines of 16 bytes, chunks of rows, rows that take a block each
 SHAPES = (1, 1), (3, 10), (70, 33), (1000, 5), (5, 1000), (70, 40), (600, 64), (3, 1104), (3, 1101)
-
-
-@pytest.fixture(params=["host", "cuda"])
-def device_ops(request):
-    with np.errstate(all="ignore"):   # what overflows in a formula does so on both sides
-        yield device("cuda") if request.param == "cuda" else whole_host()
 
 
 # ---- layers: sigma forward, BP2 and BP3 back
@@ -158,6 +152,7 @@ def test_partners_are_exact_at_extremes(device_ops, kind):
 
 # ---- what kernels would misread
 
+@pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)   # what is NumPy's belongs to the CPU
 def test_what_kernels_would_misread_is_refused(device_ops):
     z, b = device_ops.zeros((4, 3), np.float32), device_ops.zeros(3, np.float32)
     relu = ACTIVATIONS["relu"]

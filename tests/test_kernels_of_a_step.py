@@ -1,6 +1,7 @@
 """The kernels beside the four equations: the optimizer's step, the loss scale, dropout, sums, copies, and the device's arrays.
 
-On "host" g++ runs the very text that a GPU runs, on "cuda" CuPy does; where one is missing the tests say so and skip.
+"compiled" are the CPU's own kernels, on "host" g++ runs the very text that a GPU runs, on "cuda" CuPy does; where one is missing
+the tests say so and skip.
 """
 
 import numpy as np
@@ -14,15 +15,9 @@ from gpubp.maths.chains import Chain
 from gpubp.maths.costs import COSTS
 from tests.conftest import device
 from tests.host.compiler import KINDS
-from tests.plain import aligned, close, kept, normal, read, unaligned, whole_host
+from tests.plain import aligned, close, kept, normal, read, unaligned
 
 DTYPES = tuple(compiler.C_TYPES)
-
-
-@pytest.fixture(params=["host", "cuda"])
-def device_ops(request):
-    with np.errstate(all="ignore"):   # what overflows in a formula does so on both sides
-        yield device("cuda") if request.param == "cuda" else whole_host()
 
 
 def clock_of(ops, batch=0, epoch=0):
@@ -72,7 +67,7 @@ def test_max_norm_shortens_long_rows_alone(device_ops, dtype):
 @pytest.mark.parametrize("text", ["adam", "clip_norm(1.0), adam, max_norm(0.5)"])
 def test_a_gradient_that_is_not_finite_changes_nothing(device_ops, text):
     chain, (w, g) = Chain.of(text), normal("float32", (8, 32), 256)
-    vector, state = device_ops.array(w.reshape(-1)), [device_ops.zeros(256, "float32") for _ in Chain.of(text).state]
+    vector, state = device_ops.array(w.reshape(-1).copy()), [device_ops.zeros(256, "float32") for _ in Chain.of(text).state]
     matrix, scaling = vector.reshape(8, 32), device_ops.array(np.array([1024, 0, 1, 1], np.float32))
     gradient, scalars = device_ops.zeros(256, "float32"), device_ops.array(np.array([chain.scalars(1, 0.1, 5)], np.float32))
     unscale = device_ops.unscale(gradient, scaling)
@@ -184,6 +179,7 @@ def test_gather_takes_rows_by_the_clock(device_ops, kind):
                     np.testing.assert_array_equal(device_ops.host(out), kept(source[order[batch * size:batch * size + 5]], k))
 
 
+@pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)
 def test_arrays_come_and_go(device_ops):
     values = np.arange(12, dtype=np.uint8).reshape(4, 3)
     array = device_ops.array(values)
@@ -215,7 +211,7 @@ def test_sums(device_ops, n, kind):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_matmul_takes_transposed_views(device_ops, dtype):
     a, b, c = normal(dtype, (4, 6), (4, 5), (6, 5))
-    ours = [device_ops.array(x) for x in (a, b, c)]
+    ours = [device_ops.array(x.copy()) for x in (a, b, c)]
     device_ops.matmul(ours[0].T, ours[1], ours[2])()
     close(device_ops.host(ours[2]), a.T @ b)
     device_ops.matmul(ours[1], ours[2].T, ours[0])()

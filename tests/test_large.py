@@ -12,8 +12,9 @@ from gpubp.devices.philox import DROPOUT, bits
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.chains import Chain
 from gpubp.maths.costs import COSTS
+from tests.conftest import whole_host
 from tests.host.arrays import HostArray
-from tests.plain import close, kept, normal, read, whole_host
+from tests.plain import close, kept, normal, read
 
 N = 2**32 + 2**23
 ROWS = 7 * 32 * 293

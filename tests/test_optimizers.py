@@ -257,3 +257,12 @@ def test_amounts_that_act_on_the_cost_are_shared_by_the_samples():
     assert {row.__name__ for row in OPTIMIZERS.values() if issubclass(row, Modifier) and row.splits} == {"L1", "L2"}
     for row in (row for row in OPTIMIZERS.values() if issubclass(row, Modifier)):
         assert row(3.0).scaled(50) == (3.0 / 50 if row.splits else 3.0)
+
+
+@pytest.mark.parametrize("name", [name for name, row in OPTIMIZERS.items() if issubclass(row, Optimizer)])
+def test_a_table_of_scalars_is_one_row_a_step(name):
+    """Whatever the rates; timeless are those whose numbers are the same at all times."""
+    chain = Chain.of(f"l2(3.0), {name}")
+    for rates in ([0.1] * 4, [0.1, 0.2, 0.3, 0.4]):
+        np.testing.assert_array_equal(chain.table(3, rates, 50), [chain.scalars(t, rate, 50) for t, rate in enumerate(rates, 3)])
+    assert not chain.optimizer.timeless or chain.scalars(1, 0.1, 50) == chain.scalars(7, 0.1, 50)

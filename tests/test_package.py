@@ -113,7 +113,7 @@ def test_cupy_is_imported_in_its_files_and_in_functions_alone(path):
 @pytest.mark.parametrize("path", [*FILES, *(ROOT / "kernels").iterdir(), *(ROOT / "tests").rglob("*.py")],
                          ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_file_is_two(path):
-    if path.suffix in (".py", ".cu", ".cuh"):
+    if path.suffix in (".py", ".cu", ".cuh", ".cpp", ".h"):
         assert len(path.read_text().splitlines()) <= 300, "a file over 300 lines is asking to be two"
 
 
@@ -145,12 +145,12 @@ FOUND = """
 from gpubp.devices import compiler
 import gpubp, sys, pathlib
 print(compiler.folder())
-print(sorted(path.name for path in compiler.folder().glob("*.cu*")))
+print(sorted(path.name for path in compiler.folder().glob("*.[ch]*")))
 print(gpubp.Network([2, 1], device="cpu"))
 print((pathlib.Path(gpubp.__file__).parent / "py.typed").is_file())
 """
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_{}(sys.argv[1])"
-KERNELS = sorted(path.name for path in (ROOT / "kernels").glob("*.cu*"))
+KERNELS = sorted(path.name for path in (ROOT / "kernels").glob("*.[ch]*"))
 
 
 def python(*arguments, cwd, path=None):

@@ -47,6 +47,7 @@ def ctrl_c(monkeypatch):
                 os.kill(os.getpid(), signal.SIGINT)
         return step(self)
     monkeypatch.setattr(_Fit, "step", counted)
+    monkeypatch.setattr(training, "PAUSE", 0.0)   # one by one
     return lambda k: left.append(k)
 
 
@@ -228,7 +229,7 @@ def test_a_fit_that_is_refused_keeps_the_place_within_the_epoch(ctrl_c, random, 
     ctrl_c(3)
     net.fit(x, y, optimizer="adam(0.1)", epochs=2, batch_size=4)
     before = net.training.batch, net.training.shape, list(net.training.costs)
-    for broken in ("feed", "Patience"):
+    for broken in ("Equipment", "Patience"):
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
             patch.setattr(training, broken, lambda *_: 1 / 0)
             net.fit(x, y, batch_size=7)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
+from ..devices import native
 from ..devices.cuda import why_no_cuda
 
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's package is called after the CUDA that it was built for
@@ -29,6 +30,7 @@ def run(args):
     line("NumPy", np.__version__)
     line("BLAS", _blas())
     line("threads", _threads())
+    line("compiler", native.why_not() or f"{native.command()}, for device='cpu:compiled' and long trainings on 'cpu'")
     _cupy()
     _devices()
     for extra, module, package, use in EXTRAS:

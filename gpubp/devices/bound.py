@@ -18,6 +18,9 @@ UFUNCS = {"__add__": np.add, "__sub__": np.subtract, "__mul__": np.multiply, "__
               "sinh", "cosh", "sin", "cos", "arctan", "power")}}
 
 
+NAMED = "maximum", "minimum"   # whose third argument NumPy wants to be named
+
+
 class Trace(Writer):
     """Writes (name, operands) pairs; Terms are numbered in their order."""
 
@@ -77,7 +80,9 @@ class Binding:
     def _apply(self, step, name, terms):
         self._release(step, terms)   # a ufunc may write over its operands
         out = self.outs[0] if step == self.direct else self._new(step, terms, name in TESTS)
-        self.calls.append(partial(UFUNCS.get(name) or getattr(np, name), *map(self._array, terms), out=out))
+        ufunc, operands = UFUNCS.get(name) or getattr(np, name), [*map(self._array, terms)]
+        # by its place where it may be: by its name a call of small arrays takes twice as long
+        self.calls.append(partial(ufunc, *operands, out=out) if name in NAMED else partial(ufunc, *operands, out))
         self.arrays[step] = out
 
     def _choose(self, step, name, terms):

@@ -41,7 +41,8 @@ def options():
 
 @cache
 def _digest():
-    return sha256(b"".join(path.read_bytes() for path in sorted(folder().glob("*.cu*")))).hexdigest()
+    files = (path for path in sorted(folder().iterdir()) if path.suffix in (".cu", ".cuh", ".cpp", ".h"))
+    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def source(file, dtype, written="", storage=None):
@@ -65,16 +66,18 @@ def computed(dtype):
     return np.dtype("float32" if np.dtype(dtype).name in STORAGE else dtype)
 
 
-def layer_source(activation, dtype, storage=None):
+# layer, output and step are there for a GPU (.cu) and for the CPU (.cpp), of the same words
+
+def layer_source(activation, dtype, storage=None, ending="cu"):
     """layer.cu for an activation that is a formula."""
-    return source("layer.cu", dtype, _activation(activation), storage)
+    return source(f"layer.{ending}", dtype, _activation(activation), storage)
 
 
-def output_source(cost, activation, dtype, storage=None):
+def output_source(cost, activation, dtype, storage=None, ending="cu"):
     """output.cu for a cost on outputs of an activation."""
     partner = cost.meets_partner(activation)
     flags = {"SOFTMAX": activation.rowwise, "PARTNER": partner, "RELATIVE": cost.relative, "OUTER": cost.outer is not None}
-    return source("output.cu", dtype, "".join((
+    return source(f"output.{ending}", dtype, "".join((
         *(f"#define {name} {int(flag)}\n" for name, flag in flags.items()),
         "" if activation.rowwise else _activation(activation),
         device_function("value", cost.value_at if partner else cost.value),
@@ -82,7 +85,7 @@ def output_source(cost, activation, dtype, storage=None):
         _outer(cost) if cost.outer else "")), storage)
 
 
-def step_source(chain, dtype):
+def step_source(chain, dtype, ending="cu"):
     """step.cu for a chain, whose vectors become parameters of the kernel and whose scalars a row of a table."""
     parameters = chain.parameters()
     scalars = parameters[parameters.index("norm") + 1:]
@@ -92,7 +95,7 @@ def step_source(chain, dtype):
 
     def each(form):
         return " ".join(form.format(name) for name in chain.state)
-    return source("step.cu", dtype, "".join((
+    return source(f"step.{ending}", dtype, "".join((
         device_function("rule", chain.rule, parameters),
         f"#define STATE {each('T* __restrict__ state_{0},')}\n",
         f"#define PASSED {each('state_{0},')}\n",

@@ -3,52 +3,40 @@
 Formulas run block by block, so that the values in between stay in cache and do not grow with the batch.
 """
 
-from contextlib import nullcontext
 from functools import partial
-from math import ceil, inf, prod, sqrt
+from math import ceil, inf, sqrt
 
 import numpy as np
 
+from . import blas, native
 from .bound import Scratch, bind
-from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision
+from .compiled import CompiledOps
+from .host import CpuOps
 from .philox import DROPOUT, bits
+from .sequence import Sequence, Threads, sequence
 
 BLOCK = 1 << 14   # elements of a block: 64 KiB of float32, so that a formula's few values in between fit a core's own cache
-LINE = 128        # bytes of a line on which arrays begin
+REPAYS = 0.1      # seconds of an epoch, from which on the half second of a first compilation is soon repaid
 
 
-class NumpyOps(Ops):
-    """The verbs on NumPy arrays."""
+class NumpyOps(CpuOps):
+    """The verbs on NumPy arrays.
 
-    name = "cpu"
-    precision = "exact"
-    xp = np
-    device = nullcontext()
+    compiles: whether training may be given to CompiledOps where an epoch is long enough; else NumPy does all of it.
+    """
 
-    def at(self, precision):
-        checked_precision(precision)
-        return self
+    block, between, bursts = 1 << 22, 4 * BLOCK, True
 
-    def again(self):
-        return self
+    def __init__(self, compiles=True):
+        self.compiles, self.name = compiles, "cpu" if compiles else "cpu:numpy"
 
-    def storage(self, dtype):
-        return np.dtype(dtype)
+    @property
+    def folds(self):   # type: ignore[override]
+        """A call of the BLAS by Python itself takes longer than NumPy's."""
+        return 1 << 15 if blas.find() is not None else inf
 
-    def array(self, values, dtype=None):
-        return np.ascontiguousarray(values, dtype)
-
-    def host(self, array):
-        return array
-
-    def owns(self, array):
-        return isinstance(array, np.ndarray)
-
-    def zeros(self, shape, dtype):
-        size, dtype = prod(np.atleast_1d(shape)), np.dtype(dtype)
-        memory = np.zeros(size * dtype.itemsize + LINE, np.uint8)
-        start = -memory.ctypes.data % LINE
-        return memory[start:start + size * dtype.itemsize].view(dtype).reshape(shape)
+    def for_training(self, seconds):
+        return CompiledOps() if self.compiles and seconds > REPAYS and native.why_not() is None else self
 
     def convert(self, source, out):
         return partial(np.copyto, out, source, "same_kind")
@@ -56,38 +44,49 @@ class NumpyOps(Ops):
     def gather(self, sources, order, clock, size, outs):
         rows, pairs = len(outs[0]), [(source.take, out) for source, out in zip(sources, outs, strict=True)]
 
+        now = memoryview(clock)   # whose elements are Python's numbers, several times faster than NumPy's
+
         def call():
-            start = clock[0] * size
+            start = now[0] * size
             index = order[start:start + rows]
             for take, out in pairs:
                 take(index, 0, out, "clip")   # mode "raise" would buffer out
         return call
 
-    def room(self):
-        return inf   # the data are where they are
-
-    def staging(self, shape, dtype):
-        return self.zeros(shape, dtype)
-
-    def send(self, staged, out):
-        np.copyto(out, staged)
-        return Arrived()
-
     def matmul(self, a, b, out):
         return partial(np.matmul, a, b, out)
+
+    def fold(self, a, b, w, table, clock):
+        gemm, shapes, (first, lda, second, ldb, out, ldc) = blas.find().product(a, b, w)
+        addresses, now = [array.ctypes.data for array in (first, second, out)], memoryview(clock)
+
+        def call(held=(a, b, w)):
+            keep, part = table[now[0]].tolist()
+            gemm(blas.COLUMN_MAJOR, *shapes, part, addresses[0], lda, addresses[1], ldb, keep, addresses[2], ldc)
+        return call
+
+    def add(self, source, out):
+        return partial(np.add, out, source, out)
+
+    def add_squares(self, array, total):
+        flat = array.reshape(-1)
+
+        def call():
+            total[0] += flat @ flat
+        return call
 
     def layer(self, activation, z, b, a):
         scratch, calls = _scratch(z), []
         for zs, out in _row_blocks(z, a):
             calls.append(partial(np.add, zs, b, zs))
             calls += [partial(_softmax, zs, out)] if activation.rowwise else _bind(activation.sigma, [zs], out, scratch)
-        return _sequence(calls)
+        return sequence(calls)
 
     def hadamard(self, activation, delta, z, a, sums):
         scratch, calls = _scratch(z), []
         for ds, zs, outs in _row_blocks(delta, z, a):
             calls += _times_prime(activation, ds, zs, outs, scratch)
-        return _sequence([*calls, _column_sums(delta, sums)])
+        return sequence([*calls, _column_sums(delta, sums)])
 
     def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None):
         scratch, spare = _scratch(z), np.empty((2, _rows(z), z.shape[1]), z.dtype)
@@ -103,7 +102,7 @@ class NumpyOps(Ops):
             if cost.outer:
                 calls.append(partial(_apply_outer, cost, totals))
             calls.append(partial(np.multiply, totals, factors, totals))
-        return _sequence(calls if delta is None else [*calls, _column_sums(delta, sums)])
+        return sequence(calls if delta is None else [*calls, _column_sums(delta, sums)])
 
     def dropout(self, a, out, error, rate, seed, layer, clock):
         mask = np.empty(a.shape, bool)
@@ -135,12 +134,12 @@ class NumpyOps(Ops):
                 part = slice(start, min(start + BLOCK, end))
                 changed = [array[part] for array in (vector, *state)]
                 calls += bind(chain.rule, [*changed, gradient[part], kind, norm, *cells], changed, scratch)
-        run = _sequence(calls)
+        run, now = sequence(calls), memoryview(clock)
 
         def call():
             if scaling is not None and not scaling[2]:
                 return
-            row[:] = scalars[clock[0]]
+            row[:] = scalars[now[0]]
             if chain.uses_norm:
                 norm[()] = self.norm(gradient)
             run()
@@ -150,20 +149,12 @@ class NumpyOps(Ops):
                     w *= (chain.max_norm / np.maximum(length, chain.max_norm))[:, None]
         return call
 
-    def unscale(self, gradient, scaling):
-        def call():
-            scale, steady = scaling[:2]
-            np.multiply(gradient, 1.0 / scale, gradient)
-            finite = np.isfinite(gradient).all()
-            due = finite and steady + 1 >= STEADY
-            scaling[:] = (scale * 2.0 if due and scale < LARGEST_SCALE else scale if finite else max(scale / 2.0, LEAST_SCALE),
-                          steady + 1 if finite and not due else 0.0, finite, 1.0 / scale)
-        return call
-
     def record(self, costs, log, clock):
+        now = memoryview(clock)
+
         def call():
-            log[clock[0]] = np.add.reduce(costs)
-            clock[0] += 1
+            log[now[0]] = np.add.reduce(costs)
+            now[0] += 1
         return call
 
     def norm(self, array):
@@ -171,16 +162,10 @@ class NumpyOps(Ops):
         return sqrt(flat @ flat)
 
     def program(self, calls):
-        return _sequence(list(calls))
+        return Sequence(calls)
 
-
-class Arrived:
-    """A transfer that is done."""
-
-    def arrive(self):
-        """Nothing to wait for."""
-
-    finish = arrive
+    def side_by_side(self, parts):
+        return Threads(list(map(sequence, parts)))
 
 
 def _rows(z):
@@ -200,17 +185,6 @@ def _scratch(z):
 
 def _bind(formula, operands, out, scratch):
     return bind(formula, [array.reshape(-1) for array in operands], [out.reshape(-1)], scratch)
-
-
-def _sequence(calls):
-    """One call that makes them all."""
-    if len(calls) == 1:
-        return calls[0]
-
-    def call():
-        for one in calls:
-            one()
-    return call
 
 
 def _column_sums(delta, sums):

@@ -5,14 +5,15 @@ nothing, and nothing waits for the device.
 """
 
 from copy import copy
-from math import ceil, prod
+from math import ceil, inf, prod
 
 import numpy as np
 
 from . import compiler, graph, transfer
+from .agreement import agreed
 from .cublas import Cublas
 from .launches import FEW, LONG, THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, wide
-from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision
+from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision, checked_rate
 
 STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store what they compute
 
@@ -42,6 +43,8 @@ class CudaOps(Ops):
     """
 
     device: graph.Session
+    cores, folds = 0, inf
+    _check = agreed
 
     def __init__(self, name, xp, compiler, session, products, precision="exact"):
         self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
@@ -61,6 +64,9 @@ class CudaOps(Ops):
         sibling = copy(self)
         sibling.precision = checked_precision(precision)
         return sibling
+
+    def for_training(self, seconds):
+        return self
 
     def again(self):
         session = graph.Session(self.xp, self.device.index)
@@ -171,13 +177,12 @@ class CudaOps(Ops):
         return self._bound(on_rows(self._kernel(text, "output"), dtype, *values, rows, width), *self._column_sums(delta, sums))
 
     def dropout(self, a, out, error, rate, seed, layer, clock):
-        if not 0.0 <= rate < 1.0:
-            raise ValueError(f"expected a dropout rate in [0, 1), got {rate!r}")
+        keep = 1.0 - checked_rate(rate)
         self._check((2,), np.int64, clock=clock)
         kept, n = self._check(a.shape, a=a, out=out, error=error), a.size
         dtype, elements = compiler.computed(kept), pack(n, a, out, error)
         kernel = self._plain("dropout.cu", wide("dropout", elements), dtype, kept)
-        scale, limit = 1.0 / (1.0 - rate), np.uint64(ceil((1.0 - rate) * 2**32))
+        scale, limit = 1.0 / keep, np.uint64(ceil(keep * 2**32))
         fixed = scale, limit, np.uint64(seed), clock, np.uint64(layer), np.int64(n)
         return tuple(self._bound(launch(kernel, grid(ceil(n / 8)), (THREADS,), dtype, source, target, *fixed))
                      for source, target in ((a, out), (error, error)))
@@ -244,22 +249,6 @@ class CudaOps(Ops):
 
     def _plain(self, file, name, dtype, kept=None):
         return self._kernel(compiler.source(file, dtype, storage=kept), name)
-
-    def _check(self, shape, dtype=None, **arrays):
-        """The arrays' common dtype; what a kernel, which knows neither strides nor dtypes, would misread is refused."""
-        for name, array in arrays.items():
-            if not self.owns(array):
-                kind = f"{type(array).__module__}.{type(array).__name__}"
-                raise TypeError(f"expected {name} to be an array of {self.name}, got {kind}: pass ops.array({name})")
-            dtype = np.dtype(dtype or array.dtype)
-            if array.shape != shape or array.dtype != dtype:
-                raise ValueError(f"expected {name} of shape {shape} and {dtype}, got {array.shape} and {array.dtype}: "
-                                 "the arrays of one call agree")
-            if not array.flags.c_contiguous:
-                raise ValueError(f"expected a C-contiguous {name}, got strides {array.strides}: pass ops.array({name})")
-            if array.ndim == 2 and max(array.shape) >= 2**31:
-                raise ValueError(f"expected {name} of fewer than 2**31 rows and columns, got {array.shape}: use smaller batches")
-        return dtype
 
     def _scaling(self, scaling, dtype):
         """A loss scale; where there is none, one that changes nothing."""

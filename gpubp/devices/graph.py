@@ -68,21 +68,25 @@ class Program:
     def __init__(self, session, calls):
         self.session, self.calls, self.warm, self.graph = session, list(calls), False, None
 
-    def __call__(self):
+    def __call__(self, times=1):
         with self.session:
-            if self.graph is not None:
-                self.graph.launch()
-            elif self.warm:
-                self.graph = self._captured()
-                self.graph.launch()
-            else:
-                self.run()
-                self.warm = True
+            for _ in range(times):
+                self._once()
 
-    def run(self):
+    def _once(self):
+        if self.graph is not None:
+            self.graph.launch()
+        elif self.warm:
+            self.graph = self._captured()
+            self.graph.launch()
+        else:
+            self.run()
+            self.warm = True
+
+    def run(self, times=1):
         """Make the calls one by one."""
         with self.session:
-            for call in self.calls:
+            for call in self.calls * times:
                 call()
 
     def _captured(self):

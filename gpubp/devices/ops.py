@@ -28,17 +28,32 @@ def checked_precision(precision, dtype="float32"):
     return precision
 
 
+def checked_rate(rate):
+    """A rate of dropout, or an error."""
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(f"expected a dropout rate in [0, 1), got {rate!r}")
+    return rate
+
+
 class Ops(ABC):
     """What a device can do; NumpyOps and CudaOps are its two final classes.
 
     name is "cpu", "cuda:0", ...; precision the one of PRECISIONS at which it multiplies; xp is the array module, for work outside
     the hot loop, and device the context in which such work belongs.
+    bursts: whether several steps can be made at once and are done then, which a GPU has only been told of. between: bytes that a
+    verb with a formula keeps for the values in between, about. The rest is for the further verbs of CpuOps: cores, the threads
+    that can work side by side, 0 on a GPU; folds, the number of weights from which on a product should update them, infinity
+    where it cannot.
     """
 
     name: str
     precision: str
     xp: Any
     device: AbstractContextManager
+    cores: int
+    folds: float
+    bursts = False
+    between = 0
 
     # ---- what the same device can be besides; arrays belong to all of these
     @abstractmethod
@@ -48,6 +63,10 @@ class Ops(ABC):
     @abstractmethod
     def again(self):
         """The same device for another thread, with a stream and handles of its own."""
+
+    @abstractmethod
+    def for_training(self, seconds):
+        """The device as it trains best, where an epoch takes NumPy about so many seconds: itself, or one that compiles first."""
 
     @abstractmethod
     def storage(self, dtype):
@@ -167,4 +186,5 @@ class Ops(ABC):
 
     @abstractmethod
     def program(self, calls):
-        """One call that makes all these calls in their order, as one captured program where the device has such a thing."""
+        """One call that makes all these calls in their order, as one captured program where the device has such a thing; with
+        times=n it makes them n times."""

@@ -16,22 +16,27 @@ class TrainingError(RuntimeError):
 class Divergence:
     """Keeps the vectors (parameters and optimizer state) that a fit would go back to.
 
-    start: at the beginning of the epoch; late: before its last step; good: before the last step of the epoch before it.
+    start: at the beginning of the epoch; good: before the last step of the epoch before it, and once the costs of this one have
+    been fine so far, before its own last step.
     """
 
     def __init__(self, fit):
         self.fit, self.training = fit, fit.training
-        self.start, self.late, self.good = ([v.copy() for v in fit.vectors()] for _ in range(3))
+        self.start, self.good = ([v.copy() for v in fit.kit.vectors()] for _ in range(2))
         self.good_step = self.training.step
 
     def begin(self):
         """An epoch, or the rest of one, begins."""
         self._keep(self.start)
         self.began = self.training.step, self.training.batch
+        self.passed = False
 
     def before_last_step(self):
         """The last step of the epoch is next."""
-        self._keep(self.late)
+        fit, (_, first), done = self.fit, self.began, self.training.batch
+        self.passed = done > first and bool(fit.ops.xp.isfinite(fit.kit.log[first:done]).all())
+        if self.passed:
+            self._keep(self.good)
 
     def end(self):
         """The epoch is over, or interrupted: raises TrainingError where a cost or a parameter is not finite."""
@@ -46,11 +51,13 @@ class Divergence:
             self._restore(*self._repeat_up_to(done))
             self._raise(f"{name} became infinite", f"mini-batch {done} of {fit.batches}")
         scale, _, finite, _ = self.training.scaling
-        if fit.scaling is not None and not finite and scale <= LEAST_SCALE:
+        if fit.kit.scaling is not None and not finite and scale <= LEAST_SCALE:
             self._restore(self.start, *self.began)
-            fit.scaling[...] = fit.ops.array(UNSCALED, fit.network.dtype)   # other samples may do with it
+            fit.kit.scaling[...] = fit.ops.array(UNSCALED, fit.network.dtype)   # other samples may do with it
             self._raise("the gradient overflows at every scale", f"mini-batch {done} of {fit.batches}")
-        self.late, self.good, self.good_step = self.good, self.late, self.training.step - 1
+        if not self.passed:   # the epoch is of one step, before which it began
+            self.start, self.good = self.good, self.start
+        self.good_step = self.training.step - 1
 
     def _give_up_at(self, bad):
         """The cost of mini-batch `bad` was not finite: the step before it is undone."""
@@ -68,29 +75,30 @@ class Divergence:
         self._restore(self.start, *self.began)
         good = self.good, self.good_step, self.began[1]
         while training.batch < bad:
-            good = [v.copy() for v in fit.vectors()], training.step, training.batch
+            good = [v.copy() for v in fit.kit.vectors()], training.step, training.batch
             fit.step()
         return good
 
     def _raise(self, what, where):
         self.fit.settle()
-        reach = "" if self.fit.scaling is None else ", or precision='bfloat16', which knows larger numbers"
+        reach = "" if self.fit.kit.scaling is None else ", or precision='bfloat16', which knows larger numbers"
         raise TrainingError(f"{what} in epoch {self.fit.network.epoch + 1}, {where}; the network has its last good parameters: "
                             f"try a smaller learning rate or ClipNorm{reach}")
 
     def _keep(self, vectors):
-        for kept, vector in zip(vectors, self.fit.vectors()):
+        for kept, vector in zip(vectors, self.fit.kit.vectors()):
             kept[...] = vector
 
     def _restore(self, vectors, step, batch):
-        for vector, kept in zip(self.fit.vectors(), vectors):
+        for vector, kept in zip(self.fit.kit.vectors(), vectors):
             vector[...] = kept
         self.fit.seek(step, batch)
 
 
 def first_bad_parameter(network):
     """The name of the first parameter that is not finite, or None."""
-    finite = lambda array: bool(network.ops.xp.isfinite(array).all())
+    xp = network.ops.xp
+    finite = lambda array: bool(xp.isfinite(array.max()) & xp.isfinite(array.min()))   # nothing of the array's size is allocated
     if finite(network.vector):
         return None
     return next((name for name, view in network.parameters.items() if not finite(view)), None)

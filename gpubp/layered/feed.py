@@ -10,13 +10,12 @@ SHARE = 0.25      # of the device's room that both slots take at most
 BLOCK = 1 << 18   # elements that the host converts at once, within its cache
 
 
-def feed(network, x, y, weights, count, size):
-    """A Resident or a Streamed, which gathers the mini-batches of `size` rows in epochs of `count` samples.
+def feed(ops, dtype, x, y, weights, count, size):
+    """A Resident or a Streamed, for a device, which gathers the mini-batches of `size` rows in epochs of `count` samples.
 
     x, y and weights (or None) are what intake made of them. Call begin(order, batch) when an epoch begins or goes on, and
     before(batch) before each mini-batch is launched; put the call of gather(clock, outs) at the head of its program.
     """
-    ops, dtype = network.ops.at(network.precision), network.dtype
     there = [array for array in (x, y) if not ops.owns(array)]
     return Streamed(ops, dtype, x, y, weights, count, size) if there else Resident(ops, dtype, x, y, weights, count, size)
 
@@ -43,14 +42,18 @@ class Resident:
     def end(self):
         """No more mini-batches follow."""
 
-    def gather(self, clock, outs):
+    def gather(self, clock, outs, rows):
         """Bind the gathering of a mini-batch: its rows of x and y, and with a third out its factors weight / rows."""
-        return self._gather(clock, self.sources, outs)
+        return self._gather(clock, self.sources, outs, rows)
 
-    def _gather(self, clock, sources, outs):
+    def gather_block(self, clock, outs, rows, first):
+        """The same for those of its rows, from `first` on, that the outs have room for."""
+        return self._gather(clock, self.sources, outs, rows, first)
+
+    def _gather(self, clock, sources, outs, rows, first=0):
         if len(outs) > len(sources):
-            sources = [*sources, self.weights / len(outs[-1])]
-        return self.ops.gather(sources, self.order, clock, self.size, outs)
+            sources = [*sources, self.weights / rows]
+        return self.ops.gather(sources, self.order[first:], clock, self.size, outs)
 
 
 class Streamed(Resident):
@@ -108,7 +111,7 @@ class Streamed(Resident):
     def _moving(self):
         return [column for column in self.columns if column]
 
-    def gather(self, clock, outs):
+    def gather(self, clock, outs, rows):
         moving = [(column.window, out) for column, out in zip(self.columns, outs) if column]
         windows, filled = zip(*moving)
         stream = self.ops.gather(list(windows), self.places, clock, self.size, list(filled))
@@ -116,7 +119,7 @@ class Streamed(Resident):
         others = [out for out, column in zip(outs, [*self.columns, None]) if column is None]
         if not others:
             return stream
-        rest = self._gather(clock, staying, others)
+        rest = self._gather(clock, staying, others, rows)
 
         def call():
             stream()

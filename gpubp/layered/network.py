@@ -21,6 +21,7 @@ from . import intake
 from .foreign import like
 from .history import History
 from .layers import Dense, Dropout, resolve
+from .memory import Memory, memory
 from .parameters import Parameters
 from .passes import Passes
 from .scoring import labels, score
@@ -243,6 +244,18 @@ class Network:
         """Verify BP1 to BP4 on these samples against numerical derivatives; see gpubp.check."""
         from ..check import check
         return check(self, x, y, seed)
+
+    def memory(self, batch_size: int, samples: int = 0, optimizer: Any = None) -> Memory:
+        """The bytes that `fit` will take on so many samples with this batch size and optimizer (None is the network's own).
+
+        A prediction: nothing is allocated. It leaves out what is there before (Python, CUDA, cuBLAS's workspace) and the samples
+        as they were handed in.
+
+        >>> import gpubp
+        >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))
+        data 152 MiB, parameters 0.274 MiB, plan 0.426 MiB, evaluation 19 MiB
+        """
+        return memory(self, intake.count("batch_size", batch_size, 1), intake.count("samples", samples, 0), optimizer)
 
     def save(self, path: str | PathLike) -> None:
         """Write network, optimizer state and history to one .npz file, atomically; gpubp.load reads it."""

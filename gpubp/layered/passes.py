@@ -28,8 +28,8 @@ class Passes:
             while len(self.plans) >= KEPT:
                 self.plans.pop(next(iter(self.plans)))
             gradient = self.network.parameters.like() if kind == "gradient" else None
-            precision = self.network.precision if kind == "outputs" else "exact"
-            plan = Plan(self.network, rows, gradient, targets=kind != "outputs", precision=precision)
+            ops = self.network.ops.at(self.network.precision if kind == "outputs" else "exact")
+            plan = Plan(self.network, rows, gradient, targets=kind != "outputs", ops=ops)
         self.plans[rows, kind] = plan
         return plan
 

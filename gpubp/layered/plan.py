@@ -19,9 +19,8 @@ class Plan:
     deltas, and a copy of the weights; with scaling the deltas are scaled.
     """
 
-    def __init__(self, network, rows, gradient=None, dropout=False, targets=True, precision="exact", clock=None, scaling=None,
-                 keep=False):
-        self.network, self.ops, self.rows, self.gradient = network, network.ops.at(precision), rows, gradient
+    def __init__(self, network, rows, gradient=None, dropout=False, targets=True, ops=None, clock=None, scaling=None, keep=False):
+        self.network, self.ops, self.rows, self.gradient = network, ops or network.ops.at("exact"), rows, gradient
         self.scaling, self.storage = scaling, self.ops.storage(network.dtype)
         self.clock = self.ops.zeros(2, np.int64) if clock is None else clock
         self.w = network.parameters.rounded(self.storage)
@@ -36,9 +35,8 @@ class Plan:
             self.y = self.ops.zeros((rows, outputs), network.dtype)
             self.weights, self.costs = (self.ops.zeros(rows, network.dtype) for _ in range(2))
         self.masks = {l: self._mask(l) for l in network.rates} if dropout else {}
-        self.calls = self._rounding() + self._feedforward(targets)
-        if gradient is not None:
-            self.calls += self._backpropagate()
+        self.forward = self._rounding() + self._feedforward(targets)
+        self.calls = self.forward + ([] if gradient is None else self._backpropagate())
         self.run = self.ops.program(self.calls)   # computes everything from x (and y and weights, where the plan has them)
 
     def _matrix(self, width):
@@ -69,11 +67,15 @@ class Plan:
             self.network.cost_function, self.network.gates[last].activation, z[last], p[f"b{last}"], a[last], self.y,
             self.weights, self.delta[last], db, self.costs, self.scaling)]
 
-    def _backpropagate(self):
+    def folded(self, fold):
+        """The calls whose BP4 is fold(delta^T, a, w), which updates w, instead of forming the gradient of the weights."""
+        return self.forward + self._backpropagate(fold)
+
+    def _backpropagate(self, fold=None):
         ops, w, gradient, delta, calls = self.ops, self.w, self.gradient, self.delta, []
         for l in range(self.network.depth, 0, -1):
-            calls += affine.backward(                                                                  # BP4, BP2 first half
-                ops, delta[l], self.sent[l - 1], w[f"w{l}"], gradient[f"w{l}"], delta[l - 1])
+            calls += affine.backward(                                                                  # BP2 first half, BP4
+                ops, delta[l], self.sent[l - 1], w[f"w{l}"], gradient[f"w{l}"], delta[l - 1], fold)
             if l > 1:
                 calls += self.masks[l - 1][1] if l - 1 in self.masks else []
                 calls += self.network.gates[l - 1].backward(                                           # BP2 second half, BP3

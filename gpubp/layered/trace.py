@@ -20,7 +20,7 @@ class Trace:
     def __init__(self, network, x, y, weights=None, precision="exact"):
         xp, rows, depth = network.ops.xp, x.shape[0], network.depth
         gradient = network.parameters.like()
-        plan = Plan(network, rows, gradient, precision=precision, keep=True)
+        plan = Plan(network, rows, gradient, ops=network.ops.at(precision), keep=True)
         plan.fill(x, y, 1.0 if weights is None else weights)
         plan.run()
         gradient.vector[...] = gradient.vector / rows

@@ -12,15 +12,15 @@ from ..maths.chains import Chain
 from ..maths.optimizers import Part
 from . import intake
 from .diverging import Divergence, first_bad_parameter
-from .feed import feed
+from .equipment import Equipment
 from .history import History
 from .interrupt import Interrupt
 from .patience import Patience
-from .plan import Plan
 from .scoring import score
 from .state import Training
 
 SEEN = 10_000   # training samples on which the accuracy of an epoch is measured
+PAUSE = 0.02    # seconds of steps that are made in one go: as long may Ctrl-C and the progress bar wait
 
 
 def fit(network: Any, x: Any, y: Any, *, optimizer: str | Part | Chain | Sequence[str | Part] | None = None, epochs: int = 30,
@@ -50,12 +50,15 @@ class _Fit:
     def __init__(self, network, x, y, validation, sample_weight, optimizer, **options):
         if network.learning:
             raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
-        self.network, self.ops = network, network.ops
+        self.network = network
         self._take_data(x, y, validation, sample_weight)
         self._take_options(**options)
         self._take_optimizer(optimizer)
-        self._allocate()
-        self.divergence, self.interrupted = Divergence(self), False
+        self.kit = Equipment(network, self.chain, self.training, self.x, self.y, self.weights, self.n, self.count, self.size)
+        self.ops, self.batches = self.kit.ops, self.kit.batches
+        if self.goes_on:
+            self.kit.recall(self.training.costs[:self.training.batch])
+        self.divergence, self.interrupted, self.at_once = Divergence(self), False, 1
 
     def _take_data(self, x, y, validation, sample_weight):
         network = self.network
@@ -100,42 +103,10 @@ class _Fit:
         self.training = own if own and optimizer is None else Training.begin(network, self.chain)
         self.goes_on = self.training.shape == (self.count, self.size)   # within an epoch, perhaps
 
-    def _allocate(self):
-        network, training, ops = self.network, self.training, self.ops.at(self.network.precision)
-        full, rest = divmod(self.count, self.size)
-        self.batches = full + (rest > 0)
-        self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)
-        scaled = ops.storage(network.dtype) == np.float16   # whose smallest number is 6e-8
-        self.scaling = ops.array(training.scaling, network.dtype) if scaled else None
-        self.log = ops.zeros(self.batches, network.dtype)
-        if self.goes_on:   # what broke the epoch off may have hidden the last costs
-            self.log[:training.batch] = math.nan
-            known = training.costs[:training.batch]
-            self.log[:len(known)] = ops.array(known, network.dtype)
-        self.scalars = ops.zeros((self.batches, len(self.chain.scalars(1, 0.1, self.n))), network.dtype)
-        self.feed = feed(network, self.x, self.y, self.weights, self.count, self.size)
-        self.plans = {rows: Plan(network, rows, self.gradient, True, True, network.precision, self.clock, self.scaling)
-                      for rows in {self.size, rest or self.size}}
-        update = [] if self.scaling is None else [ops.unscale(self.gradient.vector, self.scaling)]
-        update.append(ops.step(self.chain, network.vector, self.gradient.vector, training.vectors, network.parameters.weights,
-                               network.parameters.matrices(), self.scalars, self.clock, self.scaling))
-        for rows, plan in self.plans.items():
-            plan.weights[...] = 1.0 / rows
-        self.gathers = {rows: self.feed.gather(self.clock, [plan.x, plan.y] + [plan.weights] * (self.weights is not None))
-                        for rows, plan in self.plans.items()}
-        self.programs = {rows: ops.program([self.gathers[rows], *plan.calls, *update,
-                                            ops.record(plan.costs, self.log, self.clock)])
-                         for rows, plan in self.plans.items()}
-
-    def vectors(self):
-        """All that a step changes and an epoch repeated must find as it was."""
-        return [self.network.vector, *self.training.vectors, *([] if self.scaling is None else [self.scaling])]
-
     def seek(self, step, batch):
         """Go on from a mini-batch of the epoch, after so many steps."""
         self.training.step, self.training.batch = step, batch
-        self.clock[...] = self.ops.array([batch, self.network.epoch], np.int64)
-        self.feed.begin(self.order, batch)
+        self.kit.seek(batch, self.order)
 
     def run(self):
         self.network.learning = True
@@ -143,7 +114,7 @@ class _Fit:
             return self._run()
         finally:
             self.network.learning = False
-            self.feed.end()
+            self.kit.feed.end()
             del self.divergence   # which knows the fit: together they would keep the data until the next collection
 
     def _run(self):
@@ -177,28 +148,37 @@ class _Fit:
         training, first = self.training, self.training.batch
         self.divergence.begin()
         started = time.perf_counter()
-        self._set_rates()
+        self.kit.set_rates(self._rates(range(training.batch, self.batches)))
         self.order = self._order()
         self.seek(training.step, training.batch)
         try:
             while training.batch < self.batches and not self.interrupted:
-                if training.batch == self.batches - 1:
-                    self.divergence.before_last_step()
-                self.step()
-                bar.update()
+                self._go_on(bar)
         finally:   # whatever ends an epoch, training can go on from there
-            self.costs = np.asarray(self.ops.host(self.log), np.float64)   # here the host waits for the device
+            self._count(self.kit.done() - training.batch)   # here the host waits for the device
+            self.costs = np.asarray(self.ops.host(self.kit.log), np.float64)
             self.settle()
         seconds = time.perf_counter() - started
         self.stepped = training.batch > first
         self.divergence.end()
         return seconds
 
+    def _go_on(self, bar):
+        """The next step; where Python need not come back after each, as many as a pause allows."""
+        left = self.batches - self.training.batch
+        if left == 1:
+            self.divergence.before_last_step()
+        count, begun = max(1, min(left - 1, self.at_once)), time.perf_counter()
+        self.step(*[count] * (count > 1))
+        if self.ops.bursts:
+            self.at_once = max(1, min(2 * count, int(PAUSE / (time.perf_counter() - begun) * count)))
+        bar.update(count)
+
     def settle(self):
         """Write down what the device has, as far as the training's state keeps it."""
         self.training.costs = self.costs[:self.training.batch].tolist()
-        if self.scaling is not None:
-            self.training.scaling = self.ops.host(self.scaling).tolist()
+        if self.kit.scaling is not None:
+            self.training.scaling = self.ops.host(self.kit.scaling).tolist()
 
     def _order(self):
         network = self.network
@@ -206,34 +186,32 @@ class _Fit:
             return generator(network.seed, SHUFFLE, network.epoch).permutation(self.n)[:self.count]
         return np.arange(self.n)
 
-    def _set_rates(self):
-        """Write down the optimizer's numbers for the steps to come, where programs find them."""
-        training, first, rate = self.training, self.training.batch, self._rates()
-        table = [self.chain.scalars(training.step + 1 + batch - first, rate(batch), self.n)
-                 for batch in range(first, self.batches)]
-        self.scalars[first:] = self.ops.array(np.array(table, self.network.dtype).reshape(-1, self.scalars.shape[1]))
-
-    def _rates(self):
-        """The rate as a function of the mini-batch of this epoch."""
-        history, begun, rate_at = self.network.history, self.training.first_epoch, self.chain.optimizer.rate_at
+    def _rates(self, batches):
+        """The rates of mini-batches of this epoch."""
+        optimizer, history, begun = self.chain.optimizer, self.network.history, self.training.first_epoch
+        if not callable(optimizer.rate):
+            return [optimizer.rate] * len(batches)
         epoch, costs = len(history) - begun, (history.validation_cost if self.validation else history.cost)[begun:]
-        return lambda batch: rate_at(epoch + batch / self.batches, costs)
+        return [optimizer.rate_at(epoch + batch / self.batches, costs) for batch in batches]
 
-    def step(self):
-        """The mini-batch whose turn it is: gather, feed forward, backpropagate, and step."""
-        training = self.training
-        self.feed.before(training.batch)
-        self.programs[self._rows()]()
-        training.step += 1
-        training.batch += 1
+    def step(self, times=1):
+        """The mini-batch whose turn it is, or as many of one size: gather, feed forward, backpropagate, and step."""
+        step, batch = self.kit.steps[self._rows()], self.training.batch
+        self.kit.feed.before(batch)
+        if batch == self.batches - 1:
+            step.last()
+        else:
+            step.run(times)
+        self._count(times)
+
+    def _count(self, times):
+        self.training.step += times
+        self.training.batch += times
 
     def look(self):
         """The plan of the mini-batch whose turn it is, after its forward and backward pass alone."""
-        rows = self._rows()
-        self.feed.before(self.training.batch)
-        self.gathers[rows]()
-        self.plans[rows].run()
-        return self.plans[rows]
+        self.kit.feed.before(self.training.batch)
+        return self.kit.steps[self._rows()].look(self.kit)
 
     def _rows(self):
         return min(self.size, self.count - self.training.batch * self.size)
@@ -243,13 +221,15 @@ class _Fit:
         network, training = self.network, self.training
         sizes = np.full(self.batches, self.size)
         sizes[-1] = self.count - self.size * (self.batches - 1)
-        plan = self.plans[int(sizes[-1])]
-        rate, scale = self._rates()(self.batches - 1), 1.0 if self.scaling is None else training.scaling[3]
-        norm = plan.ops.norm if self.stepped else lambda array: math.nan   # of a finished epoch taken up again nothing is left
+        last = self.kit.steps[int(sizes[-1])]
+        (rate,), scale = self._rates([self.batches - 1]), 1.0 if self.kit.scaling is None else training.scaling[3]
+        # of a finished epoch that is taken up again nothing is left
+        norm, speeds = (self.ops.norm(self.kit.gradient.vector), last.speeds()) if self.stepped else (
+            math.nan, [math.nan] * network.depth)
         xv, yv = self.validation or (None, None)
         network.history.add(
             cost=float(self.costs @ sizes) / self.count, rate=rate, seconds=seconds,
-            gradient_norm=norm(self.gradient.vector), speeds=[scale * norm(delta) for delta in plan.delta[1:]],
+            gradient_norm=norm, speeds=[scale * speed for speed in speeds],
             accuracy=score(network, self.x[:SEEN], self.y[:SEEN], True) if self.labelled else None,
             validation_cost=network._cost(xv, yv) if self.validation else None,
             validation_accuracy=score(network, xv, yv, self.labelled) if self.validation else None)

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
+from .linear import factors
 from .optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, Optimizer, Part, RAdam, RMSprop
 from .schedules import SCHEDULES
 from .table import Table
@@ -133,10 +136,25 @@ class Chain:
         """The rule's numbers at step t (from 1) for a training set of n samples."""
         return (*self.optimizer.scalars(t, rate), *(m.scaled(n) for m in self.modifiers))
 
+    def table(self, first, rates, n):
+        """The same for the steps from `first` on, one for each of the rates: an array with a row a step."""
+        if self.optimizer.timeless and len(set(rates)) == 1:
+            own = np.tile(self.optimizer.scalars(first, rates[0]), (len(rates), 1))
+        else:
+            own = np.array([self.optimizer.scalars(t, rate) for t, rate in enumerate(rates, first)])
+        return np.hstack([own, np.tile([modifier.scaled(n) for modifier in self.modifiers], (len(own), 1))])
+
     def parameters(self):
         """The rule's parameter names after xp: w, the state, g, weight, norm, then the scalars."""
         count = len(self.scalars(1, 0.1, 1))
         return ["w", *self.state, "g", "weight", "norm", *(f"s{i}" for i in range(count))]
+
+    def folding(self, *scalars):
+        """(keep, part) where the rule is w' = keep w + part g for each weight and nothing else, with these scalars,
+        numbers or arrays of such; else None."""
+        if self.state or self.uses_norm or self.max_norm is not None:
+            return None
+        return factors(lambda xp, w, g: self.rule(xp, w, g, 1.0, 0.0, *scalars)[0], 2)
 
     def rule(self, xp, w, *operands):
         """(w', *state') from w, the state, g, weight (1 or 0), norm and the scalars."""

@@ -22,11 +22,15 @@ class Part(Settings):
 
 @dataclass(frozen=True)
 class Optimizer(Part):
-    """state names its vectors; rule(xp, w, *state, g, *scalars) returns (w', *state'); scalars(t, rate) counts t from 1."""
+    """state names its vectors; rule(xp, w, *state, g, *scalars) returns (w', *state'); scalars(t, rate) counts t from 1.
+
+    timeless: whether the scalars are the same at all t.
+    """
 
     rate: Rate
 
     functions = ("rate",)
+    timeless: ClassVar[bool] = False
     scalars: ClassVar[Callable[..., tuple[float, ...]]]
     rule: ClassVar[Callable[..., tuple[Any, ...]]]
 
@@ -50,6 +54,8 @@ class SGD(Optimizer):
     rate: Rate = 0.1
     momentum: float = 0.0
     nesterov: bool = False
+
+    timeless = True
 
     @property
     def state(self):
@@ -96,6 +102,7 @@ class RMSprop(Optimizer):
     momentum: float = 0.0
     centered: bool = False
 
+    timeless = True
     bounds = {"alpha": "[0, 1)", "eps": "(0, inf)"}
 
     @property
@@ -238,6 +245,7 @@ class Adadelta(Optimizer):
     rho: float = 0.9
     eps: float = 1e-6
 
+    timeless = True
     bounds = {"rho": "[0, 1)", "eps": "(0, inf)"}
     state = ("s", "u")
 
@@ -259,6 +267,7 @@ class Lion(Optimizer):
     beta2: float = 0.99
     decay: float = 0.0
 
+    timeless = True
     bounds = {"beta1": "[0, 1]", "beta2": "[0, 1]"}
     state = ("m",)
 

@@ -1,0 +1,272 @@
+"""CompiledOps: the verbs as calls of compiled kernels, which a program makes without coming back to Python.
+
+The formulas are those of the tables, written in C as for a GPU; products are made by NumPy's own BLAS.
+"""
+
+import ctypes
+import threading
+import weakref
+from functools import partial
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from . import blas, compiler, native
+from .agreement import agreed
+from .host import CpuOps
+from .ops import checked_rate
+
+BLOCK = 4096   # elements of a block, as in kernels/cpu.h
+
+
+class CompiledOps(CpuOps):
+    """The verbs on NumPy arrays, compiled for this machine; raises RuntimeError where that cannot be."""
+
+    name = "cpu:compiled"
+    block, folds, bursts, between = 1 << 19, 0, True, 4 * BLOCK
+    _check = agreed
+
+    def __init__(self):
+        if reason := native.why_not():
+            raise RuntimeError(f"device {self.name!r} is not there: {reason}; device='cpu:numpy' works everywhere")
+
+    def for_training(self, seconds):
+        return self
+
+    # ---- arrays come and go
+
+    def convert(self, source, out):
+        if source.dtype != out.dtype:
+            return partial(np.copyto, out, source.reshape(out.shape), "same_kind")
+        self._check(source.shape, source=source)
+        self._check(out.shape, source.dtype, out=out)
+        if out.size != source.size:
+            raise ValueError(f"expected out of {source.size} elements, as many as the source has, got {out.size}")
+        return self._plain("copy", source.dtype, source, out, source.size)
+
+    def gather(self, sources, order, clock, size, outs):
+        self._check((2,), np.int64, clock=clock)
+        self._check((order.size,), np.int64, order=order)
+        rows, calls = len(outs[0]), []
+        for source, out in zip(sources, outs, strict=True):
+            dtype = self._check((rows, *source.shape[1:]), out=out)
+            self._check(source.shape, dtype, source=source)
+            calls.append(self._plain("gather", dtype, source, out, out.nbytes // max(1, rows), order, clock, int(size), rows))
+        return calls[0] if len(calls) == 1 else Program(calls)
+
+    # ---- the equations
+
+    def matmul(self, a, b, out):
+        return self._product("product", a, b, out)
+
+    def fold(self, a, b, w, table, clock):
+        self._check((len(table), 2), w.dtype, table=table)
+        self._check((2,), np.int64, clock=clock)
+        return self._product("fold", a, b, w, table, clock)
+
+    def layer(self, activation, z, b, a):
+        (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a)
+        self._check((width,), dtype, b=b)
+        if activation.rowwise:
+            return self._plain("softmax", dtype, z, b, a, rows, width)
+        return Native(compiler.layer_source(activation, dtype, ending="cpp"), "layer", z, b, a, rows, width)
+
+    def hadamard(self, activation, delta, z, a, sums):
+        (rows, width), dtype = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
+        self._check((width,), dtype, sums=sums)
+        if activation.rowwise:
+            return self._plain("softmax_hadamard", dtype, delta, a, sums, rows, width)
+        return Native(compiler.layer_source(activation, dtype, ending="cpp"), "hadamard", delta, z, a, sums, rows, width)
+
+    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None):
+        (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a, y=y)
+        self._check((width,), dtype, b=b)
+        self._check((rows,), dtype, weights=weights, costs=costs)
+        if delta is not None:
+            self._check(z.shape, dtype, delta=delta)
+            self._check((width,), dtype, sums=sums)
+        spare = self.zeros(2 * max(BLOCK, width), dtype)
+        call = Native(compiler.output_source(cost, activation, dtype, ending="cpp"), "output", z, b, a, y, weights, delta, sums,
+                      costs, spare, rows, width)
+        if delta is None or scaling is None:
+            return call
+        return Program([call, *(partial(np.multiply, array, scaling[:1], array) for array in (delta, sums))])
+
+    def dropout(self, a, out, error, rate, seed, layer, clock):
+        dtype = self._check(a.shape, a=a, out=out, error=error)
+        self._check((2,), np.int64, clock=clock)
+        keep = 1.0 - checked_rate(rate)
+        fixed = 1.0 / keep, ceil(keep * 2**32), seed, clock, layer, a.size
+        return tuple(self._plain("dropout", dtype, source, target, *fixed) for source, target in ((a, out), (error, error)))
+
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None):
+        names = dict(zip(chain.state, state, strict=True))
+        dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
+        self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
+        self._check((2,), np.int64, clock=clock)
+        text, norm = compiler.step_source(chain, dtype, ending="cpp"), self.zeros(1, dtype)
+        calls = [self._plain("norm", dtype, gradient, norm, n)] if chain.uses_norm else []
+        calls.append(Native(text, "step", vector, *state, gradient, norm, scalars, clock, weights, n))
+        for w in matrices if chain.max_norm is not None else ():
+            self._check(w.shape, dtype, w=w)
+            calls.append(Native(text, "max_norm", w, float(chain.max_norm), *w.shape))
+        program = Program(calls)
+        return program if scaling is None else lambda: program() if scaling[2] else None
+
+    # ---- sums
+
+    def add(self, source, out):
+        self._check(out.shape, source=source, out=out)
+        return self._plain("add", out.dtype, source, out, out.size)
+
+    def add_squares(self, array, total):
+        dtype = self._check(array.shape, array=array)
+        self._check((total.size,), dtype, total=total)
+        return self._plain("add_squares", dtype, array, total, array.size)
+
+    def record(self, costs, log, clock):
+        dtype = self._check((costs.size,), costs=costs)
+        self._check((log.size,), dtype, log=log)
+        self._check((2,), np.int64, clock=clock)
+        return self._plain("record", dtype, costs, log, clock, costs.size)
+
+    def norm(self, array):
+        dtype = self._check(array.shape, array=array)
+        length = self.zeros(1, dtype)
+        self._plain("norm", dtype, array, length, array.size)()
+        return float(length[0])
+
+    # ---- programs
+
+    def program(self, calls):
+        return Program(calls)
+
+    def side_by_side(self, parts):
+        programs = list(map(Program, parts))
+        return programs[0] if len(programs) == 1 else Together(programs)
+
+    # ---- what the verbs are made of
+
+    def _plain(self, name, dtype, *values):
+        return Native(native.program_source(dtype), name, *values)
+
+    def _product(self, name, a, b, out, *more):
+        dtype = self._check(out.shape, out=out)
+        for factor_name, factor in (("a", a), ("b", b)):
+            flat = factor if factor.flags.c_contiguous else factor.T
+            self._check(flat.shape, dtype, **{factor_name: flat})
+        if a.shape[0] != out.shape[0] or b.shape != (a.shape[1], out.shape[1]):
+            raise ValueError(f"out := a b needs (m, n) := (m, k) (k, n), got {out.shape} := {a.shape} {b.shape}")
+        gemm, shapes, matrices = blas.find().product(a, b, out)
+        return self._plain(name, dtype, blas.address(gemm), *shapes, *matrices, *more)
+
+
+class Native:
+    """A call of one kernel with its arguments settled; it holds its arrays."""
+
+    def __init__(self, text, name, *values):
+        self.kernel, self.words, self.held = native.kernel(text, name), native.words(*values), values
+
+    def __call__(self):
+        Program([self])()
+
+
+class Program:
+    """Calls in their order. Those of kernels run one after the other without Python, as often as they are asked to."""
+
+    def __init__(self, calls):
+        self.calls: list[Any] = []
+        self.runs: list[Any] | None = None
+        for call in calls:
+            self.calls += call.calls if isinstance(call, Program) else [call]
+
+    def __call__(self, times=1):
+        if self.runs is None:
+            self.runs = self._joined()
+        if len(self.runs) == 1:
+            self.runs[0](times)
+            return
+        for _ in range(times):
+            for run in self.runs:
+                run(1)
+
+    def _joined(self):
+        """Functions of a number of times, one for each row of calls of kernels and for each of Python's own."""
+        runs: list[Any] = []
+        row: list[Native] = []
+        for call in [*self.calls, None]:
+            if isinstance(call, Native):
+                row.append(call)
+                continue
+            if row:
+                runs.append(Tape(row))
+                row = []
+            if call is not None:
+                runs.append(partial(_repeat, call))
+        return runs or [_nothing]
+
+    def tape(self):
+        """The same as one row, which all of its calls must allow."""
+        strange = [call for call in self.calls if not isinstance(call, Native)]
+        if strange:
+            raise TypeError(f"expected calls of kernels alone, got {strange[0]!r}")
+        return Tape(self.calls)
+
+
+class Tape:
+    """Calls of kernels as the kernel `sequence` takes them."""
+
+    def __init__(self, calls):
+        self.calls = list(calls)
+        self.table = np.array([(call.kernel(), call.words.ctypes.data) for call in self.calls], np.uint64).reshape(-1, 2)
+        self.words = native.words(self.table, len(self.calls), 1)
+        library = native.library(native.program_source("float32")).wait()
+        self.address, self.function = self.words.ctypes.data, library.call_sequence
+        self.function.argtypes = [ctypes.c_void_p]
+
+    def __call__(self, times):
+        self.words[2] = times
+        self.function(self.address)
+
+
+class Together(Native):
+    """Programs side by side: the first in the caller's thread, the others in threads that wait for them as long as this lives."""
+
+    def __init__(self, programs):
+        self.programs, self.words = programs, np.zeros(4, np.uint64)
+        self.team = np.zeros(16, np.int64)   # two lines: others write the first
+        self.threads = None
+
+    def kernel(self):
+        """Threads and addresses are settled when a program that has this in it runs for the first time."""
+        if self.threads is None:
+            text, library = native.program_source("float32"), blas.find()
+            self.tapes = [program.tape() for program in self.programs]
+            sequence = native.kernel(text, "sequence")()
+            self.parts = np.array([(sequence, tape.address) for tape in self.tapes], np.uint64)
+            limited = library.limit is not None and library.threads() > 1
+            self.team[3] = blas.address(library.limit) if limited else 0
+            self.words[:] = native.words(self.team, self.parts, len(self.tapes) - 1, library.threads())
+            serve = native.library(text).wait().serve
+            serve.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+            self.threads = [threading.Thread(target=_serve, args=(serve, self.team, part, self.tapes), daemon=True)
+                            for part in self.parts[1:]]
+            weakref.finalize(self, self.team.__setitem__, 2, 1)
+            for thread in self.threads:
+                thread.start()
+        return native.kernel(native.program_source("float32"), "together")()
+
+
+def _serve(serve, team, part, tapes):
+    """A thread's life; what its kernels touch is held by it."""
+    serve(team.ctypes.data, part.ctypes.data)
+
+
+def _repeat(call, times):
+    for _ in range(times):
+        call()
+
+
+def _nothing(times):
+    """A program without calls."""

@@ -1,0 +1,111 @@
+"""CpuOps: what both ways of computing on the CPU share; the arrays are NumPy's, and data are where they are."""
+
+import os
+from abc import abstractmethod
+from contextlib import nullcontext
+from math import inf, prod
+
+import numpy as np
+
+from . import blas
+from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision
+
+LINE = 128   # bytes of a line on which arrays begin
+
+
+class CpuOps(Ops):
+    """The verbs of arrays, and those that only the CPU has.
+
+    cores: the threads that may work side by side. block: bytes of z, a and delta of a block of rows that goes through all layers
+    while it stays in a core's cache.
+    """
+
+    precision = "exact"
+    xp = np
+    device = nullcontext()
+    block: int
+
+    @property
+    def cores(self):   # type: ignore[override]
+        """As many as the process has and the BLAS may use."""
+        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return 1 if blas.find() is None else min(there, blas.find().threads())
+
+    # ---- what the same device can be besides
+
+    def at(self, precision):
+        checked_precision(precision)
+        return self
+
+    def again(self):
+        return self
+
+    def storage(self, dtype):
+        return np.dtype(dtype)
+
+    # ---- arrays come and go
+
+    def array(self, values, dtype=None):
+        return np.ascontiguousarray(values, dtype)
+
+    def host(self, array):
+        return array
+
+    def owns(self, array):
+        return isinstance(array, np.ndarray)
+
+    def zeros(self, shape, dtype):
+        size, dtype = prod(np.atleast_1d(shape)), np.dtype(dtype)
+        memory = np.zeros(size * dtype.itemsize + LINE, np.uint8)
+        start = -memory.ctypes.data % LINE
+        return memory[start:start + size * dtype.itemsize].view(dtype).reshape(shape)
+
+    def room(self):
+        return inf
+
+    def staging(self, shape, dtype):
+        return self.zeros(shape, dtype)
+
+    def send(self, staged, out):
+        np.copyto(out, staged)
+        return Arrived()
+
+    # ---- a loss scale, which half floats need: the CPU has none, but can do what a GPU does
+
+    def unscale(self, gradient, scaling):
+        def call():
+            scale, steady = scaling[:2]
+            np.multiply(gradient, 1.0 / scale, gradient)
+            finite = np.isfinite(gradient).all()
+            due = finite and steady + 1 >= STEADY
+            scaling[:] = (scale * 2.0 if due and scale < LARGEST_SCALE else scale if finite else max(scale / 2.0, LEAST_SCALE),
+                          steady + 1 if finite and not due else 0.0, finite, 1.0 / scale)
+        return call
+
+    # ---- what only the CPU has
+
+    @abstractmethod
+    def fold(self, a, b, w, table, clock):
+        """Bind w := keep w + part (a b), where row clock[0] of the table, of w's dtype, holds keep and part: BP4 and the step of
+        gradient descent in one product."""
+
+    @abstractmethod
+    def add(self, source, out):
+        """Bind out := out + source, vectors."""
+
+    @abstractmethod
+    def add_squares(self, array, total):
+        """Bind total[0] := total[0] + the sum of the squares of an array."""
+
+    @abstractmethod
+    def side_by_side(self, parts):
+        """Bind lists of calls, at most `cores` of them, each of which runs in a thread of its own, products too."""
+
+
+class Arrived:
+    """A transfer that is done."""
+
+    def arrive(self):
+        """Nothing to wait for."""
+
+    finish = arrive

@@ -1,0 +1,92 @@
+"""What a fit works with: buffers, the table of the optimizer's numbers, and its steps as programs."""
+
+import math
+
+import numpy as np
+
+from .feed import feed
+from .steps import step_of
+
+# what NumPy takes, about: seconds of the calls in a step of a small network, multiplications and additions in a second, and
+# seconds for each element of each vector that the optimizer changes
+CALLS, OPERATIONS, CHANGE = 25e-6, 5e10, 1e-9
+
+
+class Equipment:
+    """Everything that training allocates, for epochs of `count` samples in mini-batches of `size` out of n.
+
+    ops is the device as it trains; steps has a step for each size of a mini-batch. The host writes to the device before an epoch
+    (order, rates, clock) and reads from it afterwards (log); what a step does in between depends on the device's arrays alone.
+    """
+
+    def __init__(self, network, chain, training, x, y, weights, n, count, size):
+        self.network, self.chain, self.training, self.weights, self.n = network, chain, training, weights, n
+        full, rest = divmod(count, size)
+        self.batches = full + (rest > 0)
+        # by sizes alone, so that what is chosen by them is the same in every run
+        changed = network.vector.size * (1 + len(chain.state))
+        seconds = self.batches * (CALLS + CHANGE * changed) + 6.0 * network.vector.size * count / OPERATIONS
+        self.ops = ops = network.ops.at(network.precision).for_training(seconds)
+        self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)
+        scaled = ops.storage(network.dtype) == np.float16   # whose smallest number is 6e-8
+        self.scaling = ops.array(training.scaling, network.dtype) if scaled else None
+        self.log = ops.zeros(self.batches, network.dtype)
+        scalars = chain.scalars(1, 0.1, n)
+        self.scalars = ops.zeros((self.batches, len(scalars)), network.dtype)
+        folds = network.parameters.weights >= ops.folds and chain.folding(*scalars) is not None
+        self.folds = ops.zeros((self.batches, 2), network.dtype) if folds else None
+        self.feed = feed(ops, network.dtype, x, y, weights, count, size)
+        self.steps = {rows: step_of(self, rows) for rows in {size, rest or size}}
+
+    # ---- what the steps are made of
+
+    def gathered(self, plan):
+        """The buffers of a plan that a mini-batch is gathered in."""
+        return [plan.x, plan.y] + [plan.weights] * (self.weights is not None)
+
+    def update(self):
+        """The calls of one optimizer step."""
+        p, vector, gradient = self.network.parameters, self.network.vector, self.gradient.vector
+        return [*([] if self.scaling is None else [self.ops.unscale(gradient, self.scaling)]),
+                self.ops.step(self.chain, vector, gradient, self.training.vectors, p.weights, p.matrices(), self.scalars,
+                              self.clock, self.scaling)]
+
+    def update_of_biases(self):
+        """The call of an optimizer step for what follows the weights."""
+        first = self.network.parameters.weights
+        return self.ops.step(self.chain, self.network.vector[first:], self.gradient.vector[first:], [], 0, [], self.scalars,
+                             self.clock)
+
+    def fold(self, a, b, w):
+        """The call of the step for weights whose gradient is the product a b."""
+        return self.ops.fold(a, b, w, self.folds, self.clock)
+
+    # ---- what the host writes and reads
+
+    def vectors(self):
+        """All that a step changes and an epoch repeated must find as it was."""
+        return [self.network.vector, *self.training.vectors, *([] if self.scaling is None else [self.scaling])]
+
+    def recall(self, costs):
+        """Write down the costs that are known of an epoch which is taken up again."""
+        self.log[:self.training.batch] = math.nan   # what broke the epoch off may have hidden the last ones
+        self.log[:len(costs)] = self.ops.array(costs, self.network.dtype)
+
+    def set_rates(self, rates):
+        """Write down the optimizer's numbers for the steps to come, which have these rates."""
+        if not len(rates):
+            return
+        table = self.chain.table(self.training.step + 1, rates, self.n)
+        first = self.batches - len(table)
+        self.scalars[first:] = self.ops.array(table, self.network.dtype)
+        if self.folds is not None:
+            self.folds[first:] = np.stack(np.broadcast_arrays(*self.chain.folding(*table.T)), axis=1)
+
+    def seek(self, batch, order):
+        """The next step is that of mini-batch `batch` of the epoch; order says which sample comes when."""
+        self.clock[...] = self.ops.array([batch, self.network.epoch], np.int64)
+        self.feed.begin(order, batch)
+
+    def done(self):
+        """How many mini-batches of the epoch the device has done."""
+        return int(self.ops.host(self.clock)[0])

@@ -1,0 +1,45 @@
+"""An array module that sees whether a formula is linear in its unknowns, and with which factors.
+
+An update w' = keep w + part g needs no pass of its own: it is an argument of the product that computes g.
+"""
+
+from .formula import REFLECTED, Term, Writer
+
+
+class NotLinearError(TypeError):
+    """The formula does more with its unknowns than add multiples of them."""
+
+
+class Linear(Writer):
+    """Terms are known by their factors, one for each unknown; numbers may be arrays of such, for many formulas at once."""
+
+    def __init__(self, unknowns):
+        self.unknowns = [Term(tuple(float(i == place) for i in range(unknowns)), self) for place in range(unknowns)]
+
+    def write(self, name, *operands):
+        if name in REFLECTED:
+            name, operands = REFLECTED[name], operands[::-1]
+        x, y = (*operands, None)[:2]
+        both = isinstance(x, Term) and isinstance(y, Term)
+        if name in ("__add__", "__sub__") and both:
+            sign = 1.0 if name == "__add__" else -1.0
+            return Term(tuple(p + sign * q for p, q in zip(x.name, y.name)), self)
+        if name == "__mul__" and not both:
+            term, factor = (x, y) if isinstance(x, Term) else (y, x)
+            return Term(tuple(factor * p for p in term.name), self)
+        raise NotLinearError(f"{name} of {operands}")
+
+
+def factors(formula, unknowns):
+    """The factors of each unknown in formula(xp, *unknowns), a tuple; None where it is not linear.
+
+    >>> factors(lambda xp, w, g: 0.5 * w - 0.1 * g, 2)
+    (0.5, -0.1)
+    >>> factors(lambda xp, w, g: w - xp.sign(g), 2) is None
+    True
+    """
+    reader = Linear(unknowns)
+    try:
+        return formula(reader, *reader.unknowns).name
+    except NotLinearError:
+        return None

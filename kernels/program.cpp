@@ -1,0 +1,199 @@
+// The CPU's kernels without a formula, and what runs them: programs of calls, and threads side by side.
+#include "cpu.h"
+#include <sched.h>
+#include <unistd.h>
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+// ---- programs
+
+struct Call {
+    void (*kernel)(const Word* words);
+    const Word* words;
+};
+
+// As on a GPU, numbers below the normal ones are zero while a program runs: computing with them takes a hundred times as long.
+struct WithoutDenormals {
+#if defined(__SSE__)
+    const unsigned before = _mm_getcsr();
+    WithoutDenormals() { _mm_setcsr(before | 0x8040); }
+    ~WithoutDenormals() { _mm_setcsr(before); }
+#endif
+};
+
+static void sequence(const Call* calls, Int count, Int times)
+{
+    const WithoutDenormals here;
+    for (Int time = 0; time < times; time++)
+        for (Int i = 0; i < count; i++)
+            calls[i].kernel(calls[i].words);
+}
+
+// ---- threads side by side: one calls `together`, the others wait in `serve` for their part
+
+struct Team {
+    Int round, busy, over;     // parts are given out by a new round; so many are at work; the team is no longer needed
+    void (*limit)(int);        // how many threads the BLAS may use, or null
+};
+
+inline void rest(Int& waited)   // a wait is mostly shorter than the time to fall asleep, but may be as long as an epoch
+{
+    if (++waited < 4000)
+#if defined(__SSE__)
+        _mm_pause();
+#else
+        ;
+#endif
+    else if (waited < 5000)
+        sched_yield();
+    else
+        usleep(50);
+}
+
+extern "C" void serve(Team* team, const Call* part)
+{
+    Int seen = 0;
+    for (;;) {
+        for (Int waited = 0; __atomic_load_n(&team->round, __ATOMIC_ACQUIRE) == seen; rest(waited))
+            if (__atomic_load_n(&team->over, __ATOMIC_ACQUIRE))
+                return;
+        seen++;
+        part->kernel(part->words);
+        __atomic_sub_fetch(&team->busy, 1, __ATOMIC_RELEASE);
+    }
+}
+
+// The parts of all threads at once, the first of which is that of the caller; each multiplies in its own thread
+static void together(Team* team, const Call* part, Int others, Int threads)
+{
+    if (team->limit)
+        team->limit(1);
+    __atomic_store_n(&team->busy, others, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&team->round, 1, __ATOMIC_RELEASE);
+    part->kernel(part->words);
+    for (Int waited = 0; __atomic_load_n(&team->busy, __ATOMIC_ACQUIRE); rest(waited))
+        ;
+    if (team->limit)
+        team->limit(int(threads));
+}
+
+// ---- products: row-major matrices are transposed ones to a BLAS that counts down the columns, whose integers are BlasInt
+
+typedef void (*Gemm)(int, int, int, BlasInt, BlasInt, BlasInt, T, const T*, BlasInt, const T*, BlasInt, T, T*, BlasInt);
+
+// out := a b
+static void product(Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b, Int ldb, T* out, Int ldc)
+{
+    gemm(102, transa, transb, m, n, k, 1, a, lda, b, ldb, 0, out, ldc);
+}
+
+// w := keep w + part a b, where row clock_0 of a table holds keep and part: BP4 and the step of gradient descent in one
+static void fold(
+    Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b, Int ldb, T* w, Int ldc,
+    const T* table, const Int* clock)
+{
+    gemm(102, transa, transb, m, n, k, table[2 * clock[0] + 1], a, lda, b, ldb, table[2 * clock[0]], w, ldc);
+}
+
+// ---- rows, vectors and sums
+
+// out_i := source_(order_i) for the rows of a mini-batch, of so many bytes each
+static void gather(const char* source, char* out, Int bytes, const Int* order, const Int* clock, Int size, Int rows)
+{
+    order += clock[0] * size;
+    for (Int i = 0; i < rows; i++)
+        __builtin_memcpy(out + i * bytes, source + order[i] * bytes, bytes);
+}
+
+static void copy(const T* source, T* out, Int n)
+{
+    __builtin_memcpy(out, source, n * sizeof(T));
+}
+
+// out := out + source
+static void add(const T* __restrict__ source, T* __restrict__ out, Int n)
+{
+    for (Int i = 0; i < n; i++)
+        out[i] += source[i];
+}
+
+static T sum_of_squares(const T* x, Int n)
+{
+    T sum = 0;
+    for (; n > 0; x += BLOCK, n -= BLOCK)   // block by block, so that rounding does not grow with n
+        sum += product_of(x, x, n < BLOCK ? n : BLOCK);
+    return sum;
+}
+
+// total := total + the sum of the squares
+static void add_squares(const T* x, T* total, Int n)
+{
+    *total += sum_of_squares(x, n);
+}
+
+static void norm(const T* x, T* length, Int n)
+{
+    *length = sqrt(sum_of_squares(x, n));
+}
+
+// log[clock_0] := sum of costs,  clock_0 := clock_0 + 1
+static void record(const T* costs, T* log, Int* clock, Int n)
+{
+    T sum = 0;
+    for (; n > 0; costs += BLOCK, n -= BLOCK)
+        sum += sum_of(costs, n < BLOCK ? n : BLOCK);
+    log[clock[0]++] = sum;
+}
+
+// ---- softmax and dropout
+
+static void softmax(T* z, const T* b, T* a, Int rows, Int width)
+{
+    for (Int i = 0; i < rows; i++, z += width, a += width) {
+        T peak;
+        add_to_rows(z, b, 1, width);
+        softmax_of(z, a, width, peak);
+    }
+}
+
+static void softmax_hadamard(T* delta, const T* a, T* sums, Int rows, Int width)
+{
+    for (Int j = 0; j < width; j++)
+        sums[j] = 0;
+    for (Int i = 0; i < rows; i++, delta += width, a += width) {
+        times_softmax_prime(delta, a, width);
+        add_rows(delta, sums, 1, width);
+    }
+}
+
+// out_i := a_i scale where the i-th 32 random bits are below the limit, a_i 0 elsewhere;  out may be a itself
+static void dropout(const T* a, T* out, double scale, Int limit, Int seed, const Int* clock, Int layer, Int n)
+{
+    enum { WORDS = 32 };   // of four words, eight halves each, that are drawn together; NumPy's counter is one ahead
+    const Word step = ((Word)clock[1] << 32) + clock[0];   // epoch and mini-batch
+    for (Int first = 0; first < n; first += 8 * WORDS) {
+        Word halves[8 * WORDS];
+        for (int word = 0; word < WORDS; word++) {
+            const Words random = philox({Word(first / 8 + word + 1), step, Word(layer), 0}, Word(seed), 0);
+            for (int half = 0; half < 8; half++)
+                halves[8 * word + half] = random.word[half / 2] >> 32 * (half % 2) & 0xffffffffu;
+        }
+        for (Int half = 0; half < (n - first < 8 * WORDS ? n - first : 8 * WORDS); half++)
+            out[first + half] = a[first + half] * (halves[half] < Word(limit) ? T(scale) : T(0));
+    }
+}
+
+KERNEL(sequence)
+KERNEL(together)
+KERNEL(product)
+KERNEL(fold)
+KERNEL(gather)
+KERNEL(copy)
+KERNEL(add)
+KERNEL(add_squares)
+KERNEL(norm)
+KERNEL(record)
+KERNEL(softmax)
+KERNEL(softmax_hadamard)
+KERNEL(dropout)

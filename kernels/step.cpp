@@ -1,0 +1,48 @@
+// One optimizer step over the whole vector, on the CPU; gpubp/devices/compiler.py writes in the same words as in step.cu, where N
+// elements are loaded at once: here the compiler makes vectors of a loop over one.
+#include "cpu.h"
+
+enum { N = 1 };
+
+inline void load(const T* from, T (&x)[N]) { x[0] = *from; }
+inline void store(T* to, const T (&x)[N]) { *to = x[0]; }
+
+// w, state := rule(w, state, g) for elements that are all weights, or all biases
+template <int kind>
+inline void step_range(
+    T* __restrict__ vector, STATE const T* __restrict__ gradient, const T norm, const T* __restrict__ table, Int row, Int first,
+    Int end)
+{
+    const T weight = kind;
+    SCALARS(table, row)
+    for (Int i = first; i < end; i++) {
+        T w[N], g[N];
+        load(vector + i, w);
+        load(gradient + i, g);
+        LOAD
+        RULE(0);
+        store(vector + i, w);
+        STORE
+    }
+}
+
+static void step(
+    T* vector, STATE const T* gradient, const T* norm, const T* table, const Int* clock, Int weights, Int count)
+{
+    step_range<1>(vector, PASSED gradient, *norm, table, clock[0], 0, weights);
+    step_range<0>(vector, PASSED gradient, *norm, table, clock[0], weights, count);
+}
+
+// w_j := w_j limit / |w_j| where the weights w_j into neuron j, a row, are longer than the limit
+static void max_norm(T* w, double limit, Int rows, Int width)
+{
+    for (Int i = 0; i < rows; i++, w += width) {
+        const T length = sqrt(product_of(w, w, width)), factor = T(limit) / length;
+        if (!(length <= T(limit)))   // a NaN goes on into every weight of its neuron, as under NumPy
+            for (Int k = 0; k < width; k++)
+                w[k] *= factor;
+    }
+}
+
+KERNEL(step)
+KERNEL(max_norm)

@@ -1,0 +1,285 @@
+"""The CPU's own speed: products that update, rows in blocks on several threads, compiled programs; each against the plain way."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp.devices import blas, native, open_device
+from gpubp.devices.compiled import CompiledOps, Program
+from gpubp.devices.compiler import activations, chains
+from gpubp.devices.cpu import NumpyOps
+from gpubp.devices.host import CpuOps
+from gpubp.layered import equipment, steps, training
+from gpubp.layered.layers import Dropout
+from gpubp.layered.network import Network
+from gpubp.maths.activations import ACTIVATIONS
+from gpubp.maths.chains import Chain
+
+from .cases import two_classes
+from .conftest import device
+from .plain import close, normal
+
+CPUS = "cpu", "compiled"
+FOLDING = "sgd(0.3)", "l2(4.0), sgd(0.3)"
+
+
+@pytest.fixture(params=CPUS)
+def cpu(request):
+    if blas.find() is None:
+        pytest.skip("the BLAS of this NumPy cannot be called directly")
+    return device(request.param)
+
+
+def trained(ops, optimizer, random, layers=(4, 7, 2), epochs=3, batch_size=5, **options):
+    """A network after some epochs; 23 samples leave a shorter last batch."""
+    x, y = two_classes(np.random.default_rng(3))
+    net = Network(list(layers), device=ops, seed=7, **options)
+    net.fit(x, y, optimizer=optimizer, epochs=epochs, batch_size=batch_size, sample_weight=np.linspace(0.5, 1.5, len(x)))
+    return net
+
+
+def agree(net, other, rel):
+    np.testing.assert_allclose(net.vector, other.vector, rtol=rel, atol=rel)
+    np.testing.assert_allclose(net.history.cost, other.history.cost, rtol=rel)
+    np.testing.assert_allclose(net.history.gradient_norm, other.history.gradient_norm, rtol=rel)
+    np.testing.assert_allclose(net.history.speeds, other.history.speeds, rtol=rel)
+
+
+# ---- the BLAS
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fold_adds_a_product(cpu, dtype):
+    delta, a, w = normal(dtype, (6, 3), (6, 5), (3, 5))
+    table, clock, want = np.array([[1.0, -0.5], [0.25, 2.0]], dtype), np.array([1, 0]), 0.25 * w + 2.0 * (delta.T @ a)
+    cpu.fold(delta.T, a, w, table, clock)()
+    close(w, want)
+
+
+def test_the_blas_is_numpys_and_says_how_many_threads_it_takes():
+    library = blas.find()
+    if library is None:
+        pytest.skip("the BLAS of this NumPy cannot be called directly")
+    threads = library.threads()
+    assert threads >= 1
+    if library.limit is not None:
+        library.limit(1)
+        assert library.threads() == 1
+        library.limit(threads)
+        assert library.threads() == threads
+
+
+# ---- updates folded into products
+
+@pytest.mark.parametrize("chain", chains(), ids=str)
+def test_a_chain_that_folds_does_what_its_rule_says(chain):
+    """By the rule itself, read with numbers; every optimizer with memory, norm or branch refuses."""
+    w, g, scalars = 0.7, -1.3, chain.scalars(2, 0.1, 50)
+    folding = chain.folding(*scalars)
+    if folding is None:
+        assert chain.state or len(chain.modifiers) > 0 or chain.max_norm is not None
+    else:
+        keep, part = folding
+        assert keep * w + part * g == pytest.approx(chain.rule(np, w, g, 1.0, 0.0, *scalars)[0], rel=1e-14)
+
+
+def test_what_folds():
+    folds = lambda text: Chain.of(text).folding(*Chain.of(text).scalars(1, 0.1, 50)) is not None
+    assert all(map(folds, FOLDING))
+    assert not any(map(folds, ("adam", "sgd(0.1, momentum=0.9)", "clip_norm(1), sgd(0.1)", "clip_value(1), sgd(0.1)",
+                               "l1(1), sgd(0.1)", "sgd(0.1), max_norm(1)")))
+
+
+@pytest.mark.parametrize("optimizer", FOLDING)
+@pytest.mark.parametrize("layers", [(4, 2), (4, 7, 2), (4, 7, Dropout(0.3), 6, 2)], ids=str)
+def test_folded_training_is_unfolded_training(cpu, optimizer, layers, random, monkeypatch):
+    monkeypatch.setattr(type(cpu), "folds", float("inf"))
+    plain = trained(cpu, optimizer, random, layers, dtype="float64")
+    monkeypatch.setattr(type(cpu), "folds", 0)
+    made = []
+    fold = equipment.Equipment.fold
+    monkeypatch.setattr(equipment.Equipment, "fold", lambda *arguments: made.append(1) or fold(*arguments))
+    agree(trained(cpu, optimizer, random, layers, dtype="float64"), plain, 1e-9)
+    assert made, "the update was not folded"
+
+
+# ---- blocks of rows
+
+@pytest.fixture
+def in_blocks(monkeypatch):
+    """in_blocks(cores, rows): steps go in blocks of about so many rows on so many threads."""
+    def patch(cores, rows, sizes=(4, 7, 2)):
+        monkeypatch.setattr(CpuOps, "cores", cores)
+        monkeypatch.setattr(steps, "LEAST", 0)
+        for kind in (NumpyOps, CompiledOps):
+            monkeypatch.setattr(kind, "block", rows * 2 * sum(sizes) * 8)
+    return patch
+
+
+@pytest.mark.parametrize("optimizer", ["sgd(0.3)", "clip_norm(0.1), adam(0.05), max_norm(1.0)"])
+@pytest.mark.parametrize("cores, rows", [(1, 3), (2, 3), (2, 100), (3, 2)])
+def test_blocks_are_the_whole(cpu, optimizer, cores, rows, random, in_blocks):
+    whole = trained(cpu, optimizer, random, batch_size=14, dtype="float64")
+    in_blocks(cores, rows)
+    agree(trained(cpu, optimizer, random, batch_size=14, dtype="float64"), whole, 1e-9)
+
+
+def test_blocks_repeat_bit_by_bit(cpu, random, in_blocks):
+    in_blocks(2, 3)
+    runs = [trained(cpu, "adam(0.05)", random, batch_size=20, epochs=20) for _ in range(4)]
+    assert len({run.vector.tobytes() for run in runs}) == 1 and len({str(run.history.cost) for run in runs}) == 1
+
+
+def test_a_step_goes_in_blocks_by_its_size(cpu, monkeypatch):
+    """Narrow networks on big batches alone; never where masks are those of the whole batch."""
+    monkeypatch.setattr(CpuOps, "cores", 2)
+    rows = lambda layers, batch: steps._rows_of_a_block(equipment_of(cpu, layers, batch), batch)
+    assert rows([64, 64, 64, 4], 65536) is not None
+    assert rows([64, 64, Dropout(0.1), 64, 4], 65536) is None
+    assert rows([784, 30, 10], 10) is None and rows([1024, 1024, 1024], 65536) is None
+
+
+class equipment_of:
+    """What _rows_of_a_block looks at."""
+
+    def __init__(self, ops, layers, batch):
+        self.ops, self.network = ops, Network(layers, device=ops, seed=1)
+
+
+def test_divergence_in_blocks_names_the_sample(cpu, random, in_blocks):
+    x, y = two_classes(random)
+    targets = np.eye(2)[y]
+    targets[17] = 40.0
+    in_blocks(2, 3)
+    net = Network([4, 5, 2], cost="exponential(1.0)", device=cpu, seed=5)
+    with pytest.raises(gpubp.TrainingError, match="the cost became inf in epoch 1, mini-batch 1 of 1, first in the cost at "
+                                                  "training sample 17;"):
+        net.fit(x, targets, optimizer="sgd(1e-3)", batch_size=None)
+
+
+def test_the_blas_has_its_threads_back(cpu, random, in_blocks):
+    before = blas.find().threads()
+    in_blocks(2, 3)
+    trained(cpu, "sgd(0.1)", random, batch_size=20)
+    assert blas.find().threads() == before
+
+
+# ---- compiled programs
+
+@pytest.fixture
+def compiled():
+    return device("compiled")
+
+
+def test_threads_end_with_their_program(compiled, random, in_blocks):
+    in_blocks(3, 3)
+    trained(compiled, "sgd(0.1)", random, batch_size=20)
+    gc.collect()
+    left = [thread for thread in threading.enumerate() if thread.daemon and getattr(thread, "_target", None)]
+    for thread in left:
+        thread.join(5.0)
+    assert not [thread for thread in left if thread.is_alive()]
+
+
+def test_a_program_mixes_kernels_and_python(compiled):
+    costs, log, clock, said = np.ones(3), np.zeros(4), np.zeros(2, np.int64), []
+    record = compiled.record(costs, log, clock)
+    program = compiled.program([record, lambda: said.append(int(clock[0])), record])
+    program(2)
+    assert said == [1, 3] and clock[0] == 4 and (log == 3.0).all()
+    with pytest.raises(TypeError, match="expected calls of kernels alone"):
+        compiled.side_by_side([[record], [lambda: None]])()
+    assert isinstance(compiled.program([]), Program) and compiled.program([])() is None
+
+
+def test_several_steps_in_one_go_are_single_steps(compiled, random, monkeypatch):
+    many = trained(compiled, "adam(0.05)", random, batch_size=2, epochs=5)
+    monkeypatch.setattr(training, "PAUSE", 0.0)
+    single = trained(compiled, "adam(0.05)", random, batch_size=2, epochs=5)
+    assert many.vector.tobytes() == single.vector.tobytes() and many.history.cost == single.history.cost
+
+
+def test_what_kernels_would_misread_is_refused(compiled):
+    z, b, relu = np.zeros((4, 3), "f4"), np.zeros(3, "f4"), ACTIVATIONS["relu"]
+    with pytest.raises(ValueError, match="expected b of shape"):
+        compiled.layer(relu, z, z, z)
+    with pytest.raises(ValueError, match=r"expected b of shape .* and float32, got .* and float64"):
+        compiled.layer(relu, z, np.zeros(3), z)
+    with pytest.raises(ValueError, match="C-contiguous"):
+        compiled.layer(relu, np.zeros((3, 4), "f4").T, b, z)
+    with pytest.raises(ValueError, match=r"expected clock of shape .* and int64"):
+        compiled.record(b, b, np.zeros(2, np.int32))
+    with pytest.raises(ValueError, match="expected out of 12 elements"):
+        compiled.convert(z, np.zeros(11, "f4"))
+    with pytest.raises(ValueError, match="out := a b needs"):
+        compiled.matmul(z, z, z)
+
+
+def test_denormal_numbers_are_zero_in_programs_alone(compiled):
+    tiny, out = np.full(8, 1e-40, "f4"), np.zeros(8, "f4")
+    compiled.add(tiny, out)()
+    assert not out.any() and (tiny + tiny).all()
+
+
+@pytest.mark.parametrize("row", [row for row in activations() if not row.rowwise], ids=lambda row: row.name)
+def test_vectors_of_a_formula_are_its_single_numbers(compiled, row):
+    """A loop over many elements is made of vectors, its end of single numbers: both round alike, within four units."""
+    z, = normal("float32", (1, 67), scale=3.0)
+    whole, single, b = np.zeros_like(z), np.zeros_like(z), np.zeros(67, "f4")
+    compiled.layer(row, z.copy(), b, whole)()
+    for j in range(67):
+        compiled.layer(row, z[:, j:j + 1].copy(), b[:1], at := np.zeros((1, 1), "f4"))()
+        single[0, j] = at[0, 0]
+    close(whole, single, rounding=16)
+
+
+# ---- where it is used
+
+def test_training_is_compiled_where_an_epoch_repays_it(monkeypatch):
+    if native.why_not():
+        pytest.skip(f"no compiled kernels: {native.why_not()}")
+    auto, never, always = map(open_device, ("cpu", "cpu:numpy", "cpu:compiled"))
+    assert auto.for_training(0.01) is auto and isinstance(auto.for_training(10.0), CompiledOps)
+    assert never.for_training(10.0) is never and always.for_training(0.01) is always
+    assert (auto.name, never.name, always.name) == ("cpu", "cpu:numpy", "cpu:compiled")
+
+
+def test_without_a_compiler_nothing_changes_but_speed(monkeypatch, random):
+    monkeypatch.setattr(native, "why_not", lambda: "no C++ compiler is found")
+    assert isinstance(open_device("cpu").for_training(10.0), NumpyOps)
+    with pytest.raises(RuntimeError, match=r"'cpu:compiled' is not there: no C\+\+ compiler is found; device='cpu:numpy' works"):
+        open_device("cpu:compiled")
+
+
+def run(program, **environment):
+    """What a program prints in a process with these variables."""
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_compiler_that_fails_or_is_missing_is_told_in_a_sentence(tmp_path):
+    if blas.find() is None:
+        pytest.skip("the BLAS of this NumPy cannot be called directly")
+    ask = "from gpubp.devices import native; print(native.why_not())"
+    assert run(ask, CXX="no-such-compiler").startswith("no C++ compiler is found: install g++")
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho 'error: this compiler is broken'\nexit 3\n")
+    broken.chmod(0o755)
+    said = run(ask, CXX=str(broken), GPUBP_CACHE=str(tmp_path / "cache"))
+    assert said == (f"expected {broken} to compile a program of gpubp, got: error: this compiler is broken; device='cpu:numpy' "
+                    "does without")
+
+
+def test_programs_are_kept_where_the_environment_says(compiled, tmp_path):
+    fit = ("import gpubp, numpy as np; net = gpubp.Network([3, 2], device='cpu:compiled', seed=1);"
+           "net.fit(np.eye(3), [0, 1, 1], epochs=1, progress=False); print(net.history.cost)")
+    first = run(fit, GPUBP_CACHE=str(tmp_path))
+    kept = sorted(tmp_path.iterdir())
+    assert len(kept) >= 3 and {path.suffix for path in kept} == {".so"}
+    assert run(fit, GPUBP_CACHE=str(tmp_path)) == first and sorted(tmp_path.iterdir()) == kept
