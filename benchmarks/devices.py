@@ -1,66 +1,124 @@
-"""A training step on every device present, side by side: medians over alternating rounds, and ratios within the run.
+"""A training step on every device present, side by side, with how far it leads from the same step in float64.
 
-    python benchmarks/devices.py [--rounds 7]
+    python benchmarks/devices.py [--quick] [--rounds 7]
 
-Writes benchmarks/results/devices.json.
+The same data, first weights and order of mini-batches on each; one process a device, which take turns window by window. Parity
+is how far the parameters are from NumPy's in float64 after the same few steps, as a part of the way that those steps went. Writes
+benchmarks/results/devices.json, .md and .png.
 """
 
-import argparse
-import json
-import statistics
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # a checkout need not be installed
+
 import gpubp
-from gpubp.devices.cuda import why_no_cuda
+from benchmarks import report
+from benchmarks.alternate import alternating_processes, serve
+from benchmarks.cpu_peers import Own
+from benchmarks.peers_drawing import logarithmic, span
+from benchmarks.peers_works import TINY, WORKS, material, windows_of
 
-SHAPES = [([784, 30, 10], 10), ([784, 100, 10], 64), ([784, 512, 512, 10], 128), ([64, 64, 64, 64, 64, 4], 65536),
-          ([1024, 1024, 1024, 1024, 1024], 1024)]
-ROUND = 0.3   # seconds, about
-
-
-class Contender:
-    """A network on a device, with data that make a few mini-batches."""
-
-    def __init__(self, sizes, batch, device):
-        random, rows = np.random.default_rng(1), 4 * batch
-        self.x = random.random((rows, sizes[0]), dtype=np.float32)
-        self.y = random.random((rows, sizes[-1]), dtype=np.float32)
-        self.net, self.batch, self.epochs = gpubp.Network(sizes, device=device, seed=1), batch, 1
-        self.seconds()
-        self.epochs = max(1, round(ROUND / self.seconds() / 4))
-
-    def seconds(self):
-        """Seconds of a step, by the history's own clock, which waits for the device at the end of an epoch."""
-        history = self.net.fit(self.x, self.y, optimizer="sgd(0.1)", epochs=self.epochs, batch_size=self.batch, progress=False)
-        return sum(history.seconds[-self.epochs:]) / self.epochs / 4
+DEVICES = "cpu:numpy", "cpu:compiled", "cuda"
+STEPS = 4                   # after which the parameters are compared
+PARITY = 1e-4               # what float32 may make of that: it rounds weights, of which a step changes little
+WINDOW, SHORT = 0.2, 0.05   # seconds of a window, about
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
-    reason = why_no_cuda(0)
-    names = ["cpu"] if reason else ["cpu", "cuda"]
-    if reason:
-        print(f"no GPU: {reason}")
-    results = []
-    for sizes, batch in SHAPES:
-        contenders = {name: Contender(sizes, batch, name) for name in names}
-        times = {name: [] for name in names}
-        for _ in range(rounds):
-            for name, contender in contenders.items():
-                times[name].append(contender.seconds())
-        medians = {name: round(1e6 * statistics.median(found), 2) for name, found in times.items()}
-        results.append({"layers": sizes, "batch": batch, "microseconds_per_step": medians})
-        ratio = f"   cpu/cuda {medians['cpu'] / medians['cuda']:.2f}" if len(names) == 2 else ""
-        print(f"{'-'.join(map(str, sizes)):<28} batch {batch:<6} {medians}{ratio}", flush=True)
-    folder = Path(__file__).parent / "results"
-    folder.mkdir(exist_ok=True)
-    (folder / "devices.json").write_text(json.dumps({"gpubp": gpubp.__version__, "rounds": rounds, "results": results}, indent=1)
-                                         + "\n")
+def prepare(device, work, length):
+    """What a process serves: its parity, and seconds of a step."""
+    work = WORKS[work]
+    measure = windows_of(Own(work, *material(work), device), work, float(length))
+    (_, found), (first, right) = (trained(work, *place) for place in ((device, "float32"), (DEVICES[0], "float64")))
+    return {"parity": float(np.linalg.norm(found - right) / np.linalg.norm(right - first))}, measure
+
+
+def trained(work, device, dtype):
+    """The parameters before and after some steps, in float64."""
+    x, y, weights = material(work)
+    rows = STEPS * work.batch
+    net = gpubp.Network(list(work.sizes), device=device, dtype=dtype)
+    for place, weight in enumerate(weights):
+        net.parameters.write(f"{'wb'[place % 2]}{place // 2 + 1}", weight)
+    before = flat(net)
+    net.fit(x[:rows], y[:rows], optimizer=f"sgd({work.rate})", epochs=1, batch_size=work.batch, shuffle=False, progress=False)
+    return before, flat(net)
+
+
+def flat(net):
+    """Weights and biases without the gaps between them, which differ with the dtype."""
+    return np.concatenate([net.ops.host(view).ravel() for _, view in net.parameters.items()], dtype=np.float64)
+
+
+def rows(found):
+    """The lines of the table: workload by workload, device by device; those that are not there once, with the reason."""
+    table, reasons = [], {}
+    for work, devices in found.items():
+        first = devices[DEVICES[0]].get("median")
+        for device, figures in devices.items():
+            if "median" not in figures:
+                reasons.setdefault((device, figures.get("left_out") or figures["failed"]["error"]), []).append(work)
+                continue
+            median, lowest, highest = (1e6 * figures[name] for name in ("median", "lowest", "highest"))
+            parity = figures["facts"]["parity"]
+            table.append([work, device, f"{median:,.1f}", f"{lowest:,.1f} to {highest:,.1f}",
+                          f"{1e6 * first / median:.2f}" if first else "–", f"{parity:.1e}", "yes" if parity <= PARITY else "NO"])
+    return table + [["all" if len(works) == len(found) else "; ".join(works), device, "–", "–", "–", "–", f"left out: {reason}"]
+                    for (device, reason), works in reasons.items()]
+
+
+def draw(axes, found):
+    """To the left a step's time, to the right parity and what it may be, both logarithmic."""
+    (times, parities), works = axes.flat, list(found)[::-1]
+    ends, apart = [], [PARITY]
+    times.figure.set_size_inches(10.0, 1.8 + 0.55 * len(works))
+    for place, work in enumerate(works):
+        for number, device in enumerate(DEVICES):
+            figures, height = found[work][device], place + 0.25 * (1 - number)
+            if "median" in figures:
+                windows = tuple(figures[name] for name in ("lowest", "median", "highest"))
+                span(times, height, windows, report.COLOURS[number], report.seconds(figures["median"]))
+                parity = max(figures["facts"]["parity"], np.finfo(np.float64).eps)   # 0 has no place on such an axis
+                span(parities, height, (parity,) * 3, report.COLOURS[number])
+                ends += windows
+                apart.append(parity)
+    for panel, numbers, words in ((times, ends or [1.0], report.seconds), (parities, apart, "{:.0e}".format)):
+        logarithmic(panel.xaxis, words, min(numbers), max(numbers))
+        panel.set_ylim(-0.6, len(works) - 0.4)
+        panel.set_yticks(range(len(works)), works if panel is times else [""] * len(works), fontsize=8)
+        panel.grid(axis="y", visible=False)
+    parities.axvline(PARITY, color=report.INK, linestyle="--", linewidth=1)
+    parities.annotate("limit", (PARITY, 1.0), (4, -2), ("data", "axes fraction"), "offset points", color=report.INK, fontsize=8,
+                      va="top")
+    times.set_title("time of a step", fontsize=10, color=report.INK)
+    parities.set_title("distance from float64, as a part of the way", fontsize=10, color=report.INK)
+    for number, device in enumerate(DEVICES):
+        if any("median" in found[work][device] for work in works):
+            times.plot([], [], "o", color=report.COLOURS[number], label=device)
+            times.legend(frameon=False, fontsize=8)
+
+
+def main(argv=None):
+    parser = report.parser(__doc__)
+    parser.add_argument("--rounds", type=int, help="windows of each device (default 7, or 2 with --quick)")
+    options = parser.parse_args(argv)
+    rounds, length = options.rounds or (2 if options.quick else 7), SHORT if options.quick else WINDOW
+    found = {}
+    for work in TINY[:1] if options.quick else WORKS:
+        print(work, flush=True)
+        found[work] = alternating_processes(
+            {device: ("benchmarks.devices", "--serve", device, work, str(length)) for device in DEVICES}, rounds)
+    report.publish("devices", "A training step on every device present",
+                   {"rounds": rounds, "steps_of_parity": STEPS, "limit_of_parity": PARITY, "works": found},
+                   ("workload", "device", "µs a step", "lowest to highest", "× cpu:numpy", "parity", "within rounding"),
+                   rows(found), partial(draw, found=found), folder=options.out, panels=(1, 2))
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--serve"]:
+        serve(lambda: prepare(*sys.argv[2:]))
+    else:
+        main()

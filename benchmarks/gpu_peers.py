@@ -47,7 +47,7 @@ class Peer(ABC):
 
 
 class TorchEager(Peer):
-    """The loop of every tutorial, with PyTorch's fused SGD."""
+    """The loop of every tutorial, with PyTorch's fused SGD on a GPU; on a CPU its default is faster."""
 
     name = "PyTorch eager"
 
@@ -64,7 +64,7 @@ class TorchEager(Peer):
         targets = torch.from_dlpack(y)
         self.module.register_buffer("y", targets.argmax(1) if work.cost == "cross-entropy" else targets)
         self.initial = [torch.from_numpy(weight).to(device) for weight in weights]
-        self.optimizer = torch.optim.SGD(self.module.parameters(), lr=work.rate, fused=True)
+        self.optimizer = torch.optim.SGD(self.module.parameters(), lr=work.rate, fused=device == "cuda")
         self.order = torch.arange(len(x), device=device).view(work.steps, work.batch)
         self.batches, self.total = list(self.order), torch.zeros((), device=device)
         self.forward = self.module
@@ -146,18 +146,21 @@ class Jax(Peer):
 
         if jax.default_backend() != {"cuda": "gpu"}.get(device, device):
             raise LeftOutError(f"JAX computes on {jax.default_backend()!r} here, not on {device!r}")
-        self.jnp, self.initial = jnp, weights
+        self.jax, self.jnp, self.initial = jax, jnp, weights
         half = work.precision == "bfloat16"
         self.data = jnp.from_dlpack(x).astype(jnp.bfloat16 if half else jnp.float32), jnp.from_dlpack(y)
-        self.batches = [jnp.asarray(rows) for rows in np.arange(len(x)).reshape(work.steps, work.batch)]
         slope = jax.value_and_grad(lambda weights, x, y: _jax_cost(jax, work, weights, x, y))
 
         def step(weights, total, rows, x, y):
             cost, gradient = slope(weights, *(data.take(rows, 0, mode="clip") for data in (x, y)))
             return [weight - work.rate * g for weight, g in zip(weights, gradient)], total + cost
-        self.step = jax.jit(step, donate_argnums=(0, 1))
+        self.prepare(step, np.arange(len(x)).reshape(work.steps, work.batch))
         self.restart()
         self.begin(work.steps)
+
+    def prepare(self, step, order):
+        self.step = self.jax.jit(step, donate_argnums=(0, 1))
+        self.batches = [self.jnp.asarray(rows) for rows in order]
 
     def restart(self):
         self.weights = [self.jnp.array(weight) for weight in self.initial]

@@ -48,14 +48,17 @@ WORKS = {
 
 
 class Gpubp:
-    """net.fit on data that lie on the device."""
+    """net.fit on data that lie on the device; its own first weights, or those given, w and b of each layer in turn."""
 
     name = "gpubp"
 
-    def __init__(self, work, x, y, ops):
+    def __init__(self, work, x, y, ops, weights=None):
         self.net = gpubp.Network(list(work.sizes), activation=work.activation, output=work.output, cost=work.cost, device=ops,
                                  seed=1, precision=work.precision)
-        self.weights = [np.array(ops.host(self.net.parameters[f"{kind}{l}"])) for l in range(1, len(work.sizes)) for kind in "wb"]
+        names = [f"{kind}{l}" for l in range(1, len(work.sizes)) for kind in "wb"]
+        for name, weight in zip(names, weights or ()):
+            self.net.parameters.write(name, weight)
+        self.weights = [np.array(ops.host(self.net.parameters[name])) for name in names]
         self.x, self.y, self.steps = x, y, work.steps
         self.options = {"batch_size": work.batch, "shuffle": False, "progress": False}
         self.cost = self.net.fit(x, y, optimizer=f"sgd({work.rate})", epochs=2, **self.options).cost[1]

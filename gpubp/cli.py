@@ -11,6 +11,10 @@ TRAIN = """\
 Without DATA: the 1,797 handwritten digits of scikit-learn. DATA is a table (.csv, .tsv), arrays (.npz with x and y, or
 train_x, ...), MNIST's idx files or their folder."""
 
+BENCH = """\
+Without NAME: a list of the benchmarks. What follows the names goes to their scripts: `gpubp bench peers --help` tells what one
+takes. Tables, JSON and pictures are written into the folder gpubp-bench, or the one that --out names."""
+
 
 class _Parser(argparse.ArgumentParser):
     """Reports a wrong option as every other error: one sentence, no page of usage."""
@@ -83,6 +87,7 @@ def _parser():
     _predict(command("predict", "apply a saved network to data"))
     _check(command("check", "verify the equations of backpropagation against numerical derivatives"))
     _parity(command("parity", "compare a step of backpropagation on two devices, array by array"))
+    _bench(command("bench", "run the benchmarks, or list them", description=BENCH))
     command("info", "versions, devices, what is there and what is not, how to get a GPU going")
     return parser
 
@@ -109,7 +114,7 @@ def _train(parser):
     add("--epochs", type=int, metavar="N", help="how many in all (default 30)")
     add("--batch-size", type=int, metavar="N", help="samples of a step (default by the size of the data, 4 to 128)")
     add("--dropout", type=float, metavar="P", help="probability of leaving out a hidden neuron's output (default 0)")
-    add("--device", help="auto, cpu, cuda or cuda:N (default auto, the best there is)")
+    add("--device", help="auto, cpu, cpu:numpy, cpu:compiled, cuda or cuda:N (default auto, the best there is)")
     add("--seed", type=int, metavar="N", help="of weights, shuffles and held-back samples (default 1)")
     add("--dtype", choices=("float32", "float64"), help="default float32")
     add("--precision", choices=PRECISIONS, help="what a GPU may round in products for speed (default exact)")
@@ -160,6 +165,11 @@ def _parity(parser):
     add("--against", default="cuda", metavar="DEVICE", help="the other one (default cuda)")
     add("--precision", choices=PRECISIONS, help="of the products on a GPU (default the network's own)")
     add("--json", type=_file, metavar="FILE.json", help="write the report there, too, in place of one that may be there")
+
+
+def _bench(parser):
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME ... [OPTION ...]", help="benchmarks, or all of them: "
+                                                                                                  "all")
 
 
 def _file(text):

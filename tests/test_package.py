@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import gpubp
+from gpubp.commands import bench
 
 ROOT = Path(__file__).resolve().parent.parent
 HOUSE = ROOT / "gpubp"
@@ -110,8 +111,8 @@ def test_cupy_is_imported_in_its_files_and_in_functions_alone(path):
             assert inside, f"{relative(path)} imports {name} when it is loaded"
 
 
-@pytest.mark.parametrize("path", [*FILES, *(ROOT / "kernels").iterdir(), *(ROOT / "tests").rglob("*.py")],
-                         ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", [*FILES, *(ROOT / "kernels").iterdir(), *(ROOT / "tests").rglob("*.py"),
+                                  *(ROOT / "benchmarks").glob("*.py")], ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_file_is_two(path):
     if path.suffix in (".py", ".cu", ".cuh", ".cpp", ".h"):
         assert len(path.read_text().splitlines()) <= 300, "a file over 300 lines is asking to be two"
@@ -142,15 +143,19 @@ def test_every_file_says_what_it_is(path):
 # ---- installs
 
 FOUND = """
+from gpubp.commands import bench
 from gpubp.devices import compiler
 import gpubp, sys, pathlib
 print(compiler.folder())
-print(sorted(path.name for path in compiler.folder().glob("*.[ch]*")))
+print(sorted(path.name for path in compiler.folder().iterdir() if path.suffix in (".cu", ".cuh", ".cpp", ".h")))
 print(gpubp.Network([2, 1], device="cpu"))
 print((pathlib.Path(gpubp.__file__).parent / "py.typed").is_file())
+print(bench.folder())
+print(len(bench.scripts()))
 """
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_{}(sys.argv[1])"
-KERNELS = sorted(path.name for path in (ROOT / "kernels").glob("*.[ch]*"))
+KERNELS = sorted(path.name for path in (ROOT / "kernels").iterdir() if path.is_file())
+BENCHMARKS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
 
 
 def python(*arguments, cwd, path=None):
@@ -167,7 +172,7 @@ def python(*arguments, cwd, path=None):
 def source(tmp_path_factory):
     """A copy of what is delivered, where building leaves its traces."""
     folder = tmp_path_factory.mktemp("source") / "gpubp"
-    leave = ".*", "__pycache__", "*.egg-info", "build", "dist", "tests", "benchmarks"
+    leave = ".*", "__pycache__", "*.egg-info", "build", "dist", "tests"
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*leave))
     return folder
 
@@ -183,10 +188,12 @@ def built(source, tmp_path_factory):
 
 
 def finds(output, place):
-    """The four lines of FOUND: the kernels are those of this install, all of them."""
-    folder, kernels, network, typed = output.splitlines()
-    assert Path(folder).is_relative_to(place), f"{folder} is not in {place}"
+    """The lines of FOUND: kernels and benchmarks are those of this install, all of them."""
+    folder, kernels, network, typed, benchmarks, scripts = output.splitlines()
+    for found in (folder, benchmarks):
+        assert Path(found).is_relative_to(place), f"{found} is not in {place}"
     assert kernels == str(KERNELS) and network.startswith("<Network 2 - 1 sigmoid") and typed == "True"
+    assert int(scripts) == len(bench.scripts())
 
 
 def test_a_checkout_finds_its_kernels(source, tmp_path):
@@ -202,7 +209,17 @@ def test_a_wheel_carries_its_kernels(built, tmp_path):
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"gpubp"}, "nothing else enters site-packages"
     assert {f"gpubp/{relative(path)}" for path in FILES} <= set(names), "a room is missing in pyproject.toml's packages"
+    assert sorted(name for name in names if "bench/" in name) == [f"gpubp/bench/benchmarks/{name}" for name in BENCHMARKS]
     finds(python("-c", FOUND, cwd=tmp_path, path=tmp_path / "site"), tmp_path / "site")
+
+
+def test_a_wheels_benchmarks_run(built, tmp_path):
+    """With the wheel's own modules, and results where the user is."""
+    with zipfile.ZipFile(built[0]) as file:
+        file.extractall(tmp_path / "site")
+    python("-m", "gpubp", "bench", "kernels", "--quick", "--only", "step sgd", cwd=tmp_path, path=tmp_path / "site")
+    assert {path.suffix for path in (tmp_path / "gpubp-bench").glob("kernels.*")} >= {".json", ".md"}
+    assert not list((tmp_path / "site").rglob("results"))
 
 
 def test_a_source_archive_builds_the_same_wheel(built, tmp_path):

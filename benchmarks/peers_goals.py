@@ -1,0 +1,103 @@
+"""The goals of a run on a CPU: how many times as fast as which peer, or how many seconds; which were met, and their picture."""
+
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks import mnist
+from benchmarks.peers_drawing import logarithmic, span
+from benchmarks.peers_works import COMPILED, NUMPY, SINGLE, WORKS, names
+from benchmarks.report import COLOURS, FAINT, INK
+
+EAGER, JAX, SCIKIT_LEARN = ("PyTorch eager",), ("JAX jit", "JAX scan"), ("scikit-learn",)
+DIGITS, MNIST = "whole run: digits 64-32-10, 30 epochs", "MNIST 784-30-10, 30 epochs"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At least so many times as fast as the best of the peers; without peers, at most so many seconds."""
+
+    section: str
+    own: str
+    peers: tuple[str, ...]
+    limit: float
+
+    @property
+    def wanted(self):
+        return f"≥ {self.limit:g} ×" if self.peers else f"< {self.limit:g} s"
+
+    @property
+    def against(self):
+        return " / ".join(self.peers)
+
+
+def _pair(section, peers, numpy, compiled):
+    return Goal(section, NUMPY, peers, numpy), Goal(section, COMPILED, peers, compiled)
+
+
+COLUMNS = "workload", "gpubp", "against", "wanted", "found", "spread", "verdict"
+MET, MISSED = COLOURS[2], COLOURS[4]
+FIRST, SECOND, THIRD, NARROW, NARROW_BIG, WIDE = WORKS
+GOALS = (*_pair(FIRST, EAGER, 6.0, 15.0), Goal(FIRST, COMPILED, JAX, 2.5), *_pair(SECOND, EAGER, 1.7, 2.2),
+         *_pair(THIRD, EAGER, 0.95, 1.1), *_pair(NARROW, EAGER, 1.0, 1.6), *_pair(NARROW_BIG, EAGER, 1.2, 2.0),
+         *_pair(WIDE, EAGER, 0.87, 0.97), *_pair(DIGITS, SCIKIT_LEARN, 1.0, 1.0),
+         *_pair(MNIST, (), *mnist.GOALS["seconds"].values()))
+
+
+def needed(work):
+    """The candidates that the goals of a workload name."""
+    wanted = {name for goal in GOALS if goal.section == work for name in (goal.own, *variants(goal.peers))}
+    return [name for name in names(work) if name in wanted]
+
+
+def variants(peers):
+    """The peers, and each on one thread."""
+    return [name + suffix for name in peers for suffix in ("", SINGLE)]
+
+
+def judge(sections, goals=GOALS):
+    """[row of the table], from {section: figures}: "windows" {name: seconds, round by round}, "same_work", and "left_out"."""
+    return [_judged(goal, sections.get(goal.section, {})) for goal in goals]
+
+
+def _judged(goal, figures):
+    row = {"workload": goal.section, "gpubp": goal.own.removeprefix("gpubp "), "against": goal.against, "wanted": goal.wanted,
+           "found": "", "spread": "", "verdict": "not measured", "part_of_the_goal": None}
+    windows, left_out = figures.get("windows", {}), figures.get("left_out", {})
+    present = [name for name in variants(goal.peers) if name in windows]
+    if goal.own not in windows or (goal.peers and not present):
+        reasons = [left_out[name] for name in (goal.own, *goal.peers) if name in left_out]
+        return {**row, "found": reasons[0] if reasons else ""}
+    own = windows[goal.own]
+    if goal.peers:
+        best = min(present, key=lambda name: median(windows[name]))
+        ratios = [theirs / mine for theirs, mine in zip(windows[best], own)]
+        parts, unit = [ratio / goal.limit for ratio in ratios], "×"
+        row["against"], values = best, ratios
+        others = [name for name in (goal.own, best) if not figures.get("same_work", {}).get(name)]
+    else:
+        values, parts, unit = own, [goal.limit / seconds for seconds in own], "s"
+        others = [] if figures.get("same_work", {}).get(goal.own) else [goal.own]
+    row |= {"found": f"{median(values):.2f} {unit}", "spread": f"{min(values):.2f} to {max(values):.2f}",
+            "part_of_the_goal": [min(parts), median(parts), max(parts)]}
+    if others:
+        return {**row, "found": f"{row['found']}, {others[0]} did other work", "verdict": "NOT MET"}
+    return {**row, "verdict": "met" if median(parts) >= 1.0 else "NOT MET"}
+
+
+def draw(axes, rows):
+    """Each goal as a line: what was found as a part of what is wanted, on a logarithmic axis with the goal at 1."""
+    places = range(len(rows), 0, -1)
+    axes.figure.set_size_inches(9.5, 1.8 + 0.3 * len(rows))
+    for place, row in zip(places, rows):
+        if row["part_of_the_goal"] is None:
+            axes.annotate("not measured", (1.0, place), (7, 0), textcoords="offset points", color=FAINT, fontsize=8, va="center")
+        else:
+            span(axes, place, row["part_of_the_goal"], MET if row["verdict"] == "met" else MISSED, row["found"])
+    parts = [part for row in rows for part in row["part_of_the_goal"] or ()]
+    logarithmic(axes.xaxis, "{:g}".format, min([0.5, *parts]), max([2.0, *parts]))
+    axes.axvline(1.0, color=INK, linewidth=1.2)
+    axes.set_ylim(0.3, len(rows) + 0.7)
+    axes.set_yticks(places, ["  ".join(filter(None, (row["workload"], row["gpubp"].removeprefix("cpu:"), row["wanted"],
+                                                     row["against"]))) for row in rows], fontsize=8)
+    axes.set_xlabel("found as a part of the goal: right of the line it is met", color=INK, fontsize=9)
+    axes.grid(axis="y", visible=False)
