@@ -52,7 +52,8 @@ class CompiledOps(CpuOps):
         for source, out in zip(sources, outs, strict=True):
             dtype = self._check((rows, *source.shape[1:]), out=out)
             self._check(source.shape, dtype, source=source)
-            calls.append(self._plain("gather", dtype, source, out, out.nbytes // max(1, rows), order, clock, int(size), rows))
+            row = out.nbytes // max(1, rows)
+            calls.append(self._plain("gather", dtype, source, out, row, order, order.size, clock, int(size), rows))
         return calls[0] if len(calls) == 1 else Program(calls)
 
     # ---- the equations
