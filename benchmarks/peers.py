@@ -94,7 +94,7 @@ def draw(axes, found):
 
 def _eager(windows):
     """Seconds of a step of PyTorch eager, on one thread or more, or None."""
-    return min((median(windows[name]) for name in peers_goals.variants(EAGER) if name in windows), default=None)
+    return min((median(windows[name]) for name in EAGER if name in windows), default=None)
 
 
 def goals(options):

@@ -8,7 +8,10 @@ from benchmarks.peers_drawing import logarithmic, span
 from benchmarks.peers_works import COMPILED, NUMPY, SINGLE, WORKS, names
 from benchmarks.report import COLOURS, FAINT, INK
 
-EAGER, JAX, SCIKIT_LEARN = ("PyTorch eager",), ("JAX jit", "JAX scan"), ("scikit-learn",)
+# on one thread PyTorch counts where it is faster so; JAX is a row of its own there, since it must be told by its environment
+EAGER, SCIKIT_LEARN = ("PyTorch eager", f"PyTorch eager{SINGLE}"), ("scikit-learn",)
+JAX = "JAX jit", "JAX scan"
+JAX_SINGLE = tuple(name + SINGLE for name in JAX)
 DIGITS, MNIST = "whole run: digits 64-32-10, 30 epochs", "MNIST 784-30-10, 30 epochs"
 
 
@@ -37,7 +40,8 @@ def _pair(section, peers, numpy, compiled):
 COLUMNS = "workload", "gpubp", "against", "wanted", "found", "spread", "verdict"
 MET, MISSED = COLOURS[2], COLOURS[4]
 FIRST, SECOND, THIRD, NARROW, NARROW_BIG, WIDE = WORKS
-GOALS = (*_pair(FIRST, EAGER, 6.0, 15.0), Goal(FIRST, COMPILED, JAX, 2.5), *_pair(SECOND, EAGER, 1.7, 2.2),
+GOALS = (*_pair(FIRST, EAGER, 6.0, 15.0), Goal(FIRST, COMPILED, JAX, 2.5),
+         Goal(FIRST, COMPILED, JAX_SINGLE, 2.5), *_pair(SECOND, EAGER, 1.7, 2.2),
          *_pair(THIRD, EAGER, 0.95, 1.1), *_pair(NARROW, EAGER, 1.0, 1.6), *_pair(NARROW_BIG, EAGER, 1.2, 2.0),
          *_pair(WIDE, EAGER, 0.87, 0.97), *_pair(DIGITS, SCIKIT_LEARN, 1.0, 1.0),
          *_pair(MNIST, (), *mnist.GOALS["seconds"].values()))
@@ -45,13 +49,8 @@ GOALS = (*_pair(FIRST, EAGER, 6.0, 15.0), Goal(FIRST, COMPILED, JAX, 2.5), *_pai
 
 def needed(work):
     """The candidates that the goals of a workload name."""
-    wanted = {name for goal in GOALS if goal.section == work for name in (goal.own, *variants(goal.peers))}
+    wanted = {name for goal in GOALS if goal.section == work for name in (goal.own, *goal.peers)}
     return [name for name in names(work) if name in wanted]
-
-
-def variants(peers):
-    """The peers, and each on one thread."""
-    return [name + suffix for name in peers for suffix in ("", SINGLE)]
 
 
 def judge(sections, goals=GOALS):
@@ -63,7 +62,7 @@ def _judged(goal, figures):
     row = {"workload": goal.section, "gpubp": goal.own.removeprefix("gpubp "), "against": goal.against, "wanted": goal.wanted,
            "found": "", "spread": "", "verdict": "not measured", "part_of_the_goal": None}
     windows, left_out = figures.get("windows", {}), figures.get("left_out", {})
-    present = [name for name in variants(goal.peers) if name in windows]
+    present = [name for name in goal.peers if name in windows]
     if goal.own not in windows or (goal.peers and not present):
         reasons = [left_out[name] for name in (goal.own, *goal.peers) if name in left_out]
         return {**row, "found": reasons[0] if reasons else ""}

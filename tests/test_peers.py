@@ -77,8 +77,8 @@ def verdicts(sections):
 
 def test_goals_met_and_not():
     found = figures(numpy=[2.0, 2.2, 1.9], compiled=[1.0, 1.0, 1.0], PyTorch_eager=[14.0, 15.0, 14.0], JAX_jit=[3.0, 3.0, 3.0],
-                    JAX_scan=[2.0, 2.6, 2.4])
-    assert verdicts({FIRST: found}) == [("7.00 ×", "met"), ("14.00 ×", "NOT MET"), ("2.40 ×", "NOT MET")]
+                    JAX_scan=[2.0, 2.6, 2.4], **{"JAX scan, 1 thread": [2.6, 2.6, 2.5]})
+    assert verdicts({FIRST: found}) == [("7.00 ×", "met"), ("14.00 ×", "NOT MET"), ("2.40 ×", "NOT MET"), ("2.60 ×", "met")]
     row = peers_goals.judge({FIRST: found})[0]
     assert row["spread"] == "6.82 to 7.37" and row["against"] == "PyTorch eager" and row["wanted"] == "≥ 6 ×"
     assert verdicts({MNIST: figures(numpy=[5.9], compiled=[3.1])}) == [("5.90 s", "met"), ("3.10 s", "NOT MET")]
@@ -95,15 +95,16 @@ def test_goals_of_who_did_other_work_or_is_missing():
     found["same_work"]["PyTorch eager"] = False
     found["left_out"][COMPILED] = "no compiler"
     assert verdicts({FIRST: found}) == [("9.00 ×, PyTorch eager did other work", "NOT MET"), ("no compiler", "not measured"),
-                                        ("no compiler", "not measured")]
-    assert verdicts({FIRST: {"failed": {"error": "x"}}}) == [("", "not measured")] * 3
-    assert {row["verdict"] for row in peers_goals.judge({})} == {"not measured"} and len(peers_goals.judge({})) == 17
+                                        *[("no compiler", "not measured")] * 2]
+    assert verdicts({FIRST: {"failed": {"error": "x"}}}) == [("", "not measured")] * 4
+    assert {row["verdict"] for row in peers_goals.judge({})} == {"not measured"} and len(peers_goals.judge({})) == 18
 
 
 def test_every_candidate_that_a_goal_names_is_there():
     for goal in peers_goals.GOALS:
         if goal.section in peers_works.WORKS:
-            assert {goal.own, *goal.peers} <= set(peers_goals.needed(goal.section)) <= set(peers_works.CANDIDATES)
+            needed = set(peers_goals.needed(goal.section))
+            assert goal.own in needed <= set(peers_works.CANDIDATES) and needed.intersection(goal.peers)
         elif goal.section == DIGITS:
             assert {goal.own, *goal.peers} <= set(peers_whole.PROGRAMS)
 
