@@ -14,11 +14,15 @@ struct Call {
 };
 
 // As on a GPU, numbers below the normal ones are zero while a program runs: computing with them takes a hundred times as long.
-struct WithoutDenormals {
+// The BLAS is called with them, since threads that it begins would keep this for good.
+enum { FLUSHED = 0x8040 };
+
+template <bool flushed>
+struct Denormals {
 #if defined(__SSE__)
     const unsigned before = _mm_getcsr();
-    WithoutDenormals() { _mm_setcsr(before | 0x8040); }
-    ~WithoutDenormals() { _mm_setcsr(before); }
+    Denormals() { _mm_setcsr(flushed ? before | FLUSHED : before & ~FLUSHED); }
+    ~Denormals() { _mm_setcsr(before); }
 #endif
 };
 
@@ -45,7 +49,7 @@ static thread_local Ahead ahead;
 
 static void sequence(const Call* calls, Int count, Int times)
 {
-    const WithoutDenormals here;
+    const Denormals<true> here;
     for (Int time = 0; time < times; time++)
         for (Int i = 0; i < count; i++)
             calls[i].kernel(calls[i].words);
@@ -55,8 +59,7 @@ static void sequence(const Call* calls, Int count, Int times)
 // ---- threads side by side: one calls `together`, the others wait in `serve` for their part
 
 struct Team {
-    Int round, busy, over;     // parts are given out by a new round; so many are at work; the team is no longer needed
-    void (*limit)(int);        // how many threads the BLAS may use, or null
+    Int round, busy, over;   // parts are given out by a new round; so many are at work; the team is no longer needed
 };
 
 inline void rest(Int& waited)   // a wait is mostly shorter than the time to fall asleep, but may be as long as an epoch
@@ -86,18 +89,14 @@ extern "C" void serve(Team* team, const Call* part)
     }
 }
 
-// The parts of all threads at once, the first of which is that of the caller; each multiplies in its own thread
-static void together(Team* team, const Call* part, Int others, Int threads)
+// The parts of all threads at once, the first of which is that of the caller
+static void together(Team* team, const Call* part, Int others)
 {
-    if (team->limit)
-        team->limit(1);
     __atomic_store_n(&team->busy, others, __ATOMIC_RELAXED);
     __atomic_add_fetch(&team->round, 1, __ATOMIC_RELEASE);
     part->kernel(part->words);
     for (Int waited = 0; __atomic_load_n(&team->busy, __ATOMIC_ACQUIRE); rest(waited))
         ;
-    if (team->limit)
-        team->limit(int(threads));
 }
 
 // ---- products: row-major matrices are transposed ones to a BLAS that counts down the columns, whose integers are BlasInt
@@ -109,6 +108,7 @@ typedef void (*Gemm)(int, int, int, BlasInt, BlasInt, BlasInt, T, const T*, Blas
 // out := a b
 static void product(Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b, Int ldb, T* out, Int ldc)
 {
+    const Denormals<false> there;
     ahead.fetch(m * n * k / A_LINE);
     gemm(102, transa, transb, m, n, k, 1, a, lda, b, ldb, 0, out, ldc);
 }
@@ -118,6 +118,7 @@ static void fold(
     Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b, Int ldb, T* w, Int ldc,
     const T* table, const Int* clock)
 {
+    const Denormals<false> there;
     ahead.fetch(m * n * k / A_LINE);
     gemm(102, transa, transb, m, n, k, table[2 * clock[0] + 1], a, lda, b, ldb, table[2 * clock[0]], w, ldc);
 }

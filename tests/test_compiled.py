@@ -1,16 +1,12 @@
 """The CPU's own speed: products that update, rows in blocks on several threads, compiled programs; each against the plain way."""
 
-import gc
-import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices import blas, native, open_device
+from gpubp.devices import blas
 from gpubp.devices.compiled import CompiledOps, Program
 from gpubp.devices.compiler import activations, chains
 from gpubp.devices.cpu import NumpyOps
@@ -61,17 +57,15 @@ def test_fold_adds_a_product(cpu, dtype):
     close(w, want)
 
 
-def test_the_blas_is_numpys_and_says_how_many_threads_it_takes():
+def test_the_blas_is_alone_until_the_last_who_asked_is_done(cpu):
     library = blas.find()
-    if library is None:
-        pytest.skip("the BLAS of this NumPy cannot be called directly")
-    threads = library.threads()
+    threads, now = library.threads(), lambda: 1 if library._get is None else library._get()
     assert threads >= 1
-    if library.limit is not None:
-        library.limit(1)
-        assert library.threads() == 1
-        library.limit(threads)
-        assert library.threads() == threads
+    with library.alone():
+        with library.alone():
+            assert now() == 1 and library.threads() == threads
+        assert now() == 1 and library.threads() == threads
+    assert now() == threads == library.threads()
 
 
 # ---- updates folded into products
@@ -162,10 +156,18 @@ def test_divergence_in_blocks_names_the_sample(cpu, random, in_blocks):
         net.fit(x, targets, optimizer="sgd(1e-3)", batch_size=None)
 
 
-def test_the_blas_has_its_threads_back(cpu, random, in_blocks):
+def test_fits_side_by_side_are_fits_alone(cpu, random, in_blocks):
+    """Bit by bit; and the BLAS has its threads back."""
     before = blas.find().threads()
     in_blocks(2, 3)
-    trained(cpu, "sgd(0.1)", random, batch_size=20)
+    alone, both = trained(cpu, "adam(0.05)", random, batch_size=20, epochs=30), []
+    threads = [threading.Thread(target=lambda: both.append(trained(cpu, "adam(0.05)", random, batch_size=20, epochs=30)))
+               for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {net.vector.tobytes() for net in both} == {alone.vector.tobytes()} and len(both) == 2
     assert blas.find().threads() == before
 
 
@@ -179,7 +181,6 @@ def compiled():
 def test_threads_end_with_their_program(compiled, random, in_blocks):
     in_blocks(3, 3)
     trained(compiled, "sgd(0.1)", random, batch_size=20)
-    gc.collect()
     left = [thread for thread in threading.enumerate() if thread.daemon and getattr(thread, "_target", None)]
     for thread in left:
         thread.join(5.0)
@@ -224,6 +225,9 @@ def test_denormal_numbers_are_zero_in_programs_alone(compiled):
     tiny, out = np.full(8, 1e-40, "f4"), np.zeros(8, "f4")
     compiled.add(tiny, out)()
     assert not out.any() and (tiny + tiny).all()
+    a, b, product = np.full((2, 2), 1e-30, "f4"), np.full((2, 2), 1e-9, "f4"), np.zeros((2, 2), "f4")
+    compiled.matmul(a, b, product)()
+    assert product.all(), "the BLAS keeps them, as the threads do that it begins meanwhile"
 
 
 @pytest.mark.parametrize("row", [row for row in activations() if not row.rowwise], ids=lambda row: row.name)
@@ -236,50 +240,3 @@ def test_vectors_of_a_formula_are_its_single_numbers(compiled, row):
         compiled.layer(row, z[:, j:j + 1].copy(), b[:1], at := np.zeros((1, 1), "f4"))()
         single[0, j] = at[0, 0]
     close(whole, single, rounding=16)
-
-
-# ---- where it is used
-
-def test_training_is_compiled_where_an_epoch_repays_it(monkeypatch):
-    if native.why_not():
-        pytest.skip(f"no compiled kernels: {native.why_not()}")
-    auto, never, always = map(open_device, ("cpu", "cpu:numpy", "cpu:compiled"))
-    assert auto.for_training(0.01) is auto and isinstance(auto.for_training(10.0), CompiledOps)
-    assert never.for_training(10.0) is never and always.for_training(0.01) is always
-    assert (auto.name, never.name, always.name) == ("cpu", "cpu:numpy", "cpu:compiled")
-
-
-def test_without_a_compiler_nothing_changes_but_speed(monkeypatch, random):
-    monkeypatch.setattr(native, "why_not", lambda: "no C++ compiler is found")
-    assert isinstance(open_device("cpu").for_training(10.0), NumpyOps)
-    with pytest.raises(RuntimeError, match=r"'cpu:compiled' is not there: no C\+\+ compiler is found; device='cpu:numpy' works"):
-        open_device("cpu:compiled")
-
-
-def run(program, **environment):
-    """What a program prints in a process with these variables."""
-    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def test_a_compiler_that_fails_or_is_missing_is_told_in_a_sentence(tmp_path):
-    if blas.find() is None:
-        pytest.skip("the BLAS of this NumPy cannot be called directly")
-    ask = "from gpubp.devices import native; print(native.why_not())"
-    assert run(ask, CXX="no-such-compiler").startswith("no C++ compiler is found: install g++")
-    broken = tmp_path / "broken"
-    broken.write_text("#!/bin/sh\necho 'error: this compiler is broken'\nexit 3\n")
-    broken.chmod(0o755)
-    said = run(ask, CXX=str(broken), GPUBP_CACHE=str(tmp_path / "cache"))
-    assert said == (f"expected {broken} to compile a program of gpubp, got: error: this compiler is broken; device='cpu:numpy' "
-                    "does without")
-
-
-def test_programs_are_kept_where_the_environment_says(compiled, tmp_path):
-    fit = ("import gpubp, numpy as np; net = gpubp.Network([3, 2], device='cpu:compiled', seed=1);"
-           "net.fit(np.eye(3), [0, 1, 1], epochs=1, progress=False); print(net.history.cost)")
-    first = run(fit, GPUBP_CACHE=str(tmp_path))
-    kept = sorted(tmp_path.iterdir())
-    assert len(kept) >= 3 and {path.suffix for path in kept} == {".so"}
-    assert run(fit, GPUBP_CACHE=str(tmp_path)) == first and sorted(tmp_path.iterdir()) == kept

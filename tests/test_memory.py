@@ -38,6 +38,17 @@ def test_memory_is_predicted(cpu, optimizer, layers, batch, samples, random):
     assert predicted.parameters == 3 * (1 + len(Chain.of(optimizer).state)) * net.vector.nbytes
 
 
+def test_sample_weights_are_divided_once(cpu, random):
+    """Not for each block of rows."""
+    x, y, weights = random.random((60_000, 32), dtype=np.float32), random.integers(0, 4, 60_000), random.random(60_000)
+    net = Network([32, 128, 128, 4], device=cpu, seed=1)
+    tracemalloc.start()
+    net.fit(x, y, optimizer="sgd(0.1)", epochs=1, batch_size=None, sample_weight=weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < int(net.memory(60_000, 60_000)) + 4 * weights.nbytes
+
+
 def test_steps_allocate_nothing(cpu, random):
     """Whatever the batch, beyond a few small objects of Python's and NumPy's own buffer of 8,192 elements."""
     x, y = random.random((4000, 50), dtype=np.float32), random.integers(0, 10, 4000)

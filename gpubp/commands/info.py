@@ -30,7 +30,7 @@ def run(args):
     line("NumPy", np.__version__)
     line("BLAS", _blas())
     line("threads", _threads())
-    line("compiler", native.why_not() or f"{native.command()}, for device='cpu:compiled' and long trainings on 'cpu'")
+    line("compiler", native.why_not() or f"{' '.join(native.command())}, for device='cpu:compiled' and long trainings on 'cpu'")
     _cupy()
     _devices()
     for extra, module, package, use in EXTRAS:

@@ -4,8 +4,11 @@ A second BLAS would bring threads of its own that wait for the same cores; the o
 """
 
 import ctypes
+import os
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -33,13 +36,41 @@ class Blas:
                 ctypes.c_void_p, integer]
             self.gemms[np.dtype(dtype)] = gemm
         self._get: Any = getattr(library, threads.format("get"), None)
-        self.limit: Any = getattr(library, threads.format("set"), None)   # a function of the number of threads, or None
-        if self.limit is not None and self._get is not None:
-            self._get.restype, self.limit.restype, self.limit.argtypes = ctypes.c_int, None, [ctypes.c_int]
+        self._limit: Any = getattr(library, threads.format("set"), None)
+        if self._limit is not None and self._get is not None:
+            self._get.restype, self._limit.restype, self._limit.argtypes = ctypes.c_int, None, [ctypes.c_int]
+        self._lock, self._inside, self._before = Lock(), 0, 1
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
 
     def threads(self):
-        """The threads that it may use; 1 where it does not tell."""
-        return 1 if self._get is None else self._get()
+        """The threads that it may use, where nobody is `alone`; 1 where it does not tell."""
+        return 1 if self._get is None or self._limit is None else self._before if self._inside else self._get()
+
+    @contextmanager
+    def alone(self):
+        """Meanwhile a product stays in the thread that makes it; the limit is the process's, and ends with the last who asked."""
+        with self._lock:
+            self._before = self.threads()
+            self._inside += 1
+            self._set(1)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    self._set(self._before)
+
+    def _set(self, threads):
+        if self._before > 1:
+            self._limit(threads)
+
+    def _after_fork(self):
+        """Those who were alone are threads of the parent."""
+        if self._inside:
+            self._set(self._before)
+        self._lock, self._inside = Lock(), 0
 
     def product(self, a, b, out):
         """(address of gemm, its arguments between the order of storage and alpha, those of the matrices) for out := a b."""
@@ -49,8 +80,8 @@ class Blas:
 
 
 def address(function):
-    """Where a function of a library lies; 0 for None."""
-    return 0 if function is None else ctypes.cast(function, ctypes.c_void_p).value
+    """Where a function of a library lies."""
+    return ctypes.cast(function, ctypes.c_void_p).value
 
 
 @cache

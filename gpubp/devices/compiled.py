@@ -6,6 +6,7 @@ The formulas are those of the tables, written in C as for a GPU; products are ma
 import ctypes
 import threading
 import weakref
+from contextlib import nullcontext
 from functools import partial
 from math import ceil
 from typing import Any
@@ -37,9 +38,9 @@ class CompiledOps(CpuOps):
     # ---- arrays come and go
 
     def convert(self, source, out):
+        self._check(source.shape, source=source)
         if source.dtype != out.dtype:
             return partial(np.copyto, out, source.reshape(out.shape), "same_kind")
-        self._check(source.shape, source=source)
         self._check(out.shape, source.dtype, out=out)
         if out.size != source.size:
             raise ValueError(f"expected out of {source.size} elements, as many as the source has, got {out.size}")
@@ -225,30 +226,30 @@ class Tape:
         library = native.library(native.program_source("float32")).wait()
         self.address, self.function = self.words.ctypes.data, library.call_sequence
         self.function.argtypes = [ctypes.c_void_p]
+        self.alone = any(isinstance(call, Together) for call in self.calls)
 
     def __call__(self, times):
         self.words[2] = times
-        self.function(self.address)
+        with blas.find().alone() if self.alone else nullcontext():
+            self.function(self.address)
 
 
 class Together(Native):
     """Programs side by side: the first in the caller's thread, the others in threads that wait for them as long as this lives."""
 
     def __init__(self, programs):
-        self.programs, self.words = programs, np.zeros(4, np.uint64)
+        self.programs, self.words = programs, np.zeros(3, np.uint64)
         self.team = np.zeros(16, np.int64)   # two lines: others write the first
         self.threads = None
 
     def kernel(self):
         """Threads and addresses are settled when a program that has this in it runs for the first time."""
         if self.threads is None:
-            text, library = native.program_source("float32"), blas.find()
+            text = native.program_source("float32")
             self.tapes = [program.tape() for program in self.programs]
             sequence = native.kernel(text, "sequence")()
             self.parts = np.array([(sequence, tape.address) for tape in self.tapes], np.uint64)
-            limited = library.limit is not None and library.threads() > 1
-            self.team[3] = blas.address(library.limit) if limited else 0
-            self.words[:] = native.words(self.team, self.parts, len(self.tapes) - 1, library.threads())
+            self.words[:] = native.words(self.team, self.parts, len(self.tapes) - 1)
             serve = native.library(text).wait().serve
             serve.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
             self.threads = [threading.Thread(target=_serve, args=(serve, self.team, part, self.tapes), daemon=True)

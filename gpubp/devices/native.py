@@ -7,18 +7,21 @@ knows this processor's vectors and, with glibc, the vector versions of exp and i
 import ctypes
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
+from operator import index
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from .. import atomic
 from . import blas, compiler
 
 COMPILERS = "c++", "g++", "clang++"
@@ -30,9 +33,12 @@ REMEDY = "install g++ or clang++ (Debian: apt install g++, macOS: xcode-select -
 
 @cache
 def command():
-    """The compiler's path, or None; the environment variable CXX goes first."""
-    names = [os.environ["CXX"]] if os.environ.get("CXX", "").strip() else COMPILERS
-    return next(filter(None, map(shutil.which, names)), None)
+    """The compiler and the first words for it, or None; the environment variable CXX goes first."""
+    given = shlex.split(os.environ.get("CXX", ""))
+    for first, *more in [given] if given else [[name] for name in COMPILERS]:
+        if path := shutil.which(first):
+            return path, *more
+    return None
 
 
 @cache
@@ -41,7 +47,7 @@ def why_not():
     if blas.find() is None:
         return "the BLAS of this NumPy cannot be called directly"
     if command() is None:
-        return f"no C++ compiler is found: {REMEDY}"
+        return f"no C++ compiler is found{' as CXX names it' * bool(os.environ.get('CXX'))}: {REMEDY}"
     try:
         library(program_source("float32")).wait()
     except (RuntimeError, OSError) as error:
@@ -55,25 +61,25 @@ def program_source(dtype):
     return compiler.source("program.cpp", dtype, f"typedef {'long long' if blas.find().wide else 'int'} BlasInt;\n")
 
 
-@cache
 def folder():
-    """Where compiled programs are kept: GPUBP_CACHE, else the user's own folder for such things, else one for temporary files."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    place = Path(os.environ.get("GPUBP_CACHE") or Path(home, "gpubp"))
+    """Where compiled programs are kept: GPUBP_CACHE, else the user's own folder for such things; None where there is none."""
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.access(place, os.W_OK):
-            return place
-    except OSError:   # a home that cannot be written to
-        pass
-    return Path(tempfile.mkdtemp(prefix="gpubp-"))
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:   # nobody's home
+        home = ""
+    place = os.environ.get("GPUBP_CACHE") or (home and Path(home, "gpubp"))
+    if not place:
+        return None
+    with suppress(OSError):   # one that cannot be written to may still hold programs
+        Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(place)
 
 
 @cache
 def _machine():
     """What a program for this machine must not be run without: the processor with its features, the compiler."""
-    path = Path(command()).resolve()
-    facts = [path, path.stat().st_size, path.stat().st_mtime_ns, platform.machine(), platform.processor()]
+    path = Path(command()[0]).resolve()
+    facts = [path, command()[1:], path.stat().st_size, path.stat().st_mtime_ns, platform.machine(), platform.processor()]
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
         facts += [line for line in lines if line.startswith(("model name", "flags", "Features"))]
@@ -91,39 +97,53 @@ class Library:
 
     def __init__(self, text):
         self.text, self.lock, self.loaded = text, Lock(), None
-        key = sha256(repr((text, OPTIONS, _machine())).encode()).hexdigest()
-        self.path: Path = folder() / f"{key}.so"
+        self.key = sha256(repr((text, OPTIONS, _machine())).encode()).hexdigest()
         self.process: Any = None
-        if not self.path.exists():
+        if self._kept() is None:
             self._begin()
 
+    def _kept(self):
+        """Its file, whose name tells its size: one that was cut short would take Python along."""
+        place = folder()
+        for path in place.glob(f"{self.key}.*.so") if place else ():
+            if path.name.split(".")[1] == str(path.stat().st_size):
+                return path
+        return None
+
     def _begin(self):
-        self.place = tempfile.TemporaryDirectory(dir=folder())   # renamed at the end: several runs may build at once
-        self.built = Path(self.place.name, self.path.name)
-        text = self.built.with_suffix(".cpp")
+        self.place = tempfile.TemporaryDirectory(prefix="gpubp-")
+        self.built, text = Path(self.place.name, "built.so"), Path(self.place.name, "text.cpp")
         text.write_text(self.text)
-        self.process = subprocess.Popen(
-            [command(), *OPTIONS, f"-I{compiler.folder()}", "-include", "words.h", text, "-o", self.built], text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(   # in a session of its own, since Ctrl-C is meant for training
+            [*command(), *OPTIONS, f"-I{compiler.folder()}", "-include", "words.h", text, "-o", self.built], text=True,
+            errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "LC_ALL": "C"})
 
     def wait(self):
         """The program, as ctypes has it."""
         with self.lock:
             if self.loaded is None:
-                self._finish()
-                self.loaded = ctypes.CDLL(str(self.path))
+                path = self._kept()
+                if path is None:
+                    if self.process is None:   # it failed before, or what was kept has gone
+                        self._begin()
+                    path = self._finish()
+                self.loaded = ctypes.CDLL(str(path))
             return self.loaded
 
     def _finish(self):
-        if self.process is not None:
-            said, code = self.process.stdout.read(), self.process.wait()
-            if code:
-                first = next((line for line in said.splitlines() if "error" in line), f"exit code {code}")
-                raise RuntimeError(f"expected {command()} to compile a program of gpubp, got: {first.strip()}; "
-                                   "device='cpu:numpy' does without")
-            self.built.replace(self.path)
+        said, code = self.process.stdout.read(), self.process.wait()
+        self.process = None
+        if code:
+            first = next((line for line in said.splitlines() if "error" in line), f"exit code {code}")
+            raise RuntimeError(f"expected {' '.join(command())} to compile a program of gpubp, got: {first.strip()}")
+        path = self.built
+        with suppress(OSError, TypeError):   # where there is no folder to keep it in, it lives as long as this
+            kept = folder() / f"{self.key}.{path.stat().st_size}.so"
+            atomic.atomically(kept, lambda file: file.write(path.read_bytes()), "a compiled program")
+            path = kept
             self.place.cleanup()
-            self.process = None
+        return path
 
 
 def kernel(text, name):
@@ -143,5 +163,5 @@ def words(*values):
         elif isinstance(value, float):
             result[place:place + 1].view(np.float64)[0] = value
         else:
-            result[place:place + 1].view(np.int64)[0] = np.int64(value) if value < 2**63 else np.int64(value - 2**64)
+            result[place] = index(value) % 2**64
     return result

@@ -1,6 +1,7 @@
 """Programs whose calls Python makes: one after the other, or several such rows side by side in threads."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from contextvars import copy_context
 
 from . import blas
@@ -36,15 +37,9 @@ class Threads:
         self.pool = ThreadPoolExecutor(max(1, len(self.others)))   # it begins threads when they are needed
 
     def __call__(self):
-        library = blas.find()
-        threads = library.threads() if self.others else 1   # side by side only where the BLAS tells
-        if threads > 1:
-            library.limit(1)   # a product in each thread, not threads in each product
-        try:   # each in a copy of the context, in which the caller may have silenced warnings
+        with blas.find().alone() if self.others else nullcontext():
+            # each in a copy of the context, in which the caller may have silenced warnings
             waiting = [self.pool.submit(copy_context().run, part) for part in self.others]
             self.first()
             for other in waiting:
                 other.result()
-        finally:
-            if threads > 1:
-                library.limit(threads)

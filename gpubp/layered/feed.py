@@ -25,6 +25,7 @@ class Resident:
 
     def __init__(self, ops, dtype, x, y, weights, count, size):
         self.ops, self.weights, self.count, self.size = ops, weights, count, size
+        self.shares = {}   # the weights as parts of a mini-batch's average, by its rows
         self.order = ops.zeros(count, np.int64)
         storage = ops.storage(dtype)
         if ops.owns(x) and storage != dtype:
@@ -52,7 +53,9 @@ class Resident:
 
     def _gather(self, clock, sources, outs, rows, first=0):
         if len(outs) > len(sources):
-            sources = [*sources, self.weights / rows]
+            if rows not in self.shares:
+                self.shares[rows] = self.weights / rows
+            sources = [*sources, self.shares[rows]]
         return self.ops.gather(sources, self.order[first:], clock, self.size, outs)
 
 

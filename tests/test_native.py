@@ -1,0 +1,78 @@
+"""The machine's compiler: when it is used, where its programs are kept, and what becomes of those that fail."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gpubp.devices import blas, native, open_device
+from gpubp.devices.compiled import CompiledOps
+from gpubp.devices.cpu import NumpyOps
+
+from .conftest import device
+
+
+@pytest.fixture
+def compiled():
+    return device("compiled")
+
+
+def test_training_is_compiled_where_an_epoch_repays_it(monkeypatch):
+    if native.why_not():
+        pytest.skip(f"no compiled kernels: {native.why_not()}")
+    auto, never, always = map(open_device, ("cpu", "cpu:numpy", "cpu:compiled"))
+    assert auto.for_training(0.01) is auto and isinstance(auto.for_training(10.0), CompiledOps)
+    assert never.for_training(10.0) is never and always.for_training(0.01) is always
+    assert (auto.name, never.name, always.name) == ("cpu", "cpu:numpy", "cpu:compiled")
+
+
+def test_without_a_compiler_nothing_changes_but_speed(monkeypatch, random):
+    monkeypatch.setattr(native, "why_not", lambda: "no C++ compiler is found")
+    assert isinstance(open_device("cpu").for_training(10.0), NumpyOps)
+    with pytest.raises(RuntimeError, match=r"'cpu:compiled' is not there: no C\+\+ compiler is found; device='cpu:numpy' works"):
+        open_device("cpu:compiled")
+
+
+def run(program, **environment):
+    """What a program prints in a process with these variables."""
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_compiler_that_fails_or_is_missing_is_told_in_a_sentence(tmp_path):
+    if blas.find() is None:
+        pytest.skip("the BLAS of this NumPy cannot be called directly")
+    ask = "from gpubp.devices import native; print(native.why_not())"
+    assert run(ask, CXX="no-such-compiler").startswith("no C++ compiler is found as CXX names it: install g++")
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"#!/bin/sh\nprintf 'error: %s is broken \\351' $1\nexit 3\n")
+    broken.chmod(0o755)
+    said = run(ask, CXX=f"{broken} --this", GPUBP_CACHE=str(tmp_path / "cache"))
+    assert said == f"expected {broken} --this to compile a program of gpubp, got: error: --this is broken \ufffd"
+
+
+def test_programs_are_kept_where_the_environment_says(compiled, tmp_path):
+    fit = ("import gpubp, numpy as np; net = gpubp.Network([3, 2], device='cpu:compiled', seed=1);"
+           "net.fit(np.eye(3), [0, 1, 1], epochs=1, progress=False); print(net.history.cost)")
+    first = run(fit, GPUBP_CACHE=str(tmp_path))
+    kept = sorted(tmp_path.iterdir())
+    assert len(kept) >= 3 and {path.suffix for path in kept} == {".so"}
+    assert run(fit, GPUBP_CACHE=str(tmp_path)) == first and sorted(tmp_path.iterdir()) == kept
+    sizes = [path.stat().st_size for path in kept]
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:9000])   # as a machine that lost its power may leave them
+    assert run(fit, GPUBP_CACHE=str(tmp_path)) == first and [path.stat().st_size for path in kept] == sizes
+    (tmp_path / "a file").touch()
+    assert run(fit, GPUBP_CACHE=str(tmp_path / "a file")) == first   # nothing is kept, and nothing lost
+
+
+def test_a_compilation_that_was_ended_is_begun_again(compiled, tmp_path, monkeypatch):
+    monkeypatch.setenv("GPUBP_CACHE", str(tmp_path))
+    program = native.Library(native.program_source("float32"))
+    program.process.kill()
+    with pytest.raises(RuntimeError, match="got: exit code -9"):
+        program.wait()
+    tmp_path.rmdir()   # nor does it matter that the folder has gone
+    assert program.wait().call_sequence
