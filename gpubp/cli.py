@@ -160,8 +160,8 @@ def _parity(parser):
     add("--cost", metavar="NAME", help="default cross-entropy")
     add("--dtype", choices=("float32", "float64"), help="default float32")
     add("--samples", type=int, default=64, metavar="N", help="rows of the batch (default 64)")
-    add("--device", default="cpu", help="cpu, cuda, cuda:N, auto or reference, the formulas read plainly by NumPy in float64 "
-                                        "(default cpu)")
+    add("--device", default="cpu", help="cpu, cpu:compiled, cuda, cuda:N, auto or reference, the formulas read plainly by NumPy "
+                                        "in float64 (default cpu)")
     add("--against", default="cuda", metavar="DEVICE", help="the other one (default cuda)")
     add("--precision", choices=PRECISIONS, help="of the products on a GPU (default the network's own)")
     add("--json", type=_file, metavar="FILE.json", help="write the report there, too, in place of one that may be there")

@@ -23,7 +23,7 @@ from .layered.trace import Trace
 from .maths.rounding import Rounding
 
 REFERENCE = "reference"   # the device that is none: the formulas, by NumPy in float64
-NAMES = re.compile(rf"{REFERENCE}|auto|cpu|cuda(:[0-9]+)?")
+NAMES = re.compile(rf"{REFERENCE}|auto|cpu(:numpy|:compiled)?|cuda(:[0-9]+)?")
 NOTICED = 2.0**-4         # of an array's largest magnitude: ulps of smaller elements measure what cancelled, not a device
 TF32 = 2.0**-10           # of a factor, where it is cut off rather than rounded
 TRUNCATING = 4            # units of an addition in a product on tensor cores, which cut off what they align
@@ -144,7 +144,8 @@ def checked_name(name):
     """The name of a device in small letters, or an error that says which there are."""
     asked = str(name).strip().lower()
     if not NAMES.fullmatch(asked):
-        raise ValueError(f"expected device 'reference', 'auto', 'cpu', 'cuda' or 'cuda:N', got {asked!r}")
+        raise ValueError("expected device 'reference', 'auto', 'cpu', 'cpu:numpy', 'cpu:compiled', 'cuda' or 'cuda:N', got "
+                         f"{asked!r}")
     return asked
 
 

@@ -96,6 +96,12 @@ def device_ops(request):
 
 
 @pytest.fixture
+def compiled():
+    """The CPU whose kernels are compiled."""
+    return device("compiled")
+
+
+@pytest.fixture
 def random():
     """A generator that begins alike in every test."""
     return np.random.default_rng(1)

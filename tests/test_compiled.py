@@ -173,11 +173,6 @@ def test_fits_side_by_side_are_fits_alone(cpu, random, in_blocks):
 
 # ---- compiled programs
 
-@pytest.fixture
-def compiled():
-    return device("compiled")
-
-
 def test_threads_end_with_their_program(compiled, random, in_blocks):
     in_blocks(3, 3)
     trained(compiled, "sgd(0.1)", random, batch_size=20)

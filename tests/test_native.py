@@ -10,13 +10,6 @@ from gpubp.devices import blas, native, open_device
 from gpubp.devices.compiled import CompiledOps
 from gpubp.devices.cpu import NumpyOps
 
-from .conftest import device
-
-
-@pytest.fixture
-def compiled():
-    return device("compiled")
-
 
 def test_training_is_compiled_where_an_epoch_repays_it(monkeypatch):
     if native.why_not():

@@ -28,6 +28,12 @@ def test_the_command(gpubp_, tmp_path):
     assert code == 0 and "2 - 3 sigmoid - 1 sigmoid" in out and json.loads((tmp_path / "r.json").read_text())["samples"] == 9
 
 
+def test_compiled_kernels_agree_with_numpy_and_the_formulas(gpubp_, compiled):
+    for other in ("cpu:numpy", "reference"):
+        code, out, _ = gpubp_(f"parity --device cpu:compiled --against {other}")
+        assert code == 0 and f"cpu:compiled and {other} agree" in out
+
+
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_NAMES)
 def test_the_command_draws_targets_that_a_cost_takes(pair):
     cost, output = pair
@@ -59,8 +65,10 @@ def test_the_command_without_a_second_device(gpubp_, monkeypatch):
     ("parity net.npz --layers 2,3 --against reference", "--layers is of a new network, and net.npz is what it is: leave one of "
                                                         "them out"),
     ("parity --samples 0 --against reference", "--samples: expected 1 or more, got 0"),
-    ("parity --against gpu", "expected device 'reference', 'auto', 'cpu', 'cuda' or 'cuda:N', got 'gpu'"),
-    ("parity --device cuda:x", "expected device 'reference', 'auto', 'cpu', 'cuda' or 'cuda:N', got 'cuda:x'"),
+    ("parity --against gpu", "expected device 'reference', 'auto', 'cpu', 'cpu:numpy', 'cpu:compiled', 'cuda' or 'cuda:N', "
+                              "got 'gpu'"),
+    ("parity --device cuda:x", "expected device 'reference', 'auto', 'cpu', 'cpu:numpy', 'cpu:compiled', 'cuda' or 'cuda:N', "
+                                "got 'cuda:x'"),
     ("parity --seed 3", "unrecognized arguments: --seed (`gpubp parity --help` lists what there is)"),
     ("--seed parity", "unrecognized arguments: --seed (`gpubp --help` lists what there is)"),
     ("parity --against reference --json other.json", "other.json exists and is not a report of `gpubp parity`: it stays as it "

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ..atomic import atomically
+from ..devices import native
 from ..devices.cuda import why_no_cuda
 from ..files import load
 from ..layered.network import Network
@@ -33,7 +34,7 @@ def run(args):
 
 
 def _devices(args):
-    """Both devices' names; RuntimeError where a CUDA device is not there, saying what else can be compared."""
+    """Both devices' names; RuntimeError where one is not there, saying what else can be compared."""
     names = checked_name(args.device), checked_name(args.against)
     for name, other in (names, names[::-1]):
         if reason := _why_not(name):
@@ -45,7 +46,7 @@ def _devices(args):
 
 def _why_not(name):
     kind, _, number = name.partition(":")
-    return why_no_cuda(int(number or 0)) if kind == "cuda" else None
+    return why_no_cuda(int(number or 0)) if kind == "cuda" else native.why_not() if name == "cpu:compiled" else None
 
 
 def _network(args):
