@@ -4,7 +4,6 @@ Each array is compared with the formula that gives it, read plainly in float64 f
 there is the rounding of one operation, however ill-conditioned the network, and a fault shows where it arises.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import plain
-from .devices import open_device
+from .devices import checked_name, open_device
 from .devices.ops import HALVES, Ops, checked_precision
 from .layered import intake
 from .layered.diverging import first_bad_parameter
@@ -23,7 +22,6 @@ from .layered.trace import Trace
 from .maths.rounding import Rounding
 
 REFERENCE = "reference"   # the device that is none: the formulas, by NumPy in float64
-NAMES = re.compile(rf"{REFERENCE}|auto|cpu(:numpy|:compiled)?|cuda(:[0-9]+)?")
 NOTICED = 2.0**-4         # of an array's largest magnitude: ulps of smaller elements measure what cancelled, not a device
 TF32 = 2.0**-10           # of a factor, where it is cut off rather than rounded
 TRUNCATING = 4            # units of an addition in a product on tensor cores, which cut off what they align
@@ -140,20 +138,11 @@ def parity(network: Network, x: Any, y: Any, devices: Sequence[str | Ops] = ("cp
     return Report((names[0], names[1]), network.dtype.name, (one[0].precision, other[0].precision), len(x), rows)
 
 
-def checked_name(name):
-    """The name of a device in small letters, or an error that says which there are."""
-    asked = str(name).strip().lower()
-    if not NAMES.fullmatch(asked):
-        raise ValueError("expected device 'reference', 'auto', 'cpu', 'cpu:numpy', 'cpu:compiled', 'cuda' or 'cuda:N', got "
-                         f"{asked!r}")
-    return asked
-
-
 def _opened(device):
     """The Ops of a device, or REFERENCE."""
     if isinstance(device, Ops):
         return device
-    name = checked_name(device)
+    name = checked_name(device, more=REFERENCE)
     return name if name == REFERENCE else open_device(name)
 
 

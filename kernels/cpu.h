@@ -32,8 +32,7 @@ inline void call_with(void (*kernel)(Values...), const Word* words)
     extern "C" void call_##name(const Word* words) { call_with(name, words); }
 
 // Matrices pass through the formulas in blocks of whole rows that stay in a core's cache; within one, loops are as long as can be,
-// since a vector instruction takes 4 to 16 elements and rows may be short.
-#define BLOCK 4096   // elements, at least one row
+// since a vector instruction takes 4 to 16 elements and rows may be short. BLOCK, the elements of one, comes from native.py.
 #define BLOCKS_OF_ROWS(first, count, rows, width) \
     for (Int first = 0, step_ = BLOCK / (width) > 1 ? BLOCK / (width) : 1, count; \
          first < (rows) && ((count = (rows) - first < step_ ? (rows) - first : step_), true); first += step_)

@@ -8,7 +8,8 @@ import difflib
 import os
 import subprocess
 import sys
-from pathlib import Path
+
+from .. import delivered
 
 OUT = "gpubp-bench"                 # of the current directory: an installed gpubp must not write into site-packages
 COMMON = "report.parser(__doc__"    # what makes a file of the folder a script: it takes the options that all scripts have
@@ -31,13 +32,8 @@ def run(args):
 
 
 def folder():
-    """Where the scripts lie: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    places = package / "bench" / "benchmarks", package.parent / "benchmarks"
-    for place in places:
-        if (place / "report.py").is_file():
-            return place
-    raise FileNotFoundError(f"expected report.py in {places[0]} or {places[1]}, found neither: reinstall gpubp")
+    """Where the scripts lie."""
+    return delivered.folder("bench/benchmarks", "benchmarks", "report.py")
 
 
 def scripts():

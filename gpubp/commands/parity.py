@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from ..atomic import atomically
-from ..devices import native
+from ..devices import checked_name, native
 from ..devices.cuda import why_no_cuda
 from ..files import load
 from ..layered.network import Network
-from ..parity import REFERENCE, checked_name, parity
+from ..parity import REFERENCE, parity
 from .outputs import check_free
 from .samples import random_samples
 
@@ -35,7 +35,7 @@ def run(args):
 
 def _devices(args):
     """Both devices' names; RuntimeError where one is not there, saying what else can be compared."""
-    names = checked_name(args.device), checked_name(args.against)
+    names = checked_name(args.device, more=REFERENCE), checked_name(args.against, more=REFERENCE)
     for name, other in (names, names[::-1]):
         if reason := _why_not(name):
             here = "cpu" if other == REFERENCE or _why_not(other) else other

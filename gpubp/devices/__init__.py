@@ -1,6 +1,7 @@
 """Where it is computed: the verbs of a device, on NumPy arrays and on CuPy arrays."""
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -12,6 +13,15 @@ CPUS: dict[str, Callable[[], Ops]] = {
     "cpu": NumpyOps, "cpu:numpy": partial(NumpyOps, compiles=False), "cpu:compiled": CompiledOps}
 
 
+def checked_name(name: object, source: str = "", more: str = "") -> str:
+    """The name of a device in small letters, or an error; `more` is one that is understood besides."""
+    asked = str(name).strip().lower()
+    if asked not in (*CPUS, "auto", more or "auto") and not re.fullmatch(r"cuda(:[0-9]+)?", asked):
+        known = ", ".join(map(repr, filter(None, (more, "auto", *CPUS, "cuda"))))
+        raise ValueError(f"expected device {known} or 'cuda:N', got {asked!r}{source}")
+    return asked
+
+
 def open_device(name: str | Ops = "auto") -> Ops:
     """The Ops of "cpu", "cuda", "cuda:1", or of the best device present ("auto", which GPUBP_DEVICE overrides).
 
@@ -20,14 +30,13 @@ def open_device(name: str | Ops = "auto") -> Ops:
     """
     if isinstance(name, Ops):
         return name
-    asked, source = str(name).strip().lower(), ""
+    asked, source = checked_name(name), ""
     if asked == "auto" and os.environ.get("GPUBP_DEVICE", "").strip():
-        asked, source = os.environ["GPUBP_DEVICE"].strip().lower(), " from the environment variable GPUBP_DEVICE"
-    kind, _, number = asked.partition(":")
+        source = " from the environment variable GPUBP_DEVICE"
+        asked = checked_name(os.environ["GPUBP_DEVICE"], source)
     if asked in CPUS:
         return CPUS[asked]()
-    if kind not in ("auto", "cuda") or (number and not number.isdigit()):
-        raise ValueError(f"expected device 'auto', 'cpu', 'cpu:numpy', 'cpu:compiled', 'cuda' or 'cuda:N', got {asked!r}{source}")
+    kind, _, number = asked.partition(":")
     from .cuda import CudaOps, why_no_cuda
 
     reason = why_no_cuda(int(number or 0))

@@ -73,7 +73,7 @@ class Blas:
         self._lock, self._inside = Lock(), 0
 
     def product(self, a, b, out):
-        """(address of gemm, its arguments between the order of storage and alpha, those of the matrices) for out := a b."""
+        """(gemm, its arguments between the order of storage and alpha, those of the matrices) for out := a b."""
         transa, transb, m, n, k, lda, ldb, ldc = column_major(a, b, out)
         shapes = *(TRANS if trans == OP_T else NO_TRANS for trans in (transa, transb)), m, n, k
         return self.gemms[out.dtype], shapes, (b, lda, a, ldb, out, ldc)   # b first: to gemm all are transposed

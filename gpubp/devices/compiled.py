@@ -8,7 +8,6 @@ import threading
 import weakref
 from contextlib import nullcontext
 from functools import partial
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,14 @@ import numpy as np
 from . import blas, compiler, native
 from .agreement import agreed
 from .host import CpuOps
-from .ops import checked_rate
-
-BLOCK = 4096   # elements of a block, as in kernels/cpu.h
+from .ops import thinning
 
 
 class CompiledOps(CpuOps):
     """The verbs on NumPy arrays, compiled for this machine; raises RuntimeError where that cannot be."""
 
     name = "cpu:compiled"
-    block, folds, bursts, between = 1 << 19, 0, True, 4 * BLOCK
+    block, folds, bursts, between = 1 << 19, 0, True, 4 * native.BLOCK
     _check = agreed
 
     def __init__(self):
@@ -88,7 +85,7 @@ class CompiledOps(CpuOps):
         if delta is not None:
             self._check(z.shape, dtype, delta=delta)
             self._check((width,), dtype, sums=sums)
-        spare = self.zeros(2 * max(BLOCK, width), dtype)
+        spare = self.zeros(2 * max(native.BLOCK, width), dtype)
         call = Native(compiler.output_source(cost, activation, dtype, ending="cpp"), "output", z, b, a, y, weights, delta, sums,
                       costs, spare, rows, width)
         if delta is None or scaling is None:
@@ -98,8 +95,7 @@ class CompiledOps(CpuOps):
     def dropout(self, a, out, error, rate, seed, layer, clock):
         dtype = self._check(a.shape, a=a, out=out, error=error)
         self._check((2,), np.int64, clock=clock)
-        keep = 1.0 - checked_rate(rate)
-        fixed = 1.0 / keep, ceil(keep * 2**32), seed, clock, layer, a.size
+        fixed = *thinning(rate), seed, clock, layer, a.size
         return tuple(self._plain("dropout", dtype, source, target, *fixed) for source, target in ((a, out), (error, error)))
 
     def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None):
@@ -223,8 +219,7 @@ class Tape:
         self.calls = list(calls)
         self.table = np.array([(call.kernel(), call.words.ctypes.data) for call in self.calls], np.uint64).reshape(-1, 2)
         self.words = native.words(self.table, len(self.calls), 1)
-        library = native.library(native.program_source("float32")).wait()
-        self.address, self.function = self.words.ctypes.data, library.call_sequence
+        self.address, self.function = self.words.ctypes.data, _runner().wait().call_sequence
         self.function.argtypes = [ctypes.c_void_p]
         self.alone = any(isinstance(call, Together) for call in self.calls)
 
@@ -245,19 +240,22 @@ class Together(Native):
     def kernel(self):
         """Threads and addresses are settled when a program that has this in it runs for the first time."""
         if self.threads is None:
-            text = native.program_source("float32")
             self.tapes = [program.tape() for program in self.programs]
-            sequence = native.kernel(text, "sequence")()
-            self.parts = np.array([(sequence, tape.address) for tape in self.tapes], np.uint64)
+            runner = _runner().wait()
+            self.parts = np.array([(blas.address(runner.call_sequence), tape.address) for tape in self.tapes], np.uint64)
             self.words[:] = native.words(self.team, self.parts, len(self.tapes) - 1)
-            serve = native.library(text).wait().serve
-            serve.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-            self.threads = [threading.Thread(target=_serve, args=(serve, self.team, part, self.tapes), daemon=True)
+            runner.serve.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+            self.threads = [threading.Thread(target=_serve, args=(runner.serve, self.team, part, self.tapes), daemon=True)
                             for part in self.parts[1:]]
             weakref.finalize(self, self.team.__setitem__, 2, 1)
             for thread in self.threads:
                 thread.start()
-        return native.kernel(native.program_source("float32"), "together")()
+        return blas.address(_runner().wait().call_together)
+
+
+def _runner():
+    """The one program whose `sequence`, `together` and `serve` run all others, whatever their dtype."""
+    return native.library(native.program_source("float32"))
 
 
 def _serve(serve, team, part, tapes):

@@ -6,10 +6,10 @@ One text serves CuPy here, and in the tests NVRTC, which needs no GPU to compile
 from dataclasses import fields, replace
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 
+from .. import delivered
 from ..maths.activations import ACTIVATIONS
 from ..maths.chains import OPTIMIZERS, Chain, Modifier
 from ..maths.costs import COSTS
@@ -25,13 +25,8 @@ SIXTEEN_BITS = ("layer.cu", "softmax.cu", "sums.cu", "dropout.cu", "output.cu", 
 
 @cache
 def folder():
-    """Where the kernels lie: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    places = package / "kernels", package.parent / "kernels"
-    for place in places:
-        if (place / "common.cuh").is_file():
-            return place
-    raise FileNotFoundError(f"expected common.cuh in {places[0]} or {places[1]}, found neither: reinstall gpubp")
+    """Where the kernels lie."""
+    return delivered.folder("kernels", "kernels", "common.cuh")
 
 
 def options():

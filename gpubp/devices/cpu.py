@@ -4,7 +4,7 @@ Formulas run block by block, so that the values in between stay in cache and do 
 """
 
 from functools import partial
-from math import ceil, inf, sqrt
+from math import inf, sqrt
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from . import blas, native
 from .bound import Scratch, bind
 from .compiled import CompiledOps
 from .host import CpuOps
+from .ops import thinning
 from .philox import DROPOUT, bits
 from .sequence import Sequence, Threads, sequence
 
@@ -108,7 +109,8 @@ class NumpyOps(CpuOps):
         mask = np.empty(a.shape, bool)
         flat = mask.reshape(-1)
         blocks = [flat[start:start + BLOCK] for start in range(0, flat.size, BLOCK)]
-        last_kept, scale = np.uint32(ceil((1.0 - rate) * 2**32) - 1), 1.0 / (1.0 - rate)
+        scale, limit = thinning(rate)
+        last_kept = np.uint32(limit - 1)
 
         def forward():
             stream = bits(seed, DROPOUT, (int(clock[1]) << 32) + int(clock[0]), layer)

@@ -13,7 +13,7 @@ from . import compiler, graph, transfer
 from .agreement import agreed
 from .cublas import Cublas
 from .launches import FEW, LONG, THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, wide
-from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision, checked_rate
+from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision, thinning
 
 STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store what they compute
 
@@ -177,13 +177,12 @@ class CudaOps(Ops):
         return self._bound(on_rows(self._kernel(text, "output"), dtype, *values, rows, width), *self._column_sums(delta, sums))
 
     def dropout(self, a, out, error, rate, seed, layer, clock):
-        keep = 1.0 - checked_rate(rate)
+        scale, limit = thinning(rate)
         self._check((2,), np.int64, clock=clock)
         kept, n = self._check(a.shape, a=a, out=out, error=error), a.size
         dtype, elements = compiler.computed(kept), pack(n, a, out, error)
         kernel = self._plain("dropout.cu", wide("dropout", elements), dtype, kept)
-        scale, limit = 1.0 / keep, np.uint64(ceil(keep * 2**32))
-        fixed = scale, limit, np.uint64(seed), clock, np.uint64(layer), np.int64(n)
+        fixed = scale, np.uint64(limit), np.uint64(seed), clock, np.uint64(layer), np.int64(n)
         return tuple(self._bound(launch(kernel, grid(ceil(n / 8)), (THREADS,), dtype, source, target, *fixed))
                      for source, target in ((a, out), (error, error)))
 

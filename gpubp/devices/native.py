@@ -24,10 +24,11 @@ import numpy as np
 from .. import atomic
 from . import blas, compiler
 
+BLOCK = 4096   # elements of whole rows, at least one, that pass through the formulas together and stay in a core's cache
 COMPILERS = "c++", "g++", "clang++"
 # Nothing that takes NaN or infinity for impossible, nor -fno-signed-zeros, with which gcc lets a NaN become 0.
 OPTIONS = ("-std=c++17", "-O3", "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native",
-           "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-w", "-shared", "-fPIC")
+           "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", f"-DBLOCK={BLOCK}", "-w", "-shared", "-fPIC")
 REMEDY = "install g++ or clang++ (Debian: apt install g++, macOS: xcode-select --install)"
 
 

@@ -9,6 +9,7 @@ have one floating dtype, except that z, a and delta of hidden layers, x and the 
 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from math import ceil
 from typing import Any
 
 PRECISIONS = "exact", "tf32", "bfloat16", "float16"
@@ -28,15 +29,15 @@ def checked_precision(precision, dtype="float32"):
     return precision
 
 
-def checked_rate(rate):
-    """A rate of dropout, or an error."""
+def thinning(rate):
+    """(the factor of what dropout keeps, the limit below which 32 random bits keep an element), or an error."""
     if not 0.0 <= rate < 1.0:
         raise ValueError(f"expected a dropout rate in [0, 1), got {rate!r}")
-    return rate
+    return 1.0 / (1.0 - rate), ceil((1.0 - rate) * 2**32)
 
 
 class Ops(ABC):
-    """What a device can do; NumpyOps and CudaOps are its two final classes.
+    """What a device can do; NumpyOps, CompiledOps and CudaOps are its final classes.
 
     name is "cpu", "cuda:0", ...; precision the one of PRECISIONS at which it multiplies; xp is the array module, for work outside
     the hot loop, and device the context in which such work belongs.

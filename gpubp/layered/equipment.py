@@ -32,7 +32,7 @@ class Equipment:
         self.scaling = ops.array(training.scaling, network.dtype) if scaled else None
         self.log = ops.zeros(self.batches, network.dtype)
         scalars = chain.scalars(1, 0.1, n)
-        self.scalars = ops.zeros((self.batches, len(scalars)), network.dtype)
+        self.scalars, self.rates = ops.zeros((self.batches, len(scalars)), network.dtype), None   # which rates are written there
         folds = network.parameters.weights >= ops.folds and chain.folding(*scalars) is not None
         self.folds = ops.zeros((self.batches, 2), network.dtype) if folds else None
         self.feed = feed(ops, network.dtype, x, y, weights, count, size)
@@ -74,8 +74,9 @@ class Equipment:
 
     def set_rates(self, rates):
         """Write down the optimizer's numbers for the steps to come, which have these rates."""
-        if not len(rates):
+        if not len(rates) or (self.chain.optimizer.timeless and rates == self.rates):   # there already
             return
+        self.rates = rates
         table = self.chain.table(self.training.step + 1, rates, self.n)
         first = self.batches - len(table)
         self.scalars[first:] = self.ops.array(table, self.network.dtype)

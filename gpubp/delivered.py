@@ -1,0 +1,13 @@
+"""Where files lie that are inside the package in a wheel and beside it in a checkout."""
+
+from pathlib import Path
+
+
+def folder(inside, beside, sign):
+    """The folder `inside` the package or `beside` it, whichever has a file named as the sign says."""
+    package = Path(__file__).resolve().parent
+    places = package / inside, package.parent / beside
+    for place in places:
+        if (place / sign).is_file():
+            return place
+    raise FileNotFoundError(f"expected {sign} in {places[0]} or {places[1]}, found neither: reinstall gpubp")
