@@ -42,7 +42,7 @@ def unfused(ops, elements, width):
 
     def layer(activation):
         row, z = ACTIVATIONS.find(activation), matrix()
-        return lambda: plain.sigma(xp, row, z + narrow)
+        return lambda: row.of(xp, z + narrow)
 
     def hadamard(activation):
         row, delta, z, a = ACTIVATIONS.find(activation), matrix(), matrix(), matrix()
@@ -53,7 +53,7 @@ def unfused(ops, elements, width):
 
         def call():
             z = x + narrow
-            a = plain.sigma(xp, row, z)
+            a = row.of(xp, z)
             delta = weights * plain.first_delta(xp, cost, row, z, a, y)
             return delta.sum(axis=0), weights * plain.costs(xp, cost, row, z, a, y)
         return call

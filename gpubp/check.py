@@ -12,8 +12,9 @@ from .devices.philox import CHECK, generator
 from .layered import intake
 from .layered.layers import Dense
 from .layered.trace import Trace
+from .maths.differences import derivative
 from .parity import parity as parity
-from .plain import costs, seen, sigma
+from .plain import costs, seen
 
 STEPS = 1e-4, 1e-5, 1e-6   # of the central differences: the largest that leaves half of the samples, or else the smallest
 AWAY = 20                  # steps: rows with a weighted input or an output this near a kink are left out
@@ -139,11 +140,6 @@ def _rows(network, plain, x, y, trace, step, random):
     return [Row(name, float(e), bool(e <= tolerance)) for name, e in found]
 
 
-def derivative(f, h):
-    """df/dh at 0 by four points, with an error of order h^4."""
-    return (8.0 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12.0 * h)
-
-
 def finite_differences(network, x, y, names=None, limit=None):
     """The gradient by one forward pass for each parameter (and one for the base): {name: array}, what backpropagation replaced.
 
@@ -206,7 +202,7 @@ class Plain:
 
     def sigma(self, l, z):
         """a_l."""
-        return sigma(np, self.activations[l], z)
+        return self.activations[l].of(np, z)
 
     def cost(self, x, y, start=0, parameters=None):
         """The cost averaged over the rows; with start = l as a function of z_l."""

@@ -248,7 +248,7 @@ class Formulas:
             case "z":
                 return kept(kept(xp.product(factor("a", l - 1), _transposed(self.w[l]))) + self.b[l])
             case "a":
-                return kept(plain.sigma(xp, self.activations[l], (before if l < self.depth else of)("z", l)))
+                return kept(self.activations[l].of(xp, (before if l < self.depth else of)("z", l)))
             case "cost":
                 return plain.costs(xp, self.cost, self.activations[l], of("z", l), of("a", l), self.y)
             case "delta" if l == self.depth:                                                                     # BP1

@@ -1,9 +1,9 @@
 """Arrays of other libraries, by DLPack: PyTorch's tensors, JAX's arrays and the like come in without a copy, and answers go
 back as what was handed in."""
 
-import sys
-
 import numpy as np
+
+from ..devices.namespace import namespace
 
 GPUS = 2, 13   # DLPack's numbers for CUDA memory and CUDA managed memory
 
@@ -45,9 +45,7 @@ def like(ops, given, answer):
     answer = answer if lies_on_gpu(given) else ops.host(answer)
     if isinstance(given, np.ndarray) or not hasattr(type(given), "__dlpack__"):
         return answer
-    package = (given.__array_namespace__() if hasattr(given, "__array_namespace__")
-               else sys.modules[type(given).__module__.partition(".")[0]])
-    export = getattr(package, "from_dlpack", None)
+    export = getattr(namespace(given), "from_dlpack", None)
     return answer if export is None else export(answer)
 
 

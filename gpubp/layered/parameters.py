@@ -24,17 +24,21 @@ class Parameters:
     def __init__(self, shapes, ops, dtype, rounded_from=None):
         self.shapes, self.ops, self.dtype = dict(shapes), ops, np.dtype(dtype)
         line = LINE // np.dtype(rounded_from or dtype).itemsize
-        *starts, size = accumulate((-(-prod(shape) // line) * line for shape in shapes.values()), initial=0)
+        *self._starts, size = accumulate((-(-prod(shape) // line) * line for shape in shapes.values()), initial=0)
         self.vector = ops.zeros(size, dtype)
-        self._views = {name: self.vector[start:start + prod(shape)].reshape(shape)
-                       for (name, shape), start in zip(shapes.items(), starts)}
-        biases = [start for (name, shape), start in zip(shapes.items(), starts) if len(shape) == 1]
+        self._views = self.seen(self.vector)
+        biases = [start for shape, start in zip(shapes.values(), self._starts) if len(shape) == 1]
         self.weights = biases[0] if biases else size   # elements of the prefix that weights fill
         self._rounded: dict[np.dtype, Parameters] = {}
 
     def like(self, ops=None):
         """Zeros with the same names and shapes, perhaps on another device."""
         return Parameters(self.shapes, ops or self.ops, self.dtype)
+
+    def seen(self, vector):
+        """{name: view} of a vector in this layout; it may be a circuit's wire."""
+        return {name: vector[start:start + prod(shape)].reshape(shape)
+                for (name, shape), start in zip(self.shapes.items(), self._starts)}
 
     def rounded(self, dtype):
         """Their twin in another dtype, whose elements lie in the same order; one for each dtype, filled by ops.convert."""

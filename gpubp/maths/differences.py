@@ -1,0 +1,10 @@
+"""Numerical derivatives, which exact ones are held against."""
+
+
+def derivative(f, h):
+    """df/dh at 0 by four points, with an error of order h^4.
+
+    >>> round(derivative(lambda h: (2.0 + h) ** 3, 1e-3), 9)
+    12.0
+    """
+    return (8.0 * (f(h) - f(-h)) - (f(2 * h) - f(-2 * h))) / (12.0 * h)
