@@ -1,7 +1,24 @@
-"""gpubp: layered networks trained by backpropagation, on NumPy arrays and on CuPy arrays."""
+"""gpubp: layered networks and circuits of gates, differentiated by backpropagation, on NumPy arrays and on CuPy arrays."""
 
 from importlib import import_module
 
+from .circuits import (
+    check_grads,
+    checkpoint,
+    debug,
+    elementwise_grad,
+    erf,
+    gate,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    logsumexp,
+    value_and_grad,
+    vjp,
+    wires,
+)
 from .devices import open_device
 from .files import load
 from .layered.diverging import TrainingError
@@ -15,7 +32,9 @@ from .maths.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion,
 
 __all__ = ["L1", "L2", "SGD", "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Chain", "ClipNorm", "ClipValue",
            "Cost", "Dense", "Dropout", "Lion", "MaxNorm", "NAdam", "Network", "RAdam", "RMSprop", "TrainingError",
-           "activations", "costs", "initializers", "load", "open_device", "schedules"]
+           "activations", "check_grads", "checkpoint", "costs", "debug", "elementwise_grad", "erf", "gate", "grad", "hessian",
+           "hvp", "initializers", "jacobian", "jvp", "load", "logsumexp", "open_device", "schedules", "value_and_grad", "vjp",
+           "wires"]
 
 
 def __getattr__(name):

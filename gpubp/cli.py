@@ -15,6 +15,10 @@ BENCH = """\
 Without NAME: a list of the benchmarks. What follows the names goes to their scripts: `gpubp bench peers --help` tells what one
 takes. Tables, JSON and pictures are written into the folder gpubp-bench, or the one that --out names."""
 
+DEMO = """\
+Without NAME: a list of the demos, which follow Karpathy's "Hacker's guide to Neural Networks". All numbers are computed
+on the way."""
+
 
 class _Parser(argparse.ArgumentParser):
     """Reports a wrong option as every other error: one sentence, no page of usage."""
@@ -88,6 +92,7 @@ def _parser():
     _check(command("check", "verify the equations of backpropagation against numerical derivatives"))
     _parity(command("parity", "compare a step of backpropagation on two devices, array by array"))
     _bench(command("bench", "run the benchmarks, or list them", description=BENCH))
+    _demo(command("demo", "tell what backpropagation is, with numbers computed on the way, or list the demos", description=DEMO))
     command("info", "versions, devices, what is there and what is not, how to get a GPU going")
     return parser
 
@@ -126,10 +131,7 @@ def _train(parser):
     add("--save", type=_file, metavar="FILE.npz",
         help="where the network goes, in place of a network that may be there (default NAME-network.npz, after the data, "
              "or digits.npz, and where that is taken NAME-network-2.npz, digits-2.npz and so on)")
-    picture = parser.add_mutually_exclusive_group()
-    picture.add_argument("--picture", type=_file, metavar="FILE.png",
-                         help="where the learning curve goes (default: beside the network)")
-    picture.add_argument("--no-picture", action="store_true", help="draw none")
+    _picture(parser, "where the learning curve goes (default: beside the network)")
     add("--resume", type=_file, metavar="FILE.npz",
         help="go on with a saved network, up to --epochs in all, and save it there again unless --save says otherwise")
     add("--quiet", action="store_true", help="say nothing but errors")
@@ -170,6 +172,18 @@ def _parity(parser):
 def _bench(parser):
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME ... [OPTION ...]", help="benchmarks, or all of them: "
                                                                                                   "all")
+
+
+def _demo(parser):
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the demo to tell: gates or svm")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of what is drawn at random (default 1)")
+    _picture(parser, "where the picture of svm's decisions goes, in place of one that may be there (default gpubp-svm.png)")
+
+
+def _picture(parser, where):
+    picture = parser.add_mutually_exclusive_group()
+    picture.add_argument("--picture", type=_file, metavar="FILE.png", help=where)
+    picture.add_argument("--no-picture", action="store_true", help="draw none")
 
 
 def _file(text):

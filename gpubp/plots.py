@@ -1,11 +1,14 @@
-"""Pictures of training, drawn without a display and without matplotlib's global state."""
+"""Pictures of training and of decisions, drawn without a display and without matplotlib's global state."""
 
 import io
 from pathlib import Path
 
+import numpy as np
+
 from .atomic import atomically
 
 FORMATS = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}   # and the metadata that says who drew it
+SIDE = 200   # scores across a picture of decisions, and up
 
 
 def learning_curve(history, path=None):
@@ -24,25 +27,39 @@ def learning_curve(history, path=None):
         path = checked_path(path)
     if not len(history):
         raise ValueError("expected a history of at least one finished epoch, got an empty one")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError('pictures need matplotlib, which is not installed: pip install "gpubp[plots]"') from None
     accurate = any(value is not None for value in (*history.accuracy, *history.validation_accuracy))
     # accuracy is measured on training samples too where there are labels; without labels the score is R^2
     labelled = any(value is not None for value in history.accuracy)
-    figure = Figure(figsize=(10 if accurate else 5.5, 4), layout="constrained")
-    axes = figure.subplots(1, 1 + accurate, squeeze=False)[0]
+    figure, axes = _figure(10 if accurate else 5.5, 1 + accurate)
     _curve(axes[0], "cost", history.cost, history.validation_cost, 1.0)
     if accurate:
         _curve(axes[1], "accuracy (%)" if labelled else "R² (variance explained)", history.accuracy,
                history.validation_accuracy, 100.0 if labelled else 1.0)
+    _save(figure, path)
+    return figure
+
+
+def decision_boundary(decisions, path=None):
+    """Draw where scores of points in the plane are above and below 0, and the margins at 1 and -1; returns the matplotlib Figure.
+
+    decisions: {title: (score, points, labels)}, a picture beside the other for each. score gives a number for each row of an
+    array of shape (n, 2); points has that shape; labels above 0 are of one kind, others of the other. path, ImportError and
+    OSError are as for learning_curve.
+
+    >>> import numpy as np
+    >>> figure = decision_boundary({"a line": (lambda x: x[:, 0] - x[:, 1], np.eye(2), np.array([1, -1]))})
+    >>> figure.axes[0].get_title()
+    'a line'
+    """
     if path is not None:
-        # drawn in memory first: where a disk is full, Pillow's own writing would not say so
-        content = io.BytesIO()
-        kind = path.suffix.lower()
-        figure.savefig(content, format=kind[1:], dpi=120, metadata={FORMATS[kind]: "gpubp"})
-        atomically(path, lambda file: file.write(content.getbuffer()), "the picture")
+        path = checked_path(path)
+    if not decisions:
+        raise ValueError("expected at least one decision to draw, {title: (score, points, labels)}, got none")
+    figure, axes = _figure(4.5 * len(decisions), len(decisions))
+    for one, (title, decision) in zip(axes, decisions.items()):
+        _plane(one, *decision)
+        one.set_title(title)
+    _save(figure, path)
     return figure
 
 
@@ -58,6 +75,42 @@ def checked_path(path):
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"expected a picture that ends in .png, .svg or .pdf, got {path.name}")
     return path
+
+
+def _figure(width, count):
+    """A figure with so many axes side by side."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('pictures need matplotlib, which is not installed: pip install "gpubp[plots]"') from None
+    figure = Figure(figsize=(width, 4), layout="constrained")
+    return figure, figure.subplots(1, count, squeeze=False)[0]
+
+
+def _save(figure, path):
+    if path is not None:
+        # drawn in memory first: where a disk is full, Pillow's own writing would not say so
+        content = io.BytesIO()
+        kind = path.suffix.lower()
+        figure.savefig(content, format=kind[1:], dpi=120, metadata={FORMATS[kind]: "gpubp"})
+        atomically(path, lambda file: file.write(content.getbuffer()), "the picture")
+
+
+def _plane(axes, score, points, labels):
+    """Areas by the sign of the score, lines where it is -1, 0 and 1, and the points."""
+    points, labels = np.asarray(points), np.asarray(labels)
+    if points.ndim != 2 or points.shape[1] != 2 or labels.shape != (len(points),) or not len(points):
+        raise ValueError(f"expected points of shape (n, 2) and labels of shape (n,), got {points.shape} and {labels.shape}")
+    margin = 0.15 * np.ptp(points, axis=0) + 0.1
+    ticks = [np.linspace(low, high, SIDE) for low, high in zip(points.min(axis=0) - margin, points.max(axis=0) + margin)]
+    plane = np.stack(np.meshgrid(*ticks), axis=-1)
+    scores = np.reshape(score(plane.reshape(-1, 2)), plane.shape[:2])
+    axes.contourf(*ticks, scores > 0.0, levels=[-0.5, 0.5, 1.5], colors=["tab:orange", "tab:blue"], alpha=0.2)
+    for level in (-1.0, 0.0, 1.0):
+        if scores.min() < level < scores.max():
+            axes.contour(*ticks, scores, levels=[level], colors="black", linestyles="dashed" if level else "solid")
+    for kind, color, marker in ((labels > 0, "tab:blue", "o"), (labels <= 0, "tab:orange", "X")):
+        axes.scatter(*points[kind].T, c=color, marker=marker, edgecolors="black", linewidths=0.5)
 
 
 def _curve(axes, label, training, validation, unit):

@@ -13,7 +13,8 @@ from gpubp.devices.cuda import why_no_cuda
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
           "cuda.pathfinder": "peers", "jax": "peers"}
-DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_curve": "matplotlib"}   # that need an extra
+DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_curve": "matplotlib",
+            "gpubp.plots.decision_boundary": "matplotlib"}   # that need an extra
 # NumPy; the CPU's own kernels; the CUDA kernels compiled by g++ and run on the host; CuPy
 DEVICES = ("cpu", "compiled", "host", "cuda")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import kernels, mnist, report, scaling, size
+from benchmarks import circuits, circuits_works, kernels, mnist, report, scaling, size
 from benchmarks.alternate import alternating_processes
 from benchmarks.gpu_kernels import verbs
 from gpubp.commands import bench
@@ -16,8 +16,8 @@ from gpubp.devices import open_device
 
 ROOT = Path(__file__).resolve().parent.parent
 MNIST = ROOT.parent / "shared" / "data" / "mnist.npz"
-ARGUMENTS = {"kernels": ["--only", "step"], "peers": ["--only", "784-30-10"],   # besides --quick and --out
-             "mnist": [str(MNIST), "--epochs", "1", "--device", "cpu:numpy"]}
+ARGUMENTS = {"kernels": ["--only", "step"], "peers": ["--only", "784-30-10"], "circuits": ["--only", "number"],
+             "mnist": [str(MNIST), "--epochs", "1", "--device", "cpu:numpy"]}   # besides --quick and --out
 QUICKEST = "size"   # the others take more than a few seconds
 
 
@@ -93,6 +93,36 @@ def test_kernels_stand_beside_their_formulas(ran):
     for answers in figures["kernels"].values():
         for name in ("unfused", *figures["devices"], "copy cpu:numpy"):
             assert answers[name]["gb_per_s"]["median"] > 0, answers[name]
+
+
+@pytest.fixture
+def short_arrays(monkeypatch):
+    monkeypatch.setattr(circuits_works, "NUMBERS", 1 << 12)
+
+
+@pytest.mark.parametrize("work, name", [
+    (work, name) for work, does in circuits_works.WORKS.items()
+    for name in circuits.names(does, quick=True) if name != circuits.GUARDED])   # which takes seconds to import
+def test_circuits_agree_with_gradients_by_hand(work, name, short_arrays):
+    if name == circuits.AUTOGRAD:
+        pytest.importorskip("autograd", reason="HIPS autograd is not installed")
+    facts, measured = circuits.prepare(name, work, 0.0)
+    assert measured() > 0
+    assert facts["agrees"] is (None if name == circuits.FORWARD else True), facts
+
+
+def test_checkpoints_save_memory(short_arrays):
+    again, own = (circuits.prepare(name, circuits_works.MEMORY, 0.0)[1]() for name in (circuits.AGAIN, circuits.OWN))
+    assert again < own / 2
+
+
+@pytest.mark.long
+def test_circuits_are_measured_beside_their_peers(ran):
+    chain = circuits_works.CHAIN
+    figures = found(ran, "circuits")["works"][chain]
+    assert {circuits.OWN, circuits.FORWARD, circuits.HAND} <= set(figures["windows"])
+    assert set(figures["windows"]) | set(figures["left_out"]) == set(circuits.names(circuits_works.WORKS[chain], quick=True))
+    assert False not in figures["same_work"].values()
 
 
 def test_every_kernel_is_read_plainly():

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gpubp.circuits.protocols import name_of
+from gpubp.circuits.rules import COMPOSED, GATES, SPECIAL
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.chains import OPTIMIZERS
 from gpubp.maths.costs import COSTS
@@ -50,6 +52,21 @@ def test_other_tables_are_named_in_full():
     paragraph = README[README.index("Optimizers follow PyTorch"):README.index("## Conventions")]
     for name in [*optimizers, *modifiers, *(row.__name__ for row in SCHEDULES.values()), *INITIALIZERS]:
         assert re.search(rf"\b{name}\b", paragraph), name
+
+
+def test_functions_with_a_rule_are_named_in_full():
+    paragraph = README[README.index("NumPy's functions that circuits differentiate"):README.index("## Conventions")]
+    named = set(re.findall(r"[\w.]*\w", paragraph))
+    assert {name_of(function).removeprefix("np.") for function in (*GATES, *COMPOSED)} | set(SPECIAL) <= named
+
+
+def test_circuits_programs_run(capsys):
+    section = README[README.index("## Circuits"):README.index("## The four equations")]
+    scope: dict = {}
+    for program in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(program, scope)
+    assert scope["gradient"]["w"].shape == (3, 8) and scope["curvature"]["b"].shape == (8,)
+    assert capsys.readouterr().out.startswith("-4.0 -4.0 3.0\nwire")
 
 
 def test_first_program_runs(tmp_path, monkeypatch, capsys):

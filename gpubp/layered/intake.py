@@ -8,6 +8,7 @@ from operator import index
 
 import numpy as np
 
+from ..circuits.wire import Wire
 from ..devices.ops import HALVES
 from ..maths.table import Interval
 from .foreign import lies_on_gpu, taken_in
@@ -24,6 +25,18 @@ def together(network, **arrays):
     if here and host and ops.xp is not np:
         raise ValueError(f"expected arrays of one device, got {', '.join(here)} on {ops.name} and {', '.join(host)} on "
                          "the host: move the ones or the others")
+
+
+def rows(network, x):
+    """x as samples gives it, where it is a circuit's wire: of the same shape, in the network's dtype."""
+    if type(x) is not Wire:
+        return samples(network, x)
+    width = network.sizes[0]
+    if x.shape == (width,):
+        x = x.reshape(1, width)
+    if x.ndim != 2 or x.shape[1] != width:
+        raise ValueError(f"x: layer 1 takes rows of {width}, got a wire of shape {x.shape}")
+    return x.astype(network.dtype)
 
 
 def samples(network, x, name="x", finite=True):

@@ -9,6 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..circuits import layers as circuit
+from ..circuits.wire import Wire
 from ..devices import open_device
 from ..devices.ops import Ops, checked_precision
 from ..devices.philox import WEIGHTS, checked_seed, generator
@@ -163,6 +165,31 @@ class Network:
     def feedforward(self, x: Any) -> Any:
         """The outputs a_L for rows x of shape (n, inputs): an array of shape (n, outputs), of the kind that x is."""
         return like(self.ops, x, self.passes.outputs(intake.samples(self, x)))
+
+    @_on_device
+    def __call__(self, x: Any, vector: Any = None) -> Any:
+        """feedforward(x), with net.vector or another in its place; in a circuit, differentiated by both to any order.
+
+        x, of shape (n, inputs), and vector, of the shape of net.vector, may be wires; the network stays as it is.
+
+        >>> import numpy as np, gpubp
+        >>> net = gpubp.Network([2, 3, 1], dtype="float64", seed=1)
+        >>> x, y = np.eye(2), np.array([[0.0], [1.0]])
+        >>> found = gpubp.grad(lambda vector: np.sum((net(x, vector) - y) ** 2) / 4)(net.vector)
+        >>> np.allclose(found, net.gradient(x, y), atol=1e-15)
+        True
+        """
+        if vector is None and type(x) is not Wire:
+            return self.feedforward(x)
+        if vector is None:
+            parameters = self.parameters
+        elif np.shape(vector) == self.vector.shape:
+            parameters = self.parameters.seen(vector)
+        else:
+            raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
+        layers = range(1, self.depth + 1)
+        return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],
+                               [parameters[f"b{l}"] for l in layers], intake.rows(self, x))
 
     @_on_device
     def predict(self, x: Any) -> Any:

@@ -23,16 +23,23 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
         """Where the values lie, as CuPy's arrays tell it."""
         return SimpleNamespace(ptr=self.values.ctypes.data)
 
+    def __array_namespace__(self):
+        return HostModule()
+
     def __array__(self, *_, **__):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        if any(map(_foreign, inputs)):
+            return NotImplemented
         stream.refuse_in_capture("work of the array module")
         if out:
             options["out"] = tuple(map(_open, out))
         return _close(getattr(ufunc, method)(*map(_open, inputs), **options), out)
 
     def __array_function__(self, function, types, args, kwargs):
+        if not all(issubclass(kind, HostArray | np.ndarray) for kind in types):
+            return NotImplemented
         return _call(function, args, kwargs)
 
     def __getattr__(self, name):
@@ -74,6 +81,19 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
         self.values[...] = values
 
 
+class _Ufunc:
+    """A ufunc of the array module: called, or applied in place at some places of an array."""
+
+    def __init__(self, ufunc):
+        self.ufunc = ufunc
+
+    def __call__(self, *args, **kwargs):
+        return _call(self.ufunc, args, kwargs)
+
+    def at(self, array, index, values):
+        self.ufunc.at(_open(array), _open_index(index), _open(values))
+
+
 class HostModule:
     """The array module of HostArray: NumPy's functions by their names."""
 
@@ -86,6 +106,8 @@ class HostModule:
 
     def __getattr__(self, name):
         found = getattr(np, name)
+        if isinstance(found, np.ufunc):
+            return _Ufunc(found)
         if not callable(found) or isinstance(found, type):
             return found
         return lambda *args, **kwargs: _call(found, args, kwargs)
@@ -99,6 +121,11 @@ class HostModule:
         return HostArray(np.array(values, dtype=dtype, order=order))
 
     array = asarray
+
+
+def _foreign(value):
+    """Whether something else than these arrays, NumPy's and numbers is to answer for the operation, as CuPy decides it."""
+    return not isinstance(value, HostArray | np.ndarray | np.generic | int | float)
 
 
 def _open(value):
@@ -119,7 +146,9 @@ def _close(result, out=()):
     if out:
         return out[0] if len(out) == 1 else out
     if isinstance(result, (tuple, list)):
-        return type(result)(map(_close, result)) if any(isinstance(r, np.ndarray) for r in result) else result
+        if not any(isinstance(r, np.ndarray | np.generic) for r in result):
+            return result
+        return type(result)(*map(_close, result)) if hasattr(result, "_fields") else type(result)(map(_close, result))
     return HostArray(np.asarray(result)) if isinstance(result, (np.ndarray, np.generic)) else result
 
 

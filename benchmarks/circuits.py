@@ -1,0 +1,228 @@
+"""What a gradient of plain NumPy code costs, beside HIPS autograd's, MyGrad's, PyTorch's and JAX's, and beside one by hand.
+
+    python benchmarks/circuits.py [--quick] [--only TEXT] [--rounds 9]    all that are installed, on every work
+    python benchmarks/circuits.py --goals                                 those that the goals name, and the verdicts
+
+Each candidate has a process of its own, and they take turns, window by window. All run the same Python function at the same
+numbers, and what they find must agree with backpropagation by hand, for products with the Hessian with its derivative by a
+complex step. MyGrad counts as it comes, when it guards its arrays against changes in place, and without that guard, which is
+faster and what the others do. Memory is the peak of what a gradient allocates, seen by tracemalloc. Writes
+benchmarks/results/circuits.* or circuits-goals.*
+"""
+
+import sys
+import tracemalloc
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # a checkout need not be installed
+
+import gpubp
+from benchmarks import peers_goals, report
+from benchmarks.alternate import REST, alternating_processes, serve, spread
+from benchmarks.circuits_works import CHAIN, NETWORK, SINGLE, SUM, WORKS
+from benchmarks.gpu_peers import LeftOutError
+from benchmarks.peers import left_out
+from benchmarks.peers_drawing import logarithmic, span
+from benchmarks.peers_goals import Goal
+from benchmarks.timing import window
+from gpubp.circuits.nests import leaves, mapped
+from gpubp.devices import open_device
+
+WINDOW, SHORT = 0.1, 1e-3   # seconds of a window, about
+ROUNDS, FEW = 9, 1
+LIMIT = 1.5                 # how many times as fast as its peers gpubp is to be
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}   # of a gradient, relative to its greatest number
+DOUBLE = {"JAX_ENABLE_X64": "1"}                  # or JAX rounds to float32
+
+
+# ---- who differentiates: (the call that gives f's gradient, that which gives a product with its Hessian, or None)
+
+
+def by_gpubp(f, at, data, **options):
+    run = lambda at: f(np, at, *data, **options)
+    return partial(gpubp.grad(run), at), lambda: gpubp.hvp(run, (at,), (1.0,))
+
+
+def by_autograd(f, at, data):
+    import autograd
+    import autograd.numpy as xp
+    run = lambda at: f(xp, at, *data)
+    return partial(autograd.grad(run), at), lambda: autograd.make_hvp(run)(at)[0](1.0)
+
+
+def by_mygrad(f, at, data, guarded=True):
+    import mygrad
+    if not guarded:
+        mygrad.turn_memory_guarding_off()
+    wires = mapped(mygrad.tensor, at)
+
+    def gradient():
+        f(mygrad, wires, *data).backward()
+        return mapped(lambda wire: wire.grad, wires)
+    return gradient, None
+
+
+def by_torch(f, at, data):
+    import torch
+    torch.set_num_threads(1)   # on a network so small two take several times as long
+    wires = mapped(lambda x: torch.tensor(x, dtype=getattr(torch, np.asarray(x).dtype.name), requires_grad=True), at)
+    data = [torch.tensor(x) for x in data]
+
+    def product():
+        first, = torch.autograd.grad(f(torch, wires, *data), wires, create_graph=True)
+        return torch.autograd.grad(first, wires)
+    return lambda: torch.autograd.grad(f(torch, wires, *data), leaves(wires)), product
+
+
+def by_jax(f, at, data, compiled=False):
+    import jax
+    import jax.numpy as xp
+    at, data = mapped(xp.asarray, at), [xp.asarray(x) for x in data]
+    gradient = jax.grad(lambda at: f(xp, at, *data))
+    product = lambda at: jax.jvp(gradient, (at,), (xp.ones_like(at),))[1]
+    if compiled:
+        gradient, product = jax.jit(gradient), jax.jit(product)
+    return tuple(lambda call=call: jax.block_until_ready(call(at)) for call in (gradient, product))
+
+
+OWN, AGAIN, AUTOGRAD, GUARDED, UNGUARDED = "gpubp", "gpubp, checkpoints", "HIPS autograd", "MyGrad", "MyGrad, unguarded"
+FORWARD, HAND = "NumPy, forward only", "NumPy, by hand"
+FLOORS = {FORWARD: lambda work, at, data: partial(work.function, np, at, *data),
+          HAND: lambda work, at, data: partial(work.by_hand, at, *data)}
+OF_NUMPY = {OWN: by_gpubp, AUTOGRAD: by_autograd, GUARDED: by_mygrad, UNGUARDED: partial(by_mygrad, guarded=False)}
+FRAMEWORKS = {"PyTorch, 1 thread": by_torch, "JAX": by_jax, "JAX jit": partial(by_jax, compiled=True)}
+CANDIDATES = {**OF_NUMPY, **FRAMEWORKS, AGAIN: partial(by_gpubp, part=gpubp.checkpoint)}
+GOALS = [Goal(work, OWN, (peer,), LIMIT) for work in (CHAIN, NETWORK, SINGLE) for peer in (AUTOGRAD, GUARDED, UNGUARDED)]
+
+
+def names(work, quick=False):
+    """The candidates for a work: frameworks take long to import, and tracemalloc sees the memory of NumPy alone."""
+    there = [name for name in OF_NUMPY if not quick or name != UNGUARDED] + list(FRAMEWORKS) * (not quick and not work.memory)
+    return there + [AGAIN] * (work.function is SUM) + list(FLOORS) * (not work.product)
+
+
+def prepare(name, work, length):
+    """What a process serves: how far it is from the gradient by hand, and windows of seconds or bytes."""
+    work = WORKS[work]
+    at, data = work.material()
+    call = FLOORS[name](work, at, data) if name in FLOORS else CANDIDATES[name](work.function, at, data)[work.product]
+    if call is None:
+        raise LeftOutError("no second derivatives")
+    error = None if name == FORWARD else distance(call(), work.by_hand(at, *data))
+    facts = {"error": error, "agrees": None if error is None else error < TOLERANCE[np.asarray(leaves(at)[0]).dtype.name]}
+    return facts, partial(peak, call) if work.memory else window(open_device("cpu:numpy"), call, length)
+
+
+def distance(found, right):
+    """How far numbers are from the right ones, relative to the greatest of these."""
+    found, right = (np.concatenate([np.ravel(leaf) for leaf in leaves(nest)]) for nest in (found, right))
+    return float(np.max(np.abs(found - right)) / np.max(np.abs(right)))
+
+
+def peak(call):
+    """Bytes that a call allocates at most."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+# ---- measuring and showing
+
+
+def measure(options, wanted=lambda work, name: True):
+    """{work: {"windows", "same_work", "left_out", ...}} of the works asked for, and of the candidates that are wanted."""
+    sections = {}
+    for work in (work for work in WORKS if options.only in work):
+        if some := [name for name in names(WORKS[work], options.quick) if wanted(work, name)]:
+            print(work, flush=True)
+            found = alternating_processes(
+                {name: ("benchmarks.circuits", "--serve", name, work, str(options.window)) for name in some},
+                1 if WORKS[work].memory else options.rounds, 0.0 if options.quick else REST, dict.fromkeys(some, DOUBLE))
+            sections[work] = read(found)
+    return sections
+
+
+def read(found):
+    """The figures of one work, of what its processes answered."""
+    done = {name: figures for name, figures in found.items() if figures.get("windows")}
+    return {"windows": {name: figures["windows"] for name, figures in done.items()},
+            "spread": {name: spread(figures["windows"]) for name, figures in done.items()},
+            "errors": {name: figures["facts"]["error"] for name, figures in done.items()},
+            "same_work": {name: figures["facts"]["agrees"] for name, figures in done.items()},
+            "left_out": {name: figures.get("left_out") or figures["failed"]["error"] for name, figures in found.items()
+                         if name not in done}}
+
+
+COLUMNS = "work", "candidate", "median", "lowest to highest", "× gpubp", "agrees"
+
+
+def rows(work, figures):
+    """The lines of a work, the best first."""
+    windows, words = figures["windows"], WORKS[work].words
+    own = median(windows[OWN]) if OWN in windows else float("nan")
+    return [[work, name, words(median(windows[name])), f"{words(min(windows[name]))} to {words(max(windows[name]))}",
+             f"{median(windows[name]) / own:.2f}", {True: "yes", False: "NO", None: "–"}[figures["same_work"][name]]]
+            for name in sorted(windows, key=lambda name: median(windows[name]))]
+
+
+def draw(axes, sections):
+    """A panel for each work, the best below, and the limit of those that have one."""
+    colours = {OWN: report.COLOURS[0], AGAIN: report.COLOURS[0], FORWARD: report.FAINT, HAND: report.FAINT}
+    for panel, (work, figures) in zip(np.ravel(axes), sections.items()):
+        windows = figures["windows"]
+        shown = sorted(windows, key=lambda name: median(windows[name]))
+        for place, name in enumerate(shown):
+            middle = median(windows[name])
+            span(panel, place, (min(windows[name]), middle, max(windows[name])), colours.get(name, report.COLOURS[5]),
+                 WORKS[work].words(middle))
+        if OWN in windows and any(goal.section == work for goal in GOALS):
+            panel.axvline(LIMIT * median(windows[OWN]), color=report.COLOURS[0], linestyle="--", linewidth=1)
+        if every := [figure for name in shown for figure in windows[name]]:
+            logarithmic(panel.xaxis, WORKS[work].words, min(every), max(every))
+        panel.set_yticks(range(len(shown)), shown, fontsize=8)
+        panel.set_title(work, fontsize=10, color=report.INK)
+        panel.grid(axis="y", visible=False)
+
+
+def publish_all(options):
+    """Every candidate on every work."""
+    found = measure(options)
+    report.publish("circuits", f"A gradient of plain NumPy code (dashed: {LIMIT:g} times gpubp's, which its peers should pass)",
+                   {"rounds": options.rounds, "works": found}, COLUMNS,
+                   [row for work, figures in found.items() for row in rows(work, figures)] + left_out(found),
+                   partial(draw, sections=found), folder=options.out, panels=(-(-len(found) // 2), min(2, len(found))))
+
+
+def publish_goals(options):
+    """What the goals name, and the verdicts."""
+    found = measure(options, lambda work, name: any(goal.section == work and name in (goal.own, *goal.peers) for goal in GOALS))
+    table = [row for row in peers_goals.judge(found, GOALS) if options.only in row["workload"]]
+    report.publish("circuits-goals", "The goals of circuits", {"rounds": options.rounds, "goals": table, "works": found},
+                   peers_goals.COLUMNS, [[row[column] for column in peers_goals.COLUMNS] for row in table],
+                   partial(peers_goals.draw, rows=table), folder=options.out)
+
+
+def main(arguments=None):
+    parser = report.parser(__doc__)
+    parser.add_argument("--goals", action="store_true", help="measure what the goals name, and tell which are met")
+    parser.add_argument("--only", default="", metavar="TEXT", help="works with this text in their name")
+    parser.add_argument("--rounds", type=int, help=f"windows of each candidate (default {ROUNDS}, or {FEW} with --quick)")
+    parser.add_argument("--serve", nargs=3, metavar="WORD", help="be one of the candidates")
+    options = parser.parse_args(arguments)
+    if options.serve:
+        name, work, length = options.serve
+        serve(lambda: prepare(name, work, float(length)))
+        return
+    options.rounds, options.window = options.rounds or (FEW if options.quick else ROUNDS), SHORT if options.quick else WINDOW
+    (publish_goals if options.goals else publish_all)(options)
+
+
+if __name__ == "__main__":
+    main()

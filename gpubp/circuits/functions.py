@@ -1,0 +1,33 @@
+"""Functions that NumPy lacks, on numbers, arrays and wires."""
+
+import numpy as np
+
+from ..maths import special
+from .rules import SPECIAL
+from .wire import Gate, apply
+
+_erf = Gate("erf", lambda x: erf(x), *SPECIAL["erf"])
+
+
+def erf(x):
+    """The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.
+
+    >>> import gpubp
+    >>> float(gpubp.erf(1.0)), gpubp.grad(gpubp.erf)(0.0)
+    (0.8427007929497149, 1.1283791670955126)
+    """
+    return apply(_erf, (x,)) if hasattr(x, "circuit") else special.erf(np, x)
+
+
+def logsumexp(x, axis=None, keepdims=False):
+    """log of the sum of exp(x) over axes (None is all of them), without overflow.
+
+    >>> import numpy as np, gpubp
+    >>> round(float(gpubp.logsumexp(np.array([1e4, 1e4]))), 6)
+    10000.693147
+    """
+    largest = np.max(x, axis=axis, keepdims=True)
+    largest = np.where(np.isfinite(largest), largest, 0.0)   # exp(-inf - -inf) would be NaN
+    total = np.sum(np.exp(x - largest), axis=axis, keepdims=True)
+    result = np.log(total) + largest
+    return result if keepdims else np.squeeze(result, axis)

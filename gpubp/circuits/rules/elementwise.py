@@ -1,0 +1,125 @@
+"""Gates that act on each number by itself: arithmetic and the elementary functions."""
+
+from math import factorial, log, pi, sqrt
+
+import numpy as np
+
+from ..wire import Gate
+
+
+def _power_base(error, value, x, y):
+    if isinstance(y, (int, float)):
+        # Python's own power refuses to divide by zero, where NumPy's is infinite
+        return error * (y * (x ** (y - 1) if y >= 1 else np.power(x, y - 1))) if y else 0.0 * error
+    return error * y * x ** np.where((x == 0) & (y == 0), 1.0, y - 1.0)   # x ** 0 is constant, also at x = 0
+
+
+def _power_exponent(error, value, x, y):
+    return error * value * np.log(np.where(x == 0, 1.0, x))   # 0 ** y is constant for y > 0
+
+
+def _passes(error, first, tie):
+    """The error where this input is the one that passes, half of it where both are equal."""
+    return np.where(first, error, np.where(tie, 0.5 * error, 0.0))
+
+
+_where_larger = (lambda error, value, x, y: _passes(error, x > y, x == y),
+                 lambda error, value, x, y: _passes(error, y > x, x == y))
+
+
+def _inside(x, low, high):   # the bounds included
+    return (True if low is None else x >= low) & (True if high is None else x <= high)
+
+
+def _sinc(error, value, x):
+    # near 0 by its power series, where the quotient would be nothing but rounding; nine terms leave 1e-18 for |pi x| < 1
+    near = np.absolute(x) < 1.0 / pi
+    square = (pi * x) ** 2
+    series = 0.0
+    for n in range(9, 0, -1):
+        series = series * square + (-1.0) ** n * 2.0 * n / factorial(2 * n + 1)
+    return error * np.where(near, pi * pi * x * series, (np.cos(pi * x) - value) / np.where(near, 1.0, x))
+
+
+def over(x, length):
+    """x / length; 0 at a length of 0, which is a corner, flat by convention."""
+    zero = length == 0
+    return np.where(zero, 0.0, x / np.where(zero, 1.0, length))
+
+
+def _turned(x, y):
+    return x * x + y * y
+
+
+def _only_one(error, value, x):
+    return error
+
+
+clipped = Gate("clip", np.clip, lambda error, value, x, low, high: np.where(_inside(x, low, high), error, 0.0),
+               lambda error, value, x, low, high: np.where(x < low, error, 0.0),
+               lambda error, value, x, low, high: np.where(x > high, error, 0.0))
+
+ELEMENTWISE = {
+    np.add: (lambda error, value, x, y: error, lambda error, value, x, y: error),
+    np.subtract: (lambda error, value, x, y: error, lambda error, value, x, y: -error),
+    np.multiply: (lambda error, value, x, y: error * y, lambda error, value, x, y: error * x),
+    np.divide: (lambda error, value, x, y: error / y, lambda error, value, x, y: -error * value / y),
+    np.power: (_power_base, _power_exponent),
+    np.float_power: (_power_base, _power_exponent),
+    np.remainder: (lambda error, value, x, y: error, lambda error, value, x, y: -error * np.floor_divide(x, y)),
+    np.fmod: (lambda error, value, x, y: error, lambda error, value, x, y: -error * np.trunc(x / y)),
+    np.negative: (lambda error, value, x: -error,),
+    np.positive: (_only_one,),
+    np.conjugate: (_only_one,),   # of real numbers
+    np.reciprocal: (lambda error, value, x: -error * value * value,),
+    np.absolute: (lambda error, value, x: error * np.sign(x),),
+    np.fabs: (lambda error, value, x: error * np.sign(x),),
+    np.square: (lambda error, value, x: error * (2.0 * x),),
+    np.sqrt: (lambda error, value, x: error * (0.5 / value),),
+    np.cbrt: (lambda error, value, x: error / (3.0 * value * value),),
+    np.exp: (lambda error, value, x: error * value,),
+    np.exp2: (lambda error, value, x: error * (log(2.0) * value),),
+    np.expm1: (lambda error, value, x: error * (value + 1.0),),
+    np.log: (lambda error, value, x: error / x,),
+    np.log2: (lambda error, value, x: error / (log(2.0) * x),),
+    np.log10: (lambda error, value, x: error / (log(10.0) * x),),
+    np.log1p: (lambda error, value, x: error / (1.0 + x),),
+    np.sin: (lambda error, value, x: error * np.cos(x),),
+    np.cos: (lambda error, value, x: -error * np.sin(x),),
+    np.tan: (lambda error, value, x: error * (1.0 + value * value),),
+    np.arcsin: (lambda error, value, x: error / np.sqrt((1.0 - x) * (1.0 + x)),),
+    np.arccos: (lambda error, value, x: -error / np.sqrt((1.0 - x) * (1.0 + x)),),
+    np.arctan: (lambda error, value, x: error / (1.0 + x * x),),
+    np.arctan2: (lambda error, value, y, x: error * x / _turned(x, y), lambda error, value, y, x: -error * y / _turned(x, y)),
+    np.sinh: (lambda error, value, x: error * np.cosh(x),),
+    np.cosh: (lambda error, value, x: error * np.sinh(x),),
+    np.tanh: (lambda error, value, x: error * (1.0 - value * value),),
+    np.arcsinh: (lambda error, value, x: error / np.sqrt(x * x + 1.0),),
+    np.arccosh: (lambda error, value, x: error / np.sqrt((x - 1.0) * (x + 1.0)),),
+    np.arctanh: (lambda error, value, x: error / ((1.0 - x) * (1.0 + x)),),
+    np.deg2rad: (lambda error, value, x: error * (pi / 180.0),),
+    np.radians: (lambda error, value, x: error * (pi / 180.0),),
+    np.rad2deg: (lambda error, value, x: error * (180.0 / pi),),
+    np.degrees: (lambda error, value, x: error * (180.0 / pi),),
+    np.sinc: (_sinc,),
+    np.hypot: (lambda error, value, x, y: error * over(x, value), lambda error, value, x, y: error * over(y, value)),
+    np.logaddexp: (lambda error, value, x, y: error * np.exp(-np.logaddexp(0.0, y - x)),
+                   lambda error, value, x, y: error * np.exp(-np.logaddexp(0.0, x - y))),
+    np.logaddexp2: (lambda error, value, x, y: error * np.exp2(-np.logaddexp2(0.0, y - x)),
+                    lambda error, value, x, y: error * np.exp2(-np.logaddexp2(0.0, x - y))),
+    np.maximum: _where_larger, np.minimum: _where_larger[::-1],
+    np.fmax: (lambda error, value, x, y: _passes(error, (x > y) | (y != y), x == y),
+              lambda error, value, x, y: _passes(error, (y > x) | (x != x), x == y)),
+    np.fmin: (lambda error, value, x, y: _passes(error, (x < y) | (y != y), x == y),
+              lambda error, value, x, y: _passes(error, (y < x) | (x != x), x == y)),
+    np.where: (None, lambda error, value, condition, x, y: np.where(condition, error, 0.0),
+               lambda error, value, condition, x, y: np.where(condition, 0.0, error)),
+    np.real: (_only_one,),
+}
+
+# functions of scipy.special and cupyx.scipy.special, known by their names alone
+SPECIAL = {
+    "erf": (lambda error, value, x: error * (2.0 / sqrt(pi) * np.exp(-x * x)),),
+    "erfc": (lambda error, value, x: -error * (2.0 / sqrt(pi) * np.exp(-x * x)),),
+    "expit": (lambda error, value, x: error * value * (1.0 - value),),
+}

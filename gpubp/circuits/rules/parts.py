@@ -1,0 +1,117 @@
+"""NumPy's functions that join arrays, or part them: made of gates that move numbers. Arguments have NumPy's names and places."""
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from .shapes import joined, padded
+
+
+def concatenate(arrays, axis=0, out=None):
+    if axis is None:
+        return joined(0, *map(np.ravel, arrays))
+    return joined(axis, *arrays)
+
+
+def stack(arrays, axis=0, out=None):
+    return np.concatenate([np.expand_dims(x, axis) for x in arrays], axis)
+
+
+def atleast_1d(*arys):
+    return _one_or_more([np.reshape(x, (1,)) if np.ndim(x) == 0 else x for x in arys])
+
+
+def atleast_2d(*arys):
+    return _one_or_more([np.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in arys])
+
+
+def atleast_3d(*arys):
+    shapes = {0: (1, 1, 1), 1: (1, -1, 1)}
+    return _one_or_more([x if np.ndim(x) > 2 else np.reshape(x, shapes.get(np.ndim(x)) or (*np.shape(x), 1)) for x in arys])
+
+
+def _one_or_more(arrays):
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def hstack(tup):
+    arrays = [np.atleast_1d(x) for x in tup]
+    return np.concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
+
+
+def vstack(tup):
+    return np.concatenate([np.atleast_2d(x) for x in tup], 0)
+
+
+def dstack(tup):
+    return np.concatenate([np.atleast_3d(x) for x in tup], 2)
+
+
+def column_stack(tup):
+    return np.concatenate([np.reshape(x, (-1, 1)) if np.ndim(x) < 2 else x for x in tup], 1)
+
+
+def array_split(ary, indices_or_sections, axis=0):
+    axis = normalize_axis_index(axis, np.ndim(ary))
+    n = np.shape(ary)[axis]
+    if np.ndim(indices_or_sections) == 0:
+        if indices_or_sections < 1:
+            raise ValueError(f"array_split: expected one section or more, got {indices_or_sections}: pass a larger number")
+        size, longer = divmod(n, int(indices_or_sections))
+        ends = np.cumsum([size + (i < longer) for i in range(int(indices_or_sections))])[:-1]
+    else:
+        ends = indices_or_sections
+    places = [0, *(int(i) for i in ends), n]
+    lead = (slice(None),) * axis
+    return [ary[(*lead, slice(start, end))] for start, end in zip(places, [*places[1:-1], None])]
+
+
+def split(ary, indices_or_sections, axis=0):
+    if np.ndim(indices_or_sections) == 0 and np.shape(ary)[axis] % max(indices_or_sections, 1):
+        raise ValueError(f"split: expected sections of one length, got {np.shape(ary)[axis]} in {indices_or_sections}: "
+                         f"np.array_split makes unequal ones")
+    return array_split(ary, indices_or_sections, axis)
+
+
+def hsplit(ary, indices_or_sections):
+    return split(ary, indices_or_sections, 0 if np.ndim(ary) == 1 else 1)
+
+
+def vsplit(ary, indices_or_sections):
+    return split(ary, indices_or_sections, 0)
+
+
+def broadcast_arrays(*args):
+    shape = np.broadcast_shapes(*map(np.shape, args))
+    return tuple(np.broadcast_to(x, shape) for x in args)
+
+
+def fliplr(m):
+    return np.flip(m, 1)
+
+
+def flipud(m):
+    return np.flip(m, 0)
+
+
+def pad(array, pad_width, mode="constant", **options):
+    axes = np.ndim(array)
+    if isinstance(pad_width, dict):
+        pad_width = [np.broadcast_to(pad_width.get(i) or pad_width.get(i - axes, 0), 2) for i in range(axes)]
+    widths = np.broadcast_to(pad_width, (axes, 2)).tolist()
+    if mode == "constant":
+        return padded(array, widths, mode, **options)
+    if mode not in ("edge", "reflect", "symmetric", "wrap") or options.get("reflect_type", "even") != "even":
+        raise TypeError(f"pad: expected mode 'constant', 'edge', 'reflect', 'symmetric' or 'wrap' beside a wire, got {mode!r} "
+                        f"with {options}: join the parts with np.concatenate")
+    for axis, width in enumerate(widths):
+        if width != [0, 0]:
+            array = np.take(array, np.pad(np.arange(np.shape(array)[axis]), width, mode, **options).tolist(), axis)
+    return array
+
+
+PARTS = {
+    np.concatenate: concatenate, np.stack: stack, np.hstack: hstack, np.vstack: vstack, np.dstack: dstack,
+    np.column_stack: column_stack, np.atleast_1d: atleast_1d, np.atleast_2d: atleast_2d, np.atleast_3d: atleast_3d,
+    np.split: split, np.array_split: array_split, np.hsplit: hsplit, np.vsplit: vsplit,
+    np.broadcast_arrays: broadcast_arrays, np.fliplr: fliplr, np.flipud: flipud, np.pad: pad,
+}

@@ -1,0 +1,138 @@
+"""Gates that move numbers without changing them: shapes, axes, parts and wholes."""
+
+import operator
+
+import numpy as np
+
+from ...devices.namespace import namespace
+from ..wire import Gate, Wire
+
+
+def _reshape(error, value, x, shape=None, order="C", *, copy=None):
+    return np.reshape(error, np.shape(x), order=_plain_order(order))
+
+
+def _ravel(error, value, x, order="C"):
+    return np.reshape(error, np.shape(x), order=_plain_order(order))
+
+
+def _plain_order(order):
+    if order not in ("C", "F"):
+        raise ValueError(f"reshape: expected order 'C' or 'F' of a wire, got {order!r}, which depends on memory: pass "
+                         f"one of them")
+    return order
+
+
+def _narrowed(error, value, x, axis=None):
+    return np.reshape(error, np.shape(x))
+
+
+def _transpose(error, value, x, axes=None):
+    return np.transpose(error, None if axes is None else inverted([range(np.ndim(x))[axis] for axis in axes]))
+
+
+def inverted(order):
+    """The order of axes that undoes this one."""
+    return tuple(sorted(range(len(order)), key=order.__getitem__))
+
+
+def _moveaxis(error, value, x, source, destination):
+    return np.moveaxis(error, destination, source)
+
+
+def _whole(error, value, x, *options, **named):
+    return error   # of which the broadcast axes are summed
+
+
+def _roll(error, value, x, shift, axis=None):
+    back = tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift
+    return np.roll(error, back, axis)
+
+
+def _repeat(error, value, x, repeats, axis=None):
+    """Copies of a number add up: all those of the same place of x."""
+    if axis is None:
+        x_shape, axis = (int(np.prod(np.shape(x), dtype=int)),), 0
+    else:
+        x_shape = np.shape(x)
+    places = np.repeat(np.arange(x_shape[axis]), repeats).tolist()   # as a list it is an index of any device's arrays
+    return np.reshape(scatter(error, x_shape, (slice(None),) * (axis % len(x_shape)) + (places,)), np.shape(x))
+
+
+def _tile(error, value, x, reps):
+    reps = (reps,) if np.ndim(reps) == 0 else tuple(reps)
+    shape = (1,) * (len(reps) - np.ndim(x)) + np.shape(x)
+    times = (1,) * (len(shape) - len(reps)) + reps
+    copies = np.reshape(error, [n for pair in zip(times, shape) for n in pair])
+    return np.reshape(np.sum(copies, axis=tuple(range(0, 2 * len(shape), 2))), np.shape(x))
+
+
+def _pad(error, value, x, widths, mode, **options):
+    return error[tuple(slice(before, before + n) for (before, _), n in zip(widths, np.shape(x)))]
+
+
+def _diag(error, value, x, k=0):
+    if np.ndim(x) == 1:
+        return np.diagonal(error, k)
+    return _scattered_diagonal(error, x, k, 0, 1)
+
+
+def _diagonal(error, value, x, offset=0, axis1=0, axis2=1):
+    return _scattered_diagonal(error, x, offset, axis1, axis2)
+
+
+def _scattered_diagonal(error, x, offset, axis1, axis2):
+    axis1, axis2 = axis1 % np.ndim(x), axis2 % np.ndim(x)
+    index: list = [slice(None)] * np.ndim(x)
+    n = np.shape(error)[-1]
+    index[axis1], index[axis2] = (list(range(start, start + n)) for start in (max(-offset, 0), max(offset, 0)))
+    # the diagonal is the last axis of the error; where both indices stand side by side, it is to be where they are
+    first = min(axis1, axis2) if abs(axis1 - axis2) == 1 else 0
+    return scatter(np.moveaxis(error, -1, first), np.shape(x), tuple(index))
+
+
+def _scatter(numbers, shape, index):
+    """Zeros of this shape with the numbers added at index."""
+    if type(numbers) is Wire:   # of an outer circuit, which records it too
+        return scatter(numbers, shape, index)
+    whole = np.zeros_like(numbers, shape=shape)
+    if _is_basic(index):
+        whole[index] = numbers
+    else:
+        namespace(whole).add.at(whole, index, numbers)   # CuPy's arrays do not answer for np.add.at
+    return whole
+
+
+def _is_basic(index):
+    """Whether the index names each place once: numbers, slices and masks, no lists of places."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)
+               or getattr(part, "dtype", None) == np.bool_
+               for part in parts) and sum(hasattr(part, "ndim") for part in parts) <= 1
+
+
+scatter = Gate("scatter", _scatter, lambda error, value, numbers, shape, index: error[index], None, None)
+getitem = Gate("getitem", operator.getitem, lambda error, value, x, index: scatter(error, np.shape(x), index), None)
+
+
+def _concatenate(i, error, value, axis, *arrays):
+    start = sum(np.shape(x)[axis] for x in arrays[:i - 1])
+    return error[(slice(None),) * (axis % np.ndim(error)) + (slice(start, start + np.shape(arrays[i - 1])[axis]),)]
+
+
+joined = Gate("concatenate", lambda axis, *arrays: np.concatenate(arrays, axis), each=_concatenate)
+padded = Gate("pad", np.pad, _pad, None, None)
+cast = Gate("astype", lambda x, dtype: x.astype(dtype), _whole, None)
+
+MOVES = {
+    np.reshape: (_reshape,), np.ravel: (_ravel,), np.squeeze: (_narrowed,), np.expand_dims: (_narrowed,),
+    np.transpose: (_transpose,), np.moveaxis: (_moveaxis,),
+    np.swapaxes: (lambda error, value, x, axis1, axis2: np.swapaxes(error, axis1, axis2),),
+    np.matrix_transpose: (lambda error, value, x: np.matrix_transpose(error),),
+    np.broadcast_to: (_whole,), np.copy: (_whole,),
+    np.roll: (_roll,), np.repeat: (_repeat,), np.tile: (_tile,),
+    np.flip: (lambda error, value, x, axis=None: np.flip(error, axis),),
+    np.rot90: (lambda error, value, x, k=1, axes=(0, 1): np.rot90(error, -k, axes),),
+    np.tril: (lambda error, value, x, k=0: np.tril(error, k),), np.triu: (lambda error, value, x, k=0: np.triu(error, k),),
+    np.diag: (_diag,), np.diagonal: (_diagonal,),
+}

@@ -1,0 +1,174 @@
+"""Wires, gates, and the circuits in which they are recorded: what is computed forward, and how errors will flow back."""
+
+from dis import get_instructions
+from functools import cache, partial
+from inspect import CO_VARARGS, CO_VARKEYWORDS
+from itertools import count
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+numbers = count()   # wires are numbered in the order of recording, in which each comes after its inputs
+NO_OPTIONS: dict = {}
+LARGE = 1 << 16   # bytes of a value that is worth forgetting
+EVERY = range(1 << 16)
+
+
+class Circuit:
+    """One recording. Of two circuits the younger is the inner one, to which the wires of the other are mere values.
+
+    With whole, it remembers every value, to be looked at; otherwise large ones only if a formula will read them.
+    """
+
+    __slots__ = ("closed", "level", "owner", "sweep", "whole")
+
+    def __init__(self, owner, whole=False):
+        self.level, self.owner, self.whole, self.closed = next(numbers), owner, whole, False
+        self.sweep = 0   # the last of wire.backward()
+
+    def checked(self):
+        """This circuit, if it is still recorded."""
+        if self.closed:
+            raise RuntimeError(f"expected a wire whose circuit is being recorded, got one of a {self.owner} that has returned: "
+                               f"give it back with the result (has_aux=True makes it a value), or keep its .value")
+        return self
+
+
+class Wire:
+    """A value on its way through a circuit, recorded so that errors can flow back along it.
+
+    Wires take NumPy's operators, functions and array methods, whatever array they carry. They never change: there is no
+    wire[i] = ..., and no conversion to an array; value is what this one carries. See gpubp.wires and gpubp.grad.
+    """
+
+    __slots__ = ("bare", "circuit", "error", "name", "number", "record", "value")
+
+    def __init__(self, value, circuit, record=None, name=None):
+        self.value, self.circuit, self.record, self.name, self.number = value, circuit, record, name, next(numbers)
+        self.bare = None   # this wire without its value, where that is enough for the circuit to remember
+
+    if TYPE_CHECKING:
+        def __getattr__(self, name) -> Any:
+            """What circuits/protocols.py and others teach wires."""
+
+
+class Like(NamedTuple):
+    """What is remembered of a value that is forgotten."""
+
+    shape: tuple
+    dtype: Any
+
+
+class Gate:
+    """What is computed, beside how errors flow back.
+
+    forward(*inputs, **options) gives the value. errors has a formula for each input, (error, value, *inputs, **options) ->
+    that input's error, or None where it is not to be differentiated, as an index. In their place stand, for any number of
+    inputs, `each`, (i, error, value, *inputs, **options) -> the error of input i, or `joint`, without i, which gives all of
+    them at once. Formulas are plain NumPy, so that they can be differentiated again and run on any array. Sums over
+    broadcast axes and the conversion to the input's dtype are made for all gates alike.
+    """
+
+    __slots__ = ("each", "errors", "formulas", "forward", "joint", "name")
+
+    def __init__(self, name, forward, *errors, each=None, joint=None):
+        self.name, self.forward, self.errors, self.each, self.joint = name, forward, errors, each, joint
+        self.formulas = errors if joint is None and each is None else ()
+
+    def __call__(self, *inputs, **options):
+        return apply(self, inputs, options)
+
+    def __repr__(self):
+        return f"<gate {self.name}>"
+
+    def formula(self, i):
+        """How the error of input i follows, or None; its number, where all follow at once."""
+        if self.joint is not None:
+            return i
+        if self.each is not None:
+            return partial(self.each, i)
+        if i >= len(self.errors):
+            raise TypeError(f"{self.name}: expected numbers for argument {i + 1}, got a wire: take its .value, which is not "
+                            f"differentiated")
+        return self.errors[i]
+
+
+watch: Any = None   # what looks at every wire and error while gpubp.debug() is on
+
+
+def apply(gate, inputs, options=NO_OPTIONS):
+    """The gate's value: a wire of the innermost circuit among the inputs, or no wire where there is none."""
+    circuit, parents, values, formulas = None, [], list(inputs), gate.formulas
+    for i, x in enumerate(inputs):
+        if type(x) is Wire:
+            if x.circuit is not circuit:
+                if circuit is not None:
+                    if x.circuit.level < circuit.level:
+                        continue
+                    parents, values = [], list(inputs)   # those so far are of an outer circuit
+                circuit = x.circuit
+            values[i] = x.value
+            formula = formulas[i] if i < len(formulas) else gate.formula(i)
+            if formula is not None:
+                parents.append((formula, x if x.bare is None else x.bare))
+    if circuit is None:
+        return gate.forward(*inputs, **options)
+    if circuit.closed:
+        circuit.checked()
+    try:
+        if gate.joint is not None and any(type(x) is Wire for x in values):
+            value = apply(gate, values, options)   # its forward is not NumPy's, which would do so by itself
+        else:
+            value = gate.forward(*values, **options) if options else gate.forward(*values)
+    except TypeError as error:
+        _no_mixture(gate, values)
+        raise error
+    if not parents:
+        return value
+    wire = Wire(value, circuit, (gate, parents, values, options))
+    if watch is not None:
+        watch.sees(wire)
+    elif getattr(value, "nbytes", 0) >= LARGE and not circuit.whole:
+        _forget(wire)
+    return wire
+
+
+def _forget(wire):
+    """Keep only those of the gate's value and inputs that its formulas read."""
+    _, parents, values, _ = wire.record
+    places = [_read(formula) if type(formula) is FunctionType else EVERY for formula, _ in parents]
+    for i in range(len(values)):
+        if not any(i + 1 in read for read in places):
+            values[i] = None
+    if not any(0 in read for read in places):
+        wire.bare = Wire(Like(wire.value.shape, wire.value.dtype), wire.circuit, wire.record)
+        wire.bare.number = wire.number
+
+
+@cache
+def _read(formula):
+    """Which of (value, *inputs) a formula (error, value, *inputs, **options) mentions, by place."""
+    code = formula.__code__
+    if code.co_flags & (CO_VARARGS | CO_VARKEYWORDS):
+        return EVERY
+    named = {name for instruction in get_instructions(code)   # of which newer Pythons' name two at once
+             for name in (instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,))
+             if isinstance(name, str)}
+    return frozenset(i for i, name in enumerate(code.co_varnames[1:code.co_argcount]) if name in named)
+
+
+def carried(x):
+    """What wires of wires carry in the end; other things as they are."""
+    while type(x) is Wire:
+        x = x.value
+    return x
+
+
+def _no_mixture(gate, values):
+    """Libraries refuse each other's arrays in many words; here they are said once."""
+    arrays = [x for x in map(carried, values) if hasattr(x, "dtype") and not isinstance(x, np.generic)]
+    packages = sorted({type(x).__module__.partition(".")[0] for x in arrays})
+    if len(packages) > 1:
+        raise TypeError(f"{gate.name}: expected arrays of one device, got {' and '.join(packages)}: move them first, with "
+                        f"cupy.asarray or cupy.asnumpy") from None

@@ -1,0 +1,69 @@
+"""What grad and its friends refuse, in one sentence each, and the checks that find wrong rules."""
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp.circuits import differentiate
+from gpubp.circuits.wire import Wire, carried
+
+X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
+
+
+def f_of_two_numbers(x):
+    return x[:2]
+
+
+@pytest.mark.parametrize("call, error, words", [
+    (lambda: gpubp.grad(f_of_two_numbers)(X[0]), TypeError, r"one number, got an array of shape \(2,\) .*gpubp.jacobian"),
+    (lambda: gpubp.grad(lambda x: (x, x))(1.0), TypeError, "one number, got a tuple"),
+    (lambda: gpubp.grad(lambda x: x)(3), TypeError, r"floating numbers .* got the int 3, .*: pass 3\.0"),
+    (lambda: gpubp.grad(np.sum)(np.arange(3)), TypeError, r"shape \(3,\) and dtype int64.*pass x.astype\(float\)"),
+    (lambda: gpubp.grad(lambda x: x)(True), TypeError, "got the bool True"),
+    (lambda: gpubp.grad(lambda x: x)(1j), TypeError, "real numbers, got the complex 1j"),
+    (lambda: gpubp.grad(np.sum)(np.ones(2, complex)), TypeError, "real numbers, got an array of shape"),
+    (lambda: gpubp.grad(lambda x: x)("text"), TypeError, "or nests of them to differentiate by, got a str"),
+    (lambda: gpubp.grad(lambda x: x)(None), TypeError, "got None"),
+    (lambda: gpubp.grad(np.sum)(np.ma.ones(3)), TypeError, r"plain arrays .* got a MaskedArray, .*: pass np.asarray\(x\)"),
+    (lambda: gpubp.grad(np.sum)(np.ones(3, "datetime64[s]")), TypeError, "got an array of .* and dtype datetime64.*: convert it"),
+    (lambda: gpubp.grad(lambda x: None)(1.0), TypeError, "value is real numbers, got None"),
+    (lambda: gpubp.grad(lambda x: (-8.0 * x) ** (1 / 3))(1.0), TypeError, "real numbers, got the complex"),
+    (lambda: gpubp.grad("x + 1")(1.0), TypeError, "expected a function, got str"),
+    (lambda: gpubp.grad(lambda x: x, 1)(1.0), ValueError, "argnums from 0 to 0, .*got 1"),
+    (lambda: gpubp.grad(lambda x: x, has_aux=True)(1.0), TypeError, r"\(value, more\) of a function with has_aux=True"),
+    (lambda: gpubp.vjp(lambda x: (x, x), 1.0)[1](1.0), ValueError, "an error for each leaf of f's value, 2, got 1"),
+    (lambda: gpubp.vjp(np.sin, X)[1](np.ones(3)), ValueError, r"of the value's shape \(2, 3\), got shape \(3,\)"),
+    (lambda: gpubp.jvp(np.sin, 1.0, 1.0), TypeError, "args as a tuple"),
+    (lambda: gpubp.jvp(np.sin, (X,), (np.ones(3),)), ValueError, r"of the value's shape \(2, 3\), got shape \(3,\)"),
+    (lambda: gpubp.hvp(np.sin, 1.0, 1.0), TypeError, "as tuples of one length"),
+    (lambda: gpubp.check_grads(np.sin, 1.0), TypeError, "args as a tuple"),
+    (lambda: gpubp.checkpoint(2.0), TypeError, "expected a function, got float"),
+])
+def test_errors_say_what_was_expected(call, error, words):
+    with pytest.raises(error, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wire_that_got_away():
+    kept = []
+    gpubp.grad(lambda x: (kept.append(x * 2.0), x * x)[1])(3.0)
+    assert type(kept[0]) is Wire and kept[0].value == 6.0
+    with pytest.raises(RuntimeError, match=r"one of a grad that has returned: .*has_aux=True.* \.value"):
+        kept[0] + 1.0
+    assert gpubp.grad(lambda x: x * kept[0].value)(1.0) == 6.0
+
+
+def test_check_grads_finds_a_wrong_rule():
+    sine = lambda x: np.sin(x)
+    for wrong in (gpubp.gate(sine, lambda error, value, x: error * np.sin(x)),
+                  gpubp.gate(sine, lambda error, value, x: error * np.cos(carried(x)))):   # right, but its own derivative is lost
+        with pytest.raises(AssertionError, match=r"expected (jvp|vjp) of order [12] to give"):
+            gpubp.check_grads(wrong, (0.5,))
+    gpubp.check_grads(np.sin, (0.5,), order=3)
+
+
+def test_derivatives_have_names():
+    assert gpubp.grad(f_of_two_numbers).__name__ == "grad_of_f_of_two_numbers"
+    assert {name for name in vars(differentiate) if not name.startswith("_") and callable(getattr(differentiate, name))
+            and getattr(differentiate, name).__module__ == differentiate.__name__} <= set(gpubp.__all__)

@@ -1,0 +1,145 @@
+"""One mechanism: circuits and networks have the same gates and formulas, and check each other."""
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp import plain
+from gpubp.maths.activations import ACTIVATIONS
+from gpubp.maths.costs import COSTS, settle
+from gpubp.maths.table import Interval
+
+ROWS, WIDTH = 5, 3
+PAIRS = [(activation, cost, depth) for activation in ACTIVATIONS for cost in COSTS for depth in (1, 2, 3)]
+
+
+def targets(cost, random):
+    """Targets that a cost takes; distributions, where softmax is its partner."""
+    if cost.classifies:
+        low, high = cost.codes
+        return np.where(np.arange(WIDTH) == random.integers(0, WIDTH, (ROWS, 1)), high, low)
+    y = random.uniform(0.2, 0.8, (ROWS, WIDTH))
+    return y / y.sum(axis=1, keepdims=True) if cost.partner == "softmax" else y
+
+
+def outputs(activation, cost):
+    """This activation, where its outputs stay where the cost is defined, or else one that does."""
+    fits = Interval(ACTIVATIONS.find(activation).range) in Interval(COSTS.find(cost).outputs)
+    return activation if fits else COSTS.find(cost).output or COSTS.find(cost).partner or "sigmoid"
+
+
+@pytest.mark.parametrize("activation, cost, depth", PAIRS, ids=map("-".join, ((a, c, str(d)) for a, c, d in PAIRS)))
+def test_a_circuit_equals_a_network(activation, cost, depth, random):
+    """The same network, written down as plain NumPy code with the table's formulas: cost and gradient agree to rounding."""
+    cost, output = settle(cost, activation, outputs(activation, cost))
+    net = gpubp.Network([4, *[3] * (depth - 1), WIDTH], activation, output, cost, dtype="float64", seed=3, device="cpu")
+    x, y = random.standard_normal((ROWS, 4)), targets(cost, random)
+
+    def circuit(parameters):
+        a = x
+        for l, (w, b) in enumerate(zip(parameters["w"], parameters["b"]), 1):
+            z = a @ w.T + b
+            a = net.gates[l].activation(z)
+        return np.mean(plain.costs(np, cost, output, z, a, y))
+    parameters = {part: [net.parameters[f"{part}{l}"] for l in range(1, depth + 1)] for part in "wb"}
+    value, found = gpubp.value_and_grad(circuit)(parameters)
+    assert value == pytest.approx(net.cost(x, y), rel=1e-12)
+    gradient = net.parameters.seen(net.gradient(x, y))
+    scale = max(np.abs(view).max() for view in gradient.values())
+    for part in "wb":
+        for l, array in enumerate(found[part], 1):
+            np.testing.assert_allclose(array, gradient[f"{part}{l}"], rtol=1e-10, atol=1e-12 * scale)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_primes_are_what_circuits_make_of_sigmas(name):
+    """sigma' against the derivative of sigma's own formula, number by number, at the second order too."""
+    activation = ACTIVATIONS.find(name)
+    z = np.linspace(-4.0, 4.0, 33).reshape(11, 3) + 0.03
+    by_rule = gpubp.vjp(activation, z)
+    by_formula = gpubp.vjp(lambda z: activation.of(np, z), z)
+    error = np.cos(z)
+    np.testing.assert_array_equal(by_rule[0], by_formula[0])
+    np.testing.assert_allclose(by_rule[1](error)[0], by_formula[1](error)[0], rtol=1e-9, atol=1e-12)
+    gpubp.check_grads(activation, (z,))
+
+
+@pytest.mark.parametrize("name", list(COSTS))
+def test_costs_primes_are_what_circuits_make_of_values(name, random):
+    cost = COSTS.find(name)
+    a, y = random.uniform(0.2, 0.8, (ROWS, WIDTH)), np.where(random.random((ROWS, WIDTH)) < 0.5, *cost.codes[::-1])
+    if not cost.classifies:
+        y = random.uniform(0.2, 0.8, (ROWS, WIDTH))
+    found = gpubp.elementwise_grad(lambda a: cost.value(np, a, y))(a)
+    np.testing.assert_allclose(found, np.broadcast_to(cost.prime(np, a, y), a.shape), rtol=1e-10, atol=1e-13)
+    if cost.outer:
+        found = gpubp.elementwise_grad(lambda s: cost.outer(np, s))(a)
+        np.testing.assert_allclose(found, cost.outer_prime(np, a), rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 2e-5), ("float64", 1e-12)])
+def test_a_network_in_a_circuit_is_differentiated_by_its_vector_and_inputs(ops, dtype, tolerance, random):
+    net = gpubp.Network([4, 6, 3], "tanh", "softmax", "cross-entropy", dtype=dtype, seed=2, device=ops)
+    x, y = random.standard_normal((ROWS, 4)), np.eye(3)[random.integers(0, 3, ROWS)]
+    with ops.device:
+        given, codes = ops.array(x, dtype), ops.array(y, dtype)
+
+        def cost(vector, x):
+            return -np.sum(codes * np.log(net(x, vector))) / ROWS
+        before = ops.host(net.vector).copy()
+        found, of_x = gpubp.grad(cost, (0, 1))(net.vector, given)
+        np.testing.assert_array_equal(ops.host(net.vector), before)
+        np.testing.assert_allclose(ops.host(found), ops.host(net.gradient(x, y)), rtol=tolerance, atol=tolerance)
+        delta, w = net.trace(x, y).delta[1], net.parameters["w1"]
+        np.testing.assert_allclose(ops.host(of_x), ops.host(np.matmul(delta, w)) / ROWS, rtol=tolerance, atol=tolerance)
+        alone = gpubp.grad(lambda x: cost(net.vector, x))(given)
+        np.testing.assert_array_equal(ops.host(alone), ops.host(of_x))
+        outputs = gpubp.value_and_grad(lambda x: (np.sum(a := net(x)), a), has_aux=True)(given)[0][1]
+        np.testing.assert_allclose(ops.host(outputs), net.feedforward(x), rtol=tolerance, atol=tolerance)
+
+
+def test_a_network_in_a_circuit_has_derivatives_of_any_order():
+    """u'' = 1 as a physics-informed cost: second derivatives by the input, then the gradient by the vector."""
+    net = gpubp.Network([1, 4, 1], "tanh", "identity", dtype="float64", seed=1)
+    places = np.linspace(0.0, 1.0, 5)
+
+    def cost(vector):
+        u = lambda x: net(x.reshape(-1, 1), vector)[:, 0]
+        return np.sum((gpubp.elementwise_grad(gpubp.elementwise_grad(u))(places) - 1.0) ** 2)
+    gpubp.check_grads(cost, (net.vector,), order=2)
+    vector = net.vector.copy()
+    for _ in range(200):
+        vector -= 0.02 * gpubp.grad(cost)(vector)
+    assert cost(vector) < 0.05 * cost(net.vector)
+
+
+def test_another_vector_in_place_of_the_networks_own(random):
+    net, other = (gpubp.Network([4, 3, 2], dtype="float64", seed=seed) for seed in (1, 2))
+    x = random.standard_normal((ROWS, 4))
+    np.testing.assert_allclose(net(x, other.vector), other.feedforward(x), rtol=1e-14)
+    np.testing.assert_array_equal(net(x), net.feedforward(x))
+    np.testing.assert_allclose(gpubp.jacobian(net)(x[0])[0], gpubp.jacobian(net)(x)[0, :, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda net: net(np.ones((2, 4)), np.ones(3)), r"a vector of shape \(\d+,\), as net.vector, got shape \(3,\)"),
+    (lambda net: gpubp.grad(lambda x: np.sum(net(x)))(np.ones((2, 3))), r"layer 1 takes rows of 4, got a wire of shape \(2, 3\)"),
+])
+def test_networks_say_what_they_take(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(gpubp.Network([4, 3, 2], seed=1))
+
+
+def test_activations_and_costs_at_extremes_are_exact():
+    """Logits of 1e4: through the partner's value the derivative is a - y exactly."""
+    z, y = np.array([[-1e4, 1e4, 0.0]]), np.array([[0.0, 1.0, 1.0]])
+    cost, sigmoid = COSTS.find("binary_cross_entropy"), ACTIVATIONS["sigmoid"]
+    found = gpubp.grad(lambda z: np.sum(plain.costs(np, cost, sigmoid, z, sigmoid(z), y)))(z)
+    np.testing.assert_array_equal(found, sigmoid(z) - y)
+    cost, softmax = COSTS.find("softmax_cross_entropy"), ACTIVATIONS["softmax"]
+    found = gpubp.grad(lambda z: np.sum(plain.costs(np, cost, softmax, z, softmax(z), y / 2.0)))(z)
+    np.testing.assert_allclose(found, softmax(z) - y / 2.0, atol=1e-15)
+
+
+def test_relu_and_absolute_are_flat_at_zero():
+    assert gpubp.grad(gpubp.activations.relu)(0.0) == 0.0 == gpubp.grad(abs)(0.0) == gpubp.grad(np.absolute)(0.0)

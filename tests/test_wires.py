@@ -1,0 +1,271 @@
+"""Wires: how they answer operators, array methods and protocols, what they refuse, and what they teach."""
+
+import math
+import operator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp.circuits.wire import Wire
+
+X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
+
+
+def gradient(f, x=X):
+    return gpubp.grad(lambda x: np.sum(f(x)))(x)
+
+
+# ---- operators
+
+OPERATORS = {
+    operator.add: (1.0, 1.0), operator.sub: (1.0, -1.0), operator.mul: (3.0, 2.0), operator.truediv: (1 / 3, -2 / 9),
+    operator.pow: (12.0, 8 * math.log(2.0)), operator.mod: (1.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("run", OPERATORS, ids=lambda run: run.__name__)
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32, np.array, lambda x: np.full((2, 2), x)],
+                         ids=["float", "float64", "float32", "0-d", "2-d"])
+def test_operators_take_numbers_and_arrays_on_either_side(run, kind):
+    x, y = 2.0, 3.0
+    of_x, of_y = OPERATORS[run]
+    size = np.size(kind(1.0))
+    for other in (kind(y), gpubp.wires(kind(y))):   # a wire of another circuit is a constant to the inner one, or the reverse
+        assert gpubp.grad(lambda x, other=other: np.sum(run(x, getattr(other, "value", other))))(x) == pytest.approx(of_x * size)
+    assert gpubp.grad(lambda y: np.sum(run(kind(x), y)))(y) == pytest.approx(of_y * size)
+    both = gpubp.grad(lambda x, y: np.sum(run(x, y)), (0, 1))(kind(x), kind(y))
+    np.testing.assert_allclose(both[0], np.full(np.shape(kind(x)), of_x), rtol=1e-6)
+    np.testing.assert_allclose(both[1], np.full(np.shape(kind(y)), of_y), rtol=1e-6)
+
+
+def test_integers_and_booleans_are_constants():
+    np.testing.assert_array_equal(gradient(lambda x: 2 * x * (x > 0) + x ** 2 - np.arange(3) / 1), 2.0 * (X > 0) + 2 * X)
+
+
+def test_python_numbers_stay_weak():
+    """A float beside float32 makes no float64, as in NumPy without wires."""
+    value, (of_x, of_scale) = gpubp.value_and_grad(lambda x, scale: np.sum(scale * x * 2.0), (0, 1))(X.astype("float32"), 3.0)
+    assert value.dtype == np.float32 and of_x.dtype == np.float32 and type(of_scale) is float
+
+
+def test_comparisons_are_of_values_and_steer_the_program():
+    x, y = gpubp.wires(2.0, 3.0)
+    assert x < y and x <= 2.0 and y > x and y >= 3.0 and x == 2.0 and x != y and bool(x) and np.float64(2.5) > x
+    assert type(x < y) is bool and x // y == 0.0 and 7.0 // y == 2.0
+    assert gpubp.grad(lambda x: x * x if x > 0 else -x)(-3.0) == -1.0
+    assert len({x, y, x}) == 2
+
+
+def test_indices_rows_and_forms():
+    wire = gpubp.wires(X)
+    assert wire.shape == (2, 3) and wire.ndim == 2 and wire.size == 6 and len(wire) == 2 and wire.dtype == X.dtype
+    assert [row.shape for row in wire] == [(3,), (3,)] and wire.T.shape == (3, 2) and wire.mT.shape == (3, 2)
+    assert f"{wire[0, 0]:.2f}" == "0.50"
+    assert repr(gpubp.wires(a=1.5)) == "<Wire a 1.5>" and repr(gpubp.wires(1.5) * 2) == "<Wire 3.0>"
+    assert gpubp.wires(2.0).shape == () and gpubp.wires(2.0).dtype == np.float64
+    with pytest.raises(TypeError, match="carries a single number"):
+        list(wire[0, 0])
+
+
+METHODS = {
+    "sum": [(), (0,), (0, None, None, False)], "mean": [(1,), (None, None, None, True)], "prod": [(1,)], "var": [(0,)],
+    "std": [(0,)],
+    "max": [(), (1, None, True)], "min": [(0,)], "cumsum": [(), (1,)], "cumprod": [(1,)], "argmax": [(1,)],
+    "argmin": [()], "argsort": [(0,)], "all": [()], "any": [()], "swapaxes": [(0, 1)], "squeeze": [()], "repeat": [(2, 1)],
+    "diagonal": [(), (1,)], "trace": [(), (1,)], "take": [([0, 2], 1)], "round": [(1,)], "clip": [(-0.5, 1.0)],
+    "dot": [(np.ones((3, 2)),)], "ravel": [()], "nonzero": [()], "copy": [()], "conjugate": [()], "conj": [()], "flatten": [()],
+    "astype": [("float32",)], "reshape": [(3, 2), ((3, 2),), (-1,)], "transpose": [(), (1, 0), ((1, 0),)],
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_array_methods_are_those_of_arrays(name):
+    for args in METHODS[name]:
+        expected, found = getattr(X, name)(*args), getattr(gpubp.wires(X), name)(*args)
+        assert type(found) is Wire or name in ("argmax", "argmin", "argsort", "all", "any", "round", "nonzero")
+        np.testing.assert_array_equal(getattr(found, "value", found), expected)
+        if type(found) is Wire:
+            gpubp.check_grads(lambda x, args=args: getattr(x, name)(*args), (X,), order=1 if name == "astype" else 2)
+
+
+def test_methods_take_options_by_name():
+    np.testing.assert_array_equal(gpubp.wires(X).sum(axis=1, keepdims=True).value, X.sum(axis=1, keepdims=True))
+    np.testing.assert_array_equal(gpubp.wires(X).reshape(3, 2, order="F").value, X.reshape(3, 2, order="F"))
+    np.testing.assert_array_equal(gradient(lambda x: x.astype(int) * 1.0 + x), np.ones_like(X))
+
+
+# ---- what wires refuse
+
+REFUSED = {
+    "np.array([x, x])": (lambda x: np.array([x, x]), r"makes an array of a wire.*np.stack\(\[x, y\]\)"),
+    "np.asarray": (lambda x: np.asarray(x), "makes an array of a wire"),
+    "math.exp": (lambda x: math.exp(x[0, 0]), r"takes a plain number.*np.exp\(x\), not math.exp\(x\)"),
+    "item": (lambda x: x[0, 0].item(), "takes a plain number.*x.value"),
+    "float": (lambda x: float(x[0, 0]), "takes a plain number"),
+    "setitem": (lambda x: operator.setitem(x, 0, 1.0), r"wires do not change: .*np.where\(mask, new, x\)"),
+    "sort in place": (lambda x: x.sort(), r"y = np.sort\(x\)"),
+    "y += x": (lambda x: operator.iadd(X.copy(), x), r"np.add: expected no array that a wire is written into: write y = y \+ x"),
+    "out=": (lambda x: np.exp(x, out=X.copy()), "np.exp: expected no array that a wire is written into"),
+    "out= of a function": (lambda x: np.sum(x, axis=0, out=np.zeros(3)), "np.sum: expected no out="),
+    "where=": (lambda x: np.exp(x, where=X > 0), r"np.exp: expected no where= beside a wire: write np.where\(condition"),
+    "reduce": (lambda x: np.add.reduce(x), "np.add.reduce has no rule for wires: use a function that reduces, such as np.sum"),
+    "accumulate": (lambda x: np.add.accumulate(x), "np.cumsum or np.cumprod"),
+    "outer": (lambda x: np.multiply.outer(x, x), "broadcasting"),
+    "at": (lambda x: np.add.at(X.copy(), 0, x), "change nothing in place"),
+    "no rule": (lambda x: np.linalg.svd(x), r"np.linalg.svd has no rule for wires: .*gpubp.gate\(forward, backward\)"),
+    "no rule of a ufunc": (lambda x: np.spacing(x), r"np.spacing has no rule for wires: .*gpubp.gate\(forward, backward\)"),
+    "fft": (lambda x: np.fft.fft(x), "np.fft.fft has no rule"),
+    "wire as an option": (lambda x: np.roll(x, x), "roll: expected numbers for argument 2, got a wire"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_recorded_says_what_can(name):
+    run, words = REFUSED[name]
+    with pytest.raises(TypeError, match=words) as caught:
+        run(gpubp.wires(X.copy()))
+    assert "\n" not in str(caught.value)
+
+
+# ---- CuPy's hooks
+
+
+def test_cupys_elementwise_kernels_come_to_the_gates():
+    """cupy.tanh(wire) calls the hook with its kernel, which is known by its name."""
+    wire = gpubp.wires(X)
+    found = wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_tanh"), wire)
+    found.backward(np.ones_like(X))
+    np.testing.assert_allclose(wire.grad, 1 - np.tanh(X) ** 2)
+    with pytest.raises(TypeError, match="CuPy's cyl_bessel_j0 has no rule for wires"):
+        wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_cyl_bessel_j0"), wire)
+
+
+def test_cupy_itself_calls_the_hooks():
+    """Importable without a driver, so that a wire that carries NumPy's array shows the way."""
+    cupy = pytest.importorskip("cupy", reason='CuPy is not installed: pip install "gpubp[cuda13]"')
+    wire = gpubp.wires(X)
+    for function in (cupy.tanh, cupy.exp, cupy.sum, cupy.mean, cupy.prod, cupy.max, cupy.var, cupy.ravel, cupy.transpose):
+        found = function(wire)
+        np.testing.assert_allclose(found.value, getattr(np, function.__name__.removeprefix("cupy_"))(X))
+    calls = (("add", 2.0), ("maximum", 0.0), ("reshape", (3, 2)), ("clip", 0.0, 1.0), ("std", 0), ("squeeze",), ("take", [0], 1),
+             ("repeat", 2, 0), ("swapaxes", 0, 1), ("trace",), ("diagonal",), ("argmax", 0), ("min", 1))
+    for name, *args in calls:
+        expected, found = (getattr(module, name)(x, *args) for module, x in ((np, X), (cupy, wire)))
+        np.testing.assert_array_equal(getattr(found, "value", found), expected)
+    for function in (cupy.cumsum, lambda x: cupy.matmul(x, x.T)):
+        with pytest.raises(TypeError, match=r"CuPy's function takes no wires: write np.matmul\(x, y\) for cupy.matmul\(x, y\)"):
+            gradient(function)
+
+
+# ---- gates of the user's own
+
+
+def test_a_gate_of_several_inputs_and_values():
+    polar = gpubp.gate(lambda x, y: (np.hypot(x, y), np.arctan2(y, x)),
+                       lambda errors, value, x, y: (errors[0] * x / value[0] - errors[1] * y / value[0] ** 2,
+                                                    errors[0] * y / value[0] + errors[1] * x / value[0] ** 2), name="polar")
+    gpubp.check_grads(polar, (X[0] + 3.0, X[1] + 4.0))
+    gpubp.check_grads(lambda x: polar(x, 2.0)[1] * x, (1.5,), order=3)
+    assert polar(3.0, 4.0)[0] == 5.0
+
+
+def test_numpys_function_gets_the_rule_that_is_given():
+    with pytest.raises(TypeError, match=r"np\.i0 has no rule"):
+        gradient(np.i0)
+    of_i0 = gpubp.gate(np.i0, lambda error, value, x: error * 0.5 * x)   # of the power series' beginning
+    np.testing.assert_allclose(gradient(np.i0), 0.5 * X)
+    np.testing.assert_allclose(gradient(of_i0), 0.5 * X)
+    gpubp.gate(np.i0, lambda error, value, x: error * 0.0)   # again, as when a cell of a notebook is run again
+    np.testing.assert_array_equal(gradient(np.i0), np.zeros_like(X))
+    with pytest.raises(ValueError, match="gate: tanh has a rule already"):
+        gpubp.gate(np.tanh, lambda error, value, x: error)
+
+
+@pytest.mark.parametrize("backward, error, words", [
+    (lambda error, value, x, y: error, ValueError, "bad: expected backward to give a tuple of 2 errors, .*, got 1"),
+    (lambda error, value, x, y: (error[:1], None), ValueError, r"bad: expected an error of the input's shape \(2, 3\), got"),
+])
+def test_a_wrong_backward_is_told(backward, error, words):
+    bad = gpubp.gate(lambda x, y: x + y, backward, name="bad")
+    with pytest.raises(error, match=words):
+        gradient(lambda x: bad(x, x))
+    with pytest.raises(TypeError, match="gate: expected a function as backward, got float"):
+        gpubp.gate(np.spacing, 1.0)
+
+
+# ---- wires to look at
+
+
+def test_backward_leaves_gradients_everywhere():
+    x, y, z = gpubp.wires(x=-2.0, y=5.0, z=-4.0)
+    q = x + y
+    out = q * z
+    assert x.grad is None
+    out.backward()
+    assert (x.grad, y.grad, z.grad, q.grad, out.grad) == (-4.0, -4.0, 3.0, -4.0, 1.0)
+    out.backward(2.0)
+    assert x.grad == -8.0, "set, not added up: there is nothing to set to zero first"
+    q.backward()
+    assert (x.grad, z.grad, out.grad) == (1.0, 0.0, 0.0), "of q, on which neither z nor out has a bearing"
+
+
+def test_backward_of_arrays_takes_an_error():
+    x = gpubp.wires(X)
+    y = np.exp(x)
+    with pytest.raises(TypeError, match=r"one number, got one of shape \(2, 3\): .*np.sum.*backward\(error\)"):
+        y.backward()
+    y.backward(np.ones_like(X))
+    np.testing.assert_array_equal(x.grad, np.exp(X))
+    assert x.grad.flags.owndata and x.grad.flags.writeable
+    with pytest.raises(ValueError, match=r"of the value's shape \(2, 3\)"):
+        y.backward(np.ones(3))
+
+
+def test_a_circuit_that_is_used_up_says_so():
+    x = gpubp.wires(2.0)
+    y = x * x
+    y.backward(keep=False)
+    assert x.grad == 4.0
+    with pytest.raises(RuntimeError, match=r"backward has used up: compute it again, or .*backward\(keep=True\)"):
+        y.backward()
+    y = x * 3.0
+    y.backward()
+    assert x.grad == 3.0
+
+
+@pytest.mark.parametrize("values, words", [((), "expected numbers or arrays, got none"), ((1,), r"got the int 1, .*: pass 1\.0")])
+def test_wires_take_floating_numbers(values, words):
+    with pytest.raises(TypeError, match=words):
+        gpubp.wires(*values)
+
+
+# ---- where NaN comes from
+
+
+def test_debug_names_the_first_gate_its_inputs_and_the_line():
+    def f(x):
+        y = np.exp(x * 2.0)
+        return np.sum(np.log(y - 1.0))   # the culprit
+    with gpubp.debug(), pytest.raises(FloatingPointError) as caught:
+        gpubp.grad(f)(np.array([0.0, 1.0]))
+    assert str(caught.value).startswith("log makes -inf of finite numbers, of an input from 0 to 6.38906, in ")
+    assert "test_wires.py" in str(caught.value) and "return np.sum(np.log(y - 1.0))   # the culprit" in str(caught.value)
+
+
+def test_debug_looks_at_errors_on_the_way_back():
+    with gpubp.debug(), pytest.raises(FloatingPointError, match=r"sqrt, on the way back, makes inf .* an input of 0, in"):
+        gpubp.grad(np.sqrt)(0.0)
+    with gpubp.debug(), pytest.raises(FloatingPointError, match=r"multiply makes inf of .* of inputs of 1e\+200 and of 1e\+200"):
+        gpubp.grad(lambda x: x * x)(1e200)
+
+
+def test_debug_lets_infinities_pass_that_came_in():
+    mask = np.where(X > 0, 0.0, -np.inf)
+    with gpubp.debug():
+        found = gradient(lambda x: np.exp(x + mask))
+    np.testing.assert_array_equal(found, np.where(X > 0, np.exp(X), 0.0))
+    assert gpubp.circuits.wire.watch is None
+    with np.errstate(all="ignore"):
+        assert np.isinf(gpubp.grad(np.sqrt)(0.0)), "outside of debug() nothing is looked at"
