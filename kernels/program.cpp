@@ -1,5 +1,6 @@
 // The CPU's kernels without a formula, and what runs them: programs of calls, and threads side by side.
 #include "cpu.h"
+#include "tiles.h"
 #include <sched.h>
 #include <unistd.h>
 #if defined(__SSE__)
@@ -26,34 +27,12 @@ struct Denormals {
 #endif
 };
 
-// The next mini-batch's rows, which may lie anywhere: asked for while this one's products are computed, they are there in time.
-struct Ahead {
-    const char* source;
-    const Int* order;
-    Int bytes, rows, row, byte;
-
-    void fetch(Int lines)
-    {
-        for (; lines > 0 && row < rows; lines--) {
-            __builtin_prefetch(source + order[row] * bytes + byte, 0, 2);
-            byte += 64;
-            if (byte >= bytes) {
-                byte = 0;
-                row++;
-            }
-        }
-    }
-};
-
-static thread_local Ahead ahead;
-
 static void sequence(const Call* calls, Int count, Int times)
 {
     const Denormals<true> here;
     for (Int time = 0; time < times; time++)
         for (Int i = 0; i < count; i++)
             calls[i].kernel(calls[i].words);
-    ahead = {};   // what it points to may go
 }
 
 // ---- threads side by side: one calls `together`, the others wait in `serve` for their part
@@ -101,15 +80,12 @@ static void together(Team* team, const Call* part, Int others)
 
 // ---- products: row-major matrices are transposed ones to a BLAS that counts down the columns, whose integers are BlasInt
 
-#define A_LINE 1000   // multiplications that take as long as a line of 64 bytes on its way
-
 typedef void (*Gemm)(int, int, int, BlasInt, BlasInt, BlasInt, T, const T*, BlasInt, const T*, BlasInt, T, T*, BlasInt);
 
 // out := a b
 static void product(Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b, Int ldb, T* out, Int ldc)
 {
     const Denormals<false> there;
-    ahead.fetch(m * n * k / A_LINE);
     gemm(102, transa, transb, m, n, k, 1, a, lda, b, ldb, 0, out, ldc);
 }
 
@@ -119,23 +95,25 @@ static void fold(
     const T* table, const Int* clock)
 {
     const Denormals<false> there;
-    ahead.fetch(m * n * k / A_LINE);
     gemm(102, transa, transb, m, n, k, table[2 * clock[0] + 1], a, lda, b, ldb, table[2 * clock[0]], w, ldc);
 }
 
 // ---- rows, vectors and sums
 
-// out_i := source_(order_i) for the rows of a mini-batch, of so many bytes each, out of so many samples
+// out_i := source_(order_i) for the rows of a mini-batch, of so many bytes each, out of so many samples;
+// those of the next mini-batch are what comes ahead
 static void gather(
     const char* source, char* out, Int bytes, const Int* order, Int samples, const Int* clock, Int size, Int rows)
 {
     const Int first = clock[0] * size;
     for (Int i = 0; i < rows; i++)
         __builtin_memcpy(out + i * bytes, source + order[first + i] * bytes, bytes);
-    const bool few = rows * bytes <= 1 << 17, long_rows = bytes >= 256;   // that fit the cache, and are not there anyway
-    const bool forgotten = sizeof(T) == sizeof(float);                    // by `sequence`, which is float32's in every program
-    if (few && long_rows && forgotten && first + size + rows <= samples)
-        ahead = {source, order + first + size, bytes, rows, 0, 0};
+    const Int next = first + size;
+    if (rows > Ahead::MOST || bytes < Ahead::LONG || next + rows > samples)
+        return;
+    ahead.bytes = bytes;
+    for (ahead.left = 0; ahead.left < rows; ahead.left++)
+        ahead.row[ahead.left] = source + order[next + ahead.left] * bytes;
 }
 
 static void copy(const T* source, T* out, Int n)
@@ -220,6 +198,8 @@ KERNEL(sequence)
 KERNEL(together)
 KERNEL(product)
 KERNEL(fold)
+KERNEL(tiled_product)
+KERNEL(tiled_fold)
 KERNEL(gather)
 KERNEL(copy)
 KERNEL(add)

@@ -1,6 +1,6 @@
 """CompiledOps: the verbs as calls of compiled kernels, which a program makes without coming back to Python.
 
-The formulas are those of the tables, written in C as for a GPU; products are made by NumPy's own BLAS.
+The formulas are those of the tables, written in C as for a GPU; products are made by NumPy's own BLAS, but for those of few rows.
 """
 
 import ctypes
@@ -16,6 +16,11 @@ from . import blas, compiler, native
 from .agreement import agreed
 from .host import CpuOps
 from .ops import thinning
+
+# Products of at most so many rows and multiplications are made tile by tile (kernels/tiles.h). Greater ones a BLAS divides among
+# its threads, which pays earlier where the weights change.
+ROWS, IN_PRODUCT, IN_FOLD = 16, 10**6, 1 << 18
+LINE = 64   # bytes
 
 
 class CompiledOps(CpuOps):
@@ -57,11 +62,17 @@ class CompiledOps(CpuOps):
     # ---- the equations
 
     def matmul(self, a, b, out):
+        dtype = self._factors(a, b, out)
+        if _in_tiles(IN_PRODUCT, b.T, a) and b[:, :1].nbytes >= LINE:
+            return self._plain("tiled_product", dtype, a, b, out, *out.shape, len(b))
         return self._product("product", a, b, out)
 
     def fold(self, a, b, w, table, clock):
-        self._check((len(table), 2), w.dtype, table=table)
+        dtype = self._factors(a, b, w)
+        self._check((len(table), 2), dtype, table=table)
         self._check((2,), np.int64, clock=clock)
+        if _in_tiles(IN_FOLD, w, b, a.T) and w[:1].nbytes % LINE == 0:
+            return self._plain("tiled_fold", dtype, a, b, w, self.zeros(a.size, dtype), len(b), *w.shape, table, clock)
         return self._product("fold", a, b, w, table, clock)
 
     def layer(self, activation, z, b, a):
@@ -149,15 +160,19 @@ class CompiledOps(CpuOps):
     def _plain(self, name, dtype, *values):
         return Native(native.program_source(dtype), name, *values)
 
-    def _product(self, name, a, b, out, *more):
+    def _factors(self, a, b, out):
+        """The dtype of a product out := a b, when all is as it must be."""
         dtype = self._check(out.shape, out=out)
         for factor_name, factor in (("a", a), ("b", b)):
             flat = factor if factor.flags.c_contiguous else factor.T
             self._check(flat.shape, dtype, **{factor_name: flat})
         if a.shape[0] != out.shape[0] or b.shape != (a.shape[1], out.shape[1]):
             raise ValueError(f"out := a b needs (m, n) := (m, k) (k, n), got {out.shape} := {a.shape} {b.shape}")
+        return dtype
+
+    def _product(self, name, a, b, out, *more):
         gemm, shapes, matrices = blas.find().product(a, b, out)
-        return self._plain(name, dtype, blas.address(gemm), *shapes, *matrices, *more)
+        return self._plain(name, out.dtype, blas.address(gemm), *shapes, *matrices, *more)
 
 
 class Native:
@@ -251,6 +266,12 @@ class Together(Native):
             for thread in self.threads:
                 thread.start()
         return blas.address(_runner().wait().call_together)
+
+
+def _in_tiles(most, w, *factors):
+    """Whether few rows are multiplied by w, or change w by their product, without the BLAS."""
+    rows = len(factors[0])
+    return 0 < rows <= ROWS and rows * w.size <= most and all(matrix.flags.c_contiguous for matrix in (w, *factors))
 
 
 def _runner():
