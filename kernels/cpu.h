@@ -63,12 +63,15 @@ inline T sum_over(Int n, Term term)
     for (; j + LANES <= n; j += LANES)
         for (int lane = 0; lane < LANES; lane++)
             part[lane] += term(j + lane);
-    for (int lane = 0; j < n; j++, lane++)
-        part[lane] += term(j);
+    T rest = 0;   // of its own: numbers written one by one into part would not be there in time to be read as vectors
+    for (; j < n; j++)
+        rest += term(j);
+    if (n < LANES)
+        return rest;
     for (int half = LANES / 2; half > 0; half /= 2)
         for (int lane = 0; lane < half; lane++)
             part[lane] += part[lane + half];
-    return part[0];
+    return part[0] + rest;
 }
 
 inline T sum_of(const T* x, Int n)
