@@ -160,7 +160,12 @@ def test_devices_agree(function, device_arrays):
         host = partial(mapped, lambda leaf: device_arrays.host(leaf) if isinstance(leaf, device_arrays.xp.ndarray) else leaf)
         with told(case):
             expected, pull = gpubp.vjp(plain, *plain.given)
-            value, device_pull = gpubp.vjp(call, *call.given)
+            try:
+                value, device_pull = gpubp.vjp(call, *call.given)
+            except (AttributeError, TypeError, ValueError) as refusal:   # which CuPy's own function must share
+                with pytest.raises(type(refusal)):
+                    call(*call.given)
+                continue
             error = mapped(np.ones_like, expected)
             found = device_pull(mapped(np.ones_like, value))
             assert all(type(one) is type(other) for one, other in zip(found, call.given))

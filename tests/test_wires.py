@@ -154,7 +154,7 @@ def test_cupy_itself_calls_the_hooks():
     for name, *args in calls:
         expected, found = (getattr(module, name)(x, *args) for module, x in ((np, X), (cupy, wire)))
         np.testing.assert_array_equal(getattr(found, "value", found), expected)
-    for function in (cupy.cumsum, lambda x: cupy.matmul(x, x.T)):
+    for function in (cupy.cumsum, lambda x: cupy.matmul(x, x.T)):   # some ask nobody, not even wires that carry CuPy's
         with pytest.raises(TypeError, match=r"CuPy's function takes no wires: write np.matmul\(x, y\) for cupy.matmul\(x, y\)"):
             gradient(function)
 

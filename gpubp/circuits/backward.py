@@ -71,6 +71,6 @@ def fitted(name, error, value):
         stretched = (axis for axis, n in enumerate(shape, new) if n == 1 != came[axis])
         error = error.sum(axis=(*range(new), *stretched)).reshape(shape)
     dtype = getattr(value, "dtype", None)
-    if dtype is None or getattr(error, "dtype", None) == dtype:
+    if dtype is None or getattr(error, "dtype", 0) == dtype:
         return error
     return error.astype(dtype) if hasattr(error, "astype") else np.full_like(value, error)

@@ -174,7 +174,7 @@ answers("transpose")(lambda self, *axes: np.transpose(self, (axes[0] if len(axes
 
 for _name, _value_of in {
         "shape": lambda self: getattr(self.value, "shape", ()), "ndim": lambda self: len(self.shape),
-        "size": lambda self: np.size(self.value), "dtype": lambda self: getattr(self.value, "dtype", None) or np.dtype(float),
+        "size": lambda self: np.size(self.value), "dtype": lambda self: np.dtype(float) if type(self.value) is float else getattr(self.value, "dtype", None),
         "T": lambda self: np.transpose(self), "mT": lambda self: np.matrix_transpose(self), "real": lambda self: self}.items():
     setattr(Wire, _name, property(_value_of))
 answers("__array_priority__")(1000)   # above every array's

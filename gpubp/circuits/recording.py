@@ -34,7 +34,7 @@ class Recording:
         try:
             result = f(*args, **options)
         except TypeError as error:
-            if "(expected cupy." in str(error) and "got Wire" in str(error):   # some of CuPy's functions ask nobody
+            if any(said in str(error) for said in ("got Wire)", f"Unsupported type {Wire}")):   # some of CuPy's ask nobody
                 raise TypeError("CuPy's function takes no wires: write np.matmul(x, y) for cupy.matmul(x, y), np.cumsum(x) for "
                                 "cupy.cumsum(x) and so on, which run CuPy where wires carry its arrays") from error
             raise
@@ -119,7 +119,7 @@ def as_error(owner, error, value):
     if np.shape(error) != np.shape(value):
         raise ValueError(f"{owner}: expected an error of the value's shape {np.shape(value)}, got shape {np.shape(error)}")
     dtype = getattr(value, "dtype", None)
-    if dtype is None or getattr(error, "dtype", None) == dtype:
+    if dtype is None or getattr(error, "dtype", 0) == dtype:   # None would equal float64
         return error
     return error.astype(dtype) if hasattr(error, "astype") else filled(value, error)
 
@@ -137,7 +137,7 @@ def owned(error, leaf, taken):
     if type(leaf) is float:
         return float(error)
     if isinstance(leaf, np.generic):
-        return leaf.dtype.type(error)
+        return leaf.dtype.type(error.item() if hasattr(error, "item") else error)   # NumPy's numbers take none of CuPy's
     if isinstance(leaf, np.ndarray):
         error = np.asarray(error, leaf.dtype)
     if error.base is not None or id(error) in taken:   # a view, perhaps of the user's array, or of one number broadcast

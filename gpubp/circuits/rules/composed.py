@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..wire import carried
-from .elementwise import clipped
+from .elementwise import clipped, where
 from .linear_algebra import MADE_OF_LINEAR_ALGEBRA
 from .parts import PARTS
 from .products import MADE_OF_PRODUCTS
@@ -18,7 +18,7 @@ def clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
 
 
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
-    return np.where(np.isfinite(x), x, np.nan_to_num(carried(x), nan=nan, posinf=posinf, neginf=neginf))
+    return where(np.isfinite(x), x, np.nan_to_num(carried(x), nan=nan, posinf=posinf, neginf=neginf))
 
 
 def ptp(a, axis=None, out=None, keepdims=False):

@@ -7,20 +7,27 @@ import numpy as np
 from ..wire import Gate
 
 
+def where(condition, x, y):
+    """np.where; among single numbers Python's choice, whose result CuPy's arrays take, as they take no condition that is none."""
+    if isinstance(condition, bool | np.bool_) and np.shape(x) == () == np.shape(y):
+        return x if condition else y
+    return np.where(condition, x, y)
+
+
 def _power_base(error, value, x, y):
     if isinstance(y, (int, float)):
         # Python's own power refuses to divide by zero, where NumPy's is infinite
         return error * (y * (x ** (y - 1) if y >= 1 else np.power(x, y - 1))) if y else 0.0 * error
-    return error * y * x ** np.where((x == 0) & (y == 0), 1.0, y - 1.0)   # x ** 0 is constant, also at x = 0
+    return error * y * x ** where((x == 0) & (y == 0), 1.0, y - 1.0)   # x ** 0 is constant, also at x = 0
 
 
 def _power_exponent(error, value, x, y):
-    return error * value * np.log(np.where(x == 0, 1.0, x))   # 0 ** y is constant for y > 0
+    return error * value * np.log(where(x == 0, 1.0, x))   # 0 ** y is constant for y > 0
 
 
 def _passes(error, first, tie):
     """The error where this input is the one that passes, half of it where both are equal."""
-    return np.where(first, error, np.where(tie, 0.5 * error, 0.0))
+    return where(first, error, where(tie, 0.5 * error, 0.0))
 
 
 _where_larger = (lambda error, value, x, y: _passes(error, x > y, x == y),
@@ -38,13 +45,13 @@ def _sinc(error, value, x):
     series = 0.0
     for n in range(9, 0, -1):
         series = series * square + (-1.0) ** n * 2.0 * n / factorial(2 * n + 1)
-    return error * np.where(near, pi * pi * x * series, (np.cos(pi * x) - value) / np.where(near, 1.0, x))
+    return error * where(near, pi * pi * x * series, (np.cos(pi * x) - value) / where(near, 1.0, x))
 
 
 def over(x, length):
     """x / length; 0 at a length of 0, which is a corner, flat by convention."""
     zero = length == 0
-    return np.where(zero, 0.0, x / np.where(zero, 1.0, length))
+    return where(zero, 0.0, x / where(zero, 1.0, length))
 
 
 def _turned(x, y):
@@ -55,9 +62,9 @@ def _only_one(error, value, x):
     return error
 
 
-clipped = Gate("clip", np.clip, lambda error, value, x, low, high: np.where(_inside(x, low, high), error, 0.0),
-               lambda error, value, x, low, high: np.where(x < low, error, 0.0),
-               lambda error, value, x, low, high: np.where(x > high, error, 0.0))
+clipped = Gate("clip", np.clip, lambda error, value, x, low, high: where(_inside(x, low, high), error, 0.0),
+               lambda error, value, x, low, high: where(x < low, error, 0.0),
+               lambda error, value, x, low, high: where(x > high, error, 0.0))
 
 ELEMENTWISE = {
     np.add: (lambda error, value, x, y: error, lambda error, value, x, y: error),

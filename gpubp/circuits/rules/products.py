@@ -52,13 +52,13 @@ def _dotted(b, last):
 
 
 def _dot_left(error, value, a, b, out=None, *, last=False):
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
+    if np.ndim(a) == 0 or np.ndim(b) == 0 or np.ndim(error) == 0:
         return error * b
     return np.tensordot(error, b, ([*range(np.ndim(a) - 1, np.ndim(error))], _dotted(b, last)[1]))
 
 
 def _dot_right(error, value, a, b, out=None, *, last=False):
-    if np.ndim(a) == 0 or np.ndim(b) == 0:
+    if np.ndim(a) == 0 or np.ndim(b) == 0 or np.ndim(error) == 0:
         return error * a
     rows = [*range(np.ndim(a) - 1)]
     return np.moveaxis(np.tensordot(a, error, (rows, rows)), 0, _dotted(b, last)[0])

@@ -55,7 +55,8 @@ def _repeat(error, value, x, repeats, axis=None):
         x_shape, axis = (int(np.prod(np.shape(x), dtype=int)),), 0
     else:
         x_shape = np.shape(x)
-    places = np.repeat(np.arange(x_shape[axis]), repeats).tolist()   # as a list it is an index of any device's arrays
+    times = repeats.tolist() if hasattr(repeats, "tolist") else repeats   # of NumPy's, or of CuPy's
+    places = np.repeat(np.arange(x_shape[axis]), times).tolist()   # as a list it is an index of any device's arrays
     return np.reshape(scatter(error, x_shape, (slice(None),) * (axis % len(x_shape)) + (places,)), np.shape(x))
 
 
