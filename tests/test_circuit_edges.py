@@ -23,6 +23,15 @@ def second(f):
     return gpubp.elementwise_grad(gpubp.elementwise_grad(f))
 
 
+def test_nan_gets_the_gradient_where_it_wins():
+    np.testing.assert_array_equal(gpubp.grad(np.max)(np.array([1.0, np.nan, 2.0])), [0.0, 1.0, 0.0])
+
+
+def test_half_precision_counts_more_than_it_holds():
+    x = np.ones(100_000, np.float16)
+    assert gpubp.grad(np.mean)(x)[0] == np.float16(1e-5) == gpubp.grad(np.max)(x)[0]
+
+
 # ---- corners, by convention flat; ties, shared
 
 

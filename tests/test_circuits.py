@@ -3,6 +3,7 @@
 import gc
 import threading
 import tracemalloc
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -96,6 +97,16 @@ def test_hvp_is_the_hessian_times_a_vector():
     np.testing.assert_allclose(found, gpubp.hessian(f)(x) @ v, rtol=1e-12)
     _, tangent = gpubp.jvp(gpubp.grad(f), (x,), (v,))
     np.testing.assert_allclose(found, tangent, rtol=1e-12)
+
+
+def test_nests_are_matched_by_their_keys():
+    def f(p):
+        return {"a": p["a"] * 10.0 + p["b"], "b": p["b"]}
+    p, other_order = {"a": 1.0, "b": 2.0}, {"b": 0.0, "a": 1.0}
+    assert gpubp.jvp(f, (p,), (other_order,))[1] == {"a": 10.0, "b": 0.0}
+    assert gpubp.vjp(f, p)[1](other_order) == ({"a": 10.0, "b": 1.0},)
+    assert gpubp.hvp(lambda p: p["a"] ** 2 * p["b"], (p,), (other_order,)) == ({"a": 4.0, "b": 2.0},)
+    assert type(gpubp.grad(lambda p: p["w"] * 2.0)(defaultdict(list, w=1.0))) is defaultdict
 
 
 def test_jacobians_of_nests():

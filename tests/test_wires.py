@@ -1,7 +1,9 @@
 """Wires: how they answer operators, array methods and protocols, what they refuse, and what they teach."""
 
+import copy
 import math
 import operator
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,6 +40,24 @@ def test_operators_take_numbers_and_arrays_on_either_side(run, kind):
     both = gpubp.grad(lambda x, y: np.sum(run(x, y)), (0, 1))(kind(x), kind(y))
     np.testing.assert_allclose(both[0], np.full(np.shape(kind(x)), of_x), rtol=1e-6)
     np.testing.assert_allclose(both[1], np.full(np.shape(kind(y)), of_y), rtol=1e-6)
+
+
+def test_lists_beside_wires_are_arrays():
+    np.testing.assert_array_equal(gradient(lambda x: x * [1.0, 2.0, 3.0] + [[1.0], [2.0]] @ np.ones((1, 3))), [[1, 2, 3]] * 2)
+    np.testing.assert_array_equal(gradient(lambda x: x @ [[1.0], [2.0], [3.0]]), [[1, 2, 3]] * 2)
+    np.testing.assert_array_equal(gradient(lambda x: np.maximum([1.0, 1.0, 1.0], x)), X > 1.0)
+
+
+def test_wires_are_not_copied_and_not_saved():
+    found = gpubp.grad(lambda p: np.sum(copy.deepcopy(p)["w"] ** 2) + copy.copy(p["w"])[0, 0])({"w": X})
+    np.testing.assert_array_equal(found["w"], 2 * X + np.eye(2, 3) * [1, 0, 0])
+    with pytest.raises(TypeError, match=r"save what they carry, x\.value"):
+        pickle.dumps(gpubp.wires(1.0))
+
+
+def test_wires_of_two_circuits_do_not_meet():
+    with pytest.raises(TypeError, match=r"multiply: expected wires of one circuit, .*: make them together, x, y = gpubp.wires"):
+        gpubp.wires(2.0) * gpubp.wires(3.0)
 
 
 def test_integers_and_booleans_are_constants():
@@ -195,6 +215,19 @@ def test_a_wrong_backward_is_told(backward, error, words):
         gpubp.gate(np.spacing, 1.0)
 
 
+def test_gates_take_their_wires_by_place():
+    scaled = gpubp.gate(lambda x, s=1.0: x * s, lambda error, value, x, s=1.0: error * s, name="scaled")
+    x, s = gpubp.wires(2.0, 3.0)
+    with pytest.raises(TypeError, match="scaled: expected no wire as s=, got one: gates take wires by place"):
+        scaled(x, s=s)
+    with pytest.raises(TypeError, match="closed: expected a function that takes its wires by place, got"):
+        gpubp.gate(lambda x: x * s, lambda error, value, x: error, name="closed")(x)
+    with pytest.raises(TypeError, match="listed: expected a number, an array or a tuple of them as the value, got a list"):
+        gpubp.gate(lambda x: [x], lambda error, value, x: error, name="listed")(x)
+    first = gpubp.gate(lambda x, i: x * 2.0 + 0.0 * i, lambda error, value, x, i: (error * 2.0, None))
+    assert gpubp.grad(lambda x: first(1.0, x))(3.0) == 0.0
+
+
 # ---- wires to look at
 
 
@@ -239,33 +272,3 @@ def test_a_circuit_that_is_used_up_says_so():
 def test_wires_take_floating_numbers(values, words):
     with pytest.raises(TypeError, match=words):
         gpubp.wires(*values)
-
-
-# ---- where NaN comes from
-
-
-def test_debug_names_the_first_gate_its_inputs_and_the_line():
-    def f(x):
-        y = np.exp(x * 2.0)
-        return np.sum(np.log(y - 1.0))   # the culprit
-    with gpubp.debug(), pytest.raises(FloatingPointError) as caught:
-        gpubp.grad(f)(np.array([0.0, 1.0]))
-    assert str(caught.value).startswith("log makes -inf of finite numbers, of an input from 0 to 6.38906, in ")
-    assert "test_wires.py" in str(caught.value) and "return np.sum(np.log(y - 1.0))   # the culprit" in str(caught.value)
-
-
-def test_debug_looks_at_errors_on_the_way_back():
-    with gpubp.debug(), pytest.raises(FloatingPointError, match=r"sqrt, on the way back, makes inf .* an input of 0, in"):
-        gpubp.grad(np.sqrt)(0.0)
-    with gpubp.debug(), pytest.raises(FloatingPointError, match=r"multiply makes inf of .* of inputs of 1e\+200 and of 1e\+200"):
-        gpubp.grad(lambda x: x * x)(1e200)
-
-
-def test_debug_lets_infinities_pass_that_came_in():
-    mask = np.where(X > 0, 0.0, -np.inf)
-    with gpubp.debug():
-        found = gradient(lambda x: np.exp(x + mask))
-    np.testing.assert_array_equal(found, np.where(X > 0, np.exp(X), 0.0))
-    assert gpubp.circuits.wire.watch is None
-    with np.errstate(all="ignore"):
-        assert np.isinf(gpubp.grad(np.sqrt)(0.0)), "outside of debug() nothing is looked at"

@@ -4,9 +4,9 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 
-from . import wire as recording
+from . import watching
+from .wire import NUMBERS  # these need neither a sum over broadcast axes nor a conversion
 
-SCALARS = {float, np.float64}   # these need neither a sum over broadcast axes nor a conversion
 SPENT: tuple = None, (), (), {}   # the record of a wire through which errors have flowed
 
 
@@ -17,7 +17,7 @@ def backward(ends, keep=False, visit=None):
     visit(wire, error) is called with each wire's whole error.
     """
     waiting: dict = {}
-    beginnings, watch = {}, recording.watch
+    beginnings, watcher = {}, watching.watcher
     for end, error in ends:
         end = end if end.bare is None else end.bare
         waiting[end.number] = end, error if end.number not in waiting else waiting[end.number][1] + error
@@ -34,21 +34,21 @@ def backward(ends, keep=False, visit=None):
             raise RuntimeError("expected a circuit through which no errors have flowed, got one that backward has used up: "
                                "compute it again, or let the first call keep it with backward(keep=True)")
         gate, parents, values, options = wire.record
-        joint = gate.joint
-        if joint is not None:
-            joint = joint(error, wire.value, *values, **options)
+        value = sent = all_sent = None
+        if gate.joint is not None:
+            all_sent = gate.joint(error, wire.value, *values, **options)
         for formula, parent in parents:
-            sent = joint[formula] if joint is not None else formula(error, wire.value, *values, **options)
+            sent = all_sent[formula] if all_sent is not None else formula(error, wire.value, *values, **options)
             if sent is None:
                 continue
             value = parent.value
             if type(sent) is type(value) is np.ndarray:
                 if sent.shape != value.shape or sent.dtype is not value.dtype:
                     sent = fitted(gate.name, sent, value)
-            elif type(sent) not in SCALARS or type(value) not in SCALARS:
+            elif type(sent) not in NUMBERS or type(value) not in NUMBERS:
                 sent = fitted(gate.name, sent, value)
-            if watch is not None:
-                watch.sees_error(wire, sent)
+            if watcher is not None:
+                watcher.sees_error(wire, sent)
             number = parent.number
             if number in waiting:
                 waiting[number] = parent, waiting[number][1] + sent   # forks add
@@ -57,7 +57,7 @@ def backward(ends, keep=False, visit=None):
                 heappush(latest, -number)
         if not keep:
             wire.record = SPENT
-        del value, values, parents, parent, joint, sent   # which this frame would hold through the next gate
+        del value, values, parents, parent, sent, all_sent   # which this frame would hold through the next gate
     return beginnings
 
 

@@ -33,10 +33,10 @@ def _check(f, args, order, random, depth=1):
     tangent = jvp(f, args, along)[1]
     scale = max((float(np.max(np.absolute(leaf))) for leaf in leaves(args) if np.size(leaf)), default=0.0)
     kinds = [getattr(leaf, "dtype", np.dtype(float)).name for leaf in (*leaves(args), *leaves(value))]
-    step = max(STEP[kind] for kind in kinds) * max(scale, 1.0)
+    step = max(STEP.get(kind, STEP["float64"]) for kind in kinds) * max(scale, 1.0)
     numeric = derivative(lambda h: _dot(error, f(*mapped(lambda leaf, v: _moved(leaf, h, v), args, along))), step)
     size = _dot(mapped(np.absolute, error), mapped(np.absolute, tangent))
-    tolerance = max(TOLERANCE[kind] for kind in kinds) * max(size, abs(numeric), LEAST)
+    tolerance = max(TOLERANCE.get(kind, TOLERANCE["float64"]) for kind in kinds) * max(size, abs(numeric), LEAST)
     for name, found in (("jvp", _dot(error, tangent)), ("vjp", _dot(pull(error), along))):
         if not abs(found - numeric) <= tolerance:
             raise AssertionError(f"check_grads: expected {name} of order {depth} to give {numeric:.10g}, as differences do along "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import wire as recording
+from . import watching
 from .wire import carried
 
 HOUSE = str(Path(__file__).resolve().parent.parent)
@@ -28,12 +28,12 @@ def debug():
         ...
     FloatingPointError: log makes -inf of finite numbers, of an input from 0 to 1, in ...
     """
-    before, recording.watch = recording.watch, _Finder()
+    before, watching.watcher = watching.watcher, _Finder()
     try:
         with np.errstate(all="ignore"):   # instead of warnings that name no line
             yield
     finally:
-        recording.watch = before
+        watching.watcher = before
 
 
 class _Finder:

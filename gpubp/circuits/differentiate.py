@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from .nests import leaves, mapped, rebuilt
+from .nests import leaves, leaves_along, mapped, rebuilt
 from .recording import Recording, filled, kind
 
 
@@ -50,7 +50,7 @@ def vjp(f, *args, has_aux=False):
     """(f(*args), pull): pull(errors of the value) gives the tuple of the arguments' errors, and may be called again and again.
 
     That is the vector-Jacobian product. args and f's value may be nests. With has_aux, f gives (value, more), and this
-    (value, pull, more).
+    (value, pull, more). Arrays are remembered, not copied: let them be until errors have flowed.
 
     >>> import numpy as np, gpubp
     >>> value, pull = gpubp.vjp(np.multiply, np.array([1.0, 2.0]), 3.0)
@@ -60,10 +60,7 @@ def vjp(f, *args, has_aux=False):
     recorded = Recording("vjp", f, args, {}, tuple(range(len(args))), has_aux)
 
     def pull(errors):
-        given = leaves(errors)
-        if len(given) != len(recorded.ends):
-            raise ValueError(f"pull: expected an error for each leaf of f's value, {len(recorded.ends)}, got {len(given)}")
-        return recorded.errors(given, keep=True)
+        return recorded.errors(leaves_along("pull", recorded.value, errors), keep=True)
     return (recorded.value, pull, recorded.aux) if has_aux else (recorded.value, pull)
 
 
@@ -80,6 +77,7 @@ def jvp(f, args, tangents, has_aux=False):
     for name, given in (("args", args), ("tangents", tangents)):
         if not isinstance(given, tuple | list):
             raise TypeError(f"jvp: expected {name} as a tuple, one entry for each argument of f, got {type(given).__name__}")
+    leaves_along("jvp", tuple(args), tuple(tangents))
     value, pull, *aux = vjp(f, *args, has_aux=has_aux)
     _, push = vjp(pull, mapped(partial(filled, number=0.0), value))
     return value, push(tuple(tangents))[0], *aux
@@ -94,8 +92,9 @@ def hvp(f, args, vectors):
     >>> gpubp.hvp(lambda x, y: x * x * y, (2.0, 3.0), (1.0, 0.0))
     (6.0, 4.0)
     """
-    if not isinstance(args, tuple | list) or not isinstance(vectors, tuple | list) or len(args) != len(vectors):
-        raise TypeError("hvp: expected args and vectors as tuples of one length, an entry for each argument of f")
+    if not isinstance(args, tuple | list) or not isinstance(vectors, tuple | list):
+        raise TypeError("hvp: expected args and vectors as tuples, with an entry for each argument of f")
+    leaves_along("hvp", tuple(args), tuple(vectors))
     _, pull = vjp(grad(f, tuple(range(len(args)))), *args)
     return pull(tuple(vectors))
 

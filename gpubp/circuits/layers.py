@@ -1,6 +1,6 @@
 """Networks as gates of a circuit: the gates that networks are made of (see gates.py), run at once on whatever flows in."""
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,7 +28,7 @@ product = Gate("affine", lambda a, w: affine.forward(at_once, a, w, None)[0],
                joint=lambda delta, z, a, w: affine.backward(at_once, delta, a, w, None, arriving=delta))
 
 
-@cache
+@lru_cache(256)
 def activated(activation):
     """The gate a = sigma(z + b); BP3's column sums are those of a broadcast input."""
     gate = Activate(activation)

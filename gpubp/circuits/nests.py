@@ -1,5 +1,6 @@
 """Nests of numbers and arrays, tuples, lists and dicts in one another: their leaves, and nests of the same shape with others."""
 
+from copy import copy
 
 NESTS = tuple, list, dict
 
@@ -18,16 +19,39 @@ def leaves(nest):
     return found
 
 
+def leaves_along(owner, nest, other):
+    """The leaves of another nest of the same form, in the order of this one's; ValueError where the forms differ."""
+    if isinstance(nest, dict):
+        if not isinstance(other, dict) or nest.keys() != other.keys():
+            raise ValueError(f"{owner}: expected a dict with the keys {list(nest)}, got {_form(other)}")
+        return [leaf for key, part in nest.items() for leaf in leaves_along(owner, part, other[key])]
+    if isinstance(nest, NESTS):
+        if not isinstance(other, tuple | list) or len(nest) != len(other):
+            raise ValueError(f"{owner}: expected a {type(nest).__name__} of length {len(nest)}, got {_form(other)}")
+        return [leaf for part, its in zip(nest, other) for leaf in leaves_along(owner, part, its)]
+    if isinstance(other, NESTS):
+        raise ValueError(f"{owner}: expected a number or an array, got {_form(other)}")
+    return [other]
+
+
+def _form(nest):
+    if isinstance(nest, dict):
+        return f"one with {list(nest)}"
+    return f"a {type(nest).__name__}" + (f" of length {len(nest)}" if isinstance(nest, NESTS) else "")
+
+
 def rebuilt(nest, new):
     """The nest with its leaves replaced by those that the iterator gives."""
     if not isinstance(nest, NESTS):
         return next(new)
     if isinstance(nest, dict):
-        return type(nest)((key, rebuilt(part, new)) for key, part in nest.items())
+        made = copy(nest)   # a defaultdict keeps its default
+        made.update((key, rebuilt(part, new)) for key, part in nest.items())
+        return made
     parts = [rebuilt(part, new) for part in nest]
     return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
 
 
 def mapped(function, nest, *others):
-    """The nest of function(leaf, ...) over nests of one shape."""
+    """The nest of function(leaf, ...) over nests of one form."""
     return rebuilt(nest, map(function, *(leaves(one) for one in (nest, *others))))

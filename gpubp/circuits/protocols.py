@@ -1,7 +1,7 @@
 """How plain NumPy code reaches the gates: the operators, array methods and protocols of NumPy and CuPy, as wires answer them."""
 
 import operator
-from functools import cache
+from functools import lru_cache
 from inspect import signature
 
 import numpy as np
@@ -69,6 +69,8 @@ def answers(*names):
 
 @answers("__array_ufunc__")
 def _ufunc(self, ufunc, method, *inputs, **options):
+    if list in map(type, inputs):
+        inputs = tuple(map(_no_list, inputs))
     if method == "__call__" and not options and ufunc in GATES:   # as nearly always
         return apply(GATES[ufunc], inputs)
     name = f"np.{ufunc.__name__}"
@@ -121,7 +123,23 @@ def _sort_in_place(self, *args, **options):
     raise TypeError("wires do not change: write y = np.sort(x) for x.sort(), y = np.partition(x, k) for x.partition(k)")
 
 
+@answers("__copy__", "__deepcopy__")
+def _itself(self, memo=None):
+    return self   # it never changes, and a copy of its circuit would be another's
+
+
+@answers("__reduce_ex__")
+def _reduce(self, protocol):
+    raise TypeError("wires are not saved: save what they carry, x.value")
+
+
 # ---- operators
+
+
+def _no_list(x):
+    """Lists of numbers beside a wire are arrays, as beside an array."""
+    return np.asarray(x) if type(x) is list else x
+
 
 OPERATORS = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "pow": np.power, "matmul": np.matmul,
@@ -133,8 +151,8 @@ for _name, _ufunc_of in OPERATORS.items():
     if _name in ("neg", "pos", "abs"):
         answers(f"__{_name}__")(lambda self, gate=_gate: apply(gate, (self,)))
     else:
-        answers(f"__{_name}__")(lambda self, other, gate=_gate: apply(gate, (self, other)))
-        answers(f"__r{_name}__")(lambda self, other, gate=_gate: apply(gate, (other, self)))
+        answers(f"__{_name}__")(lambda self, other, gate=_gate: apply(gate, (self, _no_list(other))))
+        answers(f"__r{_name}__")(lambda self, other, gate=_gate: apply(gate, (_no_list(other), self)))
 
 for _flat in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, operator.floordiv):
     answers(f"__{_flat.__name__}__")(lambda self, other, run=_flat: run(carried(self), carried(other)))
@@ -149,6 +167,8 @@ answers("__format__")(lambda self, form: format(carried(self), form))
 
 @answers("astype")
 def _astype(self, dtype, **options):
+    if np.dtype(dtype).kind == "c":
+        raise TypeError("astype: expected a real dtype, got a complex one: carry real and imaginary parts in wires of their own")
     return apply(cast, (self, dtype)) if np.dtype(dtype).kind == "f" else carried(self).astype(dtype, **options)
 
 
@@ -174,7 +194,8 @@ answers("transpose")(lambda self, *axes: np.transpose(self, (axes[0] if len(axes
 
 for _name, _value_of in {
         "shape": lambda self: getattr(self.value, "shape", ()), "ndim": lambda self: len(self.shape),
-        "size": lambda self: np.size(self.value), "dtype": lambda self: np.dtype(float) if type(self.value) is float else getattr(self.value, "dtype", None),
+        "size": lambda self: np.size(self.value),
+        "dtype": lambda self: np.dtype(float) if type(self.value) is float else getattr(self.value, "dtype", None),
         "T": lambda self: np.transpose(self), "mT": lambda self: np.matrix_transpose(self), "real": lambda self: self}.items():
     setattr(Wire, _name, property(_value_of))
 answers("__array_priority__")(1000)   # above every array's
@@ -186,6 +207,6 @@ def _through(self, activation):
     return apply(_gate_of(activation), (self,))
 
 
-@cache
+@lru_cache(256)
 def _gate_of(activation):
     return Gate(activation.name, activation, lambda error, a, z: times_prime(np, activation, error, z, a))

@@ -18,10 +18,14 @@ class Recording:
         if not callable(f):
             raise TypeError(f"{owner}: expected a function, got {type(f).__name__}")
         places = argnums if isinstance(argnums, tuple | list) else (argnums,)
+        if not args:
+            raise TypeError(f"{owner}: expected arguments by place to differentiate by, got none: call it as f(x), not f(x=x)")
         for place in places:
             if not isinstance(place, int) or not -len(args) <= place < len(args):
                 raise ValueError(f"{owner}: expected argnums from 0 to {len(args) - 1}, the numbers of f's arguments by place, "
                                  f"got {argnums!r}")
+        if len({place % len(args) for place in places}) < len(places):
+            raise ValueError(f"{owner}: expected each argument once in argnums, got {argnums!r}")
         chosen = tuple(args[place] for place in places)
         self.owner, self.argument = owner, chosen if isinstance(argnums, tuple | list) else chosen[0]
         self.leaves = [checked(owner, leaf) for leaf in leaves(self.argument)]
@@ -33,7 +37,10 @@ class Recording:
             args[place] = wires
         try:
             result = f(*args, **options)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
+            if "takes a plain number" in str(error.__cause__):
+                raise TypeError("wires are not written into arrays: for array[index] = wire fill a list, and np.stack "
+                                "it") from error
             if any(said in str(error) for said in ("got Wire)", f"Unsupported type {Wire}")):   # some of CuPy's ask nobody
                 raise TypeError("CuPy's function takes no wires: write np.matmul(x, y) for cupy.matmul(x, y), np.cumsum(x) for "
                                 "cupy.cumsum(x) and so on, which run CuPy where wires carry its arrays") from error
@@ -84,8 +91,9 @@ def _real(owner, leaf):
     """Refuses what is not a number or an array of real ones as a function's value."""
     number = carried(leaf)
     dtype = getattr(number, "dtype", None)
-    if not (isinstance(number, int | float) or (isinstance(dtype, np.dtype) and dtype.kind in "fiub")):
-        raise TypeError(f"{owner}: expected a function whose value is real numbers, got {kind(number)}")
+    if type(number) is not float and not (isinstance(dtype, np.dtype) and dtype.kind == "f"):
+        raise TypeError(f"{owner}: expected a function whose value is real floating numbers, got {kind(number)}: return what is "
+                        f"not differentiated besides, with has_aux=True")
 
 
 def kind(x):
@@ -118,6 +126,8 @@ def as_error(owner, error, value):
     """An error that a user gives, as one of the value: of its shape and dtype."""
     if np.shape(error) != np.shape(value):
         raise ValueError(f"{owner}: expected an error of the value's shape {np.shape(value)}, got shape {np.shape(error)}")
+    if np.iscomplexobj(carried(error)):
+        raise TypeError(f"{owner}: expected a real error, got a complex one: pass its real part")
     dtype = getattr(value, "dtype", None)
     if dtype is None or getattr(error, "dtype", 0) == dtype:   # None would equal float64
         return error
@@ -125,7 +135,10 @@ def as_error(owner, error, value):
 
 
 def _value(leaf, circuit):
-    return leaf.value if type(leaf) is Wire and leaf.circuit is circuit else leaf
+    """A leaf of a result for those outside: what wires of this circuit carry, and others as they are."""
+    if type(leaf) is not Wire:
+        return leaf
+    return leaf.value if leaf.circuit is circuit else leaf.circuit.checked() and leaf
 
 
 def owned(error, leaf, taken):

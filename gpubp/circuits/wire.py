@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from . import watching
+
 numbers = count()   # wires are numbered in the order of recording, in which each comes after its inputs
 NO_OPTIONS: dict = {}
+NUMBERS = {float, np.float64}
 LARGE = 1 << 16   # bytes of a value that is worth forgetting
 EVERY = range(1 << 16)
 
@@ -94,9 +97,6 @@ class Gate:
         return self.errors[i]
 
 
-watch: Any = None   # what looks at every wire and error while gpubp.debug() is on
-
-
 def apply(gate, inputs, options=NO_OPTIONS):
     """The gate's value: a wire of the innermost circuit among the inputs, or no wire where there is none."""
     circuit, parents, values, formulas = None, [], list(inputs), gate.formulas
@@ -104,6 +104,9 @@ def apply(gate, inputs, options=NO_OPTIONS):
         if type(x) is Wire:
             if x.circuit is not circuit:
                 if circuit is not None:
+                    if x.circuit.whole and circuit.whole:
+                        raise TypeError(f"{gate.name}: expected wires of one circuit, got those of two calls of wires: make them "
+                                        f"together, x, y = gpubp.wires(2.0, 3.0)")
                     if x.circuit.level < circuit.level:
                         continue
                     parents, values = [], list(inputs)   # those so far are of an outer circuit
@@ -126,12 +129,33 @@ def apply(gate, inputs, options=NO_OPTIONS):
         raise error
     if not parents:
         return value
+    if type(value) not in NUMBERS and (type(value) is not np.ndarray or value.dtype.kind != "f"):
+        _refuse_unless_real(gate, value, values)
     wire = Wire(value, circuit, (gate, parents, values, options))
-    if watch is not None:
-        watch.sees(wire)
+    if watching.watcher is not None:
+        watching.watcher.sees(wire)
     elif getattr(value, "nbytes", 0) >= LARGE and not circuit.whole:
         _forget(wire)
     return wire
+
+
+def _refuse_unless_real(gate, value, inputs):
+    """TypeError where the value is not what errors can flow back from: real numbers, plain arrays of them, or tuples of both."""
+    for part in value if isinstance(value, tuple) else (value,):
+        dtype = getattr(part, "dtype", None)
+        if type(part) is Wire:
+            if not any(type(x) is Wire and x.circuit is part.circuit for x in inputs):
+                raise TypeError(f"{gate.name}: expected a function that takes its wires by place, got one that uses others "
+                                f"besides: hand them in")
+        elif isinstance(part, complex) or (isinstance(dtype, np.dtype) and dtype.kind == "c"):
+            raise TypeError(f"{gate.name}: expected real numbers, got complex ones: carry real and imaginary parts in wires of "
+                            f"their own")
+        elif hasattr(part, "mask") or isinstance(part, np.matrix):
+            raise TypeError(f"{gate.name}: expected plain arrays beside wires, got a {type(part).__name__}, which computes in "
+                            f"its own way: pass np.asarray(x)")
+        elif dtype is None and not isinstance(part, float | int) and not isinstance(value, tuple):
+            raise TypeError(f"{gate.name}: expected a number, an array or a tuple of them as the value, got a "
+                            f"{type(part).__name__}: take it apart")
 
 
 def _forget(wire):

@@ -92,6 +92,16 @@ def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None):
     return cast(ones * fill_value, ones.dtype)
 
 
+def select(condlist, choicelist, default=0):
+    if len(condlist) != len(choicelist) or not len(condlist):
+        raise ValueError(f"select: expected a choice for each condition, got {len(condlist)} and {len(choicelist)}: pass lists "
+                         f"of one length")
+    chosen = default
+    for condition, choice in zip(condlist[::-1], choicelist[::-1]):   # the first that holds wins
+        chosen = where(condition, choice, chosen)
+    return chosen
+
+
 # ---- orders and places
 
 
@@ -135,6 +145,7 @@ def take(a, indices, axis=None, out=None, mode="raise"):
 
 COMPOSED: dict = {
     **PARTS, **MADE_OF_PRODUCTS, **MADE_OF_LINEAR_ALGEBRA, np.clip: clip, np.nan_to_num: nan_to_num, np.ptp: ptp,
-    np.trace: trace, np.average: average, np.median: median, np.diff: diff, np.trapezoid: trapezoid, np.full_like: full_like,
+    np.trace: trace, np.average: average, np.median: median, np.diff: diff, np.trapezoid: trapezoid,
+    np.full_like: full_like, np.select: select,
     np.sort: sort, np.partition: partition, np.take_along_axis: take_along_axis, np.take: take,
 }

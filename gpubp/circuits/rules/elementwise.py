@@ -54,7 +54,7 @@ def over(x, length):
     return where(zero, 0.0, x / where(zero, 1.0, length))
 
 
-def _turned(x, y):
+def _squared_length(x, y):
     return x * x + y * y
 
 
@@ -97,7 +97,8 @@ ELEMENTWISE = {
     np.arcsin: (lambda error, value, x: error / np.sqrt((1.0 - x) * (1.0 + x)),),
     np.arccos: (lambda error, value, x: -error / np.sqrt((1.0 - x) * (1.0 + x)),),
     np.arctan: (lambda error, value, x: error / (1.0 + x * x),),
-    np.arctan2: (lambda error, value, y, x: error * x / _turned(x, y), lambda error, value, y, x: -error * y / _turned(x, y)),
+    np.arctan2: (lambda error, value, y, x: error * x / _squared_length(x, y),
+                 lambda error, value, y, x: -error * y / _squared_length(x, y)),
     np.sinh: (lambda error, value, x: error * np.cosh(x),),
     np.cosh: (lambda error, value, x: error * np.sinh(x),),
     np.tanh: (lambda error, value, x: error * (1.0 - value * value),),

@@ -84,6 +84,8 @@ _root = Gate("root", _root_of, lambda error, value, x, power: error * (power * o
 
 
 def norm(x, ord=None, axis=None, keepdims=False):
+    if type(ord) is Wire:
+        raise TypeError("norm: expected a number as ord, got a wire: write the norm as np.sum(np.abs(x) ** p) ** (1 / p)")
     if axis is None and (ord is None or (ord in ("f", "fro") and np.ndim(x) == 2) or (ord == 2 and np.ndim(x) == 1)):
         flat = np.ravel(x)
         length = _root(np.matmul(flat, flat), 0.5)

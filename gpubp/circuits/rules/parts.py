@@ -12,6 +12,10 @@ def concatenate(arrays, axis=0, out=None):
     return joined(axis, *arrays)
 
 
+def append(arr, values, axis=None):
+    return np.concatenate([arr, values], axis)
+
+
 def stack(arrays, axis=0, out=None):
     return np.concatenate([np.expand_dims(x, axis) for x in arrays], axis)
 
@@ -85,6 +89,16 @@ def broadcast_arrays(*args):
     return tuple(np.broadcast_to(x, shape) for x in args)
 
 
+def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: expected indexing 'xy' or 'ij', got {indexing!r}: pass one of them")
+    axes = list(range(len(xi)))
+    if indexing == "xy":
+        axes[:2] = axes[1::-1]   # the first array goes along the columns
+    grids = [np.reshape(x, (1,) * axis + (-1,) + (1,) * (len(xi) - axis - 1)) for x, axis in zip(xi, axes)]
+    return tuple(grids) if sparse else np.broadcast_arrays(*grids)
+
+
 def fliplr(m):
     return np.flip(m, 1)
 
@@ -113,5 +127,6 @@ PARTS = {
     np.concatenate: concatenate, np.stack: stack, np.hstack: hstack, np.vstack: vstack, np.dstack: dstack,
     np.column_stack: column_stack, np.atleast_1d: atleast_1d, np.atleast_2d: atleast_2d, np.atleast_3d: atleast_3d,
     np.split: split, np.array_split: array_split, np.hsplit: hsplit, np.vsplit: vsplit,
-    np.broadcast_arrays: broadcast_arrays, np.fliplr: fliplr, np.flipud: flipud, np.pad: pad,
+    np.append: append, np.broadcast_arrays: broadcast_arrays, np.meshgrid: meshgrid,
+    np.fliplr: fliplr, np.flipud: flipud, np.pad: pad,
 }

@@ -46,7 +46,7 @@ def _nansum(error, value, x, axis=None, dtype=None, out=None, keepdims=False, in
 
 
 def _mean(error, value, x, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
-    return _chosen(where, spread(error / _counted(x, axis, keepdims, where), x, axis))
+    return _chosen(where, spread(error * (1.0 / _counted(x, axis, keepdims, where)), x, axis))
 
 
 def _prod(error, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=1.0, where=True):
@@ -82,16 +82,18 @@ def _var(error, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=Fals
 
 
 def _std(error, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
-    share = over(error / _counted(x, axis, keepdims, where, ddof), value)
+    share = over(error * (1.0 / _counted(x, axis, keepdims, where, ddof)), value)
     return _chosen(where, spread(share, x, axis) * _away(x, axis, where))
 
 
 def _extreme(error, value, x, axis=None, out=None, keepdims=False, initial=None, where=True):
-    ties = _chosen(where, x == spread(value, x, axis), False)
-    count = np.sum(ties, axis=axis, keepdims=keepdims, dtype=getattr(error, "dtype", None))
+    found = spread(value, x, axis)
+    ties = _chosen(where, (x == found) | ((x != x) & (found != found)), False)   # NaN, if there is one, wins
+    count = np.sum(ties, axis=axis, keepdims=keepdims)
     if initial is not None:
         count = count + (value == initial)
-    return np.where(ties, spread(error / count, x, axis), 0.0)
+    share = error * (1.0 / count)
+    return np.where(ties, spread(share.astype(error.dtype) if hasattr(error, "dtype") else share, x, axis), 0.0)
 
 
 def _cumulated(x, axis):
