@@ -96,7 +96,7 @@ FLOORS = {FORWARD: lambda work, at, data: partial(work.function, np, at, *data),
 OF_NUMPY = {OWN: by_gpubp, AUTOGRAD: by_autograd, GUARDED: by_mygrad, UNGUARDED: partial(by_mygrad, guarded=False)}
 FRAMEWORKS = {"PyTorch, 1 thread": by_torch, "JAX": by_jax, "JAX jit": partial(by_jax, compiled=True)}
 CANDIDATES = {**OF_NUMPY, **FRAMEWORKS, AGAIN: partial(by_gpubp, part=gpubp.checkpoint)}
-GOALS = [Goal(work, OWN, (peer,), LIMIT) for work in (CHAIN, NETWORK, SINGLE) for peer in (AUTOGRAD, GUARDED, UNGUARDED)]
+GOALS = [Goal(work, OWN, (peer,), LIMIT) for work in (CHAIN, NETWORK, SINGLE) for peer in (AUTOGRAD, GUARDED)]
 
 
 def names(work, quick=False):

@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from .nests import leaves, leaves_along, mapped, rebuilt
-from .recording import Recording, filled, kind
+from .nests import NESTS, leaves, leaves_along, mapped, rebuilt
+from .recording import Recording, as_error, filled, kind
 
 
 def grad(f, argnums=0, has_aux=False):
@@ -38,7 +38,7 @@ def value_and_grad(f, argnums=0, has_aux=False):
     """
     def value_and_gradient(*args, **options):
         recorded = Recording("grad", f, args, options, argnums, has_aux)
-        if isinstance(recorded.value, dict | list | tuple) or np.shape(recorded.value) != ():
+        if isinstance(recorded.value, NESTS) or getattr(recorded.value, "shape", ()) != ():
             raise TypeError(f"grad: expected a function whose value is one number, got {kind(recorded.value)}: reduce it, with "
                             f"np.sum for instance, or use gpubp.jacobian or gpubp.elementwise_grad")
         found = recorded.errors([filled(recorded.value, 1.0)])
@@ -60,7 +60,9 @@ def vjp(f, *args, has_aux=False):
     recorded = Recording("vjp", f, args, {}, tuple(range(len(args))), has_aux)
 
     def pull(errors):
-        return recorded.errors(leaves_along("pull", recorded.value, errors), keep=True)
+        values = leaves(recorded.value)
+        given = map(partial(as_error, "pull"), leaves_along("pull", recorded.value, errors), values)
+        return recorded.errors(list(given), keep=True)
     return (recorded.value, pull, recorded.aux) if has_aux else (recorded.value, pull)
 
 

@@ -60,8 +60,7 @@ class Recording:
 
     def errors(self, errors, keep=False):
         """The argument's error, in its nest, for errors of the leaves of the value; None counts as zeros."""
-        ends = [(end, as_error(self.owner, error, end.value)) for end, error in zip(self.ends, errors)
-                if end is not None and error is not None]
+        ends = [(end, error) for end, error in zip(self.ends, errors) if end is not None and error is not None]
         found, taken = backward(ends, keep), {id(error) for error in errors}
         return rebuilt(self.argument, (owned(found.get(number), leaf, taken) for number, leaf in zip(self.inputs, self.leaves)))
 

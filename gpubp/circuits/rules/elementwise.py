@@ -15,6 +15,8 @@ def where(condition, x, y):
 
 
 def _power_base(error, value, x, y):
+    if type(y) is int and y == 2:
+        return error * (2.0 * x)
     if isinstance(y, (int, float)):
         # Python's own power refuses to divide by zero, where NumPy's is infinite
         return error * (y * (x ** (y - 1) if y >= 1 else np.power(x, y - 1))) if y else 0.0 * error
