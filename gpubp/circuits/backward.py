@@ -19,7 +19,10 @@ def backward(ends, keep=False, visit=None):
     waiting: dict = {}
     beginnings, watcher = {}, watching.watcher
     for end, error in ends:
-        end = end if end.bare is None else end.bare
+        if end.bare is not None:
+            whole, end = end, end.bare
+            if not keep:
+                whole.record = SPENT   # or else whoever holds it would hold all that leads to it
         waiting[end.number] = end, error if end.number not in waiting else waiting[end.number][1] + error
     latest = [-number for number in waiting]
     heapify(latest)

@@ -135,9 +135,11 @@ def as_error(owner, error, value):
 
 def _value(leaf, circuit):
     """A leaf of a result for those outside: what wires of this circuit carry, and others as they are."""
-    if type(leaf) is not Wire:
-        return leaf
-    return leaf.value if leaf.circuit is circuit else leaf.circuit.checked() and leaf
+    if type(leaf) is Wire and leaf.circuit is circuit:
+        return leaf.value
+    if type(leaf) is Wire:
+        leaf.circuit.checked()
+    return leaf
 
 
 def owned(error, leaf, taken):

@@ -125,8 +125,8 @@ def apply(gate, inputs, options=NO_OPTIONS):
         else:
             value = gate.forward(*values, **options) if options else gate.forward(*values)
     except TypeError as error:
-        _no_mixture(gate, values)
-        raise error
+        _no_mixture(gate, values, error)
+        raise
     if not parents:
         return value
     if type(value) not in NUMBERS and (type(value) is not np.ndarray or value.dtype.kind != "f"):
@@ -189,10 +189,10 @@ def carried(x):
     return x
 
 
-def _no_mixture(gate, values):
+def _no_mixture(gate, values, error):
     """Libraries refuse each other's arrays in many words; here they are said once."""
     arrays = [x for x in map(carried, values) if hasattr(x, "dtype") and not isinstance(x, np.generic)]
     packages = sorted({type(x).__module__.partition(".")[0] for x in arrays})
     if len(packages) > 1:
         raise TypeError(f"{gate.name}: expected arrays of one device, got {' and '.join(packages)}: move them first, with "
-                        f"cupy.asarray or cupy.asnumpy") from None
+                        f"cupy.asarray or cupy.asnumpy") from error
