@@ -1,5 +1,7 @@
 """Gates and functions checked: derivatives by circuits against numerical ones."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from ..devices.namespace import namespace
@@ -13,7 +15,7 @@ TOLERANCE = {"float64": 1e-6, "float32": 2e-2, "float16": 2e-1}   # relative,
 LEAST = 1e-3                                                      # to this at least: what is exactly 0 has its noise
 
 
-def check_grads(f, args, order=2, seed=0):
+def check_grads(f: Callable, args: Sequence, order: int = 2, seed: int = 0) -> None:
     """Compare vjp and jvp of f at args, and their derivatives up to the order, with numerical ones.
 
     AssertionError says where they differ. args is the tuple of f's arguments, which may be nests. Differences are taken along

@@ -1,5 +1,6 @@
 """Gates of the user's own, and functions that are computed again instead of remembered."""
 
+from collections.abc import Callable
 from functools import wraps
 
 import numpy as np
@@ -32,7 +33,7 @@ def _parts(value):
     return value
 
 
-def gate(forward, backward, name=None):
+def gate(forward: Callable, backward: Callable, name: str | None = None) -> Callable:
     """A function whose derivative you give: on wires it is one gate, on other things it is forward.
 
     forward(*inputs, **options) gives the value, or a tuple of values. backward(error, value, *inputs, **options) gives the error
@@ -75,7 +76,7 @@ def gate(forward, backward, name=None):
     return on_wires
 
 
-def checkpoint(f):
+def checkpoint(f: Callable) -> Callable:
     """f, of which a circuit remembers nothing but the arguments: what is between is computed again when errors flow back.
 
     It trades a second forward pass for memory. Arguments and value may be nests. Wires must come in as arguments.

@@ -2,6 +2,7 @@
 
 import linecache
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +16,7 @@ LIBRARIES = HOUSE, str(Path(np.__file__).parent)
 
 
 @contextmanager
-def debug():
+def debug() -> Iterator[None]:
     """Within it, the first gate that makes a NaN or an infinity of finite numbers raises FloatingPointError.
 
     The error names the gate, the ranges of its inputs and the line of source that called it. Whatever is recorded is looked

@@ -1,14 +1,18 @@
 """grad and its friends: derivatives of plain NumPy functions, by recording the circuit that they are and sending errors back."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from .nests import NESTS, leaves, leaves_along, mapped, rebuilt
 from .recording import Recording, as_error, filled, kind
 
+Function = Callable[..., Any]
 
-def grad(f, argnums=0, has_aux=False):
+
+def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
     """A function that gives f's gradient: how its value, one number, changes with each number of its arguments.
 
     f is plain NumPy code, on numbers, NumPy arrays and CuPy arrays of floating dtypes. argnums names the arguments, one number
@@ -29,7 +33,7 @@ def grad(f, argnums=0, has_aux=False):
     return _named("grad", f, gradient)
 
 
-def value_and_grad(f, argnums=0, has_aux=False):
+def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
     """A function that gives (f's value, its gradient), or ((value, more), gradient) with has_aux; see grad.
 
     >>> import numpy as np, gpubp
@@ -46,7 +50,7 @@ def value_and_grad(f, argnums=0, has_aux=False):
     return _named("value_and_grad", f, value_and_gradient)
 
 
-def vjp(f, *args, has_aux=False):
+def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple:
     """(f(*args), pull): pull(errors of the value) gives the tuple of the arguments' errors, and may be called again and again.
 
     That is the vector-Jacobian product. args and f's value may be nests. With has_aux, f gives (value, more), and this
@@ -66,7 +70,7 @@ def vjp(f, *args, has_aux=False):
     return (recorded.value, pull, recorded.aux) if has_aux else (recorded.value, pull)
 
 
-def jvp(f, args, tangents, has_aux=False):
+def jvp(f: Function, args: Sequence, tangents: Sequence, has_aux: bool = False) -> tuple:
     """(f(*args), the change of its value as args change along the tangents): the Jacobian-vector product.
 
     args is the tuple of f's arguments, tangents a tuple of the same nests. It is computed backward twice: what pull makes of
@@ -85,7 +89,7 @@ def jvp(f, args, tangents, has_aux=False):
     return value, push(tuple(tangents))[0], *aux
 
 
-def hvp(f, args, vectors):
+def hvp(f: Function, args: Sequence, vectors: Sequence) -> tuple:
     """The product of f's Hessian with the vectors, without forming it: a tuple, as args and vectors are.
 
     f's value is one number. One backward pass through the gradient: the Hessian is symmetric.
@@ -101,7 +105,7 @@ def hvp(f, args, vectors):
     return pull(tuple(vectors))
 
 
-def jacobian(f, argnums=0):
+def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """A function that gives f's Jacobian: an array of shape value.shape + argument.shape.
 
     Where f's value is a nest, a nest of such arrays; where the argument is one, a nest in place of each. One backward pass
@@ -121,7 +125,7 @@ def jacobian(f, argnums=0):
     return _named("jacobian", f, matrix)
 
 
-def hessian(f, argnums=0):
+def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """A function that gives f's matrix of second derivatives, of shape argument.shape * 2; f's value is one number.
 
     >>> import numpy as np, gpubp
@@ -132,7 +136,7 @@ def hessian(f, argnums=0):
     return _named("hessian", f, jacobian(grad(f, argnums), argnums))
 
 
-def elementwise_grad(f, argnums=0):
+def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """A function that gives the derivative of each number of f's value by its own number of the argument.
 
     f acts on each number by itself: the derivative is that of the sum.

@@ -1,5 +1,7 @@
 """Functions that NumPy lacks, on numbers, arrays and wires."""
 
+from typing import Any
+
 import numpy as np
 
 from ..maths import special
@@ -9,7 +11,7 @@ from .wire import Gate, apply
 _erf = Gate("erf", lambda x: erf(x), *SPECIAL["erf"])
 
 
-def erf(x):
+def erf(x: Any) -> Any:
     """The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.
 
     >>> import gpubp
@@ -19,7 +21,7 @@ def erf(x):
     return apply(_erf, (x,)) if hasattr(x, "circuit") else special.erf(np, x)
 
 
-def logsumexp(x, axis=None, keepdims=False):
+def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
     """log of the sum of exp(x) over axes (None is all of them), without overflow.
 
     >>> import numpy as np, gpubp
