@@ -30,6 +30,9 @@ def test_nan_gets_the_gradient_where_it_wins():
 def test_half_precision_counts_more_than_it_holds():
     x = np.ones(100_000, np.float16)
     assert gpubp.grad(np.mean)(x)[0] == np.float16(1e-5) == gpubp.grad(np.max)(x)[0]
+    assert gpubp.grad(lambda x: np.mean(x, where=x > 0))(x)[0] == np.float16(1e-5)
+    of_bias = gpubp.grad(lambda b: np.mean(np.ones((5000, 4), np.float16) + b))(np.zeros(4, np.float16))
+    np.testing.assert_allclose(of_bias, 0.25, rtol=1e-2)
 
 
 # ---- corners, by convention flat; ties, shared

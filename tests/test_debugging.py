@@ -27,6 +27,13 @@ def test_debug_looks_at_errors_on_the_way_back():
         gpubp.grad(lambda x: x * x)(1e200)
 
 
+def test_debug_names_errors_that_were_handed_in_or_add_up():
+    with gpubp.debug(), pytest.raises(FloatingPointError, match="the error that reaches add on the way back is nan, in"):
+        gpubp.vjp(lambda x: x + 1.0, X)[1](np.full_like(X, np.nan))
+    with gpubp.debug(), pytest.raises(FloatingPointError, match="the error that reaches multiply on the way back is inf, in"):
+        gpubp.grad(lambda x: (lambda y: y * 1.5e308 * 1e-300 + y * 1.5e308 * 1e-300)(x * 1e-5) * 1e300)(1.0)
+
+
 def test_debug_lets_infinities_pass_that_came_in():
     mask = np.where(X > 0, 0.0, -np.inf)
     with gpubp.debug():

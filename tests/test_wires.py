@@ -5,6 +5,7 @@ import math
 import operator
 import pickle
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,6 +14,11 @@ import gpubp
 from gpubp.circuits.wire import Wire
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
+
+
+class Ends(NamedTuple):
+    low: object
+    high: object
 
 
 def gradient(f, x=X):
@@ -189,6 +195,8 @@ def test_a_gate_of_several_inputs_and_values():
     gpubp.check_grads(polar, (X[0] + 3.0, X[1] + 4.0))
     gpubp.check_grads(lambda x: polar(x, 2.0)[1] * x, (1.5,), order=3)
     assert polar(3.0, 4.0)[0] == 5.0
+    named = gpubp.gate(lambda x: Ends(x, 2.0 * x), lambda errors, value, x: errors[0] + 2.0 * errors[1])
+    assert gpubp.grad(lambda x: named(x).high * named(x).low)(3.0) == 12.0
 
 
 def test_numpys_function_gets_the_rule_that_is_given():
@@ -222,8 +230,12 @@ def test_gates_take_their_wires_by_place():
         scaled(x, s=s)
     with pytest.raises(TypeError, match="closed: expected a function that takes its wires by place, got"):
         gpubp.gate(lambda x: x * s, lambda error, value, x: error, name="closed")(x)
-    with pytest.raises(TypeError, match="listed: expected a number, an array or a tuple of them as the value, got a list"):
+    with pytest.raises(TypeError, match="listed: expected a number, an array of numbers or a tuple of them as the value, got"):
         gpubp.gate(lambda x: [x], lambda error, value, x: error, name="listed")(x)
+    with pytest.raises(TypeError, match="nested: expected wires by place, got some in a list: hand in each by itself"):
+        gpubp.gate(lambda xs: xs[0], lambda error, value, xs: error, name="nested")([x])
+    with pytest.raises(TypeError, match="inner: expected a number, an array of numbers or a tuple of them as"):
+        gpubp.gate(lambda x: (x, [x]), lambda error, value, x: error[0], name="inner")(x)
     first = gpubp.gate(lambda x, i: x * 2.0 + 0.0 * i, lambda error, value, x, i: (error * 2.0, None))
     assert gpubp.grad(lambda x: first(1.0, x))(3.0) == 0.0
 
@@ -252,7 +264,7 @@ def test_backward_of_arrays_takes_an_error():
     y.backward(np.ones_like(X))
     np.testing.assert_array_equal(x.grad, np.exp(X))
     assert x.grad.flags.owndata and x.grad.flags.writeable
-    with pytest.raises(ValueError, match=r"of the value's shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"backward: expected an error of the value, of its shape \(2, 3\)"):
         y.backward(np.ones(3))
 
 

@@ -19,10 +19,7 @@ def backward(ends, keep=False, visit=None):
     waiting: dict = {}
     beginnings, watcher = {}, watching.watcher
     for end, error in ends:
-        if end.bare is not None:
-            whole, end = end, end.bare
-            if not keep:
-                whole.record = SPENT   # or else whoever holds it would hold all that leads to it
+        end = end if end.bare is None else end.bare
         waiting[end.number] = end, error if end.number not in waiting else waiting[end.number][1] + error
     latest = [-number for number in waiting]
     heapify(latest)
@@ -51,7 +48,7 @@ def backward(ends, keep=False, visit=None):
             elif type(sent) not in NUMBERS or type(value) not in NUMBERS:
                 sent = fitted(gate.name, sent, value)
             if watcher is not None:
-                watcher.sees_error(wire, sent)
+                watcher.sees_error(wire, error, sent)
             number = parent.number
             if number in waiting:
                 waiting[number] = parent, waiting[number][1] + sent   # forks add
@@ -72,7 +69,8 @@ def fitted(name, error, value):
         if new < 0 or any(n not in (1, m) for n, m in zip(shape, came[new:])):
             raise ValueError(f"{name}: expected an error of the input's shape {shape}, got one of shape {came}")
         stretched = (axis for axis, n in enumerate(shape, new) if n == 1 != came[axis])
-        error = error.sum(axis=(*range(new), *stretched)).reshape(shape)
+        half = getattr(error, "dtype", None) == np.float16   # which a sum of many would overflow
+        error = error.sum(axis=(*range(new), *stretched), dtype=np.float32 if half else None).reshape(shape)
     dtype = getattr(value, "dtype", None)
     if dtype is None or getattr(error, "dtype", 0) == dtype:
         return error

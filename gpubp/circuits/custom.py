@@ -5,7 +5,7 @@ from functools import wraps
 
 import numpy as np
 
-from .nests import leaves, mapped, rebuilt
+from .nests import NESTS, leaves, mapped, rebuilt
 from .protocols import GIVEN
 from .recording import Recording, filled
 from .rules import COMPOSED, FLAT, GATES
@@ -28,18 +28,24 @@ _part = Gate("part", lambda values, i: values[i], joint=lambda error, value, val
 def _parts(value):
     """The values of a gate with several, wires where they are floating numbers; what is no tuple, as it is."""
     if type(value) is Wire and isinstance(carried(value), tuple):
-        return tuple(apply(_part, (value, i)) if type(x) is float or getattr(getattr(x, "dtype", None), "kind", "") == "f" else x
-                     for i, x in enumerate(carried(value)))
+        whole = carried(value)
+        parts = [apply(_part, (value, i)) if _floating(x) else x for i, x in enumerate(whole)]
+        return type(whole)(*parts) if hasattr(whole, "_fields") else tuple(parts)
     return value
+
+
+def _floating(x):
+    return type(x) is Wire or type(x) is float or getattr(getattr(x, "dtype", None), "kind", "") == "f"
 
 
 def gate(forward: Callable, backward: Callable, name: str | None = None) -> Callable:
     """A function whose derivative you give: on wires it is one gate, on other things it is forward.
 
     forward(*inputs, **options) gives the value, or a tuple of values. backward(error, value, *inputs, **options) gives the error
-    of the input, or for several inputs a tuple of them, with None for one that is not to be differentiated by; error has
-    the kind of value, and must not be changed in place. Written in NumPy's functions, backward can itself be differentiated.
-    Where forward is a function of NumPy's that has no rule, it gets this one wherever it is called.
+    of the input, or for several inputs a tuple of them, with None for one that is not to be differentiated by. error has the
+    kind of value; it is not to be changed in place, and what is given back is not to be an array that is kept elsewhere.
+    Written in NumPy's functions, backward can itself be differentiated. Where forward is a function of NumPy's that has no
+    rule, it gets this one wherever it is called.
 
     >>> import numpy as np, gpubp
     >>> cube = gpubp.gate(lambda x: x ** 3, lambda error, value, x: error * 3 * x ** 2, name="cube")
@@ -66,8 +72,11 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
     @wraps(forward)
     def on_wires(*inputs, **options):
         for option, x in options.items():
-            if type(x) is Wire:
+            if any(type(leaf) is Wire for leaf in leaves(x)):
                 raise TypeError(f"{name}: expected no wire as {option}=, got one: gates take wires by place")
+        for x in inputs:
+            if isinstance(x, NESTS) and any(type(leaf) is Wire for leaf in leaves(x)):
+                raise TypeError(f"{name}: expected wires by place, got some in a {type(x).__name__}: hand in each by itself")
         return _parts(apply(made, inputs, options))
     if isinstance(forward, np.ufunc | type(np.sum)):
         if forward in FLAT or forward in COMPOSED or forward in GATES:
@@ -77,7 +86,7 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
 
 
 def checkpoint(f: Callable) -> Callable:
-    """f, of which a circuit remembers nothing but the arguments: what is between is computed again when errors flow back.
+    """f, of which a circuit remembers arguments and value alone: what is between is computed again when errors flow back.
 
     It trades a second forward pass for memory. Arguments and value may be nests. Wires must come in as arguments.
 
@@ -92,19 +101,22 @@ def checkpoint(f: Callable) -> Callable:
     @wraps(f)
     def computed_again(*args, **options):
         given = leaves(args)
-        places = [i for i, leaf in enumerate(given) if type(leaf) is Wire]
-        if not places:
+        wired = [i for i, leaf in enumerate(given) if type(leaf) is Wire]
+        if not wired:
             return f(*args, **options)
         form: list = []
 
         def run(*values):
-            of_wires = dict(zip(places, values))
+            of_wires = dict(zip(wired, values))
             result = f(*rebuilt(args, (of_wires.get(i, leaf) for i, leaf in enumerate(given))), **options)
             form[:] = [mapped(lambda leaf: None, result)]
             return tuple(leaves(result))
 
-        def run_again(errors, _, *values):
-            return Recording("checkpoint", run, values, {}, tuple(range(len(values)))).errors(errors)
-        found = gate(run, run_again, f"checkpoint of {getattr(f, '__name__', type(f).__name__)}")(*(given[i] for i in places))
+        def run_again(errors, found, *values):
+            ends = [i for i, x in enumerate(found) if _floating(x)]   # not what is an index or a name
+            places = tuple(range(len(values)))
+            again = Recording("checkpoint", lambda *values: [run(*values)[i] for i in ends], values, {}, places)
+            return again.errors([errors[i] for i in ends])
+        found = gate(run, run_again, f"checkpoint of {getattr(f, '__name__', type(f).__name__)}")(*(given[i] for i in wired))
         return rebuilt(form[0], iter(found))
     return computed_again

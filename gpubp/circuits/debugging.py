@@ -48,18 +48,20 @@ class _Finder:
         self.lines[wire.number] = _caller()
         self._finite(wire.value, values, f"{gate.name} makes", self.lines[wire.number])
 
-    def sees_error(self, wire, error):
+    def sees_error(self, wire, error, sent):
         gate, _, values, _ = wire.record
         line = self.lines.get(wire.number, "a line before gpubp.debug()")
-        self._finite(error, values, f"{gate.name}, on the way back, makes", line)
+        if _bad(error) is not None:   # handed in, or the sum of several
+            raise FloatingPointError(f"the error that reaches {gate.name} on the way back is {_bad(error)}, in {line}")
+        self._finite(sent, values, f"{gate.name}, on the way back, makes", line)
 
     def _finite(self, value, values, what, line):
         bad = _bad(value)
         numbers = [x for x in map(carried, values) if getattr(getattr(x, "dtype", None), "kind", "f") == "f" and _is_number(x)]
         if bad is not None and all(_bad(x) is None for x in numbers):
             ranges = " and ".join(_range(x) for x in numbers)
-            inputs = "inputs" if len(numbers) > 1 else "an input"
-            raise FloatingPointError(f"{what} {bad} of finite numbers, of {inputs} {ranges}, in {line}")
+            inputs = f", of {'inputs' if len(numbers) > 1 else 'an input'} {ranges}" if ranges else ""
+            raise FloatingPointError(f"{what} {bad} of finite numbers{inputs}, in {line}")
 
 
 def _is_number(x):

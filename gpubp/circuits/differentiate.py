@@ -83,10 +83,10 @@ def jvp(f: Function, args: Sequence, tangents: Sequence, has_aux: bool = False) 
     for name, given in (("args", args), ("tangents", tangents)):
         if not isinstance(given, tuple | list):
             raise TypeError(f"jvp: expected {name} as a tuple, one entry for each argument of f, got {type(given).__name__}")
-    leaves_along("jvp", tuple(args), tuple(tangents))
+    tangents = _as_tangents("jvp", args, tangents, "a tangent of the argument")
     value, pull, *aux = vjp(f, *args, has_aux=has_aux)
     _, push = vjp(pull, mapped(partial(filled, number=0.0), value))
-    return value, push(tuple(tangents))[0], *aux
+    return value, push(tangents)[0], *aux
 
 
 def hvp(f: Function, args: Sequence, vectors: Sequence) -> tuple:
@@ -100,9 +100,9 @@ def hvp(f: Function, args: Sequence, vectors: Sequence) -> tuple:
     """
     if not isinstance(args, tuple | list) or not isinstance(vectors, tuple | list):
         raise TypeError("hvp: expected args and vectors as tuples, with an entry for each argument of f")
-    leaves_along("hvp", tuple(args), tuple(vectors))
+    vectors = _as_tangents("hvp", args, vectors, "a vector of the argument")
     _, pull = vjp(grad(f, tuple(range(len(args)))), *args)
-    return pull(tuple(vectors))
+    return pull(vectors)
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -149,6 +149,12 @@ def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
         recorded = Recording("elementwise_grad", f, args, options, argnums)
         return recorded.errors([filled(end, 1.0) for end in leaves(recorded.value)])
     return _named("elementwise_grad", f, derivative)
+
+
+def _as_tangents(owner, args, tangents, what):
+    """The tangents in the nests of the arguments, of their shapes and dtypes."""
+    given = leaves_along(owner, tuple(args), tuple(tangents))
+    return rebuilt(tuple(args), (as_error(owner, one, leaf, what) for one, leaf in zip(given, leaves(tuple(args)))))
 
 
 def _units(value):

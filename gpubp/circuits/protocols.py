@@ -149,10 +149,10 @@ for _name, _ufunc_of in OPERATORS.items():
     # Python's operators compute numbers ten times faster than NumPy's functions
     _gate = Gate(_ufunc_of.__name__, getattr(operator, f"__{_name}__"), *GATES[_ufunc_of].errors)
     if _name in ("neg", "pos", "abs"):
-        answers(f"__{_name}__")(lambda self, gate=_gate: apply(gate, (self,)))
+        answers(f"__{_name}__")(lambda self, *, gate=_gate: apply(gate, (self,)))
     else:
-        answers(f"__{_name}__")(lambda self, other, gate=_gate: apply(gate, (self, _no_list(other))))
-        answers(f"__r{_name}__")(lambda self, other, gate=_gate: apply(gate, (_no_list(other), self)))
+        answers(f"__{_name}__")(lambda self, other, *, gate=_gate: apply(gate, (self, _no_list(other))))
+        answers(f"__r{_name}__")(lambda self, other, *, gate=_gate: apply(gate, (_no_list(other), self)))
 
 for _flat in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, operator.floordiv):
     answers(f"__{_flat.__name__}__")(lambda self, other, run=_flat: run(carried(self), carried(other)))
@@ -194,7 +194,7 @@ answers("transpose")(lambda self, *axes: np.transpose(self, (axes[0] if len(axes
 
 for _name, _value_of in {
         "shape": lambda self: getattr(self.value, "shape", ()), "ndim": lambda self: len(self.shape),
-        "size": lambda self: np.size(self.value),
+        "size": lambda self: np.size(self.value), "nbytes": lambda self: getattr(self.value, "nbytes", 0),
         "dtype": lambda self: np.dtype(float) if type(self.value) is float else getattr(self.value, "dtype", None),
         "T": lambda self: np.transpose(self), "mT": lambda self: np.matrix_transpose(self), "real": lambda self: self}.items():
     setattr(Wire, _name, property(_value_of))

@@ -19,9 +19,9 @@ class Recording:
             raise TypeError(f"{owner}: expected a function, got {type(f).__name__}")
         places = argnums if isinstance(argnums, tuple | list) else (argnums,)
         if not args:
-            raise TypeError(f"{owner}: expected arguments by place to differentiate by, got none: call it as f(x), not f(x=x)")
+            raise TypeError(f"{owner}: expected an argument to differentiate by, got none by place: pass it without its name")
         for place in places:
-            if not isinstance(place, int) or not -len(args) <= place < len(args):
+            if not isinstance(place, int | np.integer) or isinstance(place, bool) or not -len(args) <= place < len(args):
                 raise ValueError(f"{owner}: expected argnums from 0 to {len(args) - 1}, the numbers of f's arguments by place, "
                                  f"got {argnums!r}")
         if len({place % len(args) for place in places}) < len(places):
@@ -121,12 +121,12 @@ def filled(value, number):
     return np.full_like(value, number) if hasattr(value, "dtype") else number
 
 
-def as_error(owner, error, value):
-    """An error that a user gives, as one of the value: of its shape and dtype."""
+def as_error(owner, error, value, what="an error of the value"):
+    """An error or tangent that a user gives, as one of the value: of its shape and dtype."""
     if np.shape(error) != np.shape(value):
-        raise ValueError(f"{owner}: expected an error of the value's shape {np.shape(value)}, got shape {np.shape(error)}")
+        raise ValueError(f"{owner}: expected {what}, of its shape {np.shape(value)}, got shape {np.shape(error)}")
     if np.iscomplexobj(carried(error)):
-        raise TypeError(f"{owner}: expected a real error, got a complex one: pass its real part")
+        raise TypeError(f"{owner}: expected {what}, a real one, got a complex one: pass its real part")
     dtype = getattr(value, "dtype", None)
     if dtype is None or getattr(error, "dtype", 0) == dtype:   # None would equal float64
         return error

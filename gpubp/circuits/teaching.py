@@ -4,6 +4,7 @@ from itertools import count, islice
 from typing import Any
 
 from .backward import backward
+from .nests import NESTS
 from .protocols import answers
 from .recording import as_error, checked, filled, owned
 from .wire import Circuit, Wire, numbers
@@ -24,6 +25,8 @@ def wires(*values: Any, **named: Any) -> Any:
     """
     if not values and not named:
         raise TypeError("wires: expected numbers or arrays, got none")
+    if any(isinstance(value, NESTS) for value in (*values, *named.values())):
+        raise TypeError("wires: expected numbers or arrays, got a nest of them: pass each by itself, wires(*numbers)")
     given = [checked("wires", value) for value in (*values, *named.values())]
     circuit, fresh = Circuit("wires", whole=True), (name for name in map("x{}".format, count(1)) if name not in named)
     inputs = tuple(Wire(value, circuit, name=name) for value, name in zip(given, (*islice(fresh, len(values)), *named)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import watching
+from .nests import NESTS
 
 numbers = count()   # wires are numbered in the order of recording, in which each comes after its inputs
 NO_OPTIONS: dict = {}
@@ -147,33 +148,33 @@ def _refuse_unless_real(gate, value, inputs):
             if not any(type(x) is Wire and x.circuit is part.circuit for x in inputs):
                 raise TypeError(f"{gate.name}: expected a function that takes its wires by place, got one that uses others "
                                 f"besides: hand them in")
-        elif isinstance(part, complex) or (isinstance(dtype, np.dtype) and dtype.kind == "c"):
+        elif isinstance(part, complex) or getattr(dtype, "kind", "f") == "c":
             raise TypeError(f"{gate.name}: expected real numbers, got complex ones: carry real and imaginary parts in wires of "
                             f"their own")
         elif hasattr(part, "mask") or isinstance(part, np.matrix):
             raise TypeError(f"{gate.name}: expected plain arrays beside wires, got a {type(part).__name__}, which computes in "
                             f"its own way: pass np.asarray(x)")
-        elif dtype is None and not isinstance(part, float | int) and not isinstance(value, tuple):
-            raise TypeError(f"{gate.name}: expected a number, an array or a tuple of them as the value, got a "
+        elif isinstance(part, NESTS) or getattr(dtype, "kind", "f") == "O" or (
+                dtype is None and part is value and not isinstance(part, float | int)):
+            raise TypeError(f"{gate.name}: expected a number, an array of numbers or a tuple of them as the value, got a "
                             f"{type(part).__name__}: take it apart")
 
 
 def _forget(wire):
     """Keep only those of the gate's value and inputs that its formulas read."""
     _, parents, values, _ = wire.record
-    places = [_read(formula) if type(formula) is FunctionType else EVERY for formula, _ in parents]
+    places = [_read(formula.__code__) if type(formula) is FunctionType else EVERY for formula, _ in parents]
     for i in range(len(values)):
         if not any(i + 1 in read for read in places):
             values[i] = None
     if not any(0 in read for read in places):
         wire.bare = Wire(Like(wire.value.shape, wire.value.dtype), wire.circuit, wire.record)
-        wire.bare.number = wire.number
+        wire.bare.number, wire.record = wire.number, None   # who keeps the wire keeps its value alone
 
 
 @cache
-def _read(formula):
-    """Which of (value, *inputs) a formula (error, value, *inputs, **options) mentions, by place."""
-    code = formula.__code__
+def _read(code):
+    """Which of (value, *inputs) the code of a formula (error, value, *inputs, **options) mentions, by place."""
     if code.co_flags & (CO_VARARGS | CO_VARKEYWORDS):
         return EVERY
     named = {name for instruction in get_instructions(code)   # of which newer Pythons' name two at once

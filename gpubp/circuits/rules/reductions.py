@@ -26,7 +26,7 @@ def spread(reduced, x, axis):
 def _counted(x, axis, keepdims, where, ddof=0):
     """How many numbers of x go into each of the reduction, less ddof; NaN where none are left."""
     if where is not True:
-        left = np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=keepdims, dtype=x.dtype) - ddof
+        left = np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=keepdims) - ddof
         return np.where(left > 0, left, nan)
     left = prod(n for n, one in zip(np.shape(x), kept(np.shape(x), axis)) if n != one) - ddof
     return left if left > 0 else nan
