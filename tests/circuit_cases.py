@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 
 
+def since(version, *cases):
+    """What NumPy itself takes from a version on."""
+    return cases if np.lib.NumpyVersion(np.__version__) >= version else ()
+
+
 @dataclass(frozen=True)
 class Drawn:
     """Numbers to differentiate by, from low to high; spaced ones are as far from each other as they can be."""
@@ -125,8 +130,8 @@ ELEMENTWISE = {
                of(True, real(3), real(2, 1)), of(MASK[0, 0], real(), real()), of(MASK[:0], real(0, 4), real(1, 4)),
                of(MASK, 1.5, -0.5)],
     np.clip: [of(spaced(3, 4), -1.0, 1.0), of(spaced(3, 4), a_min=-1.0, a_max=None), of(spaced(5), None, 0.5),
-              of(spaced(5), max=0.5), of(spaced(3, 4), within(-0.9, -0.8, 4), within(0.8, 0.9, 3, 1)), of(0.3, -1.0, 0.1),
-              of(spaced(0, 2), -1.0, 1.0), of(spaced(4), min=-1.0, max=1.0)],
+              of(spaced(3, 4), within(-0.9, -0.8, 4), within(0.8, 0.9, 3, 1)), of(0.3, -1.0, 0.1), of(spaced(0, 2), -1.0, 1.0),
+              *since("2.1.0", of(spaced(5), max=0.5), of(spaced(4), min=-1.0, max=1.0))],
     np.nan_to_num: [*one(), of(real(3), copy=False), of(real(3), nan=7.0)],
 }
 
@@ -204,8 +209,9 @@ LINEAR_ALGEBRA = {
 }
 
 MOVES = {
-    np.reshape: [of(real(3, 4), (4, 3)), of(real(3, 4), -1), of(real(3, 4), shape=(2, -1)), of(real(3, 4), (2, 6), "F"),
-                 of(real(3, 4), 12, order="F"), of(real(), (1, 1)), of(real(0, 2), (2, 0)), of(real(3, 4), (6, 2), copy=True)],
+    np.reshape: [of(real(3, 4), (4, 3)), of(real(3, 4), -1), of(real(3, 4), (2, 6), "F"), of(real(3, 4), 12, order="F"),
+                 of(real(), (1, 1)), of(real(0, 2), (2, 0)),
+                 *since("2.1.0", of(real(3, 4), shape=(2, -1)), of(real(3, 4), (6, 2), copy=True))],
     np.ravel: [of(real(3, 4)), of(real(3, 4), "F"), of(real(3, 4), order="C"), of(real()), of(real(0, 2))],
     np.squeeze: [of(real(3, 1, 1)), of(real(1, 3, 1), 0), of(real(1, 3, 1), axis=(0, -1)), of(real(3)), of(real(1, 0), axis=0)],
     np.expand_dims: [of(real(3, 4), 0), of(real(3, 4), axis=-1), of(real(3), (0, 2)), of(real(), 0)],
@@ -224,8 +230,9 @@ MOVES = {
     np.tile: [of(real(3), 2), of(real(3, 4), 2), of(real(3), (2, 2)), of(real(2, 3), reps=(2, 1)), of(real(2, 1, 2), (2, 3)),
               of(real(), 3), of(real(2), 0), of(real(2, 2), ())],
     np.pad: [of(real(3), 2), of(real(3, 4), 1), of(real(3, 4), (1, 2)), of(real(3, 4), ((1, 2), (0, 3))),
-             of(real(3, 4), ((1,), (2,))), of(real(3, 4), ((2, 1),)), of(real(3, 4), {-1: (2, 1)}),
-             of(real(3, 4), {0: 1, 1: (0, 2)}), of(real(3), 1, constant_values=2.0),
+             of(real(3, 4), ((1,), (2,))), of(real(3, 4), ((2, 1),)),
+             *since("2.3.0", of(real(3, 4), {-1: (2, 1)}), of(real(3, 4), {0: 1, 1: (0, 2)})),
+             of(real(3), 1, constant_values=2.0),
              of(real(3), pad_width=(0, 1), mode="constant"), of(real(0, 2), 1), of(real(3, 4), ((1, 2), (0, 3)), "edge"),
              of(real(3, 4), (2, 1), mode="reflect"), of(real(4), 3, "symmetric"), of(real(3), (4, 5), "wrap")],
     np.flip: [of(real(3, 4)), of(real(3, 4), 0), of(real(2, 3, 4), axis=(0, -1)), of(real())],

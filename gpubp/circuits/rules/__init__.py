@@ -19,7 +19,7 @@ GATES = {function: Gate(function.__name__, function, *errors) for table in TABLE
 
 # flat wherever they are smooth, or of what is not numbers: wires are taken for what they carry
 FLAT: frozenset = frozenset((
-    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.round, np.fix, np.floor_divide, np.signbit, np.heaviside,
+    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.round, np.floor_divide, np.signbit, np.heaviside,
     np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_and, np.logical_or, np.logical_not,
     np.logical_xor, np.isnan, np.isinf, np.isfinite, np.isclose, np.allclose, np.array_equal, np.all, np.any, np.argmax,
     np.argmin, np.argsort, np.argpartition, np.searchsorted, np.nonzero, np.flatnonzero, np.argwhere, np.count_nonzero,
