@@ -15,6 +15,7 @@ import gpubp
 from gpubp.circuits import wire
 from gpubp.circuits.nests import leaves, mapped
 from tests.circuit_cases import CASES
+from tests.host.arrays import HostArray
 from tests.test_circuit_gates import FUNCTIONS, Call
 
 cupy = pytest.importorskip("cupy", reason='CuPy is not installed: pip install "gpubp[cuda13]"')
@@ -26,17 +27,11 @@ REFUSED = {np.where, np.sum, np.nansum, np.mean, np.prod, np.var, np.std, np.max
            np.linalg.cholesky, np.linalg.solve}
 
 
-class CuPyLike(np.lib.mixins.NDArrayOperatorsMixin):
-    """A NumPy array that answers for CuPy's."""
-
-    def __init__(self, values):
-        self.values = values
+class CuPyLike(HostArray):
+    """A NumPy array that answers for CuPy's, and asks CuPy first."""
 
     def __array_namespace__(self):
         return SimpleNamespace(add=SimpleNamespace(at=_add_at))   # all that circuits ask of it
-
-    def __array__(self, *_, **__):
-        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         asked = getattr(cupy, ufunc.__name__, None)
@@ -68,15 +63,6 @@ class CuPyLike(np.lib.mixins.NDArrayOperatorsMixin):
         if isinstance(value, np.ndarray):
             raise TypeError("a NumPy array, to be written into CuPy's")
         self.values[_index(index)] = _opened(value)
-
-    def __len__(self):
-        return len(self.values)
-
-    def __bool__(self):
-        return bool(self.values)
-
-    def __float__(self):
-        return float(self.values)
 
 
 def _computed(function, asked, inputs, options):

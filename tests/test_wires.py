@@ -264,7 +264,7 @@ def test_backward_of_arrays_takes_an_error():
     y.backward(np.ones_like(X))
     np.testing.assert_array_equal(x.grad, np.exp(X))
     assert x.grad.flags.owndata and x.grad.flags.writeable
-    with pytest.raises(ValueError, match=r"backward: expected an error of the value, of its shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"backward: expected an error like the value, of shape \(2, 3\)"):
         y.backward(np.ones(3))
 
 

@@ -8,7 +8,7 @@ from ..devices.namespace import namespace
 from ..devices.philox import CHECK, generator
 from ..maths.differences import derivative
 from .differentiate import jvp, vjp
-from .nests import leaves, mapped
+from .nests import leaves, mapped, tupled
 
 STEP = {"float64": 1e-4, "float32": 2e-2, "float16": 1e-1}        # of four-point differences, times the size of the arguments
 TOLERANCE = {"float64": 1e-6, "float32": 2e-2, "float16": 2e-1}   # relative,
@@ -24,9 +24,7 @@ def check_grads(f: Callable, args: Sequence, order: int = 2, seed: int = 0) -> N
     >>> import numpy as np, gpubp
     >>> gpubp.check_grads(lambda x, y: np.sum(np.sin(x) * y), (np.ones(3), 2.0))
     """
-    if not isinstance(args, tuple | list):
-        raise TypeError(f"check_grads: expected args as a tuple, one entry for each argument of f, got {type(args).__name__}")
-    _check(f, tuple(args), order, generator(seed, CHECK))
+    _check(f, tupled("check_grads", "args", args), order, generator(seed, CHECK))
 
 
 def _check(f, args, order, random, depth=1):

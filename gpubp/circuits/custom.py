@@ -9,7 +9,7 @@ from .nests import NESTS, leaves, mapped, rebuilt
 from .protocols import GIVEN
 from .recording import Recording, filled
 from .rules import COMPOSED, FLAT, GATES
-from .wire import Gate, Wire, apply, carried
+from .wire import Gate, Wire, apply, carried, floating
 
 
 class Parts(tuple):
@@ -29,13 +29,9 @@ def _parts(value):
     """The values of a gate with several, wires where they are floating numbers; what is no tuple, as it is."""
     if type(value) is Wire and isinstance(carried(value), tuple):
         whole = carried(value)
-        parts = [apply(_part, (value, i)) if _floating(x) else x for i, x in enumerate(whole)]
+        parts = [apply(_part, (value, i)) if floating(x) else x for i, x in enumerate(whole)]
         return type(whole)(*parts) if hasattr(whole, "_fields") else tuple(parts)
     return value
-
-
-def _floating(x):
-    return type(x) is Wire or type(x) is float or getattr(getattr(x, "dtype", None), "kind", "") == "f"
 
 
 def gate(forward: Callable, backward: Callable, name: str | None = None) -> Callable:
@@ -113,7 +109,7 @@ def checkpoint(f: Callable) -> Callable:
             return tuple(leaves(result))
 
         def run_again(errors, found, *values):
-            ends = [i for i, x in enumerate(found) if _floating(x)]   # not what is an index or a name
+            ends = [i for i, x in enumerate(found) if floating(x)]   # not what is an index or a name
             places = tuple(range(len(values)))
             again = Recording("checkpoint", lambda *values: [run(*values)[i] for i in ends], values, {}, places)
             return again.errors([errors[i] for i in ends])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from . import watching
-from .wire import carried
+from .wire import carried, floating
 
 HOUSE = str(Path(__file__).resolve().parent.parent)
 LIBRARIES = HOUSE, str(Path(np.__file__).parent)
@@ -57,15 +57,11 @@ class _Finder:
 
     def _finite(self, value, values, what, line):
         bad = _bad(value)
-        numbers = [x for x in map(carried, values) if getattr(getattr(x, "dtype", None), "kind", "f") == "f" and _is_number(x)]
+        numbers = [*filter(floating, map(carried, values))]
         if bad is not None and all(_bad(x) is None for x in numbers):
             ranges = " and ".join(_range(x) for x in numbers)
             inputs = f", of {'inputs' if len(numbers) > 1 else 'an input'} {ranges}" if ranges else ""
             raise FloatingPointError(f"{what} {bad} of finite numbers{inputs}, in {line}")
-
-
-def _is_number(x):
-    return type(x) is float or hasattr(x, "dtype")
 
 
 def _bad(value):

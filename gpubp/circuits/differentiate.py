@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .nests import NESTS, leaves, leaves_along, mapped, rebuilt
+from .nests import NESTS, leaves, leaves_along, mapped, rebuilt, tupled
 from .recording import Recording, as_error, filled, kind
 
 Function = Callable[..., Any]
@@ -80,10 +80,7 @@ def jvp(f: Function, args: Sequence, tangents: Sequence, has_aux: bool = False) 
     >>> gpubp.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0))
     (6.0, 23.0)
     """
-    for name, given in (("args", args), ("tangents", tangents)):
-        if not isinstance(given, tuple | list):
-            raise TypeError(f"jvp: expected {name} as a tuple, one entry for each argument of f, got {type(given).__name__}")
-    tangents = _as_tangents("jvp", args, tangents, "a tangent of the argument")
+    args, tangents = _beside("jvp", args, "tangents", tangents)
     value, pull, *aux = vjp(f, *args, has_aux=has_aux)
     _, push = vjp(pull, mapped(partial(filled, number=0.0), value))
     return value, push(tangents)[0], *aux
@@ -98,9 +95,7 @@ def hvp(f: Function, args: Sequence, vectors: Sequence) -> tuple:
     >>> gpubp.hvp(lambda x, y: x * x * y, (2.0, 3.0), (1.0, 0.0))
     (6.0, 4.0)
     """
-    if not isinstance(args, tuple | list) or not isinstance(vectors, tuple | list):
-        raise TypeError("hvp: expected args and vectors as tuples, with an entry for each argument of f")
-    vectors = _as_tangents("hvp", args, vectors, "a vector of the argument")
+    args, vectors = _beside("hvp", args, "vectors", vectors)
     _, pull = vjp(grad(f, tuple(range(len(args)))), *args)
     return pull(vectors)
 
@@ -151,10 +146,11 @@ def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return _named("elementwise_grad", f, derivative)
 
 
-def _as_tangents(owner, args, tangents, what):
-    """The tangents in the nests of the arguments, of their shapes and dtypes."""
-    given = leaves_along(owner, tuple(args), tuple(tangents))
-    return rebuilt(tuple(args), (as_error(owner, one, leaf, what) for one, leaf in zip(given, leaves(tuple(args)))))
+def _beside(owner, args, name, given):
+    """Both as tuples; what is given beside the arguments in their nests, of their shapes and dtypes."""
+    args, given = tupled(owner, "args", args), tupled(owner, name, given)
+    found = zip(leaves_along(owner, args, given), leaves(args))
+    return args, rebuilt(args, (as_error(owner, one, leaf, f"{name} like the arguments,") for one, leaf in found))
 
 
 def _units(value):

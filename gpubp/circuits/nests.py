@@ -5,6 +5,13 @@ from copy import copy
 NESTS = tuple, list, dict
 
 
+def tupled(owner, name, given):
+    """A tuple of arguments, or of what belongs to each of them."""
+    if not isinstance(given, tuple | list):
+        raise TypeError(f"{owner}: expected {name} as a tuple, one entry for each argument of f, got {type(given).__name__}")
+    return tuple(given)
+
+
 def leaves(nest):
     """The leaves from left to right; dicts in their own order.
 

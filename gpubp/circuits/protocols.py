@@ -7,9 +7,9 @@ from inspect import signature
 import numpy as np
 
 from ..plain import times_prime
-from .rules import COMPOSED, FLAT, GATES, SPECIAL, refuse_options
+from .rules import COMPOSED, FLAT, GATES, SPECIAL, refuse_options, refuse_out
 from .rules.shapes import cast, getitem
-from .wire import Gate, Wire, apply, carried
+from .wire import Gate, Wire, apply, carried, refuse_other_kinds
 
 GIVEN: dict = {}   # NumPy's functions that got their rules from gpubp.gate
 
@@ -17,8 +17,7 @@ GIVEN: dict = {}   # NumPy's functions that got their rules from gpubp.gate
 def call(function, inputs, options):
     """NumPy's function of wires and other things."""
     if options.get("out") is not None:
-        raise TypeError(f"{name_of(function)}: expected no out= beside a wire, which would be changed in place: write y = "
-                        f"{name_of(function)}(...)")
+        refuse_out(name_of(function))
     if function in FLAT:
         return function(*map(_stripped, inputs), **{name: _stripped(x) for name, x in options.items()})
     if function in COMPOSED:
@@ -167,8 +166,7 @@ answers("__format__")(lambda self, form: format(carried(self), form))
 
 @answers("astype")
 def _astype(self, dtype, **options):
-    if np.dtype(dtype).kind == "c":
-        raise TypeError("astype: expected a real dtype, got a complex one: carry real and imaginary parts in wires of their own")
+    refuse_other_kinds("astype", np.dtype(dtype).type())
     return apply(cast, (self, dtype)) if np.dtype(dtype).kind == "f" else carried(self).astype(dtype, **options)
 
 

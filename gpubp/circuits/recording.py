@@ -4,7 +4,7 @@ import numpy as np
 
 from .backward import backward
 from .nests import leaves, mapped, rebuilt
-from .wire import Circuit, Wire, carried
+from .wire import Circuit, Wire, carried, floating, refuse_other_kinds
 
 
 class Recording:
@@ -27,7 +27,7 @@ class Recording:
         if len({place % len(args) for place in places}) < len(places):
             raise ValueError(f"{owner}: expected each argument once in argnums, got {argnums!r}")
         chosen = tuple(args[place] for place in places)
-        self.owner, self.argument = owner, chosen if isinstance(argnums, tuple | list) else chosen[0]
+        self.argument = chosen if isinstance(argnums, tuple | list) else chosen[0]
         self.leaves = [checked(owner, leaf) for leaf in leaves(self.argument)]
         circuit = Circuit(owner)
         inputs = [Wire(leaf, circuit) for leaf in self.leaves]
@@ -70,18 +70,14 @@ def checked(owner, leaf):
     number = carried(leaf)
     if type(number) is float or (type(number) is np.ndarray and number.dtype.kind == "f"):
         return leaf
+    refuse_other_kinds(owner, number)
     dtype = getattr(number, "dtype", None)
-    if hasattr(number, "mask") or isinstance(number, np.matrix):
-        raise TypeError(f"{owner}: expected plain arrays to differentiate by, got a {type(number).__name__}, which computes in "
-                        f"its own way: pass np.asarray(x)")
     if isinstance(dtype, np.dtype) and dtype.kind == "f" and _answers_numpy(number):
         return leaf
     if type(number) in (int, bool) or (isinstance(dtype, np.dtype) and dtype.kind in "iub"):
         remedy = "x.astype(float)" if isinstance(dtype, np.dtype) and np.shape(number) else f"{float(number)!r}"
         raise TypeError(f"{owner}: expected floating numbers to differentiate by, got {kind(number)}, which cannot change by a "
                         f"little: pass {remedy}")
-    if isinstance(number, complex) or (isinstance(dtype, np.dtype) and dtype.kind == "c"):
-        raise TypeError(f"{owner}: expected real numbers, got {kind(number)}: pass its real and imaginary parts")
     raise TypeError(f"{owner}: expected numbers, NumPy or CuPy arrays, or nests of them to differentiate by, got {kind(number)}: "
                     f"convert it first")
 
@@ -89,8 +85,7 @@ def checked(owner, leaf):
 def _real(owner, leaf):
     """Refuses what is not a number or an array of real ones as a function's value."""
     number = carried(leaf)
-    dtype = getattr(number, "dtype", None)
-    if type(number) is not float and not (isinstance(dtype, np.dtype) and dtype.kind == "f"):
+    if not floating(number):
         raise TypeError(f"{owner}: expected a function whose value is real floating numbers, got {kind(number)}: return what is "
                         f"not differentiated besides, with has_aux=True")
 
@@ -121,12 +116,11 @@ def filled(value, number):
     return np.full_like(value, number) if hasattr(value, "dtype") else number
 
 
-def as_error(owner, error, value, what="an error of the value"):
+def as_error(owner, error, value, what="an error like the value,"):
     """An error or tangent that a user gives, as one of the value: of its shape and dtype."""
     if np.shape(error) != np.shape(value):
-        raise ValueError(f"{owner}: expected {what}, of its shape {np.shape(value)}, got shape {np.shape(error)}")
-    if np.iscomplexobj(carried(error)):
-        raise TypeError(f"{owner}: expected {what}, a real one, got a complex one: pass its real part")
+        raise ValueError(f"{owner}: expected {what} of shape {np.shape(value)}, got shape {np.shape(error)}")
+    refuse_other_kinds(owner, carried(error))
     dtype = getattr(value, "dtype", None)
     if dtype is None or getattr(error, "dtype", 0) == dtype:   # None would equal float64
         return error

@@ -71,14 +71,16 @@ class Gate:
     that input's error, or None where it is not to be differentiated, as an index. In their place stand, for any number of
     inputs, `each`, (i, error, value, *inputs, **options) -> the error of input i, or `joint`, without i, which gives all of
     them at once. Formulas are plain NumPy, so that they can be differentiated again and run on any array. Sums over
-    broadcast axes and the conversion to the input's dtype are made for all gates alike.
+    broadcast axes and the conversion to the input's dtype are made for all gates alike. An opaque gate's forward is not
+    NumPy's, which would record wires of an outer circuit by itself: there the gate is recorded again.
     """
 
-    __slots__ = ("each", "errors", "formulas", "forward", "joint", "name")
+    __slots__ = ("each", "errors", "formulas", "forward", "joint", "name", "opaque")
 
-    def __init__(self, name, forward, *errors, each=None, joint=None):
+    def __init__(self, name, forward, *errors, each=None, joint=None, opaque=False):
         self.name, self.forward, self.errors, self.each, self.joint = name, forward, errors, each, joint
-        self.formulas = errors if joint is None and each is None else ()
+        self.opaque = opaque or joint is not None
+        self.formulas = errors if joint is None and each is None else ()   # by place, without asking formula(i)
 
     def __call__(self, *inputs, **options):
         return apply(self, inputs, options)
@@ -121,8 +123,8 @@ def apply(gate, inputs, options=NO_OPTIONS):
     if circuit.closed:
         circuit.checked()
     try:
-        if gate.joint is not None and any(type(x) is Wire for x in values):
-            value = apply(gate, values, options)   # its forward is not NumPy's, which would do so by itself
+        if gate.opaque and any(type(x) is Wire for x in values):
+            value = apply(gate, values, options)
         else:
             value = gate.forward(*values, **options) if options else gate.forward(*values)
     except TypeError as error:
@@ -148,13 +150,9 @@ def _refuse_unless_real(gate, value, inputs):
             if not any(type(x) is Wire and x.circuit is part.circuit for x in inputs):
                 raise TypeError(f"{gate.name}: expected a function that takes its wires by place, got one that uses others "
                                 f"besides: hand them in")
-        elif isinstance(part, complex) or getattr(dtype, "kind", "f") == "c":
-            raise TypeError(f"{gate.name}: expected real numbers, got complex ones: carry real and imaginary parts in wires of "
-                            f"their own")
-        elif hasattr(part, "mask") or isinstance(part, np.matrix):
-            raise TypeError(f"{gate.name}: expected plain arrays beside wires, got a {type(part).__name__}, which computes in "
-                            f"its own way: pass np.asarray(x)")
-        elif isinstance(part, NESTS) or getattr(dtype, "kind", "f") == "O" or (
+            continue
+        refuse_other_kinds(gate.name, part)
+        if isinstance(part, NESTS) or getattr(dtype, "kind", "f") == "O" or (
                 dtype is None and part is value and not isinstance(part, float | int)):
             raise TypeError(f"{gate.name}: expected a number, an array of numbers or a tuple of them as the value, got a "
                             f"{type(part).__name__}: take it apart")
@@ -181,6 +179,20 @@ def _read(code):
              for name in (instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,))
              if isinstance(name, str)}
     return frozenset(i for i, name in enumerate(code.co_varnames[1:code.co_argcount]) if name in named)
+
+
+def floating(x):
+    """Whether it is a real floating number, an array of them, or a wire."""
+    return type(x) is Wire or type(x) is float or getattr(getattr(x, "dtype", None), "kind", "") == "f"
+
+
+def refuse_other_kinds(owner, x):
+    """TypeError at complex numbers, and at arrays that compute in their own way."""
+    if isinstance(x, complex) or getattr(getattr(x, "dtype", None), "kind", "") == "c":
+        raise TypeError(f"{owner}: expected real numbers, got complex ones: carry real and imaginary parts by themselves")
+    if hasattr(x, "mask") or isinstance(x, np.matrix):
+        raise TypeError(f"{owner}: expected plain arrays, got a {type(x).__name__}, which computes in its own way: pass "
+                        f"np.asarray(x)")
 
 
 def carried(x):

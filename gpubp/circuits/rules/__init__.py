@@ -27,11 +27,16 @@ FLAT: frozenset = frozenset((
     np.isscalar, np.may_share_memory, np.shares_memory, np.array_repr, np.array_str, np.array2string))
 
 
+def refuse_out(name):
+    """TypeError at an array to write into."""
+    raise TypeError(f"{name}: expected no out= beside a wire, which would be changed in place: write y = {name}(...)")
+
+
 def refuse_options(name, rule, inputs, options):
     """TypeError at options that a rule, a formula or a function made of others, does not know, and at an array to write into."""
     known, all_known = _options(rule)
     if any(option == "out" and x is not None for option, x in zip(known, inputs)):
-        raise TypeError(f"{name}: expected no out= beside a wire, which would be changed in place: write y = {name}(...)")
+        refuse_out(name)
     for option in options:
         if option not in known and not all_known:
             raise TypeError(f"{name}: expected no {option}= beside a wire, which its rule does not know: leave it out, or "

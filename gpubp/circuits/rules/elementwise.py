@@ -68,7 +68,7 @@ clipped = Gate("clip", np.clip, lambda error, value, x, low, high: where(_inside
                lambda error, value, x, low, high: where(x < low, error, 0.0),
                lambda error, value, x, low, high: where(x > high, error, 0.0))
 
-ELEMENTWISE = {
+ELEMENTWISE: dict = {
     np.add: (lambda error, value, x, y: error, lambda error, value, x, y: error),
     np.subtract: (lambda error, value, x, y: error, lambda error, value, x, y: -error),
     np.multiply: (lambda error, value, x, y: error * y, lambda error, value, x, y: error * x),
@@ -81,8 +81,7 @@ ELEMENTWISE = {
     np.positive: (_only_one,),
     np.conjugate: (_only_one,),   # of real numbers
     np.reciprocal: (lambda error, value, x: -error * value * value,),
-    np.absolute: (lambda error, value, x: error * np.sign(x),),
-    np.fabs: (lambda error, value, x: error * np.sign(x),),
+    **dict.fromkeys((np.absolute, np.fabs), (lambda error, value, x: error * np.sign(x),)),
     np.square: (lambda error, value, x: error * (2.0 * x),),
     np.sqrt: (lambda error, value, x: error * (0.5 / value),),
     np.cbrt: (lambda error, value, x: error / (3.0 * value * value),),
@@ -107,10 +106,8 @@ ELEMENTWISE = {
     np.arcsinh: (lambda error, value, x: error / np.sqrt(x * x + 1.0),),
     np.arccosh: (lambda error, value, x: error / np.sqrt((x - 1.0) * (x + 1.0)),),
     np.arctanh: (lambda error, value, x: error / ((1.0 - x) * (1.0 + x)),),
-    np.deg2rad: (lambda error, value, x: error * (pi / 180.0),),
-    np.radians: (lambda error, value, x: error * (pi / 180.0),),
-    np.rad2deg: (lambda error, value, x: error * (180.0 / pi),),
-    np.degrees: (lambda error, value, x: error * (180.0 / pi),),
+    **dict.fromkeys((np.deg2rad, np.radians), (lambda error, value, x: error * (pi / 180.0),)),
+    **dict.fromkeys((np.rad2deg, np.degrees), (lambda error, value, x: error * (180.0 / pi),)),
     np.sinc: (_sinc,),
     np.hypot: (lambda error, value, x, y: error * over(x, value), lambda error, value, x, y: error * over(y, value)),
     np.logaddexp: (lambda error, value, x, y: error * np.exp(-np.logaddexp(0.0, y - x)),

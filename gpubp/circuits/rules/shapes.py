@@ -5,7 +5,7 @@ import operator
 import numpy as np
 
 from ...devices.namespace import namespace
-from ..wire import Gate, Wire
+from ..wire import Gate
 
 
 def _reshape(error, value, x, shape=None, order="C", *, copy=None):
@@ -94,8 +94,6 @@ def _scattered_diagonal(error, x, offset, axis1, axis2):
 
 def _scatter(numbers, shape, index):
     """Zeros of this shape with the numbers added at index."""
-    if type(numbers) is Wire:   # of an outer circuit, which records it too
-        return scatter(numbers, shape, index)
     whole = np.zeros_like(numbers, shape=shape)
     if _is_basic(index):
         whole[index] = numbers
@@ -112,7 +110,8 @@ def _is_basic(index):
                for part in parts) and sum(hasattr(part, "ndim") for part in parts) <= 1
 
 
-scatter = Gate("scatter", _scatter, lambda error, value, numbers, shape, index: error[index], None, None)
+scatter = Gate("scatter", _scatter, lambda error, value, numbers, shape, index: error[index], None, None,
+               opaque=True)
 getitem = Gate("getitem", operator.getitem, lambda error, value, x, index: scatter(error, np.shape(x), index), None)
 
 
