@@ -5,6 +5,7 @@ nothing, and nothing waits for the device.
 """
 
 from copy import copy
+from functools import cache
 from math import ceil, inf, prod
 
 import numpy as np
@@ -20,6 +21,11 @@ STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # 
 
 def why_no_cuda(index=0):
     """None where a CUDA device of that index can be used, else the reason in a few words."""
+    return why_absent(index) or why_unusable(index)
+
+
+def why_absent(index=0):
+    """None where CuPy finds a CUDA device of that index, else the reason."""
     try:
         import cupy
     except ModuleNotFoundError as error:
@@ -35,6 +41,26 @@ def why_no_cuda(index=0):
     return None if index < count else f"no CUDA device has the number {index}, there are {count}, counted from 0"
 
 
+@cache
+def why_unusable(index=0):
+    """None where a device that CuPy finds computes, else the reason.
+
+    It is tried once in a process: a kernel of CuPy's and one of gpubp's are compiled and launched, and cuBLAS multiplies. That
+    takes less than a second.
+    """
+    try:
+        ops = CudaOps.on_device(index)
+        a, out = ops.array([[1.5]], np.float32), ops.zeros((1, 1), np.float32)
+        with ops.device:
+            a = a + a
+        ops.matmul(a, a, out)()
+        ops.convert(out, a)()
+        found = str(float(ops.host(a)[0, 0]))
+    except Exception as error:   # an incomplete CuPy fails in many ways; each of them is a reason
+        found = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return None if found == "9.0" else f"CuPy finds cuda:{index}, which does not compute 3 x 3 ({found})"
+
+
 class CudaOps(Ops):
     """The verbs on the arrays of one CUDA device.
 
@@ -48,11 +74,12 @@ class CudaOps(Ops):
 
     def __init__(self, name, xp, compiler, session, products, precision="exact"):
         self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
-        self.precision, self._transfers = precision, transfer.Transfers(session)
+        self.precision = precision
 
     @classmethod
+    @cache
     def on_device(cls, index=0):
-        """The device of that index."""
+        """The device of that index, the same for all who ask."""
         import cupy
 
         session = graph.Session(cupy, index)
@@ -67,10 +94,6 @@ class CudaOps(Ops):
 
     def for_training(self, seconds):
         return self
-
-    def again(self):
-        session = graph.Session(self.xp, self.device.index)
-        return type(self)(self.name, self.xp, self.compiler, session, type(self.products)(session), self.precision)
 
     def storage(self, dtype):
         return STORED.get(self.precision, np.dtype(dtype)) if np.dtype(dtype) == np.float32 else np.dtype(dtype)
@@ -89,6 +112,12 @@ class CudaOps(Ops):
 
     def owns(self, array):
         return isinstance(array, self.xp.ndarray) and array.device == self.device.device
+
+    def answer(self, array):
+        with self.device:
+            out = self.device.empty(array.shape, array.dtype)
+            out[...] = array
+        return out
 
     def zeros(self, shape, dtype):
         with self.device:
@@ -130,7 +159,7 @@ class CudaOps(Ops):
             return transfer.staging(self.xp, shape, dtype)
 
     def send(self, staged, out):
-        return self._transfers.send(staged, out)
+        return transfer.send(self.device, staged, out)
 
     # ---- the equations
 

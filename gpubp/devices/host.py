@@ -37,9 +37,6 @@ class CpuOps(Ops):
         checked_precision(precision)
         return self
 
-    def again(self):
-        return self
-
     def storage(self, dtype):
         return np.dtype(dtype)
 
@@ -53,6 +50,9 @@ class CpuOps(Ops):
 
     def owns(self, array):
         return isinstance(array, np.ndarray)
+
+    def answer(self, array):
+        return array
 
     def zeros(self, shape, dtype):
         size, dtype = prod(np.atleast_1d(shape)), np.dtype(dtype)

@@ -62,10 +62,6 @@ class Ops(ABC):
         """The same device at one of PRECISIONS: what products may round in exchange for speed. The CPU is always exact."""
 
     @abstractmethod
-    def again(self):
-        """The same device for another thread, with a stream and handles of its own."""
-
-    @abstractmethod
     def for_training(self, seconds):
         """The device as it trains best, where an epoch takes NumPy about so many seconds: itself, or one that compiles first."""
 
@@ -86,6 +82,10 @@ class Ops(ABC):
     @abstractmethod
     def owns(self, array):
         """Whether the array lies on this device."""
+
+    @abstractmethod
+    def answer(self, array):
+        """The array as the caller gets it, on a GPU a copy in memory of the caller's stream; see Session.empty."""
 
     @abstractmethod
     def zeros(self, shape, dtype):

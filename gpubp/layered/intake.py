@@ -28,9 +28,11 @@ def together(network, **arrays):
 
 
 def rows(network, x):
-    """x as samples gives it, where it is a circuit's wire: of the same shape, in the network's dtype."""
+    """x as samples gives it, in the caller's memory; where it is a circuit's wire, of the same shape, in the network's dtype."""
     if type(x) is not Wire:
-        return samples(network, x)
+        with network.ops.device:
+            found = samples(network, x)
+            return found if found is x else network.ops.answer(found)
     width = network.sizes[0]
     if x.shape == (width,):
         x = x.reshape(1, width)

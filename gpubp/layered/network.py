@@ -20,7 +20,7 @@ from ..maths.costs import Cost
 from ..maths.initializers import Initializer
 from ..maths.table import Interval
 from . import intake
-from .foreign import like
+from .foreign import follow, like
 from .history import History
 from .layers import Dense, Dropout, resolve
 from .memory import Memory, memory
@@ -41,7 +41,10 @@ def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate
     @wraps(method)
     def on_device(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.ops.device, np.errstate(all="ignore"):
-            return method(self, *args, **kwargs)
+            try:
+                return method(self, *args, **kwargs)
+            finally:
+                follow(self.ops, (*args, *kwargs.values()))
     return on_device
 
 
@@ -138,7 +141,7 @@ class Network:
 
     def copy(self, device: str | Ops | None = None) -> "Network":
         """A network of its own with the same parameters, training, history and notes, perhaps on another device."""
-        network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops.again(),
+        network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops,
                           dtype=self.dtype, seed=self.seed, precision=self.precision)
         network.parameters = self.parameters.copy(network.ops)
         network.training = self.training.copy(network.ops) if self.training else None
@@ -166,7 +169,6 @@ class Network:
         """The outputs a_L for rows x of shape (n, inputs): an array of shape (n, outputs), of the kind that x is."""
         return like(self.ops, x, self.passes.outputs(intake.samples(self, x)))
 
-    @_on_device
     def __call__(self, x: Any, vector: Any = None) -> Any:
         """feedforward(x), with net.vector or another in its place; in a circuit, differentiated by both to any order.
 
@@ -187,9 +189,10 @@ class Network:
             parameters = self.parameters.seen(vector)
         else:
             raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
-        layers = range(1, self.depth + 1)
-        return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],
-                               [parameters[f"b{l}"] for l in layers], intake.rows(self, x))
+        layers, rows = range(1, self.depth + 1), intake.rows(self, x)
+        with np.errstate(all="ignore"):   # on the caller's stream, on which the gradient flows back
+            return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],
+                                   [parameters[f"b{l}"] for l in layers], rows)
 
     @_on_device
     def predict(self, x: Any) -> Any:
@@ -227,7 +230,7 @@ class Network:
     @_on_device
     def gradient(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
         """dC/d(vector), a new vector in the layout of net.vector: BP1 to BP4, averaged over the rows."""
-        return self._cost_and_gradient(*self._checked(x, y, sample_weight))[1]
+        return self.ops.answer(self._cost_and_gradient(*self._checked(x, y, sample_weight))[1])
 
     def _cost_and_gradient(self, x, y, weights):
         cost, total = 0.0, None

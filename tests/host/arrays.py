@@ -13,10 +13,11 @@ from . import stream
 class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
     """A NumPy array, reached by get() alone."""
 
-    device = stream.Device()
+    def __init__(self, values, device=None):
+        self.values, self.device = values, device or stream.Device()
 
-    def __init__(self, values):
-        self.values = values
+    def __del__(self):
+        stream.release(self.values)
 
     @property
     def data(self):
@@ -32,7 +33,7 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
         if any(map(_foreign, inputs)):
             return NotImplemented
-        stream.refuse_in_capture("work of the array module")
+        stream.settle("work of the array module")
         if out:
             options["out"] = tuple(map(_open, out))
         return _close(getattr(ufunc, method)(*map(_open, inputs), **options), out)
@@ -46,38 +47,42 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
         if name.startswith("__"):
             raise AttributeError(name)
         found = getattr(self.values, name)
+        if isinstance(found, np.ndarray):
+            return HostArray(found, self.device)
         return _close(found) if not callable(found) else lambda *args, **kwargs: _call(found, args, kwargs)
 
     def __getitem__(self, index):
-        return HostArray(np.asarray(self.values[_open_index(index)]))
+        with self.device:
+            return HostArray(np.asarray(self.values[_open_index(index)]))
 
     def __setitem__(self, index, value):
-        stream.refuse_in_capture("work of the array module")
-        self.values[_open_index(index)] = _open(value)
+        stream.settle("work of the array module")
+        _open(self)[_open_index(index)] = _open(value)
 
     def __len__(self):
         return len(self.values)
 
     def __bool__(self):
-        return bool(self.values)
+        return bool(self.get())
 
     def __float__(self):
-        return float(self.values)
+        return float(self.get())
 
     def __int__(self):
-        return int(self.values)
+        return int(self.get())
 
     def __repr__(self):
         return f"host {self.values!r}"
 
     def get(self):
         """The values, copied into a NumPy array."""
-        stream.refuse_in_capture("copying to the host")
+        with self.device:
+            stream.settle("copying to the host")
         return self.values.copy()
 
     def set(self, values):
         """Copy from a NumPy array."""
-        stream.refuse_in_capture("copying from the host")
+        stream.settle("copying from the host")
         self.values[...] = values
 
 
@@ -91,6 +96,7 @@ class _Ufunc:
         return _call(self.ufunc, args, kwargs)
 
     def at(self, array, index, values):
+        stream.settle("work of the array module")
         self.ufunc.at(_open(array), _open_index(index), _open(values))
 
 
@@ -114,8 +120,10 @@ class HostModule:
 
     def asarray(self, values, dtype=None, order=None):
         """The one way in for NumPy arrays."""
-        stream.refuse_in_capture("allocating")
+        stream.settle("allocating")
         if isinstance(values, HostArray):
+            if values.device != stream.Device():
+                return HostArray(np.array(values.get(), dtype=dtype, order=order))
             made = np.asarray(values.values, dtype=dtype, order=order)
             return values if made is values.values else HostArray(made)
         return HostArray(np.array(values, dtype=dtype, order=order))
@@ -131,6 +139,8 @@ def _foreign(value):
 def _open(value):
     """A HostArray's values; Python's and NumPy's numbers pass, NumPy arrays do not."""
     if isinstance(value, HostArray):
+        if value.device != stream.Device():
+            raise RuntimeError(f"an array of device {value.device.id} on device {stream.Device().id}, without peer access")
         return value.values
     if isinstance(value, np.ndarray) and value.ndim:
         raise TypeError(f"Unsupported type {type(value)}: a NumPy array among device arrays")
@@ -153,7 +163,7 @@ def _close(result, out=()):
 
 
 def _call(function, args, kwargs):
-    stream.refuse_in_capture("work of the array module")
+    stream.settle("work of the array module")
     out = kwargs.get("out")
     kwargs = {name: _open(value) for name, value in kwargs.items()}
     args = [[*map(_open, a)] if isinstance(a, (list, tuple)) else _open(a) for a in args]
