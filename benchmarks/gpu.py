@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # a checkout n
 from benchmarks import gpu_accuracy, gpu_checks, gpu_compile, gpu_epilogues, gpu_goals, gpu_kernels, gpu_steps
 from benchmarks.guard import ROOT, collect
 from gpubp.devices import open_device
-from gpubp.devices.cuda import why_no_cuda
+from gpubp.devices.probe import why_no_cuda
 
 TOTAL, FOR_TESTS = 455, 110   # seconds for all, of which those are kept for the tests at the end
 SECTIONS: dict[str, tuple[int, Callable[..., Any]]] = {   # name: the most seconds, and what yields its figures on a device

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices import compiler, native, open_device
-from gpubp.devices.cuda import why_no_cuda
+from gpubp.devices.probe import why_no_cuda
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
           "cuda.pathfinder": "peers", "jax": "peers"}
@@ -17,6 +17,7 @@ DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_cu
             "gpubp.plots.decision_boundary": "matplotlib"}   # that need an extra
 # NumPy; the CPU's own kernels; the CUDA kernels compiled by g++ and run on the host; CuPy
 DEVICES = ("cpu", "compiled", "host", "cuda")
+CUDA = os.environ.get("GPUBP_TEST_CUDA", "cuda:0")   # the device of the tests of "cuda"
 
 
 def needs(module):
@@ -50,9 +51,9 @@ def device(name):
         return host_ops()
     if name == "compiled" and (reason := native.why_not()):
         pytest.skip(f"no compiled kernels: {reason}")
-    if name == "cuda" and (reason := why_no_cuda(0)):
+    if name == "cuda" and (reason := why_no_cuda(int(CUDA.removeprefix("cuda:")))):
         pytest.skip(f"no CUDA device: {reason}")
-    return _opened("cpu:compiled" if name == "compiled" else name)
+    return open_device({"compiled": "cpu:compiled", "cuda": CUDA}.get(name, name))
 
 
 @cache
@@ -75,12 +76,6 @@ def whole_compiled():
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda text: native.library(text).wait(), texts))
     return ops
-
-
-@cache
-def _opened(name):
-    """One for all tests: a CUDA device has a stream and a workspace of its own each time it is opened."""
-    return open_device(name)
 
 
 @pytest.fixture(params=DEVICES)

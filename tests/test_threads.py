@@ -1,4 +1,4 @@
-"""Threads that train on one device at the same time: each network is what it is when trained by itself, whatever fails meanwhile."""
+"""Threads that train on one device at the same time: each network becomes what it is when trained by itself, whatever fails."""
 
 import random as chance
 import re

@@ -8,7 +8,9 @@ from functools import cache, partial
 
 from .compiled import CompiledOps
 from .cpu import NumpyOps
+from .cuda import CudaOps
 from .ops import Ops
+from .probe import why_absent, why_unusable
 
 CPUS: dict[str, Callable[[], Ops]] = {
     "cpu": NumpyOps, "cpu:numpy": partial(NumpyOps, compiles=False), "cpu:compiled": CompiledOps}
@@ -39,8 +41,6 @@ def open_device(name: str | Ops = "auto") -> Ops:
         return CPUS[asked]()
     kind, _, number = asked.partition(":")
     index = int(number or 0)
-    from .cuda import CudaOps, why_absent, why_unusable
-
     absent = why_absent(index)
     reason = absent or why_unusable(index)
     if reason is None:

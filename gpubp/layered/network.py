@@ -44,8 +44,8 @@ def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate
             try:
                 return method(self, *args, **kwargs)
             except MemoryError as error:
-                raise MemoryError(f"expected memory on {self.ops.name} for {method.__name__}, got: {error}: use smaller batches, or "
-                                  "fewer rows at once; net.memory predicts what fit takes") from error
+                raise MemoryError(f"expected memory on {self.ops.name} for {method.__name__}, got: {error}: use smaller batches, "
+                                  "or fewer rows at once; net.memory predicts what fit takes") from error
             finally:
                 follow(self.ops, (*args, *kwargs.values()))
     return on_device

@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from gpubp import devices
-from gpubp.devices import cuda
+from gpubp.devices import cuda, probe
 
 from .conftest import device
 
@@ -21,10 +21,11 @@ class Incomplete(cuda.CudaOps):
 def found(monkeypatch):
     """CuPy finds a device: the stand-in, or one that is given."""
     def find(ops):
-        monkeypatch.setattr(cuda, "why_absent", lambda index=0: None)
+        for module in (probe, devices):
+            monkeypatch.setattr(module, "why_absent", lambda index=0: None)
         monkeypatch.setattr(cuda.CudaOps, "on_device", lambda index=0: ops)
         monkeypatch.delenv("GPUBP_DEVICE", raising=False)
-    caches = cuda.why_unusable, devices._warn_unusable
+    caches = probe.why_unusable, devices._warn_unusable
     for cached in caches:
         cached.cache_clear()
     yield find
@@ -35,7 +36,7 @@ def found(monkeypatch):
 def test_a_device_that_computes_is_taken(found):
     ops = device("host")
     found(ops)
-    assert cuda.why_no_cuda() is None and devices.open_device("auto") is ops and devices.open_device("cuda") is ops
+    assert probe.why_no_cuda() is None and devices.open_device("auto") is ops and devices.open_device("cuda") is ops
 
 
 def test_a_device_that_does_not_compute_is_left_with_one_warning(found):
@@ -55,11 +56,11 @@ def test_a_product_that_is_wrong_is_noticed(found, monkeypatch):
     ops = device("host")
     found(ops)
     monkeypatch.setattr(type(ops), "matmul", lambda self, a, b, out: lambda: out.fill(8.0))
-    assert cuda.why_unusable() == "CuPy finds cuda:0, which does not compute 3 x 3 (8.0)"
+    assert probe.why_unusable() == "CuPy finds cuda:0, which does not compute 3 x 3 (8.0)"
 
 
 def test_an_absent_device_is_no_reason_to_warn(monkeypatch):
-    monkeypatch.setattr(cuda, "why_absent", lambda index=0: "CuPy is not installed")
+    monkeypatch.setattr(devices, "why_absent", lambda index=0: "CuPy is not installed")
     monkeypatch.delenv("GPUBP_DEVICE", raising=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
