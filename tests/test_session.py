@@ -12,7 +12,7 @@ from gpubp.layered.network import Network
 
 from .cases import two_classes
 from .conftest import device
-from .host import stream
+from .host import host_ops, stream
 from .host.arrays import HostArray, HostModule
 from .host.cublas import HostCublas
 
@@ -188,3 +188,15 @@ def test_networks_that_are_closed_leave_no_memory(random):
         return pool.total_bytes()
     first = trained()
     assert [trained() for _ in range(4)] == [first] * 4
+
+
+def test_a_network_on_the_second_device_while_the_first_is_current(random):
+    x, y = two_classes(random)
+    first, second = (Network([4, 6, 2], device=host_ops(index), seed=3) for index in (0, 1))
+    for net in (first, second):
+        net.fit(x, y, optimizer="adam(0.01)", epochs=3, batch_size=5, progress=False)
+    assert second.vector.device == stream.Device(1) and second.ops.owns(second.vector) and not first.ops.owns(second.vector)
+    np.testing.assert_array_equal(first.ops.host(first.vector), second.ops.host(second.vector))
+    np.testing.assert_array_equal(first.feedforward(x), second.copy(first.ops).feedforward(x))
+    with pytest.raises(RuntimeError, match="an array of device 1 on device 0, without peer access"):
+        second.vector + 1.0

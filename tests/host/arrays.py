@@ -3,11 +3,14 @@
 A host array that slips into device code, or the reverse, then fails here as it would fail on a GPU.
 """
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 
 from . import stream
+
+VIEWS = "reshape", "ravel", "transpose", "view", "squeeze", "swapaxes"   # methods that leave an array where it is
 
 
 class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -49,7 +52,14 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
         found = getattr(self.values, name)
         if isinstance(found, np.ndarray):
             return HostArray(found, self.device)
-        return _close(found) if not callable(found) else lambda *args, **kwargs: _call(found, args, kwargs)
+        if not callable(found):
+            return _close(found)
+
+        def call(*args, **kwargs):
+            with self.device if name in VIEWS else nullcontext():
+                _open(self)
+                return _call(found, args, kwargs)
+        return call
 
     def __getitem__(self, index):
         with self.device:
