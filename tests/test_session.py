@@ -178,6 +178,23 @@ def test_an_answer_that_one_stream_reads_is_not_overwritten_for_another(ops, met
             np.testing.assert_array_equal(found.get(), expected)
 
 
+def test_the_emulation_shows_a_wait_that_is_missing(monkeypatch, random):
+    """The caller reads the answer before the session's stream has written it."""
+    ops, x = device("host"), random.standard_normal((50, 4))
+    net, order = Network([4, 30, 20], device=ops, seed=1), stream.Stream.wait_event
+    expected = net.feedforward(x)
+    there = ops.array(x, "float32")
+
+    def fed(missing):
+        monkeypatch.setattr(stream.Stream, "wait_event", lambda self, event: None if missing(self) else order(self, event))
+        with stream.Stream(non_blocking=True):
+            found = net.feedforward(there)
+            return np.array_equal(found.get(), expected)
+    ours = ops.device.stream
+    assert all(fed(lambda waiting: False) for _ in range(5))
+    assert not all(fed(lambda waiting: waiting is not ours) for _ in range(20))
+
+
 def test_networks_that_are_closed_leave_no_memory(random):
     ops = device("cuda")
     x, y = two_classes(random)

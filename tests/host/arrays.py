@@ -20,7 +20,8 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
         self.values, self.device = values, device or stream.Device()
 
     def __del__(self):
-        stream.release(self.values)
+        if isinstance(getattr(self, "values", None), np.ndarray) and stream is not None:   # None when Python ends
+            stream.release(self.values)
 
     @property
     def data(self):
@@ -47,7 +48,7 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
         return _call(function, args, kwargs)
 
     def __getattr__(self, name):
-        if name.startswith("__"):
+        if name.startswith("__") or name == "values":
             raise AttributeError(name)
         found = getattr(self.values, name)
         if isinstance(found, np.ndarray):
@@ -66,8 +67,15 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
             return HostArray(np.asarray(self.values[_open_index(index)]))
 
     def __setitem__(self, index, value):
-        stream.settle("work of the array module")
-        _open(self)[_open_index(index)] = _open(value)
+        stream.refuse_in_capture("work of the array module")
+        values, index, value = _open(self), _open_index(index), np.asarray(_open(value))
+        place = values[index]
+        if np.may_share_memory(place, values):   # a view, written when the stream comes to it
+            value = np.broadcast_to(value, place.shape)
+            stream.get_current_stream().give(lambda: np.copyto(place, value, "unsafe"))
+        else:
+            stream.settle("work of the array module")
+            values[index] = value
 
     def __len__(self):
         return len(self.values)

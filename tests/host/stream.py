@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from weakref import WeakValueDictionary
 
 DEVICES = 2
+LONGEST, MOST_FREED = 16, 1 << 18   # calls in a queue, bytes that are kept for queued work
 lock = threading.RLock()          # of the queues: a thread that waits for a stream makes the stream's calls
 streams = WeakValueDictionary()   # by their numbers, which stand for addresses
 numbers = count(1)
@@ -31,6 +32,7 @@ class _Thread(threading.local):
         self.stack = []       # streams of `with`
         self.current = {}     # the stream of each device, where it is not the legacy one
         self.capturing = []   # the stream that is capturing, if one is
+        self.moving = 0       # calls of queues that are being made, one within the other
 
 
 here = _Thread()
@@ -61,9 +63,10 @@ def settle(what):
 def release(values):
     """Memory of an array that is gone: CuPy's pool gives it to others in the order of the stream, so that queued work has it."""
     with lock:
-        if any(stream.queue for stream in list(streams.values())):
-            freed.append(values)
-        else:
+        freed.append(values)
+        if sum(one.nbytes for one in freed) > MOST_FREED and not here.moving:
+            for stream in list(streams.values()):
+                stream.move_on(stream.given)
             freed.clear()
 
 
@@ -149,6 +152,8 @@ class Stream:
         with lock:
             self.queue.append(call)
             self.given += 1
+            if len(self.queue) > LONGEST:
+                self.move_on(self.made + 1)
             for stream in list(streams.values()):
                 if stream.queue and dice.random() < 0.1:
                     stream.move_on(stream.made + dice.randint(1, len(stream.queue)))
@@ -159,7 +164,11 @@ class Stream:
             while self.made < number:
                 call = self.queue.popleft()
                 self.made += 1
-                call()
+                here.moving += 1
+                try:
+                    call()
+                finally:
+                    here.moving -= 1
 
     def record(self, event=None):
         event = event or Event()
