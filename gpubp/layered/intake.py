@@ -126,6 +126,17 @@ def sample_weights(network, weights, rows, name="sample_weight"):
     return weights
 
 
+def vector(network, values):
+    """values as an array of the network's device, with the shape and dtype of its vector: what is assigned to net.vector."""
+    array = _array(network, values, "vector")
+    if array.shape != network.vector.shape:
+        raise ValueError(f"vector: expected shape {network.vector.shape}, that of net.vector, got shape {array.shape}")
+    if hasattr(values, "__dlpack__") and not network.ops.owns(array):
+        raise ValueError(f"vector: expected an array on {network.ops.name}, where the network is, got one on the host: pass "
+                         "net.ops.array(vector)")
+    return network.ops.array(array, network.dtype)
+
+
 def count(name, value, least, most=None, what="", remedy=""):
     """value as an int within bounds, or an error that says them."""
     try:

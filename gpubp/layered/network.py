@@ -114,6 +114,14 @@ class Network:
         """Every weight and bias, one contiguous vector of the device; zeros fill the gaps between the views."""
         return self.parameters.vector
 
+    @vector.setter
+    def vector(self, values: Any) -> None:
+        """Copies values into the vector, whose place stays: of its shape, real numbers, lying where the network does."""
+        with self.ops.device:
+            values = intake.vector(self, values)
+            if values is not self.vector:   # as after net.vector *= 2
+                self.vector[...] = values
+
     @property
     def epoch(self) -> int:
         """The number of finished epochs of training."""
