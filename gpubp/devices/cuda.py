@@ -11,6 +11,7 @@ from math import ceil, inf, prod
 import numpy as np
 
 from . import compiler, graph, transfer
+from .admission import Admission
 from .agreement import agreed
 from .cublas import Cublas
 from .launches import FEW, LONG, THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, wide
@@ -44,6 +45,10 @@ class CudaOps(Ops):
         return cls(f"cuda:{index}", cupy, compiler.CupyCompiler(), session, Cublas(session))
 
     # ---- what the same device can be besides
+
+    @property
+    def admission(self):   # type: ignore[override]
+        return Admission(self)
 
     def at(self, precision):
         sibling = copy(self)

@@ -44,7 +44,8 @@ class Ops(ABC):
     bursts: whether several steps can be made at once and are done then, which a GPU has only been told of. between: bytes that a
     verb with a formula keeps for the values in between, about. The rest is for the further verbs of CpuOps: cores, the threads
     that can work side by side, 0 on a GPU; folds, the number of weights from which on a product should update them, infinity
-    where it cannot.
+    where it cannot. admission: the Admission of a GPU, which checks arrays without making the host wait; None where looking at an
+    array costs nothing.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Ops(ABC):
     folds: float
     bursts = False
     between = 0
+    admission: Any = None
 
     # ---- what the same device can be besides; arrays belong to all of these
     @abstractmethod

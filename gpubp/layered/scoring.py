@@ -12,6 +12,12 @@ def labels(network, outputs):
     return passed * (int(on) - int(off)) + int(off)
 
 
+def labels_or_none(network, outputs):
+    """The same, with -1 (0 where -1 is a label) for rows of which an output is NaN."""
+    xp, none = network.ops.xp, 0 if network.sizes[-1] == 1 and network.cost_function.codes[0] == -1 else -1
+    return xp.where(xp.isnan(outputs).any(axis=1), none, labels(network, outputs))
+
+
 def score(network, x, codes, labelled):
     """Accuracy where the samples are labelled, else R^2, NaN where the targets do not vary; arrays may lie on the host."""
     xp, count, here = network.ops.xp, x.shape[0], lambda rows: network.ops.array(codes[rows], network.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 from ..devices.philox import SHUFFLE, generator
 from ..maths.chains import Chain
 from ..maths.optimizers import Part
-from . import intake
+from . import arguments, intake
 from .diverging import Divergence, first_bad_parameter
 from .equipment import Equipment
 from .history import History
@@ -65,7 +65,7 @@ class _Fit:
         if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) != 2):
             raise TypeError(f"expected validation=(x, y), got {type(validation).__name__}: split the samples beforehand")
         xv, yv = validation or (None, None)
-        intake.together(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
+        arguments.together(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
         self.x = intake.samples(network, x)
         self.n = self.x.shape[0]
         self.labelled = intake.names_classes(network, y)
@@ -231,7 +231,7 @@ class _Fit:
             cost=float(self.costs @ sizes) / self.count, rate=rate, seconds=seconds,
             gradient_norm=norm, speeds=[scale * speed for speed in speeds],
             accuracy=score(network, self.x[:SEEN], self.y[:SEEN], True) if self.labelled else None,
-            validation_cost=network._cost(xv, yv) if self.validation else None,
+            validation_cost=float(network.passes.cost(xv, yv)) if self.validation else None,
             validation_accuracy=score(network, xv, yv, self.labelled) if self.validation else None)
         training.batch, training.costs = 0, []
 
