@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
 
@@ -18,6 +19,7 @@ DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_cu
 # NumPy; the CPU's own kernels; the CUDA kernels compiled by g++ and run on the host; CuPy
 DEVICES = ("cpu", "compiled", "host", "cuda")
 CUDA = os.environ.get("GPUBP_TEST_CUDA", "cuda:0")   # the device of the tests of "cuda"
+INDEX = int(CUDA.removeprefix("cuda:"))
 
 
 def needs(module):
@@ -51,7 +53,7 @@ def device(name):
         return host_ops()
     if name == "compiled" and (reason := native.why_not()):
         pytest.skip(f"no compiled kernels: {reason}")
-    if name == "cuda" and (reason := why_no_cuda(int(CUDA.removeprefix("cuda:")))):
+    if name == "cuda" and (reason := why_no_cuda(INDEX)):
         pytest.skip(f"no CUDA device: {reason}")
     return open_device({"compiled": "cpu:compiled", "cuda": CUDA}.get(name, name))
 
@@ -89,6 +91,13 @@ def device_ops(request):
     """Every device that has kernels in turn."""
     with np.errstate(all="ignore"):   # what overflows in a formula does so on both sides
         yield {"host": whole_host, "compiled": whole_compiled}.get(request.param, lambda: device(request.param))()
+
+
+@pytest.fixture
+def current_device():
+    """The CUDA device of the tests is current, for tests that work with its arrays themselves; networks do not need it."""
+    with nullcontext() if why_no_cuda(INDEX) else device("cuda").device.device:
+        yield
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from tests.conftest import device, needs
 from tests.host.arrays import HostArray, HostModule
 from tests.host.cublas import HostCublas, bfloat16, float32
 
+pytestmark = pytest.mark.usefixtures("current_device")
+
 PAIRS = [f"{factor} {result}" for factor, result in COMPUTE]
 LAYOUTS = ["whole", "transposed", "columns", "transposed columns"]
 SHAPES = [(1, 1, 1), (5, 3, 4), (1, 7, 2), (6, 1, 3), (3, 5, 1), (1, 1, 6), (33, 17, 70)]   # m, n, k

@@ -180,6 +180,7 @@ def test_who_waits_for_whom(little, random, monkeypatch):
     assert ops.device.resources.copies.waited == [ops.device.stream] * 5
 
 
+@pytest.mark.usefixtures("current_device")
 def test_data_of_the_device_are_used_as_they_are(ops, random):
     """Nothing is copied but what a precision of halves stores."""
     x, y = two_classes(random)
@@ -189,6 +190,7 @@ def test_data_of_the_device_are_used_as_they_are(ops, random):
     assert type(resident) is Resident and resident.sources[0] is x and resident.sources[1] is y
 
 
+@pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("size", [5, 4, 1, 23])
 def test_mini_batches_are_the_rows_of_the_order(ops, random, size, monkeypatch):
     """Streamed on every device, in the middle of an epoch too, and from one epoch to the next."""

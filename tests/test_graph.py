@@ -161,6 +161,7 @@ def test_a_fit_captures_a_graph_for_each_size_of_batch(ops, random, monkeypatch)
     assert len(captured) == 4   # inference is captured when a size comes again
 
 
+@pytest.mark.usefixtures("current_device")
 def test_the_graph_keeps_what_it_touches(ops, random):
     """A plan that is kept lives on with its buffers, whatever is allocated and freed around it."""
     x, _ = two_classes(random)

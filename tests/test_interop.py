@@ -208,6 +208,7 @@ def test_jax_arrays(ops, random):
 
 # ---- arrays of the device, and the caller's stream
 
+@pytest.mark.usefixtures("current_device")
 def test_the_devices_own_arrays_go_in_and_out_as_they_are(ops, random):
     x, y = two_classes(random)
     net = made(ops)

@@ -265,7 +265,7 @@ def test_a_vector_of_another_device():
     ops = device("host")
     net = Network([4, 5, 3], device=ops, seed=1)
     before = ops.host(net.vector).copy()
-    with pytest.raises(ValueError, match="vector: expected an array on host, where the network is, got one on the host: pass net.o"):
+    with pytest.raises(ValueError, match=r"vector: expected an array on host, .* got one on the host: pass net\.ops"):
         net.vector = before * 2
     net.vector = net.ops.array(before * 2)
     assert (ops.host(net.vector) == before * 2).all()

@@ -158,6 +158,7 @@ def test_answers_lie_in_memory_of_the_callers_stream(session):
     assert session.empty(3, "f4") is stream.null
 
 
+@pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("method", ["feedforward", "predict", "gradient", "trace", "circuit"])
 def test_an_answer_that_one_stream_reads_is_not_overwritten_for_another(ops, method, random):
     """The memory of an answer that is no longer held goes to the next one only after the stream has read it."""

@@ -7,14 +7,13 @@ from math import inf
 
 import numpy as np
 
-from . import compiler
 from .launches import cover, launch, on_rows, on_vector
 
 LOW_OPEN, HIGH_OPEN, ENDS_ONLY, SUM_IS_ONE = 1, 2, 4, 8   # as in kernels/intake.cu
 
 
 def rule(interval, ends_only=False, sum_is_one=False):
-    """The bits that a kernel reads, for an Interval: whether its ends, and nothing else, belong to it; and whether rows sum to 1."""
+    """The bits that a kernel reads, for an Interval: whether its ends, or nothing but those, belong to it; whether rows sum to 1."""
     return (LOW_OPEN * interval.low_open | HIGH_OPEN * interval.high_open | ENDS_ONLY * ends_only | SUM_IS_ONE * sum_is_one)
 
 

@@ -10,6 +10,7 @@ import ctypes
 import random
 import threading
 from collections import deque
+from contextlib import contextmanager
 from itertools import count
 from types import SimpleNamespace
 from weakref import WeakValueDictionary
@@ -32,10 +33,21 @@ class _Thread(threading.local):
         self.stack = []       # streams of `with`
         self.current = {}     # the stream of each device, where it is not the legacy one
         self.capturing = []   # the stream that is capturing, if one is
-        self.moving = 0       # calls of queues that are being made, one within the other
+        self.moving = 0       # how deep within busy()
 
 
 here = _Thread()
+
+
+@contextmanager
+def busy():
+    """The queues are being changed, which the end of an array, at any moment, must not do as well."""
+    with lock:
+        here.moving += 1
+        try:
+            yield
+        finally:
+            here.moving -= 1
 
 
 def launch(call):
@@ -149,7 +161,7 @@ class Stream:
 
     def give(self, call):
         """Put a call into the queue, and let the dice decide which streams move on."""
-        with lock:
+        with busy():
             self.queue.append(call)
             self.given += 1
             if len(self.queue) > LONGEST:
@@ -160,15 +172,11 @@ class Stream:
 
     def move_on(self, number):
         """Make the calls up to a number."""
-        with lock:
+        with busy():
             while self.made < number:
                 call = self.queue.popleft()
                 self.made += 1
-                here.moving += 1
-                try:
-                    call()
-                finally:
-                    here.moving -= 1
+                call()
 
     def record(self, event=None):
         event = event or Event()
@@ -180,7 +188,7 @@ class Stream:
         self.waited.append(event.after)
         place = Event()
         place.after, place.number = event.after, event.number   # as it is now; it may be recorded again
-        with lock:   # not by give(): a wait is nothing that might be made at once
+        with busy():   # not by give(): a wait is nothing that might be made at once
             self.queue.append(place.pass_by)
             self.given += 1
 
@@ -242,7 +250,7 @@ def memcpyAsync(target, source, count, kind, stream):
     """Of CuPy's runtime: a copy on the stream of that number, made when somebody waits for it."""
     refuse_in_capture("copying from the host")
     assert kind == runtime.memcpyHostToDevice
-    with lock:
+    with busy():
         stream = streams[stream, here.devices[-1]]
         stream.queue.append(lambda: ctypes.memmove(target, source, count))
         stream.given += 1
