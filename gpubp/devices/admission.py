@@ -13,7 +13,7 @@ LOW_OPEN, HIGH_OPEN, ENDS_ONLY, SUM_IS_ONE = 1, 2, 4, 8   # as in kernels/intake
 
 
 def rule(interval, ends_only=False, sum_is_one=False):
-    """The bits that a kernel reads, for an Interval: whether its ends, or nothing but those, belong to it; whether rows sum to 1."""
+    """The bits that a kernel reads, for an Interval: whether its ends belong to it, or only those; whether rows sum to 1."""
     return (LOW_OPEN * interval.low_open | HIGH_OPEN * interval.high_open | ENDS_ONLY * ends_only | SUM_IS_ONE * sum_is_one)
 
 
