@@ -161,11 +161,11 @@ def test_what_cannot_be_recorded_says_what_can(name):
 def test_cupys_elementwise_kernels_come_to_the_gates():
     """cupy.tanh(wire) calls the hook with its kernel, which is known by its name."""
     wire = gpubp.wires(X)
-    found = wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_tanh"), wire)
+    found = wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_tanh", nin=1), wire)
     found.backward(np.ones_like(X))
     np.testing.assert_allclose(wire.grad, 1 - np.tanh(X) ** 2)
     with pytest.raises(TypeError, match="CuPy's cyl_bessel_j0 has no rule for wires"):
-        wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_cyl_bessel_j0"), wire)
+        wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_cyl_bessel_j0", nin=1), wire)
 
 
 def test_cupy_itself_calls_the_hooks():
