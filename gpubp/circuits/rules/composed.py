@@ -1,6 +1,6 @@
 """NumPy's functions that are made of others: what is differentiated are those. Arguments have NumPy's names and places."""
 
-from math import prod
+from math import nan, prod
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
@@ -62,7 +62,7 @@ def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
     n = prod(np.shape(a)[i] for i in axes)
     ordered = np.sort(np.reshape(np.moveaxis(a, axes, tuple(range(-len(axes), 0))), (*others, n)), axis=-1)
     result = np.mean(ordered[..., (n - 1) // 2:n // 2 + 1], axis=-1)
-    result = np.where(np.isnan(ordered[..., -1]), ordered[..., -1], result)   # NaN comes last
+    result = np.where(np.isnan(carried(ordered)[..., -1]), nan, result)   # NaN comes last
     return np.expand_dims(result, axes) if keepdims else result
 
 

@@ -10,7 +10,7 @@ from .shapes import inverted
 
 def kept(shape, axis):
     """The shape of a reduction over axis (None, a number or several) that keeps its axes."""
-    if axis is None:
+    if axis is None or not shape:   # of a single number NumPy takes the axes 0 and -1, too
         return (1,) * len(shape)
     axes = {range(len(shape))[i] for i in (axis if isinstance(axis, tuple) else (axis,))}
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
