@@ -87,10 +87,10 @@ def _neighbours(a, axis):
 
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):
-    axis = normalize_axis_index(axis, np.ndim(y))
-    steps = dx if x is None else np.diff(x, axis=axis) if np.ndim(x) > 1 else np.expand_dims(np.diff(x), _others(y, (axis,)))
-    after, before = _neighbours(y, axis)
-    return np.sum(steps * (after + before) / 2.0, axis=axis)
+    along = normalize_axis_index(axis, np.ndim(y))
+    steps = dx if x is None else np.diff(x, axis=axis) if np.ndim(x) > 1 else np.expand_dims(np.diff(x), _others(y, (along,)))
+    after, before = _neighbours(y, along)
+    return np.sum(steps * (after + before) / 2.0, axis=axis)   # x may have more axes than y
 
 
 def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None):

@@ -78,19 +78,24 @@ def _pad(error, value, x, widths, mode, **options):
 def _diag(error, value, x, k=0):
     if np.ndim(x) == 1:
         return np.diagonal(error, k)
-    return _scattered_diagonal(error, x, k, 0, 1)
+    return _on_diagonal(error, np.shape(x), k, 0, 1)
 
 
 def _diagonal(error, value, x, offset=0, axis1=0, axis2=1):
-    return _scattered_diagonal(error, x, offset, axis1, axis2)
+    return _on_diagonal(error, np.shape(x), offset, axis1, axis2)
 
 
-def _scattered_diagonal(error, x, offset, axis1, axis2):
-    rows, columns = np.shape(x)[axis1], np.shape(x)[axis2]
-    *others, n = np.shape(error)
-    start = max(-offset, 0) * columns + max(offset, 0)
-    flat = scatter(error, (*others, rows * columns), (..., slice(start, start + n * (columns + 1), columns + 1)))
-    return np.moveaxis(np.reshape(flat, (*others, rows, columns)), (-2, -1), (axis1, axis2))
+def _put_on_diagonal(numbers, shape, offset, axis1, axis2):
+    """Zeros of this shape with the numbers on a diagonal, along their last axis."""
+    whole = np.zeros_like(numbers, shape=shape)
+    n = np.shape(numbers)[-1]
+    matrices = np.moveaxis(whole, (axis1, axis2), (-2, -1))[..., max(-offset, 0):, max(offset, 0):]
+    np.einsum("...ii->...i", matrices[..., :n, :n])[...] = numbers   # a view; NumPy lets nobody write into its diagonals
+    return whole
+
+
+_on_diagonal = Gate("on_diagonal", _put_on_diagonal, lambda error, value, numbers, shape, *place: np.diagonal(error, *place),
+                    None, None, None, None, opaque=True)
 
 
 def _scatter(numbers, shape, index):
