@@ -6,7 +6,7 @@ import numpy as np
 
 from .backward import backward
 from .nests import leaves, mapped, rebuilt
-from .wire import Circuit, Wire, carried, floating, refuse_other_kinds
+from .wire import Circuit, Wire, carried, floating, of_one_package, refuse_other_kinds
 
 
 class Recording:
@@ -133,6 +133,8 @@ def as_error(owner, error, value, what="an error like the value,"):
     if np.shape(error) != np.shape(value):
         raise ValueError(f"{owner}: expected {what} of shape {np.shape(value)}, got shape {np.shape(error)}")
     refuse_other_kinds(owner, carried(error))
+    if type(error) is not type(value):
+        of_one_package(owner, (error, value))
     dtype = getattr(value, "dtype", None)
     if dtype is None or getattr(error, "dtype", 0) == dtype:   # None would equal float64
         return error
