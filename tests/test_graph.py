@@ -154,11 +154,11 @@ def test_a_fit_captures_a_graph_for_each_size_of_batch(ops, random, monkeypatch)
     monkeypatch.setattr(Program, "_captured", lambda self: captured.append(self) or capture(self))
     x, y = two_classes(random)
     trained(ops, x, y, batch_size=5)
-    assert len(captured) == 3   # two steps, and the outputs of which the accuracy is measured
+    assert len(captured) == 4   # two steps, what is measured of an epoch, and the outputs of which the accuracy is measured
     net = Network([4, 3, 2], device=ops, seed=1)
     for rows in (3, 3, 3, 8, 3):
         net.feedforward(x[:rows])
-    assert len(captured) == 4   # inference is captured when a size comes again
+    assert len(captured) == 5   # inference is captured when a size comes again
 
 
 @pytest.mark.usefixtures("current_device")

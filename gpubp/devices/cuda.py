@@ -15,6 +15,7 @@ from .admission import Admission
 from .agreement import agreed
 from .cublas import Cublas
 from .launches import FEW, LONG, THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, wide
+from .marks import DeviceMark
 from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision, thinning
 
 STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store what they compute
@@ -218,6 +219,19 @@ class CudaOps(Ops):
         result = self.zeros(1, compiler.computed(self._check(array.shape, array=array)))
         self._bound(*self._norm(array, result))()
         return float(self.host(result)[0])
+
+    def measure(self, vector, arrays, out):
+        dtype, sources = self._check((1 + len(arrays),), out=out), [vector, *arrays]
+        self._check((vector.size,), dtype, vector=vector)
+        sizes = [grid(source.size)[0] for source in sources]
+        partials = self.zeros((len(sources), max(sizes)), dtype)   # what a row has beyond its blocks stays 0
+        kernels = [self._plain("report.cu", "lost", dtype), *(self._plain("sums.cu", "squares", dtype, a.dtype) for a in arrays)]
+        calls = [on_vector(kernel, source.size, dtype, source, row) for kernel, source, row in zip(kernels, sources, partials)]
+        return self._bound(*calls, launch(self._plain("report.cu", "finish", dtype), (len(sources),), (THREADS,), dtype, partials, out,
+                                          max(sizes)))
+
+    def mark(self):
+        return DeviceMark(self.device)
 
     # ---- programs
 

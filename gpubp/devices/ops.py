@@ -185,7 +185,19 @@ class Ops(ABC):
     def norm(self, array):
         """At once: the root of the sum of the squares of an array, as a Python float."""
 
+    @abstractmethod
+    def measure(self, vector, arrays, out):
+        """Bind out[0] := 0 where all of the vector is finite, else another number, and out[1 + k] := |arrays[k]|, as norm has it.
+
+        out has the vector's dtype; on the CPU it is of float64.
+        """
+
     # ---- programs
+
+    @abstractmethod
+    def mark(self):
+        """At once: a mark behind the work that the device has been given so far. mark.finish() makes the host wait for that
+        work; later.since(mark) are the seconds between two marks that have been reached."""
 
     @abstractmethod
     def program(self, calls):

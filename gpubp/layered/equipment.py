@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from .feed import feed
+from .report import Report
 from .steps import step_of
 
 # what NumPy takes, about: seconds of the calls in a step of a small network, multiplications and additions in a second, and
@@ -13,13 +14,14 @@ CALLS, OPERATIONS, CHANGE = 25e-6, 5e10, 1e-9
 
 
 class Equipment:
-    """Everything that training allocates, for epochs of `count` samples in mini-batches of `size` out of n.
+    """Everything that training allocates, for epochs of `count` samples in mini-batches of `size` out of n, of which so many may
+    wait to be read.
 
     ops is the device as it trains; steps has a step for each size of a mini-batch. The host writes to the device before an epoch
-    (order, rates, clock) and reads from it afterwards (log); what a step does in between depends on the device's arrays alone.
+    (order, rates, clock) and reads from it afterwards (report); what a step does in between depends on the device's arrays alone.
     """
 
-    def __init__(self, network, chain, training, x, y, weights, n, count, size):
+    def __init__(self, network, chain, training, x, y, weights, n, count, size, epochs=1):
         self.network, self.chain, self.training, self.weights, self.n = network, chain, training, weights, n
         full, rest = divmod(count, size)
         self.batches = full + (rest > 0)
@@ -29,14 +31,19 @@ class Equipment:
         self.ops = ops = network.ops.at(network.precision).for_training(seconds)
         self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)
         scaled = ops.storage(network.dtype) == np.float16   # whose smallest number is 6e-8
-        self.scaling = ops.array(training.scaling, network.dtype) if scaled else None
-        self.log = ops.zeros(self.batches, network.dtype)
+        self.report = Report(ops, network.dtype, self.batches, network.depth, epochs)
+        self.log, self.scaling = self.report.log, self.report.scaling if scaled else None
+        if scaled:
+            self.scaling[...] = ops.array(training.scaling, network.dtype)
         scalars = chain.scalars(1, 0.1, n)
         self.scalars, self.rates = ops.zeros((self.batches, len(scalars)), network.dtype), None   # which rates are written there
         folds = network.parameters.weights >= ops.folds and chain.folding(*scalars) is not None
         self.folds = ops.zeros((self.batches, 2), network.dtype) if folds else None
         self.feed = feed(ops, network.dtype, x, y, weights, count, size)
         self.steps = {rows: step_of(self, rows) for rows in {size, rest or size}}
+        last = self.steps[rest or size]
+        self.measure = ops.program(last.measuring(self))   # |gradient|, |delta_l| of the epoch's last step
+        self.ends_alone = rest > 0 or last.run is not last.last   # whether that step has a program of its own
 
     # ---- what the steps are made of
 
@@ -83,9 +90,9 @@ class Equipment:
         if self.folds is not None:
             self.folds[first:] = np.stack(np.broadcast_arrays(*self.chain.folding(*table.T)), axis=1)
 
-    def seek(self, batch, order):
-        """The next step is that of mini-batch `batch` of the epoch; order says which sample comes when."""
-        self.clock[...] = self.ops.array([batch, self.network.epoch], np.int64)
+    def seek(self, batch, epoch, order):
+        """The next step is that of mini-batch `batch` of an epoch; order says which sample comes when."""
+        self.clock[...] = self.ops.array([batch, epoch], np.int64)
         self.feed.begin(order, batch)
 
     def done(self):

@@ -40,6 +40,10 @@ class Resident:
     def before(self, batch):
         """Mini-batch `batch` is launched next."""
 
+    def ahead(self, batch):
+        """How many mini-batches from `batch` on may be launched before the next is announced."""
+        return self.count
+
     def end(self):
         """No more mini-batches follow."""
 
@@ -98,6 +102,9 @@ class Streamed(Resident):
                 column.enter(slot % 2)
             self._load(slot + 1)
             self.present = slot
+
+    def ahead(self, batch):
+        return self.batches - batch % self.batches
 
     def end(self):
         for column in self._moving():

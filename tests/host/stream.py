@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from contextlib import contextmanager
 from itertools import count
+from time import perf_counter
 from types import SimpleNamespace
 from weakref import WeakValueDictionary
 
@@ -180,7 +181,7 @@ class Stream:
 
     def record(self, event=None):
         event = event or Event()
-        event.after, event.number = self, self.given
+        event.after, event.number, event.time = self, self.given, perf_counter()
         return event
 
     def wait_event(self, event):
@@ -244,6 +245,11 @@ def get_current_stream(device_id=None):
     """The stream made current last on a device, else its legacy stream."""
     device = here.devices[-1] if device_id is None else device_id
     return here.current.get(device, legacy[device])
+
+
+def get_elapsed_time(start, end):
+    """Milliseconds between two events."""
+    return 1e3 * (end.time - start.time)
 
 
 def memcpyAsync(target, source, count, kind, stream):
