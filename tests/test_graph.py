@@ -151,7 +151,7 @@ def test_rates_steps_and_masks_change_from_step_to_step(ops, random):
 
 def test_a_fit_captures_a_graph_for_each_size_of_batch(ops, random, monkeypatch):
     captured, capture = [], Program._captured
-    monkeypatch.setattr(Program, "_captured", lambda self: captured.append(self) or capture(self))
+    monkeypatch.setattr(Program, "_captured", lambda self, *times: captured.append(self) or capture(self, *times))
     x, y = two_classes(random)
     trained(ops, x, y, batch_size=5)
     assert len(captured) == 4   # two steps, what is measured of an epoch, and the outputs of which the accuracy is measured

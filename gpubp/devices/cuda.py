@@ -29,7 +29,7 @@ class CudaOps(Ops):
     """
 
     device: graph.Session
-    cores, folds = 0, inf
+    cores, folds, bursts = 0, inf, True
     _check = agreed
 
     def __init__(self, name, xp, compiler, session, products, precision="exact"):

@@ -11,6 +11,7 @@ from functools import cached_property
 from threading import RLock, local
 from weakref import finalize
 
+BURST = 16     # runs of a program in one graph, where so many are asked for
 ATTEMPTS = 3   # to capture a program, before its calls are launched one by one for good
 # Held while a stream captures, and while streams and cuBLAS handles are made: a call that synchronizes the device, as these may,
 # breaks a capture of another thread. It is one for the whole process, as the driver is.
@@ -132,7 +133,8 @@ class _Lease:
 
 class Program:
     """Calls in their order. The first run makes them one by one, which compiles, loads and warms whatever they need; the second
-    captures them in a graph, which that run and all later ones launch.
+    captures them in a graph, which that run and all later ones launch; asked for BURST runs and more, it captures a graph of so
+    many, too.
 
     The calls own every array that the graph touches, and allocate nothing. A capture that fails has executed nothing: the calls
     are then made one by one, and after ATTEMPTS failures always so, with one warning for the device. A program that another
@@ -140,25 +142,32 @@ class Program:
     """
 
     def __init__(self, session, calls):
-        self.session, self.calls, self.graph, self.failures = session, list(calls), None, []
+        self.session, self.calls, self.graph, self.burst, self.failures = session, list(calls), None, None, []
         self._warm = None   # the Resources with which it has run
 
     def __call__(self, times=1):
         with self.session:
-            for _ in range(times):
-                self._once()
+            while times > 0:
+                times -= self._some(times)
 
-    def _once(self):
+    def _some(self, times):
+        """Run once, or BURST times of so many; returns how many it was."""
         resources = self.session.resources
         if self._warm is not resources:
-            self.graph = None
-        elif self.graph is None and len(self.failures) < ATTEMPTS:
+            self.graph = self.burst = None
+        elif self.graph is None:
             self.graph = self._captured()
+        elif self.burst is None and times >= BURST:
+            self.burst = self._captured(BURST)
+        if self.burst is not None and times >= BURST:
+            self.burst.launch()
+            return BURST
         if self.graph is not None:
             self.graph.launch()
         else:
             self.run()
             self._warm = resources
+        return 1
 
     def run(self, times=1):
         """Make the calls one by one."""
@@ -166,14 +175,16 @@ class Program:
             for call in self.calls * times:
                 call()
 
-    def _captured(self):
-        """The graph, or None where the capture fails."""
+    def _captured(self, times=1):
+        """A graph of so many runs, or None where the capture fails, or has failed too often."""
+        if len(self.failures) == ATTEMPTS:
+            return None
         stream = self.session.stream
         with LOCK, _without_collection():
             try:
                 stream.begin_capture()
                 try:
-                    self.run()
+                    self.run(times)
                 except BaseException:
                     with suppress(Exception):   # a capture that is broken does not end without an error of its own
                         stream.end_capture()

@@ -41,7 +41,7 @@ class Ops(ABC):
 
     name is "cpu", "cuda:0", ...; precision the one of PRECISIONS at which it multiplies; xp is the array module, for work outside
     the hot loop, and device the context in which such work belongs.
-    bursts: whether several steps can be made at once and are done then, which a GPU has only been told of. between: bytes that a
+    bursts: whether several steps can be made at once. between: bytes that a
     verb with a formula keeps for the values in between, about. The rest is for the further verbs of CpuOps: cores, the threads
     that can work side by side, 0 on a GPU; folds, the number of weights from which on a product should update them, infinity
     where it cannot. admission: the Admission of a GPU, which checks arrays without making the host wait; None where looking at an
