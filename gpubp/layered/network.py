@@ -22,6 +22,7 @@ from ..maths.table import Interval
 from . import arguments, intake
 from .foreign import follow, like
 from .history import History
+from .kept import Kept
 from .layers import Dense, Dropout, resolve
 from .memory import Memory, memory
 from .parameters import Parameters
@@ -105,6 +106,7 @@ class Network:
             self.parameters.write(f"b{l}", layer.initializer.biases(random, self.sizes[l]))
         self.training: Training | None = None
         self.learning = False   # whether a fit is under way
+        self.kept: Kept | None = None   # of the last fit, for the next one
         self.labelled: bool | None = None   # whether it was trained on labels; None before
         self.history = History()
         self.notes: dict[str, Any] = {}   # what JSON can hold, saved with the network
@@ -148,6 +150,7 @@ class Network:
             raise RuntimeError("a callback moves the network that is being trained: call net.to after fit")
         moved = self.copy(device)
         self.ops, self.parameters, self.training, self.passes = moved.ops, moved.parameters, moved.training, Passes(self)
+        self.kept = None
         return self
 
     def copy(self, device: str | Ops | None = None) -> "Network":

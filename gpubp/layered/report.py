@@ -18,7 +18,7 @@ class Report:
     element (0: all are finite), |gradient|, and |delta_l| of the last step. figures: float64, what scores are made of.
     """
 
-    def __init__(self, ops, dtype, batches, depth, epochs=1):
+    def __init__(self, ops, dtype, batches, depth):
         # kernels write numbers of one dtype, while NumPy's lengths are Python's
         wide = np.dtype(np.float64) if ops.admission is None else dtype
         self.ops, double = ops, np.dtype(np.float64)
@@ -26,14 +26,20 @@ class Report:
         *starts, size = accumulate((-(-count * kind.itemsize // LINE) * LINE for count, kind in self.parts.values()), initial=0)
         self.starts = starts
         self.memory = ops.zeros(size, np.uint8)
-        self.room = max(1, min(epochs, LONGEST, MOST // size))
-        self.rows = ops.zeros((self.room, size), np.uint8) if self.room > 1 else None
+        self.room, self.rows = 1, None   # reports that are put aside
         self.views = self._views(self.memory)
         self.figures, self.lengths, self.scaling, self.log = self.views.values()
 
     def _views(self, memory):
         return {name: memory[start:start + count * kind.itemsize].view(kind)
                 for start, (name, (count, kind)) in zip(self.starts, self.parts.items())}
+
+    def reserve(self, epochs):
+        """Make room for the reports of so many epochs, or of as many as are worth it."""
+        size = self.memory.size
+        room = max(1, min(epochs, LONGEST, MOST // size))
+        if room != self.room:
+            self.room, self.rows = room, self.ops.zeros((room, size), np.uint8) if room > 1 else None
 
     def keep(self, place):
         """Put the report aside, where the next epoch does not write; there is room for `room` of them."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
+from weakref import proxy
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from .epochs import Epochs
 from .equipment import Equipment
 from .history import History
 from .interrupt import Interrupt
+from .kept import Kept
 from .patience import Patience
 from .state import Training
 
@@ -52,9 +54,12 @@ class _Fit:
         self._take_data(x, y, validation, sample_weight)
         self._take_options(**options)
         self._take_optimizer(optimizer)
-        self.epochs = Epochs(self)
-        self.kit = Equipment(network, self.chain, self.training, self.x, self.y, self.weights, self.n, self.count, self.size,
-                             1 if self.epochs.each else self.goal - network.epoch)
+        self.epochs, self.kept = Epochs(self), Kept(self, (x, y, sample_weight))
+        self.kit = self.kept.kit or Equipment(   # which does not hold the network, that may keep it
+            proxy(network), self.chain, self.training, self.x, self.y, self.weights, self.n, self.count, self.size, self.kept.again)
+        self.kit.take_up(self.training, 1 if self.epochs.each else self.goal - network.epoch)
+        if self.kept.kit is not None:
+            self.kit.feed.refresh(self.x, self.y, self.weights)
         self.ops, self.batches = self.kit.ops, self.kit.batches
         if self.goes_on:
             self.kit.recall(self.training.costs[:self.training.batch])
@@ -117,11 +122,15 @@ class _Fit:
         self.seek(self.training.step, batch)
 
     def run(self):
-        self.network.learning = True
+        network, kept = self.network, self.kept
+        network.learning, network.kept = True, None
         try:
-            return self._run()
+            history = self._run()
+            kept.kit = self.kit if kept.again and kept.refs and all(one is None or one() is not None for one in kept.refs) else None
+            network.kept = kept
+            return history
         finally:
-            self.network.learning = False
+            network.learning = False
             self.kit.feed.end()
             del self.divergence, self.epochs   # which know the fit: together they would keep the data until the next collection
 
