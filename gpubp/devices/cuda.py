@@ -227,8 +227,8 @@ class CudaOps(Ops):
         partials = self.zeros((len(sources), max(sizes)), dtype)   # what a row has beyond its blocks stays 0
         kernels = [self._plain("report.cu", "lost", dtype), *(self._plain("sums.cu", "squares", dtype, a.dtype) for a in arrays)]
         calls = [on_vector(kernel, source.size, dtype, source, row) for kernel, source, row in zip(kernels, sources, partials)]
-        return self._bound(*calls, launch(self._plain("report.cu", "finish", dtype), (len(sources),), (THREADS,), dtype, partials, out,
-                                          max(sizes)))
+        finish = self._plain("report.cu", "finish", dtype)
+        return self._bound(*calls, launch(finish, (len(sources),), (THREADS,), dtype, partials, out, max(sizes)))
 
     def mark(self):
         return DeviceMark(self.device)

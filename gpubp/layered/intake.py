@@ -144,6 +144,8 @@ def array_of(network, values, name):
     if np.ma.isMaskedArray(values):
         raise TypeError(f"{name}: expected a plain array, got a masked one: leave out the masked samples or call its filled()")
     array = values if ops.owns(values) or isinstance(values, np.ndarray) else taken_in(ops, values, name)
+    if network.device_choice.open and ops.owns(array):
+        network.device_choice = network.device_choice.by_arrays()
     if array.dtype.kind not in "fiub":
         remedy = ("np.unique(names, return_inverse=True) makes labels of text" if array.dtype.kind in "US"
                   else "convert it, or leave out what is no number")

@@ -11,6 +11,7 @@ from ..devices.philox import SHUFFLE, generator
 from ..maths.chains import Chain
 from ..maths.optimizers import Part
 from . import arguments, intake
+from .choosing import choose
 from .diverging import Divergence, TrainingError, first_bad_parameter
 from .epochs import Epochs
 from .equipment import Equipment
@@ -54,9 +55,13 @@ class _Fit:
         self._take_data(x, y, validation, sample_weight)
         self._take_options(**options)
         self._take_optimizer(optimizer)
+        if network.device_choice.open and self._moves_to_cpu():
+            self._take_data(x, y, validation, sample_weight)
+            self._take_optimizer(optimizer)
         self.epochs, self.kept = Epochs(self), Kept(self, (x, y, sample_weight))
-        self.kit = self.kept.kit or Equipment(   # which does not hold the network, that may keep it
-            proxy(network), self.chain, self.training, self.x, self.y, self.weights, self.n, self.count, self.size, self.kept.again)
+        self.kit = self.kept.kit or Equipment(
+            proxy(network),   # which may keep the equipment
+            self.chain, self.training, self.x, self.y, self.weights, self.n, self.count, self.size, self.kept.again)
         self.kit.take_up(self.training, 1 if self.epochs.each else self.goal - network.epoch)
         if self.kept.kit is not None:
             self.kit.feed.refresh(self.x, self.y, self.weights)
@@ -108,6 +113,14 @@ class _Fit:
         self.training = own if own and optimizer is None else Training.begin(network, self.chain)
         self.goes_on = self.training.shape == (self.count, self.size)   # within an epoch, perhaps
 
+    def _moves_to_cpu(self):
+        """Whether the CPU is predicted to be faster, to which the network then moves: now that all that was handed in is fine."""
+        network, choice = self.network, choose(self.network, self.size, -(-self.count // self.size), len(self.chain.state))
+        if choice.name == "cpu":
+            network.to("cpu")
+        network.device_choice = choice
+        return choice.name == "cpu"
+
     def seek(self, step, batch):
         """Go on from a mini-batch of the epoch, after so many steps."""
         self.training.step, self.training.batch = step, batch
@@ -126,7 +139,7 @@ class _Fit:
         network.learning, network.kept = True, None
         try:
             history = self._run()
-            kept.kit = self.kit if kept.again and kept.refs and all(one is None or one() is not None for one in kept.refs) else None
+            kept.keep(self.kit)
             network.kept = kept
             return history
         finally:
@@ -241,7 +254,8 @@ class _Fit:
         from tqdm import tqdm
         disable = None if self.progress is None else not self.progress
         done = self.training.batch if self.goes_on else 0
-        return tqdm(total=(self.goal - self.network.epoch) * self.batches - done, unit=" steps", disable=disable, dynamic_ncols=True)
+        total = (self.goal - self.network.epoch) * self.batches - done
+        return tqdm(total=total, unit=" steps", disable=disable, dynamic_ncols=True)
 
     def _summary(self):
         history = self.network.history
