@@ -38,8 +38,7 @@ R = TypeVar("R")
 
 
 def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """The method works on the network's device, and without NumPy's warnings: infinities and NaN are looked at where they
-    matter."""
+    """The method works on the network's device, without NumPy's warnings: infinities and NaN are looked at where they matter."""
     @wraps(method)
     def on_device(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.ops.device, np.errstate(all="ignore"):
@@ -109,6 +108,7 @@ class Network:
         self.training: Training | None = None
         self.learning = False   # whether a fit is under way
         self.kept: Kept | None = None   # of the last fit, for the next one
+        self.checks: list[Any] | None = None   # of arrays on a GPU, while they are collected to be read in one go
         self.labelled: bool | None = None   # whether it was trained on labels; None before
         self.history = History()
         self.notes: dict[str, Any] = {}   # what JSON can hold, saved with the network
@@ -232,7 +232,7 @@ class Network:
         Labels are integers from 0; for a single output, whole numbers 0 and 1 where its range is bounded.
         """
         labelled = intake.names_classes(self, y)
-        x, codes, _ = arguments.checked(self, x, y)
+        x, codes, _ = arguments.at_once(self, lambda: arguments.checked(self, x, y))
         return score(self, x, codes, labelled)
 
     @_on_device

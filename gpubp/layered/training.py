@@ -52,9 +52,7 @@ class _Fit:
         if network.learning:
             raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
         self.network = network
-        self._take_data(x, y, validation, sample_weight)
-        self._take_options(**options)
-        self._take_optimizer(optimizer)
+        arguments.at_once(network, lambda: self._take(x, y, validation, sample_weight, optimizer, **options))
         if network.device_choice.open and self._moves_to_cpu():
             self._take_data(x, y, validation, sample_weight)
             self._take_optimizer(optimizer)
@@ -69,6 +67,13 @@ class _Fit:
         if self.goes_on:
             self.kit.recall(self.training.costs[:self.training.batch])
         self.divergence, self.interrupted, self.at_once, self.given = Divergence(self), False, 1, None
+
+    def _take(self, x, y, validation, sample_weight, optimizer, **options):
+        """Whatever is wrong with what was handed in raises an error here, before anything is changed; returns True."""
+        self._take_data(x, y, validation, sample_weight)
+        self._take_options(**options)
+        self._take_optimizer(optimizer)
+        return True
 
     def _take_data(self, x, y, validation, sample_weight):
         network = self.network
@@ -105,8 +110,9 @@ class _Fit:
 
     def _take_optimizer(self, optimizer):
         network, own = self.network, self.network.training
-        name = first_bad_parameter(network)
-        if name is not None:
+        vector, xp = network.vector, network.ops.xp
+        if not intake.fine(network, xp.isfinite(vector.max()) & xp.isfinite(vector.min())):
+            name = first_bad_parameter(network)
             raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
         self.chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
         self.chain.optimizer.rate_at(0.0)   # a rate that is no number shows itself before anything is changed
