@@ -80,18 +80,18 @@ def unpooled(ops):
 
 @contextmanager
 def captures():
-    """Notes what is captured within: graphs, and the failures of captures."""
+    """Notes what is captured within: graphs of one run of a program, and the failures of captures."""
     noted, capture = SimpleNamespace(graphs=[], failures=[]), Program._captured
 
-    def noting(program):
+    def noting(program, *times):
         try:
-            graph = capture(program)
+            graph = capture(program, *times)
         except Exception as error:
             noted.failures.append(failure(error))
             raise
         if graph is None:   # the program is launched eagerly
             noted.failures.append(failure(program.failures[-1]))
-        else:
+        elif times in ((), (1,)):
             noted.graphs.append(graph)
         return graph
     with patch.object(Program, "_captured", noting):

@@ -38,7 +38,7 @@ def test_a_dry_run(command, name, tmp_path):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads((tmp_path / "out" / f"{command}.json").read_text())
     assert set(gpu.COMMANDS[command]) < set(found) and not gpu.errors(found)
-    assert all(found[section] and found["seconds_of_sections"][section] for section in set(gpu.COMMANDS[command]) - {"memory"})
+    assert all(found[section] and section in found["seconds_of_sections"] for section in gpu.COMMANDS[command])
     assert found["goals"] == gpu._plain(gpu_goals.goals(command, found)) and sorted(RESULTS.iterdir()) == before
     if command == "first":
         assert set(gpu_steps.WORKS) < set(found["steps"]) and found["graphs"]["softmax adam dropout"]["graphs"] > 0
@@ -165,7 +165,7 @@ def test_results_are_named_by_device_and_date(dry, monkeypatch, tmp_path, capsys
 def test_the_memory_checker_watches_single_allocations(monkeypatch, capsys):
     """With CuPy's pool an array lies in a larger allocation, and a small overrun stays within it."""
     done = []
-    monkeypatch.setattr(gpu, "why_no_cuda", lambda index: None)
+    monkeypatch.setattr(gpu, "why_absent", lambda index: None)
     monkeypatch.setattr(gpu, "opened", lambda name: device("host"))
     monkeypatch.setattr(stream, "set_allocator", lambda allocator: done.append(allocator), raising=False)
     monkeypatch.setattr(gpu_checks, "train", lambda ops, *case, epochs: done.append((ops.name, case, epochs)))
