@@ -2,7 +2,6 @@
 
 import json
 import sys
-from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 
@@ -80,18 +79,27 @@ def test_nodes_are_counted(monkeypatch):
     assert "left out: AttributeError" in gpu_checks.nodes(object())
 
 
-@pytest.mark.parametrize("falls_back", [False, True])
-def test_captures_that_fail_are_told(falls_back, monkeypatch):
+@pytest.mark.filterwarnings("ignore:expected CUDA to capture")
+def test_where_captures_fail_the_run_goes_on_eagerly_and_says_so(monkeypatch):
+    def broken(stream, mode=None):
+        raise RuntimeError("cudaErrorStreamCaptureUnsupported")
+    monkeypatch.setattr(stream.Stream, "begin_capture", broken)
+    found = {"graphs": collect(partial(gpu_checks.graphs, device("host"), ["sigmoid quadratic sgd"]))}
+    case = found["graphs"]["sigmoid quadratic sgd"]
+    assert case["replay_equals_eager"] and case["graphs"] == 0 and len(case["failed_captures"]) > 2
+    for goal in ("a graph's replays equal the eager steps bitwise",
+                 "every program is captured, and nothing is allocated in a capture"):
+        assert verdict(found, goal) == "NOT MET"
+    assert "cudaErrorStreamCaptureUnsupported" in gpu.errors(found)["graphs, sigmoid quadratic sgd, failed_captures, 0"]
+
+
+def test_a_capture_that_raises_is_told(monkeypatch):
     def broken(program):
-        if not falls_back:
-            raise RuntimeError("cudaErrorStreamCaptureInvalidated")
-        program.failures = [RuntimeError("cudaErrorStreamCaptureInvalidated")]
+        raise RuntimeError("cudaErrorStreamCaptureInvalidated")
     monkeypatch.setattr(Program, "_captured", broken)
-    with gpu_checks.captures() as captured, nullcontext() if falls_back else pytest.raises(RuntimeError):
+    with gpu_checks.captures() as captured, pytest.raises(RuntimeError):
         Program(None, [])._captured()
     assert not captured.graphs and "CaptureInvalidated" in captured.failures[0]["error"]
-    figures = {"one": {"graphs": 1, "allocations_in_capture": 0, "failed_captures": captured.failures}}
-    assert verdict({"graphs": figures}, "every program is captured, and nothing is allocated in a capture") == "NOT MET"
 
 
 def test_allocations_are_counted():
