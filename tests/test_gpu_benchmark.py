@@ -144,9 +144,9 @@ def test_steps_in_one_graph_are_counted_by_the_device(monkeypatch):
 def test_steps(ops, work):
     works = {"784-30-10 batch 10": work}
     found = found_by(gpu_steps.own, ops, works, tuple(works), **QUICK)
-    own, cpu = found["784-30-10 batch 10"], found["784-30-10 batch 10, cpu:compiled"]
-    assert own["seconds_per_step"]["median"] > 0 and own["products"]["share_of_the_step"] > 0
-    assert ("median" in own["kernels"]) == on_gpu(ops)
+    own, products, kernels, cpu = found.values()
+    assert own["seconds_per_step"]["median"] > 0 and products["seconds"]["median"] > 0 and products["tflops"] > 0
+    assert ("seconds" in kernels) == on_gpu(ops)
     assert "left out" in cpu or np.isclose(cpu["mean_cost"], own["mean_cost"], rtol=gpu_steps.SAME[work.precision])
 
 
@@ -248,7 +248,7 @@ def test_accuracy(ops, tmp_path):
     random, path = np.random.default_rng(1), tmp_path / "mnist.npz"
     np.savez(path, train_x=random.integers(256, size=(140, 4, 4), dtype=np.uint8), train_y=np.arange(140) % 10,
              test_x=random.integers(256, size=(20, 4, 4), dtype=np.uint8), test_y=np.arange(20) % 10)
-    found = gpu_accuracy.precisions(ops, gpu_accuracy.mnist(path), (1, 2), (5,), 1)
+    found = dict(gpu_accuracy.precisions(ops, gpu_accuracy.mnist(path), (1, 2), (5,), 1))
     exact, half = (found[name]["relative_error_of_the_gradient"] for name in ("exact", "bfloat16"))
     assert 0 < exact < 1e-5 and (half == exact if ops.name.startswith("cpu") else 1e-4 < half < 0.1)
     assert len(found["float16"]["test_accuracy"]) == 2
@@ -256,7 +256,8 @@ def test_accuracy(ops, tmp_path):
 
 def test_accuracy_without_mnist():
     found = found_by(gpu_accuracy.accuracy, gpu.opened("cpu"), None, (1,), (4,), 1)
-    assert set(found) == {"digits", "mnist"} and "left out" in found["mnist"]
+    assert "left out" in found.pop("mnist")
+    assert set(found) in ({"digits"}, {f"digits {precision}" for precision in gpu_accuracy.PRECISIONS})
 
 
 def test_accuracy_on_the_emulated_device(monkeypatch):
