@@ -220,7 +220,8 @@ def test_two():
 def test_the_files_with_tests_of_a_device_are_found():
     files = gpu_checks.files_with_tests()
     assert {"tests/test_kernels.py", "tests/test_graph.py", "tests/test_circuits_on_cupy.py", "tests/test_cli.py"} <= set(files)
-    assert len(files) < 45 and not {"tests/test_schedules.py", "tests/test_plots.py", "tests/test_readme.py"} & set(files)
+    assert not {"tests/test_schedules.py", "tests/test_plots.py", "tests/test_readme.py"} & set(files)
+    assert len(files) < 0.7 * len(list((ROOT / "tests").glob("test_*.py")))
 
 
 # ---- the goals
