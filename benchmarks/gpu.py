@@ -57,35 +57,31 @@ class Section:
 
 
 QUICK = {"rounds": 1, "length": 0.0}
-PEER = {"works": gpu_steps.SMALL, **QUICK}
 
 
-def peers(seconds, process, *contenders, works=gpu_steps.WORKS, dry=gpu_steps.SMALL):
+def peers(seconds, process, *contenders, names=tuple(gpu_steps.WORKS)):
     """A section of the peers' steps, in the works of these names."""
-    some = partial(_some, works)
-    return Section(seconds, process, partial(gpu_steps.theirs, peers=contenders, works=some(gpu_steps.WORKS)),
-                   {"works": some(dry), **QUICK})
-
-
-def _some(names, works):
-    return {name: works[name] for name in names}
+    works, small = ({name: all_works[name] for name in names} for all_works in (gpu_steps.WORKS, gpu_steps.SMALL))
+    return Section(seconds, process, partial(gpu_steps.theirs, peers=contenders, works=works), {"works": small, **QUICK})
 
 
 WIDE, LARGE = "784-512-512-10 batch 128", "1024x4 batch 1024 bfloat16"
 SMALLEST = next(iter(gpu_steps.SMALL.values()))
+MACHINE = Section(10, OWN, gpu_checks.machine, {"elements": 1024})
 FIRST = {
-    "machine": Section(10, OWN, gpu_checks.machine, {"elements": 1024}),
+    "machine": MACHINE,
     "graphs": Section(15, OWN, gpu_checks.graphs, {"cases": ["sigmoid quadratic sgd", "softmax adam dropout"]}),
     "facts": Section(10, OWN, gpu_facts.facts, {"work": SMALLEST, "at_once": 2, **QUICK}),
-    "steps": Section(30, OWN, gpu_steps.own, PEER),
+    "steps": Section(30, OWN, gpu_steps.own, {"works": gpu_steps.SMALL, **QUICK}),
     "parity": Section(20, OWN, gpu_checks.agreement, {"networks": 2}),
     "PyTorch": peers(60, "PyTorch", TorchEager, TorchGraph, TorchGraphOf16),
     "kernels": Section(25, OWN, partial(gpu_kernels.kernels, rounds=3), {"elements": 512, "width": 16, **QUICK}),
     "prototypes": Section(30, OWN, gpu_prototypes.prototypes,
                           {"cases": {"1 block": (1, 2)}, "times": 4, "sizes": (20, 6, 3), **QUICK}),
-    "JAX": peers(40, "JAX", Jax, JaxScan, works=("784-30-10 batch 10", WIDE, LARGE)),
-    "torch.compile": peers(45, "torch.compile", TorchCompiled, works=(WIDE, LARGE))}
+    "JAX": peers(40, "JAX", Jax, JaxScan, names=("784-30-10 batch 10", WIDE, LARGE)),
+    "torch.compile": peers(45, "torch.compile", TorchCompiled, names=(WIDE, LARGE))}
 SECOND = {
+    "machine": MACHINE,
     "compile": Section(40, OWN, gpu_compile.programs, {"most": 2}),
     "tests": Section(120, HERE, gpu_checks.tests,
                      {"chosen": "cuda and float32", "files": ["tests/test_philox.py"], "processes": 1}),
@@ -125,9 +121,10 @@ def everything(command, device, dry=False):
     """{section: {name: figure}} of a command, with its goals and its seconds; kept on disk after every figure."""
     started, planned, limit = time.perf_counter(), 0, LIMIT * (DRY if dry else 1)
     results = {"command": command, "date": time.strftime("%Y-%m-%d"), "seconds_of_sections": {}}
-    workers = {}
+    sections, workers = COMMANDS[command], {}
+    last = {section.process: name for name, section in sections.items()}
     try:
-        for name, section in COMMANDS[command].items():
+        for name, section in sections.items():
             most = section.seconds * (DRY if dry else 1)
             planned += most
             begun = time.perf_counter() - started
@@ -142,6 +139,8 @@ def everything(command, device, dry=False):
             else:
                 workers.setdefault(section.process, Worker(device)).run(
                     partial(on_ours, work) if section.process == OWN else work, left, keep)
+                if last[section.process] == name:   # its memory on the device is free for the others
+                    workers.pop(section.process).end()
             taken = results["seconds_of_sections"][name] = round(time.perf_counter() - started - begun, 1)
             print(f"[{taken:6.1f} s] {name}: {json.dumps(_plain(figures), default=str)[:700]}", flush=True)
     finally:
@@ -184,10 +183,10 @@ def errors(figures, place=""):
 
 def write(command, results, dry):
     """Write the figures down, each file whole or not at all; returns where they are."""
-    name, paths = results.get("machine", {}).get("name"), []
+    name, paths = results.get("machine", {}).get("name", ""), []
     if out := os.environ.get("OUT"):
         paths.append(Path(out, f"{command}.json"))
-    if name and not dry:
+    if name.startswith("NVIDIA") and not dry:   # an emulation's times mean nothing
         device = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         paths.append(ROOT / "benchmarks" / "results" / f"{device}-{results['date']}-{command}.json")
     for path in paths:

@@ -46,6 +46,7 @@ def test_a_dry_run(command, name, tmp_path):
 
 def test_the_sections_fit_into_the_limit():
     for sections in gpu.COMMANDS.values():
+        assert next(iter(sections)) == "machine"   # by whose name the results are kept
         assert sum(section.seconds for section in sections.values()) <= gpu.LIMIT - 40
 
 
@@ -136,6 +137,16 @@ def test_sections_share_the_time(monkeypatch, tmp_path):
     assert gpu.everything("first", "cpu")["one"]["failed"] == {"error": "no time was left for it"}
 
 
+def test_sections_share_a_process_until_the_last_of_it(monkeypatch):
+    started, ended = [], []
+    monkeypatch.setattr(Worker, "run", lambda worker, section, seconds, keep: started.append(worker))
+    monkeypatch.setattr(Worker, "end", lambda worker: ended.append(len(started)))
+    sections = {str(place): gpu.Section(10, process, its_process) for place, process in enumerate((gpu.OWN, "PyTorch", gpu.OWN))}
+    monkeypatch.setattr(gpu, "COMMANDS", {"first": sections})
+    gpu.everything("first", "cpu")
+    assert started[0] is started[2] is not started[1] and ended == [2, 3]
+
+
 def test_every_figure_is_on_disk_at_once(monkeypatch, tmp_path):
     def section(left):
         for figure in range(3):
@@ -148,15 +159,16 @@ def test_every_figure_is_on_disk_at_once(monkeypatch, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["first.json"]
 
 
-@pytest.mark.parametrize("dry", [False, True])
-def test_results_are_named_by_device_and_date(dry, monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("dry,name", [(False, "NVIDIA H200"), (True, "NVIDIA H200"), (False, "emulated on the host")])
+def test_results_are_named_by_device_and_date(dry, name, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(gpu, "ROOT", tmp_path)
     monkeypatch.setenv("OUT", str(tmp_path / "out"))
-    gpu.report("first", {"date": "2026-11-28", **good()}, dry)
+    gpu.report("first", {"date": "2026-11-28", **good(), "machine": {"name": name}}, dry)
     written, = (tmp_path / "out").iterdir()
     assert json.loads(written.read_text())["goals"][0].keys() == {"goal", "predicted", "found", "verdict"}
-    kept = tmp_path / "benchmarks" / "results" / "nvidia-h200-2026-11-28-first.json"
-    assert not kept.exists() if dry else kept.read_text() == written.read_text()
+    kept = list((tmp_path / "benchmarks" / "results").glob("*"))
+    assert [path.name for path in kept] == ([] if dry or "NVIDIA" not in name else ["nvidia-h200-2026-11-28-first.json"])
+    assert all(path.read_text() == written.read_text() for path in kept)
     assert "met           20 random networks" in capsys.readouterr().out
 
 
