@@ -62,7 +62,7 @@ class TorchEager(Peer):
         torch.backends.cuda.matmul.allow_tf32 = work.precision == "tf32"
         half = work.precision == "bfloat16"
         self.module = _module(work).to(device)
-        self.module.register_buffer("x", torch.from_dlpack(x).to(device, torch.bfloat16 if half else torch.float32))
+        self.module.register_buffer("x", torch.from_dlpack(x).to(device).to(torch.bfloat16 if half else torch.float32))
         targets = torch.from_dlpack(y).to(device)
         self.module.register_buffer("y", targets.argmax(1) if work.cost == "cross-entropy" else targets)
         self.initial = [torch.from_numpy(weight).to(device) for weight in weights]
@@ -165,7 +165,7 @@ class Jax(Peer):
             raise LeftOutError(f"JAX computes on {jax.default_backend()!r} here, not on {device!r}")
         self.jax, self.jnp, self.initial = jax, jnp, weights
         half = work.precision == "bfloat16"
-        self.data = (jax.device_put(jnp.asarray(x, jnp.bfloat16 if half else jnp.float32)), jax.device_put(jnp.asarray(y)))
+        self.data = jax.device_put(x).astype(jnp.bfloat16 if half else jnp.float32), jax.device_put(y)
         slope = jax.value_and_grad(lambda weights, x, y: _jax_cost(jax, work, weights, x, y))
 
         def step(weights, total, rows, x, y):
