@@ -264,7 +264,8 @@ def test_every_verb_can_be_captured(device_ops, kind):
         lambda row: ops.layer(row, z, b, a), lambda row: ops.hadamard(row, delta, z, a, sums))]
     outputs = [ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(*size), b, put(*size), put(*size), put(size[0]),
                           put(*size, of=kept_as), sums, put(size[0]), scaling) for size in ((600, 40), (5, 40))]
-    evaluation = ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(600, 40), b, y, y, costs, None, None, costs)
+    evaluation = ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(600, 40), b, put(600, 40), y, put(600), None, None,
+                            costs)
     table = ops.array(np.array([chain.scalars(t, 0.1, 5) for t in (1, 2, 3)], dtype))
     update = [ops.unscale(g, scaling), ops.step(chain, vector, g, [put(1600), put(1600)], 1000, [vector.reshape(40, 40)], table,
                                                 clock, scaling), ops.convert(vector, w)]

@@ -3,6 +3,8 @@
 A host array that slips into device code, or the reverse, then fails here as it would fail on a GPU.
 """
 
+import weakref
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -121,6 +123,34 @@ class HostModule:
         return HostArray(np.array(values, dtype=dtype, order=order))
 
     array = asarray
+
+
+def work(name, call, arrays):
+    """A call on arrays as a stream is given it, for stream.launch.
+
+    A stream that computes keeps the arrays until then, as CuPy's pool keeps them for work of the stream. A graph knows only
+    their addresses: where one has been freed it refuses, since a GPU would write into whatever lies there by then.
+    """
+    if not stream.get_current_stream().is_capturing():
+        return partial(_holding, call, arrays)
+    owners = [weakref.ref(_owner(array.values)) for array in arrays]
+
+    def replay():
+        if not all(owner() is not None for owner in owners):
+            raise RuntimeError(f"{name}: a graph is launched after an array that it touches was freed")
+        call()
+    return replay
+
+
+def _holding(call, arrays):
+    call()
+
+
+def _owner(values):
+    """The array whose memory a view shares."""
+    while isinstance(values.base, np.ndarray):
+        values = values.base
+    return values
 
 
 def _foreign(value):

@@ -4,6 +4,7 @@ A wrong size or leading dimension would read beyond a matrix on a GPU, mostly un
 """
 
 import ctypes
+from functools import partial
 from itertools import count
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from gpubp.devices.cublas import SIGNATURES, Cublas
 
+from .arrays import work
 from .stream import get_current_stream, launch, refuse_in_capture
 
 # by the numbers of the header: what is stored, what is computed in, and which of these go together
@@ -28,6 +30,13 @@ class HostCublas(Cublas):
         super().__init__(session)
         self._library = HostLibrary()
 
+    def _product(self, arguments, held):
+        self._library.held = held[:3]
+        try:
+            super()._product(arguments, held)
+        finally:
+            self._library.held = ()
+
     def _workspace(self):
         memory = np.zeros((1 << 12) + 256, np.uint8)
         return SimpleNamespace(ptr=-(-memory.ctypes.data // 256) * 256, memory=memory), 1 << 12
@@ -37,7 +46,7 @@ class HostLibrary:
     """The functions of SIGNATURES, which take what ctypes would take and refuse what cuBLAS would refuse or misread."""
 
     def __init__(self):
-        self.handles, self._numbers = {}, count(1)
+        self.handles, self.held, self._numbers = {}, (), count(1)   # held: the matrices of the next product
         for name in SIGNATURES:
             setattr(self, name, _typed(name, getattr(self, name)))
 
@@ -91,7 +100,7 @@ class HostLibrary:
         factors = seen_a.T if transa else seen_a, seen_b.T if transb else seen_b
         scalar = ctypes.c_double if compute == 70 else ctypes.c_float
         scalars = [scalar.from_address(address).value for address in (alpha, beta)]   # which a capture keeps
-        launch(lambda: _multiply(*factors, seen_c, *scalars, compute, type_a, type_c))
+        launch(work("a product", partial(_multiply, *factors, seen_c, *scalars, compute, type_a, type_c), self.held))
         return 0
 
 
