@@ -125,7 +125,7 @@ def test_what_is_declared_restrict_does_not_overlap():
         total((1,), (256,), (costs[:5], costs[4:], clock, one))
     text = compiler.step_source(Chain.of("adam"), "float32")   # whose state is written in
     assert parameters(text, "step_wide")[:4] == [
-        ("vector", True, False), ("state_m", True, True), ("state_v", True, True), ("gradient", False, False)]
+        ("vector", True, True), ("state_m", True, True), ("state_v", True, True), ("gradient", False, True)]
 
 
 def test_a_graph_does_not_keep_arrays_alive():
@@ -210,7 +210,10 @@ def results(ops):
     ops.hadamard(ACTIVATIONS["tanh"], *(put(narrow[:, :23]) for _ in range(3)), put(b[:23]))()
     ops.output(COSTS.find("multiclass_hinge"), ACTIVATIONS["identity"], put(wide), put(b), put(wide), put(y), put(b[:3]),
                put(wide), put(b), put(b[:3]))()
-    ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], *map(put, (few, b[:24], few, few, b[:20], few, b[:24], b[:20])))()
+    for rows in few, narrow:   # all in one block, and in some
+        shape, costs = rows.shape, put(b[:ops.summands(*rows.shape)])
+        ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(rows), put(b[:24]), put(rows), put(rows), put(b[:shape[0]]),
+                   put(rows), put(b[:24]), costs, keep=False)()
     left.append(ops.array(np.float32(ops.norm(put(wide)))))
     return [ops.host(array) for array in left]
 

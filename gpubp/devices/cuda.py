@@ -5,16 +5,18 @@ nothing, and nothing waits for the device.
 """
 
 from copy import copy
-from math import ceil, inf, prod
+from functools import cached_property
+from math import ceil, prod
 
 import numpy as np
 
 from . import compiler, graph, transfer
 from .agreement import agreed
 from .cublas import Cublas
-from .launches import FEW, LONG, THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, wide
+from .launches import THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, summands, summing, wide
 from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision, thinning
 
+FOLDS = 1 << 23   # weights whose update is worth more than the launches that bring a product its scalars: predicted
 STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store what they compute
 
 
@@ -43,7 +45,7 @@ class CudaOps(Ops):
     """
 
     device: graph.Session
-    cores, folds = 0, inf
+    cores, folds = 0, FOLDS
     _check = agreed
 
     def __init__(self, name, xp, compiler, session, products, precision="exact"):
@@ -57,6 +59,11 @@ class CudaOps(Ops):
 
         session = graph.Session(cupy, index)
         return cls(f"cuda:{index}", cupy, compiler.CupyCompiler(), session, Cublas(session))
+
+    @cached_property
+    def processors(self):
+        """Multiprocessors of the device, by which work is cut into blocks."""
+        return int(self.device.device.attributes["MultiProcessorCount"])
 
     # ---- what the same device can be besides
 
@@ -117,7 +124,7 @@ class CudaOps(Ops):
             values += [source, out, width, elements]
             units = max(units, width // elements)
         kernel = self._kernel(compiler.copy_source(*dtypes), "gather")
-        return self._bound(launch(kernel, *cover(rows, units), None, order, clock, int(size), rows, *values))
+        return self._bound(launch(kernel, *cover(rows, units, self.processors), None, order, clock, int(size), rows, *values))
 
     # ---- data too big for the device
 
@@ -149,32 +156,39 @@ class CudaOps(Ops):
         dtype = self._check((width,), b=b)
         if activation.rowwise:
             kernel = self._plain("softmax.cu", "softmax", dtype, kept)
-            return self._bound(on_rows(kernel, dtype, z, b, a, rows, width))
+            return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, rows, width))
         elements = pack(width, z, b, a)
         kernel = self._kernel(compiler.layer_source(activation, dtype, kept), wide("layer", elements))
-        return self._bound(launch(kernel, *cover(rows, width // elements), dtype, z, b, a, rows, width))
+        return self._bound(launch(kernel, *cover(rows, width // elements, self.processors), dtype, z, b, a, rows, width))
 
     def hadamard(self, activation, delta, z, a, sums):
         (rows, width), kept = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
         dtype = self._check((width,), sums=sums)
         if activation.rowwise:
             kernel = self._plain("softmax.cu", "softmax_hadamard", dtype, kept)
-            return self._bound(on_rows(kernel, dtype, delta, a, rows, width), *self._column_sums(delta, sums))
+            return self._bound(on_rows(kernel, dtype, self.processors, delta, a, rows, width), *self._column_sums(delta, sums))
         return self._bound(*self._summing(compiler.layer_source(activation, dtype, kept), "hadamard", (delta, z, a), sums))
 
-    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None):
+    def summands(self, rows, width):
+        return summands(rows, width, self.processors)
+
+    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
         dtype, (rows, width) = self._check(z.shape, z=z, a=a, y=y), z.shape
         self._check((width,), dtype, b=b)
-        self._check((rows,), dtype, weights=weights, costs=costs)
+        self._check((rows,), dtype, weights=weights)
+        self._check((rows if keep or delta is None else self.summands(rows, width),), dtype, costs=costs)
         if delta is None:
             kernel = self._kernel(compiler.output_source(cost, activation, dtype), "cost")
-            return self._bound(on_rows(kernel, dtype, z, b, a, y, weights, costs, rows, width))
+            return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, y, weights, costs, rows, width))
         self._check((width,), dtype, sums=sums)
         text = compiler.output_source(cost, activation, dtype, self._check(z.shape, delta=delta))
         values = z, b, a, y, weights, delta, costs, self._scaling(scaling, dtype)
-        if rows <= FEW and width <= LONG:   # one launch less
-            return self._bound(on_rows(self._kernel(text, "output_of_few"), dtype, *values, sums, rows, width, blocks=1))
-        return self._bound(on_rows(self._kernel(text, "output"), dtype, *values, rows, width), *self._column_sums(delta, sums))
+        if not keep and costs.size == 1:   # one block has all rows of delta and adds up its columns: one launch less
+            kernel = self._kernel(text, "learn_of_few")
+            return self._bound(on_rows(kernel, dtype, self.processors, *values, sums, rows, width, blocks=1))
+        kernel, blocks = (self._kernel(text, "output"), None) if keep else (self._kernel(text, "learn"), costs.size)
+        return self._bound(on_rows(kernel, dtype, self.processors, *values, rows, width, blocks=blocks),
+                           *self._column_sums(delta, sums))
 
     def dropout(self, a, out, error, rate, seed, layer, clock):
         scale, limit = thinning(rate)
@@ -186,29 +200,38 @@ class CudaOps(Ops):
         return tuple(self._bound(launch(kernel, grid(ceil(n / 8)), (THREADS,), dtype, source, target, *fixed))
                      for source, target in ((a, out), (error, error)))
 
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None):
+    def fold(self, a, b, w, table, clock):
+        dtype, row = self._check(w.shape, w=w), self.zeros((1, 2), w.dtype)
+        self._check((len(table), 2), dtype, table=table)
+        pick = self.gather([table], self.array(np.arange(len(table))), clock, 1, [row])
+        return self._bound(pick, self.products.gemm(a, b, w, precision=self.precision, scalars=row))
+
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
         names = dict(zip(chain.state, state, strict=True))
         dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
         self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
         self._check((2,), np.int64, clock=clock)
-        text, norm, scaling = compiler.step_source(chain, dtype), self.zeros(1, dtype), self._scaling(scaling, dtype)
+        at_once = [] if rounded is None or chain.max_norm is not None else [rounded]   # else once the weights are bounded
+        kept = self._check((weights,), rounded=rounded) if at_once else None
+        text, norm, scaling = compiler.step_source(chain, dtype, kept), self.zeros(1, dtype), self._scaling(scaling, dtype)
         calls = self._norm(gradient, norm) if chain.uses_norm else []
-        elements = pack(n, vector, gradient, *state)
+        elements = min([pack(n, vector, gradient, *state), *(pack(weights, one) for one in at_once)])
         kernel = self._kernel(text, wide("step", elements))
         calls.append(launch(kernel, grid(n // elements), (THREADS,), dtype, vector, *state, gradient, norm, scalars, clock,
-                            scaling, np.int64(weights), np.int64(n)))
+                            scaling, *at_once, np.int64(weights), np.int64(n)))
         if chain.max_norm is not None:
             bound = self._kernel(text, "max_norm")
             for w in matrices:
                 self._check(w.shape, dtype, w=w)
-                calls.append(on_rows(bound, dtype, w, float(chain.max_norm), scaling, *w.shape))
+                calls.append(on_rows(bound, dtype, self.processors, w, float(chain.max_norm), scaling, *w.shape))
+            calls += [] if rounded is None else [self.convert(vector[:weights], rounded)]
         return self._bound(*calls)
 
     def unscale(self, gradient, scaling):
         dtype, n = self._check(gradient.shape, gradient=gradient), gradient.size
-        partials, scaling = self.zeros(grid(n), dtype), self._scaling(scaling, dtype)
+        partials, scaling = self.zeros(summing(n, self.processors), dtype), self._scaling(scaling, dtype)
         return self._bound(
-            on_vector(self._plain("scale.cu", "unscale", dtype), n, dtype, gradient, scaling, partials),
+            on_vector(self._plain("scale.cu", "unscale", dtype), n, partials.shape, dtype, gradient, scaling, partials),
             in_one_block(self._plain("scale.cu", "rescale", dtype), partials.size, dtype, partials, scaling, float(STEADY),
                          LARGEST_SCALE, LEAST_SCALE))
 
@@ -265,7 +288,7 @@ class CudaOps(Ops):
         (rows, width), dtype = matrices[0].shape, sums.dtype
         elements = pack(width, *matrices)
         kernel = self._kernel(text, wide(name, elements))
-        (tiles, chunks), block = chunked(rows, width // elements)
+        (tiles, chunks), block = chunked(rows, width // elements, self.processors)
         if chunks == 1:
             return [launch(kernel, (tiles,), block, dtype, *matrices, sums, rows, width)]
         partials = self.zeros((chunks, width), dtype)
@@ -275,6 +298,6 @@ class CudaOps(Ops):
     def _norm(self, array, norm):
         """Launches that leave the array's norm in the one element of norm."""
         dtype, n = norm.dtype, array.size
-        partials = self.zeros(grid(n), dtype)
-        return [on_vector(self._plain("sums.cu", "squares", dtype, array.dtype), n, dtype, array, partials),
+        partials = self.zeros(summing(n, self.processors), dtype)
+        return [on_vector(self._plain("sums.cu", "squares", dtype, array.dtype), n, partials.shape, dtype, array, partials),
                 in_one_block(self._plain("sums.cu", "root", dtype), partials.size, dtype, partials, norm)]

@@ -36,6 +36,8 @@ def refuse_in_capture(what):
 class Device:
     """The one device there is."""
 
+    attributes = {"MultiProcessorCount": 8}   # few, so that matrices of the tests' sizes are cut into chunks
+
     def __init__(self, device=0):
         self.id = device
 
