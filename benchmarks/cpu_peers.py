@@ -1,11 +1,11 @@
-"""The peers on a CPU: PyTorch compiled and without autograd, JAX scan, scikit-learn, HIPS autograd, beside those of gpu_peers.
+"""The peers on a CPU: PyTorch compiled and without autograd, scikit-learn, HIPS autograd, beside those of gpu_peers.
 
 Each is written as somebody would who wants it fast: nobody here is beaten by being held badly.
 """
 
 import numpy as np
 
-from benchmarks.gpu_peers import Jax, LeftOutError, Peer, TorchEager
+from benchmarks.gpu_peers import LeftOutError, Peer, TorchEager
 from benchmarks.gpu_steps import Gpubp
 from gpubp.devices import open_device
 
@@ -74,19 +74,6 @@ class TorchManual(TorchEager):
                 torch.mm(delta[l], w[l - 1], out=delta[l - 1])
             w[l - 1].addmm_(delta[l].t(), a[l - 1], alpha=-self.rate)
             b[l - 1].addmv_(delta[l].t(), self.ones, alpha=-self.rate)
-
-
-class JaxScan(Jax):
-    """A whole epoch in one call."""
-
-    name = "JAX scan"
-
-    def prepare(self, step, order):
-        scan = self.jax.lax.scan
-
-        def steps(weights, total, order, x, y):
-            return scan(lambda carry, rows: (step(*carry, rows, x, y), None), (weights, total), order)[0]
-        self.step, self.batches = self.jax.jit(steps, donate_argnums=(0, 1)), [self.jnp.asarray(order)]
 
 
 class Autograd(Peer):

@@ -1,10 +1,12 @@
-"""Everything about a GPU in one run that ends within eight minutes: checks, times beside the peers', kernels, accuracy, tests.
+"""Everything about a GPU in two commands of at most 330 seconds each, for a machine that is there for a quarter of an hour.
 
-    python benchmarks/gpu.py
+    python benchmarks/gpu.py first    graphs, the cost of a launch, training steps, parity; PyTorch's steps; kernels, JAX
+    python benchmarks/gpu.py second   all programs compiled, the tests of CUDA, the memory checker, epilogues, accuracy, circuits
 
-Prints a table of the goals and writes benchmarks/results/DEVICE-DATE.json, and the same into the folder $OUT where that is set.
-Each section runs in a process of its own, so that none can take another along; what it found before it failed, or before its
-time was over, is kept. Peers that are not installed are left out.
+The most valuable figures come first, gpubp's before the peers'. Every figure is on disk as soon as it is found: in
+benchmarks/results/DEVICE-DATE-first.json, and in first.json of the folder $OUT where that is set. A section that fails, or whose
+time is over, keeps what it has found, and the others go on. What is not installed is left out. --dry runs everything with tiny
+works, on the tests' emulated devices too, and writes into $OUT only.
 """
 
 import argparse
@@ -13,99 +15,185 @@ import math
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # a checkout need not be installed
 
-from benchmarks import gpu_accuracy, gpu_checks, gpu_compile, gpu_epilogues, gpu_goals, gpu_kernels, gpu_steps
+from benchmarks import (
+    gpu_accuracy,
+    gpu_checks,
+    gpu_circuits,
+    gpu_compile,
+    gpu_epilogues,
+    gpu_facts,
+    gpu_goals,
+    gpu_kernels,
+    gpu_prototypes,
+    gpu_steps,
+)
+from benchmarks.gpu_peers import Jax, JaxScan, TorchCompiled, TorchEager, TorchGraph, TorchGraphOf16
+from benchmarks.gpu_worker import Worker, on_ours, opened
 from benchmarks.guard import ROOT, collect
-from gpubp.devices import open_device
-from gpubp.devices.cuda import why_no_cuda
+from gpubp.devices.probe import why_no_cuda
 
-TOTAL, FOR_TESTS = 455, 110   # seconds for all, of which those are kept for the tests at the end
-SECTIONS: dict[str, tuple[int, Callable[..., Any]]] = {   # name: the most seconds, and what yields its figures on a device
-    "machine": (40, gpu_checks.machine), "compile": (110, gpu_compile.programs),   # what comes after finds the programs
-    "graphs": (60, gpu_checks.graphs), "parity": (60, gpu_checks.agreement),
-    **{f"steps {name}": (80, partial(gpu_steps.steps, work=work)) for name, work in gpu_steps.WORKS.items()},
-    "kernels": (60, gpu_kernels.kernels), "epilogues": (40, gpu_epilogues.figures), "accuracy": (60, gpu_accuracy.accuracy)}
-PROGRAMS: dict[str, tuple[int, Callable[..., Any]]] = {   # the same of other programs, given so many seconds
-    "memory": (90, gpu_checks.memory), "tests": (TOTAL, gpu_checks.tests)}
+LIMIT, LEAST = 330, 3   # seconds of a command, and of a section that is worth beginning
+DRY = 5                 # times the seconds that a section has in a dry run, whose machine may be slow
+OWN, HERE = "gpubp", ""   # the process of our own figures; that of sections which start a program
+
+
+@dataclass(frozen=True)
+class Section:
+    """What yields figures, the most seconds that it may take, the process that it shares, and its options in a dry run."""
+
+    seconds: int
+    process: str
+    work: Callable[..., Any]
+    dry: dict[str, Any] = field(default_factory=dict)
+
+
+QUICK = {"rounds": 1, "length": 0.0}
+PEER = {"works": gpu_steps.SMALL, **QUICK}
+
+
+def peers(seconds, process, *contenders, works=gpu_steps.WORKS, dry=gpu_steps.SMALL):
+    """A section of the peers' steps, in the works of these names."""
+    some = partial(_some, works)
+    return Section(seconds, process, partial(gpu_steps.theirs, peers=contenders, works=some(gpu_steps.WORKS)),
+                   {"works": some(dry), **QUICK})
+
+
+def _some(names, works):
+    return {name: works[name] for name in names}
+
+
+WIDE, LARGE = "784-512-512-10 batch 128", "1024x4 batch 1024 bfloat16"
+SMALLEST = next(iter(gpu_steps.SMALL.values()))
+FIRST = {
+    "machine": Section(10, OWN, gpu_checks.machine, {"elements": 1024}),
+    "graphs": Section(15, OWN, gpu_checks.graphs, {"cases": ["sigmoid quadratic sgd", "softmax adam dropout"]}),
+    "facts": Section(10, OWN, gpu_facts.facts, {"work": SMALLEST, "at_once": 2, **QUICK}),
+    "steps": Section(30, OWN, gpu_steps.own, PEER),
+    "parity": Section(20, OWN, gpu_checks.agreement, {"networks": 2}),
+    "PyTorch": peers(60, "PyTorch", TorchEager, TorchGraph, TorchGraphOf16),
+    "kernels": Section(25, OWN, gpu_kernels.kernels, {"elements": 512, "width": 16, **QUICK}),
+    "prototypes": Section(30, OWN, gpu_prototypes.prototypes,
+                          {"cases": {"1 block": (1, 2)}, "times": 4, "sizes": (20, 6, 3), **QUICK}),
+    "JAX": peers(40, "JAX", Jax, JaxScan, works=("784-30-10 batch 10", WIDE, LARGE)),
+    "torch.compile": peers(45, "torch.compile", TorchCompiled, works=(WIDE, LARGE))}
+SECOND = {
+    "compile": Section(40, OWN, gpu_compile.programs, {"most": 2}),
+    "tests": Section(120, HERE, gpu_checks.tests,
+                     {"chosen": "cuda and float32", "files": ["tests/test_philox.py"], "processes": 1}),
+    "memory": Section(40, HERE, gpu_checks.memory),
+    "epilogues": Section(40, OWN, gpu_epilogues.epilogues, {"batch": 16, "widths": (32,), **QUICK}),
+    "accuracy": Section(30, OWN, gpu_accuracy.accuracy,
+                        {"path": None, "seeds": (1,), "hidden": (8,), "epochs": 1, "samples": 64}),
+    "circuits": Section(10, OWN, gpu_circuits.circuits, {"rows": 8, "sizes": (9, 5, 3), **QUICK})}
+COMMANDS = {"first": FIRST, "second": SECOND}
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--section", nargs=2, metavar=("NAME", "FILE"), help="one section alone, its figures into a file")
-    parser.add_argument("--train", action="store_true", help="the short trainings alone that the memory checker watches")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", nargs="?", choices=[*COMMANDS, "train"], help="train: what the memory checker watches")
+    parser.add_argument("cases", nargs="*", help="of train: the cases of benchmarks/gpu_checks.py that it is to train")
+    parser.add_argument("--dry", nargs="?", const="cuda", choices=["cuda", "host", "cpu"], metavar="DEVICE",
+                        help="tiny works on a device, cuda where none is named")
     options = parser.parse_args(arguments)
-    if reason := why_no_cuda(0):
+    if options.command is None:
+        print("\n".join(f"python benchmarks/gpu.py {name:<7} at most {LIMIT} s: {', '.join(sections)}"
+                        for name, sections in COMMANDS.items()))
+        return 2
+    device = options.dry or "cuda"
+    if device == "cuda" and (reason := why_no_cuda(0)):
         print(f"nothing was measured, there is no CUDA device: {reason}")
         return 2
-    if options.train:
-        ops = gpu_checks.unpooled(open_device("cuda"))
-        for case in gpu_checks.CASES.values():
-            gpu_checks.train(ops, *case, epochs=1)
+    if options.command == "train":
+        ops = gpu_checks.unpooled(opened(device))
+        for name in options.cases:
+            gpu_checks.train(ops, *gpu_checks.CASES[name], epochs=1)
         print("trained")
-    elif options.section:
-        name, file = options.section
-        found = collect(lambda: SECTIONS[name][1](open_device("cuda")), partial(_write, Path(file)))
-        return 1 if "failed" in found else 0
-    else:
-        report(everything(time.perf_counter() + TOTAL))
-    return 0
+        return 0
+    return 1 if errors(everything(options.command, device, bool(options.dry))) else 0
 
 
-def everything(deadline):
-    """{section: {name: figure}}, and the seconds that each took and all together."""
-    results, taken = {}, {}
-    for name, (most, work) in {**SECTIONS, **PROGRAMS}.items():
-        started = time.perf_counter()
-        left = min(most, deadline - started - (0 if name == "tests" else FOR_TESTS))
-        if left < 10:
-            results[name] = {"failed": {"error": "no time was left for it"}}
-        else:
-            results[name] = collect(partial(work, left)) if name in PROGRAMS else section(name, left)
-        taken[name] = round(time.perf_counter() - started, 1)
-        print(f"[{taken[name]:6.1f} s] {name}: {json.dumps(results[name], default=str)[:700]}", flush=True)
-    return results | {"seconds_of_sections": taken, "seconds": sum(taken.values())}
+def everything(command, device, dry=False):
+    """{section: {name: figure}} of a command, with its goals and its seconds; kept on disk after every figure."""
+    started, planned, limit = time.perf_counter(), 0, LIMIT * (DRY if dry else 1)
+    results = {"command": command, "date": time.strftime("%Y-%m-%d"), "seconds_of_sections": {}}
+    workers = {}
+    try:
+        for name, section in COMMANDS[command].items():
+            most = section.seconds * (DRY if dry else 1)
+            planned += most
+            begun = time.perf_counter() - started
+            left = min(max(most, planned - begun), limit - begun)   # what earlier sections have left over is there for later ones
+            results[name] = figures = {}
+            keep = partial(_kept, command, results, figures, dry)
+            work = partial(section.work, **section.dry) if dry else section.work
+            if left < LEAST:
+                keep("failed", {"error": "no time was left for it"})
+            elif section.process == HERE:
+                collect(partial(work, left), keep)
+            else:
+                workers.setdefault(section.process, Worker(device)).run(
+                    partial(on_ours, work) if section.process == OWN else work, left, keep)
+            taken = results["seconds_of_sections"][name] = round(time.perf_counter() - started - begun, 1)
+            print(f"[{taken:6.1f} s] {name}: {json.dumps(_plain(figures), default=str)[:700]}", flush=True)
+    finally:
+        for worker in workers.values():
+            worker.end()
+    results["seconds"] = time.perf_counter() - started
+    report(command, results, dry)
+    return results
 
 
-def section(name, seconds):
-    """Run one section in a process of its own; returns what it found in that time."""
-    with tempfile.TemporaryDirectory() as folder:
-        into = Path(folder, "found.json")
-        code, lines = gpu_checks.run([sys.executable, __file__, "--section", name, str(into)], seconds)
-        found = json.loads(into.read_text()) if into.exists() else {}
-    if code != 0 and "failed" not in found:
-        found["failed"] = {"error": f"its process ended with {code}, its time being {seconds:.0f} s", "where": lines[-3:]}
+def _kept(command, results, figures, dry, name, figure):
+    figures[name] = figure
+    write(command, results, dry)
+
+
+def report(command, results, dry):
+    """Print the goals and what failed, and keep the goals with the figures."""
+    results["goals"] = gpu_goals.goals(command, results)
+    wide = max(len(row["goal"]) for row in results["goals"])
+    for row in results["goals"]:
+        foreseen = f"   predicted: {row['predicted']}" if row["predicted"] else ""
+        print(f"{row['verdict']:<13} {row['goal']:<{wide}}  {row['found']}{foreseen}")
+    for place, error in errors(results).items():
+        print(f"FAILED        {place}: {error}"[:500])
+    for path in write(command, results, dry):
+        print(f"written: {path}")
+
+
+def errors(figures, place=""):
+    """{place: error} of everything that failed within some figures."""
+    if not isinstance(figures, dict):
+        return {}
+    found = {place: figures["error"]} if "error" in figures else {}
+    for name, inner in figures.items():
+        found |= errors(inner, f"{place}, {name}" if place else name)
     return found
 
 
-def report(results):
-    """Print the goals and write the figures."""
-    table = gpu_goals.goals(results)
-    wide = max(len(goal) for goal, _, _ in table)
-    for goal, found, verdict in table:
-        print(f"{verdict:<13} {goal:<{wide}}  {found}")
-    date = time.strftime("%Y-%m-%d")
-    device = re.sub(r"[^a-z0-9]+", "-", results["machine"].get("name", "unknown").lower()).strip("-")
-    figures = {"date": date, "goals": [dict(zip(("goal", "found", "verdict"), row)) for row in table], **results}
-    out = os.environ.get("OUT")
-    for folder in (ROOT / "benchmarks" / "results", *([Path(out)] if out else [])):
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f"{device}-{date}.json", figures)
-        print(f"written: {folder.name}/{device}-{date}.json")
-
-
-def _write(path, figures):
-    """JSON, put in place whole."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(_plain(figures), indent=1) + "\n")
-    part.replace(path)
+def write(command, results, dry):
+    """Write the figures down, each file whole or not at all; returns where they are."""
+    name, paths = results.get("machine", {}).get("name"), []
+    if out := os.environ.get("OUT"):
+        paths.append(Path(out, f"{command}.json"))
+    if name and not dry:
+        device = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        paths.append(ROOT / "benchmarks" / "results" / f"{device}-{results['date']}-{command}.json")
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(_plain(results), indent=1) + "\n")
+        part.replace(path)
+    return paths
 
 
 def _plain(value):

@@ -24,7 +24,7 @@ from gpubp.devices import open_device
 from gpubp.devices.ops import PRECISIONS
 from gpubp.layered.trace import Trace
 
-MNIST = next((path for path in (ROOT.parent / "shared/data/mnist.npz", ROOT / "shared/data/mnist.npz") if path.exists()), None)
+MNIST = next((path for path in (ROOT.parent / "shared/data/mnist.npz", ROOT / "gpubp-bench/mnist.npz") if path.exists()), None)
 
 
 EMULATED = {   # by data set: training images at most, seeds, hidden layers, epochs; so that each takes a core a few minutes
@@ -39,20 +39,20 @@ def mnist(path=MNIST):
     return scaled[0], y.astype(np.int64), scaled[1], yt.astype(np.int64)
 
 
-def digits():
+def digits(samples=1500):
     """The same of the digits, of which the last 297 are the test set."""
     data = gpubp.datasets.digits()
-    return data.x[:1500], data.y[:1500], data.x[1500:], data.y[1500:]
+    return data.x[:samples], data.y[:samples], data.x[1500:], data.y[1500:]
 
 
-def accuracy(ops, path=MNIST, seeds=(1, 2, 3), hidden=(512, 512), epochs=None):
-    """Yields (data set, {precision: figures})."""
+def accuracy(ops, path=MNIST, seeds=(1, 2, 3), hidden=(512, 512), epochs=None, samples=1500):
+    """Yields (data set, {precision: figures}); samples: of the digits that are trained on."""
     try:
-        yield "digits", precisions(ops, digits(), seeds, hidden, epochs or 30)
+        yield "digits", precisions(ops, digits(samples), seeds, hidden, epochs or 30)
     except ImportError as error:
         yield "digits", {"left out": str(error)}
     if path is None:
-        yield "mnist", {"left out": "shared/data/mnist.npz is neither beside the checkout nor in it"}
+        yield "mnist", {"left out": "neither ../shared/data/mnist.npz nor gpubp-bench/mnist.npz is there"}
     else:
         yield "mnist", precisions(ops, mnist(path), seeds, hidden, epochs or 5)
 

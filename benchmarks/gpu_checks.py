@@ -1,17 +1,13 @@
-"""What must hold on a GPU before a time means anything: graphs, repeatability, parity, the memory checker, the test-suite."""
+"""What must hold on a GPU before a time means anything: graphs, repeatability, parity, the memory checker, the tests."""
 
 import os
 import platform
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -19,7 +15,9 @@ import numpy as np
 
 import gpubp
 from benchmarks.gpu_kernels import ELEMENTS, copy_bandwidth
+from benchmarks.gpu_worker import python, run
 from benchmarks.guard import ROOT, failure
+from gpubp.devices import compiler
 from gpubp.devices.graph import Program
 from gpubp.devices.ops import PRECISIONS
 from gpubp.maths.activations import ACTIVATIONS
@@ -80,18 +78,47 @@ def unpooled(ops):
     return ops
 
 
-def graphs(ops):
-    """Yields, for each case, whether a graph's replays equal the eager steps bitwise, whether a seed repeats bitwise, how many
-    graphs were captured, and what allocated while they were."""
-    for name, case in CASES.items():
+@contextmanager
+def captures():
+    """Notes what is captured within: graphs, and the failures of captures."""
+    noted, capture = SimpleNamespace(graphs=[], failures=[]), Program._captured
+
+    def noting(program):
         try:
-            hook, capture = _allocations(ops), Program._captured
-            with patch.object(Program, "_captured", autospec=True, side_effect=capture) as captured, hook or nullcontext():
-                first = train(ops, *case)
-            again = train(ops, *case)
+            graph = capture(program)
+        except Exception as error:
+            noted.failures.append(failure(error))
+            raise
+        if graph is None:   # the program is launched eagerly
+            noted.failures.append(failure(program.failures[-1]))
+        else:
+            noted.graphs.append(graph)
+        return graph
+    with patch.object(Program, "_captured", noting):
+        yield noted
+
+
+def nodes(graph):
+    """The nodes of a captured graph by the text that CUDA draws it with, or why there is none."""
+    try:
+        return len(set(re.findall(r'"(graph_\d+_node_\d+)"', graph.debug_dot_str())))
+    except Exception as error:
+        return f"left out: {type(error).__name__}: {error}"
+
+
+def graphs(ops, cases=CASES):
+    """Yields, for each case, whether a graph's replays equal the eager steps bitwise, whether a seed repeats bitwise, how many
+    graphs were captured, their nodes, what allocated while they were, and the captures that failed."""
+    for name in cases:
+        try:
+            hook = _allocations(ops)
+            with captures() as captured, hook or nullcontext():
+                first = train(ops, *CASES[name])
+            again = train(ops, *CASES[name])
             with patch.object(Program, "__call__", Program.run):
-                eager = train(ops, *case)
-            yield name, {"replay_equals_eager": first == eager, "repeats": first == again, "graphs": captured.call_count,
+                eager = train(ops, *CASES[name])
+            yield name, {"replay_equals_eager": first == eager, "repeats": first == again, "graphs": len(captured.graphs),
+                         "nodes": [nodes(graph) for graph in captured.graphs], "failed_captures": captured.failures,
                          "allocations": hook.made if hook else None,
                          "allocations_in_capture": hook.made_in_capture if hook else None}
         except Exception as error:
@@ -134,52 +161,53 @@ def agreement(ops, networks=20):
             yield what, failure(error)
 
 
-def memory(seconds):
-    """Yields what two tools of compute-sanitizer say of the cases' training."""
+def memory(seconds, cases=("tanh clipped momentum", "softmax adam dropout")):
+    """Yields what memcheck of compute-sanitizer says of our kernels in the training of some cases; those of cuBLAS and CuPy are
+    not instrumented."""
     folders = [os.environ.get("PATH", ""), *(os.path.join(os.environ[name], "bin") for name in ("CUDA_HOME", "CUDA_PATH")
                                              if name in os.environ), "/usr/local/cuda/bin"]
     tool = shutil.which("compute-sanitizer", path=os.pathsep.join(folders))
     if tool is None:
         yield "compute-sanitizer", "not present"
         return
-    for check in ("memcheck", "racecheck"):
-        training = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--train"]
-        code, lines = run([tool, "--tool", check, "--report-api-errors", "no", *training], seconds / 2)
-        summary = [line.strip("= ") for line in lines if "SUMMARY" in line]
-        yield check, {"exit_code": code, "summary": summary[-1] if summary else None,
-                      "clean": code == 0 and bool(summary) and re.search(r"SUMMARY: 0 ", summary[-1]) is not None,
-                      "trained": "trained" in lines, "last_lines": lines[-8:]}
+    ours = [option for name in kernels() for option in ("--kernel-name", f"kne={name}")]   # any of these filters lets one in
+    code, lines = run([tool, "--tool", "memcheck", "--report-api-errors", "no", *ours,
+                       *python("benchmarks/gpu.py", "train", *cases)], seconds)
+    summary = [line.strip("= ") for line in lines if "SUMMARY" in line]
+    yield "memcheck", {"exit_code": code, "summary": summary[-1] if summary else None,
+                       "clean": code == 0 and bool(summary) and re.search(r"SUMMARY: 0 ", summary[-1]) is not None,
+                       "trained": "trained" in lines, "last_lines": lines[-20:]}
 
 
-def tests(seconds):
-    """Yields the summary of the test-suite: the tests of CUDA first, then the others in the time that is left."""
-    end = time.perf_counter() + seconds - 15   # in which a run that is interrupted sums up
-    for name, chosen in (("of CUDA", "cuda"), ("the others", "not cuda")):
-        command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "-k", chosen]
-        if find_spec("xdist"):
-            command += ["-n", str(min(8, os.cpu_count() or 1))]
-        code, lines = run(command, max(1.0, end - time.perf_counter()))
-        summary = [line.strip("= ") for line in lines if re.search(r"\d (passed|failed|error)", line)]
-        yield name, {"exit_code": code, "summary": summary[-1] if summary else None,
-                     "failed": [line[:300] for line in lines if line.startswith(("FAILED", "ERROR"))][:100],
-                     "not_exercised": [line for line in lines if line.startswith("not exercised")],
-                     **({} if summary else {"last_lines": lines[-8:]})}
+def kernels():
+    """The names of our kernels."""
+    text = "".join(path.read_text() for path in compiler.folder().glob("*.cu"))
+    return sorted(set(re.findall(r"__global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(", text)))
 
 
-def run(command, seconds):
-    """(exit code, lines of output) of a command; when its time is over it is interrupted as by Ctrl-C, and ended soon after."""
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-        try:
-            for grace, end in ((seconds, signal.SIGINT), (10, signal.SIGKILL), (10, None)):
-                try:
-                    process.wait(grace)
-                    break
-                except subprocess.TimeoutExpired:
-                    if end is not None:
-                        os.killpg(process.pid, end)   # pytest's workers and what the checker runs are of its session
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-        output.seek(0)
-        return process.returncode, output.read().replace(f"{ROOT}/", "").splitlines()
+def tests(seconds, chosen="cuda or cupy", files=None, processes=12):
+    """Yields the summary of the tests of CUDA, in the files that have such tests."""
+    if find_spec("pytest") is None:
+        yield "pytest", "not present"
+        return
+    files = files_with_tests() if files is None else files
+    # SIGTERM becomes an interrupt in pytest's own process, which then sums up what it has
+    program = "import pytest, signal, sys; signal.signal(signal.SIGTERM, signal.default_int_handler); sys.exit(pytest.main())"
+    command = python("-c", program, "-q", "--tb=short", "-p", "no:cacheprovider", "--maxfail=40", "-k", chosen, *files)
+    if find_spec("xdist"):
+        command += ["-n", str(min(processes, os.cpu_count() or 1))]
+    code, lines = run(command, seconds)
+    summary = [line.strip("= ") for line in lines if re.search(r"\d (passed|failed|skipped|error)", line)]
+    first = next((place for place, line in enumerate(lines) if re.match(r"=+ (FAILURES|ERRORS) =+", line)), len(lines))
+    yield "of CUDA", {"exit_code": code, "files": len(files), "summary": summary[-1] if summary else None,
+                      "failed": [line[:300] for line in lines if line.startswith(("FAILED", "ERROR"))],
+                      "failures": lines[first:][:600],
+                      "not_exercised": [line for line in lines if line.startswith("not exercised")],
+                      **({} if summary else {"last_lines": lines[-20:]})}
+
+
+def files_with_tests(folder=ROOT / "tests"):
+    """The files with tests of every device, which take a fixture of them, or of CUDA or CuPy, which these or the file name."""
+    return [f"{folder.name}/{path.name}" for path in sorted(folder.glob("test_*.py"))
+            if re.search(r"def test\w*(\w*(cuda|cupy)|\([^)]*\b(device_)?ops\b)|[\"' ]cuda[\"':-]", path.read_text())
+            or "cupy" in path.name]

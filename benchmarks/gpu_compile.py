@@ -9,8 +9,9 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
+from benchmarks.gpu_worker import opened
 from benchmarks.guard import failure
-from gpubp.devices import compiler, open_device
+from gpubp.devices import compiler
 
 MOST = 16   # processes, each of which has a context on the device
 
@@ -28,7 +29,7 @@ def compiled(device, program):
 
     (label, text), started, error = program, time.perf_counter(), None
     try:
-        ops = open_device(device)
+        ops = opened(device)
         with ops.device:
             ops.compiler.kernel(text, kernels(text)[0])
     except Exception as reason:
@@ -36,9 +37,13 @@ def compiled(device, program):
     return label, time.perf_counter() - started, error
 
 
-def programs(ops, texts=None, compiled=compiled):
-    """Yields how many programs there are for how many processes, how many were compiled so far, and the seconds of them all."""
-    named = {text: label for label, text in (tables() if texts is None else texts).items()}   # each text once
+def programs(ops, texts=None, compiled=compiled, most=None):
+    """Yields how many programs there are for how many processes, how many were compiled so far, and the seconds of them all.
+
+    most: only so many programs are compiled.
+    """
+    texts = list((tables() if texts is None else texts).items())[:most]
+    named = {text: label for label, text in texts}   # each text once
     count = min(MOST, os.cpu_count() or 1, len(named))
     yield "programs", len(named)
     yield "processes", count

@@ -8,8 +8,9 @@ from math import ceil
 
 import numpy as np
 
+from benchmarks import cublaslt
 from benchmarks.cublaslt import MASK_LINE, Lt
-from benchmarks.guard import collect, failure
+from benchmarks.guard import failure
 from benchmarks.timing import alternating
 from gpubp.gates import Activate, affine
 from gpubp.maths.activations import ACTIVATIONS
@@ -65,9 +66,17 @@ class Layer:
                 call()
 
 
-def epilogues(ops, batch=16384, widths=(512, 1024, 4096), dtypes=("float32", "bfloat16")):
-    """{dtype and width: {product: figures}} of all of these, and what failed."""
-    return collect(partial(figures, ops, batch, widths, dtypes))
+def epilogues(ops, **options):
+    """Yields what figures(ops, ...) does, or why nothing could be asked."""
+    reason = None if ops.name.startswith("cuda") else f"{ops.name} has no cuBLASLt"
+    try:
+        cublaslt.load()
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        reason = reason or f"{type(error).__name__}: {error}"
+    if reason:
+        yield "cuBLASLt", {"left out": reason}
+    else:
+        yield from figures(ops, **options)
 
 
 def figures(ops, batch=16384, widths=(512, 1024, 4096), dtypes=("float32", "bfloat16"), rounds=5, length=0.02):

@@ -1,4 +1,4 @@
-"""The peers: PyTorch eager, PyTorch with its whole step in a CUDA graph, torch.compile, and JAX jit.
+"""The peers: PyTorch eager, PyTorch with one step or sixteen in a CUDA graph, torch.compile, JAX jit and JAX scan.
 
 Each trains the network of a Work from the same first weights on the same mini-batches, gathered on the device, with the same
 SGD, and as gpubp does reads the mean cost of an epoch once, at its end. Half precision is what each of them calls so: PyTorch's
@@ -49,19 +49,21 @@ class Peer(ABC):
 class TorchEager(Peer):
     """The loop of every tutorial, with PyTorch's fused SGD on a GPU; on a CPU its default is faster."""
 
-    name = "PyTorch eager"
+    name, at_once = "PyTorch eager", 0   # steps of a graph
 
     def __init__(self, work, x, y, weights, device):
         import torch
 
         if device == "cuda" and not torch.cuda.is_available():
             raise LeftOutError("PyTorch is here without CUDA")
+        if self.at_once and device != "cuda":
+            raise LeftOutError("CUDA graphs need CUDA")
         self.torch, self.device = torch, device
-        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = work.precision == "tf32"
         half = work.precision == "bfloat16"
         self.module = _module(work).to(device)
-        self.module.register_buffer("x", torch.from_dlpack(x).to(torch.bfloat16 if half else torch.float32))
-        targets = torch.from_dlpack(y)
+        self.module.register_buffer("x", torch.from_dlpack(x).to(device, torch.bfloat16 if half else torch.float32))
+        targets = torch.from_dlpack(y).to(device)
         self.module.register_buffer("y", targets.argmax(1) if work.cost == "cross-entropy" else targets)
         self.initial = [torch.from_numpy(weight).to(device) for weight in weights]
         self.optimizer = torch.optim.SGD(self.module.parameters(), lr=work.rate, fused=device == "cuda")
@@ -96,7 +98,7 @@ class TorchEager(Peer):
 class TorchGraph(TorchEager):
     """The whole step captured, the mini-batch counted and gathered inside."""
 
-    name = "PyTorch whole-step graph"
+    name, at_once = "PyTorch whole-step graph", 1
 
     def prepare(self):
         torch = self.torch
@@ -107,24 +109,39 @@ class TorchGraph(TorchEager):
             for rows in self.batches[:3]:
                 self.step(rows)
         torch.cuda.current_stream().wait_stream(stream)
-        self.place, self.graph = torch.zeros(1, dtype=torch.int64, device=self.device), torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.step(self.order.index_select(0, self.place).view(-1))
-            self.place += 1
+        self.place = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self.graphs = {count: self.captured(count) for count in {1, self.at_once}}
         self.restart()
+
+    def captured(self, count):
+        """A graph of so many steps."""
+        graph = self.torch.cuda.CUDAGraph()
+        with self.torch.cuda.graph(graph):
+            for _ in range(count):
+                self.step(self.order.index_select(0, self.place).view(-1))
+                self.place += 1
+        return graph
 
     def epoch(self):
         self.total.zero_()
         self.place.zero_()
-        for _ in range(self.steps):
-            self.graph.replay()
+        at_once, single = divmod(self.steps, self.at_once)
+        for count, times in ((self.at_once, at_once), (1, single)):
+            for _ in range(times):
+                self.graphs[count].replay()
         return self.total.item() / self.steps
+
+
+class TorchGraphOf16(TorchGraph):
+    """Sixteen steps captured at once: Python and the launch of a graph count less."""
+
+    name, at_once = "PyTorch graph of 16 steps", 16
 
 
 class TorchCompiled(TorchEager):
     """Forward and backward compiled by Inductor and replayed as graphs; the fused SGD is one launch already."""
 
-    name = "torch.compile reduce-overhead"
+    name, at_once = "torch.compile reduce-overhead", 1
 
     def prepare(self):
         self.restart()
@@ -148,7 +165,7 @@ class Jax(Peer):
             raise LeftOutError(f"JAX computes on {jax.default_backend()!r} here, not on {device!r}")
         self.jax, self.jnp, self.initial = jax, jnp, weights
         half = work.precision == "bfloat16"
-        self.data = jnp.from_dlpack(x).astype(jnp.bfloat16 if half else jnp.float32), jnp.from_dlpack(y)
+        self.data = (jax.device_put(jnp.asarray(x, jnp.bfloat16 if half else jnp.float32)), jax.device_put(jnp.asarray(y)))
         slope = jax.value_and_grad(lambda weights, x, y: _jax_cost(jax, work, weights, x, y))
 
         def step(weights, total, rows, x, y):
@@ -172,7 +189,17 @@ class Jax(Peer):
         return float(total) / self.steps
 
 
-PEERS = TorchEager, TorchGraph, TorchCompiled, Jax
+class JaxScan(Jax):
+    """A whole epoch in one call."""
+
+    name = "JAX scan"
+
+    def prepare(self, step, order):
+        scan = self.jax.lax.scan
+
+        def steps(weights, total, order, x, y):
+            return scan(lambda carry, rows: (step(*carry, rows, x, y), None), (weights, total), order)[0]
+        self.step, self.batches = self.jax.jit(steps, donate_argnums=(0, 1)), [self.jnp.asarray(order)]
 
 
 def _module(work):

@@ -1,20 +1,27 @@
-"""The whole training step beside the peers', window by window in one process, and the bare matrix products of the step alone."""
+"""The time of a whole training step: ours with its products and its kernels separately, on the CPU too, and the peers'.
+
+Ours and each library's are measured in processes of their own, from the same first weights and data; the mean cost of the second
+epoch shows that they did the same work.
+"""
 
 import time
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import isclose
 from statistics import median
+from unittest.mock import patch
 
 import numpy as np
 
 import gpubp
-from benchmarks.gpu_peers import PEERS, LeftOutError
+from benchmarks.gpu_checks import captures, nodes
+from benchmarks.gpu_peers import LeftOutError
 from benchmarks.guard import failure
 from benchmarks.timing import alternating, filled, wait, window
+from gpubp.devices import open_device
 from gpubp.gates import affine
 
-SAME = {"exact": 1e-3, "bfloat16": 2e-2}   # how far the mean costs of an epoch may be apart, relatively
+SAME = {"exact": 1e-3, "tf32": 2e-3, "bfloat16": 2e-2}   # how far the mean costs of an epoch may be apart, relatively
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,10 @@ class Work:
     cost: str = "quadratic"
     precision: str = "exact"
 
+    def network(self, ops):
+        return gpubp.Network(list(self.sizes), activation=self.activation, output=self.output, cost=self.cost, device=ops, seed=1,
+                             precision=self.precision)
+
     def data(self, ops):
         """(x, y) on the device: random numbers, and one-hot rows for cross-entropy."""
         rows = self.batch * self.steps
@@ -40,11 +51,22 @@ class Work:
         return x, filled(ops, (rows, self.sizes[-1]), np.float32, 0.5)
 
 
-WORKS = {
+NARROW, WIDE, WIDEST = (64,) * 5 + (4,), (1024,) * 5, (4096,) * 5
+WORKS = {   # epochs of 20 ms and more on an H200, so that what is between them does not count
     "784-30-10 batch 10": Work((784, 30, 10), 10, 2000, 0.5, "sigmoid", "sigmoid"),
+    "784-100-10 batch 64": Work((784, 100, 10), 64, 1000, 0.5, "sigmoid", "sigmoid"),
     "784-512-512-10 batch 128": Work((784, 512, 512, 10), 128, 500, 0.1, "relu", "softmax", "cross-entropy"),
-    "1024x4 batch 16384 bfloat16": Work((1024,) * 5, 16384, 16, 1e-3, precision="bfloat16"),
-    "4096x4 batch 16384 bfloat16": Work((4096,) * 5, 16384, 16, 3e-4, precision="bfloat16")}
+    "64x4 batch 1024": Work(NARROW, 1024, 300, 0.01),
+    "64x4 batch 65536": Work(NARROW, 65536, 40, 0.01),
+    "64x4 batch 65536 bfloat16": Work(NARROW, 65536, 40, 0.01, precision="bfloat16"),
+    "1024x4 batch 1024": Work(WIDE, 1024, 50, 1e-3),
+    "1024x4 batch 1024 tf32": Work(WIDE, 1024, 50, 1e-3, precision="tf32"),
+    "1024x4 batch 1024 bfloat16": Work(WIDE, 1024, 100, 1e-3, precision="bfloat16"),
+    "4096x4 batch 16384 bfloat16": Work(WIDEST, 16384, 4, 3e-4, precision="bfloat16")}
+ON_CPU = tuple(WORKS)[:3]   # of which the CPU's own times are measured
+SMALL = {   # the same, narrow and with few rows, for a run that only shows that everything works
+    name: replace(work, sizes=tuple(min(width, 24) for width in work.sizes), batch=min(work.batch, 8), steps=3)
+    for name, work in WORKS.items()}
 
 
 class Gpubp:
@@ -53,12 +75,9 @@ class Gpubp:
     name = "gpubp"
 
     def __init__(self, work, x, y, ops, weights=None):
-        self.net = gpubp.Network(list(work.sizes), activation=work.activation, output=work.output, cost=work.cost, device=ops,
-                                 seed=1, precision=work.precision)
-        names = [f"{kind}{l}" for l in range(1, len(work.sizes)) for kind in "wb"]
-        for name, weight in zip(names, weights or ()):
+        self.net = work.network(ops)
+        for name, weight in zip(_names(self.net), weights or ()):
             self.net.parameters.write(name, weight)
-        self.weights = [np.array(ops.host(self.net.parameters[name])) for name in names]
         self.x, self.y, self.steps = x, y, work.steps
         self.options = {"batch_size": work.batch, "shuffle": False, "progress": False}
         self.cost = self.net.fit(x, y, optimizer=f"sgd({work.rate})", epochs=2, **self.options).cost[1]
@@ -73,37 +92,90 @@ class Gpubp:
         return sum(history.seconds[-epochs:]) / epochs / self.steps
 
 
-def steps(ops, work, peers=PEERS, rounds=7, length=0.15):
-    """Yields (name, figure): costs that show the same work, seconds of a step, ratios, and the products' share."""
-    yield "work", {"layers": list(work.sizes), "batch": work.batch, "precision": work.precision, "steps_of_an_epoch": work.steps,
-                   "optimizer": f"sgd({work.rate})"}
+def first_weights(net):
+    """w and b of each layer in turn, on the host."""
+    return [np.array(net.ops.host(net.parameters[name])) for name in _names(net)]
+
+
+def _names(net):
+    return [f"{kind}{l}" for l in range(1, net.depth + 1) for kind in "wb"]
+
+
+def own(ops, works=WORKS, on_cpu=ON_CPU, rounds=3, length=0.1):
+    """Yields (work, figures) of gpubp's step on the device; then of the CPU's compiled kernels on the same machine."""
+    for name, work in works.items():
+        try:
+            yield name, _own(ops, work, rounds, length)
+        except Exception as error:
+            yield name, failure(error)
+    for name in on_cpu:
+        try:
+            yield f"{name}, cpu:compiled", _on_cpu(works[name], rounds, length)
+        except Exception as error:
+            yield f"{name}, cpu:compiled", failure(error)
+
+
+def _own(ops, work, rounds, length):
     with ops.device:
         x, y = work.data(ops)
         wait(ops)
-    own = Gpubp(work, x, y, ops)
-    contenders, costs = {own.name: own}, {own.name: own.cost}
-    handed = [array if hasattr(array, "__dlpack__") else ops.host(array) for array in (x, y)]
-    for peer in peers:
-        try:
-            contenders[peer.name] = contender = peer(work, *handed, own.weights, "cuda" if ops.name.startswith("cuda") else "cpu")
-        except (ModuleNotFoundError, LeftOutError) as error:
-            yield peer.name, {"left out": str(error)}
-        except Exception as error:
-            yield peer.name, failure(error)
-        else:
-            costs[peer.name] = contender.cost
-    yield "mean_cost_of_the_second_epoch", costs
-    yield "same_work", {name: isclose(cost, own.cost, rel_tol=SAME[work.precision]) for name, cost in costs.items()}
-    measures = {name: _window(contender, length) for name, contender in contenders.items()}
+    with captures() as captured:
+        contender = Gpubp(work, x, y, ops)
     at = ops.at(work.precision)
-    measures["products"] = window(at, products(at, work.sizes, work.batch), length)
-    times = alternating(measures, rounds)
-    bare, mine = times.pop("products"), times[own.name]["median"]
-    yield "seconds_per_step", times
-    yield "seconds_per_step_with_the_work_between_epochs", median(own.between)
-    yield "times_faster_than", {name: times[name]["median"] / mine for name in times if name != own.name}
-    yield "bare_products", {"seconds": bare, "share_of_the_step": bare["median"] / mine,
-                            "tflops": _operations(work) / bare["median"] / 1e12}
+    times = alternating({"seconds_per_step": _window(contender, length),
+                         "products": window(at, products(at, work.sizes, work.batch), length)}, rounds)
+    step, bare = times["seconds_per_step"], times["products"]
+    return {"seconds_per_step": step, "mean_cost": contender.cost,
+            "seconds_per_step_with_the_work_between_epochs": median(contender.between),
+            "products": {**bare, "share_of_the_step": bare["median"] / step["median"],
+                         "tflops": _operations(work) / bare["median"] / 1e12},
+            "kernels": _kernels(ops, work, x, y, rounds, length),
+            "nodes": max(map(nodes, captured.graphs), default=None, key=lambda count: (isinstance(count, int), count)),
+            "failed_captures": captured.failures}
+
+
+def _kernels(ops, work, x, y, rounds, length):
+    """Seconds of a step without its products, which do nothing."""
+    if not hasattr(ops, "products"):
+        return {"left out": "the products of a CPU's step are not separate calls"}
+    with without_products(ops):
+        contender = Gpubp(work, x, y, ops)
+        return alternating({"kernels": _window(contender, length)}, rounds)["kernels"]
+
+
+@contextmanager
+def without_products(ops):
+    """Products that are bound within do nothing when they are called: z is what is in its buffer, zeros."""
+    with patch.object(type(ops.products), "gemm", lambda *_, **__: lambda: None):
+        yield
+
+
+def _on_cpu(work, rounds, length):
+    try:
+        ops = open_device("cpu:compiled")
+    except (ValueError, RuntimeError) as error:
+        return {"left out": str(error)}
+    contender = Gpubp(work, *work.data(ops), ops)
+    return {"seconds_per_step": alternating({"": _window(contender, length)}, rounds)[""], "mean_cost": contender.cost}
+
+
+def theirs(device, peers, works=WORKS, rounds=3, length=0.1):
+    """Yields (work, peer: figures) for each peer that is installed and computes on the device; data come from the host."""
+    cpu, kind = open_device("cpu:numpy"), "cuda" if device.startswith("cuda") else "cpu"
+    for name, work in works.items():
+        x, y = work.data(cpu)
+        weights = first_weights(work.network(cpu))
+        for peer in peers:
+            try:
+                contender = peer(work, x, y, weights, kind)
+                found = {"seconds_per_step": alternating({"": _window(contender, length)}, rounds)[""],
+                         "mean_cost": contender.cost}
+            except (ModuleNotFoundError, LeftOutError) as error:
+                found = {"left out": str(error)}
+            except Exception as error:
+                found = failure(error)
+            contender = None   # its memory is free for the next
+            yield f"{name}, {peer.name}", found
 
 
 def _window(contender, length):

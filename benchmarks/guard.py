@@ -7,19 +7,19 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def failure(error):
-    """An exception as JSON has it: type, message, and the last lines of its traceback."""
+    """An exception as JSON has it: type and message, and all lines of its traceback."""
     lines = "".join(traceback.format_exception(error)).rstrip().replace(f"{ROOT}/", "").splitlines()
-    return {"error": f"{type(error).__name__}: {error}"[:600], "where": lines[-3:]}
+    return {"error": f"{type(error).__name__}: {error}"[:600], "where": lines}
 
 
-def collect(section, keep=lambda found: None):
-    """{name: figure} of what a section yields; keep(found) is called after each. A failure becomes the figure "failed"."""
+def collect(section, keep=lambda name, figure: None):
+    """{name: figure} of what a section yields; keep(name, figure) is called for each. A failure becomes the figure "failed"."""
     found = {}
     try:
         for name, figure in section():
             found[name] = figure
-            keep(found)
+            keep(name, figure)
     except Exception as error:
         found["failed"] = failure(error)
-        keep(found)
+        keep("failed", found["failed"])
     return found

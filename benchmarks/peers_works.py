@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.alternate import alternating_processes, serve, spread
-from benchmarks.cpu_peers import Autograd, JaxScan, Own, ScikitLearn, TorchCompiled, TorchManual
-from benchmarks.gpu_peers import Jax, TorchEager
+from benchmarks.cpu_peers import Autograd, Own, ScikitLearn, TorchCompiled, TorchManual
+from benchmarks.gpu_peers import Jax, JaxScan, TorchEager
 from benchmarks.gpu_steps import Work
 
 NUMPY, COMPILED = "gpubp cpu:numpy", "gpubp cpu:compiled"

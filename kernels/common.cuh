@@ -99,6 +99,7 @@ __device__ inline void store(V* to, const T (&x)[N])
 
 // blockDim.x threads take one row: a warp, or a whole block where rows are long; those without a row leave together
 #define ROW (blockIdx.x * blockDim.y + threadIdx.y)
+#define ALONG_THE_ROW(j, width) for (unsigned j = threadIdx.x; j < (unsigned)(width); j += blockDim.x)
 
 // Loops that read ahead. A thread takes U places at a time: read(u, i) of each of them comes before use(u, i) of the first, so that
 // U loads are under way at once; one after the other, each would wait for memory. Places are used in their order, as in plain loops.

@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices import compiler, native, open_device
-from gpubp.devices.cuda import why_no_cuda
+from gpubp.devices.probe import why_no_cuda
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
           "cuda.pathfinder": "peers", "jax": "peers"}
@@ -17,6 +18,8 @@ DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_cu
             "gpubp.plots.decision_boundary": "matplotlib"}   # that need an extra
 # NumPy; the CPU's own kernels; the CUDA kernels compiled by g++ and run on the host; CuPy
 DEVICES = ("cpu", "compiled", "host", "cuda")
+CUDA = os.environ.get("GPUBP_TEST_CUDA", "cuda:0")   # the device of the tests of "cuda"
+INDEX = int(CUDA.removeprefix("cuda:"))
 
 
 def needs(module):
@@ -50,9 +53,9 @@ def device(name):
         return host_ops()
     if name == "compiled" and (reason := native.why_not()):
         pytest.skip(f"no compiled kernels: {reason}")
-    if name == "cuda" and (reason := why_no_cuda(0)):
+    if name == "cuda" and (reason := why_no_cuda(INDEX)):
         pytest.skip(f"no CUDA device: {reason}")
-    return _opened("cpu:compiled" if name == "compiled" else name)
+    return open_device({"compiled": "cpu:compiled", "cuda": CUDA}.get(name, name))
 
 
 @cache
@@ -77,12 +80,6 @@ def whole_compiled():
     return ops
 
 
-@cache
-def _opened(name):
-    """One for all tests: a CUDA device has a stream and a workspace of its own each time it is opened."""
-    return open_device(name)
-
-
 @pytest.fixture(params=DEVICES)
 def ops(request):
     """Every device in turn."""
@@ -94,6 +91,13 @@ def device_ops(request):
     """Every device that has kernels in turn."""
     with np.errstate(all="ignore"):   # what overflows in a formula does so on both sides
         yield {"host": whole_host, "compiled": whole_compiled}.get(request.param, lambda: device(request.param))()
+
+
+@pytest.fixture
+def current_device():
+    """The CUDA device of the tests is current, for tests that work with its arrays themselves; networks do not need it."""
+    with nullcontext() if why_no_cuda(INDEX) else device("cuda").device.device:
+        yield
 
 
 @pytest.fixture

@@ -98,27 +98,30 @@ def test_a_network_in_a_circuit_is_differentiated_by_its_vector_and_inputs(ops, 
         np.testing.assert_allclose(ops.host(outputs), net.feedforward(x), rtol=tolerance, atol=tolerance)
 
 
-def test_a_network_in_a_circuit_has_derivatives_of_any_order():
+def test_a_network_in_a_circuit_has_derivatives_of_any_order(ops):
     """u'' = 1 as a physics-informed cost: second derivatives by the input, then the gradient by the vector."""
-    net = gpubp.Network([1, 4, 1], "tanh", "identity", dtype="float64", seed=1)
-    places = np.linspace(0.0, 1.0, 5)
+    net = gpubp.Network([1, 4, 1], "tanh", "identity", dtype="float64", seed=1, device=ops)
+    with ops.device:
+        places = ops.array(np.linspace(0.0, 1.0, 5), "float64")
 
-    def cost(vector):
-        u = lambda x: net(x.reshape(-1, 1), vector)[:, 0]
-        return np.sum((gpubp.elementwise_grad(gpubp.elementwise_grad(u))(places) - 1.0) ** 2)
-    gpubp.check_grads(cost, (net.vector,), order=2)
-    vector = net.vector.copy()
-    for _ in range(200):
-        vector -= 0.02 * gpubp.grad(cost)(vector)
-    assert cost(vector) < 0.05 * cost(net.vector)
+        def cost(vector):
+            u = lambda x: net(x.reshape(-1, 1), vector)[:, 0]
+            return np.sum((gpubp.elementwise_grad(gpubp.elementwise_grad(u))(places) - 1.0) ** 2)
+        gpubp.check_grads(cost, (net.vector,), order=2)
+        vector = net.vector.copy()
+        for _ in range(200):
+            vector -= 0.02 * gpubp.grad(cost)(vector)
+        assert float(cost(vector)) < 0.05 * float(cost(net.vector))
 
 
-def test_another_vector_in_place_of_the_networks_own(random):
-    net, other = (gpubp.Network([4, 3, 2], dtype="float64", seed=seed) for seed in (1, 2))
-    x = random.standard_normal((ROWS, 4))
-    np.testing.assert_allclose(net(x, other.vector), other.feedforward(x), rtol=1e-14)
-    np.testing.assert_array_equal(net(x), net.feedforward(x))
-    np.testing.assert_allclose(gpubp.jacobian(net)(x[0])[0], gpubp.jacobian(net)(x)[0, :, 0], rtol=1e-12)
+def test_another_vector_in_place_of_the_networks_own(ops, random):
+    net, other = (gpubp.Network([4, 3, 2], dtype="float64", seed=seed, device=ops) for seed in (1, 2))
+    with ops.device:
+        x = ops.array(random.standard_normal((ROWS, 4)), "float64")
+        np.testing.assert_allclose(ops.host(net(x, other.vector)), ops.host(other.feedforward(x)), rtol=1e-14)
+        np.testing.assert_array_equal(ops.host(net(x)), ops.host(net.feedforward(x)))
+        of_row, of_rows = gpubp.jacobian(net)(x[0]), gpubp.jacobian(net)(x)
+        np.testing.assert_allclose(ops.host(of_row)[0], ops.host(of_rows)[0, :, 0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("call, words", [

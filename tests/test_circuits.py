@@ -9,6 +9,8 @@ import pytest
 
 import gpubp
 
+from .conftest import device
+
 
 class Pair(NamedTuple):
     w: object
@@ -167,12 +169,9 @@ def test_plain_code_runs_on_every_devices_arrays(ops):
             np.testing.assert_allclose(ops.host(answer), reference, rtol=1e-12)
 
 
-def test_devices_are_not_mixed():
-    if gpubp.devices.cuda.why_no_cuda(0):
-        from tests.host import host_ops
-        ops = host_ops()
-    else:
-        ops = gpubp.open_device("cuda")
+@pytest.mark.parametrize("name", ["host", "cuda"])
+def test_devices_are_not_mixed(name):
+    ops = device(name)
     with ops.device, pytest.raises(TypeError, match=r"multiply: expected arrays of one device, got .*numpy.*: move"):
         gpubp.grad(lambda x: np.sum(x * X))(ops.array(X, "float64"))
 

@@ -1,212 +1,180 @@
-"""Whether CuPy takes what circuits call, asked without a GPU: of CuPy's own signatures and tables of types.
+"""Circuits on CuPy's own arrays: each rule, dtype and index gives what it gives on NumPy's, or says what to write.
 
-An array stands for CuPy's that dispatches as CuPy's do: it looks NumPy's function up in CuPy, refuses what CuPy refuses, and
-then lets NumPy compute. Only where CuPy takes the plain call do circuits have to.
+They run where CuPy finds a device, of a GPU or emulated (tests/README.md).
 """
 
-import inspect
-from functools import partial, reduce
-from types import SimpleNamespace
+import operator
+from functools import partial
 
 import numpy as np
 import pytest
 
 import gpubp
-from gpubp.circuits import wire
 from gpubp.circuits.nests import leaves, mapped
+from gpubp.circuits.rules import SPECIAL
+from tests import circuit_cases
+from tests.beside_numpy import assert_like_numpys, moved, opened, pulled, twice
 from tests.circuit_cases import CASES
-from tests.host.arrays import HostArray
-from tests.test_circuit_gates import FUNCTIONS, Call
+from tests.test_circuit_edges import BLOCK, INDICES
+from tests.test_circuit_gates import FUNCTIONS, Call, told
 
-cupy = pytest.importorskip("cupy", reason='CuPy is not installed: pip install "gpubp[cuda13]"')
-
-REFUSALS = AttributeError, TypeError, ValueError
-# CuPy refuses some of their cases to plain code, too: where= and initial=, shape= and upper=, conditions that are Python's bools,
-# right sides of more axes than their matrices
-REFUSED = {np.where, np.sum, np.nansum, np.mean, np.prod, np.var, np.std, np.max, np.min, np.amax, np.amin, np.reshape,
-           np.linalg.cholesky, np.linalg.solve}
-
-
-class CuPyLike(HostArray):
-    """A NumPy array that answers for CuPy's, and asks CuPy first."""
-
-    def __array_namespace__(self):
-        return SimpleNamespace(add=SimpleNamespace(at=_add_at))   # all that circuits ask of it
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        asked = getattr(cupy, ufunc.__name__, None)
-        known = CuPyLike | np.ndarray | np.generic | int | float
-        if method != "__call__" or asked is None or not all(isinstance(x, known) for x in inputs):
-            return NotImplemented
-        return _computed(ufunc, asked, inputs, options)
-
-    def __array_function__(self, function, types, args, options):
-        module = reduce(lambda found, name: getattr(found, name, None), function.__module__.split(".")[1:], cupy)
-        asked = getattr(module, function.__name__, None)
-        if asked is None or asked is function or not all(kind in (CuPyLike, np.ndarray) for kind in types):
-            return NotImplemented
-        return _computed(function, asked, args, options)
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        getattr(cupy.ndarray, name)   # or CuPy's AttributeError
-        found = getattr(self.values, name)
-        if callable(found):
-            return lambda *args, **options: _closed(found(*map(_opened, args), **options))
-        return found if name == "base" else _closed(found)
-
-    def __getitem__(self, index):
-        return CuPyLike(np.asarray(self.values[_index(index)]))
-
-    def __setitem__(self, index, value):
-        if isinstance(value, np.ndarray):
-            raise TypeError("a NumPy array, to be written into CuPy's")
-        self.values[_index(index)] = _opened(value)
-
-
-def _computed(function, asked, inputs, options):
-    """What NumPy computes, if CuPy's function of the same name takes the arguments."""
-    if isinstance(asked, cupy.ufunc):
-        _ask_ufunc(asked, inputs, options)
-    else:
-        _ask_function(asked, inputs, options)
-    return _closed(function(*mapped(_opened, list(inputs)), **mapped(_opened, options)))
-
-
-def _ask_ufunc(asked, inputs, options):
-    if len(inputs) != asked.nin or not {"dtype", "casting"} >= set(options):
-        raise TypeError(f"{asked.name}: Wrong arguments {options}")
-    loops = [line for line in asked.types if "E" not in line]   # bfloat16, of which NumPy knows nothing
-    if not any(all(np.can_cast(x.dtype, char) for x, char in zip(inputs, loop) if hasattr(x, "dtype")) for loop in loops):
-        raise TypeError(f"{asked.name}: Wrong type {inputs}")
-
-
-def _ask_function(asked, inputs, options):
-    try:
-        bound = inspect.signature(asked).bind(*inputs, **options).arguments
-    except ValueError:   # written in Cython
-        bound = {}
-    name = asked.__name__
-    if name == "where" and isinstance(bound["condition"], bool):
-        raise AttributeError("'bool' object has no attribute 'astype'")
-    if not all(isinstance(x, CuPyLike) for x in bound.get("tup", ())):
-        raise TypeError(f"{name}: Only cupy arrays can be concatenated")
-    if name == "tensordot" and 0 in (np.ndim(bound["a"]), np.ndim(bound["b"])) and bound["axes"] not in (0, ((), ())):
-        raise ValueError("An input is zero-dim while axes has dimensions")
-    if name == "solve" and np.ndim(bound["b"]) > 1 and np.shape(bound["a"])[:-1] != np.shape(bound["b"])[:-1]:
-        raise ValueError("a must have (..., M, M) shape and b must have (..., M, K) for multidimensional b")
-
-
-def _add_at(array, index, numbers):
-    assert hasattr(cupy.add, "at") and not isinstance(numbers, np.ndarray)
-    np.add.at(array.values, _index(index), _opened(numbers))
-
-
-def _index(index):
-    """CuPy takes NumPy's arrays and lists among the indices."""
-    return tuple(map(_index, index)) if isinstance(index, tuple) else getattr(index, "values", index)
-
-
-def _opened(x):
-    if isinstance(x, np.ndarray):   # of one number, too
-        raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-    return x.values if isinstance(x, CuPyLike) else x
-
-
-def _closed(result):
-    if isinstance(result, tuple) and hasattr(result, "_fields"):
-        return type(result)(*map(_closed, result))
-    return mapped(lambda x: CuPyLike(np.asarray(x)) if isinstance(x, np.ndarray | np.generic) else x, result)
-
-
-LIKE_CUPY = SimpleNamespace(xp=SimpleNamespace(asarray=lambda values, dtype=None: CuPyLike(np.array(values, dtype))))
 each_function = pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTIONS.get)
+BOUNDS = {"float64": 1e-12, "float32": 3e-5, "float16": 2e-2}
+
+# options that CuPy's own functions lack
+REDUCTIONS = (np.sum, np.nansum, np.mean, np.prod, np.var, np.std, np.max, np.min, np.amax, np.amin)
+LACKING = {**{function: {"where", "initial"} for function in REDUCTIONS}, np.reshape: {"shape"}, np.linalg.cholesky: {"upper"}}
 
 
-@pytest.fixture(autouse=True)
-def forgetful(monkeypatch):
-    """Circuits forget what no formula reads, of two numbers already."""
-    monkeypatch.setattr(wire, "LARGE", 16)
-    with np.errstate(all="ignore"):
-        yield
+@pytest.fixture(params=["cuda"])
+def cuda(request):
+    with opened(request.param) as ops:
+        yield ops
 
 
-def pulled(f, *given):
-    """The value, and the errors of what was given for an error of ones."""
-    value, pull = gpubp.vjp(f, *given)
-    return value, pull(mapped(np.ones_like, value))
-
-
-def twice(f, *given):
-    """The errors, and what is given back for errors of those."""
-    return pulled(lambda *inner: pulled(f, *inner)[1], *given)
-
-
-def assert_taken(f, given, expected):
-    """Value and derivatives of f are those of NumPy's arrays: of `expected`, a function and what it is given."""
-    for derive in pulled, twice:
-        found = derive(f, *given)
-        for one, other in zip(leaves(found), leaves(derive(expected[0], *expected[1])), strict=True):
-            np.testing.assert_allclose(getattr(one, "values", one), other, rtol=1e-9, atol=1e-9)
+# ---- rules
 
 
 @each_function
-def test_cupy_takes_what_rules_call(function):
-    refused = 0
+@pytest.mark.parametrize("dtype", BOUNDS)
+def test_rules_give_what_they_give_on_numpy(function, dtype, cuda):
     for case in CASES[function]:
-        plain, call = Call(function, case), Call(function, case, ops=LIKE_CUPY)
-        try:
-            gpubp.vjp(call, *call.given)
-        except REFUSALS as error:
-            with pytest.raises(type(error)):
-                call(*call.given)
-            refused += 1
-            continue
-        assert_taken(call, call.given, (plain, plain.given))
-    assert bool(refused) == (function in REFUSED) and refused < len(CASES[function])
+        plain, call = Call(function, case, dtype), Call(function, case, dtype, cuda)
+        with told(case):
+            if LACKING.get(function, set()) & set(case.options):
+                with pytest.raises(TypeError, match=r"expected no [a-z]+= beside arrays of cupy, whose function does not"):
+                    gpubp.vjp(call, *call.given)
+            elif dtype == "float16" and function.__module__ == "numpy.linalg" and function is not np.linalg.norm:
+                with pytest.raises(TypeError, match="float16"):   # as on NumPy
+                    gpubp.vjp(call, *call.given)
+            else:
+                for derive in (pulled, twice) if dtype == "float64" else (pulled,):
+                    assert_like_numpys(cuda, call, call.given, plain, plain.given, BOUNDS[dtype], derive)
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_special_functions(name, dtype, cuda):
+    special = pytest.importorskip("scipy.special", reason='SciPy is not installed: pip install "gpubp[peers]"')
+    from cupyx.scipy import special as cupys
+    for case in circuit_cases.SPECIAL[name]:
+        plain, call = Call(getattr(special, name), case, dtype), Call(getattr(cupys, name), case, dtype, cuda)
+        if type(call.given[0]) is not float:
+            assert_like_numpys(cuda, call, call.given, plain, plain.given, 10 * BOUNDS[dtype])
+            if name == "erf":
+                assert_like_numpys(cuda, gpubp.erf, call.given, plain, plain.given, 10 * BOUNDS[dtype])
 
 
 @each_function
-def test_single_numbers_stand_beside_cupys_arrays(function):
-    """What comes of Python's floats multiplies an array, of which their errors then are sums."""
+def test_single_numbers_stand_beside_arrays(function, cuda):
+    """What comes of Python's floats multiplies an array, of which their gradients then are sums."""
     beside = np.array([0.5, 2.0])
     for case in CASES[function]:
         call = Call(function, case)
-        if all(type(x) is float for x in call.given):
-            f, like = partial(_times, call, beside), partial(_times, call, CuPyLike(beside))
-            if _takes(like, call.given):
-                assert_taken(like, call.given, (f, call.given))
+        if call.given and all(type(x) is float for x in call.given) and np.ndim(call(*call.given)) == 0:
+            for derive in pulled, twice:
+                expected, found = (derive(lambda *given, call=call, y=y: call(*given) * np.sum(y), *call.given)
+                                   for y in (beside, moved(cuda, beside)))
+                assert all(type(error) is float for error in found[1])
+                for one, other in zip(leaves(found), leaves(expected), strict=True):
+                    np.testing.assert_allclose(getattr(one, "get", lambda one=one: one)(), other, rtol=1e-12, atol=1e-12)
 
 
-def _times(call, array, *given):
-    return call(*given) * array
+@pytest.mark.parametrize("run", [operator.mul, operator.truediv, operator.pow, np.maximum], ids=lambda run: run.__name__)
+@pytest.mark.parametrize("kind", ["float16", "float32"])
+def test_dtypes_are_promoted_as_numpys_are(run, kind, cuda):
+    x = np.array([0.5, 1.5, 2.5], kind)
+    others = [np.array([1, 2, 3]).astype(dtype) for dtype in ("bool", "int8", "int32", "int64", "float16", "float32", "float64")]
+    others += [2, 2.0, True, np.float64(2.0), np.float32(2.0), np.float16(2.0), np.int64(2), np.bool_(True)]
+    for y in others:
+        y_there = moved(cuda, y)
+        for f, there in ((lambda x, y=y: run(x, y), lambda x, y=y_there: run(x, y)),
+                         (lambda x, y=y: run(y, x), lambda x, y=y_there: run(y, x))):
+            with told((run, y)):
+                assert_like_numpys(cuda, there, [moved(cuda, x)], f, [x], 2 * BOUNDS["float16"])
 
 
-def _takes(f, given):
-    try:
-        f(*given)
-    except REFUSALS:
-        return False
-    return True
+# ---- indices, orders, ties
 
 
-@pytest.mark.parametrize("repeats", [[1, 2, 1], np.array([1, 2, 1])])
-def test_numbers_of_repeats_lie_on_the_device(repeats):
-    x = CuPyLike(np.arange(6.0).reshape(3, 2))
-    repeats = CuPyLike(repeats) if isinstance(repeats, np.ndarray) else repeats
-    found = gpubp.grad(lambda x: np.sum(np.repeat(x, repeats, axis=0)))(x)
-    np.testing.assert_array_equal(found.values, [[1, 1], [2, 2], [1, 1]])
+@pytest.mark.parametrize("where", ["host", "device"])
+@pytest.mark.parametrize("name", INDICES)
+def test_indices_add_up_where_they_repeat(name, where, cuda):
+    index = INDICES[name]
+    there = index
+    if where == "device":
+        there = mapped(lambda part: moved(cuda, part), index) if type(index) is tuple else moved(cuda, index)
+    for derive in pulled, twice:
+        assert_like_numpys(cuda, lambda x: x[there] ** 2, [moved(cuda, BLOCK)], lambda x: x[index] ** 2, [BLOCK], derive=derive)
 
 
-@pytest.mark.parametrize("number", [float, np.float64, np.float32])
-def test_gradients_of_single_numbers_leave_the_device(number):
-    found = gpubp.grad(lambda x, y: np.sum(x * y))(number(2.0), CuPyLike(np.arange(3.0)))
-    assert found == 3.0 and type(found) is number
+@pytest.mark.parametrize("index", [[0, 2], [[0], [-3]], np.array([1, 2]), np.s_[:, [0, 3]], np.s_[..., [4]],
+                                   np.s_[None, 1, :, [-5]], np.s_[..., np.array([7]), None, :],
+                                   2, np.s_[0, 3], np.s_[BLOCK[..., 0] > 0, [4]]])
+def test_indices_outside_are_refused_where_the_host_knows_them(index, cuda):
+    with pytest.raises(IndexError):
+        BLOCK[index]
+    with pytest.raises(IndexError):
+        gpubp.vjp(lambda x: x[index], moved(cuda, BLOCK))
 
 
-def test_errors_of_single_numbers_come_to_the_device():
-    """A float is the error of an array without axes, which lies there."""
-    y = CuPyLike(np.arange(3.0))
-    value, tangent = gpubp.jvp(lambda x: x * y, (2.0,), (1.0,))
-    np.testing.assert_array_equal([value.values, tangent.values], [[0, 2, 4], [0, 1, 2]])
+def test_indices_outside_that_lie_on_the_device_wrap_forward_and_back(cuda):
+    """CuPy does not look, as that would wait for the device: the gradient goes where the value came from."""
+    index = moved(cuda, np.array([5, -7, 1]))
+    for take in (lambda x: x[index], lambda x: np.take(x, index), lambda x: np.take_along_axis(x, index, 0)):
+        value, found = gpubp.value_and_grad(lambda x, take=take: np.sum(take(x) * moved(cuda, np.array([1.0, 10.0, 100.0]))))(
+            moved(cuda, np.array([1.0, 2.0, 3.0, 4.0])))
+        assert float(value) == 222.0
+        np.testing.assert_array_equal(cuda.host(found), [0.0, 111.0, 0.0, 0.0])
+
+
+NAN = np.array([[1.0, np.nan, 2.0, 1.0], [3.0, -np.inf, 3.0, np.nan], [0.0, -0.0, np.inf, np.inf]])
+TIES = np.array([[1.0, 2.0, 2.0, 2.0], [0.0, 0.0, 0.0, 3.0], [-1.0, 1.0, -1.0, 1.0]])
+ORDERS = {
+    **{name: getattr(np, name) for name in ("max", "min", "ptp", "nansum", "absolute", "sign", "nan_to_num")},
+    **{f"{name} of rows": partial(getattr(np, name), axis=1) for name in ("max", "min", "ptp")},
+    **{name: lambda x, name=name: getattr(np, name)(x, x[:, ::-1]) for name in ("maximum", "minimum", "fmax", "fmin", "hypot")},
+    "clip": lambda x: np.clip(x, 0.0, 2.0), "std": partial(np.std, axis=1),
+    "norm": lambda x: np.linalg.norm(x, axis=1), "cumprod": partial(np.cumprod, axis=1), "prod": partial(np.prod, axis=1),
+    "inf-norm": lambda x: np.linalg.norm(x, np.inf, axis=1), "logsumexp": partial(gpubp.logsumexp, axis=1),
+    "argmax": lambda x: x * np.argmax(x), "where": lambda x: np.where(
+        x > 0, x, 0.0), "power": lambda x: x ** 2.0 + np.power(x, x * 0.0)}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+@pytest.mark.parametrize("x", [NAN, TIES, np.zeros((2, 3)), TIES * 0.0 + np.nan], ids=["NaN", "ties", "zeros", "all NaN"])
+def test_ties_orders_and_corners_are_numpys(name, x, cuda):
+    f = ORDERS[name]
+    for derive in pulled, twice:
+        assert_like_numpys(cuda, f, [moved(cuda, x)], f, [x], derive=derive)
+
+
+PICKS = {"sort": lambda x, k: np.sort(x, axis=None)[k], "partition": lambda x, k: np.partition(np.ravel(x), k)[k],
+         "sorted rows": lambda x, k: np.sort(np.reshape(x, (1, -1)), axis=1)[0, k],
+         "argsort": lambda x, k: np.take(x, np.argsort(np.ravel(x))[k])}
+
+
+@pytest.mark.parametrize("name", PICKS)
+@pytest.mark.parametrize("x", [NAN, TIES], ids=["NaN", "ties"])
+def test_in_an_order_one_of_the_equal_numbers_gets_the_gradient(name, x, cuda):
+    """NumPy leaves open which one, and its answer differs between processors."""
+    for k in range(x.size):
+        value, found = gpubp.value_and_grad(lambda x, k=k: PICKS[name](x, k))(moved(cuda, x))
+        np.testing.assert_array_equal(cuda.host(value), np.sort(x, axis=None)[k])
+        np.testing.assert_array_equal(np.sort(cuda.host(found), axis=None), [0.0] * (x.size - 1) + [1.0])
+        np.testing.assert_array_equal(x[cuda.host(found) == 1.0], cuda.host(value))
+
+
+@pytest.mark.parametrize("x", [TIES, TIES[:, :3], TIES[:1] * 0.0], ids=["even", "odd", "zeros"])
+def test_a_median_divides_the_gradient_among_the_middle_numbers(x, cuda):
+    value, found = gpubp.value_and_grad(np.median)(moved(cuda, x))
+    middle = np.sort(x, axis=None)[(x.size - 1) // 2:x.size // 2 + 1]
+    assert cuda.host(value) == np.median(x) and np.sum(cuda.host(found)) == 1.0
+    assert np.all(np.isin(x[cuda.host(found) != 0.0], middle))
+
+
+@pytest.mark.parametrize("f", [np.max, np.min, np.ptp, partial(np.max, axis=0), np.argmax])
+def test_what_nothing_has_is_refused(f, cuda):
+    for x in (np.zeros(0), moved(cuda, np.zeros(0))):
+        with pytest.raises(ValueError, match=r"zero-size|empty"):
+            gpubp.vjp(f, x)

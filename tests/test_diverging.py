@@ -74,6 +74,7 @@ def test_the_sample_is_named(ops, row, random):
     assert net.training.step > 0 or (ops.host(net.vector) == before).all()
 
 
+@pytest.mark.usefixtures("current_device")
 def test_bad_at_once_changes_nothing(ops, random):
     x, y = two_classes(random)
     net = made(ops)

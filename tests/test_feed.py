@@ -123,7 +123,7 @@ def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random, m
     monkeypatch.setattr(_Fit, "step", plain)
     net.fit(x, y, batch_size=7, epochs=3 - net.epoch, progress=False)
     assert state(net) == state(expected)
-    assert all(transfer.event.done for transfer in net.ops._transfers.under_way)
+    assert all(transfer.event.done for transfer in net.ops.device.resources.transfers)
 
 
 def test_a_validation_set_on_the_host_is_watched(little, random):
@@ -163,7 +163,7 @@ def test_who_waits_for_whom(little, random, monkeypatch):
     note = lambda word, call: lambda *args: (said.append(word), call(*args))[1]
     for name in ("arrive", "finish"):
         monkeypatch.setattr(transfer.Transfer, name, note(name, getattr(transfer.Transfer, name)))
-    monkeypatch.setattr(transfer.Transfers, "send", note("send", transfer.Transfers.send))
+    monkeypatch.setattr(transfer, "send", note("send", transfer.send))
     monkeypatch.setattr(feeding, "_take", note("take", feeding._take))
     net = Network([4, 2], device=ops, seed=7)
     y = intake.targets(net, random.integers(2, size=500), 500)
@@ -171,15 +171,16 @@ def test_who_waits_for_whom(little, random, monkeypatch):
     streamed = feed(ops, net.dtype, intake.samples(net, random.standard_normal((500, 4))), y, None, 50, 10)
     assert streamed.batches == 1
     streamed.begin(np.arange(50), 0)
-    ops._transfers.stream.waited.clear()
+    ops.device.resources.copies.waited.clear()
     for batch in range(5):
         streamed.before(batch)
         said.append("launch")
     again = "arrive finish take send launch "
     assert " ".join(said) + " " == "take send arrive take send launch " + 3 * again + "arrive launch "
-    assert ops._transfers.stream.waited == [ops.device.stream] * 5
+    assert ops.device.resources.copies.waited == [ops.device.stream] * 5
 
 
+@pytest.mark.usefixtures("current_device")
 def test_data_of_the_device_are_used_as_they_are(ops, random):
     """Nothing is copied but what a precision of halves stores."""
     x, y = two_classes(random)
@@ -189,6 +190,7 @@ def test_data_of_the_device_are_used_as_they_are(ops, random):
     assert type(resident) is Resident and resident.sources[0] is x and resident.sources[1] is y
 
 
+@pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("size", [5, 4, 1, 23])
 def test_mini_batches_are_the_rows_of_the_order(ops, random, size, monkeypatch):
     """Streamed on every device, in the middle of an epoch too, and from one epoch to the next."""
@@ -287,6 +289,6 @@ def test_room_is_a_part_of_what_is_free():
 
 
 def test_only_like_is_sent():
-    transfers = transfer.Transfers(device("host").device)
+    session = device("host").device
     with pytest.raises(ValueError, match=r"one shape and dtype, got float64 of shape \(3, 2\) to send into float32"):
-        transfers.send(np.zeros((3, 2)), device("host").zeros((3, 2), "float32"))
+        transfer.send(session, np.zeros((3, 2)), device("host").zeros((3, 2), "float32"))

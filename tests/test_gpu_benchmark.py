@@ -1,32 +1,46 @@
-"""benchmarks/gpu.py without a GPU: its sections on tiny shapes and every device present, its goals, and what it does when one
-fails, has no time, or has no device."""
+"""The sections of benchmarks/gpu.py without a GPU, on tiny shapes and every device present."""
 
 import json
-import os
-import subprocess
 import sys
-import time
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import gpu, gpu_accuracy, gpu_checks, gpu_goals, gpu_kernels, gpu_peers, gpu_steps
+from benchmarks import (
+    gpu,
+    gpu_accuracy,
+    gpu_checks,
+    gpu_circuits,
+    gpu_facts,
+    gpu_kernels,
+    gpu_peers,
+    gpu_prototypes,
+    gpu_steps,
+)
 from benchmarks.guard import ROOT, collect
+from gpubp.devices.graph import Program
 from tests.conftest import device, needs
 from tests.host import stream
+from tests.test_gpu_command import verdict
 
 CLASSES = gpu_steps.Work((20, 16, 12, 5), 8, 6, 0.1, "relu", "softmax", "cross-entropy")
 HALF = gpu_steps.Work((20, 16, 12, 5), 8, 6, 0.05, precision="bfloat16")
 BOOK = gpu_steps.Work((20, 16, 5), 8, 6, 0.5, "sigmoid", "sigmoid")
+QUICK = {"rounds": 1, "length": 0.0}
 
 
 def found_by(section, *args, **options):
     """What a section finds, as JSON keeps it; no part of it may have failed."""
     found = json.loads(json.dumps(gpu._plain(collect(partial(section, *args, **options)))))
-    assert "failed" not in found and not [case for case in found.values() if isinstance(case, dict) and "error" in case], found
+    assert not gpu.errors(found), found
     return found
+
+
+def on_gpu(ops):
+    return not ops.name.startswith("cpu")
 
 
 # ---- the sections
@@ -40,16 +54,44 @@ def test_graphs(ops):
     found = found_by(gpu_checks.graphs, ops)
     assert set(found) == set(gpu_checks.CASES)
     for case in found.values():
-        assert case["replay_equals_eager"] and case["repeats"] and (case["graphs"] > 0) == (not ops.name.startswith("cpu"))
-        assert not case["allocations_in_capture"]
+        assert case["replay_equals_eager"] and case["repeats"] and (case["graphs"] > 0) == on_gpu(ops)
+        assert not case["allocations_in_capture"] and not case["failed_captures"] and len(case["nodes"]) == case["graphs"]
 
 
 def test_a_replay_that_differs_is_seen(monkeypatch):
     results = iter([(b"1", [0.5]), (b"1", [0.5]), (b"2", [0.5])])
     monkeypatch.setattr(gpu_checks, "train", lambda *_, **__: next(results))
     monkeypatch.setattr(gpu_checks, "CASES", {"one": ()})
-    found = found_by(gpu_checks.graphs, gpu.open_device("cpu"))
+    found = found_by(gpu_checks.graphs, gpu.opened("cpu"), ["one"])
     assert not found["one"]["replay_equals_eager"] and found["one"]["repeats"]
+
+
+def test_nodes_are_counted(monkeypatch):
+    """As CUDA draws a graph; on the host each recorded launch is a node."""
+    def drawn(graph):
+        nodes = "".join(f'"graph_1_node_{n}"[style="bold" shape="octagon" label="{n}\n"];\n' for n in range(len(graph.calls)))
+        return f'digraph dot {{\nsubgraph cluster_1 {{\nlabel="graph_1"\n{nodes}"graph_1_node_0" -> "graph_1_node_1";\n}}\n}}'
+    monkeypatch.setattr(stream.Graph, "debug_dot_str", drawn, raising=False)
+    ops = device("host")
+    with gpu_checks.captures() as captured:
+        gpu_checks.train(ops, *gpu_checks.CASES["sigmoid quadratic sgd"])
+    counts = [gpu_checks.nodes(graph) for graph in captured.graphs]
+    assert counts == [len(graph.calls) for graph in captured.graphs] and max(counts) >= 5
+    assert "left out: AttributeError" in gpu_checks.nodes(object())
+
+
+@pytest.mark.parametrize("falls_back", [False, True])
+def test_captures_that_fail_are_told(falls_back, monkeypatch):
+    def broken(program):
+        if not falls_back:
+            raise RuntimeError("cudaErrorStreamCaptureInvalidated")
+        program.failures = [RuntimeError("cudaErrorStreamCaptureInvalidated")]
+    monkeypatch.setattr(Program, "_captured", broken)
+    with gpu_checks.captures() as captured, nullcontext() if falls_back else pytest.raises(RuntimeError):
+        Program(None, [])._captured()
+    assert not captured.graphs and "CaptureInvalidated" in captured.failures[0]["error"]
+    figures = {"one": {"graphs": 1, "allocations_in_capture": 0, "failed_captures": captured.failures}}
+    assert verdict({"graphs": figures}, "every program is captured, and nothing is allocated in a capture") == "NOT MET"
 
 
 def test_allocations_are_counted():
@@ -65,8 +107,8 @@ def test_allocations_are_counted():
     stream.capturing = True
     hook.malloc_preprocess(device_id=0, size=8, mem_size=512)
     assert (hook.made, hook.made_in_capture) == (2, 1)
-    figures = {"one": {"graphs": 2, "allocations_in_capture": hook.made_in_capture}}
-    assert verdict({"graphs": figures}, "nothing is allocated in a capture") == "NOT MET"
+    figures = {"one": {"graphs": 2, "allocations_in_capture": hook.made_in_capture, "failed_captures": []}}
+    assert verdict({"graphs": figures}, "every program is captured, and nothing is allocated in a capture") == "NOT MET"
 
 
 def test_parity(ops):
@@ -74,30 +116,54 @@ def test_parity(ops):
     assert len(found) == 3 and all(case["passed"] for case in found.values())
 
 
+def test_facts(ops):
+    found = found_by(gpu_facts.facts, ops, 2, 0.0, BOOK, 2)
+    launches, steps = found["launches"], found["steps in one graph"]
+    assert launches["graph of 100"]["median"] > launches["graph of 1"]["median"] > 0 and "seconds_per_node" in launches
+    assert steps.get("left out") == "a CPU has no graphs" or (steps["2"]["median"] > 0 and on_gpu(ops))
+    assert found["product 10x784x30"]["seconds_per_node"] > 0
+    assert found["cluster"].get("right") or found["cluster"]["left out"]
+
+
+def test_steps_in_one_graph_are_counted_by_the_device(monkeypatch):
+    seconds = gpu_facts.seconds
+    monkeypatch.setattr(gpu_facts, "seconds", lambda *arguments: seconds(*arguments) and 1.0)
+    found = gpu_facts.steps_in_one_graph(device("host"), BOOK, 2, 1, 1.0)
+    assert (found["1"]["median"], found["2"]["median"]) == (1.0, 0.5)
+
+
 @pytest.mark.parametrize("work", [CLASSES, HALF, BOOK], ids=["classes", "half", "book"])
 def test_steps(ops, work):
-    torch = needs("torch")
-    if ops.name.startswith("cuda") and not torch.cuda.is_available():
-        pytest.skip("PyTorch is here without CUDA")
-    found = found_by(gpu_steps.steps, ops, work, (gpu_peers.TorchEager, gpu_peers.Jax), rounds=1, length=0.0)
-    assert found["same_work"]["gpubp"] and found["same_work"]["PyTorch eager"]
-    assert found["seconds_per_step"]["gpubp"]["median"] > 0 and found["times_faster_than"]["PyTorch eager"] > 0
-    assert found["bare_products"]["share_of_the_step"] > 0
-    assert found.get("JAX jit", {}).get("left out") or "JAX jit" in found["same_work"]
+    works = {"784-30-10 batch 10": work}
+    found = found_by(gpu_steps.own, ops, works, tuple(works), **QUICK)
+    own, cpu = found["784-30-10 batch 10"], found["784-30-10 batch 10, cpu:compiled"]
+    assert own["seconds_per_step"]["median"] > 0 and own["products"]["share_of_the_step"] > 0
+    assert ("median" in own["kernels"]) == on_gpu(ops)
+    assert "left out" in cpu or np.isclose(cpu["mean_cost"], own["mean_cost"], rtol=gpu_steps.SAME[work.precision])
 
 
-def test_a_peer_that_does_other_work_is_seen():
-    torch = needs("torch")
+@pytest.mark.parametrize("work", [CLASSES, HALF, BOOK], ids=["classes", "half", "book"])
+def test_the_peers_do_the_same_work(work):
+    needs("torch"), needs("jax")
+    works = {"784-30-10 batch 10": work}
+    own = found_by(gpu_steps.own, gpu.opened("cpu"), works, (), **QUICK)
+    peers = gpu_peers.TorchEager, gpu_peers.TorchGraph, gpu_peers.Jax, gpu_peers.JaxScan
+    found = found_by(gpu_steps.theirs, "cpu", peers, works, **QUICK)
+    assert found.pop("784-30-10 batch 10, PyTorch whole-step graph") == {"left out": "CUDA graphs need CUDA"}
+    assert len(found) == 3
+    for figures in found.values():
+        assert np.isclose(figures["mean_cost"], own["784-30-10 batch 10"]["mean_cost"], rtol=gpu_steps.SAME[work.precision])
 
-    class Idle(gpu_peers.TorchEager):
-        def restart(self):
-            super().restart()
-            with torch.no_grad():
-                self.module.layers[0].weight *= 2.0
-    found = found_by(gpu_steps.steps, gpu.open_device("cpu"), BOOK, (Idle,), rounds=1, length=0.0)
-    assert found["same_work"] == {"gpubp": True, "PyTorch eager": False}
-    figures = {**found, "times_faster_than": {"PyTorch eager": 9.0}}
-    assert verdict({"steps book": figures}, "book: at least 8 x PyTorch eager") == "NOT MET"
+
+def test_only_the_products_do_nothing():
+    ops = device("host")
+    a, b, out = ops.array(np.ones((2, 3))), ops.array(np.ones((3, 4))), ops.zeros((2, 4), np.float64)
+    with gpu_steps.without_products(ops):
+        nothing = ops.matmul(a, b, out)
+    nothing()
+    assert not ops.host(out).any()
+    ops.matmul(a, b, out)()
+    assert (ops.host(out) == 3).all()
 
 
 def test_a_peer_without_the_device_is_left_out(monkeypatch):
@@ -108,9 +174,8 @@ def test_a_peer_without_the_device_is_left_out(monkeypatch):
     jax = SimpleNamespace(default_backend=lambda: "gpu", numpy=SimpleNamespace())
     monkeypatch.setitem(sys.modules, "jax", jax)
     monkeypatch.setitem(sys.modules, "jax.numpy", jax.numpy)
-    found = found_by(gpu_steps.steps, gpu.open_device("cpu"), BOOK, (gpu_peers.Jax,), rounds=1, length=0.0)
-    assert found["JAX jit"] == {"left out": "JAX computes on 'gpu' here, not on 'cpu'"}
-    assert set(found["seconds_per_step"]) == {"gpubp"}
+    found = found_by(gpu_steps.theirs, "cpu", (gpu_peers.Jax,), {"book": BOOK}, **QUICK)
+    assert found == {"book, JAX jit": {"left out": "JAX computes on 'gpu' here, not on 'cpu'"}}
 
 
 def test_a_peer_that_fails_leaves_the_others():
@@ -121,16 +186,54 @@ def test_a_peer_that_fails_leaves_the_others():
             raise RuntimeError("no such stream")
 
         restart = epoch = None
-    found = collect(partial(gpu_steps.steps, gpu.open_device("cpu"), BOOK, (Broken,), rounds=1, length=0.0))
-    assert found["broken"]["error"] == "RuntimeError: no such stream" and "gpubp" in found["seconds_per_step"]
-    assert len(found["broken"]["where"]) == 3 and str(ROOT) not in str(found["broken"])
+    found = collect(partial(gpu_steps.theirs, "cpu", (Broken,), {"book": BOOK, "classes": CLASSES}, **QUICK))
+    assert [figures["error"] for figures in found.values()] == ["RuntimeError: no such stream"] * 2
+    assert len(found["book, broken"]["where"]) > 3 and str(ROOT) not in str(found)
 
 
 def test_kernels(ops):
-    found = found_by(gpu_kernels.kernels, ops, 512, 16, rounds=1, length=0.0)
+    found = found_by(gpu_kernels.kernels, ops, 512, 16, **QUICK)
     assert found.pop("elements") == 512
     assert all(case["gb_per_s"] > 0 and case["copy_gb_per_s"] > 0 for case in found.values())
-    assert ("convert bfloat16" in found) == (not ops.name.startswith("cpu")) and "layer relu exact" in found
+    assert ("convert bfloat16" in found) == on_gpu(ops) and "layer relu exact" in found
+
+
+def test_circuits(ops):
+    found = found_by(gpu_circuits.circuits, ops, 4, (5, 3, 2), **QUICK)
+    assert len(found) == 5 and all(case["median"] > 0 and case["launches"] for case in found.values())
+
+
+def test_prototypes(ops):
+    if not any(folder.exists() for folder in gpu_prototypes.FOLDERS):
+        pytest.skip("the prototypes are not here")
+    cases = {"1 block": (1, 1), "2 networks": (1, 2), "8 blocks": (8, 1)}
+    found = found_by(gpu_prototypes.prototypes, ops, cases=cases, times=4, sizes=(20, 6, 3), batch=1 << 10, **QUICK)
+    if ops.name.startswith("cuda"):
+        assert len(found) == 6 and all(figures.get("right", "left out" in figures) for figures in found.values())
+        assert found["inside, 1 block"]["relative_error"] < 1e-6 and found["inside, 2 networks"]["right"]
+    else:
+        assert found == {"inside": {"left out": "it needs CuPy"}}
+    assert "not there" in found_by(gpu_prototypes.prototypes, ops, folders=(ROOT / "nowhere",))["inside"]["left out"]
+
+
+@pytest.mark.parametrize("architecture", ["90", "100"])
+def test_the_kernel_of_a_cluster_compiles(architecture):
+    needs("cuda.bindings.nvrtc")
+    from tests.test_nvrtc import compiled
+    ptx, log = compiled(gpu_facts.CLUSTER_KERNEL, architecture)
+    assert "st.shared::cluster" in ptx and "0 bytes stack frame" in log, log
+
+
+def test_the_reference_of_the_narrow_network_is_a_gradient(random):
+    x, y, vector = random.standard_normal((6, 4)), random.standard_normal((6, 2)), random.standard_normal(2 * 16 + 4 * 16)
+
+    def cost(vector):
+        a, (first, second), last = x, vector[:32].reshape(2, 4, 4), vector[32:].reshape(4, 16)[:, :2]
+        return np.mean((np.maximum(np.maximum(a @ first, 0) @ second, 0) @ last - y) ** 2)
+    gradient, counts = gpu_prototypes._gradient(x, y, vector, 4, 2, 2)
+    steps = 1e-6 * np.eye(vector.size)
+    numeric = np.array([(cost(vector + step) - cost(vector - step)) / 2e-6 for step in steps])
+    assert np.allclose(gradient, numeric, atol=1e-7) and counts.sum() == 32 + 8 and not gradient[~counts].any()
 
 
 def test_accuracy(ops, tmp_path):
@@ -144,7 +247,7 @@ def test_accuracy(ops, tmp_path):
 
 
 def test_accuracy_without_mnist():
-    found = found_by(gpu_accuracy.accuracy, gpu.open_device("cpu"), None, (1,), (4,), 1)
+    found = found_by(gpu_accuracy.accuracy, gpu.opened("cpu"), None, (1,), (4,), 1)
     assert set(found) == {"digits", "mnist"} and "left out" in found["mnist"]
 
 
@@ -156,121 +259,3 @@ def test_accuracy_on_the_emulated_device(monkeypatch):
     name, found = gpu_accuracy.emulated("digits")
     assert name == "digits" and (found["training_images"], found["test_images"], found["seeds"]) == (40, 48, [4, 5])
     assert all(len(found[precision]["test_accuracy"]) == 2 for precision in gpu_accuracy.PRECISIONS)
-
-
-def test_the_memory_checker_watches_single_allocations(monkeypatch, capsys):
-    """With CuPy's pool an array lies in a larger allocation, and a small overrun stays within it."""
-    done = []
-    monkeypatch.setattr(gpu, "why_no_cuda", lambda index: None)
-    monkeypatch.setattr(gpu, "open_device", lambda name: device("host"))
-    monkeypatch.setattr(stream, "set_allocator", lambda allocator: done.append(allocator), raising=False)
-    monkeypatch.setattr(gpu_checks, "train", lambda ops, *case, epochs: done.append((ops.name, epochs)))
-    assert gpu.main(["--train"]) == 0 and capsys.readouterr().out == "trained\n"
-    assert done == [None, *[("host", 1)] * len(gpu_checks.CASES)]
-
-
-def test_memory_checker_absent(monkeypatch):
-    monkeypatch.setattr(gpu_checks.shutil, "which", lambda *_, **__: None)
-    assert found_by(gpu_checks.memory, 10) == {"compute-sanitizer": "not present"}
-
-
-@pytest.mark.skipif(os.name == "nt", reason="the stand-in for compute-sanitizer is a shell script")
-@pytest.mark.parametrize("count", [0, 3])
-def test_memory_checker(monkeypatch, tmp_path, count):
-    tool = tmp_path / "compute-sanitizer"
-    tool.write_text(f"#!/bin/sh\necho trained\necho '========= $2 SUMMARY: {count} errors'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    found = found_by(gpu_checks.memory, 20)
-    assert [check["clean"] for check in found.values()] == [count == 0] * 2
-    assert verdict({"memory": found}, "the memory checker finds nothing") == ("NOT MET" if count else "met")
-
-
-def test_tests(monkeypatch):
-    lines = ["FAILED tests/test_x.py::test_y[cuda] - assert 1 == 2", "not exercised: jax", "=== 1 failed, 7 passed in 3.00s ==="]
-    monkeypatch.setattr(gpu_checks, "run", lambda command, seconds: (1, lines))
-    found = found_by(gpu_checks.tests, 60)
-    assert found["of CUDA"]["summary"] == "1 failed, 7 passed in 3.00s" and found["the others"]["failed"] == lines[:1]
-    assert verdict({"tests": found}, "the whole test-suite passes") == "NOT MET"
-
-
-# ---- what holds them together
-
-def test_what_a_section_found_before_it_failed_is_kept():
-    def section():
-        yield "first", 1
-        raise ValueError("expected more")
-    kept = []
-    found = collect(section, lambda found: kept.append(dict(found)))
-    assert found["first"] == 1 and found["failed"]["error"] == "ValueError: expected more" and kept[0] == {"first": 1}
-
-
-def test_a_program_ends_when_its_time_is_over():
-    started = time.perf_counter()
-    program = "import subprocess, sys\nprint('begun', flush=True)\nsubprocess.run([sys.executable, '-c', '{}'])"
-    code, lines = gpu_checks.run([sys.executable, "-c", program.format("import time; time.sleep(60)")], 2)
-    assert code != 0 and lines[0] == "begun" and time.perf_counter() - started < 30
-
-
-def test_without_a_device_nothing_is_written(tmp_path):
-    before = sorted((ROOT / "benchmarks" / "results").iterdir())
-    run = subprocess.run([sys.executable, ROOT / "benchmarks" / "gpu.py"], cwd=tmp_path, capture_output=True, text=True,
-                         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OUT": str(tmp_path)})
-    assert run.returncode == 2 and run.stdout.startswith("nothing was measured, there is no CUDA device: "), run.stderr
-    assert len(run.stdout.splitlines()) == 1
-    assert sorted((ROOT / "benchmarks" / "results").iterdir()) == before and not list(tmp_path.iterdir())
-
-
-def test_a_section_whose_process_fails(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert "ended with 2" in gpu.section("machine", 60)["failed"]["error"]
-
-
-def test_sections_take_turns_until_the_time_is_over(monkeypatch):
-    monkeypatch.setattr(gpu, "section", lambda name, seconds: {"seconds": seconds})
-    monkeypatch.setattr(gpu, "PROGRAMS", {"tests": (1000, lambda seconds: iter([("seconds", seconds)]))})
-    results = gpu.everything(time.perf_counter() + gpu.TOTAL)
-    assert set(results) == {*gpu.SECTIONS, "tests", "seconds", "seconds_of_sections"}
-    assert results["machine"]["seconds"] == 40 and gpu.FOR_TESTS < results["tests"]["seconds"] < gpu.TOTAL
-    short = gpu.everything(time.perf_counter() + gpu.FOR_TESTS)
-    assert "no time" in short["kernels"]["failed"]["error"] and short["tests"]["seconds"] > gpu.FOR_TESTS - 5
-
-
-def verdict(results, goal):
-    return {row[0]: row[2] for row in gpu_goals.goals({"seconds": 1.0, **results})}[goal]
-
-
-def good():
-    """Figures that meet every goal."""
-    case = {"replay_equals_eager": True, "repeats": True, "graphs": 4, "allocations_in_capture": 0, "passed": True}
-    small = {"times_faster_than": {"PyTorch eager": 9.0, "PyTorch whole-step graph": 2.5},
-             "same_work": {"PyTorch eager": True, "PyTorch whole-step graph": True}}
-    names = list(gpu_steps.WORKS)
-    return {"machine": {"name": "NVIDIA H200"}, "graphs": {"one": case}, "parity": {str(n): case for n in range(20)},
-            "memory": {tool: {"clean": True, "trained": True, "summary": "0 errors"} for tool in ("memcheck", "racecheck")},
-            **{f"steps {name}": small for name in names[:2]},
-            **{f"steps {name}": {**small, "bare_products": {"share_of_the_step": 0.91}} for name in names[2:]},
-            "kernels": {"elements": 512, "layer relu exact": {"part_of_copy": 0.9}},
-            "tests": {part: {"exit_code": 0, "summary": "7 passed"} for part in ("of CUDA", "the others")}, "seconds": 400.0}
-
-
-def test_goals():
-    assert {row[2] for row in gpu_goals.goals(good())} == {"met"}
-    assert len(gpu_goals.goals(good())) == 16
-    bandwidth = "each fused kernel at 85 % or more of the copy bandwidth"
-    assert verdict({"kernels": {"layer": {"part_of_copy": 0.9}, "step": {"error": "x"}}}, bandwidth) == "NOT MET"
-    assert verdict({"kernels": {"failed": {"error": "x"}}}, bandwidth) == "not measured"
-    assert verdict({"seconds": 481.0}, "the whole run takes less than 8 minutes") == "NOT MET"
-    assert {row[2] for row in gpu_goals.goals({})} == {"not measured"}
-
-
-def test_report(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(gpu, "ROOT", tmp_path)
-    monkeypatch.setenv("OUT", str(tmp_path / "out"))
-    gpu.report({**good(), "parity": {"one": {"passed": False, "largest_part_of_rounding": float("inf")}}})
-    (written,), (copied,) = (list(path.iterdir()) for path in (tmp_path / "benchmarks" / "results", tmp_path / "out"))
-    assert written.name == f"nvidia-h200-{time.strftime('%Y-%m-%d')}.json" and copied.read_text() == written.read_text()
-    figures = json.loads(written.read_text())
-    assert figures["parity"]["one"]["largest_part_of_rounding"] == "inf"
-    assert {"goal", "found", "verdict"} == set(figures["goals"][0])
-    assert "NOT MET       20 random networks" in capsys.readouterr().out

@@ -25,6 +25,7 @@ def test_programs_are_compiled_in_other_processes(ops):
     found = collect(partial(gpu_compile.programs, ops, texts, pretended))
     assert "failed" not in found and found["programs"] == found["compiled"] == 3 and found["seconds_of_all_processes"] == 1.5
     assert 1 <= found["processes"] <= min(3, os.cpu_count()) and found["seconds"] > 0
+    assert collect(partial(gpu_compile.programs, ops, texts, pretended, most=1))["compiled"] == 1
     found = collect(partial(gpu_compile.programs, ops, {**texts, "four": "wrong"}, pretended))
     assert (found["programs"], found["compiled"]) == (4, 3)
     assert "1 did not" in found["failed"]["error"] and f"{ops.name} four" in found["failed"]["error"]
@@ -33,7 +34,7 @@ def test_programs_are_compiled_in_other_processes(ops):
 
 def test_a_program_is_compiled_by_the_devices_own_compiler(ops, monkeypatch):
     text = compiler.source("sums.cu", "float32")
-    monkeypatch.setattr(gpu_compile, "open_device", lambda name: ops)
+    monkeypatch.setattr(gpu_compile, "opened", lambda name: ops)
     label, seconds, error = gpu_compile.compiled(ops.name, ("sums", text))
     if ops.name.startswith("cpu"):
         assert "compiler" in error

@@ -6,6 +6,7 @@ Descriptors are the real library's, which makes them without a driver; a stand-i
 import ctypes
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from benchmarks import cublaslt, gpu_epilogues
 from benchmarks.cublaslt import ADDRESS, DESC, EPILOGUES, PREF, SIGNATURES, SIZE, WORKSPACE, Heuristic, Lt, mapping
 from benchmarks.gpu_epilogues import FACTORS, MASKED
+from benchmarks.guard import collect
 from tests.conftest import device, needs
 from tests.host import stream
 from tests.host.cublaslt import LAYOUT, HostLt, layout, read, seen
@@ -161,7 +163,7 @@ def measured(library, monkeypatch):
         monkeypatch.setattr(cublaslt, "load", lambda: standing)
         monkeypatch.setattr(stream, "get_elapsed_time", lambda first, last: 30.0, raising=False)
         monkeypatch.setattr(gpu_epilogues, "OPERATIONS", 1)
-        found = gpu_epilogues.epilogues(device("host"), 40, (96,), dtypes)
+        found = collect(partial(gpu_epilogues.figures, device("host"), 40, (96,), dtypes))
         assert standing.open == 0   # every descriptor was destroyed
         return json.loads(json.dumps(found))
     return measure
@@ -211,3 +213,12 @@ def test_what_fails_is_named(measured, monkeypatch):
         assert "cublasLtMatmul to succeed, got CUBLAS_STATUS_INTERNAL_ERROR" in figures[name][epilogue]["error"]
         assert not figures[name][epilogue]["use"] and figures[name]["our kernels"]["seconds"]
     assert "error" in figures["at zero"]
+
+
+def test_a_device_or_a_library_without_them_is_left_out(ops, monkeypatch):
+    def load():
+        raise AttributeError("undefined symbol: cublasLtCreate")
+    monkeypatch.setattr(cublaslt, "load", load)
+    (name, figure), = gpu_epilogues.epilogues(ops)
+    assert name == "cuBLASLt" and figure["left out"] == (
+        "AttributeError: undefined symbol: cublasLtCreate" if ops.name.startswith("cuda") else f"{ops.name} has no cuBLASLt")

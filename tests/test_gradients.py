@@ -13,6 +13,8 @@ from gpubp.maths.activations import Activation
 
 from .cases import PAIR_NAMES, PAIRS, network, targets
 
+pytestmark = pytest.mark.usefixtures("current_device")
+
 SWISH = Activation("own_swish", lambda xp, z: z / (1.0 + xp.exp(-z)),
                    lambda xp, z, a: (1.0 + xp.exp(-z) * (1.0 + z)) / xp.square(1.0 + xp.exp(-z)))
 

@@ -107,12 +107,13 @@ def test_a_gpus_array_for_a_network_on_a_gpu(library, random, monkeypatch):
     x, y = two_classes(random)
     there = ops.array(x, np.float32)
     monkeypatch.setattr(type(ops.xp), "from_dlpack", lambda self, given: given.values, raising=False)
-    library.from_dlpack = lambda array: ("back", array)
+    library.from_dlpack = lambda array: Foreign(array, (2, 0))
+    library.asarray = lambda array, copy: Foreign(array.values.copy(), (2, 0))
     net = made(ops)
     given = Foreign(there, (2, 0))
     assert memory(intake.samples(net, given)) == memory(there)
-    word, answer = net.feedforward(given)
-    assert word == "back" and ops.owns(answer) and (ops.host(answer) == net.feedforward(x)).all()
+    answer = net.feedforward(given)
+    assert type(answer) is Foreign and ops.owns(answer.values) and (ops.host(answer.values) == net.feedforward(x)).all()
     with pytest.raises(ValueError, match="expected arrays of one device, got x on host and y on the host"):
         net.cost(given, y)
     monkeypatch.setattr(type(ops.xp), "from_dlpack", lambda self, given: x)   # as it were on another GPU
@@ -207,6 +208,7 @@ def test_jax_arrays(ops, random):
 
 # ---- arrays of the device, and the caller's stream
 
+@pytest.mark.usefixtures("current_device")
 def test_the_devices_own_arrays_go_in_and_out_as_they_are(ops, random):
     x, y = two_classes(random)
     net = made(ops)
@@ -234,7 +236,8 @@ def test_the_callers_stream_is_honoured(random, monkeypatch):
             theirs.waited.clear()
             answer = call(there)
             assert ops.owns(answer) and stream.get_current_stream() is theirs
-            assert ours.waited[0] is theirs and set(ours.waited) == {theirs} and theirs.waited == [ours] * len(ours.waited)
+            others = {other.stream for other in ops.device._made if other.stream is not ours}   # of threads in other tests
+            assert ours.waited[0] is theirs and set(ours.waited) - others <= {theirs, None} and set(theirs.waited) == {ours}
 
 
 def test_a_session_nests_and_gives_back_after_errors():

@@ -13,6 +13,8 @@ from gpubp.maths.table import Interval
 from tests.host.compiler import KINDS
 from tests.plain import aligned, close, kept, normal, read, sigma, sizes, times_prime, unaligned
 
+pytestmark = pytest.mark.usefixtures("current_device")
+
 # one number, a row of one, columns and rows that fill no block, lines of 16 bytes, rows that take a block each, chunks of rows
 SHAPES = (1, 1), (3, 10), (70, 33), (1000, 5), (5, 1000), (70, 40), (600, 64), (3, 1104), (3, 1101), (2100, 8)
 

@@ -17,6 +17,8 @@ from tests.conftest import device
 from tests.host.compiler import KINDS
 from tests.plain import aligned, close, kept, normal, read, unaligned
 
+pytestmark = pytest.mark.usefixtures("current_device")
+
 DTYPES = tuple(compiler.C_TYPES)
 
 

@@ -9,7 +9,7 @@ from gpubp.devices import open_device
 from gpubp.layered import passes as module
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
-from tests.conftest import needs
+from tests.conftest import device, needs
 
 from .cases import two_classes
 
@@ -225,3 +225,47 @@ def test_any_shape(sizes, rows, chunk, dtype, seed):
         np.testing.assert_allclose(net.feedforward(x), by_hand(net, x), **close)
         alone = [net.gradient(x[i:i + 1], y[i:i + 1]) for i in range(rows)]
         np.testing.assert_allclose(net.gradient(x, y), np.mean(alone, axis=0), **close)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_vector_is_assigned_to(ops, dtype, random):
+    """In place of the old values: whatever sees the vector, or is bound to it, sees the new ones."""
+    net, x = Network([4, 5, 3], device=ops, dtype=dtype, seed=1), random.standard_normal((7, 4))
+    vector, view, old = net.vector, net.parameters["w1"], ops.host(net.vector).copy()
+    net.feedforward(x), net.feedforward(x)
+    for values, factor in ((ops.array(3.0 * old, "float64"), 3), (ops.array(np.ones(old.size), "int64"), None),
+                           ((2.0 * old).tolist(), 2), (ops.array(old)[::-1][::-1], 1)):
+        net.vector = values
+        expected = np.ones(old.size, dtype) if factor is None else (factor * old).astype(dtype)
+        assert net.vector is vector and (ops.host(vector) == expected).all()
+        np.testing.assert_allclose(net.feedforward(x), by_hand(net, x), rtol=1e-5)
+    net.vector *= 2
+    net.vector -= ops.array(old)
+    assert net.vector is vector and (ops.host(vector) == old).all() and (ops.host(view).ravel() == old[:20]).all()
+    net.vector[...] = np.nan   # of which fit complains
+    net.vector = net.vector
+    assert np.isnan(ops.host(vector)).all()
+
+
+@pytest.mark.parametrize(("values", "error", "match"), [
+    (lambda v: v[:-1], ValueError, r"vector: expected shape \((\d+),\), that of net.vector, got shape"),
+    (lambda v: 1.0, ValueError, r"got shape \(\)"), (lambda v: v[None], ValueError, r"got shape \(1, "),
+    (lambda v: 1j * np.ones(v.size), TypeError, "vector: expected an array of real numbers, got dtype complex"),
+    (lambda v: "many", TypeError, "vector: expected an array of real numbers"),
+    (lambda v: None, TypeError, "vector: expected an array of real numbers")])
+def test_what_is_no_vector(ops, values, error, match):
+    net = Network([4, 5, 3], device=ops, seed=1)
+    before = ops.host(net.vector).copy()
+    with pytest.raises(error, match=match):
+        net.vector = values(net.vector)
+    assert (ops.host(net.vector) == before).all()
+
+
+def test_a_vector_of_another_device():
+    ops = device("host")
+    net = Network([4, 5, 3], device=ops, seed=1)
+    before = ops.host(net.vector).copy()
+    with pytest.raises(ValueError, match=r"vector: expected an array on host, .* got one on the host: pass net\.ops"):
+        net.vector = before * 2
+    net.vector = net.ops.array(before * 2)
+    assert (ops.host(net.vector) == before * 2).all()

@@ -15,6 +15,8 @@ from gpubp.maths.optimizers import Optimizer
 from gpubp.maths.schedules import Cosine, Plateau, Step
 from tests.conftest import needs
 
+pytestmark = pytest.mark.usefixtures("current_device")
+
 CHAINS = chains()
 BARE = [chain for chain in CHAINS if not chain.modifiers]
 STEPS = 20

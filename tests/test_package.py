@@ -22,7 +22,7 @@ FILES = sorted(HOUSE.rglob("*.py"))
 FLOORS = {"maths": 1, "atomic": 1, "delivered": 1, "devices": 2, "plain": 2, "gates": 3, "layered": 4, "circuits": 3.5,
           "parity": 4.5, "check": 5, "files": 5, "plots": 5, "datasets": 5, "estimators": 5, "demos": 5, "commands": 6,
           "cli": 6, "__main__": 7, "__init__": 5.5}
-CUPY_MAY = {"devices/cuda.py", "devices/compiler.py", "devices/cublas.py"}
+CUPY_MAY = {"devices/cuda.py", "devices/compiler.py", "devices/probe.py"}
 HEAVY = ("cupy", "sklearn", "matplotlib", "scipy", "torch", "tqdm", "pandas", "numba")
 
 

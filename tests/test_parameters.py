@@ -12,6 +12,8 @@ from gpubp.devices.compiler import chains
 from gpubp.layered.network import Network
 from gpubp.layered.parameters import LINE, Parameters
 
+pytestmark = pytest.mark.usefixtures("current_device")
+
 SHAPES = {"w1": (3, 7), "w2": (33, 3), "w3": (1, 33), "b1": (3,), "b2": (33,), "b3": (1,)}
 
 

@@ -6,6 +6,8 @@ import pytest
 from gpubp.devices import philox
 from gpubp.devices.philox import CHECK, DROPOUT, SHUFFLE, SPLIT, WEIGHTS, bits, checked_seed, generator
 
+pytestmark = pytest.mark.usefixtures("current_device")
+
 WORD = 2**64 - 1
 
 

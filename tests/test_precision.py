@@ -14,6 +14,8 @@ from gpubp.layered.training import _Fit
 from .cases import two_classes
 from .conftest import device
 
+pytestmark = pytest.mark.usefixtures("current_device")
+
 ROUNDING = {"tf32": 2.0**-11, "bfloat16": 2.0**-9, "float16": 2.0**-12}   # of one number, relative
 
 

@@ -184,6 +184,7 @@ def test_plateau_watches_the_validation_cost(random):
     assert history.rate[0] == 0.5 and history.rate[-1] < 0.01 and min(history.cost) == history.cost[-1]
 
 
+@pytest.mark.usefixtures("current_device")
 def test_l2_is_a_prefix(ops, random):
     """L2 moves weights by rate l2 / n of themselves, as in the book, and leaves the biases alone."""
     x, y = two_classes(random)

@@ -116,6 +116,16 @@ def test_array_methods_are_those_of_arrays(name):
             gpubp.check_grads(lambda x, args=args: getattr(x, name)(*args), (X,), order=1 if name == "astype" else 2)
 
 
+@pytest.mark.parametrize("x", [2.0, np.float32(2.0), np.full((2, 3), 2.0)])
+def test_constants_are_made_like_a_wire(x):
+    """Of the kind of array that it carries, which beside CuPy's is the only way that NumPy spells."""
+    for make in (lambda x: np.arange(3, like=x), lambda x: np.asarray([0.0, 1.0, 2.0], like=x), lambda x: np.full(3, 1.0, like=x),
+                 lambda x: np.ones(3, like=x), lambda x: np.eye(1, 3, like=x), lambda x: np.zeros(3, "float32", like=x)):
+        made = make(gpubp.wires(x))
+        assert type(made) is np.ndarray
+        np.testing.assert_array_equal(gradient(lambda x, make=make: x * make(x), x), gradient(lambda x, made=made: x * made, x))
+
+
 def test_methods_take_options_by_name():
     np.testing.assert_array_equal(gpubp.wires(X).sum(axis=1, keepdims=True).value, X.sum(axis=1, keepdims=True))
     np.testing.assert_array_equal(gpubp.wires(X).reshape(3, 2, order="F").value, X.reshape(3, 2, order="F"))
@@ -161,11 +171,11 @@ def test_what_cannot_be_recorded_says_what_can(name):
 def test_cupys_elementwise_kernels_come_to_the_gates():
     """cupy.tanh(wire) calls the hook with its kernel, which is known by its name."""
     wire = gpubp.wires(X)
-    found = wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_tanh"), wire)
+    found = wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_tanh", nin=1), wire)
     found.backward(np.ones_like(X))
     np.testing.assert_allclose(wire.grad, 1 - np.tanh(X) ** 2)
     with pytest.raises(TypeError, match="CuPy's cyl_bessel_j0 has no rule for wires"):
-        wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_cyl_bessel_j0"), wire)
+        wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_cyl_bessel_j0", nin=1), wire)
 
 
 def test_cupy_itself_calls_the_hooks():

@@ -70,7 +70,9 @@ def fitted(name, error, value):
             raise ValueError(f"{name}: expected an error of the input's shape {shape}, got one of shape {came}")
         stretched = (axis for axis, n in enumerate(shape, new) if n == 1 != came[axis])
         half = getattr(error, "dtype", None) == np.float16   # which a sum of many would overflow
-        error = error.sum(axis=(*range(new), *stretched), dtype=np.float32 if half else None).reshape(shape)
+        error = error.sum(axis=(*range(new), *stretched), dtype=np.float32 if half else None, keepdims=not new)
+        if error.shape != shape:
+            error = error.reshape(shape)   # a view, which would be copied if it were a leaf's error
     dtype = getattr(value, "dtype", None)
     if dtype is None or getattr(error, "dtype", 0) == dtype:
         return error

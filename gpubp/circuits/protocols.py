@@ -6,12 +6,17 @@ from inspect import signature
 
 import numpy as np
 
+from ..devices.namespace import namespace
 from ..plain import times_prime
-from .rules import COMPOSED, FLAT, GATES, SPECIAL, refuse_options, refuse_out
+from .rules import COMPOSED, FLAT, GATES, SPECIAL, refuse_options, refuse_out, refuse_writing
 from .rules.shapes import cast, getitem
 from .wire import Gate, Wire, apply, carried, refuse_other_kinds
 
 GIVEN: dict = {}   # NumPy's functions that got their rules from gpubp.gate
+# they ask a wire as like=wire only: constants of its kind of array
+MADE_LIKE: frozenset = frozenset((
+    np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
+    np.identity, np.tri))
 
 
 def call(function, inputs, options):
@@ -78,7 +83,7 @@ def _ufunc(self, ufunc, method, *inputs, **options):
                   "outer": "np.expand_dims and broadcasting"}.get(method, "functions that change nothing in place")
         raise TypeError(f"{name}.{method} has no rule for wires: use {remedy}")
     if "out" in options:
-        raise TypeError(f"{name}: expected no array that a wire is written into: write y = y + x, not y += x or out=y")
+        refuse_writing(name)
     if options.get("where", True) is not True:
         raise TypeError(f"{name}: expected no where= beside a wire: write np.where(condition, {name}(...), other)")
     return call(ufunc, inputs, options)
@@ -86,13 +91,20 @@ def _ufunc(self, ufunc, method, *inputs, **options):
 
 @answers("__array_function__")
 def _function(self, function, types, inputs, options):
+    if function in MADE_LIKE:
+        module = namespace(carried(self)) if hasattr(self.value, "dtype") else np   # CuPy's function knows no device=None
+        return getattr(module, function.__name__)(*inputs, **{name: x for name, x in options.items() if x is not None})
     return call(function, inputs, options)
 
 
 @answers("__cupy_override_elementwise_kernel__")
 def _cupy_kernel(self, kernel, *inputs, **options):
     name = kernel.name.removeprefix("cupy_").removeprefix("cupyx_scipy_special_")   # cupy.tanh is the kernel cupy_tanh
+    options = {option: x for option, x in options.items() if x is not None}   # CuPy's functions pass out=None on to each other
+    if "out" in options or len(inputs) > kernel.nin:   # array += wire calls the kernel with the array as its third argument
+        refuse_writing(f"np.{name}")
     if name in SPECIAL:
+        refuse_options(name, SPECIAL[name][0], inputs, options)
         return apply(Gate(name, kernel, *SPECIAL[name]), inputs)
     if not hasattr(np, name):
         raise TypeError(f"CuPy's {name} has no rule for wires: give it one with gpubp.gate(forward, backward)")

@@ -1,10 +1,12 @@
 """A call of a function, recorded as a circuit: what goes in is checked, what comes out is of the kind that went in."""
 
+from traceback import walk_tb
+
 import numpy as np
 
 from .backward import backward
 from .nests import leaves, mapped, rebuilt
-from .wire import Circuit, Wire, carried, floating, refuse_other_kinds
+from .wire import Circuit, Wire, carried, floating, of_one_package, refuse_other_kinds
 
 
 class Recording:
@@ -37,11 +39,11 @@ class Recording:
             args[place] = wires
         try:
             result = f(*args, **options)
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             if "takes a plain number" in str(error.__cause__):
                 raise TypeError("wires are not written into arrays: for array[index] = wire fill a list, and np.stack "
                                 "it") from error
-            if any(said in str(error) for said in ("got Wire)", f"Unsupported type {Wire}")):   # some of CuPy's ask nobody
+            if _comes_of_cupy(error):
                 raise TypeError("CuPy's function takes no wires: write np.matmul(x, y) for cupy.matmul(x, y), np.cumsum(x) for "
                                 "cupy.cumsum(x) and so on, which run CuPy where wires carry its arrays") from error
             raise
@@ -63,6 +65,16 @@ class Recording:
         ends = [(end, error) for end, error in zip(self.ends, errors) if end is not None and error is not None]
         found, taken = backward(ends, keep), {id(error) for error in errors}
         return rebuilt(self.argument, (owned(found.get(number), leaf, taken) for number, leaf in zip(self.inputs, self.leaves)))
+
+
+def _comes_of_cupy(error):
+    """Whether an error comes out of CuPy's code that got wires: most of it asks nobody how to compute with them."""
+    tail: list = []
+    for frame, _ in walk_tb(error.__traceback__):
+        tail = [*tail, frame] if frame.f_globals["__name__"].partition(".")[0] in ("cupy", "cupyx") else []
+    given = (x for frame in tail for x in frame.f_locals.values())
+    return bool(tail) and ("Wire" in str(error) or any(
+        type(x) is Wire or (type(x) in (list, tuple) and Wire in map(type, x)) for x in given))
 
 
 def checked(owner, leaf):
@@ -121,6 +133,8 @@ def as_error(owner, error, value, what="an error like the value,"):
     if np.shape(error) != np.shape(value):
         raise ValueError(f"{owner}: expected {what} of shape {np.shape(value)}, got shape {np.shape(error)}")
     refuse_other_kinds(owner, carried(error))
+    if type(error) is not type(value):
+        of_one_package(owner, (error, value))
     dtype = getattr(value, "dtype", None)
     if dtype is None or getattr(error, "dtype", 0) == dtype:   # None would equal float64
         return error

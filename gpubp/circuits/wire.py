@@ -127,8 +127,8 @@ def apply(gate, inputs, options=NO_OPTIONS):
             value = apply(gate, values, options)
         else:
             value = gate.forward(*values, **options) if options else gate.forward(*values)
-    except TypeError as error:
-        _no_mixture(gate, values, error)
+    except (TypeError, ValueError) as error:
+        _told(gate, values, options, error)
         raise
     if not parents:
         return value
@@ -202,10 +202,20 @@ def carried(x):
     return x
 
 
-def _no_mixture(gate, values, error):
-    """Libraries refuse each other's arrays in many words; here they are said once."""
+def of_one_package(name, values, error=None):
+    """The package of the arrays among the values; TypeError where NumPy's lie beside CuPy's."""
     arrays = [x for x in map(carried, values) if hasattr(x, "dtype") and not isinstance(x, np.generic)]
     packages = sorted({type(x).__module__.partition(".")[0] for x in arrays})
     if len(packages) > 1:
-        raise TypeError(f"{gate.name}: expected arrays of one device, got {' and '.join(packages)}: move them first, with "
+        raise TypeError(f"{name}: expected arrays of one device, got {' and '.join(packages)}: move them first, with "
                         f"cupy.asarray or cupy.asnumpy") from error
+    return packages[0] if packages else "numpy"
+
+
+def _told(gate, values, options, error):
+    """Libraries refuse each other's arrays, and NumPy's options, in many words; here they are said once."""
+    package = of_one_package(gate.name, values, error)
+    unknown = [option for option in options if f"unexpected keyword argument '{option}'" in str(error)]
+    if unknown and package != "numpy":
+        raise TypeError(f"{gate.name}: expected no {unknown[0]}= beside arrays of {package}, whose function does not know it: "
+                        f"pass it by place, or compute what it does with other functions, such as np.where for where=") from error

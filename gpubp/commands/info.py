@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import __version__
 from ..devices import native
-from ..devices.cuda import why_no_cuda
+from ..devices.probe import why_no_cuda
 
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's package is called after the CUDA that it was built for
 EXTRAS = (("digits", "sklearn", "scikit-learn", "the handwritten digits of `gpubp train`"),

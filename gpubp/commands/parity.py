@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..atomic import atomically
 from ..devices import checked_name, native
-from ..devices.cuda import why_no_cuda
+from ..devices.probe import why_no_cuda
 from ..files import load
 from ..layered.network import Network
 from ..parity import REFERENCE, parity

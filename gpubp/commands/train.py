@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import datasets, plots
-from ..devices.cuda import why_no_cuda
+from ..devices.probe import why_no_cuda
 from ..files import load
 from ..layered.diverging import TrainingError
 from ..layered.layers import Dense

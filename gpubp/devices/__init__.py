@@ -2,12 +2,15 @@
 
 import os
 import re
+import warnings
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from .compiled import CompiledOps
 from .cpu import NumpyOps
+from .cuda import CudaOps
 from .ops import Ops
+from .probe import why_absent, why_unusable
 
 CPUS: dict[str, Callable[[], Ops]] = {
     "cpu": NumpyOps, "cpu:numpy": partial(NumpyOps, compiles=False), "cpu:compiled": CompiledOps}
@@ -37,11 +40,21 @@ def open_device(name: str | Ops = "auto") -> Ops:
     if asked in CPUS:
         return CPUS[asked]()
     kind, _, number = asked.partition(":")
-    from .cuda import CudaOps, why_no_cuda
-
-    reason = why_no_cuda(int(number or 0))
+    index = int(number or 0)
+    absent = why_absent(index)
+    reason = absent or why_unusable(index)
     if reason is None:
-        return CudaOps.on_device(int(number or 0))
-    if kind == "auto":
-        return NumpyOps()
-    raise RuntimeError(f"device {asked!r}{source} is not there: {reason}; device='cpu' works everywhere, `gpubp info` tells more")
+        return CudaOps.on_device(index)
+    if kind != "auto":
+        raise RuntimeError(f"device {asked!r}{source} is not there: {reason}; device='cpu' works everywhere, `gpubp info` tells "
+                           "more")
+    if not absent:
+        _warn_unusable(reason)
+    return NumpyOps()
+
+
+@cache
+def _warn_unusable(reason: str) -> None:
+    """Once in a process."""
+    warnings.warn(f"expected the GPU to compute, got: {reason}; device 'auto' takes the CPU: mend CuPy's installation, which "
+                  "`gpubp info` looks at, or pass device='cpu'", RuntimeWarning, stacklevel=4)

@@ -4,15 +4,14 @@ CuPy refuses its own cuBLAS calls in a capture; the library that it has loaded d
 """
 
 import ctypes
-import weakref
 from functools import cache, cached_property, partial
 
+from .graph import LOCK
 from .ops import checked_precision
 
 ADDRESS, INT, SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
 SIGNATURES = {
     "cublasCreate_v2": (ctypes.POINTER(ADDRESS),),
-    "cublasDestroy_v2": (ADDRESS,),
     "cublasSetStream_v2": (ADDRESS, ADDRESS),
     "cublasSetWorkspace_v2": (ADDRESS, ADDRESS, SIZE),
     "cublasSetPointerMode_v2": (ADDRESS, INT),
@@ -67,7 +66,8 @@ def load():
 class Cublas:
     """Products on the stream of a session. A bound product is to be called within the session, and holds its arrays.
 
-    The tests give another library and workspace.
+    Each thread has a handle and a workspace of its own, which belong to the session's Resources. The tests give another library
+    and workspace.
     """
 
     def __init__(self, session):
@@ -88,6 +88,7 @@ class Cublas:
             return _nothing
         if 0 in a.shape:
             return _without_product(out, beta)
+        _ = self._handle   # none can be made in a capture
         transa, transb, m, n, k, lda, ldb, ldc = column_major(a, b, out)
         scalar = ctypes.c_double if compute == COMPUTE_64F else ctypes.c_float
         on_device = scalars is not None
@@ -97,19 +98,20 @@ class Cublas:
             scalars = scalar(alpha), scalar(beta)   # on the host, where a capture reads them once and for all
             first, second = map(ctypes.addressof, scalars)
         kind, kind_out = TYPES[a.dtype.name], TYPES[out.dtype.name]
-        arguments = (self._handle, transa, transb, m, n, k, first, b.data.ptr, kind, lda, a.data.ptr, kind, ldb,
-                     second, out.data.ptr, kind_out, ldc, compute, GEMM_DEFAULT)
+        arguments = (transa, transb, m, n, k, first, b.data.ptr, kind, lda, a.data.ptr, kind, ldb, second, out.data.ptr, kind_out,
+                     ldc, compute, GEMM_DEFAULT)
         return partial(self._product, arguments, (a, b, out, scalars), on_device)
 
     def _product(self, arguments, held, on_device=False):
         """held is what the arguments point to."""
+        handle = self._handle
         if not on_device:
-            return self._call("cublasGemmEx", *arguments)
-        self._call("cublasSetPointerMode_v2", arguments[0], POINTER_MODE_DEVICE)
+            return self._call("cublasGemmEx", handle, *arguments)
+        self._call("cublasSetPointerMode_v2", handle, POINTER_MODE_DEVICE)
         try:
-            self._call("cublasGemmEx", *arguments)
+            self._call("cublasGemmEx", handle, *arguments)
         finally:
-            self._call("cublasSetPointerMode_v2", arguments[0], POINTER_MODE_HOST)
+            self._call("cublasSetPointerMode_v2", handle, POINTER_MODE_HOST)
 
     def _call(self, name, *arguments):
         status = getattr(self._library, name)(*arguments)
@@ -121,19 +123,23 @@ class Cublas:
     def _library(self):
         return load()
 
-    @cached_property
+    @property
     def _handle(self):
-        """cuBLAS's handle; the workspace comes after the stream, since a new stream takes the workspace away."""
-        with self.session:
+        """The handle of this thread."""
+        resources = self.session.resources
+        return resources.handle or self._made(resources)
+
+    def _made(self, resources):
+        """A new handle; the workspace comes after the stream, since a new stream takes the workspace away."""
+        with LOCK, self.session:
             made = ADDRESS()
             self._call("cublasCreate_v2", ctypes.pointer(made))
             handle, (workspace, size) = made.value, self._workspace()
-            # not at the interpreter's exit, when the driver may have gone before
-            weakref.finalize(self, _destroy, self._library, self.session, handle, workspace).atexit = False
-            self._call("cublasSetStream_v2", handle, self.session.stream.ptr)
+            self._call("cublasSetStream_v2", handle, resources.stream.ptr)
             self._call("cublasSetWorkspace_v2", handle, workspace.ptr, size)
             self._call("cublasSetPointerMode_v2", handle, POINTER_MODE_HOST)
             self._call("cublasSetMathMode", handle, MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)
+            resources.handle, resources.workspace = handle, workspace
         return handle
 
     def _workspace(self):
@@ -190,9 +196,3 @@ def _without_product(out, beta):
 
 def _nothing():
     """The product of matrices without elements."""
-
-
-def _destroy(library, session, handle, workspace):
-    """workspace is held so that it outlives the handle, as is the session's stream."""
-    with session.device:
-        library.cublasDestroy_v2(handle)

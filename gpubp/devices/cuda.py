@@ -5,67 +5,51 @@ nothing, and nothing waits for the device.
 """
 
 from copy import copy
-from functools import cached_property
+from functools import cache
 from math import ceil, prod
 
 import numpy as np
 
 from . import compiler, graph, transfer
+from .admission import Admission
 from .agreement import agreed
 from .cublas import Cublas
 from .launches import THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, summands, summing, wide
+from .marks import DeviceMark
 from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision, thinning
 
-FOLDS = 1 << 23   # weights whose update is worth more than the launches that bring a product its scalars: predicted
 STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store what they compute
-
-
-def why_no_cuda(index=0):
-    """None where a CUDA device of that index can be used, else the reason in a few words."""
-    try:
-        import cupy
-    except ModuleNotFoundError as error:
-        if error.name != "cupy":
-            return f"CuPy does not load ({error})"
-        return 'CuPy is not installed: pip install "gpubp[cuda13]", or "gpubp[cuda12]" for a driver of CUDA 12'
-    except ImportError as error:
-        return f"CuPy does not load ({error})"
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        return f"CuPy {cupy.__version__} finds no driver or no device ({error})"
-    return None if index < count else f"no CUDA device has the number {index}, there are {count}, counted from 0"
 
 
 class CudaOps(Ops):
     """The verbs on the arrays of one CUDA device.
 
     xp is CuPy, device the session on whose stream everything runs, products what multiplies matrices; the tests give their own
-    and run kernels on the host.
+    and run kernels on the host. processors: multiprocessors, by which work is cut into blocks.
     """
 
     device: graph.Session
-    cores, folds = 0, FOLDS
+    cores, folds, bursts = 0, 1 << 23, True   # folding saves more than the launches cost that bring products their scalars
     _check = agreed
 
     def __init__(self, name, xp, compiler, session, products, precision="exact"):
         self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
-        self.precision, self._transfers = precision, transfer.Transfers(session)
+        self.precision, self.processors = precision, session.device.attributes["MultiProcessorCount"]
 
     @classmethod
+    @cache
     def on_device(cls, index=0):
-        """The device of that index."""
+        """The device of that index, the same for all who ask."""
         import cupy
 
         session = graph.Session(cupy, index)
         return cls(f"cuda:{index}", cupy, compiler.CupyCompiler(), session, Cublas(session))
 
-    @cached_property
-    def processors(self):
-        """Multiprocessors of the device, by which work is cut into blocks."""
-        return int(self.device.device.attributes["MultiProcessorCount"])
-
     # ---- what the same device can be besides
+
+    @property
+    def admission(self):   # type: ignore[override]
+        return Admission(self)
 
     def at(self, precision):
         sibling = copy(self)
@@ -74,10 +58,6 @@ class CudaOps(Ops):
 
     def for_training(self, seconds):
         return self
-
-    def again(self):
-        session = graph.Session(self.xp, self.device.index)
-        return type(self)(self.name, self.xp, self.compiler, session, type(self.products)(session), self.precision)
 
     def storage(self, dtype):
         return STORED.get(self.precision, np.dtype(dtype)) if np.dtype(dtype) == np.float32 else np.dtype(dtype)
@@ -96,6 +76,12 @@ class CudaOps(Ops):
 
     def owns(self, array):
         return isinstance(array, self.xp.ndarray) and array.device == self.device.device
+
+    def answer(self, array):
+        with self.device:
+            out = self.device.empty(array.shape, array.dtype)
+            out[...] = array
+        return out
 
     def zeros(self, shape, dtype):
         with self.device:
@@ -137,7 +123,7 @@ class CudaOps(Ops):
             return transfer.staging(self.xp, shape, dtype)
 
     def send(self, staged, out):
-        return self._transfers.send(staged, out)
+        return transfer.send(self.device, staged, out)
 
     # ---- the equations
 
@@ -183,12 +169,10 @@ class CudaOps(Ops):
         self._check((width,), dtype, sums=sums)
         text = compiler.output_source(cost, activation, dtype, self._check(z.shape, delta=delta))
         values = z, b, a, y, weights, delta, costs, self._scaling(scaling, dtype)
-        if not keep and costs.size == 1:   # one block has all rows of delta and adds up its columns: one launch less
-            kernel = self._kernel(text, "learn_of_few")
-            return self._bound(on_rows(kernel, dtype, self.processors, *values, sums, rows, width, blocks=1))
-        kernel, blocks = (self._kernel(text, "output"), None) if keep else (self._kernel(text, "learn"), costs.size)
-        return self._bound(on_rows(kernel, dtype, self.processors, *values, rows, width, blocks=blocks),
-                           *self._column_sums(delta, sums))
+        name, blocks = ("output", None) if keep else ("learn_of_few" if costs.size == 1 else "learn", costs.size)
+        more = [sums] if name == "learn_of_few" else []   # its one block adds up delta's columns, too
+        launches = [on_rows(self._kernel(text, name), dtype, self.processors, *values, *more, rows, width, blocks=blocks)]
+        return self._bound(*launches, *([] if more else self._column_sums(delta, sums)))
 
     def dropout(self, a, out, error, rate, seed, layer, clock):
         scale, limit = thinning(rate)
@@ -250,6 +234,20 @@ class CudaOps(Ops):
         self._bound(*self._norm(array, result))()
         return float(self.host(result)[0])
 
+    def measure(self, vector, arrays, out):
+        dtype, sources = self._check((1 + len(arrays),), out=out), [vector, *arrays]
+        self._check((vector.size,), dtype, vector=vector)
+        grids = [summing(source.size, self.processors) for source in sources]
+        partials = self.zeros((len(sources), max(grids)[0]), dtype)   # what a row has beyond its blocks stays 0
+        kernels = [self._plain("report.cu", "lost", dtype), *(self._plain("sums.cu", "squares", dtype, a.dtype) for a in arrays)]
+        calls = [on_vector(kernel, source.size, blocks, dtype, source, row)
+                 for kernel, source, blocks, row in zip(kernels, sources, grids, partials)]
+        finish = self._plain("report.cu", "finish", dtype)
+        return self._bound(*calls, launch(finish, (len(sources),), (THREADS,), dtype, partials, out, partials.shape[1]))
+
+    def mark(self):
+        return DeviceMark(self.device)
+
     # ---- programs
 
     def program(self, calls):
@@ -297,7 +295,6 @@ class CudaOps(Ops):
 
     def _norm(self, array, norm):
         """Launches that leave the array's norm in the one element of norm."""
-        dtype, n = norm.dtype, array.size
-        partials = self.zeros(summing(n, self.processors), dtype)
+        dtype, n, partials = norm.dtype, array.size, self.zeros(summing(array.size, self.processors), norm.dtype)
         return [on_vector(self._plain("sums.cu", "squares", dtype, array.dtype), n, partials.shape, dtype, array, partials),
                 in_one_block(self._plain("sums.cu", "root", dtype), partials.size, dtype, partials, norm)]

@@ -1,56 +1,125 @@
-"""The stream on which an Ops works, and programs captured on it as CUDA graphs.
+"""The session of a device: a stream for each thread that works on it, and programs captured there as CUDA graphs.
 
 A small training step costs the host more than the device: launched one by one, its dozen kernels keep Python busy far longer
-than they run. Captured once, they are one launch.
+than they run. Captured as a graph, they are one launch.
 """
 
 import gc
+import warnings
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
-from threading import local
+from threading import RLock, local
+from weakref import finalize
+
+BURST = 16     # runs of a program in one graph, where so many are asked for
+ATTEMPTS = 3   # to capture a program, before its calls are launched one by one for good
+# Held while a stream captures, and while streams and cuBLAS handles are made: a call that synchronizes the device, as these may,
+# breaks a capture of another thread. It is one for the whole process, as the driver is.
+LOCK = RLock()
+
+
+class Resources:
+    """What one thread works with on a device: a stream, its events, a stream for copies, and a cuBLAS handle with its workspace.
+
+    They live as long as the process. Of a thread that has ended, the next new thread takes them over, and with the stream the
+    memory that CuPy's pool keeps for it.
+    """
+
+    def __init__(self, session):
+        event = session.xp.cuda.Event
+        with LOCK, session.device:
+            self.stream = session.xp.cuda.Stream(non_blocking=True)   # other threads may use the legacy stream during a capture
+            self.before, self.after = event(disable_timing=True), event(disable_timing=True)
+        self.session = session
+        self.handle = self.workspace = None   # devices/cublas.py makes them
+        self.transfers = set()                # copies from the host that may still be under way
+
+    @cached_property
+    def copies(self):
+        """The stream of the copies from the host."""
+        with LOCK, self.session.device:
+            return self.session.xp.cuda.Stream(non_blocking=True)
 
 
 class Session(AbstractContextManager):
-    """A device and a stream of its own made current, in an order with the caller's stream: nobody waits but the device.
+    """A device and a stream of gpubp's own made current; the device, not the host, keeps the order with the caller's stream.
 
-    Work that the caller's current stream was given before comes before ours, and what it is given afterwards comes after.
-    Entering again where it is current does nothing more. xp is CuPy; the tests have a stand-in.
+    Work that the caller's current stream was given before comes before ours, and what it is given afterwards comes after; so does
+    the work of other threads' sessions that have ended. Entering again where it is current does nothing more. Each thread has a
+    stream of its own. xp is CuPy; the tests have a stand-in.
     """
 
     def __init__(self, xp, index):
         self.xp, self.index, self.device, self._thread = xp, index, xp.cuda.Device(index), local()
+        self._made, self._idle = [], []   # Resources: all, and those whose thread has ended
+        self._warned = False
 
-    @cached_property
+    @property
+    def resources(self):
+        """The Resources of this thread."""
+        try:
+            return self._thread.resources
+        except AttributeError:
+            return self._taken()
+
+    @property
     def stream(self):
-        """Non-blocking, so that other threads may use the legacy stream while ours is capturing."""
-        with self.device:
-            return self.xp.cuda.Stream(non_blocking=True)
+        """The stream of this thread."""
+        return self.resources.stream
 
-    @cached_property
-    def _events(self):
-        with self.device:
-            return [self.xp.cuda.Event(disable_timing=True) for _ in range(2)]
+    def _taken(self):
+        try:
+            resources = self._idle.pop()
+        except IndexError:
+            resources = Resources(self)
+            self._made.append(resources)
+        self._thread.lease = lease = _Lease()   # which goes with the thread
+        finalize(lease, self._idle.append, resources).atexit = False
+        self._thread.resources, self._thread.callers = resources, []
+        return resources
 
     def __enter__(self):
-        callers = self._thread.__dict__.setdefault("callers", [])
+        ours = self.resources
+        callers = self._thread.callers
         if callers and self._is_current():
             callers.append(None)
             return self
-        stream, (before, _) = self.stream, self._events
+        with self.device:
+            caller = self.xp.cuda.get_current_stream()
+            ours.stream.wait_event(caller.record(ours.before))
+            for other in self._made:
+                if other is not ours:
+                    ours.stream.wait_event(other.after)
         self.device.__enter__()
-        caller = self.xp.cuda.get_current_stream()
-        stream.wait_event(caller.record(before))
-        stream.__enter__()
+        ours.stream.__enter__()
         callers.append(caller)
         return self
 
     def __exit__(self, *error):
         caller = self._thread.callers.pop()
         if caller is not None:
-            self.stream.__exit__(*error)
-            caller.use()   # of streams, CuPy goes back to those of `with` alone
-            caller.wait_event(self.stream.record(self._events[1]))
+            ours = self.resources
+            ours.stream.__exit__(*error)
+            caller.use()   # CuPy goes back to the stream of the surrounding `with`, not to one that was set by use()
+            caller.wait_event(ours.stream.record(ours.after))
             self.device.__exit__(*error)
+
+    def empty(self, shape, dtype):
+        """An array for the caller: its memory is that of the stream on which the caller entered.
+
+        CuPy's pool gives freed memory to the next allocation on the same stream. An answer in memory of the session's stream
+        would be overwritten by the session while another stream of the caller still reads it.
+        """
+        with self:
+            caller = next(caller for caller in reversed(self._thread.callers) if caller is not None)
+            with caller:
+                return self.xp.empty(shape, dtype)
+
+    def warn(self, message):
+        """Warn, the first time."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     def _is_current(self):
         """Not so in a callback that has made another stream or device current, another session's perhaps."""
@@ -58,30 +127,47 @@ class Session(AbstractContextManager):
         return cuda.Device() == self.device and cuda.get_current_stream().ptr == self.stream.ptr
 
 
+class _Lease:
+    """Ends with the thread that holds it."""
+
+
 class Program:
     """Calls in their order. The first run makes them one by one, which compiles, loads and warms whatever they need; the second
-    captures them in a graph, which that run and all later ones launch.
+    captures them in a graph, which that run and all later ones launch; asked for BURST runs and more, it captures a graph of so
+    many, too.
 
-    The calls own every array that the graph touches, and allocate nothing.
+    The calls own every array that the graph touches, and allocate nothing. A capture that fails has executed nothing: the calls
+    are then made one by one, and after ATTEMPTS failures always so, with one warning for the device. A program that another
+    thread runs is warmed and captured anew, as it depends on the thread's cuBLAS workspace.
     """
 
     def __init__(self, session, calls):
-        self.session, self.calls, self.warm, self.graph = session, list(calls), False, None
+        self.session, self.calls, self.graph, self.burst, self.failures = session, list(calls), None, None, []
+        self._warm = None   # the Resources with which it has run
 
     def __call__(self, times=1):
         with self.session:
-            for _ in range(times):
-                self._once()
+            while times > 0:
+                times -= self._some(times)
 
-    def _once(self):
-        if self.graph is not None:
-            self.graph.launch()
-        elif self.warm:
+    def _some(self, times):
+        """Run once, or BURST times of so many; returns how many it was."""
+        resources = self.session.resources
+        if self._warm is not resources:
+            self.graph = self.burst = None
+        elif self.graph is None:
             self.graph = self._captured()
+        elif self.burst is None and times >= BURST:
+            self.burst = self._captured(BURST)
+        if self.burst is not None and times >= BURST:
+            self.burst.launch()
+            return BURST
+        if self.graph is not None:
             self.graph.launch()
         else:
             self.run()
-            self.warm = True
+            self._warm = resources
+        return 1
 
     def run(self, times=1):
         """Make the calls one by one."""
@@ -89,24 +175,35 @@ class Program:
             for call in self.calls * times:
                 call()
 
-    def _captured(self):
+    def _captured(self, times=1):
+        """A graph of so many runs, or None where the capture fails, or has failed too often."""
+        if len(self.failures) == ATTEMPTS:
+            return None
         stream = self.session.stream
-        with _without_collection():
-            stream.begin_capture()
+        with LOCK, _without_collection():
             try:
-                self.run()
-            except BaseException:
-                with suppress(Exception):   # a capture that is broken does not end without an error of its own
-                    stream.end_capture()
-                raise
-            graph = stream.end_capture()
-        graph.upload()
-        return graph
+                stream.begin_capture()
+                try:
+                    self.run(times)
+                except BaseException:
+                    with suppress(Exception):   # a capture that is broken does not end without an error of its own
+                        stream.end_capture()
+                    raise
+                graph = stream.end_capture()
+                graph.upload()
+                return graph
+            except Exception as error:
+                self.failures.append(error)
+                if len(self.failures) == ATTEMPTS:
+                    self.session.warn(
+                        f"expected CUDA to capture the calls of a program as a graph, got {ATTEMPTS} failures, the last one "
+                        f"{type(error).__name__} ({error}): they are launched one by one, which is slower")
+                return None
 
 
 @contextmanager
 def _without_collection():
-    """What the collector frees may be a handle or a stream, whose end would break a capture."""
+    """The collector may free a stream or a handle of somebody else's, whose end would break a capture."""
     enabled = gc.isenabled()
     gc.disable()
     try:

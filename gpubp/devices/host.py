@@ -8,6 +8,7 @@ from math import inf, prod
 import numpy as np
 
 from . import blas
+from .marks import HostMark
 from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision
 
 LINE = 128   # bytes of a line on which arrays begin
@@ -37,9 +38,6 @@ class CpuOps(Ops):
         checked_precision(precision)
         return self
 
-    def again(self):
-        return self
-
     def storage(self, dtype):
         return np.dtype(dtype)
 
@@ -56,6 +54,9 @@ class CpuOps(Ops):
 
     def owns(self, array):
         return isinstance(array, np.ndarray)
+
+    def answer(self, array):
+        return array
 
     def zeros(self, shape, dtype):
         size, dtype = prod(np.atleast_1d(shape)), np.dtype(dtype)
@@ -84,6 +85,17 @@ class CpuOps(Ops):
             scaling[:] = (scale * 2.0 if due and scale < LARGEST_SCALE else scale if finite else max(scale / 2.0, LEAST_SCALE),
                           steady + 1 if finite and not due else 0.0, finite, 1.0 / scale)
         return call
+
+    # ---- the end of an epoch
+
+    def measure(self, vector, arrays, out):
+        def call():
+            out[0] = not (np.isfinite(vector.max()) and np.isfinite(vector.min()))
+            out[1:] = [self.norm(array) for array in arrays]
+        return call
+
+    def mark(self):
+        return HostMark()
 
     # ---- what only the CPU has
 

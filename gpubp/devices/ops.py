@@ -41,9 +41,10 @@ class Ops(ABC):
 
     name is "cpu", "cuda:0", ...; precision the one of PRECISIONS at which it multiplies; xp is the array module, for work outside
     the hot loop, and device the context in which such work belongs.
-    bursts: whether several steps can be made at once and are done then, which a GPU has only been told of. between: bytes that a
-    verb with a formula keeps for the values in between, about. cores: the threads that can work side by side, for the further
-    verbs of CpuOps, 0 on a GPU. folds: the number of weights from which on `fold` should update them, infinity where it cannot.
+    bursts: whether several steps can be made at once. between: bytes that a verb with a formula keeps for the values in between,
+    about. cores: the threads that can work side by side, for the further verbs of CpuOps, 0 on a GPU. folds: the number of
+    weights from which on `fold` should update them, infinity where it cannot. admission: the Admission of a GPU, which checks
+    arrays without making the host wait; None where looking at an array costs nothing.
     """
 
     name: str
@@ -54,15 +55,12 @@ class Ops(ABC):
     folds: float
     bursts = False
     between = 0
+    admission: Any = None
 
     # ---- what the same device can be besides; arrays belong to all of these
     @abstractmethod
     def at(self, precision):
         """The same device at one of PRECISIONS: what products may round in exchange for speed. The CPU is always exact."""
-
-    @abstractmethod
-    def again(self):
-        """The same device for another thread, with a stream and handles of its own."""
 
     @abstractmethod
     def for_training(self, seconds):
@@ -85,6 +83,10 @@ class Ops(ABC):
     @abstractmethod
     def owns(self, array):
         """Whether the array lies on this device."""
+
+    @abstractmethod
+    def answer(self, array):
+        """The array as the caller gets it, on a GPU a copy in memory of the caller's stream; see Session.empty."""
 
     @abstractmethod
     def zeros(self, shape, dtype):
@@ -193,7 +195,19 @@ class Ops(ABC):
     def norm(self, array):
         """At once: the root of the sum of the squares of an array, as a Python float."""
 
+    @abstractmethod
+    def measure(self, vector, arrays, out):
+        """Bind out[0] := 0 where all of the vector is finite, else another number, and out[1 + k] := |arrays[k]|, as norm has it.
+
+        out has the vector's dtype; on the CPU it is of float64.
+        """
+
     # ---- programs
+
+    @abstractmethod
+    def mark(self):
+        """At once: a mark behind the work that the device has been given so far. mark.finish() makes the host wait for that
+        work; later.since(mark) are the seconds between two marks that have been reached."""
 
     @abstractmethod
     def program(self, calls):

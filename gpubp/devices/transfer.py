@@ -3,7 +3,6 @@
 Work and copies wait for each other on the device; the host waits only before it writes again where a copy still reads.
 """
 
-from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -25,44 +24,35 @@ def staging(xp, shape, dtype):
     return np.ndarray(shape, dtype, xp.cuda.alloc_pinned_memory(max(1, prod(np.atleast_1d(shape)) * np.dtype(dtype).itemsize)))
 
 
-class Transfers:
-    """The copies to the device of a session, on one stream of their own, in the order of their sending."""
+def send(session, staged, out):
+    """Begin out := staged after the work that the session's stream was given so far; returns a Transfer.
 
-    def __init__(self, session):
-        self.session, self.xp, self.under_way = session, session.xp, set()
-
-    @cached_property
-    def stream(self):
-        """Non-blocking, as the session's own is."""
-        with self.session.device:
-            return self.xp.cuda.Stream(non_blocking=True)
-
-    def send(self, staged, out):
-        """Begin out := staged after the work that the session's stream was given so far; returns a Transfer."""
-        if (staged.shape, staged.dtype) != (out.shape, out.dtype) or not (staged.flags.c_contiguous and out.flags.c_contiguous):
-            raise ValueError(f"expected C-contiguous arrays of one shape and dtype, got {staged.dtype} of shape {staged.shape} "
-                             f"to send into {out.dtype} of shape {out.shape}")
-        runtime, event = self.xp.cuda.runtime, self.xp.cuda.Event
-        with self.session:
-            self.under_way = {transfer for transfer in self.under_way if not transfer.event.done}
-            self.stream.wait_event(self.session.stream.record(event(disable_timing=True)))
-            runtime.memcpyAsync(out.data.ptr, staged.ctypes.data, staged.nbytes, runtime.memcpyHostToDevice, self.stream.ptr)
-            return Transfer(self, self.stream.record(event(block=True, disable_timing=True)), (staged, out))
+    The copies of a thread run on one stream, in the order of their sending.
+    """
+    if (staged.shape, staged.dtype) != (out.shape, out.dtype) or not (staged.flags.c_contiguous and out.flags.c_contiguous):
+        raise ValueError(f"expected C-contiguous arrays of one shape and dtype, got {staged.dtype} of shape {staged.shape} "
+                         f"to send into {out.dtype} of shape {out.shape}")
+    runtime, event, ours = session.xp.cuda.runtime, session.xp.cuda.Event, session.resources
+    with session:
+        ours.transfers -= {transfer for transfer in ours.transfers if transfer.event.done}
+        ours.copies.wait_event(ours.stream.record(event(disable_timing=True)))
+        runtime.memcpyAsync(out.data.ptr, staged.ctypes.data, staged.nbytes, runtime.memcpyHostToDevice, ours.copies.ptr)
+        return Transfer(session, ours.copies.record(event(block=True, disable_timing=True)), (staged, out))
 
 
 class Transfer:
     """One copy. It keeps its arrays until somebody has waited for it: their memory must not go to others before."""
 
-    def __init__(self, transfers, event, arrays):
-        self.transfers, self.event, self.arrays = transfers, event, arrays
-        transfers.under_way.add(self)
+    def __init__(self, session, event, arrays):
+        self.session, self.event, self.arrays, self.under_way = session, event, arrays, session.resources.transfers
+        self.under_way.add(self)
 
     def arrive(self):
         """The device's later work waits for the copy."""
-        with self.transfers.session as session:
+        with self.session as session:
             session.stream.wait_event(self.event)
 
     def finish(self):
         """The host waits for the copy, and may then change what was sent."""
         self.event.synchronize()
-        self.transfers.under_way.discard(self)
+        self.under_way.discard(self)

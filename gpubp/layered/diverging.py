@@ -1,4 +1,4 @@
-"""What to do when training diverges: the step that did it is found by repeating the epoch, and undone.
+"""What to do when training diverges: the step that did it is found by repeating what came before it, and undone.
 
 Looking at each step's cost would make the device wait; an epoch repeated from its beginning is the same epoch bit by bit.
 """
@@ -13,85 +13,103 @@ class TrainingError(RuntimeError):
     """Training met a cost that is not a finite number; the network holds its last good parameters."""
 
 
-class Divergence:
-    """Keeps the vectors (parameters and optimizer state) that a fit would go back to.
+class Snapshot:
+    """All that steps change, and where training stood: steps made, the epoch and its next mini-batch."""
 
-    start: at the beginning of the epoch; good: before the last step of the epoch before it, and once the costs of this one have
-    been fine so far, before its own last step.
-    """
+    def __init__(self, fit):
+        self.vectors = [vector.copy() for vector in fit.kit.vectors()]
+        self._note(fit)
+
+    def _note(self, fit):
+        self.step, self.place = fit.training.step, (fit.network.epoch, fit.training.batch)
+
+    def keep(self, fit):
+        """Keep what there is now."""
+        for kept, vector in zip(self.vectors, fit.kit.vectors()):
+            kept[...] = vector
+        self._note(fit)
+
+
+class Divergence:
+    """Keeps what a fit would go back to: what was there when the epochs began that the host has not read, and what was there when
+    those before them began."""
 
     def __init__(self, fit):
         self.fit, self.training = fit, fit.training
-        self.start, self.good = ([v.copy() for v in fit.kit.vectors()] for _ in range(2))
-        self.good_step = self.training.step
+        self.before, self.start = Snapshot(fit), Snapshot(fit)
 
     def begin(self):
-        """An epoch, or the rest of one, begins."""
-        self._keep(self.start)
-        self.began = self.training.step, self.training.batch
-        self.passed = False
+        """The next epoch, or the rest of one, begins, and the costs of all before it are known to be fine."""
+        if self.training.step != self.start.step:
+            self.before, self.start = self.start, self.before
+            self.start.keep(self.fit)
 
-    def before_last_step(self):
-        """The last step of the epoch is next."""
-        fit, (_, first), done = self.fit, self.began, self.training.batch
-        self.passed = done > first and bool(fit.ops.xp.isfinite(fit.kit.log[first:done]).all())
-        if self.passed:
-            self._keep(self.good)
+    def check(self, found):
+        """Raises TrainingError where a cost or a parameter is not finite; found is what Epochs.read returned."""
+        for epoch, done, record in found:
+            first = epoch.first
+            if done == first:
+                continue
+            bad = first + np.flatnonzero(~np.isfinite(record.log[first:done]))
+            if bad.size:
+                self._give_up_at(epoch.number, int(bad[0]), record.log)
+            if record.lengths[0] if done == self.fit.batches else first_bad_parameter(self.fit.network):
+                good = self._repeat_up_to(epoch.number, done)
+                name = first_bad_parameter(self.fit.network)
+                self._restore(*good)
+                self._raise(f"{name} became infinite", done, record.log)
+            scale, _, finite, _ = record.scaling
+            if self.fit.kit.scaling is not None and not finite and scale <= LEAST_SCALE:
+                self._repeat_up_to(epoch.number, first)
+                self.fit.kit.scaling[...] = self.fit.ops.array(UNSCALED, self.fit.network.dtype)   # other samples may do with it
+                self._raise("the gradient overflows at every scale", done, record.log)
 
-    def end(self):
-        """The epoch is over, or interrupted: raises TrainingError where a cost or a parameter is not finite."""
-        fit, (_, first), done = self.fit, self.began, self.training.batch
-        if done == first:
-            return
-        bad = first + np.flatnonzero(~np.isfinite(fit.costs[first:done]))
-        if bad.size:
-            self._give_up_at(int(bad[0]))
-        name = first_bad_parameter(fit.network)
-        if name is not None:
-            self._restore(*self._repeat_up_to(done))
-            self._raise(f"{name} became infinite", f"mini-batch {done} of {fit.batches}")
-        scale, _, finite, _ = self.training.scaling
-        if fit.kit.scaling is not None and not finite and scale <= LEAST_SCALE:
-            self._restore(self.start, *self.began)
-            fit.kit.scaling[...] = fit.ops.array(UNSCALED, fit.network.dtype)   # other samples may do with it
-            self._raise("the gradient overflows at every scale", f"mini-batch {done} of {fit.batches}")
-        if not self.passed:   # the epoch is of one step, before which it began
-            self.start, self.good = self.good, self.start
-        self.good_step = self.training.step - 1
-
-    def _give_up_at(self, bad):
+    def _give_up_at(self, number, bad, log):
         """The cost of mini-batch `bad` was not finite: the step before it is undone."""
         fit = self.fit
-        good = self._repeat_up_to(bad)
+        good = self._repeat_up_to(number, bad)
         layer, sample = _first_bad(fit.look())
         row = int(fit.order[bad * fit.size + sample])
         self._restore(*good)
-        self._raise(f"the cost became {fit.costs[bad]}",
-                    f"mini-batch {bad + 1} of {fit.batches}, first in {layer} at training sample {row}")
+        self._raise(f"the cost became {log[bad]}", bad + 1, log, f", first in {layer} at training sample {row}")
 
-    def _repeat_up_to(self, bad):
-        """Repeat the epoch's steps before `bad`; returns what was there before the last of them, for _restore."""
+    def _repeat_up_to(self, number, bad):
+        """Repeat the steps before mini-batch `bad` of an epoch, to whose beginning the history goes back; returns what was there
+        before the last of them, for _restore."""
         fit, training = self.fit, self.training
-        self._restore(self.start, *self.began)
-        good = self.good, self.good_step, self.began[1]
-        while training.batch < bad:
-            good = [v.copy() for v in fit.kit.vectors()], training.step, training.batch
+        begun = self.start if (number, bad) > self.start.place else self.before   # one of the steps that lead there is undone
+        fit.network.history.cut(number)
+        (epoch, batch), good = begun.place, (begun.vectors, begun.step, begun.place[1])
+        self._put_back(begun.vectors)
+        training.step = begun.step
+        fit.enter(epoch, batch)
+        left = (number - epoch) * fit.batches + bad - batch
+        while left:
+            if training.batch == fit.batches:
+                fit.enter(fit.epoch + 1, 0)
+            if left == 1:
+                good = ([v.copy() for v in fit.kit.vectors()], training.step, training.batch if fit.epoch == number else 0)
             fit.step()
+            left -= 1
+        if fit.epoch < number:
+            fit.enter(number, 0)
         return good
 
-    def _raise(self, what, where):
-        self.fit.settle()
-        reach = "" if self.fit.kit.scaling is None else ", or precision='bfloat16', which knows larger numbers"
-        raise TrainingError(f"{what} in epoch {self.fit.network.epoch + 1}, {where}; the network has its last good parameters: "
-                            f"try a smaller learning rate or ClipNorm{reach}")
+    def _raise(self, what, batch, log, more=""):
+        fit = self.fit
+        self.training.costs = log[:self.training.batch].tolist()
+        if fit.kit.scaling is not None:
+            self.training.scaling = fit.ops.host(fit.kit.scaling).tolist()
+        reach = "" if fit.kit.scaling is None else ", or precision='bfloat16', which knows larger numbers"
+        raise TrainingError(f"{what} in epoch {fit.network.epoch + 1}, mini-batch {batch} of {fit.batches}{more}; the network has its "
+                            f"last good parameters: try a smaller learning rate or ClipNorm{reach}")
 
-    def _keep(self, vectors):
-        for kept, vector in zip(vectors, self.fit.kit.vectors()):
-            kept[...] = vector
-
-    def _restore(self, vectors, step, batch):
+    def _put_back(self, vectors):
         for vector, kept in zip(self.fit.kit.vectors(), vectors):
             vector[...] = kept
+
+    def _restore(self, vectors, step, batch):
+        self._put_back(vectors)
         self.fit.seek(step, batch)
 
 

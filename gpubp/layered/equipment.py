@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from .feed import feed
+from .report import Report
 from .steps import step_of
 
 # what NumPy takes, about: seconds of the calls in a step of a small network, multiplications and additions in a second, and
@@ -13,14 +14,16 @@ CALLS, OPERATIONS, CHANGE = 25e-6, 5e10, 1e-9
 
 
 class Equipment:
-    """Everything that training allocates, for epochs of `count` samples in mini-batches of `size` out of n.
+    """Everything that training allocates, for epochs of `count` samples in mini-batches of `size` out of n; own: it
+    holds copies of the data, which feed.refresh fills anew.
 
     ops is the device as it trains; steps has a step for each size of a mini-batch. The host writes to the device before an epoch
-    (order, rates, clock) and reads from it afterwards (log); what a step does in between depends on the device's arrays alone.
+    (order, rates, clock) and reads from it afterwards (report); what a step does in between depends on the device's arrays alone.
     """
 
-    def __init__(self, network, chain, training, x, y, weights, n, count, size):
-        self.network, self.chain, self.training, self.weights, self.n = network, chain, training, weights, n
+    def __init__(self, network, chain, training, x, y, weights, n, count, size, own=False):
+        self.network, self.chain, self.training, self.n = network, chain, training, n
+        self.weighted = weights is not None
         full, rest = divmod(count, size)
         self.batches = full + (rest > 0)
         # by sizes alone, so that what is chosen by them is the same in every run
@@ -29,21 +32,24 @@ class Equipment:
         self.ops = ops = network.ops.at(network.precision).for_training(seconds)
         self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)
         scaled = ops.storage(network.dtype) == np.float16   # whose smallest number is 6e-8
-        self.scaling = ops.array(training.scaling, network.dtype) if scaled else None
-        self.log = ops.zeros(self.batches, network.dtype)
+        self.report = Report(ops, network.dtype, self.batches, network.depth)
+        self.log, self.scaling = self.report.log, self.report.scaling if scaled else None
         scalars = chain.scalars(1, 0.1, n)
         self.scalars, self.rates = ops.zeros((self.batches, len(scalars)), network.dtype), None   # which rates are written there
         folds = network.parameters.weights >= ops.folds and chain.folding(*scalars) is not None and not scaled
         self.folds = ops.zeros((self.batches, 2), network.dtype) if folds else None
         self.rounding = network.parameters.rounding(ops.storage(network.dtype))   # what a step leaves done for the next
-        self.feed = feed(ops, network.dtype, x, y, weights, count, size)
+        self.feed = feed(ops, network.dtype, x, y, weights, count, size, own)
         self.steps = {rows: step_of(self, rows) for rows in {size, rest or size}}
+        last = self.steps[rest or size]
+        self.measure = ops.program(last.measuring(self))   # |gradient|, |delta_l| of the epoch's last step
+        self.ends_alone = rest > 0 or last.run is not last.last   # whether that step has a program of its own
 
     # ---- what the steps are made of
 
     def gathered(self, plan):
         """The buffers of a plan that a mini-batch is gathered in."""
-        return [plan.x, plan.y] + [plan.weights] * (self.weights is not None)
+        return [plan.x, plan.y] + [plan.weights] * self.weighted
 
     def update(self):
         """The calls of one optimizer step."""
@@ -64,6 +70,13 @@ class Equipment:
         return self.ops.fold(a, b, w, self.folds, self.clock)
 
     # ---- what the host writes and reads
+
+    def take_up(self, training, epochs):
+        """A fit begins, of so many epochs that may wait to be read; training has the state vectors that the steps are bound to."""
+        self.training = training
+        self.report.reserve(epochs)
+        if self.scaling is not None:
+            self.scaling[...] = self.ops.array(training.scaling, self.network.dtype)
 
     def vectors(self):
         """All that a step changes and an epoch repeated must find as it was."""
@@ -86,12 +99,12 @@ class Equipment:
             self.folds[first:] = self.ops.array(np.stack(np.broadcast_arrays(*self.chain.folding(*table.T)), axis=1),
                                                 self.network.dtype)
 
-    def seek(self, batch, order):
-        """The next step is that of mini-batch `batch` of the epoch; order says which sample comes when. Whoever changes the
+    def seek(self, batch, epoch, order):
+        """The next step is that of mini-batch `batch` of an epoch; order says which sample comes when. Whoever changes the
         parameters between steps calls this before the next."""
         for call in self.rounding:
             call()
-        self.clock[...] = self.ops.array([batch, self.network.epoch], np.int64)
+        self.clock[...] = self.ops.array([batch, epoch], np.int64)
         self.feed.begin(order, batch)
 
     def done(self):

@@ -10,20 +10,20 @@ SHARE = 0.25      # of the device's room that both slots take at most
 BLOCK = 1 << 18   # elements that the host converts at once, within its cache
 
 
-def feed(ops, dtype, x, y, weights, count, size):
+def feed(ops, dtype, x, y, weights, count, size, own=False):
     """A Resident or a Streamed, for a device, which gathers the mini-batches of `size` rows in epochs of `count` samples.
 
-    x, y and weights (or None) are what intake made of them. Call begin(order, batch) when an epoch begins or goes on, and
+    x, y and weights (or None) are what intake made of them; own: a Resident takes copies. Call begin(order, batch) when an epoch begins or goes on, and
     before(batch) before each mini-batch is launched; put the call of gather(clock, outs) at the head of its program.
     """
     there = [array for array in (x, y) if not ops.owns(array)]
-    return Streamed(ops, dtype, x, y, weights, count, size) if there else Resident(ops, dtype, x, y, weights, count, size)
+    return Streamed(ops, dtype, x, y, weights, count, size) if there else Resident(ops, dtype, x, y, weights, count, size, own)
 
 
 class Resident:
     """All of the data are on the device, x as the precision stores factors of products."""
 
-    def __init__(self, ops, dtype, x, y, weights, count, size):
+    def __init__(self, ops, dtype, x, y, weights, count, size, own=False):
         self.ops, self.weights, self.count, self.size = ops, weights, count, size
         self.shares = {}   # the weights as parts of a mini-batch's average, by its rows
         self.order = ops.zeros(count, np.int64)
@@ -31,14 +31,30 @@ class Resident:
         if ops.owns(x) and storage != dtype:
             x, wide = ops.zeros(x.shape, storage), x
             ops.convert(wide, x)()
-        self.sources = [x, y]
+        elif own:
+            x = x.copy()
+        self.sources = [x, y.copy() if own else y]
+        if own and weights is not None:
+            self.weights = weights.copy()
 
     def begin(self, order, batch):
         """An epoch begins, or goes on with mini-batch `batch`; order says which sample comes when."""
         self.order[...] = self.ops.array(order, np.int64)
 
+    def refresh(self, x, y, weights):
+        """Fill what it has copied anew."""
+        kept, targets = self.sources
+        self.ops.convert(x, kept)()
+        targets[...] = y
+        for rows, share in self.shares.items():
+            share[...] = weights / rows
+
     def before(self, batch):
         """Mini-batch `batch` is launched next."""
+
+    def ahead(self, batch):
+        """How many mini-batches from `batch` on may be launched before the next is announced."""
+        return self.count
 
     def end(self):
         """No more mini-batches follow."""
@@ -98,6 +114,9 @@ class Streamed(Resident):
                 column.enter(slot % 2)
             self._load(slot + 1)
             self.present = slot
+
+    def ahead(self, batch):
+        return self.batches - batch % self.batches
 
     def end(self):
         for column in self._moving():

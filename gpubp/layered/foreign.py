@@ -39,14 +39,42 @@ def taken_in(ops, values, name):
 
 
 def like(ops, given, answer):
-    """An answer of the device as the kind of array that was asked with: of the same library, on the device where that was."""
+    """An answer of the device as the kind of array that was asked with: of the same library, on the device where that was.
+
+    On a GPU its memory is the caller's: that of CuPy's pool for the caller's stream, or of the other library.
+    """
     if ops.owns(given):
-        return answer
-    answer = answer if lies_on_gpu(given) else ops.host(answer)
-    if isinstance(given, np.ndarray) or not hasattr(type(given), "__dlpack__"):
-        return answer
-    export = getattr(namespace(given), "from_dlpack", None)
-    return answer if export is None else export(answer)
+        return ops.answer(answer)
+    if not lies_on_gpu(given):
+        answer = ops.host(answer)
+        exports = not isinstance(given, np.ndarray) and hasattr(type(given), "__dlpack__")
+        return _from_dlpack(given)(answer) if exports and _from_dlpack(given) else answer
+    if _from_dlpack(given) is None:
+        return ops.answer(answer)
+    exported = _from_dlpack(given)(answer)   # the library's stream waits for ours
+    copied = namespace(given).asarray(exported, copy=True)
+    ops.xp.from_dlpack(copied)   # our stream waits for the copy, after which the answer's memory may be used again
+    return copied
+
+
+def follow(ops, given):
+    """Let the libraries, of whose arrays on a GPU some were `given`, wait for the work that the device has been given.
+
+    They may use the memory of a temporary tensor again at once, on a stream that knows nothing of ours.
+    """
+    if ops.xp is np:
+        return
+    for array in given:
+        if not ops.owns(array) and lies_on_gpu(array):
+            if _from_dlpack(array) is None:
+                ops.device.stream.synchronize()
+            else:
+                _from_dlpack(array)(ops.zeros(1, "float32"))
+
+
+def _from_dlpack(array):
+    """The function by which the array's library takes arrays in, or None."""
+    return getattr(namespace(array), "from_dlpack", None)
 
 
 def _imported(xp, values, name):

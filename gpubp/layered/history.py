@@ -31,6 +31,12 @@ class History:
         for name, figure in figures.items():
             getattr(self, name).append(figure)
 
+    def cut(self, epochs):
+        """Forget what follows so many epochs."""
+        for figures in vars(self).values():
+            if isinstance(figures, list):
+                del figures[epochs:]
+
     def as_dict(self):
         """The lists by name, ready for JSON."""
         return asdict(self)

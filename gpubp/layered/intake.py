@@ -3,7 +3,6 @@
 What the device has no room for stays on the host as it is, memory-mapped perhaps; it is checked, and later read, by blocks.
 """
 
-from functools import partial
 from operator import index
 
 import numpy as np
@@ -11,26 +10,19 @@ import numpy as np
 from ..circuits.wire import Wire
 from ..devices.ops import HALVES
 from ..maths.table import Interval
-from .foreign import lies_on_gpu, taken_in
+from . import unchecked
+from .foreign import taken_in
 
 BLOCK = 1 << 24    # elements that are checked or moved at once
 ALWAYS = 1 << 24   # bytes for which a device has room: asking takes longer than a small answer
 
 
-def together(network, **arrays):
-    """Refuses device arrays beside host arrays in one call: which of them should move is for the caller to say."""
-    ops = network.ops
-    here = [name for name, array in arrays.items() if ops.owns(array) or lies_on_gpu(array)]
-    host = [name for name, array in arrays.items() if name not in here and hasattr(array, "__dlpack__")]
-    if here and host and ops.xp is not np:
-        raise ValueError(f"expected arrays of one device, got {', '.join(here)} on {ops.name} and {', '.join(host)} on "
-                         "the host: move the ones or the others")
-
-
 def rows(network, x):
-    """x as samples gives it, where it is a circuit's wire: of the same shape, in the network's dtype."""
+    """x as samples gives it, in the caller's memory; where it is a circuit's wire, of the same shape, in the network's dtype."""
     if type(x) is not Wire:
-        return samples(network, x)
+        with network.ops.device:
+            found = samples(network, x)
+            return found if found is x else network.ops.answer(found)
     width = network.sizes[0]
     if x.shape == (width,):
         x = x.reshape(1, width)
@@ -39,51 +31,58 @@ def rows(network, x):
     return x.astype(network.dtype)
 
 
-def samples(network, x, name="x", finite=True):
+def samples(network, x, name="x", look=True):
     """x as a matrix (rows, inputs): on the network's device, in the network's dtype; or as it is, on the host, where the device
-    has no room for it (then ops.owns(x) is false, and x[rows] a NumPy array of any real dtype)."""
-    x, width = _array(network, x, name), network.sizes[0]
+    has no room for it (then ops.owns(x) is false, and x[rows] a NumPy array of any real dtype). Without look, what lies on a GPU
+    is Unchecked."""
+    x, width = array_of(network, x, name), network.sizes[0]
     if x.ndim == 1 and x.shape[0] == width:
         x = x.reshape(1, -1)
     if x.ndim != 2 or x.shape[1] != width:
         raise ValueError(f"{name}: layer 1 takes rows of {width}, got an array of shape {x.shape}")
     if x.shape[0] == 0:
         raise ValueError(f"{name}: expected at least one row, got an empty array of shape {x.shape}")
+    if not look and unchecked.may_pass(network, x):
+        return unchecked.samples(network, x)
     ops = network.ops.at(network.precision)
     stored = ops.storage(network.dtype)
     stays = _stays(network, x, width, stored.itemsize if stored != network.dtype else 0)
     if not stays:
         x = _moved(network, x, x.shape, lambda block: block)
-    if finite:
-        for rows in _blocks(x):
-            block = np.asarray(x[rows], network.dtype) if stays else x[rows]
-            _finite(network, block, name, rows.start)
-            if ops.precision in HALVES:
-                _within(network, block, name, rows.start, ops.precision)
+    for rows in _blocks(x):
+        block = np.asarray(x[rows], network.dtype) if stays else x[rows]
+        _finite(network, block, name, rows.start)
+        if ops.precision in HALVES:
+            _within(network, block, name, rows.start, ops.precision)
     return x
 
 
-def targets(network, y, rows, name="y"):
+def targets(network, y, rows, name="y", look=True):
     """y as a matrix (rows, outputs) of targets: labels are coded as the cost wants them. It lies on the network's device; or it
-    is a Coded on the host where the device has no room for it (then ops.owns(y) is false, and y[rows] a NumPy array)."""
-    y, width = _array(network, y, name), network.sizes[-1]
+    is a Coded on the host where the device has no room for it (then ops.owns(y) is false, and y[rows] a NumPy array). Without
+    look, what lies on a GPU is Unchecked."""
+    y, width = array_of(network, y, name), network.sizes[-1]
     if y.shape[:1] != (rows,):
         raise ValueError(f"{name}: expected one entry for each of the {rows} rows of x, got shape {y.shape}")
-    if is_labels(y, width):
-        y = _host(network, y)
-        _labels(network, y, name)
-        checked = y[:1]   # the others' codes differ by their order
-    elif y.shape == (rows, width) or (width == 1 and y.ndim == 1):
-        _one_output(network, y, name)
-        checked = y
-    else:
+    labelled = is_labels(y, width)
+    if not (labelled or y.shape == (rows, width) or (width == 1 and y.ndim == 1)):
         raise ValueError(f"{name}: expected integer labels of shape ({rows},) or targets of shape ({rows}, {width}), "
                          f"got {y.dtype} of shape {y.shape}" + (": make labels of them with astype(int)" if y.ndim == 1 else ""))
+    if not look and unchecked.may_pass(network, y):
+        if labelled:
+            return unchecked.labels(network, y, _smoothed(network, np.array(network.cost_function.codes, network.dtype)))
+        return unchecked.targets(network, y, _sums_to_one(network), *_smoothing(network))
+    if labelled:
+        y = _host(network, y)
+        _labels(network, y, name)
+    else:
+        _one_output(network, y, name)
+    checked = y[:1] if labelled else y   # codes differ by their order
     for block in _blocks(checked):
         codes = _codes(network, y[block])
         _finite(network, codes, name, block.start)
         _inside(network, codes, name, block.start)
-    code = partial(_smoothed_codes, network)
+    code = lambda y: _smoothed(network, _codes(network, y))
     return Coded(y, code, (rows, width)) if _stays(network, y, width) else _moved(network, y, (rows, width), code)
 
 
@@ -104,19 +103,22 @@ def is_labels(y, width):
 
 def names_classes(network, y):
     """Whether y says which class a sample is of: then success is counted, else the variance explained is measured."""
-    y = _array(network, y, "y")
+    y = array_of(network, y, "y")
     width, bounded = network.sizes[-1], Interval(network.layers[-1].activation.range).bounded
     return (network.cost_function.classifies or is_labels(y, width)
             or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all())))
 
 
-def sample_weights(network, weights, rows, name="sample_weight"):
-    """Weights of the samples as a vector on the network's device; None stays None."""
+def sample_weights(network, weights, rows, name="sample_weight", look=True):
+    """Weights of the samples as a vector on the network's device; None stays None. Without look, what lies on a GPU is
+    Unchecked."""
     if weights is None:
         return None
-    weights = _array(network, weights, name)
+    weights = array_of(network, weights, name)
     if weights.shape != (rows,):
         raise ValueError(f"{name}: expected one number for each of the {rows} rows of x, got shape {weights.shape}")
+    if not look and unchecked.may_pass(network, weights):
+        return unchecked.weights(network, weights)
     weights = network.ops.array(weights, network.dtype)
     _finite(network, weights, name)
     if bool((weights < 0).any()):
@@ -136,7 +138,7 @@ def count(name, value, least, most=None, what="", remedy=""):
     return number
 
 
-def _array(network, values, name):
+def array_of(network, values, name):
     """values as an array of this device or of the host; arrays of other devices are refused, never moved silently."""
     ops = network.ops
     if np.ma.isMaskedArray(values):
@@ -229,12 +231,21 @@ def _codes(network, y):
     return codes
 
 
-def _smoothed_codes(network, y):
-    """The same with a part of each target shared evenly among the classes, two for an output of its own."""
-    codes, cost = _codes(network, y), network.cost_function
-    if not cost.smoothing:
-        return codes
-    return codes * (1.0 - cost.smoothing) + cost.smoothing / (network.sizes[-1] if cost.partner == "softmax" else 2)
+def _smoothing(network):
+    """(factor, share) of a target that is smoothed: the classes, two for an output of its own, share a part of it evenly."""
+    cost = network.cost_function
+    return 1.0 - cost.smoothing, cost.smoothing / (network.sizes[-1] if cost.partner == "softmax" else 2)
+
+
+def _smoothed(network, codes):
+    factor, share = _smoothing(network)
+    return codes * factor + share if share else codes
+
+
+def _sums_to_one(network):
+    """Whether a row of targets must add up to 1."""
+    cost, output = network.cost_function, network.layers[-1].activation
+    return cost.relative or (cost.meets_partner(output) and output.rowwise)
 
 
 def _one_output(network, y, name):
@@ -251,14 +262,14 @@ def _one_output(network, y, name):
 
 def _inside(network, codes, name, first=0):
     """codes are a block that begins at row `first`."""
-    cost, output, xp = network.cost_function, network.layers[-1].activation, _xp(network, codes)
+    cost, xp = network.cost_function, _xp(network, codes)
     inside = Interval(cost.targets).holds(codes)
     if not bool(inside.all()):
         values = _host(network, codes)
         row = int(np.argwhere(~_host(network, inside))[0][0])
         raise ValueError(f"{name}: cost {cost.name} takes targets in {cost.targets}, got {values[row].tolist()} at row "
                          f"{first + row}")
-    if cost.relative or (cost.meets_partner(output) and output.rowwise):
+    if _sums_to_one(network):
         sums = xp.abs(codes.sum(axis=1) - 1.0)
         if bool((sums > 1e-3).any()):
             row = int(xp.argmax(sums))

@@ -7,11 +7,11 @@ from math import prod
 import numpy as np
 
 from ..maths.chains import Chain
+from .epochs import SEEN
 from .equipment import Equipment
 from .passes import chunks
 from .plan import Plan
 from .state import Training
-from .training import SEEN
 
 KEPT = 2   # copies of parameters and optimizer state, to go back to where training diverges: see Divergence
 CALL = 1 << 10   # bytes of Python's objects for a bound call, about
@@ -60,6 +60,8 @@ class Counter:
     def zeros(self, shape, dtype):
         """An array that takes no memory."""
         self.bytes += prod(np.atleast_1d(shape)) * np.dtype(dtype).itemsize
+        if np.dtype(dtype) == np.uint8:   # a report, of which views are made: small
+            return np.zeros(shape, dtype)
         return np.lib.stride_tricks.as_strided(np.zeros(1, dtype), np.atleast_1d(shape), [0] * np.size(shape))
 
     def dropout(self, *arguments):

@@ -19,14 +19,15 @@ from ..maths.activations import Activation
 from ..maths.costs import Cost
 from ..maths.initializers import Initializer
 from ..maths.table import Interval
-from . import intake
-from .foreign import like
+from . import arguments, intake
+from .foreign import follow, like
 from .history import History
+from .kept import Kept
 from .layers import Dense, Dropout, resolve
 from .memory import Memory, memory
 from .parameters import Parameters
 from .passes import Passes
-from .scoring import labels, score
+from .scoring import labels_or_none, score
 from .state import Training
 from .trace import Trace
 from .training import fit
@@ -41,7 +42,13 @@ def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate
     @wraps(method)
     def on_device(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.ops.device, np.errstate(all="ignore"):
-            return method(self, *args, **kwargs)
+            try:
+                return method(self, *args, **kwargs)
+            except MemoryError as error:
+                raise MemoryError(f"expected memory on {self.ops.name} for {method.__name__}, got: {error}: use smaller batches, "
+                                  "or fewer rows at once; net.memory predicts what fit takes") from error
+            finally:
+                follow(self.ops, (*args, *kwargs.values()))
     return on_device
 
 
@@ -99,6 +106,7 @@ class Network:
             self.parameters.write(f"b{l}", layer.initializer.biases(random, self.sizes[l]))
         self.training: Training | None = None
         self.learning = False   # whether a fit is under way
+        self.kept: Kept | None = None   # of the last fit, for the next one
         self.labelled: bool | None = None   # whether it was trained on labels; None before
         self.history = History()
         self.notes: dict[str, Any] = {}   # what JSON can hold, saved with the network
@@ -107,6 +115,14 @@ class Network:
     def vector(self) -> Any:
         """Every weight and bias, one contiguous vector of the device; zeros fill the gaps between the views."""
         return self.parameters.vector
+
+    @vector.setter
+    def vector(self, values: Any) -> None:
+        """Copies values into the vector, whose place stays: of its shape, real numbers, lying where the network does."""
+        with self.ops.device:
+            values = arguments.vector(self, values)
+            if values is not self.vector:   # as after net.vector *= 2
+                self.vector[...] = values
 
     @property
     def epoch(self) -> int:
@@ -134,11 +150,12 @@ class Network:
             raise RuntimeError("a callback moves the network that is being trained: call net.to after fit")
         moved = self.copy(device)
         self.ops, self.parameters, self.training, self.passes = moved.ops, moved.parameters, moved.training, Passes(self)
+        self.kept = None
         return self
 
     def copy(self, device: str | Ops | None = None) -> "Network":
         """A network of its own with the same parameters, training, history and notes, perhaps on another device."""
-        network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops.again(),
+        network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops,
                           dtype=self.dtype, seed=self.seed, precision=self.precision)
         network.parameters = self.parameters.copy(network.ops)
         network.training = self.training.copy(network.ops) if self.training else None
@@ -156,17 +173,14 @@ class Network:
 
     # ---- one pass
 
-    def _checked(self, x, y, sample_weight=None):
-        intake.together(self, x=x, y=y, sample_weight=sample_weight)
-        x = intake.samples(self, x)
-        return x, intake.targets(self, y, x.shape[0]), intake.sample_weights(self, sample_weight, x.shape[0])
-
     @_on_device
     def feedforward(self, x: Any) -> Any:
-        """The outputs a_L for rows x of shape (n, inputs): an array of shape (n, outputs), of the kind that x is."""
-        return like(self.ops, x, self.passes.outputs(intake.samples(self, x)))
+        """The outputs a_L for rows x of shape (n, inputs): an array of shape (n, outputs), of the kind that x is.
 
-    @_on_device
+        Numbers that are not finite are refused; in an x on a GPU, for which nobody waits, they become NaN, as do their outputs.
+        """
+        return like(self.ops, x, self.passes.outputs(intake.samples(self, x, look=False)))
+
     def __call__(self, x: Any, vector: Any = None) -> Any:
         """feedforward(x), with net.vector or another in its place; in a circuit, differentiated by both to any order.
 
@@ -187,23 +201,25 @@ class Network:
             parameters = self.parameters.seen(vector)
         else:
             raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
-        layers = range(1, self.depth + 1)
-        return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],
-                               [parameters[f"b{l}"] for l in layers], intake.rows(self, x))
+        layers, rows = range(1, self.depth + 1), intake.rows(self, x)
+        with np.errstate(all="ignore"):   # on the caller's stream, on which the gradient flows back
+            return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],
+                                   [parameters[f"b{l}"] for l in layers], rows)
 
     @_on_device
     def predict(self, x: Any) -> Any:
-        """The label of each row: the strongest output, or for a single output whether it passes the middle of its codes.
+        """The label of each row: the strongest output, or for a single output whether it passes the middle of its codes; -1 where
+        outputs are NaN (0 where -1 is a label).
 
         A network that was trained on measurements predicts the outputs themselves, (n,) where it has one; before training,
         one whose cost does not classify and whose outputs are unbounded.
         """
-        outputs = self.passes.outputs(intake.samples(self, x))
+        outputs = self.passes.outputs(intake.samples(self, x, look=False))
         labelled = self.labelled
         if labelled is None:
             labelled = self.cost_function.classifies or Interval(self.layers[-1].activation.range).bounded
         if labelled:
-            return like(self.ops, x, labels(self, outputs))
+            return like(self.ops, x, labels_or_none(self, outputs))
         return like(self.ops, x, outputs[:, 0] if self.sizes[-1] == 1 else outputs)
 
     @_on_device
@@ -213,31 +229,22 @@ class Network:
         Labels are integers from 0; for a single output, whole numbers 0 and 1 where its range is bounded.
         """
         labelled = intake.names_classes(self, y)
-        x, codes, _ = self._checked(x, y)
+        x, codes, _ = arguments.checked(self, x, y)
         return score(self, x, codes, labelled)
 
     @_on_device
     def cost(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """The cost, a float: summed over outputs, averaged over the rows, each times its weight."""
-        return self._cost(*self._checked(x, y, sample_weight))
-
-    def _cost(self, x, y, weights=None):
-        return sum(float(plan.costs.sum(dtype="float64")) for _, plan in self.passes.run("cost", x, y, weights))
+        cost = self.passes.cost(*arguments.checked(self, x, y, sample_weight, look=False))
+        return arguments.explained(self, float(cost), x, y, sample_weight)
 
     @_on_device
     def gradient(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
-        """dC/d(vector), a new vector in the layout of net.vector: BP1 to BP4, averaged over the rows."""
-        return self._cost_and_gradient(*self._checked(x, y, sample_weight))[1]
+        """dC/d(vector), a new vector in the layout of net.vector: BP1 to BP4, averaged over the rows.
 
-    def _cost_and_gradient(self, x, y, weights):
-        cost, total = 0.0, None
-        for _, plan in self.passes.run("gradient", x, y, weights):
-            cost += float(plan.costs.sum(dtype="float64"))
-            if total is None:
-                total = plan.gradient.vector.copy()
-            else:
-                total += plan.gradient.vector
-        return cost, total
+        It is NaN where arrays on a GPU, for which nobody waits, hold what is refused in others.
+        """
+        return self.ops.answer(self.passes.cost_and_gradient(*arguments.checked(self, x, y, sample_weight, look=False))[1])
 
     @_on_device
     def objective(self, x: Any, y: Any, sample_weight: Any = None) -> Callable[[Any], tuple[float, np.ndarray]]:
@@ -246,21 +253,21 @@ class Network:
         A call leaves the network at that vector; write the result back with net.vector[...] = result.x. Vectors and
         gradients are NumPy's, in float64.
         """
-        checked = self._checked(x, y, sample_weight)
+        checked = arguments.checked(self, x, y, sample_weight, look=False)
 
         @_on_device
         def cost_and_gradient(self, vector):
             if np.shape(vector) != self.vector.shape:
                 raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
             self.vector[...] = self.ops.array(vector, self.dtype)
-            cost, gradient = self._cost_and_gradient(*checked)
-            return cost, self.ops.host(gradient).astype(np.float64)
+            cost, gradient = self.passes.cost_and_gradient(*checked)
+            return arguments.explained(self, float(cost), x, y, sample_weight), self.ops.host(gradient).astype(np.float64)
         return partial(cost_and_gradient, self)
 
     @_on_device
     def trace(self, x: Any, y: Any, sample_weight: Any = None) -> Trace:
         """Everything of one pass over the rows, to look at: z, a, delta, dw, db by layer, and gradient norms by sample."""
-        return Trace(self, *self._checked(x, y, sample_weight))
+        return Trace(self, *arguments.checked(self, x, y, sample_weight))
 
     # ---- training has a file of its own; checks and files lie on a higher floor
 

@@ -45,6 +45,19 @@ class Passes:
             plan.run()
             yield rows, plan
 
+    def cost(self, x, y, weights=None):
+        """The cost, a number of the device in float64."""
+        first, *others = (plan.costs.sum(dtype="float64") for _, plan in self.run("cost", x, y, weights))
+        return sum(others, first)
+
+    def cost_and_gradient(self, x, y, weights):
+        """The cost as above, and its gradient, a new vector."""
+        cost = total = None
+        for _, plan in self.run("gradient", x, y, weights):
+            part, gradient = plan.costs.sum(dtype="float64"), plan.gradient.vector
+            cost, total = (part, gradient.copy()) if total is None else (cost + part, total + gradient)
+        return cost, total
+
     def outputs(self, x):
         """a_L of all rows."""
         network = self.network

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from ..gates import affine
+from .unchecked import Unchecked
 
 
 class Plan:
@@ -90,13 +91,18 @@ class Plan:
 
     def fill(self, x, y=None, weights=None):
         """Put in the rows of x and y, from this device or the host, and their weights, a number or one a row."""
-        x = self.ops.array(x, self.network.dtype)
-        if self.x.dtype == x.dtype:
-            self.x[...] = x
-        else:
-            self.ops.convert(x, self.x)()
+        self._enter(x, self.x)
         if y is not None:
-            self.y[...], self.weights[...] = self.ops.array(y, self.network.dtype), weights
+            self._enter(y, self.y)
+            self._enter(weights, self.weights)
+
+    def _enter(self, values, out):
+        if isinstance(values, Unchecked):
+            values.enter(out)
+        elif out.dtype == self.network.dtype:
+            out[...] = values if isinstance(values, float) else self.ops.array(values, out.dtype)
+        else:
+            self.ops.convert(self.ops.array(values, self.network.dtype), out)()
 
     def wide(self, array):
         """A buffer of this plan in the network's dtype, itself or a copy."""

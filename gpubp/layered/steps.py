@@ -44,9 +44,9 @@ class Whole:
         self.run = self.last if kit.folds is None else kit.ops.program(
             [gather, *plan.folded(kit.fold), kit.update_of_biases(), *kit.rounding, record])
 
-    def speeds(self):
-        """|delta_l| of the last step, times the loss scale."""
-        return [self.plan.ops.norm(delta) for delta in self.plan.delta[1:]]
+    def measuring(self, kit):
+        """Calls for the report's lengths after the last step, |delta_l| times the loss scale."""
+        return [kit.ops.measure(kit.network.vector, [kit.gradient.vector, *self.plan.delta[1:]], kit.report.lengths)]
 
     def look(self, kit):
         """A plan that keeps everything, after the forward and backward pass of the mini-batch at the clock."""
@@ -71,9 +71,13 @@ class Blocks:
         self.run, self.last = (ops.program([ops.side_by_side([part.calls(look) for part in parts]), *ends])
                                for look in (False, True))
 
-    def speeds(self):
-        """|delta_l| of the last step."""
-        return [float(sum(part.squares[l] for part in self.parts)) ** 0.5 for l in range(len(self.parts[0].squares))]
+    def measuring(self, kit):
+        """Calls for the report's lengths after the last step."""
+        lengths, parts = kit.report.lengths, self.parts
+
+        def speeds():
+            lengths[2:] = [float(sum(part.squares[l] for part in parts)) ** 0.5 for l in range(len(lengths) - 2)]
+        return [kit.ops.measure(kit.network.vector, [kit.gradient.vector], lengths[:2]), speeds]
 
     def look(self, kit):
         """A plan of all rows at once, as Whole has it."""

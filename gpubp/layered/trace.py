@@ -24,10 +24,12 @@ class Trace:
         plan.fill(x, y, 1.0 if weights is None else weights)
         plan.run()
         gradient.vector[...] = gradient.vector / rows
-        self.z, self.a, self.delta = ([*map(plan.wide, arrays)] for arrays in (plan.z, plan.a, plan.delta))
-        self.dw = [None] + [gradient[f"w{l}"] for l in range(1, depth + 1)]
-        self.db = [None] + [gradient[f"b{l}"] for l in range(1, depth + 1)]
-        self.costs = plan.costs
+        answer = network.ops.answer
+        self.z, self.a, self.delta = ([array if array is None else answer(plan.wide(array)) for array in arrays]
+                                      for arrays in (plan.z, plan.a, plan.delta))
+        self.dw = [None] + [answer(gradient[f"w{l}"]) for l in range(1, depth + 1)]
+        self.db = [None] + [answer(gradient[f"b{l}"]) for l in range(1, depth + 1)]
+        self.costs = answer(plan.costs)
         self.cost = float(plan.costs.sum(dtype="float64")) / rows
         squares = [(xp.square(delta).sum(axis=1), xp.square(a).sum(axis=1)) for delta, a in zip(self.delta[1:], self.a)]
-        self.sample_norms = xp.sqrt(sum(delta * (a + 1.0) for delta, a in squares))   # + 1: the bias, whose input is 1
+        self.sample_norms = answer(xp.sqrt(sum(delta * (a + 1.0) for delta, a in squares)))   # + 1: the bias, whose input is 1

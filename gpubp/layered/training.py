@@ -1,25 +1,25 @@
 """Training: mini-batches drawn from the training set, one optimizer step each, and what is kept about the epochs."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
+from weakref import proxy
 
 import numpy as np
 
 from ..devices.philox import SHUFFLE, generator
 from ..maths.chains import Chain
 from ..maths.optimizers import Part
-from . import intake
-from .diverging import Divergence, first_bad_parameter
+from . import arguments, intake
+from .diverging import Divergence, TrainingError, first_bad_parameter
+from .epochs import Epochs
 from .equipment import Equipment
 from .history import History
 from .interrupt import Interrupt
+from .kept import Kept
 from .patience import Patience
-from .scoring import score
 from .state import Training
 
-SEEN = 10_000   # training samples on which the accuracy of an epoch is measured
 PAUSE = 0.02    # seconds of steps that are made in one go: as long may Ctrl-C and the progress bar wait
 
 
@@ -54,18 +54,23 @@ class _Fit:
         self._take_data(x, y, validation, sample_weight)
         self._take_options(**options)
         self._take_optimizer(optimizer)
-        self.kit = Equipment(network, self.chain, self.training, self.x, self.y, self.weights, self.n, self.count, self.size)
+        self.epochs, self.kept = Epochs(self), Kept(self, (x, y, sample_weight))
+        self.kit = self.kept.kit or Equipment(   # which does not hold the network, that may keep it
+            proxy(network), self.chain, self.training, self.x, self.y, self.weights, self.n, self.count, self.size, self.kept.again)
+        self.kit.take_up(self.training, 1 if self.epochs.each else self.goal - network.epoch)
+        if self.kept.kit is not None:
+            self.kit.feed.refresh(self.x, self.y, self.weights)
         self.ops, self.batches = self.kit.ops, self.kit.batches
         if self.goes_on:
             self.kit.recall(self.training.costs[:self.training.batch])
-        self.divergence, self.interrupted, self.at_once = Divergence(self), False, 1
+        self.divergence, self.interrupted, self.at_once, self.given = Divergence(self), False, 1, None
 
     def _take_data(self, x, y, validation, sample_weight):
         network = self.network
         if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) != 2):
             raise TypeError(f"expected validation=(x, y), got {type(validation).__name__}: split the samples beforehand")
         xv, yv = validation or (None, None)
-        intake.together(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
+        arguments.together(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
         self.x = intake.samples(network, x)
         self.n = self.x.shape[0]
         self.labelled = intake.names_classes(network, y)
@@ -77,7 +82,7 @@ class _Fit:
             self.validation = xv, intake.targets(network, yv, xv.shape[0], "validation y")
 
     def _take_options(self, epochs, batch_size, sample, shuffle, patience, monitor, callbacks, progress):
-        self.epochs = intake.count("epochs", epochs, 0)
+        self.goal = self.network.epoch + intake.count("epochs", epochs, 0)
         self.count = self.n if sample is None else intake.count("sample", sample, 1, self.n, "the number of training samples")
         batch_size = min(10, self.count) if batch_size == "auto" else batch_size
         self.size = self.count if batch_size is None else intake.count(
@@ -106,93 +111,109 @@ class _Fit:
     def seek(self, step, batch):
         """Go on from a mini-batch of the epoch, after so many steps."""
         self.training.step, self.training.batch = step, batch
-        self.kit.seek(batch, self.order)
+        self.kit.seek(batch, self.epoch, self.order)
+
+    def enter(self, epoch, batch):
+        """Go on at a mini-batch of an epoch."""
+        self.epoch = epoch
+        self.training.batch = batch
+        self.kit.set_rates(self.rates(range(batch, self.batches)))
+        self.order = self._order()
+        self.seek(self.training.step, batch)
 
     def run(self):
-        self.network.learning = True
+        network, kept = self.network, self.kept
+        network.learning, network.kept = True, None
         try:
-            return self._run()
+            history = self._run()
+            kept.kit = self.kit if kept.again and kept.refs and all(one is None or one() is not None for one in kept.refs) else None
+            network.kept = kept
+            return history
         finally:
-            self.network.learning = False
+            network.learning = False
             self.kit.feed.end()
-            del self.divergence   # which knows the fit: together they would keep the data until the next collection
+            del self.divergence, self.epochs   # which know the fit: together they would keep the data until the next collection
 
     def _run(self):
         network, training, history = self.network, self.training, self.network.history
-        goal, patience, bar = network.epoch + self.epochs, Patience(self), self._bar()
+        patience, bar = Patience(self), self._bar()
         if not self.goes_on:
             training.batch, training.shape, training.costs = 0, (self.count, self.size), []
         network.training, network.labelled, history.stopped = training, self.labelled, None
         with Interrupt(self), bar:
-            while network.epoch < goal and history.stopped is None:
-                seconds = self._epoch(bar)
-                if self.training.batch < self.batches:
-                    history.stopped = (f"interrupted in epoch {network.epoch + 1}, after {self.training.batch} of "
-                                       f"{self.batches} mini-batches")
-                    break
-                self._measure(seconds)
-                bar.set_postfix_str(self._summary())
-                verdict = patience.verdict()   # on what was measured, which a callback may change
-                answers = [callback(network) for callback in self.callbacks]
-                history.stopped = verdict
-                if history.stopped is None and self.interrupted and network.epoch < goal:
-                    history.stopped = f"interrupted after epoch {network.epoch}"
-                elif history.stopped is None and any(answers):
-                    history.stopped = f"stopped by a callback after epoch {network.epoch}"
+            try:
+                while network.epoch < self.goal and history.stopped is None:
+                    whole = self._epoch(bar)
+                    if whole and not self.interrupted and network.epoch < self.goal and not self.epochs.due():
+                        continue
+                    self.divergence.check(self.epochs.read())
+                    if whole:
+                        bar.set_postfix_str(self._summary())
+                    history.stopped = self._verdict(patience) if whole else (
+                        f"interrupted in epoch {network.epoch + 1}, after {training.batch} of {self.batches} mini-batches")
+            except TrainingError:
+                raise
+            except BaseException:   # whatever ends it, training can go on from there
+                self.epochs.break_off()
+                raise
         if self.patience is not None and not (history.stopped or "").startswith("interrupted"):   # that may go on from here
             patience.restore()
         return history
 
+    def _verdict(self, patience):
+        """Why training should stop after an epoch, or None."""
+        network = self.network
+        verdict = patience.verdict()   # on what was measured, which a callback may change
+        answers = [callback(network) for callback in self.callbacks]
+        if verdict is None and self.interrupted and network.epoch < self.goal:
+            return f"interrupted after epoch {network.epoch}"
+        if verdict is None and any(answers):
+            return f"stopped by a callback after epoch {network.epoch}"
+        return verdict
+
     def _epoch(self, bar):
-        """One epoch, or the rest of one; returns its seconds."""
-        training, first = self.training, self.training.batch
-        self.divergence.begin()
-        started = time.perf_counter()
-        self.kit.set_rates(self._rates(range(training.batch, self.batches)))
-        self.order = self._order()
-        self.seek(training.step, training.batch)
+        """Give the device the steps of one epoch, or of the rest of one; returns whether they came to its end."""
+        training = self.training
+        self.epochs.begin()
+        if not self.epochs.waiting:
+            self.divergence.begin()
+        self.enter(self.network.epoch, training.batch)
         try:
             while training.batch < self.batches and not self.interrupted:
                 self._go_on(bar)
-        finally:   # whatever ends an epoch, training can go on from there
+        except BaseException:
             self._count(self.kit.done() - training.batch)   # here the host waits for the device
-            self.costs = np.asarray(self.ops.host(self.kit.log), np.float64)
-            self.settle()
-        seconds = time.perf_counter() - started
-        self.stepped = training.batch > first
-        self.divergence.end()
-        return seconds
+            raise
+        if training.batch < self.batches:
+            return False
+        self.epochs.finish()
+        return True
 
     def _go_on(self, bar):
         """The next step; where Python need not come back after each, as many as a pause allows."""
-        left = self.batches - self.training.batch
-        if left == 1:
-            self.divergence.before_last_step()
-        count, begun = max(1, min(left - 1, self.at_once)), time.perf_counter()
+        batch, begun = self.training.batch, time.perf_counter()
+        count = max(1, min(self.batches - batch - self.kit.ends_alone, self.at_once, self.kit.feed.ahead(batch)))
         self.step(*[count] * (count > 1))
+        given, self.given = self.given, self.ops.mark()
+        if given is not None:
+            given.finish()   # one burst is under way while the next is given, no more: its time is the device's
         if self.ops.bursts:
             self.at_once = max(1, min(2 * count, int(PAUSE / (time.perf_counter() - begun) * count)))
         bar.update(count)
 
-    def settle(self):
-        """Write down what the device has, as far as the training's state keeps it."""
-        self.training.costs = self.costs[:self.training.batch].tolist()
-        if self.kit.scaling is not None:
-            self.training.scaling = self.ops.host(self.kit.scaling).tolist()
-
     def _order(self):
         network = self.network
         if self.shuffle or self.count < self.n:
-            return generator(network.seed, SHUFFLE, network.epoch).permutation(self.n)[:self.count]
+            return generator(network.seed, SHUFFLE, self.epoch).permutation(self.n)[:self.count]
         return np.arange(self.n)
 
-    def _rates(self, batches):
-        """The rates of mini-batches of this epoch."""
+    def rates(self, batches):
+        """The rates of mini-batches of the epoch under way."""
         optimizer, history, begun = self.chain.optimizer, self.network.history, self.training.first_epoch
         if not callable(optimizer.rate):
             return [optimizer.rate] * len(batches)
-        epoch, costs = len(history) - begun, (history.validation_cost if self.validation else history.cost)[begun:]
-        return [optimizer.rate_at(epoch + batch / self.batches, costs) for batch in batches]
+        costs = (history.validation_cost if self.validation else history.cost)[begun:self.epoch]
+        return [optimizer.rate_at(self.epoch - begun + batch / self.batches, costs) for batch in batches]
 
     def step(self, times=1):
         """The mini-batch whose turn it is, or as many of one size: gather, feed forward, backpropagate, and step."""
@@ -216,30 +237,11 @@ class _Fit:
     def _rows(self):
         return min(self.size, self.count - self.training.batch * self.size)
 
-    def _measure(self, seconds):
-        """Append the finished epoch to the history; the deltas are still in the buffers of its last mini-batch."""
-        network, training = self.network, self.training
-        sizes = np.full(self.batches, self.size)
-        sizes[-1] = self.count - self.size * (self.batches - 1)
-        last = self.kit.steps[int(sizes[-1])]
-        (rate,), scale = self._rates([self.batches - 1]), 1.0 if self.kit.scaling is None else training.scaling[3]
-        # of a finished epoch that is taken up again nothing is left
-        norm, speeds = (self.ops.norm(self.kit.gradient.vector), last.speeds()) if self.stepped else (
-            math.nan, [math.nan] * network.depth)
-        xv, yv = self.validation or (None, None)
-        network.history.add(
-            cost=float(self.costs @ sizes) / self.count, rate=rate, seconds=seconds,
-            gradient_norm=norm, speeds=[scale * speed for speed in speeds],
-            accuracy=score(network, self.x[:SEEN], self.y[:SEEN], True) if self.labelled else None,
-            validation_cost=network._cost(xv, yv) if self.validation else None,
-            validation_accuracy=score(network, xv, yv, self.labelled) if self.validation else None)
-        training.batch, training.costs = 0, []
-
     def _bar(self):
         from tqdm import tqdm
         disable = None if self.progress is None else not self.progress
         done = self.training.batch if self.goes_on else 0
-        return tqdm(total=self.epochs * self.batches - done, unit=" steps", disable=disable, dynamic_ncols=True)
+        return tqdm(total=(self.goal - self.network.epoch) * self.batches - done, unit=" steps", disable=disable, dynamic_ncols=True)
 
     def _summary(self):
         history = self.network.history

@@ -13,14 +13,19 @@ from .compiler import HostCompiler
 from .cublas import HostCublas
 
 
-def host_ops():
-    """The CudaOps named "host", one for all tests; where g++ is missing the test skips."""
+def host_ops(index=0):
+    """The CudaOps named "host", or "host:1", one for all tests; where g++ is missing the test skips."""
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed, which runs the kernels on the host")
-    return _host_ops()
+    return _host_ops(index)
 
 
 @cache
-def _host_ops():
-    session = Session(HostModule(), 0)
-    return CudaOps("host", session.xp, HostCompiler(), session, HostCublas(session))
+def _host_ops(index):
+    session = Session(HostModule(), index)
+    return CudaOps(f"host:{index}" if index else "host", session.xp, _compiler(), session, HostCublas(session))
+
+
+@cache
+def _compiler():
+    return HostCompiler()

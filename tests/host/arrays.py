@@ -4,21 +4,25 @@ A host array that slips into device code, or the reverse, then fails here as it 
 """
 
 import weakref
-from functools import partial
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 
 from . import stream
 
+VIEWS = "reshape", "ravel", "transpose", "view", "squeeze", "swapaxes"   # methods that leave an array where it is
+
 
 class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
     """A NumPy array, reached by get() alone."""
 
-    device = stream.Device()
+    def __init__(self, values, device=None):
+        self.values, self.device = values, device or stream.Device()
 
-    def __init__(self, values):
-        self.values = values
+    def __del__(self):
+        if isinstance(getattr(self, "values", None), np.ndarray) and stream is not None:   # None when Python ends
+            stream.release(self.values)
 
     @property
     def data(self):
@@ -34,7 +38,7 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
         if any(map(_foreign, inputs)):
             return NotImplemented
-        stream.refuse_in_capture("work of the array module")
+        stream.settle("work of the array module")
         if out:
             options["out"] = tuple(map(_open, out))
         return _close(getattr(ufunc, method)(*map(_open, inputs), **options), out)
@@ -45,41 +49,59 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
         return _call(function, args, kwargs)
 
     def __getattr__(self, name):
-        if name.startswith("__"):
+        if name.startswith("__") or name == "values":
             raise AttributeError(name)
         found = getattr(self.values, name)
-        return _close(found) if not callable(found) else lambda *args, **kwargs: _call(found, args, kwargs)
+        if isinstance(found, np.ndarray):
+            return HostArray(found, self.device)
+        if not callable(found):
+            return _close(found)
+
+        def call(*args, **kwargs):
+            with self.device if name in VIEWS else nullcontext():
+                _open(self)
+                return _call(found, args, kwargs)
+        return call
 
     def __getitem__(self, index):
-        return HostArray(np.asarray(self.values[_open_index(index)]))
+        with self.device:
+            return HostArray(np.asarray(self.values[_open_index(index)]))
 
     def __setitem__(self, index, value):
         stream.refuse_in_capture("work of the array module")
-        self.values[_open_index(index)] = _open(value)
+        values, index, value = _open(self), _open_index(index), np.asarray(_open(value))
+        place = values[index]
+        if np.may_share_memory(place, values):   # a view, written when the stream comes to it
+            value = np.broadcast_to(value, place.shape)
+            stream.get_current_stream().give(lambda: np.copyto(place, value, "unsafe"))
+        else:
+            stream.settle("work of the array module")
+            values[index] = value
 
     def __len__(self):
         return len(self.values)
 
     def __bool__(self):
-        return bool(self.values)
+        return bool(self.get())
 
     def __float__(self):
-        return float(self.values)
+        return float(self.get())
 
     def __int__(self):
-        return int(self.values)
+        return int(self.get())
 
     def __repr__(self):
         return f"host {self.values!r}"
 
     def get(self):
         """The values, copied into a NumPy array."""
-        stream.refuse_in_capture("copying to the host")
+        with self.device:
+            stream.settle("copying to the host")
         return self.values.copy()
 
     def set(self, values):
         """Copy from a NumPy array."""
-        stream.refuse_in_capture("copying from the host")
+        stream.settle("copying from the host")
         self.values[...] = values
 
 
@@ -93,6 +115,7 @@ class _Ufunc:
         return _call(self.ufunc, args, kwargs)
 
     def at(self, array, index, values):
+        stream.settle("work of the array module")
         self.ufunc.at(_open(array), _open_index(index), _open(values))
 
 
@@ -116,8 +139,10 @@ class HostModule:
 
     def asarray(self, values, dtype=None, order=None):
         """The one way in for NumPy arrays."""
-        stream.refuse_in_capture("allocating")
+        stream.settle("allocating")
         if isinstance(values, HostArray):
+            if values.device != stream.Device():
+                return HostArray(np.array(values.get(), dtype=dtype, order=order))
             made = np.asarray(values.values, dtype=dtype, order=order)
             return values if made is values.values else HostArray(made)
         return HostArray(np.array(values, dtype=dtype, order=order))
@@ -128,11 +153,11 @@ class HostModule:
 def work(name, call, arrays):
     """A call on arrays as a stream is given it, for stream.launch.
 
-    A stream that computes keeps the arrays until then, as CuPy's pool keeps them for work of the stream. A graph knows only
-    their addresses: where one has been freed it refuses, since a GPU would write into whatever lies there by then.
+    A graph knows only the arrays' addresses: where one has been freed it refuses, since a GPU would write into whatever lies
+    there by then.
     """
     if not stream.get_current_stream().is_capturing():
-        return partial(_holding, call, arrays)
+        return call
     owners = [weakref.ref(_owner(array.values)) for array in arrays]
 
     def replay():
@@ -140,10 +165,6 @@ def work(name, call, arrays):
             raise RuntimeError(f"{name}: a graph is launched after an array that it touches was freed")
         call()
     return replay
-
-
-def _holding(call, arrays):
-    call()
 
 
 def _owner(values):
@@ -161,6 +182,8 @@ def _foreign(value):
 def _open(value):
     """A HostArray's values; Python's and NumPy's numbers pass, NumPy arrays do not."""
     if isinstance(value, HostArray):
+        if value.device != stream.Device():
+            raise RuntimeError(f"an array of device {value.device.id} on device {stream.Device().id}, without peer access")
         return value.values
     if isinstance(value, np.ndarray) and value.ndim:
         raise TypeError(f"Unsupported type {type(value)}: a NumPy array among device arrays")
@@ -183,7 +206,7 @@ def _close(result, out=()):
 
 
 def _call(function, args, kwargs):
-    stream.refuse_in_capture("work of the array module")
+    stream.settle("work of the array module")
     out = kwargs.get("out")
     kwargs = {name: _open(value) for name, value in kwargs.items()}
     args = [[*map(_open, a)] if isinstance(a, (list, tuple)) else _open(a) for a in args]

@@ -56,10 +56,6 @@ class HostLibrary:
         self.handles[made.contents.value] = SimpleNamespace(stream=None, workspace=None, pointer_mode=None, math_mode=0)
         return 0
 
-    def cublasDestroy_v2(self, handle):
-        del self.handles[handle]
-        return 0
-
     def cublasSetStream_v2(self, handle, stream):
         self.handles[handle].stream, self.handles[handle].workspace = stream, None   # cuBLAS takes it away as well
         return 0

@@ -1,45 +1,94 @@
-"""Stand-ins for cupy.cuda's devices, streams, events and graphs, as strict as a capture is.
+"""Stand-ins for cupy.cuda's devices, streams, events and graphs, as strict as CUDA is, or stricter.
 
-Kernels run at once, in the order of their launch; copies from the host run as late as they may, when somebody waits for them.
-Under capture, launches are recorded and everything else is refused, as CUDA or CuPy refuse it; a graph launched makes the
-recorded calls with the arguments that they had.
+Kernels and products wait in the queue of their stream until somebody asks for what they compute; at each launch, queues chosen at
+random move on. A wait between streams that is missing lets work run too late, or too early. Copies from the host run as late as
+they may. Under capture, launches are recorded and everything else is refused, as CUDA or CuPy refuse it; a graph launched makes
+the recorded calls with the arguments that they had.
 """
 
 import ctypes
+import random
+import threading
+from collections import deque
+from contextlib import contextmanager
 from itertools import count
+from time import perf_counter
 from types import SimpleNamespace
 from weakref import WeakValueDictionary
 
-stack = []       # the streams of `with`, the innermost last
-current = []     # the one that is current, where it is not the legacy stream
-capturing = []   # the stream that is capturing, if one is
+DEVICES = 2
+LONGEST, MOST_FREED = 16, 1 << 18   # calls in a queue, bytes that are kept for queued work
+lock = threading.RLock()          # of the queues: a thread that waits for a stream makes the stream's calls
 streams = WeakValueDictionary()   # by their numbers, which stand for addresses
 numbers = count(1)
 memory = SimpleNamespace(free=1 << 40)   # bytes; tests of what does not fit take some away
+dice = random.Random(1)
+freed: list = []                  # memory of arrays that are gone, which queued work may still touch
+
+
+class _Thread(threading.local):
+    """What is current in a thread."""
+
+    def __init__(self):
+        self.devices = [0]    # of `with`, the innermost last
+        self.stack = []       # streams of `with`
+        self.current = {}     # the stream of each device, where it is not the legacy one
+        self.capturing = []   # the stream that is capturing, if one is
+        self.moving = 0       # how deep within busy()
+
+
+here = _Thread()
+
+
+@contextmanager
+def busy():
+    """The queues are being changed, which the end of an array, at any moment, must not do as well."""
+    with lock:
+        here.moving += 1
+        try:
+            yield
+        finally:
+            here.moving -= 1
 
 
 def launch(call):
-    """Run a kernel or a product, or record it while the current stream captures."""
-    if capturing and get_current_stream() is capturing[-1]:
-        capturing[-1].recorded.append(call)
+    """Queue a kernel or a product on the current stream, or record it while that captures."""
+    stream = get_current_stream()
+    if here.capturing and stream is here.capturing[-1]:
+        stream.recorded.append(call)
     else:
         refuse_in_capture("a launch on another stream")
-        call()
+        stream.give(call)
 
 
 def refuse_in_capture(what):
     """What CUDA or CuPy would not record."""
-    if capturing:
+    if here.capturing:
         raise RuntimeError(f"{what} is not permitted while a stream is capturing")
 
 
+def settle(what):
+    """Let the host see what the current stream has computed."""
+    refuse_in_capture(what)
+    get_current_stream().synchronize()
+
+
+def release(values):
+    """Memory of an array that is gone: CuPy's pool gives it to others in the order of the stream, so that queued work has it."""
+    with lock:
+        freed.append(values)
+        if sum(one.nbytes for one in freed) > MOST_FREED and not here.moving:
+            for stream in list(streams.values()):
+                stream.move_on(stream.given)
+            freed.clear()
+
+
 class Device:
-    """The one device there is."""
+    """One of the devices."""
 
-    attributes = {"MultiProcessorCount": 8}   # few, so that matrices of the tests' sizes are cut into chunks
-
-    def __init__(self, device=0):
-        self.id = device
+    def __init__(self, device=None):
+        self.id = here.devices[-1] if device is None else int(device)
+        self.attributes = {"MultiProcessorCount": 4}
 
     def __eq__(self, other):
         return isinstance(other, Device) and other.id == self.id
@@ -48,93 +97,124 @@ class Device:
         return hash(self.id)
 
     def __enter__(self):
+        here.devices.append(self.id)
         return self
 
     def __exit__(self, *error):
-        pass
+        here.devices.pop()
 
     def synchronize(self):
+        """Waits for all streams; from another thread, this ends a capture with an error, as CUDA's does."""
         refuse_in_capture("synchronising")
+        for stream in list(streams.values()):
+            stream.broken = stream.recorded is not None
+            if not stream.broken and stream.device == self.id:
+                stream.synchronize()
 
 
 class Event:
-    """A place in a stream's order: `after` is the stream, `copies` what it had been given and may not have done."""
+    """A place in a stream's order: `after` is the stream, `number` how much it had been given."""
 
     def __init__(self, block=False, disable_timing=False):
         refuse_in_capture("making an event")
-        self.after, self.copies = None, []
+        self.after, self.number = None, 0
 
     @property
     def done(self):
-        return all(copy.done for copy in self.copies)
+        return self.after is None or self.after.made >= self.number
 
     def synchronize(self):
         refuse_in_capture("synchronising")
-        for copy in self.copies:
-            copy()
+        self.pass_by()
 
-
-class Copy:
-    """A copy from the host, made when it is first called."""
-
-    def __init__(self, *arguments):
-        self.arguments, self.done = arguments, False
-
-    def __call__(self):
-        if not self.done:
-            ctypes.memmove(*self.arguments)
-            self.done = True
+    def pass_by(self):
+        """Make what comes before it."""
+        if self.after is not None:
+            self.after.move_on(self.number)
 
 
 class Stream:
-    """What was launched has run; waits are noted in `waited`, for tests of the order."""
+    """A queue of calls; waits are noted in `waited`, for tests of the order."""
 
     def __init__(self, null=False, non_blocking=False):
         refuse_in_capture("making a stream")
-        self.ptr, self.recorded, self.waited, self.copies = 0 if null else next(numbers), None, [], []
-        streams[self.ptr] = self
+        self.ptr, self.device, self.waited = 0 if null else next(numbers), Device().id, []
+        self.queue, self.given, self.made = deque(), 0, 0
+        self.recorded, self.broken = None, False
+        streams[self.ptr, self.device] = self
 
     def __enter__(self):
-        stack.append(self)
+        here.stack.append(self)
         return self.use()
 
     def __exit__(self, *error):
         """As CuPy: a stream that was made current by use() is forgotten."""
-        assert stack.pop() is self
-        current[:] = stack[-1:]
+        assert here.stack.pop() is self
+        here.current.pop(self.device, None)
+        for stream in here.stack:
+            here.current[stream.device] = stream
 
     def use(self):
-        current[:] = [self]
+        here.current[self.device] = self
         return self
 
-    def begin_capture(self, mode=None):
-        refuse_in_capture("capturing")
-        if self.ptr == 0:
-            raise RuntimeError("cannot capture on the default (legacy) stream")
-        self.recorded = []
-        capturing.append(self)
+    # ---- order
 
-    def end_capture(self):
-        assert capturing.pop() is self
-        recorded, self.recorded = self.recorded, None
-        return Graph(recorded)
+    def give(self, call):
+        """Put a call into the queue, and let the dice decide which streams move on."""
+        with busy():
+            self.queue.append(call)
+            self.given += 1
+            if len(self.queue) > LONGEST:
+                self.move_on(self.made + 1)
+            for stream in list(streams.values()):
+                if stream.queue and dice.random() < 0.1:
+                    stream.move_on(stream.made + dice.randint(1, len(stream.queue)))
 
-    def is_capturing(self):
-        return self.recorded is not None
+    def move_on(self, number):
+        """Make the calls up to a number."""
+        with busy():
+            while self.made < number:
+                call = self.queue.popleft()
+                self.made += 1
+                call()
 
     def record(self, event=None):
         event = event or Event()
-        self.copies = [copy for copy in self.copies if not copy.done]
-        event.after, event.copies = self, list(self.copies)
+        event.after, event.number, event.time = self, self.given, perf_counter()
         return event
 
     def wait_event(self, event):
         refuse_in_capture("waiting for work outside")
         self.waited.append(event.after)
-        event.synchronize()
+        place = Event()
+        place.after, place.number = event.after, event.number   # as it is now; it may be recorded again
+        with busy():   # not by give(): a wait is nothing that might be made at once
+            self.queue.append(place.pass_by)
+            self.given += 1
 
     def synchronize(self):
-        self.record().synchronize()
+        refuse_in_capture("synchronising")
+        self.move_on(self.given)
+
+    # ---- capture
+
+    def begin_capture(self, mode=None):
+        refuse_in_capture("capturing")
+        if self.ptr == 0:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        self.recorded, self.broken = [], False
+        here.capturing.append(self)
+
+    def end_capture(self):
+        assert here.capturing.pop() is self
+        recorded, self.recorded = self.recorded, None
+        if self.broken:
+            raise RuntimeError("cudaErrorStreamCaptureInvalidated: another thread has synchronized the device")
+        return Graph(recorded)
+
+    def is_capturing(self):
+        return self.recorded is not None
 
 
 class Graph:
@@ -149,23 +229,39 @@ class Graph:
     def launch(self, stream=None):
         refuse_in_capture("launching a graph")
         for call in self.calls:
-            call()
+            get_current_stream().give(call)
 
 
-null = Stream(null=True)
+def _legacy(device):
+    with Device(device):
+        return Stream(null=True)
+
+
+legacy = [_legacy(device) for device in range(DEVICES)]
+null = legacy[0]
 
 
 def get_current_stream(device_id=None):
-    """The stream made current last, else the legacy stream."""
-    return current[-1] if current else null
+    """The stream made current last on a device, else its legacy stream."""
+    device = here.devices[-1] if device_id is None else device_id
+    return here.current.get(device, legacy[device])
+
+
+def get_elapsed_time(start, end):
+    """Milliseconds between two events."""
+    return 1e3 * (end.time - start.time)
 
 
 def memcpyAsync(target, source, count, kind, stream):
-    """Of CuPy's runtime: a copy on the stream of that number."""
+    """Of CuPy's runtime: a copy on the stream of that number, made when somebody waits for it."""
     refuse_in_capture("copying from the host")
     assert kind == runtime.memcpyHostToDevice
-    streams[stream].copies.append(Copy(target, source, count))
+    with busy():
+        stream = streams[stream, here.devices[-1]]
+        stream.queue.append(lambda: ctypes.memmove(target, source, count))
+        stream.given += 1
 
 
-runtime = SimpleNamespace(memcpyAsync=memcpyAsync, memcpyHostToDevice=1, memGetInfo=lambda: (memory.free, memory.free))
+runtime = SimpleNamespace(memcpyAsync=memcpyAsync, memcpyHostToDevice=1, memGetInfo=lambda: (memory.free, memory.free),
+                          getDeviceCount=lambda: DEVICES)
 alloc_pinned_memory = bytearray

@@ -32,6 +32,11 @@ def refuse_out(name):
     raise TypeError(f"{name}: expected no out= beside a wire, which would be changed in place: write y = {name}(...)")
 
 
+def refuse_writing(name):
+    """TypeError at an array that a wire is written into."""
+    raise TypeError(f"{name}: expected no array that a wire is written into: write y = y + x, not y += x or out=y")
+
+
 def refuse_options(name, rule, inputs, options):
     """TypeError at options that a rule, a formula or a function made of others, does not know, and at an array to write into."""
     known, all_known = _options(rule)

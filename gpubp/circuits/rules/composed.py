@@ -1,16 +1,23 @@
 """NumPy's functions that are made of others: what is differentiated are those. Arguments have NumPy's names and places."""
 
-from math import prod
+from math import nan, prod
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..wire import carried
-from .elementwise import clipped, where
+from .elementwise import chosen, clipped, where
 from .linear_algebra import MADE_OF_LINEAR_ALGEBRA
 from .parts import PARTS
 from .products import MADE_OF_PRODUCTS
 from .shapes import cast
+
+
+def where_(condition, *of):
+    if not of:
+        return np.nonzero(condition)
+    return chosen(np.asarray(condition) if type(condition) is list else np.bool_(condition) if type(condition) is bool
+                  else condition, *of)   # CuPy takes no condition that is Python's
 
 
 def clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
@@ -54,9 +61,8 @@ def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
     others = [np.shape(a)[i] for i in _others(a, axes)]
     n = prod(np.shape(a)[i] for i in axes)
     ordered = np.sort(np.reshape(np.moveaxis(a, axes, tuple(range(-len(axes), 0))), (*others, n)), axis=-1)
-    result = np.mean(ordered[..., [(n - 1) // 2, n // 2]], axis=-1)
-    if np.any(np.isnan(ordered[..., -1])):   # NaN comes last
-        result = np.where(np.isnan(ordered[..., -1]), ordered[..., -1], result)
+    result = np.mean(ordered[..., (n - 1) // 2:n // 2 + 1], axis=-1)
+    result = np.where(np.isnan(carried(ordered)[..., -1]), nan, result)   # NaN comes last
     return np.expand_dims(result, axes) if keepdims else result
 
 
@@ -81,10 +87,10 @@ def _neighbours(a, axis):
 
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):
-    axis = normalize_axis_index(axis, np.ndim(y))
-    steps = dx if x is None else np.diff(x, axis=axis) if np.ndim(x) > 1 else np.expand_dims(np.diff(x), _others(y, (axis,)))
-    after, before = _neighbours(y, axis)
-    return np.sum(steps * (after + before) / 2.0, axis=axis)
+    along = normalize_axis_index(axis, np.ndim(y))
+    steps = dx if x is None else np.diff(x, axis=axis) if np.ndim(x) > 1 else np.expand_dims(np.diff(x), _others(y, (along,)))
+    after, before = _neighbours(y, along)
+    return np.sum(steps * (after + before) / 2.0, axis=axis)   # x may have more axes than y
 
 
 def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None):
@@ -144,8 +150,8 @@ def take(a, indices, axis=None, out=None, mode="raise"):
 
 
 COMPOSED: dict = {
-    **PARTS, **MADE_OF_PRODUCTS, **MADE_OF_LINEAR_ALGEBRA, np.clip: clip, np.nan_to_num: nan_to_num, np.ptp: ptp,
-    np.trace: trace, np.average: average, np.median: median, np.diff: diff, np.trapezoid: trapezoid,
+    **PARTS, **MADE_OF_PRODUCTS, **MADE_OF_LINEAR_ALGEBRA, np.where: where_, np.clip: clip, np.nan_to_num: nan_to_num,
+    np.ptp: ptp, np.trace: trace, np.average: average, np.median: median, np.diff: diff, np.trapezoid: trapezoid,
     np.full_like: full_like, np.select: select,
     np.sort: sort, np.partition: partition, np.take_along_axis: take_along_axis, np.take: take,
 }

@@ -68,6 +68,9 @@ clipped = Gate("clip", np.clip, lambda error, value, x, low, high: where(_inside
                lambda error, value, x, low, high: where(x < low, error, 0.0),
                lambda error, value, x, low, high: where(x > high, error, 0.0))
 
+chosen = Gate("where", np.where, None, lambda error, value, condition, x, y: np.where(condition, error, 0.0),
+              lambda error, value, condition, x, y: np.where(condition, 0.0, error))
+
 ELEMENTWISE: dict = {
     np.add: (lambda error, value, x, y: error, lambda error, value, x, y: error),
     np.subtract: (lambda error, value, x, y: error, lambda error, value, x, y: -error),
@@ -119,8 +122,6 @@ ELEMENTWISE: dict = {
               lambda error, value, x, y: _passes(error, (y > x) | (x != x), x == y)),
     np.fmin: (lambda error, value, x, y: _passes(error, (x < y) | (y != y), x == y),
               lambda error, value, x, y: _passes(error, (y < x) | (x != x), x == y)),
-    np.where: (None, lambda error, value, condition, x, y: np.where(condition, error, 0.0),
-               lambda error, value, condition, x, y: np.where(condition, 0.0, error)),
     np.real: (_only_one,),
 }
 

@@ -38,7 +38,7 @@ def _determinant(error, value, x):
     return np.expand_dims(signs, (-1, -2)) * (left * np.expand_dims(product_of_others(singular, -1), -2)) @ right
 
 
-def _log_determinant(error, value, x):
+def _log_determinant(error, value, x, found):
     return np.expand_dims(error, (-1, -2)) * _turned(np.linalg.inv(x))
 
 
@@ -52,11 +52,11 @@ def _cholesky(error, value, x, *, upper=False):
     return 0.5 * (sent + _turned(sent))
 
 
-_log_determinant_of = Gate("slogdet", lambda x: np.linalg.slogdet(x)[1], _log_determinant)
+_solution = Gate("solve", np.linalg.solve, _solve_matrix, _solve_right)
+_log_determinant_of = Gate("slogdet", lambda x, found: found, _log_determinant, None, opaque=True)
 
 LINEAR_ALGEBRA = {
-    np.linalg.inv: (_inverse,), np.linalg.solve: (_solve_matrix, _solve_right), np.linalg.det: (_determinant,),
-    np.linalg.cholesky: (_cholesky,),
+    np.linalg.inv: (_inverse,), np.linalg.det: (_determinant,), np.linalg.cholesky: (_cholesky,),
 }
 
 
@@ -71,7 +71,16 @@ class Determinant(NamedTuple):
 
 
 def slogdet(a):
-    return Determinant(np.linalg.slogdet(carried(a))[0], _log_determinant_of(a))
+    sign, found = np.linalg.slogdet(carried(a))
+    return Determinant(sign, _log_determinant_of(a, found))
+
+
+def solve(a, b):
+    stacks = np.shape(a)[:-2], np.shape(b)[:-2]
+    if np.ndim(b) > 1 and stacks[0] != stacks[1]:   # CuPy broadcasts none
+        stack = np.broadcast_shapes(*stacks)
+        a, b = (np.broadcast_to(x, (*stack, *np.shape(x)[-2:])) for x in (a, b))
+    return _solution(a, b)
 
 
 _root = Gate("root", lambda x, power: np.sqrt(x) if power == 0.5 else x ** power,
@@ -114,4 +123,4 @@ def _matrix_norm(x, ord, axes, keepdims):
     return extreme if keepdims else np.squeeze(extreme, axis=axes)
 
 
-MADE_OF_LINEAR_ALGEBRA = {np.linalg.slogdet: slogdet, np.linalg.norm: norm}
+MADE_OF_LINEAR_ALGEBRA = {np.linalg.solve: solve, np.linalg.slogdet: slogdet, np.linalg.norm: norm}

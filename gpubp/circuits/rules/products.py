@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..wire import Gate
+from ..wire import Gate, of_one_package
 
 
 def _as_matrices(error, x, y):
@@ -81,6 +81,7 @@ def einsum(subscripts, *operands, optimize=False):
     if len(inputs) != len(operands):
         raise ValueError(f"einsum: expected {len(inputs)} operands for {subscripts!r}, got {len(operands)}: pass one for each "
                          f"text between the commas")
+    of_one_package("einsum", operands)   # CuPy's would move NumPy's arrays without a word
     free = iter(letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if letter not in subscripts)
     wide = max((np.ndim(x) - len(s) + 3 for s, x in zip(inputs, operands) if "..." in s), default=0)
     dots = "".join(next(free) for _ in range(wide))

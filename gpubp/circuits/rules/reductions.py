@@ -10,7 +10,7 @@ from .shapes import inverted
 
 def kept(shape, axis):
     """The shape of a reduction over axis (None, a number or several) that keeps its axes."""
-    if axis is None:
+    if axis is None or not shape:   # of a single number NumPy takes the axes 0 and -1, too
         return (1,) * len(shape)
     axes = {range(len(shape))[i] for i in (axis if isinstance(axis, tuple) else (axis,))}
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
@@ -88,12 +88,14 @@ def _std(error, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=Fals
 
 def _extreme(error, value, x, axis=None, out=None, keepdims=False, initial=None, where=True):
     found = spread(value, x, axis)
-    ties = _chosen(where, (x == found) | ((x != x) & (found != found)), False)   # NaN, if there is one, wins
+    ties = _chosen(where, (x == found) | (x != x), False)   # NaN, if there is one, wins
     count = np.sum(ties, axis=axis, keepdims=keepdims)
     if initial is not None:
         count = count + (value == initial)
     share = error * (1.0 / count)
-    return np.where(ties, spread(share.astype(error.dtype) if hasattr(error, "dtype") else share, x, axis), 0.0)
+    if hasattr(error, "dtype") and share.dtype != error.dtype:   # counts make float64 of float32
+        share = share.astype(error.dtype)
+    return np.where(ties, spread(share, x, axis), 0.0)
 
 
 def _cumulated(x, axis):

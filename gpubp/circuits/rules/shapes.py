@@ -1,10 +1,9 @@
 """Gates that move numbers without changing them: shapes, axes, parts and wholes."""
 
-import operator
-
 import numpy as np
 
 from ...devices.namespace import namespace
+from ..nests import leaves
 from ..wire import Gate
 
 
@@ -51,6 +50,10 @@ def _roll(error, value, x, shift, axis=None):
 
 def _repeat(error, value, x, repeats, axis=None):
     """Copies of a number add up: all those of the same place of x."""
+    if isinstance(repeats, int | np.integer):
+        shape = np.shape(x) if axis is not None else (int(np.prod(np.shape(x), dtype=int)),)
+        along = (axis or 0) % len(shape) + 1
+        return np.reshape(np.sum(np.reshape(error, (*shape[:along], repeats, *shape[along:])), axis=along), np.shape(x))
     if axis is None:
         x_shape, axis = (int(np.prod(np.shape(x), dtype=int)),), 0
     else:
@@ -75,21 +78,24 @@ def _pad(error, value, x, widths, mode, **options):
 def _diag(error, value, x, k=0):
     if np.ndim(x) == 1:
         return np.diagonal(error, k)
-    return _scattered_diagonal(error, x, k, 0, 1)
+    return _on_diagonal(error, np.shape(x), k, 0, 1)
 
 
 def _diagonal(error, value, x, offset=0, axis1=0, axis2=1):
-    return _scattered_diagonal(error, x, offset, axis1, axis2)
+    return _on_diagonal(error, np.shape(x), offset, axis1, axis2)
 
 
-def _scattered_diagonal(error, x, offset, axis1, axis2):
-    axis1, axis2 = axis1 % np.ndim(x), axis2 % np.ndim(x)
-    index: list = [slice(None)] * np.ndim(x)
-    n = np.shape(error)[-1]
-    index[axis1], index[axis2] = (list(range(start, start + n)) for start in (max(-offset, 0), max(offset, 0)))
-    # the diagonal is the last axis of the error; where both indices stand side by side, it is to be where they are
-    first = min(axis1, axis2) if abs(axis1 - axis2) == 1 else 0
-    return scatter(np.moveaxis(error, -1, first), np.shape(x), tuple(index))
+def _put_on_diagonal(numbers, shape, offset, axis1, axis2):
+    """Zeros of this shape with the numbers on a diagonal, along their last axis."""
+    whole = np.zeros_like(numbers, shape=shape)
+    n = np.shape(numbers)[-1]
+    matrices = np.moveaxis(whole, (axis1, axis2), (-2, -1))[..., max(-offset, 0):, max(offset, 0):]
+    np.einsum("...ii->...i", matrices[..., :n, :n])[...] = numbers   # a view; NumPy lets nobody write into its diagonals
+    return whole
+
+
+_on_diagonal = Gate("on_diagonal", _put_on_diagonal, lambda error, value, numbers, shape, *place: np.diagonal(error, *place),
+                    None, None, None, None, opaque=True)
 
 
 def _scatter(numbers, shape, index):
@@ -112,7 +118,39 @@ def _is_basic(index):
 
 scatter = Gate("scatter", _scatter, lambda error, value, numbers, shape, index: error[index], None, None,
                opaque=True)
-getitem = Gate("getitem", operator.getitem, lambda error, value, x, index: scatter(error, np.shape(x), index), None)
+
+
+def _item(x, index):
+    if type(x) is not np.ndarray:   # NumPy looks by itself
+        _refuse_outside(np.shape(x), index if isinstance(index, tuple) else (index,))
+    return x[index]
+
+
+def _known(part):
+    """The least and the greatest place in a list or array of the host; none in what else is an index."""
+    places = np.array([i for i in leaves(part) if type(i) is int], int) if type(part) is list else part
+    whole = type(places) is np.ndarray and places.dtype.kind in "iu" and places.size > 0
+    return (places.min(), places.max()) if whole else ()
+
+
+def _refuse_outside(shape, parts):
+    """IndexError at places outside that are known on the host. CuPy wraps those in lists and arrays around without a word."""
+    taken = [0 if part is None or isinstance(part, bool | np.bool_) else part.ndim if getattr(part, "dtype", 0) == np.bool_ else 1
+             for part in parts]
+    axis = 0
+    for part, axes in zip(parts, taken):
+        if part is Ellipsis:
+            axes = len(shape) - sum(taken) + 1
+        elif axis < len(shape):
+            n = shape[axis]
+            for i in _known(part):
+                if not -n <= i < n:
+                    raise IndexError(f"expected indices from {-n} to {n - 1} along axis {axis}, got {i}: np.take has mode='wrap' "
+                                     f"and mode='clip' for others")
+        axis += axes
+
+
+getitem = Gate("getitem", _item, lambda error, value, x, index: scatter(error, np.shape(x), index), None)
 
 
 def _concatenate(i, error, value, axis, *arrays):

@@ -1,0 +1,110 @@
+"""Epochs that the device has been given and the host has not read: where nobody looks at each, many are read in one go."""
+
+import math
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ..maths.schedules import Plateau
+from . import scoring
+
+SEEN = 10_000   # training samples on which the accuracy of an epoch is measured
+LATEST = 0.1    # seconds after which the host reads what there is
+
+
+@dataclass
+class Epoch:
+    """number: its place in the history; first: its first mini-batch, where it is the rest of one; marks: its beginning and end."""
+
+    number: int
+    first: int
+    marks: list[Any]
+
+
+class Epochs:
+    """What is known of the epochs of a fit; the history has an entry of each, NaN until it is read.
+
+    each: whether somebody looks at every epoch, so that it is read at once: patience, a callback, a rate that depends on costs;
+    or the host computes, which makes reading free.
+    """
+
+    def __init__(self, fit):
+        self.fit, self.waiting, self.read_at = fit, [], perf_counter()
+        self.each = (fit.network.ops.admission is None or fit.patience is not None or bool(fit.callbacks)
+                     or isinstance(fit.chain.optimizer.rate, Plateau))
+
+    def begin(self):
+        """An epoch, or the rest of one, begins."""
+        self.epoch = Epoch(self.fit.network.epoch, self.fit.training.batch, [self.fit.ops.mark()])
+
+    def finish(self):
+        """Its steps have been given to the device: what is measured of it follows them; the deltas are still in the buffers."""
+        fit, epoch, history = self.fit, self.epoch, self.fit.network.history
+        epoch.marks.append(fit.ops.mark())
+        if epoch.first < fit.batches:
+            fit.kit.measure()
+        for place, figure in enumerate(self._figures()):
+            fit.kit.report.figures[place] = figure
+        fit.kit.report.keep(len(self.waiting))
+        (rate,) = fit.rates([fit.batches - 1])
+        unknown = math.nan if fit.validation else None
+        history.add(cost=math.nan, rate=rate, seconds=math.nan, gradient_norm=math.nan, speeds=[math.nan] * fit.network.depth,
+                    accuracy=math.nan if fit.labelled else None, validation_cost=unknown, validation_accuracy=unknown)
+        self.waiting.append(epoch)
+        fit.training.batch, fit.training.costs = 0, []
+
+    def _figures(self):
+        """What the epoch's scores are made of, on the device."""
+        fit, network = self.fit, self.fit.network
+        if fit.labelled:
+            yield from scoring.figures(network, fit.x[:SEEN], fit.y[:SEEN], True)
+        if fit.validation:
+            yield network.passes.cost(*fit.validation)
+            yield from scoring.figures(network, *fit.validation, fit.labelled)
+
+    def due(self):
+        """Whether to read now."""
+        return (self.each or len(self.waiting) == self.fit.kit.report.room or perf_counter() - self.read_at > LATEST)
+
+    def read(self):
+        """Wait for the device and write down what it has found; returns (epoch, mini-batches done, record) of each epoch, the
+        one under way too."""
+        fit, training, report = self.fit, self.fit.training, self.fit.kit.report
+        found = [(epoch, fit.batches, record) for epoch, record in zip(self.waiting, report.read(len(self.waiting)))]
+        for epoch, _, record in found:
+            self._fill(epoch, record)
+        if training.batch:
+            found.append((self.epoch, training.batch, report.now()))
+            training.costs = found[-1][2].log[:training.batch].tolist()
+        if found and fit.kit.scaling is not None:
+            training.scaling = found[-1][2].scaling.tolist()
+        self.waiting, self.read_at = [], perf_counter()
+        return found
+
+    def _fill(self, epoch, record):
+        fit, history, i = self.fit, self.fit.network.history, epoch.number
+        sizes = np.full(fit.batches, fit.size)
+        sizes[-1] = fit.count - fit.size * (fit.batches - 1)
+        history.cost[i] = float(record.log @ sizes) / fit.count
+        history.seconds[i] = epoch.marks[1].since(epoch.marks[0])
+        if epoch.first < fit.batches:   # of a finished epoch that is taken up again nothing is left
+            _, history.gradient_norm[i], *speeds = record.lengths.tolist()
+            scale = 1.0 if fit.kit.scaling is None else float(record.scaling[3])
+            history.speeds[i] = [scale * speed for speed in speeds]
+        figures = iter(record.figures.tolist())
+        if fit.labelled:
+            history.accuracy[i] = scoring.value(figures, min(fit.n, SEEN), True)
+        if fit.validation:
+            history.validation_cost[i] = next(figures)
+            history.validation_accuracy[i] = scoring.value(figures, fit.validation[0].shape[0], fit.labelled)
+
+    def break_off(self):
+        """Something has ended training: write down what the device has done, so that it can go on from there."""
+        history, known = self.fit.network.history, self.fit.network.epoch - len(self.waiting)
+        try:
+            self.read()
+        except BaseException:
+            history.cut(known)
+            raise

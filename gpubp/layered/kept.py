@@ -1,0 +1,50 @@
+"""Equipment that a network keeps for its next fit: loops of fit(epochs=1) need not plan, bind and capture anew each time."""
+
+from functools import partial
+from weakref import ref
+
+MOST = 1 << 26       # bytes of the training set that are copied on a GPU to be kept,
+LITTLE = 1 << 20     # and on the CPU, which plans faster than it copies more;
+BUFFERS = 1 << 28    # and bytes of a plan, about
+
+
+class Kept:
+    """What a fit was given, by weak references, and its equipment, which goes when one of the arrays goes.
+
+    The first fit only leaves a note of what it was given. A second one on the same arrays makes equipment with copies of them,
+    which it keeps, and later ones fill the copies anew: the arrays may have changed, and nothing here holds them.
+    """
+
+    def __init__(self, fit, given):
+        network = fit.network
+        self.kit = None
+        self.key = (fit.n, fit.count, fit.size, fit.chain, network.precision, network.seed, fit.weights is None, network.ops.cores)
+        self.parameters = ref(network.parameters)
+        try:
+            self.refs = [array if array is None else ref(array, partial(_drop, ref(self))) for array in given]
+        except TypeError:   # a list, for instance
+            self.refs = None
+        before = network.kept
+        self.again = before is not None and before._fits(self, given) and self._is_small(fit)
+        if self.again and before.kit is not None and _same(before.kit.training.vectors, fit.training.vectors):
+            self.kit = before.kit
+
+    def _fits(self, other, given):
+        """Whether the other is of the same arrays, sizes, optimizer and parameters."""
+        return (self.key == other.key and self.refs is not None and other.refs is not None
+                and self.parameters() is other.parameters() and _same([one and one() for one in self.refs], given))
+
+    def _is_small(self, fit):
+        ops, network = fit.network.ops, fit.network
+        width = network.dtype.itemsize * (network.sizes[0] + network.sizes[-1])
+        return (ops.owns(fit.x) and ops.owns(fit.y) and fit.n * width <= (LITTLE if ops.admission is None else MOST)
+                and 3 * network.dtype.itemsize * fit.size * sum(network.sizes) <= BUFFERS)
+
+
+def _drop(kept, dead):
+    if kept() is not None:
+        kept().kit = None
+
+
+def _same(some, others):
+    return len(some) == len(others) and all(one is other for one, other in zip(some, others))

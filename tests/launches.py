@@ -1,0 +1,69 @@
+"""What each rule of the circuits asks of a CUDA device, counted by an emulated one: the table of gpubp/circuits/README.md.
+
+    ../shared/cupyhost/run -m tests.launches     writes the table anew
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from gpubp.circuits.backward import backward
+from gpubp.circuits.recording import Recording
+from tests.circuit_cases import CASES
+from tests.test_circuit_gates import FUNCTIONS, Call
+
+README = Path(__file__).parent.parent / "gpubp" / "circuits" / "README.md"
+HEAD = "| function | forward | backward |\n|---|---|---|\n"
+LAUNCHES = "kernel launch", "memset", "copy"     # what a stream runs: copies within the device and zeros, too
+WAITS = "copy to host", "stream synchronize", "device synchronize", "event synchronize"
+
+
+def whole(call):
+    """Whether a call differentiates by arrays only; a Python float's gradient comes to the host."""
+    return bool(call.given) and all(hasattr(x, "shape") for x in call.given)
+
+
+def asked(function, ops, counts):
+    """(what its forward, what its backward asks of the device) of the function's first case; counts() is cupyhost's."""
+    call = next(call for call in (Call(function, case, ops=ops) for case in CASES[function]) if whole(call))
+    found = ()
+    for _ in range(2):   # kernels are compiled the first time
+        ops.xp.cuda.Device().synchronize()
+        counts()
+        recorded = Recording("vjp", call, call.given, {}, tuple(range(len(call.given))))
+        forward = Counter(counts())
+        ends = [(end, np.ones_like(end.value)) for end in recorded.ends if end is not None]
+        counts()
+        backward(ends)
+        found = forward, Counter(counts())
+    return found
+
+
+def launches(counted):
+    """How many launches the counts are."""
+    return sum(counted[name] for name in LAUNCHES)
+
+
+def table(ops, counts):
+    """The rows of all functions with a rule, by name."""
+    rows = []
+    for function, name in sorted(FUNCTIONS.items(), key=lambda item: item[1]):
+        forward, back = map(launches, asked(function, ops, counts))
+        rows.append(f"| {name.removeprefix('np.')} | {forward} | {back} |\n")
+    return HEAD + "".join(rows)
+
+
+def main():
+    """Write the table into the README."""
+    import cupyhost
+
+    from tests.conftest import device
+    text = README.read_text()
+    begin = text.index(HEAD)
+    with np.errstate(all="ignore"):
+        README.write_text(text[:begin] + table(device("cuda"), cupyhost.counts))
+
+
+if __name__ == "__main__":
+    main()
