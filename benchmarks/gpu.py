@@ -39,7 +39,7 @@ from benchmarks import (
 from benchmarks.gpu_peers import Jax, JaxScan, TorchCompiled, TorchEager, TorchGraph, TorchGraphOf16
 from benchmarks.gpu_worker import Worker, on_ours, opened
 from benchmarks.guard import ROOT, collect
-from gpubp.devices.probe import why_no_cuda
+from gpubp.devices.probe import why_absent
 
 LIMIT, LEAST = 330, 3   # seconds of a command, and of a section that is worth beginning
 DRY = 5                 # times the seconds that a section has in a dry run, whose machine may be slow
@@ -80,7 +80,7 @@ FIRST = {
     "steps": Section(30, OWN, gpu_steps.own, PEER),
     "parity": Section(20, OWN, gpu_checks.agreement, {"networks": 2}),
     "PyTorch": peers(60, "PyTorch", TorchEager, TorchGraph, TorchGraphOf16),
-    "kernels": Section(25, OWN, gpu_kernels.kernels, {"elements": 512, "width": 16, **QUICK}),
+    "kernels": Section(25, OWN, partial(gpu_kernels.kernels, rounds=3), {"elements": 512, "width": 16, **QUICK}),
     "prototypes": Section(30, OWN, gpu_prototypes.prototypes,
                           {"cases": {"1 block": (1, 2)}, "times": 4, "sizes": (20, 6, 3), **QUICK}),
     "JAX": peers(40, "JAX", Jax, JaxScan, works=("784-30-10 batch 10", WIDE, LARGE)),
@@ -109,7 +109,7 @@ def main(arguments=None):
                         for name, sections in COMMANDS.items()))
         return 2
     device = options.dry or "cuda"
-    if device == "cuda" and (reason := why_no_cuda(0)):
+    if device == "cuda" and (reason := why_absent(0)):
         print(f"nothing was measured, there is no CUDA device: {reason}")
         return 2
     if options.command == "train":
@@ -172,6 +172,8 @@ def report(command, results, dry):
 
 def errors(figures, place=""):
     """{place: error} of everything that failed within some figures."""
+    if isinstance(figures, list):
+        figures = dict(enumerate(figures))
     if not isinstance(figures, dict):
         return {}
     found = {place: figures["error"]} if "error" in figures else {}

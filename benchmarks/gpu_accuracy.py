@@ -46,21 +46,24 @@ def digits(samples=1500):
 
 
 def accuracy(ops, path=MNIST, seeds=(1, 2, 3), hidden=(512, 512), epochs=None, samples=1500):
-    """Yields (data set, {precision: figures}); samples: of the digits that are trained on."""
+    """Yields (data set and precision, figures); samples: of the digits that are trained on."""
     try:
-        yield "digits", precisions(ops, digits(samples), seeds, hidden, epochs or 30)
+        for precision, figures in precisions(ops, digits(samples), seeds, hidden, epochs or 30):
+            yield f"digits {precision}", figures
     except ImportError as error:
         yield "digits", {"left out": str(error)}
     if path is None:
         yield "mnist", {"left out": "neither ../shared/data/mnist.npz nor gpubp-bench/mnist.npz is there"}
     else:
-        yield "mnist", precisions(ops, mnist(path), seeds, hidden, epochs or 5)
+        for precision, figures in precisions(ops, mnist(path), seeds, hidden, epochs or 5):
+            yield f"mnist {precision}", figures
 
 
 def precisions(ops, data, seeds, hidden, epochs):
-    """{precision: test accuracy for each seed after training with SGD(0.1) and mini-batches of 32, and the gradient's error}."""
+    """Yields (precision, test accuracy of each seed after training with SGD(0.1) and mini-batches of 32, and the gradient's
+    error)."""
     x, y, xt, yt = data
-    sizes, found = [x.shape[1], *hidden, int(y.max()) + 1], {}
+    sizes = [x.shape[1], *hidden, int(y.max()) + 1]
     few = x[:1024], np.eye(sizes[-1])[y[:1024]]
     reference = _gradient(open_device("cpu"), sizes, *few, dtype="float64")
     x, y, xt, yt = map(ops.array, data)
@@ -71,9 +74,8 @@ def precisions(ops, data, seeds, hidden, epochs):
             net.fit(x, y, optimizer="sgd(0.1)", epochs=epochs, batch_size=32, progress=False)
             scores.append(net.score(xt, yt))
         error = _gradient(ops, sizes, *few, precision=precision) - reference
-        found[precision] = {"test_accuracy": scores, "mean": float(np.mean(scores)),
-                            "relative_error_of_the_gradient": float(np.linalg.norm(error) / np.linalg.norm(reference))}
-    return found
+        yield precision, {"test_accuracy": scores, "mean": float(np.mean(scores)),
+                          "relative_error_of_the_gradient": float(np.linalg.norm(error) / np.linalg.norm(reference))}
 
 
 def _network(sizes, **options):
@@ -98,7 +100,7 @@ def emulated(name):
     x, y, xt, yt = {"digits": digits, "mnist": mnist}[name]()
     x, y = x[:images], y[:images]
     return name, {"hidden": hidden, "epochs": epochs, "seeds": list(seeds), "training_images": len(x), "test_images": len(xt),
-                  **precisions(host_ops(), (x, y, xt, yt), seeds, hidden, epochs)}
+                  **dict(precisions(host_ops(), (x, y, xt, yt), seeds, hidden, epochs))}
 
 
 def main():

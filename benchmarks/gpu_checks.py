@@ -24,14 +24,15 @@ from gpubp.maths.activations import ACTIVATIONS
 from gpubp.parity import parity
 
 RELU = {"activation": "relu", "output": "softmax", "cost": "cross-entropy"}
-CASES = {   # layers, options of Network, optimizer
+CASES: dict[str, tuple] = {   # layers, options of Network, optimizer, and samples where they are not few
     "sigmoid quadratic sgd": ([20, 33, 10], {}, "sgd(0.5)"),
     "tanh clipped momentum": ([20, 30, 17, 10], {"activation": "tanh"}, "clip_norm(1), l2(0.1), sgd(0.1, momentum=0.9)"),
     "softmax adam dropout": ([20, 64, gpubp.Dropout(0.2), 40, 10], RELU, "adam(0.001)"),
     "float64": ([20, 33, 10], {"dtype": "float64"}, "adam(0.001)"),
     "tf32": ([20, 64, 10], RELU | {"precision": "tf32"}, "sgd(0.1)"),
     "bfloat16": ([20, 64, 64, 10], RELU | {"precision": "bfloat16"}, "sgd(0.1)"),
-    "float16": ([20, 64, 64, 10], RELU | {"precision": "float16"}, "adam(0.001)")}
+    "float16": ([20, 64, 64, 10], RELU | {"precision": "float16"}, "adam(0.001)"),
+    "many steps": ([20, 33, 10], {}, "sgd(0.5)", 811)}   # of which several are in one graph
 PACKAGES = "numpy", "cupy-cuda13x", "cupy-cuda12x", "cuda-pathfinder", "nvidia-cublas", "torch", "triton", "jax", "pytest"
 
 
@@ -61,10 +62,10 @@ def _version(name):
         return None
 
 
-def train(ops, layers, options, optimizer, epochs=3):
+def train(ops, layers, options, optimizer, samples=75, epochs=3):
     """Two short fits, with a short last mini-batch; returns the bytes of the vector and the costs of the epochs."""
     random = np.random.default_rng(1)
-    x, labels = random.standard_normal((75, 20)), random.integers(10, size=75)
+    x, labels = random.standard_normal((samples, 20)), random.integers(10, size=samples)
     net = gpubp.Network(layers, device=ops, seed=1, **options)
     for begin in (optimizer, None):
         net.fit(x, labels, optimizer=begin, epochs=epochs, batch_size=16, progress=False)
@@ -80,18 +81,18 @@ def unpooled(ops):
 
 @contextmanager
 def captures():
-    """Notes what is captured within: graphs, and the failures of captures."""
+    """Notes what is captured within: graphs of one run of a program, and the failures of captures."""
     noted, capture = SimpleNamespace(graphs=[], failures=[]), Program._captured
 
-    def noting(program):
+    def noting(program, *times):
         try:
-            graph = capture(program)
+            graph = capture(program, *times)
         except Exception as error:
             noted.failures.append(failure(error))
             raise
         if graph is None:   # the program is launched eagerly
             noted.failures.append(failure(program.failures[-1]))
-        else:
+        elif times in ((), (1,)):
             noted.graphs.append(graph)
         return graph
     with patch.object(Program, "_captured", noting):

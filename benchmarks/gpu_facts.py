@@ -79,10 +79,10 @@ def steps_in_one_graph(ops, work, at_once, rounds, length):
     """Seconds of a training step, without the loop of `fit`, in graphs of one step and of several: the device's clock counts."""
     made, prepare = [], Equipment.__init__
 
-    def noting(kit, *arguments):
+    def noting(kit, *arguments, **options):
         made.append(kit)
-        prepare(kit, *arguments)
-    with patch.object(Equipment, "__init__", noting), ops.device:
+        prepare(kit, *arguments, **options)
+    with patch.object(Equipment, "__init__", noting):
         contender = Gpubp(work, *work.data(ops), ops)
     kit = made[-1]
     single = kit.steps[work.batch].run
@@ -92,9 +92,10 @@ def steps_in_one_graph(ops, work, at_once, rounds, length):
 
     def repeated(program, steps):
         def measure():
-            kit.seek(0, np.arange(work.batch * work.steps))   # the clock counts mini-batches and must stay within the epoch
+            with ops.device:   # the clock counts mini-batches, and must stay within the epoch
+                kit.clock[...] = 0
             count = runs * at_once // steps
-            return seconds(ops, program, count) * count / kit.done()
+            return seconds(ops, program, count) * count / int(ops.host(kit.clock)[0])
         for _ in range(2):   # the second captures
             measure()
         return measure

@@ -60,8 +60,8 @@ def inside(ops, folder, sizes, blocks, networks, times, rounds, length):
     order = np.concatenate([random.permutation(200) for _ in range(ceil(batches * ROWS / 200))])[:batches * ROWS]
     table = Chain.of(CHAIN).table(1, [0.5] * batches, 200)
     kernel, shared = ops.compiler.kernel(program, "inside"), 4 * shared_numbers(sizes, blocks, states)
-    kernel.max_dynamic_shared_size_bytes = shared
-    with ops.device:
+    with ops.device:   # CuPy looks kernels up on the current device
+        kernel.max_dynamic_shared_size_bytes = shared
         vectors = ops.array(np.tile(first, (networks, 1)))
         given = (ops.array(x), ops.array(y), ops.array(np.tile(order, networks)), ops.zeros(2, np.int64), vectors,
                  ops.zeros((networks, max(1, states), count), np.float32), ops.array(np.tile(table, (networks, 1)), np.float32),
@@ -73,10 +73,11 @@ def inside(ops, folder, sizes, blocks, networks, times, rounds, length):
         right, _, _ = reference(sizes, ROWS, ACTIVATIONS, COST, CHAIN, first.astype(np.float64), np.zeros((states, count)),
                                 x.astype(np.float64), y.astype(np.float64), order, table.astype(np.float64), few, w_at, b_at)
         error = float(np.abs(ops.host(vectors) - right).max() / np.abs(right).max())
+        needs = {"registers": kernel.num_regs, "local_bytes": kernel.local_size_bytes, "shared_bytes": shared}
     seconds = alternating({"": window(ops, partial(launch, times), length)}, rounds)[""]
     return {"relative_error": error, "right": error < WRONG, "seconds_of_a_launch": seconds, "steps_of_a_launch": times,
             "seconds_per_step": seconds["median"] / times, "seconds_per_step_and_network": seconds["median"] / times / networks,
-            "registers": kernel.num_regs, "local_bytes": kernel.local_size_bytes, "shared_bytes": shared}
+            **needs}
 
 
 def shared_numbers(sizes, blocks, states):
@@ -98,7 +99,9 @@ def narrow(ops, folder, batch, rounds, length, mt, warps, width=64, layers=4, ou
     hidden, last, along = layers * width * width, width * padded, warps // 4   # 4 warps share the rows of a gradient
     split = along * max(2, width // 8 // along) // (width // 8)
     shared = 2 * (hidden + last + rows * padded + (layers + 1) * rows * width) + 4 * (layers * width + padded)
-    kernel.max_dynamic_shared_size_bytes = shared
+    with ops.device:
+        kernel.max_dynamic_shared_size_bytes = shared
+        needs = {"registers": kernel.num_regs, "local_bytes": kernel.local_size_bytes, "shared_bytes": shared}
     random, at = np.random.default_rng(1), ops.at("bfloat16")
 
     def halves(values):
@@ -122,8 +125,8 @@ def narrow(ops, folder, batch, rounds, length, mt, warps, width=64, layers=4, ou
     right, counts = _gradient(x_host[:few], y[:few], host, width, layers, outputs)
     error = float(np.linalg.norm(mine[counts] - right[counts]) / np.linalg.norm(right[counts]))
     seconds = alternating({"": window(ops, partial(launch, batch), length)}, rounds)[""]
-    return {"relative_error": error, "right": error < 3e-2, "seconds": seconds, "rows": batch, "registers": kernel.num_regs,
-            "local_bytes": kernel.local_size_bytes, "tflops": 6 * batch * (hidden + last) / seconds["median"] / 1e12}
+    return {"relative_error": error, "right": error < 3e-2, "seconds": seconds, "rows": batch, **needs,
+            "tflops": 6 * batch * (hidden + last) / seconds["median"] / 1e12}
 
 
 def _widened(bits):

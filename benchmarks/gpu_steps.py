@@ -7,6 +7,7 @@ epoch shows that they did the same work.
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from unittest.mock import patch
@@ -102,36 +103,41 @@ def _names(net):
 
 
 def own(ops, works=WORKS, on_cpu=ON_CPU, rounds=3, length=0.1):
-    """Yields (work, figures) of gpubp's step on the device; then of the CPU's compiled kernels on the same machine."""
+    """Yields (work, figures) of gpubp's step on the device, then of its products and of its other kernels; at the end those of
+    the CPU's compiled kernels on the same machine."""
     for name, work in works.items():
-        try:
-            yield name, _own(ops, work, rounds, length)
-        except Exception as error:
-            yield name, failure(error)
+        with ops.device:
+            x, y = work.data(ops)
+            wait(ops)
+        step = partial(_step, ops, work, x, y, rounds, length)
+        for what, measure in {name: step, f"{name}, products": partial(_products, ops, work, rounds, length),
+                              f"{name}, kernels": partial(_kernels, ops, work, x, y, rounds, length)}.items():
+            yield what, _figure(measure)
     for name in on_cpu:
-        try:
-            yield f"{name}, cpu:compiled", _on_cpu(works[name], rounds, length)
-        except Exception as error:
-            yield f"{name}, cpu:compiled", failure(error)
+        yield f"{name}, cpu:compiled", _figure(partial(_on_cpu, works[name], rounds, length))
 
 
-def _own(ops, work, rounds, length):
-    with ops.device:
-        x, y = work.data(ops)
-        wait(ops)
+def _figure(measure):
+    try:
+        return measure()
+    except Exception as error:
+        return failure(error)
+
+
+def _step(ops, work, x, y, rounds, length):
     with captures() as captured:
         contender = Gpubp(work, x, y, ops)
-    at = ops.at(work.precision)
-    times = alternating({"seconds_per_step": _window(contender, length),
-                         "products": window(at, products(at, work.sizes, work.batch), length)}, rounds)
-    step, bare = times["seconds_per_step"], times["products"]
-    return {"seconds_per_step": step, "mean_cost": contender.cost,
+    return {"seconds_per_step": alternating({"": _window(contender, length)}, rounds)[""], "mean_cost": contender.cost,
             "seconds_per_step_with_the_work_between_epochs": median(contender.between),
-            "products": {**bare, "share_of_the_step": bare["median"] / step["median"],
-                         "tflops": _operations(work) / bare["median"] / 1e12},
-            "kernels": _kernels(ops, work, x, y, rounds, length),
             "nodes": max(map(nodes, captured.graphs), default=None, key=lambda count: (isinstance(count, int), count)),
             "failed_captures": captured.failures}
+
+
+def _products(ops, work, rounds, length):
+    """Seconds of the products of a step as one program."""
+    at = ops.at(work.precision)
+    found = alternating({"": window(at, products(at, work.sizes, work.batch), length)}, rounds)[""]
+    return {"seconds": found, "tflops": _operations(work) / found["median"] / 1e12}
 
 
 def _kernels(ops, work, x, y, rounds, length):
@@ -139,8 +145,7 @@ def _kernels(ops, work, x, y, rounds, length):
     if not hasattr(ops, "products"):
         return {"left out": "the products of a CPU's step are not separate calls"}
     with without_products(ops):
-        contender = Gpubp(work, x, y, ops)
-        return alternating({"kernels": _window(contender, length)}, rounds)["kernels"]
+        return {"seconds": alternating({"": _window(Gpubp(work, x, y, ops), length)}, rounds)[""]}
 
 
 @contextmanager
@@ -155,8 +160,7 @@ def _on_cpu(work, rounds, length):
         ops = open_device("cpu:compiled")
     except (ValueError, RuntimeError) as error:
         return {"left out": str(error)}
-    contender = Gpubp(work, *work.data(ops), ops)
-    return {"seconds_per_step": alternating({"": _window(contender, length)}, rounds)[""], "mean_cost": contender.cost}
+    return _of_peer(Gpubp(work, *work.data(ops), ops), rounds, length)
 
 
 def theirs(device, peers, works=WORKS, rounds=3, length=0.1):
@@ -167,15 +171,16 @@ def theirs(device, peers, works=WORKS, rounds=3, length=0.1):
         weights = first_weights(work.network(cpu))
         for peer in peers:
             try:
-                contender = peer(work, x, y, weights, kind)
-                found = {"seconds_per_step": alternating({"": _window(contender, length)}, rounds)[""],
-                         "mean_cost": contender.cost}
+                found = _of_peer(peer(work, x, y, weights, kind), rounds, length)
             except (ModuleNotFoundError, LeftOutError) as error:
                 found = {"left out": str(error)}
             except Exception as error:
                 found = failure(error)
-            contender = None   # its memory is free for the next
             yield f"{name}, {peer.name}", found
+
+
+def _of_peer(contender, rounds, length):
+    return {"seconds_per_step": alternating({"": _window(contender, length)}, rounds)[""], "mean_cost": contender.cost}
 
 
 def _window(contender, length):

@@ -17,6 +17,7 @@ import numpy as np
 from .atomic import atomically
 from .devices import open_device
 from .devices.ops import Ops
+from .layered.choosing import DeviceChoice
 from .layered.history import History
 from .layered.layers import Dense, Dropout
 from .layered.network import Network
@@ -84,7 +85,9 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
         if header.get("format") == FORMAT:
             missing = [name for name in header["custom"] if name not in rows]
             if not missing:
-                return unpack(header, arrays, ops, rows)
+                network = unpack(header, arrays, ops, rows)
+                network.device_choice = DeviceChoice.of(device, ops)
+                return network
     except DAMAGE as error:
         raise ValueError(f"{path} is not a gpubp network, or is damaged ({error or type(error).__name__}): save it again or "
                          "use a copy") from None

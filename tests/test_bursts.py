@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from gpubp.devices.graph import BURST, Program
+from gpubp.devices.graph import BURST
 from gpubp.layered import epochs, training
 from gpubp.layered.feed import Resident, Streamed
 from gpubp.layered.layers import Dropout
@@ -46,8 +46,8 @@ def test_a_program_runs_as_often_as_it_is_asked_to(ops, times):
     assert (program.burst is not None) == (times >= BURST)
 
 
-@pytest.mark.parametrize("options", [{}, {"optimizer": "clip_norm(1.0), adam(0.01)"}, {"shuffle": False}, {"precision": "float16"},
-                                     {"batch_size": 3}, {"sample": 90}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"optimizer": "clip_norm(1.0), adam(0.01)"}, {"shuffle": False}, {"batch_size": 3},
+                                     {"precision": "float16"}, {"sample": 90}], ids=str)
 def test_steps_in_bursts_are_those_one_by_one(ops, patient, options, random, monkeypatch):
     x, y = samples(random)
     options = {"batch_size": 2} | options

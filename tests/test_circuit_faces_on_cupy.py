@@ -60,6 +60,8 @@ FACES = {
     "float32": gpubp.grad(lambda x: np.sum(x.astype("float32") ** 2)), "debug": partial(debugged, np.exp),
     "int": gpubp.grad(lambda x: np.sum(x.astype(int) * x)), "pull": lambda x: gpubp.vjp(np.sin, x)[1](x.astype("float32")),
     "pull a float": lambda x: gpubp.vjp(np.sum, x)[1](2.0),
+    "pull a NumPy number": lambda x: gpubp.vjp(lambda s: s * 1.0, np.asarray(0.5, like=x))[1](np.float64(2.0)),
+    "push a NumPy number": lambda x: gpubp.jvp(np.tanh, (np.asarray(0.5, like=x),), (np.float64(2.0),)),
     "of a float": lambda x: gpubp.hessian(lambda s: np.sum(x * s ** 3))(2.0),
     "constants": gpubp.grad(lambda x: np.sum(x * np.ones_like(x) + np.zeros_like(x) + np.full_like(x, 2.0))),
     "constants like it": gpubp.grad(lambda x: np.sum(x * np.arange(3, like=x) + np.asarray([1.0, 2.0, 3.0], like=x) ** x

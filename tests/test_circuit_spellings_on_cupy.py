@@ -60,7 +60,7 @@ def test_flat_functions_take_what_wires_carry(function, cuda):
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTIONS.get)
 def test_cupys_spelling_computes_the_same_or_names_numpys(function, cuda):
-    """Most of CuPy's functions ask nobody how to compute with wires, and cannot be made to."""
+    """Many of CuPy's functions do not dispatch; those raise with the remedy."""
     asked = reduce(getattr, FUNCTIONS[function].split(".")[1:], cuda.xp)
     for case in CASES[function]:
         plain, call, tried = Call(function, case), Call(function, case, ops=cuda), Call(asked, case, ops=cuda)
@@ -75,7 +75,7 @@ def test_cupys_spelling_computes_the_same_or_names_numpys(function, cuda):
             except TypeError as error:
                 assert any(said in str(error) for said in SENTENCES)
                 continue
-            if function is not np.broadcast_arrays:   # CuPy's hands on as they are what is no array of its own (README)
+            if function is not np.broadcast_arrays:   # CuPy's returns wires as they came, see circuits/README.md
                 assert_like_numpys(cuda, call, call.given, plain, plain.given)
 
 

@@ -111,15 +111,15 @@ def test_indices_add_up_where_they_repeat(name, where, cuda):
 @pytest.mark.parametrize("index", [[0, 2], [[0], [-3]], np.array([1, 2]), np.s_[:, [0, 3]], np.s_[..., [4]],
                                    np.s_[None, 1, :, [-5]], np.s_[..., np.array([7]), None, :],
                                    2, np.s_[0, 3], np.s_[BLOCK[..., 0] > 0, [4]]])
-def test_indices_outside_are_refused_where_the_host_knows_them(index, cuda):
+def test_host_indices_out_of_range_are_refused(index, cuda):
     with pytest.raises(IndexError):
         BLOCK[index]
     with pytest.raises(IndexError):
         gpubp.vjp(lambda x: x[index], moved(cuda, BLOCK))
 
 
-def test_indices_outside_that_lie_on_the_device_wrap_forward_and_back(cuda):
-    """CuPy does not look, as that would wait for the device: the gradient goes where the value came from."""
+def test_device_indices_out_of_range_wrap_forward_and_back(cuda):
+    """CuPy does not check them, as that would wait for the device: the gradient goes where the value came from."""
     index = moved(cuda, np.array([5, -7, 1]))
     for take in (lambda x: x[index], lambda x: np.take(x, index), lambda x: np.take_along_axis(x, index, 0)):
         value, found = gpubp.value_and_grad(lambda x, take=take: np.sum(take(x) * moved(cuda, np.array([1.0, 10.0, 100.0]))))(
@@ -174,7 +174,7 @@ def test_a_median_divides_the_gradient_among_the_middle_numbers(x, cuda):
 
 
 @pytest.mark.parametrize("f", [np.max, np.min, np.ptp, partial(np.max, axis=0), np.argmax])
-def test_what_nothing_has_is_refused(f, cuda):
+def test_extremes_of_no_numbers_are_refused(f, cuda):
     for x in (np.zeros(0), moved(cuda, np.zeros(0))):
         with pytest.raises(ValueError, match=r"zero-size|empty"):
             gpubp.vjp(f, x)

@@ -48,7 +48,7 @@ def test_train_on_the_digits(gpubp_, tmp_path):
     needs("matplotlib")
     code, out, _ = gpubp_("train")
     lines = {line[:10].strip(): line[10:] for line in out.splitlines()}
-    assert code == 0 and lines["device"] == "cpu (GPUBP_DEVICE)"
+    assert code == 0 and lines["device"] == "cpu (GPUBP_DEVICE says so)"
     assert lines["data"] == "digits: 1438 samples to learn from, 359 held back; 64 features, 10 classes"
     assert lines["network"].startswith("64-128-10, relu-softmax, softmax_cross_entropy(0.1), 9610 parameters, float32, "
                                        "seed 1")

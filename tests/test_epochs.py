@@ -1,4 +1,4 @@
-"""The end of an epoch: measured on the device, read in one go, and where nobody looks many epochs at once; nothing else changes."""
+"""The end of an epoch: measured on the device and read in one go, where nobody looks for many epochs; nothing else changes."""
 
 import math
 

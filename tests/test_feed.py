@@ -110,6 +110,7 @@ def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random, m
     x, y = two_classes(random, ROWS)
     expected, plain = fitted(x, y, batch_size=7), _Fit.step
     little(3000)
+    monkeypatch.setattr("gpubp.layered.training.PAUSE", 0.0)   # one by one
     net = fitted(x, y, batch_size=7, epochs=0)
     for steps in (5, 1, 40, 20):   # of 33 an epoch
         made = []

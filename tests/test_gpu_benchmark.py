@@ -2,7 +2,6 @@
 
 import json
 import sys
-from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 
@@ -80,18 +79,27 @@ def test_nodes_are_counted(monkeypatch):
     assert "left out: AttributeError" in gpu_checks.nodes(object())
 
 
-@pytest.mark.parametrize("falls_back", [False, True])
-def test_captures_that_fail_are_told(falls_back, monkeypatch):
+@pytest.mark.filterwarnings("ignore:expected CUDA to capture")
+def test_where_captures_fail_the_run_goes_on_eagerly_and_says_so(monkeypatch):
+    def broken(stream, mode=None):
+        raise RuntimeError("cudaErrorStreamCaptureUnsupported")
+    monkeypatch.setattr(stream.Stream, "begin_capture", broken)
+    found = {"graphs": collect(partial(gpu_checks.graphs, device("host"), ["sigmoid quadratic sgd"]))}
+    case = found["graphs"]["sigmoid quadratic sgd"]
+    assert case["replay_equals_eager"] and case["graphs"] == 0 and len(case["failed_captures"]) > 2
+    for goal in ("a graph's replays equal the eager steps bitwise",
+                 "every program is captured, and nothing is allocated in a capture"):
+        assert verdict(found, goal) == "NOT MET"
+    assert "cudaErrorStreamCaptureUnsupported" in gpu.errors(found)["graphs, sigmoid quadratic sgd, failed_captures, 0"]
+
+
+def test_a_capture_that_raises_is_told(monkeypatch):
     def broken(program):
-        if not falls_back:
-            raise RuntimeError("cudaErrorStreamCaptureInvalidated")
-        program.failures = [RuntimeError("cudaErrorStreamCaptureInvalidated")]
+        raise RuntimeError("cudaErrorStreamCaptureInvalidated")
     monkeypatch.setattr(Program, "_captured", broken)
-    with gpu_checks.captures() as captured, nullcontext() if falls_back else pytest.raises(RuntimeError):
+    with gpu_checks.captures() as captured, pytest.raises(RuntimeError):
         Program(None, [])._captured()
     assert not captured.graphs and "CaptureInvalidated" in captured.failures[0]["error"]
-    figures = {"one": {"graphs": 1, "allocations_in_capture": 0, "failed_captures": captured.failures}}
-    assert verdict({"graphs": figures}, "every program is captured, and nothing is allocated in a capture") == "NOT MET"
 
 
 def test_allocations_are_counted():
@@ -136,9 +144,9 @@ def test_steps_in_one_graph_are_counted_by_the_device(monkeypatch):
 def test_steps(ops, work):
     works = {"784-30-10 batch 10": work}
     found = found_by(gpu_steps.own, ops, works, tuple(works), **QUICK)
-    own, cpu = found["784-30-10 batch 10"], found["784-30-10 batch 10, cpu:compiled"]
-    assert own["seconds_per_step"]["median"] > 0 and own["products"]["share_of_the_step"] > 0
-    assert ("median" in own["kernels"]) == on_gpu(ops)
+    own, products, kernels, cpu = found.values()
+    assert own["seconds_per_step"]["median"] > 0 and products["seconds"]["median"] > 0 and products["tflops"] > 0
+    assert ("seconds" in kernels) == on_gpu(ops)
     assert "left out" in cpu or np.isclose(cpu["mean_cost"], own["mean_cost"], rtol=gpu_steps.SAME[work.precision])
 
 
@@ -240,7 +248,7 @@ def test_accuracy(ops, tmp_path):
     random, path = np.random.default_rng(1), tmp_path / "mnist.npz"
     np.savez(path, train_x=random.integers(256, size=(140, 4, 4), dtype=np.uint8), train_y=np.arange(140) % 10,
              test_x=random.integers(256, size=(20, 4, 4), dtype=np.uint8), test_y=np.arange(20) % 10)
-    found = gpu_accuracy.precisions(ops, gpu_accuracy.mnist(path), (1, 2), (5,), 1)
+    found = dict(gpu_accuracy.precisions(ops, gpu_accuracy.mnist(path), (1, 2), (5,), 1))
     exact, half = (found[name]["relative_error_of_the_gradient"] for name in ("exact", "bfloat16"))
     assert 0 < exact < 1e-5 and (half == exact if ops.name.startswith("cpu") else 1e-4 < half < 0.1)
     assert len(found["float16"]["test_accuracy"]) == 2
@@ -248,7 +256,8 @@ def test_accuracy(ops, tmp_path):
 
 def test_accuracy_without_mnist():
     found = found_by(gpu_accuracy.accuracy, gpu.opened("cpu"), None, (1,), (4,), 1)
-    assert set(found) == {"digits", "mnist"} and "left out" in found["mnist"]
+    assert "left out" in found.pop("mnist")
+    assert set(found) in ({"digits"}, {f"digits {precision}" for precision in gpu_accuracy.PRECISIONS})
 
 
 def test_accuracy_on_the_emulated_device(monkeypatch):

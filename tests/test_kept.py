@@ -130,8 +130,8 @@ def test_what_goes_takes_it_along(ops, built, random):
         gc.enable()
 
 
-@pytest.mark.parametrize("change", [
-    {"batch_size": 5}, {"sample": 8}, {"optimizer": "sgd(0.2)"}, {"optimizer": "adam(0.1)"}, {"sample_weight": np.ones(23)}], ids=str)
+@pytest.mark.parametrize("change", [{"batch_size": 5}, {"sample": 8}, {"optimizer": "sgd(0.2)"}, {"optimizer": "adam(0.1)"},
+                                    {"sample_weight": np.ones(23)}], ids=str)
 def test_another_task_has_equipment_of_its_own(ops, built, change, random):
     x, y = two_classes(random)
     net, plain = made(ops), made(ops)

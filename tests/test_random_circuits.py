@@ -111,14 +111,19 @@ class Program:
 
 
 def compared(seed, ops):
-    """The program of a seed; AssertionError where CuPy's value or gradient is not NumPy's."""
+    """The program of a seed; AssertionError where CuPy's value, gradient or product with the Hessian is not NumPy's."""
     program = Program(seed)
-    argnums = tuple(range(len(program.given)))
-    value, expected = gpubp.value_and_grad(partial(program, lambda x: x), argnums)(*program.given)
-    found_value, found = gpubp.value_and_grad(partial(program, partial(moved, ops)), argnums)(*moved(ops, program.given))
-    np.testing.assert_allclose(value, program(lambda x: x, *program.given), rtol=program.bound, atol=program.bound)
-    largest = max([1.0, *(float(np.max(np.absolute(x), initial=0.0)) for x in expected)])
-    for one, other in zip((found_value, *found), (value, *expected), strict=True):
+    argnums, given = tuple(range(len(program.given))), tuple(program.given)
+    f, there = partial(program, lambda x: x), partial(program, partial(moved, ops))
+    value, expected = gpubp.value_and_grad(f, argnums)(*given)
+    np.testing.assert_allclose(value, f(*given), rtol=program.bound, atol=program.bound)
+    found = gpubp.value_and_grad(there, argnums)(*moved(ops, given))
+    pairs = [(found[0], value), *zip(found[1], expected, strict=True)]
+    if program.bound == BOUNDS["float64"]:
+        along = tuple(np.asarray(np.cos(x)) for x in given)
+        pairs += zip(gpubp.hvp(there, moved(ops, given), moved(ops, along)), gpubp.hvp(f, given, along), strict=True)
+    largest = max(1.0, *(float(np.max(np.absolute(x), initial=0.0)) for _, x in pairs))
+    for one, other in pairs:
         assert type(one) is ops.xp.ndarray and one.dtype == other.dtype and one.shape == other.shape
         np.testing.assert_allclose(ops.host(one), other, rtol=program.bound, atol=program.bound * largest)
     return program

@@ -10,7 +10,7 @@ from gpubp.layered import intake
 from gpubp.layered.layers import Dense
 from gpubp.layered.network import Network
 
-from .cases import PAIR_NAMES, PAIRS, network, two_classes
+from .cases import PAIR_NAMES, PAIRS, as_before, network, two_classes
 from .conftest import device
 
 EDGES = -np.inf, -2.0, -1.0, -1e-6, -0.0, 1e-30, 0.5, 1.0 - 1e-7, 1.0, 1.0 + 1e-6, 3e38, np.inf, np.nan
@@ -125,6 +125,26 @@ def test_a_cost_says_what_is_wrong(ops, arrays):
     assert np.isnan(ops.host(net.gradient(**there))[:20]).all()
 
 
+@pytest.mark.parametrize("arrays", BAD.values(), ids=BAD)
+def test_what_a_number_is_asked_of_is_looked_at_first(ops, arrays):
+    """score and fit read in one go whether all is fine; what is not is told in the words and the order of the host's checks."""
+    net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy", device=ops, seed=1)
+    before = as_before(net)
+    for wrong in ({}, {"y": GOOD["y"][:5]}):
+        host = arrays | wrong
+        there = {name: ops.array(array) for name, array in host.items()}
+        calls = [lambda net, x, y, sample_weight: net.fit(x, y, sample_weight=sample_weight)]
+        if (host["sample_weight"] >= 0).all():
+            calls.append(lambda net, x, y, sample_weight: net.score(x, y))
+        for call in calls:
+            messages = []
+            for given in (host, there):
+                with pytest.raises(ValueError) as caught:
+                    call(net, **given)
+                messages.append(str(caught.value))
+            assert messages[0] == messages[1] and as_before(net) == before and net.checks is None
+
+
 def test_nan_without_a_culprit_is_an_answer(ops):
     net = Network([4, 5, 3], cost="quadratic", activation="identity", device=ops, seed=1)
     net.vector = ops.array(np.full(net.vector.size, np.inf))
@@ -164,6 +184,11 @@ def test_the_host_does_not_wait_for_cuda(random):
         for _ in range(3):
             counts(), question()
         assert counts().get("copy to host") == 1
+    for question in (lambda: net.score(x, y), lambda: net.fit(
+            x, y, sample_weight=weights, validation=(x, y), epochs=1, batch_size=3, progress=False)):
+        for _ in range(3):
+            counts(), question()
+        assert counts().get("copy to host") == 2, "whether the arrays are fine, and the numbers"
 
 
 def test_two_classes_learn_from_arrays_of_the_device(ops, random):

@@ -13,7 +13,7 @@ from .rules.shapes import cast, getitem
 from .wire import Gate, Wire, apply, carried, refuse_other_kinds
 
 GIVEN: dict = {}   # NumPy's functions that got their rules from gpubp.gate
-# they ask a wire as like=wire only: constants of its kind of array
+# these dispatch by like=wire only: they make constants of its kind of array
 MADE_LIKE: frozenset = frozenset((
     np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
     np.identity, np.tri))
@@ -92,7 +92,7 @@ def _ufunc(self, ufunc, method, *inputs, **options):
 @answers("__array_function__")
 def _function(self, function, types, inputs, options):
     if function in MADE_LIKE:
-        module = namespace(carried(self)) if hasattr(self.value, "dtype") else np   # CuPy's function knows no device=None
+        module = namespace(carried(self)) if hasattr(self.value, "dtype") else np   # CuPy's functions do not know device=
         return getattr(module, function.__name__)(*inputs, **{name: x for name, x in options.items() if x is not None})
     return call(function, inputs, options)
 

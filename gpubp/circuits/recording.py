@@ -68,7 +68,7 @@ class Recording:
 
 
 def _comes_of_cupy(error):
-    """Whether an error comes out of CuPy's code that got wires: most of it asks nobody how to compute with them."""
+    """Whether an error comes out of CuPy's own code that was given wires: most of its functions do not dispatch."""
     tail: list = []
     for frame, _ in walk_tb(error.__traceback__):
         tail = [*tail, frame] if frame.f_globals["__name__"].partition(".")[0] in ("cupy", "cupyx") else []
@@ -136,6 +136,8 @@ def as_error(owner, error, value, what="an error like the value,"):
     if type(error) is not type(value):
         of_one_package(owner, (error, value))
     dtype = getattr(value, "dtype", None)
+    if isinstance(error, np.generic) and not isinstance(value, np.generic):
+        return error if dtype is None else filled(value, error)   # beside a CuPy array of one number
     if dtype is None or getattr(error, "dtype", 0) == dtype:   # None would equal float64
         return error
     return error.astype(dtype) if hasattr(error, "astype") else filled(value, error)

@@ -128,7 +128,7 @@ def apply(gate, inputs, options=NO_OPTIONS):
         else:
             value = gate.forward(*values, **options) if options else gate.forward(*values)
     except (TypeError, ValueError) as error:
-        _told(gate, values, options, error)
+        _explain(gate, values, options, error)
         raise
     if not parents:
         return value
@@ -212,7 +212,7 @@ def of_one_package(name, values, error=None):
     return packages[0] if packages else "numpy"
 
 
-def _told(gate, values, options, error):
+def _explain(gate, values, options, error):
     """Libraries refuse each other's arrays, and NumPy's options, in many words; here they are said once."""
     package = of_one_package(gate.name, values, error)
     unknown = [option for option in options if f"unexpected keyword argument '{option}'" in str(error)]

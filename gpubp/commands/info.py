@@ -75,7 +75,8 @@ def _devices():
         count += 1
     if not count:
         line("no GPU", why)
-    line("auto", f"{os.environ.get('GPUBP_DEVICE') or ('cuda:0' if count else 'cpu')}"
-                 + (" (GPUBP_DEVICE)" if os.environ.get("GPUBP_DEVICE") else ""))
+    told = os.environ.get("GPUBP_DEVICE")
+    line("auto", f"{told} (GPUBP_DEVICE)" if told
+         else "cuda:0, or cpu where the first fit predicts that it is faster" if count else "cpu")
     if not count:
         print(GPU)

@@ -1,6 +1,5 @@
 """gpubp train: from a file, or the handwritten digits, to a saved network and its learning curve; and on from there."""
 
-import os
 import re
 import shlex
 from math import sqrt
@@ -9,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from .. import datasets, plots
-from ..devices.probe import why_no_cuda
 from ..files import load
 from ..layered.diverging import TrainingError
 from ..layered.layers import Dense
@@ -33,7 +31,7 @@ def run(args):
     goal = datasets.Scaling(seen["target_shift"], seen["target_scale"]) if data.classes is None else (lambda y: y)
     epochs, optimizer, batch_size = recipe.schedule(args, network, seen, len(learn))
     _introduce(say, args, network, learn, held, optimizer or network.training.chain, batch_size, seen)
-    before = sum(network.history.seconds)
+    before, device = sum(network.history.seconds), network.device_choice
     try:
         history = network.fit(
             learn.x, goal(learn.y), optimizer=optimizer, epochs=epochs - network.epoch, batch_size=batch_size,
@@ -46,6 +44,8 @@ def run(args):
         say("saved", f"{save}, with the last good parameters")
         raise
     save, picture = _save(network, args, data)
+    if network.device_choice != device:
+        say("device", f"{network.ops.name} ({network.device_choice.reason})")
     if history.stopped and history.stopped.startswith("interrupted") and network.epoch < epochs:
         say("stopped", history.stopped)
         say("saved", save)
@@ -145,10 +145,7 @@ def _save(network, args, data):
 
 
 def _introduce(say, args, network, learn, held, optimizer, batch_size, seen):
-    why = None
-    if network.ops.name == "cpu" and args.device in (None, "auto"):
-        why = "GPUBP_DEVICE" if os.environ.get("GPUBP_DEVICE") == "cpu" else why_no_cuda(0)
-    say("device", network.ops.name + (f" ({why})" if why else ""))
+    say("device", network.ops.name + (f" ({network.device_choice.reason})" if args.device in (None, "auto") else ""))
     say("data", f"{learn.name}: {len(learn)} samples to learn from, {len(held) if held else 0} held back; "
                 f"{learn.features} features, {_aim(learn)}")
     parameters = sum(view.size for _, view in network.parameters.items())

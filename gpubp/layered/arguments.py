@@ -1,6 +1,7 @@
 """The arrays of one call: on one device, checked together."""
 
 from math import isnan
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,22 @@ def checked(network, x, y, sample_weight=None, look=True):
     together(network, x=x, y=y, sample_weight=sample_weight)
     x = samples(network, x, look=look)
     return (x, targets(network, y, x.shape[0], look=look), sample_weights(network, sample_weight, x.shape[0], look=look))
+
+
+def at_once(network, take):
+    """take(), which checks arrays; what it checks on a GPU is read in one go, and where something is wrong, take() says what."""
+    if network.ops.admission is None:
+        return take()
+    flags: list[Any] = []
+    network.checks = flags
+    try:
+        taken = take()
+    except (TypeError, ValueError):   # there may have been another error before it
+        taken = None
+    finally:
+        network.checks = None
+    xp = network.ops.xp
+    return take() if taken is None or (flags and not bool(xp.stack(flags).all())) else taken
 
 
 def explained(network, cost, x, y, sample_weight):

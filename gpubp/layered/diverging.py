@@ -61,7 +61,8 @@ class Divergence:
             scale, _, finite, _ = record.scaling
             if self.fit.kit.scaling is not None and not finite and scale <= LEAST_SCALE:
                 self._repeat_up_to(epoch.number, first)
-                self.fit.kit.scaling[...] = self.fit.ops.array(UNSCALED, self.fit.network.dtype)   # other samples may do with it
+                # other samples may do with it
+                self.fit.kit.scaling[...] = self.fit.ops.array(UNSCALED, self.fit.network.dtype)
                 self._raise("the gradient overflows at every scale", done, record.log)
 
     def _give_up_at(self, number, bad, log):
@@ -101,8 +102,9 @@ class Divergence:
         if fit.kit.scaling is not None:
             self.training.scaling = fit.ops.host(fit.kit.scaling).tolist()
         reach = "" if fit.kit.scaling is None else ", or precision='bfloat16', which knows larger numbers"
-        raise TrainingError(f"{what} in epoch {fit.network.epoch + 1}, mini-batch {batch} of {fit.batches}{more}; the network has its "
-                            f"last good parameters: try a smaller learning rate or ClipNorm{reach}")
+        where = f"epoch {fit.network.epoch + 1}, mini-batch {batch} of {fit.batches}{more}"
+        raise TrainingError(f"{what} in {where}; the network has its last good parameters: try a smaller learning rate or "
+                            f"ClipNorm{reach}")
 
     def _put_back(self, vectors):
         for vector, kept in zip(self.fit.kit.vectors(), vectors):

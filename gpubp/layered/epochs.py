@@ -16,7 +16,7 @@ LATEST = 0.1    # seconds after which the host reads what there is
 
 @dataclass
 class Epoch:
-    """number: its place in the history; first: its first mini-batch, where it is the rest of one; marks: its beginning and end."""
+    """number: its place in the history; first: its first mini-batch, 0 unless it is the rest of one; marks: its two ends."""
 
     number: int
     first: int
@@ -62,7 +62,8 @@ class Epochs:
             yield from scoring.figures(network, fit.x[:SEEN], fit.y[:SEEN], True)
         if fit.validation:
             yield network.passes.cost(*fit.validation)
-            yield from scoring.figures(network, *fit.validation, fit.labelled)
+            x, y = fit.validation
+            yield from scoring.figures(network, x, y, fit.labelled)
 
     def due(self):
         """Whether to read now."""

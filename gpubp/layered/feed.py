@@ -13,8 +13,9 @@ BLOCK = 1 << 18   # elements that the host converts at once, within its cache
 def feed(ops, dtype, x, y, weights, count, size, own=False):
     """A Resident or a Streamed, for a device, which gathers the mini-batches of `size` rows in epochs of `count` samples.
 
-    x, y and weights (or None) are what intake made of them; own: a Resident takes copies. Call begin(order, batch) when an epoch begins or goes on, and
-    before(batch) before each mini-batch is launched; put the call of gather(clock, outs) at the head of its program.
+    x, y and weights (or None) are what intake made of them; own: a Resident takes copies. Call begin(order, batch) when an epoch
+    begins or goes on, and before(batch) before mini-batches are launched, as many as ahead(batch) says at most; put the call of
+    gather(clock, outs) at the head of their program.
     """
     there = [array for array in (x, y) if not ops.owns(array)]
     return Streamed(ops, dtype, x, y, weights, count, size) if there else Resident(ops, dtype, x, y, weights, count, size, own)

@@ -70,8 +70,13 @@ def targets(network, y, rows, name="y", look=True):
                          f"got {y.dtype} of shape {y.shape}" + (": make labels of them with astype(int)" if y.ndim == 1 else ""))
     if not look and unchecked.may_pass(network, y):
         if labelled:
-            return unchecked.labels(network, y, _smoothed(network, np.array(network.cost_function.codes, network.dtype)))
+            return _unlooked_labels(network, y)
         return unchecked.targets(network, y, _sums_to_one(network), *_smoothing(network))
+    if labelled and network.checks is not None and network.ops.owns(y):
+        fine(network, (y >= 0) & (y < width))
+        codes = network.ops.zeros((rows, width), network.dtype)
+        _unlooked_labels(network, y).enter(codes)
+        return codes
     if labelled:
         y = _host(network, y)
         _labels(network, y, name)
@@ -94,6 +99,10 @@ class Coded:
 
     def __getitem__(self, rows):
         return self.code(self.given[rows])
+
+
+def _unlooked_labels(network, y):
+    return unchecked.labels(network, y, _smoothed(network, np.array(network.cost_function.codes, network.dtype)))
 
 
 def is_labels(y, width):
@@ -121,7 +130,7 @@ def sample_weights(network, weights, rows, name="sample_weight", look=True):
         return unchecked.weights(network, weights)
     weights = network.ops.array(weights, network.dtype)
     _finite(network, weights, name)
-    if bool((weights < 0).any()):
+    if not fine(network, weights >= 0):
         raise ValueError(f"{name}: expected numbers >= 0, got {float(weights.min())}")
     return weights
 
@@ -144,6 +153,8 @@ def array_of(network, values, name):
     if np.ma.isMaskedArray(values):
         raise TypeError(f"{name}: expected a plain array, got a masked one: leave out the masked samples or call its filled()")
     array = values if ops.owns(values) or isinstance(values, np.ndarray) else taken_in(ops, values, name)
+    if network.device_choice.open and ops.owns(array):
+        network.device_choice = network.device_choice.by_arrays()
     if array.dtype.kind not in "fiub":
         remedy = ("np.unique(names, return_inverse=True) makes labels of text" if array.dtype.kind in "US"
                   else "convert it, or leave out what is no number")
@@ -176,6 +187,14 @@ def _blocks(array):
     return [slice(start, start + rows) for start in range(0, len(array), rows)]
 
 
+def fine(network, flags):
+    """Whether all flags are true. Where checks are collected, those on a GPU are assumed to be, until they are read in one go."""
+    if network.checks is None or not network.ops.owns(flags):
+        return bool(flags.all())
+    network.checks.append(flags.all())
+    return True
+
+
 def _host(network, array):
     return array if isinstance(array, np.ndarray) else network.ops.host(array)
 
@@ -187,7 +206,7 @@ def _xp(network, array):
 def _finite(network, array, name, first=0):
     """array is a block that begins at row `first`."""
     finite = _xp(network, array).isfinite(array)
-    if not bool(finite.all()):
+    if not fine(network, finite):
         raise ValueError(f"{name}: expected finite numbers in {array.dtype}, got {_first(network, array, finite, first)}: remove "
                          "or replace such samples, or use float64 where they are numbers beyond the range")
 
@@ -196,7 +215,7 @@ def _within(network, array, name, first, precision):
     """Refuses numbers that the precision does not know."""
     *_, largest = HALVES[precision]
     within = abs(array) <= largest
-    if not bool(within.all()):
+    if not fine(network, within):
         raise ValueError(f"{name}: expected numbers up to {largest:g} at precision {precision!r}, got "
                          f"{_first(network, array, within, first)}: scale the samples, or use precision='exact'")
 
@@ -252,10 +271,13 @@ def _one_output(network, y, name):
     """Integers for the one output of a cost of labels must be its two codes: 0 would teach a hinge nothing."""
     cost = network.cost_function
     if network.sizes[-1] == 1 and cost.classifies and y.dtype.kind in "iub":
+        off, on = map(int, cost.codes)
+        if network.checks is not None and network.ops.owns(y):
+            fine(network, (y == off) | (y == on))
+            return
         labels = _host(network, y).reshape(-1).astype(np.int64)
         wrong = np.flatnonzero(~np.isin(labels, cost.codes))
         if wrong.size:
-            off, on = map(int, cost.codes)
             raise ValueError(f"{name}: expected labels {off} and {on} for the one output of cost {cost.name}, got "
                              f"{labels[wrong[0]]} at row {wrong[0]}: renumber the labels")
 
@@ -264,14 +286,14 @@ def _inside(network, codes, name, first=0):
     """codes are a block that begins at row `first`."""
     cost, xp = network.cost_function, _xp(network, codes)
     inside = Interval(cost.targets).holds(codes)
-    if not bool(inside.all()):
+    if not fine(network, inside):
         values = _host(network, codes)
         row = int(np.argwhere(~_host(network, inside))[0][0])
         raise ValueError(f"{name}: cost {cost.name} takes targets in {cost.targets}, got {values[row].tolist()} at row "
                          f"{first + row}")
     if _sums_to_one(network):
         sums = xp.abs(codes.sum(axis=1) - 1.0)
-        if bool((sums > 1e-3).any()):
+        if not fine(network, sums <= 1e-3):
             row = int(xp.argmax(sums))
             raise ValueError(f"{name}: cost {cost.name} takes labels or rows that sum to 1, got "
                              f"{_host(network, codes)[row].tolist()} at row {first + row}")

@@ -1,6 +1,8 @@
 """Equipment that a network keeps for its next fit: loops of fit(epochs=1) need not plan, bind and capture anew each time."""
 
+from contextlib import suppress
 from functools import partial
+from typing import Any
 from weakref import ref
 
 MOST = 1 << 26       # bytes of the training set that are copied on a GPU to be kept,
@@ -17,17 +19,22 @@ class Kept:
 
     def __init__(self, fit, given):
         network = fit.network
-        self.kit = None
-        self.key = (fit.n, fit.count, fit.size, fit.chain, network.precision, network.seed, fit.weights is None, network.ops.cores)
+        self.kit: Any = None
+        self.key = (fit.n, fit.count, fit.size, fit.chain, fit.weights is None, network.precision, network.seed,
+                    network.ops.cores)
         self.parameters = ref(network.parameters)
-        try:
+        self.refs: list[ref[Any] | None] | None = None
+        with suppress(TypeError):   # of a list, for instance
             self.refs = [array if array is None else ref(array, partial(_drop, ref(self))) for array in given]
-        except TypeError:   # a list, for instance
-            self.refs = None
         before = network.kept
         self.again = before is not None and before._fits(self, given) and self._is_small(fit)
         if self.again and before.kit is not None and _same(before.kit.training.vectors, fit.training.vectors):
             self.kit = before.kit
+
+    def keep(self, kit):
+        """The fit is done: keep its equipment, where another on the same arrays may follow."""
+        alive = self.refs is not None and all(one is None or one() is not None for one in self.refs)
+        self.kit = kit if self.again and alive else None
 
     def _fits(self, other, given):
         """Whether the other is of the same arrays, sizes, optimizer and parameters."""

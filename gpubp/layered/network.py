@@ -20,6 +20,7 @@ from ..maths.costs import Cost
 from ..maths.initializers import Initializer
 from ..maths.table import Interval
 from . import arguments, intake
+from .choosing import DeviceChoice
 from .foreign import follow, like
 from .history import History
 from .kept import Kept
@@ -37,8 +38,7 @@ R = TypeVar("R")
 
 
 def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """The method works on the network's device, and without NumPy's warnings: infinities and NaN are looked at where they
-    matter."""
+    """The method works on the network's device, without NumPy's warnings: infinities and NaN are looked at where they matter."""
     @wraps(method)
     def on_device(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.ops.device, np.errstate(all="ignore"):
@@ -58,10 +58,10 @@ class Network:
     layers: [inputs, ..., outputs], numbers of neurons, or Dense and Dropout layers after the first number; without a hidden
     layer, learning is the delta rule. activation holds for every layer, output overrides the last. cost is averaged over
     the batch; "cross-entropy" is the binary sum on sigmoid outputs and the categorical one on softmax outputs. initializer
-    defaults to what suits each activation. device is "auto", "cpu", "cuda" or "cuda:N"; dtype "float32" or "float64".
-    precision is "exact", "tf32", "bfloat16" or "float16": what a GPU may round in the products of fit and predict in exchange
-    for speed, weights and their gradient staying float32; everything else, and the CPU, is exact. seed fixes weights, shuffles
-    and dropout masks; None draws one, which net.seed tells.
+    defaults to what suits each activation. device is "auto" (a GPU, unless the first fit predicts that the CPU is faster, see
+    net.device_choice), "cpu", "cuda" or "cuda:N"; dtype "float32" or "float64". precision is "exact", "tf32", "bfloat16" or
+    "float16": what a GPU may round in the products of fit and predict in exchange for speed, weights and their gradient staying
+    float32; everything else, and the CPU, is exact. seed fixes weights, shuffles and dropout masks; None draws one: net.seed.
 
     net.parameters["w1"], ["b1"], ... are views of net.vector. Buffers belong to the network: threads take a net.copy() each.
 
@@ -98,6 +98,7 @@ class Network:
         shapes: dict[str, tuple[int, ...]] = {f"w{l}": (self.sizes[l], self.sizes[l - 1]) for l in range(1, self.depth + 1)}
         shapes |= {f"b{l}": (self.sizes[l],) for l in range(1, self.depth + 1)}
         self.ops = open_device(device)
+        self.device_choice = DeviceChoice.of(device, self.ops)   # which device, and why
         self.passes = Passes(self)
         self.parameters = Parameters(shapes, self.ops, self.dtype)
         for l, layer in enumerate(dense, 1):
@@ -107,6 +108,7 @@ class Network:
         self.training: Training | None = None
         self.learning = False   # whether a fit is under way
         self.kept: Kept | None = None   # of the last fit, for the next one
+        self.checks: list[Any] | None = None   # of arrays on a GPU, while they are collected to be read in one go
         self.labelled: bool | None = None   # whether it was trained on labels; None before
         self.history = History()
         self.notes: dict[str, Any] = {}   # what JSON can hold, saved with the network
@@ -150,13 +152,14 @@ class Network:
             raise RuntimeError("a callback moves the network that is being trained: call net.to after fit")
         moved = self.copy(device)
         self.ops, self.parameters, self.training, self.passes = moved.ops, moved.parameters, moved.training, Passes(self)
-        self.kept = None
+        self.kept, self.device_choice = None, moved.device_choice
         return self
 
     def copy(self, device: str | Ops | None = None) -> "Network":
         """A network of its own with the same parameters, training, history and notes, perhaps on another device."""
         network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops,
                           dtype=self.dtype, seed=self.seed, precision=self.precision)
+        network.device_choice = network.device_choice if device else self.device_choice
         network.parameters = self.parameters.copy(network.ops)
         network.training = self.training.copy(network.ops) if self.training else None
         network.history, network.notes, network.labelled = deepcopy(self.history), deepcopy(self.notes), self.labelled
@@ -229,7 +232,7 @@ class Network:
         Labels are integers from 0; for a single output, whole numbers 0 and 1 where its range is bounded.
         """
         labelled = intake.names_classes(self, y)
-        x, codes, _ = arguments.checked(self, x, y)
+        x, codes, _ = arguments.at_once(self, lambda: arguments.checked(self, x, y))
         return score(self, x, codes, labelled)
 
     @_on_device

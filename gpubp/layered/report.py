@@ -1,4 +1,4 @@
-"""What an epoch leaves on the device for the host, in one piece of memory that is read in one go; and epochs that wait for that."""
+"""What an epoch leaves on the device for the host: in one piece of memory, which is read in one go, perhaps for many epochs."""
 
 from itertools import accumulate
 from types import SimpleNamespace

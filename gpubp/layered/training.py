@@ -11,6 +11,7 @@ from ..devices.philox import SHUFFLE, generator
 from ..maths.chains import Chain
 from ..maths.optimizers import Part
 from . import arguments, intake
+from .choosing import choose
 from .diverging import Divergence, TrainingError, first_bad_parameter
 from .epochs import Epochs
 from .equipment import Equipment
@@ -51,12 +52,14 @@ class _Fit:
         if network.learning:
             raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
         self.network = network
-        self._take_data(x, y, validation, sample_weight)
-        self._take_options(**options)
-        self._take_optimizer(optimizer)
+        arguments.at_once(network, lambda: self._take(x, y, validation, sample_weight, optimizer, **options))
+        if network.device_choice.open and self._moves_to_cpu():
+            self._take_data(x, y, validation, sample_weight)
+            self._take_optimizer(optimizer)
         self.epochs, self.kept = Epochs(self), Kept(self, (x, y, sample_weight))
-        self.kit = self.kept.kit or Equipment(   # which does not hold the network, that may keep it
-            proxy(network), self.chain, self.training, self.x, self.y, self.weights, self.n, self.count, self.size, self.kept.again)
+        self.kit = self.kept.kit or Equipment(
+            proxy(network),   # which may keep the equipment
+            self.chain, self.training, self.x, self.y, self.weights, self.n, self.count, self.size, self.kept.again)
         self.kit.take_up(self.training, 1 if self.epochs.each else self.goal - network.epoch)
         if self.kept.kit is not None:
             self.kit.feed.refresh(self.x, self.y, self.weights)
@@ -64,6 +67,13 @@ class _Fit:
         if self.goes_on:
             self.kit.recall(self.training.costs[:self.training.batch])
         self.divergence, self.interrupted, self.at_once, self.given = Divergence(self), False, 1, None
+
+    def _take(self, x, y, validation, sample_weight, optimizer, **options):
+        """Whatever is wrong with what was handed in raises an error here, before anything is changed; returns True."""
+        self._take_data(x, y, validation, sample_weight)
+        self._take_options(**options)
+        self._take_optimizer(optimizer)
+        return True
 
     def _take_data(self, x, y, validation, sample_weight):
         network = self.network
@@ -100,13 +110,22 @@ class _Fit:
 
     def _take_optimizer(self, optimizer):
         network, own = self.network, self.network.training
-        name = first_bad_parameter(network)
-        if name is not None:
+        vector, xp = network.vector, network.ops.xp
+        if not intake.fine(network, xp.isfinite(vector.max()) & xp.isfinite(vector.min())):
+            name = first_bad_parameter(network)
             raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
         self.chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
         self.chain.optimizer.rate_at(0.0)   # a rate that is no number shows itself before anything is changed
         self.training = own if own and optimizer is None else Training.begin(network, self.chain)
         self.goes_on = self.training.shape == (self.count, self.size)   # within an epoch, perhaps
+
+    def _moves_to_cpu(self):
+        """Whether the CPU is predicted to be faster, to which the network then moves: now that all that was handed in is fine."""
+        network, choice = self.network, choose(self.network, self.size, -(-self.count // self.size), len(self.chain.state))
+        if choice.name == "cpu":
+            network.to("cpu")
+        network.device_choice = choice
+        return choice.name == "cpu"
 
     def seek(self, step, batch):
         """Go on from a mini-batch of the epoch, after so many steps."""
@@ -126,7 +145,7 @@ class _Fit:
         network.learning, network.kept = True, None
         try:
             history = self._run()
-            kept.kit = self.kit if kept.again and kept.refs and all(one is None or one() is not None for one in kept.refs) else None
+            kept.keep(self.kit)
             network.kept = kept
             return history
         finally:
@@ -241,7 +260,8 @@ class _Fit:
         from tqdm import tqdm
         disable = None if self.progress is None else not self.progress
         done = self.training.batch if self.goes_on else 0
-        return tqdm(total=(self.goal - self.network.epoch) * self.batches - done, unit=" steps", disable=disable, dynamic_ncols=True)
+        total = (self.goal - self.network.epoch) * self.batches - done
+        return tqdm(total=total, unit=" steps", disable=disable, dynamic_ncols=True)
 
     def _summary(self):
         history = self.network.history

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..wire import carried
-from .elementwise import chosen, clipped, where
+from .elementwise import clipped, picked, where
 from .linear_algebra import MADE_OF_LINEAR_ALGEBRA
 from .parts import PARTS
 from .products import MADE_OF_PRODUCTS
@@ -16,8 +16,9 @@ from .shapes import cast
 def where_(condition, *of):
     if not of:
         return np.nonzero(condition)
-    return chosen(np.asarray(condition) if type(condition) is list else np.bool_(condition) if type(condition) is bool
-                  else condition, *of)   # CuPy takes no condition that is Python's
+    if type(condition) in (bool, list):   # which CuPy's where does not take
+        condition = np.bool_(condition) if type(condition) is bool else np.asarray(condition)
+    return picked(condition, *of)
 
 
 def clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):

@@ -68,7 +68,7 @@ clipped = Gate("clip", np.clip, lambda error, value, x, low, high: where(_inside
                lambda error, value, x, low, high: where(x < low, error, 0.0),
                lambda error, value, x, low, high: where(x > high, error, 0.0))
 
-chosen = Gate("where", np.where, None, lambda error, value, condition, x, y: np.where(condition, error, 0.0),
+picked = Gate("where", np.where, None, lambda error, value, condition, x, y: np.where(condition, error, 0.0),
               lambda error, value, condition, x, y: np.where(condition, 0.0, error))
 
 ELEMENTWISE: dict = {

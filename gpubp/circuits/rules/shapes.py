@@ -121,20 +121,20 @@ scatter = Gate("scatter", _scatter, lambda error, value, numbers, shape, index: 
 
 
 def _item(x, index):
-    if type(x) is not np.ndarray:   # NumPy looks by itself
+    if type(x) is not np.ndarray:   # NumPy checks by itself
         _refuse_outside(np.shape(x), index if isinstance(index, tuple) else (index,))
     return x[index]
 
 
-def _known(part):
-    """The least and the greatest place in a list or array of the host; none in what else is an index."""
+def _bounds(part):
+    """The least and the greatest index in a list or a NumPy array; nothing for other kinds of index."""
     places = np.array([i for i in leaves(part) if type(i) is int], int) if type(part) is list else part
     whole = type(places) is np.ndarray and places.dtype.kind in "iu" and places.size > 0
     return (places.min(), places.max()) if whole else ()
 
 
 def _refuse_outside(shape, parts):
-    """IndexError at places outside that are known on the host. CuPy wraps those in lists and arrays around without a word."""
+    """IndexError at an index out of range in a list or a NumPy array, which CuPy would wrap silently."""
     taken = [0 if part is None or isinstance(part, bool | np.bool_) else part.ndim if getattr(part, "dtype", 0) == np.bool_ else 1
              for part in parts]
     axis = 0
@@ -143,7 +143,7 @@ def _refuse_outside(shape, parts):
             axes = len(shape) - sum(taken) + 1
         elif axis < len(shape):
             n = shape[axis]
-            for i in _known(part):
+            for i in _bounds(part):
                 if not -n <= i < n:
                     raise IndexError(f"expected indices from {-n} to {n - 1} along axis {axis}, got {i}: np.take has mode='wrap' "
                                      f"and mode='clip' for others")
