@@ -15,10 +15,10 @@ class Affine:
         return [ops.matmul(a, w.T, z)]
 
     def backward(self, ops, delta, a, w, dw, arriving=None, fold=None):
-        """fold, where given, binds the update of w by the same product in place of dw."""
+        """fold(delta^T, a), where given, binds the update of w by the same product in place of dw."""
         calls = [] if arriving is None else [ops.matmul(delta, w, arriving)]   # BP2, first half: w^T delta
         # BP4: dC/dw[j, k] = sum over the batch of delta[j] a[k]
-        return [*calls, ops.matmul(delta.T, a, dw) if fold is None else fold(delta.T, a, w)]
+        return [*calls, ops.matmul(delta.T, a, dw) if fold is None else fold(delta.T, a)]
 
 
 @dataclass(frozen=True)

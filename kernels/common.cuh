@@ -56,12 +56,23 @@ struct alignas(sizeof(V) * N < 16 ? sizeof(V) * N : 16) Pack {
 };
 
 template <int N, class V>
-__device__ inline void load(const V* from, T (&x)[N])
+__device__ inline Pack<V, N> fetch(const V* from)
 {
-    const Pack<V, N> pack = *reinterpret_cast<const Pack<V, N>*>(from);
+    return *reinterpret_cast<const Pack<V, N>*>(from);
+}
+
+template <int N, class V>
+__device__ inline void widen(const Pack<V, N>& pack, T (&x)[N])
+{
 #pragma unroll
     for (int n = 0; n < N; n++)
         x[n] = T(pack.at[n]);
+}
+
+template <int N, class V>
+__device__ inline void load(const V* from, T (&x)[N])
+{
+    widen(fetch<N>(from), x);
 }
 
 template <int N, class V>
@@ -89,6 +100,44 @@ __device__ inline void store(V* to, const T (&x)[N])
 // blockDim.x threads take one row: a warp, or a whole block where rows are long; those without a row leave together
 #define ROW (blockIdx.x * blockDim.y + threadIdx.y)
 #define ALONG_THE_ROW(j, width) for (unsigned j = threadIdx.x; j < (unsigned)(width); j += blockDim.x)
+
+// Loops that read ahead. A thread takes U places at a time: read(u, i) of each of them comes before use(u, i) of the first, so that
+// U loads are under way at once; one after the other, each would wait for memory. Places are used in their order, as in plain loops.
+template <int U, class Place, class Read, class Use>
+__device__ inline void read_ahead(Place first, Place stride, Place end, Read read, Use use)
+{
+    for (Place i = first; i < end; i += U * stride) {
+#pragma unroll
+        for (int u = 0; u < U; u++)
+            if (i + u * stride < end)
+                read(u, i + u * stride);
+#pragma unroll
+        for (int u = 0; u < U; u++)
+            if (i + u * stride < end)
+                use(u, i + u * stride);
+    }
+}
+
+#define AHEAD 4                // places of a column, a row or a vector
+#define AHEAD_IN_ONE_BLOCK 8   // of a sum that one block finishes, while the rest of the device waits
+
+template <int U, class Read, class Use>
+__device__ inline void down_the_rows(int rows, Read read, Use use)
+{
+    read_ahead<U>(blockIdx.y * blockDim.y + threadIdx.y, gridDim.y * blockDim.y, (unsigned)rows, read, use);
+}
+
+template <class Read, class Use>
+__device__ inline void along_the_row(int width, Read read, Use use)
+{
+    read_ahead<AHEAD>(threadIdx.x, blockDim.x, (unsigned)width, read, use);
+}
+
+template <int U, class Read, class Use>
+__device__ inline void grid_stride(long long n, Read read, Use use)
+{
+    read_ahead<U>((size_t)blockIdx.x * blockDim.x + threadIdx.x, (size_t)gridDim.x * blockDim.x, (size_t)n, read, use);
+}
 
 
 // ---- sums whose order depends on the shape alone, so that a run repeats bit by bit
@@ -128,6 +177,22 @@ __device__ inline T row_sum(T x)
     return row_join(Sum(), x);
 }
 
+// partials[blockIdx.x] := sum of the x of the block's first lanes, one a row of threads, in their order; a barrier for the block
+__device__ inline void store_block_sum(T x, T* partials)
+{
+    __shared__ T rows[THREADS / 32];
+    if (threadIdx.x == 0)
+        rows[threadIdx.y] = x;
+    __syncthreads();
+    if (threadIdx.x > 0 || threadIdx.y > 0)
+        return;
+#pragma unroll
+    for (unsigned y = 1; y < THREADS / 32; y++)
+        if (y < blockDim.y)
+            x += rows[y];
+    partials[blockIdx.x] = x;
+}
+
 // sums[blockIdx.y, j + n] := sum of the x[n] of column j + n, over the threads of this block
 template <int N>
 __device__ inline void store_column_sums(const T (&x)[N], T* sums, int width)
@@ -153,12 +218,12 @@ __device__ inline void store_column_sums(const T (&x)[N], T* sums, int width)
 template <class V>
 __device__ inline void softmax_sums(const V* z, const T* b, int width, T& peak, T& sum)
 {
+    T x[AHEAD];
+    const auto read = [&](int u, unsigned j) { x[u] = T(z[j]) + b[j]; };
     peak = log(T(0));   // minus infinity
-    ALONG_THE_ROW(j, width)
-        peak = Max()(peak, T(z[j]) + b[j]);
+    along_the_row(width, read, [&](int u, unsigned) { peak = Max()(peak, x[u]); });
     peak = row_join(Max(), peak);
     sum = 0;
-    ALONG_THE_ROW(j, width)
-        sum += exp(T(z[j]) + b[j] - peak);
+    along_the_row(width, read, [&](int u, unsigned) { sum += exp(x[u] - peak); });
     sum = row_sum(sum);
 }

@@ -7,11 +7,13 @@ __device__ inline void layer_columns(S* z, const T* b, S* a, int rows, int width
     const unsigned j = COLUMN(N);
     if (j >= (unsigned)width)
         return;
+    constexpr int U = N > 4 ? 2 : AHEAD;   // more rows of a long formula would fill the instruction cache
+    Pack<S, N> ahead[U];
     T bias[N], x[N];
     load(b + j, bias);
-    DOWN_THE_ROWS(i, rows) {
+    down_the_rows<U>(rows, [&](int u, unsigned i) { ahead[u] = fetch<N>(z + ((size_t)i * width + j)); }, [&](int u, unsigned i) {
         const size_t k = (size_t)i * width + j;
-        load(z + k, x);
+        widen(ahead[u], x);
         for (int n = 0; n < N; n++)
             x[n] += bias[n];
         if (z != a)   // else it would be written twice
@@ -19,51 +21,57 @@ __device__ inline void layer_columns(S* z, const T* b, S* a, int rows, int width
         for (int n = 0; n < N; n++)
             x[n] = sigma(x[n]);
         store(a + k, x);
-    }
+    });
 }
 
 template <int N>
-__device__ inline void hadamard_columns(
-    S* __restrict__ delta, const S* __restrict__ z, const S* __restrict__ a, T* __restrict__ sums, int rows, int width)
+__device__ inline void hadamard_columns(S* delta, const S* z, const S* a, T* sums, int rows, int width)
 {
     const unsigned j = COLUMN(N);
-    T sum[N] = {}, error[N], here_z[N], here_a[N];
-    if (j < (unsigned)width) {
-        DOWN_THE_ROWS(i, rows) {
-            const size_t k = (size_t)i * width + j;
-            load(delta + k, error);
-            load(z + k, here_z);
-            load(a + k, here_a);
-            for (int n = 0; n < N; n++) {
-                error[n] *= prime(here_z[n], here_a[n]);
-                sum[n] += error[n];
-            }
-            store(delta + k, error);
+    Pack<S, N> errors[AHEAD], zs[AHEAD], as[AHEAD];
+    T sum[N] = {};
+    const auto read = [&](int u, unsigned i) {
+        const size_t k = (size_t)i * width + j;
+        errors[u] = fetch<N>(delta + k);
+        zs[u] = fetch<N>(z + k);
+        as[u] = fetch<N>(a + k);
+    };
+    const auto use = [&](int u, unsigned i) {
+        T error[N], here_z[N], here_a[N];
+        widen(errors[u], error);
+        widen(zs[u], here_z);
+        widen(as[u], here_a);
+        for (int n = 0; n < N; n++) {
+            error[n] *= prime(here_z[n], here_a[n]);
+            sum[n] += error[n];
         }
-    }
+        store(delta + ((size_t)i * width + j), error);
+    };
+    if (j < (unsigned)width)
+        down_the_rows<AHEAD>(rows, read, use);
     store_column_sums(sum, sums, width);
 }
 
 // z := z + b,  a := sigma(z);  a may be z itself
-extern "C" __global__ void __launch_bounds__(THREADS) layer(S* z, const T* b, S* a, int rows, int width)
+extern "C" __global__ void __launch_bounds__(THREADS) layer(S* z, const T* __restrict__ b, S* a, int rows, int width)
 {
     layer_columns<1>(z, b, a, rows, width);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) layer_wide(S* z, const T* b, S* a, int rows, int width)
+extern "C" __global__ void __launch_bounds__(THREADS) layer_wide(S* z, const T* __restrict__ b, S* a, int rows, int width)
 {
     layer_columns<WIDE>(z, b, a, rows, width);
 }
 
 // BP2  delta := delta * sigma'(z),  and BP3 in the same pass: sums[chunk, j] := sum of delta's column j over a chunk of rows
 extern "C" __global__ void __launch_bounds__(THREADS) hadamard(
-    S* delta, const S* z, const S* a, T* sums, int rows, int width)
+    S* __restrict__ delta, const S* __restrict__ z, const S* __restrict__ a, T* __restrict__ sums, int rows, int width)
 {
     hadamard_columns<1>(delta, z, a, sums, rows, width);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) hadamard_wide(
-    S* delta, const S* z, const S* a, T* sums, int rows, int width)
+    S* __restrict__ delta, const S* __restrict__ z, const S* __restrict__ a, T* __restrict__ sums, int rows, int width)
 {
     hadamard_columns<WIDE>(delta, z, a, sums, rows, width);
 }

@@ -14,12 +14,12 @@ __device__ inline T prime(T z, T a) { return 1; }   // its rows are multiplied b
 // where neither the row's cost nor its other outputs enter delta, cost and delta follow at once from z
 #define AT_ONCE (!RELATIVE && (PARTNER || !(SOFTMAX || OUTER)))
 
-// weight is that of the row; delta alone, which may be stored in 16 bits, carries the loss scale too
-template <bool learning>
-__device__ inline void output_row(
-    T* z, const T* b, T* a, const T* y, T weight, T scale, S* delta, T* cost, int width)
+// Returns the row's cost, to each of its threads. weight is that of the row; delta, which may be stored in 16 bits, carries the loss
+// scale too. Where delta follows at once, z and a are written only to `keep` them.
+template <bool learning, bool keep>
+__device__ inline T output_row(T* z, const T* b, T* a, const T* y, T weight, T scale, S* delta, int width)
 {
-    T peak = 0, log_sum = 0, sum = 0;
+    T peak = 0, log_sum = 0, sum = 0, x[AHEAD], here[AHEAD], want[AHEAD];
 #if SOFTMAX
     T powers;
     softmax_sums(z, b, width, peak, powers);
@@ -28,77 +28,109 @@ __device__ inline void output_row(
 #else
 #define SIGMA(x) sigma(x)
 #endif
-    ALONG_THE_ROW(j, width) {
-        const T x = z[j] + b[j], here = SIGMA(x);
-        z[j] = x;
-        a[j] = here;
-        if (AT_ONCE) {
-            sum += value(PARTNER ? x - peak - log_sum : here, y[j]);   // log a_j without rounding a first
-            if (learning)
-                delta[j] = S(scale * weight * (PARTNER ? here - y[j] : slope(here, y[j]) * prime(x, here)));
+    const auto read_z = [&](int u, unsigned j) {
+        x[u] = z[j];
+        here[u] = b[j];
+        want[u] = y[j];
+    };
+    along_the_row(width, read_z, [&](int u, unsigned j) {
+        x[u] += here[u];
+        here[u] = SIGMA(x[u]);
+        if (keep || !AT_ONCE) {
+            z[j] = x[u];
+            a[j] = here[u];
         }
-    }
+        if (AT_ONCE) {
+            sum += value(PARTNER ? x[u] - peak - log_sum : here[u], want[u]);   // log a_j without rounding a first
+            if (learning)
+                delta[j] = S(scale * weight * (PARTNER ? here[u] - want[u] : slope(here[u], want[u]) * prime(x[u], here[u])));
+        }
+    });
     T truth = 0, slopes = 0, mean = 0;
+    const auto read = [&](int u, unsigned j) {   // what this thread has just written
+        x[u] = z[j];
+        here[u] = a[j];
+        want[u] = y[j];
+    };
     if (RELATIVE) {   // the cost sees a_j - truth, where y is 1 at the true output
-        ALONG_THE_ROW(j, width)
-            truth += y[j] * a[j];
+        along_the_row(width, read, [&](int u, unsigned) { truth += want[u] * here[u]; });
         truth = row_sum(truth);
     }
-    if (!AT_ONCE) {
-        ALONG_THE_ROW(j, width) {
-            sum += value(PARTNER ? z[j] - peak - log_sum : a[j] - truth, y[j]);
-            slopes += RELATIVE && learning ? slope(a[j] - truth, y[j]) : T(0);
-        }
-    }
+    if (!AT_ONCE)
+        along_the_row(width, read, [&](int u, unsigned) {
+            sum += value(PARTNER ? x[u] - peak - log_sum : here[u] - truth, want[u]);
+            slopes += RELATIVE && learning ? slope(here[u] - truth, want[u]) : T(0);
+        });
     sum = row_sum(sum);
-    if (threadIdx.x == 0)
-        *cost = weight * outer(sum);
+    const T cost = weight * outer(sum);
     if (!learning || AT_ONCE)
-        return;
+        return cost;
 
     if (RELATIVE)
         slopes = row_sum(slopes);
     weight *= scale * (PARTNER ? T(1) : outer_prime(sum));
     // dC/da_j is computed again each time, since delta would round it; the true output moves all the differences
-#define SLOPE(j) (PARTNER ? a[j] - y[j] : slope(a[j] - truth, y[j]) - (RELATIVE ? y[j] * slopes : T(0)))
+    const auto dcda = [&](int u) {
+        return PARTNER ? here[u] - want[u] : slope(here[u] - truth, want[u]) - (RELATIVE ? want[u] * slopes : T(0));
+    };
     if (SOFTMAX && !PARTNER) {
-        ALONG_THE_ROW(j, width)
-            mean += SLOPE(j) * a[j];
+        along_the_row(width, read, [&](int u, unsigned) { mean += dcda(u) * here[u]; });
         mean = row_sum(mean);
     }
-    ALONG_THE_ROW(j, width) {
-        const T error = SLOPE(j);
-        delta[j] = S(weight * (PARTNER ? error : SOFTMAX ? a[j] * (error - mean) : error * prime(z[j], a[j])));
+    along_the_row(width, read, [&](int u, unsigned j) {
+        const T error = dcda(u);
+        delta[j] = S(weight * (PARTNER ? error : SOFTMAX ? here[u] * (error - mean) : error * prime(x[u], here[u])));
+    });
+    return cost;
+}
+
+// The sum of the costs of this thread's rows, as output_row computes them without keeping z and a
+__device__ inline T learn_rows(T* z, const T* b, T* a, const T* y, const T* weights, S* delta, T scale, int rows, int width)
+{
+    T cost = 0;
+    for (size_t i = ROW; i < (size_t)rows; i += (size_t)gridDim.x * blockDim.y) {
+        const size_t k = i * width;
+        cost += output_row<true, false>(z + k, b, a + k, y + k, weights[i], scale, delta + k, width);
+    }
+    return cost;
+}
+
+// BP1  delta := scaling_0 weights_i dC_i/da * sigma'(z),  and costs[block] := the sum of weights_i C_i over the block's rows, z being
+// without b; what z and a hold afterwards is not said.
+// At least 4 blocks to a multiprocessor: of its own the compiler would make room for 8, by spilling a register on sm_100.
+extern "C" __global__ void __launch_bounds__(THREADS, 4) learn(
+    T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
+    S* __restrict__ delta, T* __restrict__ costs, const T* __restrict__ scaling, int rows, int width)
+{
+    store_block_sum(learn_rows(z, b, a, y, weights, delta, *scaling, rows, width), costs);
+}
+
+// The same for a few rows, in one block, which then has all rows of delta and adds up its columns: BP3
+extern "C" __global__ void __launch_bounds__(THREADS, 4) learn_of_few(
+    T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
+    S* delta, T* __restrict__ costs, const T* __restrict__ scaling, T* __restrict__ sums, int rows, int width)
+{
+    const T cost = learn_rows(z, b, a, y, weights, delta, *scaling, rows, width);
+    store_block_sum(cost, costs);   // after whose barrier all of delta is there
+    for (unsigned j = threadIdx.y * blockDim.x + threadIdx.x; j < (unsigned)width; j += THREADS) {
+        T sum = 0, ahead[AHEAD_IN_ONE_BLOCK];
+        read_ahead<AHEAD_IN_ONE_BLOCK>(0u, 1u, (unsigned)rows, [&](int u, unsigned i) { ahead[u] = delta[(size_t)i * width + j]; },
+                                       [&](int u, unsigned) { sum += ahead[u]; });
+        sums[j] = sum;
     }
 }
 
-// z := z + b,  a := sigma(z),  costs_i := weights_i C_i,  and BP1  delta := scaling_0 weights_i dC_i/da * sigma'(z).
-// At least 4 blocks to a multiprocessor: of its own the compiler would make room for 8, by spilling a register on sm_100.
+// z := z + b,  a := sigma(z),  costs_i := weights_i C_i,  and BP1
 extern "C" __global__ void __launch_bounds__(THREADS, 4) output(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
     S* __restrict__ delta, T* __restrict__ costs, const T* __restrict__ scaling, int rows, int width)
 {
     const size_t i = ROW, k = i * width;
-    if (i < (size_t)rows)
-        output_row<true>(z + k, b, a + k, y + k, weights[i], *scaling, delta + k, costs + i, width);
-}
-
-// The same for a few rows, in one block, which then has all rows of delta and adds up its columns: BP3
-extern "C" __global__ void __launch_bounds__(THREADS, 4) output_of_few(
-    T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
-    S* delta, T* __restrict__ costs, const T* __restrict__ scaling, T* __restrict__ sums, int rows, int width)
-{
-    for (size_t i = threadIdx.y; i < (size_t)rows; i += blockDim.y) {
-        const size_t k = i * width;
-        output_row<true>(z + k, b, a + k, y + k, weights[i], *scaling, delta + k, costs + i, width);
-    }
-    __syncthreads();
-    for (unsigned j = threadIdx.y * blockDim.x + threadIdx.x; j < (unsigned)width; j += THREADS) {
-        T sum = 0;
-        for (size_t i = 0; i < (size_t)rows; i++)
-            sum += T(delta[i * width + j]);
-        sums[j] = sum;
-    }
+    if (i >= (size_t)rows)
+        return;
+    const T cost = output_row<true, true>(z + k, b, a + k, y + k, weights[i], *scaling, delta + k, width);
+    if (threadIdx.x == 0)
+        costs[i] = cost;
 }
 
 // The same without BP1, to evaluate
@@ -107,6 +139,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) cost(
     T* __restrict__ costs, int rows, int width)
 {
     const size_t i = ROW, k = i * width;
-    if (i < (size_t)rows)
-        output_row<false>(z + k, b, a + k, y + k, weights[i], 1, 0, costs + i, width);
+    if (i >= (size_t)rows)
+        return;
+    const T cost = output_row<false, true>(z + k, b, a + k, y + k, weights[i], 1, 0, width);
+    if (threadIdx.x == 0)
+        costs[i] = cost;
 }

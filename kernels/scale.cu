@@ -6,12 +6,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) unscale(
     T* __restrict__ g, const T* __restrict__ scaling, T* __restrict__ partials, long long n)
 {
     const T factor = T(1) / scaling[0];   // scales are powers of two: nothing is rounded
-    T lost = 0;
-    GRID_STRIDE(i, n) {
-        const T x = g[i] * factor;
+    T lost = 0, ahead[AHEAD];
+    grid_stride<AHEAD>(n, [&](int u, size_t i) { ahead[u] = g[i] * factor; }, [&](int u, size_t i) {
+        const T x = ahead[u];
         g[i] = x;
         lost += x - x == T(0) ? T(0) : T(1);
-    }
+    });
     lost = row_sum(lost);
     if (threadIdx.x == 0)
         partials[blockIdx.x] = lost;
@@ -22,9 +22,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) unscale(
 extern "C" __global__ void __launch_bounds__(THREADS) rescale(
     const T* __restrict__ partials, T* __restrict__ scaling, T steady, T largest, T least, long long n)
 {
-    T lost = 0;
-    GRID_STRIDE(i, n)
-        lost += partials[i];
+    T lost = 0, ahead[AHEAD_IN_ONE_BLOCK];
+    grid_stride<AHEAD_IN_ONE_BLOCK>(n, [&](int u, size_t i) { ahead[u] = partials[i]; },
+                                    [&](int u, size_t) { lost += ahead[u]; });
     lost = row_sum(lost);
     if (threadIdx.x > 0)
         return;

@@ -1,12 +1,13 @@
 // One optimizer step over the whole vector. gpubp/devices/compiler.py writes in the rule and, for its state vectors and scalars,
 // STATE and PASSED (parameters and arguments), LOAD and STORE (N elements of each from i on), SCALARS (a row of the table) and
-// RULE(n), which is rule(w[n], state[n]..., g[n], weight, norm, scalars...), weight being 1 for weights and 0 for biases.
+// RULE(n), which is rule(w[n], state[n]..., g[n], weight, norm, scalars...), weight being 1 for weights and 0 for biases. With a
+// storage S, ROUNDED is a parameter and PASSED_ROUNDED its argument: the weights as the products read them.
 #include "common.cuh"
 
 template <int N>
 __device__ inline void step_vector(
     T* __restrict__ vector, STATE const T* __restrict__ gradient, const T* __restrict__ norms, const T* __restrict__ table,
-    const long long* __restrict__ clock, const T* __restrict__ scaling, long long weights, long long count)
+    const long long* __restrict__ clock, const T* __restrict__ scaling, ROUNDED long long weights, long long count)
 {
     if (scaling[2] == T(0))   // the gradient was not finite
         return;
@@ -24,23 +25,27 @@ __device__ inline void step_vector(
         }
         store(vector + i, w);
         STORE
+#ifdef ROUNDS
+        if (i < (size_t)weights)   // which fill whole lines
+            store(rounded + i, w);
+#endif
     }
 }
 
 // w, state := rule(w, state, g)
 extern "C" __global__ void __launch_bounds__(THREADS) step(
-    T* vector, STATE const T* gradient, const T* norm, const T* table, const long long* clock, const T* scaling,
-    long long weights, long long count)
+    T* __restrict__ vector, STATE const T* __restrict__ gradient, const T* norm, const T* table, const long long* clock,
+    const T* scaling, ROUNDED long long weights, long long count)
 {
-    step_vector<1>(vector, PASSED gradient, norm, table, clock, scaling, weights, count);
+    step_vector<1>(vector, PASSED gradient, norm, table, clock, scaling, PASSED_ROUNDED weights, count);
 }
 
 // at least 3 blocks to a multiprocessor: of its own the compiler would make room for more, by spilling registers of long rules
 extern "C" __global__ void __launch_bounds__(THREADS, 3) step_wide(
-    T* vector, STATE const T* gradient, const T* norm, const T* table, const long long* clock, const T* scaling,
-    long long weights, long long count)
+    T* __restrict__ vector, STATE const T* __restrict__ gradient, const T* norm, const T* table, const long long* clock,
+    const T* scaling, ROUNDED long long weights, long long count)
 {
-    step_vector<WIDE>(vector, PASSED gradient, norm, table, clock, scaling, weights, count);
+    step_vector<int(16 / sizeof(T))>(vector, PASSED gradient, norm, table, clock, scaling, PASSED_ROUNDED weights, count);
 }
 
 // w_j := w_j limit / |w_j| where the weights w_j into neuron j, a row, are longer than the limit
@@ -50,12 +55,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) max_norm(T* w, T limit, co
     if (i >= (size_t)rows || scaling[2] == T(0))
         return;
     w += i * width;
-    T sum = 0;
-    ALONG_THE_ROW(k, width)
-        sum += w[k] * w[k];
+    T sum = 0, ahead[AHEAD];
+    const auto read = [&](int u, unsigned k) { ahead[u] = w[k]; };
+    along_the_row(width, read, [&](int u, unsigned) { sum += ahead[u] * ahead[u]; });
     const T length = sqrt(row_sum(sum));
     if (length <= limit)   // a NaN goes on into every weight of its neuron, as under NumPy
         return;
-    ALONG_THE_ROW(k, width)
-        w[k] *= limit / length;
+    along_the_row(width, read, [&](int u, unsigned k) { w[k] = ahead[u] * (limit / length); });
 }

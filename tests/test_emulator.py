@@ -1,6 +1,8 @@
 """The emulator that runs kernels on the host is as strict as a GPU, or stricter: what goes wrong there in silence fails here."""
 
+import gc
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,9 +10,11 @@ import pytest
 from gpubp.devices import compiler
 from gpubp.devices.cuda import CudaOps
 from gpubp.maths.activations import ACTIVATIONS
+from gpubp.maths.chains import Chain
 from gpubp.maths.costs import COSTS
-from tests.host import host_ops
-from tests.plain import normal
+from tests.host import host_ops, stream
+from tests.host.programs import parameters
+from tests.plain import normal, unaligned
 
 BARRIERS = """
 using T = float;
@@ -41,6 +45,15 @@ extern "C" __global__ void order(float* out)   // out[1...] := the warps as they
 }
 """
 
+MASKS = """
+extern "C" __global__ void shuffle(float* out)
+{
+    if (threadIdx.x >= 32 - %(leaves)s)
+        return;
+    out[threadIdx.x] = __shfl_xor_sync(%(mask)s, float(threadIdx.x), 1);
+}
+"""
+
 
 def test_barriers_wait_for_all_that_live_and_deadlocks_are_told():
     ops = host_ops()
@@ -64,6 +77,86 @@ def test_arguments_that_a_gpu_would_misread_are_refused():
             total((1,), (256,), wrong)
     with pytest.raises(ValueError, match="cannot be launched"):
         total((1, 65536), (256,), (costs, log, clock, np.int64(3)))
+
+
+def test_an_access_off_its_line_is_refused():
+    """x86 would read it, or crash; a GPU gives up the context."""
+    ops = host_ops()
+    text = compiler.layer_source(ACTIVATIONS["relu"], "float32")
+    layer, wide = (ops.compiler.kernel(text, name) for name in ("layer", "layer_wide"))
+    z, b = unaligned(ops, np.ones((4, 8), np.float32)), ops.zeros(8, np.float32)
+    layer((1, 1), (8, 32), (z, b, z, np.int32(4), np.int32(8)))
+    with pytest.raises(RuntimeError, match="kernel layer_wide: an address is not a multiple of 16 bytes"):
+        wide((1, 1), (2, 128), (z, b, z, np.int32(4), np.int32(8)))
+        ops.host(z)
+    with pytest.raises(RuntimeError, match="kernel layer_wide: an address is not a multiple of 16 bytes"):
+        wide((1, 1), (2, 128), (z[:2], unaligned(ops, np.ones(8, np.float32)), z, np.int32(4), np.int32(8)))
+        ops.host(z)
+    layer((1, 1), (8, 32), (z, b, z, np.int32(4), np.int32(8)))
+    np.testing.assert_array_equal(ops.host(z), 1.0)
+
+
+@pytest.mark.parametrize("mask, leaves, why", [
+    ("~0u", 1, "names a lane that has left"), ("~0u >> 1", 0, "does not name a lane"), ("~1u", 0, "does not name a lane"),
+    ("~0u", 0, None), ("~0u >> 2", 2, None)])
+def test_shuffles_name_lanes_that_live(mask, leaves, why):
+    ops, out = host_ops(), host_ops().zeros(32, np.float32)
+    shuffle = ops.compiler.kernel(MASKS % {"mask": mask, "leaves": leaves}, "shuffle")
+    if why is None:
+        shuffle((1,), (32,), (out,))
+        lanes = np.arange(32 - leaves)
+        np.testing.assert_array_equal(ops.host(out)[lanes], lanes ^ 1)
+    else:
+        with pytest.raises(RuntimeError, match=f"kernel shuffle: a shuffle's mask {why}"):
+            shuffle((1,), (32,), (out,))
+            ops.host(out)
+
+
+def test_a_warp_that_is_not_whole_has_no_further_lanes():
+    ops, out = host_ops(), host_ops().zeros(32, np.float32)
+    shuffle = ops.compiler.kernel(MASKS % {"mask": "~0u", "leaves": 0}, "shuffle")
+    shuffle((1,), (64,), (ops.zeros(64, np.float32),))
+    with pytest.raises(RuntimeError, match="a lane that has left"):
+        shuffle((1,), (31,), (out,))
+        ops.host(out)
+
+
+def test_what_is_declared_restrict_does_not_overlap():
+    ops = host_ops()
+    total = ops.compiler.kernel(compiler.source("sums.cu", "float32"), "total")
+    costs, clock, one = ops.zeros(8, np.float32), ops.zeros(2, np.int64), np.int64(4)
+    total((1,), (256,), (costs[:4], costs[4:], clock, one))
+    with pytest.raises(ValueError, match="kernel total: costs and log overlap, one of them is written and one is declared"):
+        total((1,), (256,), (costs[:5], costs[4:], clock, one))
+    text = compiler.step_source(Chain.of("adam"), "float32")   # whose state is written in
+    assert parameters(text, "step_wide")[:4] == [
+        ("vector", True, True), ("state_m", True, True), ("state_v", True, True), ("gradient", False, True)]
+
+
+def test_a_graph_does_not_keep_arrays_alive():
+    """As CUDA's do not: whoever launches it must own all that it touches."""
+    ops = host_ops()
+    total = ops.compiler.kernel(compiler.source("sums.cu", "float32"), "total")
+    costs, log, clock = ops.array(np.ones(4, np.float32)), ops.zeros(9, np.float32), ops.zeros(2, np.int64)
+    factors = [ops.zeros((4, 4), np.float32) for _ in range(3)]
+    product = ops.matmul(*factors)
+    with ops.device:
+        graphs = []
+        for call in (partial(total, (1,), (256,), (costs, log[1:], clock, np.int64(4))), product):
+            ops.device.stream.begin_capture()
+            call()
+            graphs.append(ops.device.stream.end_capture())
+        for graph in graphs:
+            graph.launch()
+        assert ops.host(log)[1] == 4.0
+        del costs, product, call
+        factors.pop()
+        gc.collect()
+        stream.freed.clear()   # what queued work might have touched
+        for graph, what in zip(graphs, ("kernel total", "a product"), strict=True):
+            with pytest.raises(RuntimeError, match=f"{what}: a graph is launched after an array that it touches was freed"):
+                graph.launch()
+                ops.host(log)
 
 
 def test_arrays_refuse_to_mix_with_numpys():
@@ -124,7 +217,10 @@ def results(ops):
     ops.hadamard(ACTIVATIONS["tanh"], *(put(narrow[:, :23]) for _ in range(3)), put(b[:23]))()
     ops.output(COSTS.find("multiclass_hinge"), ACTIVATIONS["identity"], put(wide), put(b), put(wide), put(y), put(b[:3]),
                put(wide), put(b), put(b[:3]))()
-    ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], *map(put, (few, b[:24], few, few, b[:20], few, b[:24], b[:20])))()
+    for rows in few, narrow:   # all in one block, and in some
+        shape, costs = rows.shape, put(b[:ops.summands(*rows.shape)])
+        ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(rows), put(b[:24]), put(rows), put(rows), put(b[:shape[0]]),
+                   put(rows), put(b[:24]), costs, keep=False)()
     left.append(ops.array(np.float32(ops.norm(put(wide)))))
     return [ops.host(array) for array in left]
 

@@ -149,6 +149,41 @@ def test_rates_steps_and_masks_change_from_step_to_step(ops, random):
             np.testing.assert_allclose(got, want, rtol=2e-4, atol=2e-6)
 
 
+@pytest.mark.parametrize("precision", ["exact", "bfloat16"])
+def test_updates_folded_into_products(ops, precision, random, monkeypatch):
+    """The same training but for rounding, and bitwise the same when it is repeated or not captured."""
+    x, y = two_classes(random)
+    options = {"optimizer": "l2(0.5), sgd(0.1)", "batch_size": 5, "precision": precision}
+    plain = trained(ops, x, y, **options)
+    monkeypatch.setattr(type(ops), "folds", 0)
+    folded, made = [trained(ops, x, y, eager=eager, **options) for eager in (False, False, True)], []
+    fold = type(ops).fold
+    monkeypatch.setattr(type(ops), "fold", lambda *arguments: made.append(1) or fold(*arguments))
+    for ours in *folded, trained(ops, x, y, **options):
+        for got, again, want in zip(ours, folded[0], plain, strict=True):
+            np.testing.assert_array_equal(got, again)
+            np.testing.assert_allclose(got, want, rtol=1e-2 if precision == "bfloat16" else 1e-4, atol=1e-3)
+    assert len(made) == 6   # three products in each of two steps
+
+
+@pytest.mark.parametrize("optimizer", ["adam(0.01)", "sgd(0.1), max_norm(0.5)"])
+def test_the_rounded_weights_follow_whoever_changes_them(ops, optimizer, random):
+    """A callback writes into the vector, and training goes on as one that begins there."""
+    x, y = two_classes(random)
+    nets = [Network([4, 6, 2], activation="tanh", device=ops, seed=3, precision="bfloat16") for _ in range(2)]
+
+    def write(net):
+        net.vector[...] = ops.array(np.linspace(-0.5, 0.5, net.vector.size, dtype=np.float32))
+    nets[0].fit(x, y, optimizer=optimizer, epochs=1, batch_size=5, callbacks=write)
+    nets[0].fit(x, y, optimizer=optimizer, epochs=1, batch_size=5)
+    nets[1].fit(x, y, optimizer=optimizer, epochs=1, batch_size=5)
+    write(nets[1])
+    nets[1].fit(x, y, optimizer=optimizer, epochs=1, batch_size=5)
+    np.testing.assert_array_equal(*(ops.host(net.vector) for net in nets))
+    nets[1].passes.plans.clear()
+    np.testing.assert_array_equal(*(ops.host(ops.array(net.predict(x))) for net in nets))
+
+
 def test_a_fit_captures_a_graph_for_each_size_of_batch(ops, random, monkeypatch):
     captured, capture = [], Program._captured
     monkeypatch.setattr(Program, "_captured", lambda self, *times: captured.append(self) or capture(self, *times))

@@ -15,8 +15,8 @@ from tests.plain import aligned, close, kept, normal, read, sigma, sizes, times_
 
 pytestmark = pytest.mark.usefixtures("current_device")
 
-# one number, a row of one, columns and rows that fill no block, lines of 16 bytes, chunks of rows, rows that take a block each
-SHAPES = (1, 1), (3, 10), (70, 33), (1000, 5), (5, 1000), (70, 40), (600, 64), (3, 1104), (3, 1101)
+# one number, a row of one, columns and rows that fill no block, lines of 16 bytes, rows that take a block each, chunks of rows
+SHAPES = (1, 1), (3, 10), (70, 33), (1000, 5), (5, 1000), (70, 40), (600, 64), (3, 1104), (3, 1101), (2100, 8)
 
 
 # ---- layers: sigma forward, BP2 and BP3 back
@@ -117,6 +117,13 @@ def output(ops, cost, row, z, b, y, weights, storage=None, scale=None):
     close(ops.host(fixed[1]), sigma(row, z + b))
     given = read(ops.host(delta))
     close(ops.host(sums), given.sum(axis=0), magnitude=sizes(given))
+    learned, sums[...] = ops.zeros(z.shape, storage or z.dtype), np.nan
+    summands = ops.array(np.full(ops.summands(*z.shape), np.nan, z.dtype))
+    ops.output(cost, row, ops.array(z.copy()), *fixed, learned, sums, summands, scaling, keep=False)()
+    close(read(ops.host(learned)), given)
+    close(ops.host(sums), given.sum(axis=0), magnitude=sizes(given))
+    total = ops.host(costs).sum()
+    assert not np.isfinite(total) or np.isclose(ops.host(summands).sum(), total, rtol=1e-5, atol=1e-6)
     return ops.host(costs), ops.host(delta)
 
 

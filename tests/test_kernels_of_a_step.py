@@ -1,4 +1,4 @@
-"""The kernels beside the four equations: the optimizer's step, the loss scale, dropout, sums, copies, and the device's arrays.
+"""The kernels beside the four equations: the optimizer's step, the loss scale, dropout, sums and products.
 
 "compiled" are the CPU's own kernels, on "host" g++ runs the very text that a GPU runs, on "cuda" CuPy does; where one is missing
 the tests say so and skip.
@@ -50,6 +50,44 @@ def test_step(device_ops, chain, dtype, put):
         for got, want in zip(ours, plain, strict=True):
             close(device_ops.host(got), want)
     assert not device_ops.host(ours[0])[600:650].any()
+
+
+@pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)   # which store halves
+@pytest.mark.parametrize("put", [aligned, unaligned])
+@pytest.mark.parametrize("storage", compiler.STORAGE)
+@pytest.mark.parametrize("text", ["sgd", "adam", "sgd, max_norm(2.0)"])
+def test_step_rounds_the_weights_beside(device_ops, text, storage, put):
+    chain, weights = Chain.of(text), 704
+    w, g = normal("float32", 1000, 1000)
+    vector, rounded = put(device_ops, w), put(device_ops, kept(np.full(weights, 7.0, np.float32), storage))
+    state, table = [device_ops.zeros(1000, "float32") for _ in chain.state], np.array([chain.scalars(1, 0.1, 50)], np.float32)
+    scaling = device_ops.array(np.array([1, 0, 0, 1], np.float32))
+    step = device_ops.step(chain, vector, device_ops.array(g), state, weights, [vector[:weights].reshape(16, 44)],
+                           device_ops.array(table), clock_of(device_ops), scaling, rounded)
+    if chain.max_norm is None:   # else the copy is made anew, of the same weights
+        step()
+        np.testing.assert_array_equal(read(device_ops.host(rounded)), 7.0)   # the gradient was not finite
+    scaling[2] = 1.0
+    step()
+    after = device_ops.host(vector)
+    assert (after != w).all()
+    np.testing.assert_array_equal(device_ops.host(rounded), kept(after[:weights], storage))
+
+
+@pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)   # of the CPU: test_compiled
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_fold_is_a_step_in_a_product(device_ops, kind):
+    dtype, storage = kind
+    ops = device_ops.at({"float16": "float16", "uint16": "bfloat16"}.get(storage, "exact"))
+    delta, a, w = normal(dtype, (20, 16), (20, 24), (16, 24))
+    delta, a = kept(delta, storage), kept(a, storage)
+    table, clock, there = np.array([(0.5, -0.25), (1.0, 2.0), (0.0, 1.0)], dtype), clock_of(ops), ops.array(w)
+    program = ops.program([ops.fold(ops.array(delta).T, ops.array(a), there, ops.array(table), clock)])
+    for batch, (keep, part) in enumerate([*table, *table]):   # one by one, captured, replayed
+        clock[0] = batch % len(table)
+        program()
+        w = keep * w + part * (read(delta).T @ read(a))
+        close(ops.host(there), w, magnitude=20.0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -135,62 +173,6 @@ def test_dropout_of_nothing_keeps_all_and_refuses_all(device_ops):
         device_ops.dropout(a, a, a, 1.0, 1, 1, clock)
 
 
-# ---- copies
-
-def every_half():
-    """All numbers of 16 bits, what lies half-way between neighbours, a little more and a little less, and beyond the largest."""
-    values = [read(np.arange(2**16, dtype=np.uint16)), read(np.arange(2**16, dtype=np.uint16).view(np.float16))]
-    finite = [np.sort(v[np.isfinite(v)]).astype(np.float64) for v in values]
-    between = np.concatenate([(v[1:] + v[:-1]) / 2 for v in finite]).astype(np.float32)
-    ends = np.array([65519.99, 65520.0, 1e6, -1e6, np.inf, -np.inf, np.nan, 3.4e38, 2.0**-25, 2.0**-24.999], np.float32)
-    beside = [np.nextafter(between, np.float32(end)) for end in (np.inf, -np.inf)]
-    return np.concatenate([*values, between, *beside, ends])
-
-
-@pytest.mark.parametrize("put", [aligned, unaligned])
-@pytest.mark.parametrize("storage", compiler.STORAGE)
-def test_convert_rounds_to_the_nearest(device_ops, storage, put):
-    x = every_half()
-    x = x[(np.abs(x) >= 2.0**-126) | (x == 0.0) | ~np.isfinite(x)]   # CuPy takes smaller ones for 0
-    source, out, back = put(device_ops, x), put(device_ops, kept(np.zeros_like(x), storage)), put(device_ops, np.zeros_like(x))
-    device_ops.convert(source, out)()
-    got, want = device_ops.host(out), kept(x, storage)
-    np.testing.assert_array_equal(read(got), read(want))
-    device_ops.convert(out, back)()
-    np.testing.assert_array_equal(device_ops.host(back), read(want))
-    again = put(device_ops, np.zeros_like(want))
-    device_ops.convert(out, again)()
-    np.testing.assert_array_equal(device_ops.host(again), got)
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_gather_takes_rows_by_the_clock(device_ops, kind):
-    dtype, storage = kind
-    size, order, clock = 7, np.random.default_rng(1).permutation(50), clock_of(device_ops)
-    there = device_ops.array(order)
-    for width, put in (40, aligned), (40, unaligned), (33, aligned), (1, aligned), (1100, aligned):
-        sources = normal(dtype, (50, width), (50, 3), 50)
-        kinds = [storage, None, None]
-        for count in 1, 2, 3:
-            outs = [put(device_ops, kept(np.zeros((5, *s.shape[1:]), dtype), k)) for s, k in zip(sources[:count], kinds)]
-            call = device_ops.gather([put(device_ops, s) for s in sources[:count]], there, clock, size, outs)
-            for batch in 0, 6:
-                clock[0] = batch
-                call()
-                for source, out, k in zip(sources, outs, kinds):
-                    np.testing.assert_array_equal(device_ops.host(out), kept(source[order[batch * size:batch * size + 5]], k))
-
-
-@pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)
-def test_arrays_come_and_go(device_ops):
-    values = np.arange(12, dtype=np.uint8).reshape(4, 3)
-    array = device_ops.array(values)
-    assert device_ops.owns(array) and not device_ops.owns(values) and device_ops.array(array) is array
-    assert device_ops.array(array.T).flags.c_contiguous
-    with pytest.raises(TypeError, match="Implicit conversion"):
-        np.asarray(array)
-
-
 # ---- sums and products
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -266,7 +248,8 @@ def test_every_verb_can_be_captured(device_ops, kind):
         lambda row: ops.layer(row, z, b, a), lambda row: ops.hadamard(row, delta, z, a, sums))]
     outputs = [ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(*size), b, put(*size), put(*size), put(size[0]),
                           put(*size, of=kept_as), sums, put(size[0]), scaling) for size in ((600, 40), (5, 40))]
-    evaluation = ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(600, 40), b, y, y, costs, None, None, costs)
+    evaluation = ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(600, 40), b, put(600, 40), y, put(600), None, None,
+                            costs)
     table = ops.array(np.array([chain.scalars(t, 0.1, 5) for t in (1, 2, 3)], dtype))
     update = [ops.unscale(g, scaling), ops.step(chain, vector, g, [put(1600), put(1600)], 1000, [vector.reshape(40, 40)], table,
                                                 clock, scaling), ops.convert(vector, w)]

@@ -154,7 +154,7 @@ print(bench.folder())
 print(len(bench.scripts()))
 """
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_{}(sys.argv[1])"
-KERNELS = sorted(path.name for path in (ROOT / "kernels").iterdir() if path.is_file())
+KERNELS = sorted(path.name for path in (ROOT / "kernels").iterdir() if path.is_file() and path.suffix != ".md")
 BENCHMARKS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
 
 

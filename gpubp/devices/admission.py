@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 
-from .launches import cover, launch, on_rows, on_vector
+from .launches import cover, grid, launch, on_rows, on_vector
 
 LOW_OPEN, HIGH_OPEN, ENDS_ONLY, SUM_IS_ONE = 1, 2, 4, 8   # as in kernels/intake.cu
 
@@ -28,19 +28,19 @@ class Admission:
         ops = self.ops
         dtype, kept = ops._check(out.shape, source=source), ops._check(out.shape, out=out)
         kernel = ops._plain("intake.cu", "numbers", dtype, kept)
-        ops._bound(on_vector(kernel, out.size, dtype, source, out, float(low), float(high), int(bits)))()
+        ops._bound(on_vector(kernel, out.size, grid(out.size), dtype, source, out, float(low), float(high), int(bits)))()
 
     def targets(self, source, out, low, high, bits, factor=1.0, share=0.0):
         """out := source factor + share, NaN in rows with a number that does not lie between low and high."""
         ops = self.ops
         dtype = ops._check(out.shape, source=source, out=out)
-        ops._bound(on_rows(ops._plain("intake.cu", "targets", dtype), dtype, source, out, float(low), float(high), int(bits),
-                           float(factor), float(share), *out.shape))()
+        ops._bound(on_rows(ops._plain("intake.cu", "targets", dtype), dtype, ops.processors, source, out, float(low), float(high),
+                           int(bits), float(factor), float(share), *out.shape))()
 
     def codes(self, labels, out, off, on):
         """Row i of out := on at the place that labels[i], of int64, names, off elsewhere; NaN where it names none."""
         ops = self.ops
         ops._check(out.shape[:1], np.int64, labels=labels)
         dtype = ops._check(out.shape, out=out)
-        ops._bound(launch(ops._plain("intake.cu", "codes", dtype), *cover(*out.shape), dtype, labels, out, float(off), float(on),
-                          *out.shape))()
+        (rows, width), kernel = out.shape, ops._plain("intake.cu", "codes", dtype)
+        ops._bound(launch(kernel, *cover(rows, width, ops.processors), dtype, labels, out, float(off), float(on), rows, width))()

@@ -89,7 +89,7 @@ class CompiledOps(CpuOps):
             return self._plain("softmax_hadamard", dtype, delta, a, sums, rows, width)
         return Native(compiler.layer_source(activation, dtype, ending="cpp"), "hadamard", delta, z, a, sums, rows, width)
 
-    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None):
+    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
         (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a, y=y)
         self._check((width,), dtype, b=b)
         self._check((rows,), dtype, weights=weights, costs=costs)
@@ -109,7 +109,7 @@ class CompiledOps(CpuOps):
         fixed = *thinning(rate), seed, clock, layer, a.size
         return tuple(self._plain("dropout", dtype, source, target, *fixed) for source, target in ((a, out), (error, error)))
 
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None):
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
         names = dict(zip(chain.state, state, strict=True))
         dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
         self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)

@@ -21,7 +21,7 @@ C_TYPES = {"float32": "float", "float64": "double"}
 STORAGE = {"float16": "Half", "uint16": "Bfloat16"}   # in kernels/common.cuh; a bfloat16 is known by its bits, NumPy having none
 # the files that are complete without a formula, and those whose kernels depend on S
 UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu", "scale.cu", "intake.cu", "report.cu")
-SIXTEEN_BITS = ("layer.cu", "softmax.cu", "sums.cu", "dropout.cu", "output.cu", "copy.cu", "intake.cu")
+SIXTEEN_BITS = ("layer.cu", "softmax.cu", "sums.cu", "dropout.cu", "output.cu", "copy.cu", "intake.cu", "step.cu")
 
 
 @cache
@@ -81,8 +81,10 @@ def output_source(cost, activation, dtype, storage=None, ending="cu"):
         _outer(cost) if cost.outer else "")), storage)
 
 
-def step_source(chain, dtype, ending="cu"):
-    """step.cu for a chain, whose vectors become parameters of the kernel and whose scalars a row of a table."""
+def step_source(chain, dtype, storage=None, ending="cu"):
+    """step.cu for a chain, whose vectors become parameters of the kernel and whose scalars a row of a table; with a storage of
+    another dtype it rounds the weights too."""
+    rounds = storage is not None and np.dtype(storage) != dtype
     parameters = chain.parameters()
     scalars = parameters[parameters.index("norm") + 1:]
     operands = ", ".join([*(f"{name}[n]" for name in ("w", *(f"new_{name}" for name in chain.state), "g")), "weight", "norm",
@@ -98,7 +100,9 @@ def step_source(chain, dtype, ending="cu"):
         f"#define LOAD {each('T new_{0}[N]; load(state_{0} + i, new_{0});')}\n",
         f"#define STORE {each('store(state_{0} + i, new_{0});')}\n",
         f"#define SCALARS(table, row) {row}\n",
-        f"#define RULE(n) rule({operands})\n")))
+        f"#define ROUNDED {'S* __restrict__ rounded,' * rounds}\n#define PASSED_ROUNDED {'rounded,' * rounds}\n",
+        "#define ROUNDS\n" * rounds,
+        f"#define RULE(n) rule({operands})\n")), storage)
 
 
 def copy_source(*pairs):
@@ -159,8 +163,8 @@ def sources(dtype, storage=None):
     yield from ((f"layer.cu {row.name}", layer_source(row, dtype, storage)) for row in activations() if not row.rowwise)
     pairs = outputs(few=storage is not None)
     yield from ((f"output.cu {cost.name} {row.name}", output_source(cost, row, dtype, storage)) for cost, row in pairs)
-    if storage is None:
-        yield from ((f"step.cu {chain}", step_source(chain, dtype)) for chain in chains())
+    steps = chains() if storage is None else [chain for chain in chains() if not chain.modifiers and chain.optimizer.timeless]
+    yield from ((f"step.cu {chain}", step_source(chain, dtype, storage)) for chain in steps)
 
 
 def copies(dtype, storage=None):

@@ -89,7 +89,7 @@ class NumpyOps(CpuOps):
             calls += _times_prime(activation, ds, zs, outs, scratch)
         return sequence([*calls, _column_sums(delta, sums)])
 
-    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None):
+    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
         scratch, spare = _scratch(z), np.empty((2, _rows(z), z.shape[1]), z.dtype)
         calls = [self.layer(activation, z, b, a)]
         deltas = z if delta is None else delta   # a stand-in, which is not touched
@@ -125,7 +125,7 @@ class NumpyOps(CpuOps):
             np.multiply(error, scale, error)
         return forward, backward
 
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None):
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
         row = np.zeros(scalars.shape[1], vector.dtype)
         cells = [row[i:i + 1].reshape(()) for i in range(row.size)]
         norm, kinds = np.zeros((), vector.dtype), [np.asarray(kind, vector.dtype) for kind in (1, 0)]

@@ -23,7 +23,7 @@ SIGNATURES = {
 
 # the headers' constants, CUBLAS_ left out
 OP_N, OP_T = 0, 1
-POINTER_MODE_HOST = 0
+POINTER_MODE_HOST, POINTER_MODE_DEVICE = 0, 1
 GEMM_DEFAULT = -1
 MATH_DISALLOW_REDUCED_PRECISION_REDUCTION = 16   # halves would be added up as halves, and overflow; says nothing of other dtypes
 COMPUTE_32F, COMPUTE_64F, COMPUTE_32F_FAST_TF32 = 68, 70, 77
@@ -73,8 +73,9 @@ class Cublas:
     def __init__(self, session):
         self.session = session
 
-    def gemm(self, a, b, out, alpha=1.0, beta=0.0, precision="exact"):
-        """Bind out := alpha a b + beta out; with beta 0, whatever out held is not read.
+    def gemm(self, a, b, out, alpha=1.0, beta=0.0, precision="exact", scalars=None):
+        """Bind out := alpha a b + beta out; with beta 0, whatever out held is not read. scalars, an array of the device in the
+        dtype of out, holds beta and alpha as they are when the product is made.
 
         A matrix may be a transposed one or a slice, as long as it has steps of one element along rows or along columns; out
         has them along its rows. dtypes are those of TYPES, those of a and b alike; of halves, out may be float32.
@@ -90,16 +91,27 @@ class Cublas:
         _ = self._handle   # none can be made in a capture
         transa, transb, m, n, k, lda, ldb, ldc = column_major(a, b, out)
         scalar = ctypes.c_double if compute == COMPUTE_64F else ctypes.c_float
-        scalars = scalar(alpha), scalar(beta)   # on the host, where a capture reads them once and for all
-        first, second = map(ctypes.addressof, scalars)
+        on_device = scalars is not None
+        if on_device:
+            first, second = scalars.data.ptr + scalars.dtype.itemsize, scalars.data.ptr
+        else:
+            scalars = scalar(alpha), scalar(beta)   # on the host, where a capture reads them once and for all
+            first, second = map(ctypes.addressof, scalars)
         kind, kind_out = TYPES[a.dtype.name], TYPES[out.dtype.name]
         arguments = (transa, transb, m, n, k, first, b.data.ptr, kind, lda, a.data.ptr, kind, ldb, second, out.data.ptr, kind_out,
                      ldc, compute, GEMM_DEFAULT)
-        return partial(self._product, arguments, (a, b, out, scalars))
+        return partial(self._product, arguments, (a, b, out, scalars), on_device)
 
-    def _product(self, arguments, held):
+    def _product(self, arguments, held, on_device=False):
         """held is what the arguments point to."""
-        self._call("cublasGemmEx", self._handle, *arguments)
+        handle = self._handle
+        if not on_device:
+            return self._call("cublasGemmEx", handle, *arguments)
+        self._call("cublasSetPointerMode_v2", handle, POINTER_MODE_DEVICE)
+        try:
+            self._call("cublasGemmEx", handle, *arguments)
+        finally:
+            self._call("cublasSetPointerMode_v2", handle, POINTER_MODE_HOST)
 
     def _call(self, name, *arguments):
         status = getattr(self._library, name)(*arguments)

@@ -6,7 +6,7 @@ nothing, and nothing waits for the device.
 
 from copy import copy
 from functools import cache
-from math import ceil, inf, prod
+from math import ceil, prod
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from . import compiler, graph, transfer
 from .admission import Admission
 from .agreement import agreed
 from .cublas import Cublas
-from .launches import FEW, LONG, THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, wide
+from .launches import THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, summands, summing, wide
 from .marks import DeviceMark
 from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision, thinning
 
@@ -25,16 +25,16 @@ class CudaOps(Ops):
     """The verbs on the arrays of one CUDA device.
 
     xp is CuPy, device the session on whose stream everything runs, products what multiplies matrices; the tests give their own
-    and run kernels on the host.
+    and run kernels on the host. processors: multiprocessors, by which work is cut into blocks.
     """
 
     device: graph.Session
-    cores, folds, bursts = 0, inf, True
+    cores, folds, bursts = 0, 1 << 23, True   # folding saves more than the launches cost that bring products their scalars
     _check = agreed
 
     def __init__(self, name, xp, compiler, session, products, precision="exact"):
         self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
-        self.precision = precision
+        self.precision, self.processors = precision, session.device.attributes["MultiProcessorCount"]
 
     @classmethod
     @cache
@@ -110,7 +110,7 @@ class CudaOps(Ops):
             values += [source, out, width, elements]
             units = max(units, width // elements)
         kernel = self._kernel(compiler.copy_source(*dtypes), "gather")
-        return self._bound(launch(kernel, *cover(rows, units), None, order, clock, int(size), rows, *values))
+        return self._bound(launch(kernel, *cover(rows, units, self.processors), None, order, clock, int(size), rows, *values))
 
     # ---- data too big for the device
 
@@ -142,32 +142,37 @@ class CudaOps(Ops):
         dtype = self._check((width,), b=b)
         if activation.rowwise:
             kernel = self._plain("softmax.cu", "softmax", dtype, kept)
-            return self._bound(on_rows(kernel, dtype, z, b, a, rows, width))
+            return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, rows, width))
         elements = pack(width, z, b, a)
         kernel = self._kernel(compiler.layer_source(activation, dtype, kept), wide("layer", elements))
-        return self._bound(launch(kernel, *cover(rows, width // elements), dtype, z, b, a, rows, width))
+        return self._bound(launch(kernel, *cover(rows, width // elements, self.processors), dtype, z, b, a, rows, width))
 
     def hadamard(self, activation, delta, z, a, sums):
         (rows, width), kept = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
         dtype = self._check((width,), sums=sums)
         if activation.rowwise:
             kernel = self._plain("softmax.cu", "softmax_hadamard", dtype, kept)
-            return self._bound(on_rows(kernel, dtype, delta, a, rows, width), *self._column_sums(delta, sums))
+            return self._bound(on_rows(kernel, dtype, self.processors, delta, a, rows, width), *self._column_sums(delta, sums))
         return self._bound(*self._summing(compiler.layer_source(activation, dtype, kept), "hadamard", (delta, z, a), sums))
 
-    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None):
+    def summands(self, rows, width):
+        return summands(rows, width, self.processors)
+
+    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
         dtype, (rows, width) = self._check(z.shape, z=z, a=a, y=y), z.shape
         self._check((width,), dtype, b=b)
-        self._check((rows,), dtype, weights=weights, costs=costs)
+        self._check((rows,), dtype, weights=weights)
+        self._check((rows if keep or delta is None else self.summands(rows, width),), dtype, costs=costs)
         if delta is None:
             kernel = self._kernel(compiler.output_source(cost, activation, dtype), "cost")
-            return self._bound(on_rows(kernel, dtype, z, b, a, y, weights, costs, rows, width))
+            return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, y, weights, costs, rows, width))
         self._check((width,), dtype, sums=sums)
         text = compiler.output_source(cost, activation, dtype, self._check(z.shape, delta=delta))
         values = z, b, a, y, weights, delta, costs, self._scaling(scaling, dtype)
-        if rows <= FEW and width <= LONG:   # one launch less
-            return self._bound(on_rows(self._kernel(text, "output_of_few"), dtype, *values, sums, rows, width, blocks=1))
-        return self._bound(on_rows(self._kernel(text, "output"), dtype, *values, rows, width), *self._column_sums(delta, sums))
+        name, blocks = ("output", None) if keep else ("learn_of_few" if costs.size == 1 else "learn", costs.size)
+        more = [sums] if name == "learn_of_few" else []   # its one block adds up delta's columns, too
+        launches = [on_rows(self._kernel(text, name), dtype, self.processors, *values, *more, rows, width, blocks=blocks)]
+        return self._bound(*launches, *([] if more else self._column_sums(delta, sums)))
 
     def dropout(self, a, out, error, rate, seed, layer, clock):
         scale, limit = thinning(rate)
@@ -179,29 +184,38 @@ class CudaOps(Ops):
         return tuple(self._bound(launch(kernel, grid(ceil(n / 8)), (THREADS,), dtype, source, target, *fixed))
                      for source, target in ((a, out), (error, error)))
 
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None):
+    def fold(self, a, b, w, table, clock):
+        dtype, row = self._check(w.shape, w=w), self.zeros((1, 2), w.dtype)
+        self._check((len(table), 2), dtype, table=table)
+        pick = self.gather([table], self.array(np.arange(len(table))), clock, 1, [row])
+        return self._bound(pick, self.products.gemm(a, b, w, precision=self.precision, scalars=row))
+
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
         names = dict(zip(chain.state, state, strict=True))
         dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
         self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
         self._check((2,), np.int64, clock=clock)
-        text, norm, scaling = compiler.step_source(chain, dtype), self.zeros(1, dtype), self._scaling(scaling, dtype)
+        at_once = [] if rounded is None or chain.max_norm is not None else [rounded]   # else once the weights are bounded
+        kept = self._check((weights,), rounded=rounded) if at_once else None
+        text, norm, scaling = compiler.step_source(chain, dtype, kept), self.zeros(1, dtype), self._scaling(scaling, dtype)
         calls = self._norm(gradient, norm) if chain.uses_norm else []
-        elements = pack(n, vector, gradient, *state)
+        elements = min([pack(n, vector, gradient, *state), *(pack(weights, one) for one in at_once)])
         kernel = self._kernel(text, wide("step", elements))
         calls.append(launch(kernel, grid(n // elements), (THREADS,), dtype, vector, *state, gradient, norm, scalars, clock,
-                            scaling, np.int64(weights), np.int64(n)))
+                            scaling, *at_once, np.int64(weights), np.int64(n)))
         if chain.max_norm is not None:
             bound = self._kernel(text, "max_norm")
             for w in matrices:
                 self._check(w.shape, dtype, w=w)
-                calls.append(on_rows(bound, dtype, w, float(chain.max_norm), scaling, *w.shape))
+                calls.append(on_rows(bound, dtype, self.processors, w, float(chain.max_norm), scaling, *w.shape))
+            calls += [] if rounded is None else [self.convert(vector[:weights], rounded)]
         return self._bound(*calls)
 
     def unscale(self, gradient, scaling):
         dtype, n = self._check(gradient.shape, gradient=gradient), gradient.size
-        partials, scaling = self.zeros(grid(n), dtype), self._scaling(scaling, dtype)
+        partials, scaling = self.zeros(summing(n, self.processors), dtype), self._scaling(scaling, dtype)
         return self._bound(
-            on_vector(self._plain("scale.cu", "unscale", dtype), n, dtype, gradient, scaling, partials),
+            on_vector(self._plain("scale.cu", "unscale", dtype), n, partials.shape, dtype, gradient, scaling, partials),
             in_one_block(self._plain("scale.cu", "rescale", dtype), partials.size, dtype, partials, scaling, float(STEADY),
                          LARGEST_SCALE, LEAST_SCALE))
 
@@ -223,12 +237,13 @@ class CudaOps(Ops):
     def measure(self, vector, arrays, out):
         dtype, sources = self._check((1 + len(arrays),), out=out), [vector, *arrays]
         self._check((vector.size,), dtype, vector=vector)
-        sizes = [grid(source.size)[0] for source in sources]
-        partials = self.zeros((len(sources), max(sizes)), dtype)   # what a row has beyond its blocks stays 0
+        grids = [summing(source.size, self.processors) for source in sources]
+        partials = self.zeros((len(sources), max(grids)[0]), dtype)   # what a row has beyond its blocks stays 0
         kernels = [self._plain("report.cu", "lost", dtype), *(self._plain("sums.cu", "squares", dtype, a.dtype) for a in arrays)]
-        calls = [on_vector(kernel, source.size, dtype, source, row) for kernel, source, row in zip(kernels, sources, partials)]
+        calls = [on_vector(kernel, source.size, blocks, dtype, source, row)
+                 for kernel, source, blocks, row in zip(kernels, sources, grids, partials)]
         finish = self._plain("report.cu", "finish", dtype)
-        return self._bound(*calls, launch(finish, (len(sources),), (THREADS,), dtype, partials, out, max(sizes)))
+        return self._bound(*calls, launch(finish, (len(sources),), (THREADS,), dtype, partials, out, partials.shape[1]))
 
     def mark(self):
         return DeviceMark(self.device)
@@ -271,7 +286,7 @@ class CudaOps(Ops):
         (rows, width), dtype = matrices[0].shape, sums.dtype
         elements = pack(width, *matrices)
         kernel = self._kernel(text, wide(name, elements))
-        (tiles, chunks), block = chunked(rows, width // elements)
+        (tiles, chunks), block = chunked(rows, width // elements, self.processors)
         if chunks == 1:
             return [launch(kernel, (tiles,), block, dtype, *matrices, sums, rows, width)]
         partials = self.zeros((chunks, width), dtype)
@@ -280,7 +295,6 @@ class CudaOps(Ops):
 
     def _norm(self, array, norm):
         """Launches that leave the array's norm in the one element of norm."""
-        dtype, n = norm.dtype, array.size
-        partials = self.zeros(grid(n), dtype)
-        return [on_vector(self._plain("sums.cu", "squares", dtype, array.dtype), n, dtype, array, partials),
+        dtype, n, partials = norm.dtype, array.size, self.zeros(summing(array.size, self.processors), norm.dtype)
+        return [on_vector(self._plain("sums.cu", "squares", dtype, array.dtype), n, partials.shape, dtype, array, partials),
                 in_one_block(self._plain("sums.cu", "root", dtype), partials.size, dtype, partials, norm)]

@@ -41,6 +41,9 @@ class CpuOps(Ops):
     def storage(self, dtype):
         return np.dtype(dtype)
 
+    def summands(self, rows, width):
+        return rows
+
     # ---- arrays come and go
 
     def array(self, values, dtype=None):
@@ -95,11 +98,6 @@ class CpuOps(Ops):
         return HostMark()
 
     # ---- what only the CPU has
-
-    @abstractmethod
-    def fold(self, a, b, w, table, clock):
-        """Bind w := keep w + part (a b), where row clock[0] of the table, of w's dtype, holds keep and part: BP4 and the step of
-        gradient descent in one product."""
 
     @abstractmethod
     def add(self, source, out):

@@ -41,11 +41,10 @@ class Ops(ABC):
 
     name is "cpu", "cuda:0", ...; precision the one of PRECISIONS at which it multiplies; xp is the array module, for work outside
     the hot loop, and device the context in which such work belongs.
-    bursts: whether several steps can be made at once. between: bytes that a
-    verb with a formula keeps for the values in between, about. The rest is for the further verbs of CpuOps: cores, the threads
-    that can work side by side, 0 on a GPU; folds, the number of weights from which on a product should update them, infinity
-    where it cannot. admission: the Admission of a GPU, which checks arrays without making the host wait; None where looking at an
-    array costs nothing.
+    bursts: whether several steps can be made at once. between: bytes that a verb with a formula keeps for the values in between,
+    about. cores: the threads that can work side by side, for the further verbs of CpuOps, 0 on a GPU. folds: the number of
+    weights from which on `fold` should update them, infinity where it cannot. admission: the Admission of a GPU, which checks
+    arrays without making the host wait; None where looking at an array costs nothing.
     """
 
     name: str
@@ -141,12 +140,17 @@ class Ops(ABC):
         """
 
     @abstractmethod
-    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None):
+    def summands(self, rows, width):
+        """How many numbers `output` leaves of the costs of so many rows where it need not keep them."""
+
+    @abstractmethod
+    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
         """Bind the last layer's activation, the cost, BP1 and BP3, in one pass over the rows.
 
         z := z + b, a := sigma(z); costs[i] := weights[i] C_i; delta := weights[i] dC_i/dz, its column sums into sums.
         y has the shape of a, weights and costs are vectors of one number a row. Without delta and sums (None) the cost
-        alone is computed. delta alone may be in the dtype of `storage`; with scaling it is multiplied by scaling[0].
+        alone is computed. delta alone may be in the dtype of `storage`; with scaling it is multiplied by scaling[0]. With delta
+        and keep=False, costs has `summands` numbers, whose sum is that of all costs, and nobody may read z and a afterwards.
         """
 
     @abstractmethod
@@ -159,12 +163,18 @@ class Ops(ABC):
         """
 
     @abstractmethod
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None):
+    def fold(self, a, b, w, table, clock):
+        """Bind w := keep w + part (a b), where row clock[0] of the table, of w's dtype, holds keep and part: BP4 and the step of
+        gradient descent in one product. a and b may be in the dtype of `storage`."""
+
+    @abstractmethod
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
         """Bind one optimizer step: row clock[0] of the table scalars holds chain.scalars(...), vector and the state vectors
         change in place.
 
         The first `weights` elements of vector are weights, the rest biases; matrices are the weight matrices, views of
-        vector, whose rows chain.max_norm bounds. With scaling, nothing changes where scaling[2] is 0.
+        vector, whose rows chain.max_norm bounds. With scaling, nothing changes where scaling[2] is 0. rounded, a vector in the
+        dtype of `storage` where that is another, is given the weights as they are afterwards.
         """
 
     @abstractmethod

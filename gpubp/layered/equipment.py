@@ -36,8 +36,9 @@ class Equipment:
         self.log, self.scaling = self.report.log, self.report.scaling if scaled else None
         scalars = chain.scalars(1, 0.1, n)
         self.scalars, self.rates = ops.zeros((self.batches, len(scalars)), network.dtype), None   # which rates are written there
-        folds = network.parameters.weights >= ops.folds and chain.folding(*scalars) is not None
+        folds = network.parameters.weights >= ops.folds and chain.folding(*scalars) is not None and not scaled
         self.folds = ops.zeros((self.batches, 2), network.dtype) if folds else None
+        self.rounding = network.parameters.rounding(ops.storage(network.dtype))   # what a step leaves done for the next
         self.feed = feed(ops, network.dtype, x, y, weights, count, size, own)
         self.steps = {rows: step_of(self, rows) for rows in {size, rest or size}}
         last = self.steps[rest or size]
@@ -53,9 +54,10 @@ class Equipment:
     def update(self):
         """The calls of one optimizer step."""
         p, vector, gradient = self.network.parameters, self.network.vector, self.gradient.vector
+        rounded = p.rounded(self.ops.storage(p.dtype)).vector[:p.weights] if self.rounding else None
         return [*([] if self.scaling is None else [self.ops.unscale(gradient, self.scaling)]),
                 self.ops.step(self.chain, vector, gradient, self.training.vectors, p.weights, p.matrices(), self.scalars,
-                              self.clock, self.scaling)]
+                              self.clock, self.scaling, rounded)]
 
     def update_of_biases(self):
         """The call of an optimizer step for what follows the weights."""
@@ -94,10 +96,14 @@ class Equipment:
         first = self.batches - len(table)
         self.scalars[first:] = self.ops.array(table, self.network.dtype)
         if self.folds is not None:
-            self.folds[first:] = np.stack(np.broadcast_arrays(*self.chain.folding(*table.T)), axis=1)
+            self.folds[first:] = self.ops.array(np.stack(np.broadcast_arrays(*self.chain.folding(*table.T)), axis=1),
+                                                self.network.dtype)
 
     def seek(self, batch, epoch, order):
-        """The next step is that of mini-batch `batch` of an epoch; order says which sample comes when."""
+        """The next step is that of mini-batch `batch` of an epoch; order says which sample comes when. Whoever changes the
+        parameters between steps calls this before the next."""
+        for call in self.rounding:
+            call()
         self.clock[...] = self.ops.array([batch, epoch], np.int64)
         self.feed.begin(order, batch)
 

@@ -48,7 +48,7 @@ class Counter:
 
     def __getattr__(self, name):
         value = getattr(self.ops, name)
-        return partial(self._bound, name) if callable(value) and name != "storage" else value
+        return partial(self._bound, name) if callable(value) and name not in ("storage", "summands") else value
 
     def _bound(self, name, *arguments):
         self.bytes += CALL + (self.ops.between if name in FORMULATED else 0)

@@ -48,6 +48,11 @@ class Parameters:
             self._rounded[dtype] = Parameters(self.shapes, self.ops, dtype, rounded_from=self.dtype)
         return self._rounded[dtype]
 
+    def rounding(self, dtype):
+        """The calls that fill the twin with the weights."""
+        twin = self.rounded(dtype)
+        return [] if twin is self else [self.ops.convert(self.vector[:self.weights], twin.vector[:self.weights])]
+
     def copy(self, ops):
         """The same values on a device, in a vector of their own."""
         copied = self.like(ops)

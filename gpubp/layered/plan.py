@@ -3,6 +3,8 @@
 A training step of a plan allocates nothing that grows with the batch; on a GPU nothing at all, so that it can be captured.
 """
 
+from functools import partial
+
 import numpy as np
 
 from ..gates import affine
@@ -13,14 +15,16 @@ class Plan:
     """Feedforward, and with `gradient` the four equations, on `rows` samples.
 
     Buffers, by layer l = 1..L as in the book: z[l], a[l], and delta[l]; a[0] is the input x, sent[l] what layer l sends on
-    (a[l], or a[l] after dropout). A hidden z[l] that nothing reads once a[l] is known gives its place to a[l], unless `keep`.
-    costs[i] is weights[i] times the cost of sample i; the deltas and the gradient carry the weights too, so that weights of 1/n
+    (a[l], or a[l] after dropout). costs[i] is weights[i] times the cost of sample i. Unless `keep`, a hidden z[l] that nothing
+    reads once a[l] is known gives its place to a[l], and with gradient z[L] and a[L] mean nothing after a run, and costs are sums
+    over some samples each. The deltas and the gradient carry the weights too, so that weights of 1/n
     give BP3 and BP4 averaged over the batch. clock is (mini-batch, epoch), on which dropout's masks depend. At a precision of
     half floats the factors of products are kept in those, which the device rounds and `wide` widens: x, the hidden z and a, the
-    deltas, and a copy of the weights; with scaling the deltas are scaled.
+    deltas, and a copy of the weights, which each run makes anew unless it is `rounded`; with scaling the deltas are scaled.
     """
 
-    def __init__(self, network, rows, gradient=None, dropout=False, targets=True, ops=None, clock=None, scaling=None, keep=False):
+    def __init__(self, network, rows, gradient=None, dropout=False, targets=True, ops=None, clock=None, scaling=None, keep=False,
+                 rounded=False):
         self.network, self.ops, self.rows, self.gradient = network, ops or network.ops.at("exact"), rows, gradient
         self.scaling, self.storage = scaling, self.ops.storage(network.dtype)
         self.clock = self.ops.zeros(2, np.int64) if clock is None else clock
@@ -34,9 +38,10 @@ class Plan:
         self.x, self.sent = self.a[0], list(self.a)
         if targets:
             self.y = self.ops.zeros((rows, outputs), network.dtype)
-            self.weights, self.costs = (self.ops.zeros(rows, network.dtype) for _ in range(2))
+            self.weights = self.ops.zeros(rows, network.dtype)
+            self.costs = self.ops.zeros(rows if keep or gradient is None else self.ops.summands(rows, outputs), network.dtype)
         self.masks = {l: self._mask(l) for l in network.rates} if dropout else {}
-        self.forward = self._rounding() + self._feedforward(targets)
+        self.forward = ([] if rounded else self._rounding()) + self._feedforward(targets, keep)
         self.calls = self.forward + ([] if gradient is None else self._backpropagate())
         self.run = self.ops.program(self.calls)   # computes everything from x (and y and weights, where the plan has them)
 
@@ -50,10 +55,9 @@ class Plan:
         return self.network.mask(l).bind(self.ops, self.a[l], self.sent[l], error, self.clock)
 
     def _rounding(self):
-        p = self.network.parameters
-        return [] if self.w is p else [self.ops.convert(p.vector[:p.weights], self.w.vector[:p.weights])]
+        return self.network.parameters.rounding(self.storage)
 
-    def _feedforward(self, targets):
+    def _feedforward(self, targets, keep):
         ops, w, z, a, sent, last = self.ops, self.w, self.z, self.a, self.sent, self.network.depth
         p, calls = self.network.parameters, [*self.masks[0][0]] if 0 in self.masks else []
         for l in range(1, last):
@@ -66,7 +70,7 @@ class Plan:
         db = None if self.gradient is None else self.gradient[f"b{last}"]
         return [*calls, ops.output(                                                                    # BP1, and BP3 of layer L
             self.network.cost_function, self.network.gates[last].activation, z[last], p[f"b{last}"], a[last], self.y,
-            self.weights, self.delta[last], db, self.costs, self.scaling)]
+            self.weights, self.delta[last], db, self.costs, self.scaling, keep)]
 
     def folded(self, fold):
         """The calls whose BP4 is fold(delta^T, a, w), which updates w, instead of forming the gradient of the weights."""
@@ -74,9 +78,11 @@ class Plan:
 
     def _backpropagate(self, fold=None):
         ops, w, gradient, delta, calls = self.ops, self.w, self.gradient, self.delta, []
+        p = self.network.parameters
         for l in range(self.network.depth, 0, -1):
             calls += affine.backward(                                                                  # BP2 first half, BP4
-                ops, delta[l], self.sent[l - 1], w[f"w{l}"], gradient[f"w{l}"], delta[l - 1], fold)
+                ops, delta[l], self.sent[l - 1], w[f"w{l}"], gradient[f"w{l}"], delta[l - 1],
+                fold and partial(fold, w=p[f"w{l}"]))
             if l > 1:
                 calls += self.masks[l - 1][1] if l - 1 in self.masks else []
                 calls += self.network.gates[l - 1].backward(                                           # BP2 second half, BP3

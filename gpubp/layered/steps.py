@@ -35,23 +35,22 @@ class Whole:
     """
 
     def __init__(self, kit, rows):
-        self.plan = plan = Plan(kit.network, rows, kit.gradient, dropout=True, ops=kit.ops, clock=kit.clock, scaling=kit.scaling)
+        self.plan = plan = Plan(kit.network, rows, kit.gradient, dropout=True, ops=kit.ops, clock=kit.clock, scaling=kit.scaling,
+                                rounded=True)
         plan.weights[...] = 1.0 / rows
-        self.gather = kit.feed.gather(kit.clock, kit.gathered(plan), rows)
+        gather = kit.feed.gather(kit.clock, kit.gathered(plan), rows)
         record = kit.ops.record(plan.costs, kit.log, kit.clock)
-        self.last = kit.ops.program([self.gather, *plan.calls, *kit.update(), record])
+        self.last = kit.ops.program([gather, *plan.calls, *kit.update(), record])
         self.run = self.last if kit.folds is None else kit.ops.program(
-            [self.gather, *plan.folded(kit.fold), kit.update_of_biases(), record])
+            [gather, *plan.folded(kit.fold), kit.update_of_biases(), *kit.rounding, record])
 
     def measuring(self, kit):
         """Calls for the report's lengths after the last step, |delta_l| times the loss scale."""
         return [kit.ops.measure(kit.network.vector, [kit.gradient.vector, *self.plan.delta[1:]], kit.report.lengths)]
 
     def look(self, kit):
-        """The plan after the forward and backward pass alone of the mini-batch at the clock."""
-        self.gather()
-        self.plan.run()
-        return self.plan
+        """A plan that keeps everything, after the forward and backward pass of the mini-batch at the clock."""
+        return _look(kit, self.plan.rows)
 
 
 class Blocks:
@@ -81,12 +80,18 @@ class Blocks:
         return [kit.ops.measure(kit.network.vector, [kit.gradient.vector], lengths[:2]), speeds]
 
     def look(self, kit):
-        """A plan of all rows at once, made for the purpose: training has diverged."""
-        plan = Plan(kit.network, self.rows, kit.network.parameters.like(), ops=kit.ops, clock=kit.clock)
-        plan.weights[...] = 1.0 / self.rows
-        kit.feed.gather(kit.clock, kit.gathered(plan), self.rows)()
-        plan.run()
-        return plan
+        """A plan of all rows at once, as Whole has it."""
+        return _look(kit, self.rows)
+
+
+def _look(kit, rows):
+    """A plan made for the purpose, training having diverged, and run."""
+    plan = Plan(kit.network, rows, kit.network.parameters.like(), dropout=True, ops=kit.ops, clock=kit.clock, scaling=kit.scaling,
+                keep=True)
+    plan.weights[...] = 1.0 / rows
+    kit.feed.gather(kit.clock, kit.gathered(plan), rows)()
+    plan.run()
+    return plan
 
 
 class _Part:

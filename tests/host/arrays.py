@@ -3,6 +3,7 @@
 A host array that slips into device code, or the reverse, then fails here as it would fail on a GPU.
 """
 
+import weakref
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -147,6 +148,30 @@ class HostModule:
         return HostArray(np.array(values, dtype=dtype, order=order))
 
     array = asarray
+
+
+def work(name, call, arrays):
+    """A call on arrays as a stream is given it, for stream.launch.
+
+    A graph knows only the arrays' addresses: where one has been freed it refuses, since a GPU would write into whatever lies
+    there by then.
+    """
+    if not stream.get_current_stream().is_capturing():
+        return call
+    owners = [weakref.ref(_owner(array.values)) for array in arrays]
+
+    def replay():
+        if not all(owner() is not None for owner in owners):
+            raise RuntimeError(f"{name}: a graph is launched after an array that it touches was freed")
+        call()
+    return replay
+
+
+def _owner(values):
+    """The array whose memory a view shares."""
+    while isinstance(values.base, np.ndarray):
+        values = values.base
+    return values
 
 
 def _foreign(value):

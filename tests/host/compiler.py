@@ -1,6 +1,7 @@
 """HostCompiler: the kernels built by g++ and run on the host, for CudaOps on a machine without a GPU.
 
-It is stricter than CuPy: an argument of another kind or size than the kernel declares is refused, as is a bad grid.
+It is stricter than CuPy: an argument of another kind or size than the kernel declares is refused, as are a bad grid and arrays
+that overlap where a parameter is declared __restrict__.
 """
 
 import ctypes
@@ -11,19 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from hashlib import sha256
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from gpubp.devices import compiler
 
-from .arrays import HostArray
-from .programs import join
+from .arrays import HostArray, work
+from .programs import join, parameters
 from .stream import launch
 
 HEADER = Path(__file__).with_name("emulator.h")
 COMMAND = ("g++", "-x", "c++", "-", "-std=c++17", "-O1", "-ffp-contract=off", "-fno-math-errno", "-U_FORTIFY_SOURCE",
-           "-w", "-shared", "-fPIC")
+           "-fsanitize=alignment", "-w", "-shared", "-fPIC")
 CACHE = Path(tempfile.gettempdir()) / f"gpubp-host-{getattr(os, 'getuid', int)()}"
 GROUP = 48   # programs to a call of g++
 MOST_ON_Y = 65535
@@ -44,7 +46,7 @@ class HostCompiler:
         if text not in self._programs:
             self._build(_groups().get(text, (text,)))
         library, number = self._programs[text]
-        return HostKernel(library, name, number, self._most)
+        return HostKernel(library, name, number, self._most, parameters(text, name))
 
     def seed(self, seed):
         """Begin the random order of warps anew, in all programs."""
@@ -72,9 +74,12 @@ class HostCompiler:
 class HostKernel:
     """One kernel of a library."""
 
-    def __init__(self, library, name, number, most):
-        self.name, self._most, self._launch = name, most, library[f"launch_{name}_{number}"]
-        self._launch.restype = ctypes.c_bool
+    def __init__(self, library, name, number, most, declared):
+        self.name, self._most, self._launch, self._fault = name, most, library[f"launch_{name}_{number}"], library.fault
+        self._launch.restype, self._fault.restype = ctypes.c_bool, ctypes.c_char_p
+        pairs = combinations(enumerate(declared), 2)
+        self._restricted = [(i, j) for (i, a), (j, b) in pairs if (a.restricted or b.restricted) and (a.written or b.written)]
+        self._names = [one.name for one in declared]
         signature = library[f"signature_{name}_{number}"]
         signature.restype = ctypes.c_char_p
         self.signature = signature().decode().split()
@@ -86,13 +91,20 @@ class HostKernel:
         shape = (*grid, 1, 1)[:3] + (*block, 1, 1)[:3]
         if min(shape) < 1 or shape[1] > MOST_ON_Y or shape[3] * shape[4] * shape[5] > 1024:
             raise ValueError(f"kernel {self.name} cannot be launched with grid {grid} and block {block}")
+        for i, j in self._restricted:
+            pair = arguments[i], arguments[j]
+            if all(isinstance(a, HostArray) for a in pair) and np.may_share_memory(*(a.values for a in pair)):
+                raise ValueError(f"kernel {self.name}: {self._names[i]} and {self._names[j]} overlap, one of them is written and "
+                                 "one is declared __restrict__")
         values = [np.array(a.values.ctypes.data if isinstance(a, HostArray) else a) for a in arguments]   # as they are now
-        launch(partial(self._run, (ctypes.c_uint * 6)(*shape), values, arguments))
+        launch(work(f"kernel {self.name}", partial(self._run, (ctypes.c_uint * 6)(*shape), values),
+                    [a for a in arguments if isinstance(a, HostArray)]))
 
-    def _run(self, shape, values, held):
+    def _run(self, shape, values):
         pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
         if not self._launch(shape, pointers, ctypes.c_uint(self._most[0])):
-            raise RuntimeError(f"kernel {self.name}: some threads wait at a barrier that the others never reach")
+            fault = self._fault().decode() or "some threads wait at a barrier that the others never reach"
+            raise RuntimeError(f"kernel {self.name}: {fault}")
 
 
 def _code(argument):

@@ -4,6 +4,7 @@ A wrong size or leading dimension would read beyond a matrix on a GPU, mostly un
 """
 
 import ctypes
+from functools import partial
 from itertools import count
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from gpubp.devices.cublas import SIGNATURES, Cublas
 
+from .arrays import work
 from .stream import get_current_stream, launch, refuse_in_capture
 
 # by the numbers of the header: what is stored, what is computed in, and which of these go together
@@ -28,6 +30,13 @@ class HostCublas(Cublas):
         super().__init__(session)
         self._library = HostLibrary()
 
+    def _product(self, arguments, held, on_device=False):
+        self._library.held = held if on_device else held[:3]
+        try:
+            super()._product(arguments, held, on_device)
+        finally:
+            self._library.held = ()
+
     def _workspace(self):
         memory = np.zeros((1 << 12) + 256, np.uint8)
         return SimpleNamespace(ptr=-(-memory.ctypes.data // 256) * 256, memory=memory), 1 << 12
@@ -37,7 +46,7 @@ class HostLibrary:
     """The functions of SIGNATURES, which take what ctypes would take and refuse what cuBLAS would refuse or misread."""
 
     def __init__(self):
-        self.handles, self._numbers = {}, count(1)
+        self.handles, self.held, self._numbers = {}, (), count(1)   # held: the matrices of the next product
         for name in SIGNATURES:
             setattr(self, name, _typed(name, getattr(self, name)))
 
@@ -71,7 +80,7 @@ class HostLibrary:
         _expect(state.stream, "the handle has no stream of its own")
         _expect(state.workspace, "the handle has no workspace, which is to be set after the stream")
         _expect(state.stream == get_current_stream().ptr, "the product is called outside its session")
-        _expect(state.pointer_mode == 0, "alpha and beta lie on the host, in pointer mode 0")
+        _expect(state.pointer_mode in (0, 1), "alpha and beta lie neither on the host nor on the device")
         _expect(algorithm == -1, f"the algorithm is not the default one: {algorithm}")
         _expect(type_a == type_b and (compute, type_a, type_c) in SUPPORTED,
                 f"factors of types {type_a} and {type_b} to type {type_c} are not computed in type {compute}")
@@ -86,8 +95,10 @@ class HostLibrary:
         _expect(not np.shares_memory(seen_c, seen_b), "C overlaps B")
         factors = seen_a.T if transa else seen_a, seen_b.T if transb else seen_b
         scalar = ctypes.c_double if compute == 70 else ctypes.c_float
-        scalars = [scalar.from_address(address).value for address in (alpha, beta)]   # which a capture keeps
-        launch(lambda: _multiply(*factors, seen_c, *scalars, compute, type_a, type_c))
+        scalars = [scalar.from_address(address) for address in (alpha, beta)]
+        if state.pointer_mode == 0:   # as they are now, also in a capture
+            scalars = [scalar(one.value) for one in scalars]
+        launch(work("a product", partial(_multiply, *factors, seen_c, *scalars, compute, type_a, type_c), self.held))
         return 0
 
 
@@ -126,9 +137,9 @@ def _multiply(a, b, c, alpha, beta, compute, kind, kind_out):
     if compute == FAST_TF32:
         a, b = (_rounded(factor, 13) for factor in (a, b))
     with np.errstate(all="ignore"):   # a GPU does not warn
-        result = alpha * (a @ b)
-        if beta != 0.0:
-            result += beta * _widened(c, kind_out, dtype)
+        result = dtype.type(alpha.value) * (a @ b)
+        if beta.value != 0.0:
+            result += dtype.type(beta.value) * _widened(c, kind_out, dtype)
         c[...] = bfloat16(result) if kind_out == BFLOAT16 else result
 
 

@@ -1,6 +1,7 @@
 // CUDA's words for g++: runs a kernel on the host, block after block, each thread of a block a fiber with a stack of its own.
 // A fiber runs until it meets a barrier (__syncthreads, a shuffle); whoever arrives last opens it for all. Warps take turns at
 // random, each for a stretch of random length, so that one which does not wait where it must is soon ahead of the others.
+// What a GPU would not forgive, and x86 does, is a fault: g++ instruments each access (-fsanitize=alignment), shuffles are checked.
 #include <cmath>
 #include <csetjmp>
 #include <cstring>
@@ -40,6 +41,16 @@ static void rest()
 {
     if (!_setjmp(fibers[me].place))
         _longjmp(scheduler, 1);
+}
+
+static string fault;   // of the launch under way, if any
+
+static void fail(const string& what)   // the thread never goes on, so that its block ends as a deadlock does
+{
+    if (fault.empty())
+        fault = what;
+    for (;;)
+        rest();
 }
 
 static void open(Barrier& barrier)
@@ -115,8 +126,8 @@ static bool run_block(unsigned threads)
 {
     const unsigned count = (threads + warp - 1) / warp;
     block = {threads, 0, 0};
-    for (unsigned t = 0; t < threads; t++) {
-        fibers[t].alive = true;
+    for (unsigned t = 0; t < count * warp; t++) {
+        fibers[t].alive = t < threads;
         warps[t / warp] = {min(warp, threads - t / warp * warp), 0, 0};
     }
     unsigned waiting = 0;   // warps that have not moved since any has, as bits
@@ -145,11 +156,12 @@ void call(void (*kernel)(P...), void** arguments, index_sequence<I...>)
     kernel(*static_cast<P*>(arguments[I])...);
 }
 
-// as cuLaunchKernel: shape is grid x, y, z and block x, y, z, arguments points to the values; false is a deadlock. Of each
-// dimension of the grid the last `most` blocks alone are run.
+// as cuLaunchKernel: shape is grid x, y, z and block x, y, z, arguments points to the values; false is a fault or a deadlock. Of
+// each dimension of the grid only the last `most` blocks are run.
 template <class... P>
 bool launch(void (*kernel)(P...), const unsigned* shape, void** arguments, unsigned most)
 {
+    fault.clear();
     gridDim = {shape[0], shape[1], shape[2]};
     blockDim = {shape[3], shape[4], shape[5]};
     body = [=] { call(kernel, arguments, index_sequence_for<P...>()); };
@@ -193,13 +205,32 @@ static void __syncthreads()
     emulator::meet(emulator::block);
 }
 
+// called by g++ where an address is not a multiple of what the type asks for: (file, line, column, type, log2 of the alignment)
+struct Mismatch { const char* file; unsigned line, column; const void* type; unsigned char log_alignment, kind; };
+
+extern "C" void __ubsan_handle_type_mismatch_v1(Mismatch* where, size_t address)
+{
+    emulator::fail("an address is not a multiple of " + to_string(1 << where->log_alignment) + " bytes");
+}
+
+// a lane that has left gives no value: a mask names only lanes that live, and those that a lane writes and reads
+static void check_mask(unsigned mask, unsigned writes, unsigned reads)
+{
+    if (!(mask >> writes % emulator::warp & mask >> reads % emulator::warp & 1))
+        emulator::fail("a shuffle's mask does not name a lane that takes part");
+    for (unsigned lane = 0; lane < emulator::warp; lane++)
+        if (mask >> lane & 1 && !emulator::fibers[writes / emulator::warp * emulator::warp + lane].alive)
+            emulator::fail("a shuffle's mask names a lane that has left");
+}
+
 template <class V>
-static V __shfl_xor_sync(unsigned, V value, unsigned mask)
+static V __shfl_xor_sync(unsigned mask, V value, unsigned lanes)
 {
     static V slots[emulator::most_threads];
     slots[emulator::me] = value;
     emulator::meet(emulator::warps[emulator::me / emulator::warp]);
-    const V result = slots[emulator::me ^ mask];
+    check_mask(mask, emulator::me, emulator::me ^ lanes);   // here, since a lane may leave while others wait for it
+    const V result = slots[emulator::me ^ lanes];
     emulator::meet(emulator::warps[emulator::me / emulator::warp]);
     return result;
 }
@@ -249,4 +280,9 @@ static float half_value(unsigned short bits)
 extern "C" void seed_schedule(unsigned seed)
 {
     emulator::dice.seed(seed);
+}
+
+extern "C" const char* fault()
+{
+    return emulator::fault.c_str();
 }

@@ -4,6 +4,8 @@ Each program goes into a namespace of its own, its kernels numbered, since exter
 """
 
 import re
+from functools import cache
+from typing import NamedTuple
 
 from gpubp.devices import compiler
 
@@ -14,6 +16,25 @@ def kernels(text):
     """The names of a program's kernels."""
     files = re.findall(r'#include "(\w+\.cu)"', text)
     return KERNEL.findall(text + "".join((compiler.folder() / file).read_text() for file in files))
+
+
+class Parameter(NamedTuple):
+    """One parameter of a kernel: a pointer is written through unless it is one to const."""
+
+    name: str
+    written: bool
+    restricted: bool
+
+
+@cache
+def parameters(text, kernel):
+    """The parameters of a program's kernel, as its text declares them."""
+    whole = text + "".join((compiler.folder() / file).read_text() for file in re.findall(r'#include "(\w+\.cu)"', text))
+    defined = dict(re.findall(r"^#define (\w+) (.*)$", whole, re.MULTILINE))
+    found = next(found for found in KERNEL.finditer(whole) if found[1] == kernel)
+    declared = re.sub(r"\b[A-Z]+\b", lambda word: defined.get(word[0], word[0]), whole[found.end():whole.index(")", found.end())])
+    return [Parameter(one.split()[-1].strip("*"), "*" in one and "const" not in one, "__restrict__" in one)
+            for one in declared.split(",")]
 
 
 def join(texts, suffix=""):

@@ -1,0 +1,296 @@
+"""Predicted times of a training step on an H200. Nothing here was measured: a model of bytes, latency and loads under way.
+
+The launches of a step are gpubp's own: its plans are made on a device that records instead of computing. Each launch takes
+
+    node + max(bytes / bandwidth, rounds * waves * latency) + latency
+
+A round is what a thread waits for at once: as many loads as the machine code gives before it needs the first. A kernel with few
+blocks, or with many rows or columns to a thread, takes the time of its rounds, the others that of their bytes.
+
+    python -m benchmarks.predicted    renews the tables of kernels/README.md
+"""
+
+import json
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from math import ceil, inf, prod
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+import gpubp
+from gpubp.devices.cuda import CudaOps
+from gpubp.layered.equipment import Equipment
+from gpubp.layered.state import Training
+from gpubp.maths.chains import Chain
+
+ROOT = Path(__file__).parent.parent
+README, RESULTS = ROOT / "kernels" / "README.md", ROOT / "benchmarks" / "results"
+BEFORE, CODE = RESULTS / "launches-before.json", RESULTS / "machine-code.json"
+PROCESSORS, RESIDENT = 132, 4             # multiprocessors of an H200, blocks of 256 threads that each holds, about
+NODE, BETWEEN = 1.15e-6, 1.75e-6          # seconds from node to node of a graph, and from graph to graph
+CACHE, FRESH = 40e6, 20e6                 # bytes of a step that stay in L2, and of a launch whose input was written just before
+NEAR, FAR = (5.5e12, 0.25e-6), (4.1e12, 0.6e-6)   # bandwidth and latency of L2 and of the memory
+# a product: operations a second where all multiprocessors have tiles, elements of a tile, depth of a split, seconds beside these
+RATES = {"exact": 48e12, "tf32": 310e12, "bfloat16": 770e12}
+TILE, DEPTH, PRODUCT = 64 * 64, 256, 2.5e-6
+# rows, places of a row or a vector, or numbers that a thread reads at once: before, and as kernels/common.cuh has them now
+COLUMNS, ROWS = ("layer", "hadamard", "column_sums"), ("output", "output_of_few", "learn", "learn_of_few", "softmax")
+AHEAD = {"total": 8} | dict.fromkeys((*COLUMNS, *ROWS), 4)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch of a step: its grid and block, the bytes that it moves, elements (of a product: operations), rows and width, how
+    many elements of a column a thread moves at once, and how often it passes over them."""
+
+    kernel: str
+    grid: tuple[int, ...]
+    block: tuple[int, ...]
+    bytes: int
+    size: int
+    rows: int = 0
+    width: int = 0
+    at_once: int = 1
+    passes: int = 1
+
+
+# ---- a device that records
+
+class Array(np.ndarray):
+    """A NumPy array that says where it lies, as CuPy's do. Nobody touches its memory, which the system therefore never gives."""
+
+    device = None
+
+    @property
+    def data(self):
+        """The address."""
+        return SimpleNamespace(ptr=self.ctypes.data)
+
+
+class Module:
+    """The array module."""
+
+    ndarray = Array
+
+    def zeros(self, shape, dtype):
+        """Zeros."""
+        return np.zeros(shape, dtype).view(Array)
+
+    def ones(self, shape, dtype):
+        """Ones."""
+        return np.ones(shape, dtype).view(Array)
+
+    def asarray(self, values, dtype=None, order=None):
+        """Values."""
+        return np.asarray(values, dtype, order).view(Array)
+
+
+class Recorder(CudaOps):
+    """The verbs of a GPU, whose launches are written down in `launches`."""
+
+    def __init__(self, precision):
+        session = nullcontext()
+        session.device, session.xp = SimpleNamespace(attributes={"MultiProcessorCount": PROCESSORS}), Module()
+        self.launches, self.touched = [], {}
+        super().__init__("cuda:0", session.xp, self, session, self, precision)
+
+    def kernel(self, text, name):
+        """In place of the compiler."""
+        return partial(self._launched, name, 3 if name in ROWS and ("#define SOFTMAX 1" in text or name == "softmax") else 1)
+
+    def gemm(self, a, b, out, alpha=1.0, beta=0.0, precision="exact", scalars=None):
+        """In place of cuBLAS."""
+        kind = "bfloat16" if a.dtype == np.uint16 else precision
+        blocks = ceil(out.size / TILE) * max(1, a.shape[1] // DEPTH)
+        moved = _bytes(a, b, out) + (0 if scalars is None else out.nbytes)
+        launch = Launch(f"product {kind}", (blocks,), (256,), moved, 2 * out.size * a.shape[1], *out.shape)
+        return partial(self._noted, launch, [a, b, out])
+
+    def owns(self, array):
+        return isinstance(array, Array)
+
+    def room(self):
+        return inf
+
+    def _noted(self, launch, arrays):
+        self.launches.append(launch)
+        self.touched |= {array.ctypes.data: array.nbytes for array in arrays}
+
+    def _launched(self, name, passes, grid, block, arguments):
+        arrays = [a for a in arguments if isinstance(a, Array)]
+        name, at_once = (name, 1) if not name.endswith("_wide") else (name[:-5], 16 // arrays[0].dtype.itemsize)
+        main = arrays[3 if name == "gather" else 0]
+        shape = main.shape if main.ndim == 2 else (0, 0)
+        self._noted(Launch(name, tuple(grid), tuple(block), int(TRAFFIC[name](arrays)), main.size, *shape, at_once, passes),
+                    arrays[3::2] if name == "gather" else arrays)
+
+
+def _bytes(*arrays):
+    return sum(array.nbytes for array in arrays)
+
+
+def _output(a):
+    return _bytes(a[0], a[3], a[0], a[2], a[5])
+
+
+# bytes that a kernel moves, of its arrays: each is read once and written once
+TRAFFIC = {
+    "gather": lambda a: 2 * _bytes(*{id(out): out for out in a[3::2]}.values()),
+    "layer": lambda a: _bytes(a[0], a[2]) + (a[0].nbytes if a[0].ctypes.data != a[2].ctypes.data else 0),
+    "softmax": lambda a: _bytes(a[0], a[0], a[2]),
+    "hadamard": lambda a: 3 * a[0].nbytes + a[3].nbytes,   # delta twice, and z or a
+    "softmax_hadamard": lambda a: 3 * a[0].nbytes,
+    "output": _output, "output_of_few": _output,
+    "learn": lambda a: _bytes(a[0], a[3], a[5]), "learn_of_few": lambda a: _bytes(a[0], a[3], a[5]),   # z, y and delta
+    "column_sums": lambda a: _bytes(*a), "convert": lambda a: _bytes(*a[:2]), "total": lambda a: a[0].nbytes,
+    "step": lambda a: 3 * a[0].nbytes}   # of gradient descent
+
+
+@dataclass(frozen=True)
+class Work:
+    """A network and its mini-batch."""
+
+    name: str
+    sizes: tuple[int, ...]
+    batch: int
+    precision: str = "exact"
+    options: tuple[tuple[str, str], ...] = (("activation", "relu"), ("output", "identity"))
+
+
+BOOK, CLASSES = (("activation", "sigmoid"),), (("activation", "relu"), ("output", "softmax"), ("cost", "cross-entropy"))
+WORKS = (
+    Work("784-30-10, batch 10", (784, 30, 10), 10, "exact", BOOK),
+    Work("784-100-10, batch 64", (784, 100, 10), 64, "exact", BOOK),
+    Work("784-512-512-10, batch 128", (784, 512, 512, 10), 128, "exact", CLASSES),
+    Work("64x5-4, batch 1,024", (64,) * 5 + (4,), 1024),
+    Work("64x5-4, batch 65,536", (64,) * 5 + (4,), 65536),
+    Work("64x5-4, batch 65,536, bfloat16", (64,) * 5 + (4,), 65536, "bfloat16"),
+    Work("1024x5, batch 1,024", (1024,) * 5, 1024),
+    Work("1024x5, batch 1,024, tf32", (1024,) * 5, 1024, "tf32"),
+    Work("1024x5, batch 1,024, bfloat16", (1024,) * 5, 1024, "bfloat16"),
+    Work("4096x5, batch 8,192, bfloat16", (4096,) * 5, 8192, "bfloat16"))
+
+
+def recorded(work):
+    """(the launches of a step of gradient descent in the middle of an epoch, the bytes of all that they touch)."""
+    ops = Recorder(work.precision)
+    network = gpubp.Network(list(work.sizes), device=ops, initializer="zeros", seed=1, precision=work.precision,
+                            **dict(work.options))
+    chain, rows = Chain.of("sgd(0.1)"), 2 * work.batch
+    x, y = (ops.zeros((rows, width), np.float32) for width in (work.sizes[0], work.sizes[-1]))
+    kit = Equipment(network, chain, Training.begin(network, chain), x, y, None, rows, rows, work.batch)
+    ops.launches.clear()
+    ops.touched.clear()
+    for call in kit.steps[work.batch].run.calls:
+        call()
+    return ops.launches, sum(ops.touched.values())
+
+
+# ---- the model
+
+def rounds(launch, ahead):
+    """How many times a thread waits for memory, where it reads `ahead` places of that kernel at once."""
+    kernel, (gx, gy), (bx, by) = launch.kernel, (*launch.grid, 1)[:2], (*launch.block, 1)[:2]
+    if kernel in COLUMNS:
+        return ceil(ceil(launch.rows / (gy * by)) / ahead)
+    if kernel == "gather":   # the order, then the row
+        return 2 * ceil(launch.rows / (gy * by))
+    if kernel in ROWS:
+        return ceil(launch.rows / (gx * by)) * ceil(launch.width / (bx * ahead)) * launch.passes
+    return ceil(launch.size / (gx * bx * launch.at_once * ahead))
+
+
+def seconds(launch, touched, now):
+    """Of one launch in a step that touches so many bytes; now: as the kernels are, or as they were before."""
+    bandwidth, latency = NEAR if touched <= CACHE or launch.bytes <= FRESH else FAR
+    if launch.kernel.startswith("product"):
+        rate = RATES[launch.kernel.split()[1]] * min(1.0, prod(launch.grid) / PROCESSORS)
+        return PRODUCT + max(launch.size / rate, launch.bytes / bandwidth)
+    ahead = AHEAD.get(launch.kernel, 1) if now else 1
+    waves = max(1.0, prod(launch.grid) / (PROCESSORS * RESIDENT))
+    return NODE + latency + max(launch.bytes / bandwidth, rounds(launch, ahead) * waves * latency)
+
+
+def step(launches, touched, now):
+    """Seconds of a step: (all, those of gpubp's own kernels)."""
+    times = [(launch.kernel, seconds(launch, touched, now)) for launch in launches]
+    own = sum(time for kernel, time in times if not kernel.startswith("product"))
+    return BETWEEN + sum(time for _, time in times), own
+
+
+# ---- tables
+
+def before():
+    """{work: (launches, bytes touched)} of the kernels as they were."""
+    return {name: ([Launch(**launch) for launch in launches], touched)
+            for name, (launches, touched) in json.loads(BEFORE.read_text()).items()}
+
+
+def works(now):
+    """The table of works."""
+    lines = ["| work | launches | own kernels, us | step, us | largest change |", "| --- | --- | --- | --- | --- |"]
+    then = before()
+    for work in WORKS:
+        (all_then, own_then), (all_now, own_now) = step(*then[work.name], False), step(*now[work.name], True)
+        spent = [_by_kernel(*then[work.name], False), _by_kernel(*now[work.name], True)]
+        gains = {kernel: spent[0].get(kernel, 0.0) - spent[1].get(kernel, 0.0) for kernel in spent[0] | spent[1]}
+        most = max(gains, key=gains.__getitem__)
+        pairs = [[len(launches) for launches, _ in (then[work.name], now[work.name])], map(_us, (own_then, own_now)),
+                 map(_us, (all_then, all_now))]
+        cells = ["{} -> {}".format(*pair) for pair in pairs]
+        lines.append(" | ".join([f"| {work.name}", *cells, f"{most} -{_us(gains[most])} |"]))
+    return "\n".join(lines)
+
+
+def _by_kernel(launches, touched, now):
+    spent: dict[str, float] = {}
+    for launch in launches:
+        name = {"output": "learn", "output_of_few": "learn", "learn_of_few": "learn"}.get(launch.kernel, launch.kernel)
+        spent[name] = spent.get(name, 0.0) + seconds(launch, touched, now)
+    return spent
+
+
+def _us(time):
+    return f"{time * 1e6:,.1f}" if time < 1e-4 else f"{time * 1e6:,.0f}"
+
+
+def moved(now):
+    """The table of bytes, of the kernels and of the products."""
+    then, lines = before(), ["| work | own kernels, MB | products, MB |", "| --- | --- | --- |"]
+    for work in WORKS:
+        cells = [" -> ".join(f"{_megabytes(launches, products):,.1f}" for launches, _ in (then[work.name], now[work.name]))
+                 for products in (False, True)]
+        lines.append(" | ".join([f"| {work.name}", *cells]) + " |")
+    return "\n".join(lines)
+
+
+def _megabytes(launches, products):
+    return sum(launch.bytes for launch in launches if launch.kernel.startswith("product") == products) / 1e6
+
+
+def codes():
+    """The table of what the compiler made of the loops."""
+    found = json.loads(CODE.read_text())
+    lines = [f"| loop ({found['compiler']}) | instructions | loads under way |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {then[0]} -> {now[0]} | {then[1]} -> {now[1]} |" for name, (then, now) in found["loops"].items()]
+    return "\n".join(lines)
+
+
+def written(text, now):
+    """The README with its tables renewed."""
+    for name, table in (("works", works(now)), ("bytes", moved(now)), ("loops", codes())):
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        text = text[:text.index(begin) + len(begin)] + table + "\n" + text[text.index(end):]
+    return text
+
+
+def main():
+    """Renew the README."""
+    README.write_text(written(README.read_text(), {work.name: recorded(work) for work in WORKS}))
+
+
+if __name__ == "__main__":
+    main()
