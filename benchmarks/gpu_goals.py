@@ -16,17 +16,17 @@ EAGER, GRAPH, COMPILED, JIT, CPU = ("PyTorch eager", "PyTorch whole-step graph",
 GRAPH_OF_16, SCAN = "PyTorch graph of 16 steps", "JAX scan"
 PEERS = {"PyTorch": (EAGER, GRAPH, GRAPH_OF_16), "JAX": (JIT, SCAN), "torch.compile": (COMPILED,)}   # by section
 PREDICTED: dict[str, dict[str, float]] = {   # microseconds of a step
-    "784-30-10 batch 10": {"gpubp": 30, EAGER: 215, GRAPH: 50, JIT: 80, CPU: 5.8},
-    "784-100-10 batch 64": {"gpubp": 35, EAGER: 215, GRAPH: 50, JIT: 85, CPU: 100},
-    "784-512-512-10 batch 128": {"gpubp": 67, EAGER: 265, GRAPH: 82, COMPILED: 130, JIT: 95, CPU: 1200},
-    "64x4 batch 1024": {"gpubp": 70, EAGER: 325, GRAPH: 82, JIT: 130},
-    "64x4 batch 65536": {"gpubp": 525, EAGER: 605, GRAPH: 560, JIT: 465},
-    "64x4 batch 65536 bfloat16": {"gpubp": 275, EAGER: 350, GRAPH: 300, JIT: 255},
-    "1024x4 batch 1024": {"gpubp": 650, EAGER: 680, GRAPH: 665, COMPILED: 640, JIT: 640},
-    "1024x4 batch 1024 tf32": {"gpubp": 182, EAGER: 260, GRAPH: 192, JIT: 175},
-    "1024x4 batch 1024 bfloat16": {"gpubp": 130, EAGER: 300, GRAPH: 157, COMPILED: 130, JIT: 130},
-    "4096x4 batch 16384 bfloat16": {"gpubp": 9600, EAGER: 11000, GRAPH: 10800, COMPILED: 9700, JIT: 9700}}
-SHARE, WIDEST = 0.84, "4096x4 batch 16384 bfloat16"   # predicted of the products there
+    "784-30-10 batch 10": {"gpubp": 25.3, EAGER: 215, GRAPH: 50, JIT: 80, CPU: 5.8},
+    "784-100-10 batch 64": {"gpubp": 32.9, EAGER: 215, GRAPH: 50, JIT: 85, CPU: 100},
+    "784-512-512-10 batch 128": {"gpubp": 65.6, EAGER: 265, GRAPH: 82, COMPILED: 130, JIT: 95, CPU: 1200},
+    "64x4 batch 1024": {"gpubp": 101, EAGER: 325, GRAPH: 82, JIT: 130},
+    "64x4 batch 65536": {"gpubp": 296, EAGER: 605, GRAPH: 560, JIT: 465},
+    "64x4 batch 65536 bfloat16": {"gpubp": 149, EAGER: 350, GRAPH: 300, JIT: 255},
+    "1024x4 batch 1024": {"gpubp": 568, EAGER: 680, GRAPH: 665, COMPILED: 640, JIT: 640},
+    "1024x4 batch 1024 tf32": {"gpubp": 153, EAGER: 260, GRAPH: 192, JIT: 175},
+    "1024x4 batch 1024 bfloat16": {"gpubp": 103, EAGER: 300, GRAPH: 157, COMPILED: 130, JIT: 130},
+    "4096x4 batch 16384 bfloat16": {"gpubp": 9060, EAGER: 11000, GRAPH: 10800, COMPILED: 9700, JIT: 9700}}
+SHARE, WIDEST = 0.87, "4096x4 batch 16384 bfloat16"   # predicted of the products there
 
 
 @dataclass(frozen=True)

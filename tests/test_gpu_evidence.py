@@ -42,6 +42,6 @@ def test_results_give_the_goals_of_the_latest_run(tmp_path, monkeypatch):
     assert len(json.loads((folder / "nvidia-h200-2026-12-01-first.json").read_text())["goals"]) > 10
     text = evidence(folder)
     assert text.startswith("Run on NVIDIA H200.\n") and text.count(NOT_RUN) == 1 and "`gpu.py second`" in text
-    assert ("| 784-30-10 batch 10: at least 8 x PyTorch eager | met: 9.50 x PyTorch eager; predicted: not met (7.17) "
+    assert ("| 784-30-10 batch 10: at least 8 x PyTorch eager | met: 9.50 x PyTorch eager; predicted: met (8.50) "
             "(NVIDIA H200, 2026-12-01) |") in text.splitlines()
     assert renewed(f"before\n{BEGIN}\nold\n{END}\nafter", folder) == f"before\n{BEGIN}\n\n{text}\n\n{END}\nafter"
