@@ -1,7 +1,8 @@
 """The goals of a run on a GPU: what was predicted of each, what was found, and whether it was met.
 
-Predicted are the times of a step on an H200 by the numbers of its launches and bytes, for the design as it was at the first
-review of the GPU path; nothing of that was measured. A goal that the predicted ratio misses is "predicted: not met" beforehand.
+Predicted are the times of a step on an H200: gpubp's by the model of benchmarks/predicted.py, as in kernels/README.md, the peers'
+by the numbers of their launches and bytes. Nothing of that was measured. A goal that the predicted ratio misses is
+"predicted: not met" beforehand.
 """
 
 from dataclasses import dataclass
