@@ -11,6 +11,10 @@ __device__ inline T outer_prime(T s) { return 1; }
 __device__ inline T prime(T z, T a) { return 1; }   // its rows are multiplied by the Jacobian as a whole
 #endif
 
+// Blocks to a multiprocessor at least: of its own the compiler would make room for 8, by spilling registers on sm_100. Numbers of
+// 8 bytes take two of these each
+#define ROOM int(16 / sizeof(T))
+
 // where neither the row's cost nor its other outputs enter delta, cost and delta follow at once from z
 #define AT_ONCE (!RELATIVE && (PARTNER || !(SOFTMAX || OUTER)))
 
@@ -97,8 +101,7 @@ __device__ inline T learn_rows(T* z, const T* b, T* a, const T* y, const T* weig
 
 // BP1  delta := scaling_0 weights_i dC_i/da * sigma'(z),  and costs[block] := the sum of weights_i C_i over the block's rows, z being
 // without b; what z and a hold afterwards is not said.
-// At least 4 blocks to a multiprocessor: of its own the compiler would make room for 8, by spilling a register on sm_100.
-extern "C" __global__ void __launch_bounds__(THREADS, 4) learn(
+extern "C" __global__ void __launch_bounds__(THREADS, ROOM) learn(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
     S* __restrict__ delta, T* __restrict__ costs, const T* __restrict__ scaling, int rows, int width)
 {
@@ -106,7 +109,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) learn(
 }
 
 // The same for a few rows, in one block, which then has all rows of delta and adds up its columns: BP3
-extern "C" __global__ void __launch_bounds__(THREADS, 4) learn_of_few(
+extern "C" __global__ void __launch_bounds__(THREADS, ROOM) learn_of_few(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
     S* delta, T* __restrict__ costs, const T* __restrict__ scaling, T* __restrict__ sums, int rows, int width)
 {
@@ -121,7 +124,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) learn_of_few(
 }
 
 // z := z + b,  a := sigma(z),  costs_i := weights_i C_i,  and BP1
-extern "C" __global__ void __launch_bounds__(THREADS, 4) output(
+extern "C" __global__ void __launch_bounds__(THREADS, ROOM) output(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
     S* __restrict__ delta, T* __restrict__ costs, const T* __restrict__ scaling, int rows, int width)
 {
