@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 class History:
     """Lists with one entry for each epoch since the first weights; None where a figure was not measured.
 
-    cost: mean of the mini-batches' costs, as they were met. accuracy: on the first training samples (at most 10,000), after
-    the epoch. validation_cost, validation_accuracy (R^2 for costs of measurements). seconds: of the epoch's training only, by the device.
-    rate: the learning rate of its last step. gradient_norm, speeds: of its last mini-batch, the length of the gradient and
-    the learning speeds |delta_l| of the layers. stopped says why the last fit ended before its epochs were over.
+    cost: mean of the mini-batches' costs, as they were met. accuracy: on the first training samples (at most 10,000), after the
+    epoch. validation_cost, validation_accuracy (R^2 for costs of measurements). seconds: of the epoch's training only, by the
+    device's clock. rate: the learning rate of its last step. gradient_norm, speeds: of its last mini-batch, the length of the
+    gradient and the learning speeds |delta_l| of the layers. stopped says why the last fit ended before its epochs were over.
     """
 
     cost: list[float] = field(default_factory=list)
