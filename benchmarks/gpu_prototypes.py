@@ -20,6 +20,16 @@ SIZES, ROWS, WARPS = (784, 30, 10), 10, 16
 CASES = {"8 blocks": (8, 1), "1 block": (1, 1), "132 networks of 1 block": (1, 132)}   # blocks of a cluster, networks
 ACTIVATIONS, COST, CHAIN = ["sigmoid"] * 2, "quadratic", "sgd(0.5)"
 WRONG = 1e-4   # relative error of float32 beside float64
+# the prototype calls output_row as it was when that wrote the cost itself
+OUTPUT_ROW = """#include "output.cu"
+template <bool learning>
+__device__ inline void output_row(T* z, const T* b, T* a, const T* y, T weight, T scale, S* delta, T* cost, int width)
+{
+    const T sum = output_row<learning, true>(z, b, a, y, weight, scale, delta, width);
+    if (threadIdx.x == 0)
+        *cost = sum;
+}
+"""
 
 
 def prototypes(ops, folders=FOLDERS, cases=CASES, times=1000, sizes=SIZES, batch=1 << 16, rounds=3, length=0.02):
@@ -50,6 +60,7 @@ def inside(ops, folder, sizes, blocks, networks, times, rounds, length):
     program, count, _, states = text(list(sizes), ROWS, ACTIVATIONS, COST, CHAIN, blocks, WARPS)
     for file in ("device.cuh", "inside.cu"):
         program = program.replace(f'#include "{file}"', (folder / file).read_text().replace("#ifdef __CUDACC__", "#if 1"))
+    program = program.replace('#include "output.cu"\n', OUTPUT_ROW)
     w_at, b_at, _ = starts(sizes)
     random, batches = np.random.default_rng(1), times
     x, y = random.random((200, sizes[0]), np.float32), random.random((200, sizes[-1]), np.float32)

@@ -50,6 +50,7 @@ def test_epochs_read_together_are_those_read_one_by_one(ops, room, options, rand
     assert all(seconds > 0.0 for seconds in together.history.seconds)
 
 
+@pytest.mark.usefixtures("current_device")
 def test_what_was_measured(ops, room, random):
     """By other means, after each epoch of runs that stop there."""
     x, y = two_classes(random)
@@ -72,6 +73,7 @@ def test_what_was_measured(ops, room, random):
         assert history.validation_cost[epoch] == pytest.approx(parts.cost(x[:9], y[:9]), rel=1e-10)
 
 
+@pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("dtype, storage", [("float32", None), ("float64", None), ("float32", "float16")])
 @pytest.mark.parametrize("size", [1, 128, 3000, 70_000])
 def test_measure(ops, dtype, storage, size, random):

@@ -211,6 +211,7 @@ def test_circuits(ops):
     assert len(found) == 5 and all(case["median"] > 0 and case["launches"] for case in found.values())
 
 
+@pytest.mark.usefixtures("current_device")
 def test_prototypes(ops):
     if not any(folder.exists() for folder in gpu_prototypes.FOLDERS):
         pytest.skip("the prototypes are not here")

@@ -120,9 +120,10 @@ def test_a_in_the_place_of_z_changes_nothing(ops, row, random):
         plan = Plan(net, 6, net.parameters.like(), keep=keep)
         plan.fill(*(ops.array(np.random.default_rng(1).uniform(size=(6, width))) for width in (4, 2)), 1.0)
         plan.run()
-        outs.append(ops.host(plan.gradient.vector))
+        outs.append({name: ops.host(view) for name, view in plan.gradient.items()})
         assert [plan.z[l] is plan.a[l] for l in (1, 2, 3)] == [not keep and row.forgets_z] * 2 + [False]
-    np.testing.assert_array_equal(*outs)
+    for name, kept in outs[0].items():   # a GPU adds up the last layer's deltas in another order where it need not keep z and a
+        np.testing.assert_allclose(kept, outs[1][name], rtol=1e-6 if name == "b3" and not ops.name.startswith("cpu") else 0)
 
 
 def test_dropout_masks_the_gradient_too(ops, random):

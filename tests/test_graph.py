@@ -166,6 +166,7 @@ def test_updates_folded_into_products(ops, precision, random, monkeypatch):
     assert len(made) == 6   # three products in each of two steps
 
 
+@pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("optimizer", ["adam(0.01)", "sgd(0.1), max_norm(0.5)"])
 def test_the_rounded_weights_follow_whoever_changes_them(ops, optimizer, random):
     """A callback writes into the vector, and training goes on as one that begins there."""

@@ -36,6 +36,7 @@ def built(monkeypatch):
     return found
 
 
+@pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("options", [
     {}, {"batch_size": None}, {"batch_size": 4, "optimizer": None}, {"batch_size": 4, "optimizer": "clip_norm(1.0), adam(0.01)"},
     {"weights": True}, {"precision": "float16", "optimizer": None}, {"validation": True}, {"there": True, "weights": True},

@@ -11,6 +11,8 @@ from gpubp.devices import compiler
 from tests.host.compiler import KINDS
 from tests.plain import aligned, kept, normal, read, unaligned
 
+pytestmark = pytest.mark.usefixtures("current_device")
+
 
 def every_half():
     """All numbers of 16 bits, what lies half-way between neighbours, a little more and a little less, and beyond the largest."""

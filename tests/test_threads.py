@@ -74,10 +74,10 @@ def test_captures_that_fail_at_random(ops, random, monkeypatch):
     want, dice, over, product = expected(ops, x, y), chance.Random(1), Event(), Cublas._product
     networks = [network(ops, number) for number in range(THREADS)]
 
-    def fails_at_times(self, arguments, held):
+    def fails_at_times(self, *arguments):
         if self.session.stream.is_capturing() and dice.random() < 0.2:
             raise RuntimeError("injected")
-        product(self, arguments, held)
+        product(self, *arguments)
     monkeypatch.setattr(Cublas, "_product", fails_at_times)
 
     def synchronize():
