@@ -18,7 +18,7 @@ def rule(interval, ends_only=False, sum_is_one=False):
 
 
 class Admission:
-    """Copies of a CudaOps that are made at once, each by one kernel: source and out are arrays of the device."""
+    """Copies on the device of a CudaOps, each launched immediately as one kernel; source and out are arrays of the device."""
 
     def __init__(self, ops):
         self.ops = ops

@@ -11,7 +11,7 @@ from functools import cached_property
 from threading import RLock, local
 from weakref import finalize
 
-BURST = 16     # runs of a program in one graph, where so many are asked for
+BURST = 16     # runs of a program that one graph captures
 ATTEMPTS = 3   # to capture a program, before its calls are launched one by one for good
 # Held while a stream captures, and while streams and cuBLAS handles are made: a call that synchronizes the device, as these may,
 # breaks a capture of another thread. It is one for the whole process, as the driver is.
@@ -133,8 +133,8 @@ class _Lease:
 
 class Program:
     """Calls in their order. The first run makes them one by one, which compiles, loads and warms whatever they need; the second
-    captures them in a graph, which that run and all later ones launch; asked for BURST runs and more, it captures a graph of so
-    many, too.
+    captures them in a graph, which that run and all later ones launch. When BURST runs or more are asked for, a second graph of
+    BURST runs is captured.
 
     The calls own every array that the graph touches, and allocate nothing. A capture that fails has executed nothing: the calls
     are then made one by one, and after ATTEMPTS failures always so, with one warning for the device. A program that another
@@ -151,7 +151,7 @@ class Program:
                 times -= self._some(times)
 
     def _some(self, times):
-        """Run once, or BURST times of so many; returns how many it was."""
+        """Run once, or BURST times if `times` allows; returns the number of runs."""
         resources = self.session.resources
         if self._warm is not resources:
             self.graph = self.burst = None
@@ -176,7 +176,7 @@ class Program:
                 call()
 
     def _captured(self, times=1):
-        """A graph of so many runs, or None where the capture fails, or has failed too often."""
+        """A graph of `times` runs; None if the capture fails or has failed ATTEMPTS times."""
         if len(self.failures) == ATTEMPTS:
             return None
         stream = self.session.stream

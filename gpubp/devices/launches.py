@@ -39,7 +39,7 @@ def grid(n, most=BLOCKS):
 
 
 def full(processors):
-    """Blocks that fill a device of so many multiprocessors, as many as one block can add the sums of."""
+    """Blocks that fill a device with that number of multiprocessors; at most SUMS, which one block can add."""
     return min(FULL * processors, SUMS)
 
 

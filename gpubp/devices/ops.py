@@ -141,7 +141,7 @@ class Ops(ABC):
 
     @abstractmethod
     def summands(self, rows, width):
-        """How many numbers `output` leaves of the costs of so many rows where it need not keep them."""
+        """The number of partial sums that `output` leaves of the costs of `rows` rows when it need not keep each row's cost."""
 
     @abstractmethod
     def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
@@ -206,7 +206,7 @@ class Ops(ABC):
 
     @abstractmethod
     def mark(self):
-        """At once: a mark behind the work that the device has been given so far. mark.finish() makes the host wait for that
+        """Immediately, a mark behind the work that the device has been given so far. mark.finish() makes the host wait for that
         work; later.since(mark) are the seconds between two marks that have been reached."""
 
     @abstractmethod

@@ -72,7 +72,7 @@ class Equipment:
     # ---- what the host writes and reads
 
     def take_up(self, training, epochs):
-        """A fit begins, of so many epochs that may wait to be read; training has the state vectors that steps are bound to."""
+        """A fit begins: `epochs` of its epochs may wait to be read; training has the state vectors that steps are bound to."""
         self.training = training
         self.report.reserve(epochs)
         if self.scaling is not None:

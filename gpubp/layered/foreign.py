@@ -58,9 +58,9 @@ def like(ops, given, answer):
 
 
 def follow(ops, given):
-    """Let the libraries, of whose arrays on a GPU some were `given`, wait for the work that the device has been given.
+    """Make libraries that own GPU arrays among `given` wait for the work that the device was given.
 
-    They may use the memory of a temporary tensor again at once, on a stream that knows nothing of ours.
+    They may reuse the memory of a temporary tensor immediately, on a stream that is not ordered with ours.
     """
     if ops.xp is np:
         return

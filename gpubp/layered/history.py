@@ -32,7 +32,7 @@ class History:
             getattr(self, name).append(figure)
 
     def cut(self, epochs):
-        """Forget what follows so many epochs."""
+        """Keep only the first `epochs` epochs."""
         for figures in vars(self).values():
             if isinstance(figures, list):
                 del figures[epochs:]

@@ -35,7 +35,7 @@ class Report:
                 for start, (name, (count, kind)) in zip(self.starts, self.parts.items())}
 
     def reserve(self, epochs):
-        """Make room for the reports of so many epochs, or of as many as are worth it."""
+        """Make room for the reports of that number of epochs, within the limit."""
         size = self.memory.size
         room = max(1, min(epochs, LONGEST, MOST // size))
         if room != self.room:

@@ -40,7 +40,7 @@ def figures(network, x, codes, labelled):
 
 
 def value(figures, count, labelled):
-    """The score of so many samples, of an iterator over its figures, on the host."""
+    """The score of `count` samples from an iterator over its figures on the host."""
     if labelled:
         return next(figures) / count
     unexplained, spread = next(figures), next(figures)
