@@ -1,6 +1,10 @@
 """Which device is opened: a GPU that CuPy finds is tried before it is used; where it does not compute, "auto" takes the CPU."""
 
+import sys
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,9 +27,10 @@ def found(monkeypatch):
     def find(ops):
         for module in (probe, devices):
             monkeypatch.setattr(module, "why_absent", lambda index=0: None)
-        monkeypatch.setattr(cuda.CudaOps, "on_device", lambda index=0: ops)
+        for module in (probe, devices):
+            monkeypatch.setattr(module, "cuda_ops", lambda index=0: ops)
         monkeypatch.delenv("GPUBP_DEVICE", raising=False)
-    caches = probe.why_unusable, devices._warn_unusable
+    caches = probe._tried, devices._warn_unusable
     for cached in caches:
         cached.cache_clear()
     yield find
@@ -65,3 +70,30 @@ def test_an_absent_device_is_no_reason_to_warn(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert devices.open_device("auto").name == "cpu"
+
+
+def test_memory_that_is_full_once_is_tried_again(found, monkeypatch):
+    ops = device("host")
+    found(ops)
+
+    def full(self, shape, dtype):
+        raise MemoryError("Out of memory allocating 4 bytes")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(ops), "zeros", full)
+        assert probe.why_no_cuda() == "CuPy finds cuda:0, whose memory is full (Out of memory allocating 4 bytes)"
+    assert probe.why_no_cuda() is None
+
+
+def test_threads_that_ask_together_get_one_device(monkeypatch):
+    def made(*_):
+        time.sleep(0.01)   # in which the others ask
+        return object()
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace())
+    for name in ("Session", "CupyCompiler", "Cublas", "CudaOps"):
+        monkeypatch.setattr(probe, name, made)
+    probe._opened.cache_clear()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(lambda _: probe.cuda_ops(0), range(8)))) == 1
+    finally:
+        probe._opened.cache_clear()

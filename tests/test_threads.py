@@ -6,6 +6,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, local
 
+import numpy as np
 import pytest
 
 from gpubp.devices.cublas import Cublas
@@ -135,3 +136,81 @@ def test_memory_that_runs_out_at_random(ops, memory_runs_out, random):
     assert together(work) == want and len(said) > THREADS
     for sentence in said:
         assert re.fullmatch(r"expected memory on (host|cuda:\d) for fit, got: .*: use smaller batches, .*", sentence), sentence
+
+
+# ---- networks and answers that go from thread to thread, while a fit is under way in this one
+
+def outputs(values):
+    """What a new network, or one with the vector of `values`, answers on the CPU."""
+    net = Network([16, 32, 8], device="cpu:numpy", seed=1)
+    if values is not None:
+        net.vector = values
+    return net.feedforward(X)
+
+
+def in_thread(work, ops):
+    """The result of work() in a thread, on a stream of its own, which is then waited for."""
+    def run():
+        with ops.xp.cuda.Stream(non_blocking=True) as stream:
+            found = work()
+            stream.synchronize()
+            return ops.host(found)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
+
+
+X = np.random.default_rng(0).standard_normal((64, 16)).astype(np.float32)
+Y = np.zeros((64, 8), np.float32)
+
+
+@pytest.mark.usefixtures("current_device")
+def test_a_copy_made_in_a_callback_answers_in_another_thread(ops):
+    x, y, net = ops.array(X), ops.array(Y), Network([16, 32, 8], device=ops, seed=1)
+
+    def evaluate(net):
+        copied = net.copy()
+        np.testing.assert_allclose(in_thread(lambda: copied.feedforward(x), ops), outputs(ops.host(net.vector)), atol=1e-6)
+    net.fit(x, y, epochs=3, callbacks=evaluate, progress=False)
+
+
+@pytest.mark.usefixtures("current_device")
+def test_memory_of_a_network_that_another_thread_drops(ops):
+    """Its buffers return to the memory of this thread's stream, which waits for the other thread's work on them."""
+    x, y, nets = ops.array(X), ops.array(Y), [Network([16, 32, 8], device=ops, seed=1)]
+    nets[0].feedforward(x)
+    answers, held = [], []
+
+    def drop():
+        with ops.xp.cuda.Stream(non_blocking=True) as stream:
+            answers.append((nets.pop().feedforward(x), stream))
+
+    def callback(net):
+        if nets:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(drop).result()
+            with ops.device:
+                held.extend(ops.xp.full((size,), 7.0, "f") for size in (896, 512, 2048, 1024, 512) * 8)
+    Network([16, 32, 8], device=ops, seed=2).fit(x, y, epochs=2, callbacks=callback, progress=False)
+    (answer, stream), = answers
+    ops.device.stream.synchronize()
+    stream.synchronize()
+    np.testing.assert_allclose(answer.get(), outputs(None), atol=1e-6)
+
+
+@pytest.mark.usefixtures("current_device")
+def test_an_answer_that_a_callback_drops(ops):
+    """It is read on the caller's stream, as whatever gets its memory next."""
+    x, y, probe, found, held = ops.array(X), ops.array(Y), Network([16, 32, 8], device=ops, seed=1), [], []
+    probe.feedforward(x)
+
+    def allocate():
+        held.extend(ops.xp.full((64, 8), 7.0, "f") for _ in range(20))
+        ops.xp.cuda.get_current_stream().synchronize()
+
+    def callback(net):
+        found.append(probe.feedforward(x).sum())
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(allocate).result()
+    Network([16, 32, 8], device=ops, seed=2).fit(x, y, epochs=1, callbacks=callback, progress=False)
+    assert float(found[0]) == pytest.approx(float(outputs(None).sum()), rel=1e-5)
+    assert all((ops.host(array) == 7.0).all() for array in held)

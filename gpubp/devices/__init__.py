@@ -8,9 +8,8 @@ from functools import cache, partial
 
 from .compiled import CompiledOps
 from .cpu import NumpyOps
-from .cuda import CudaOps
 from .ops import Ops
-from .probe import why_absent, why_unusable
+from .probe import cuda_ops, why_absent, why_unusable
 
 CPUS: dict[str, Callable[[], Ops]] = {
     "cpu": NumpyOps, "cpu:numpy": partial(NumpyOps, compiles=False), "cpu:compiled": CompiledOps}
@@ -44,7 +43,7 @@ def open_device(name: str | Ops = "auto") -> Ops:
     absent = why_absent(index)
     reason = absent or why_unusable(index)
     if reason is None:
-        return CudaOps.on_device(index)
+        return cuda_ops(index)
     if kind != "auto":
         raise RuntimeError(f"device {asked!r}{source} is not there: {reason}; device='cpu' works everywhere, `gpubp info` tells "
                            "more")

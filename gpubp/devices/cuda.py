@@ -5,7 +5,6 @@ nothing, and nothing waits for the device.
 """
 
 from copy import copy
-from functools import cache
 from math import ceil, prod
 
 import numpy as np
@@ -13,7 +12,6 @@ import numpy as np
 from . import compiler, graph, transfer
 from .admission import Admission
 from .agreement import agreed
-from .cublas import Cublas
 from .launches import THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, summands, summing, wide
 from .marks import DeviceMark
 from .ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision, thinning
@@ -35,15 +33,6 @@ class CudaOps(Ops):
     def __init__(self, name, xp, compiler, session, products, precision="exact"):
         self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
         self.precision, self.processors = precision, session.device.attributes["MultiProcessorCount"]
-
-    @classmethod
-    @cache
-    def on_device(cls, index=0):
-        """The device of that index, the same for all who ask."""
-        import cupy
-
-        session = graph.Session(cupy, index)
-        return cls(f"cuda:{index}", cupy, compiler.CupyCompiler(), session, Cublas(session))
 
     # ---- what the same device can be besides
 
@@ -247,6 +236,9 @@ class CudaOps(Ops):
 
     def mark(self):
         return DeviceMark(self.device)
+
+    def outside(self):
+        return self.device.outside()
 
     # ---- programs
 

@@ -44,9 +44,9 @@ class Resources:
 class Session(AbstractContextManager):
     """A device and a stream of gpubp's own made current; the device, not the host, keeps the order with the caller's stream.
 
-    Work that the caller's current stream was given before comes before ours, and what it is given afterwards comes after; so does
-    the work of other threads' sessions that have ended. Entering again where it is current does nothing more. Each thread has a
-    stream of its own. xp is CuPy; the tests have a stand-in.
+    Work that the caller's current stream was given before comes before ours, and what it is given afterwards comes after. Each
+    thread has a stream of its own, and the order holds between them too, since networks and memory go from thread to thread.
+    Entering again where it is current does nothing more. xp is CuPy; the tests have a stand-in.
     """
 
     def __init__(self, xp, index):
@@ -84,12 +84,10 @@ class Session(AbstractContextManager):
         if callers and self._is_current():
             callers.append(None)
             return self
-        with self.device:
+        with LOCK, self.device:   # so that none of the others captures
             caller = self.xp.cuda.get_current_stream()
-            ours.stream.wait_event(caller.record(ours.before))
-            for other in self._made:
-                if other is not ours:
-                    ours.stream.wait_event(other.after)
+            for stream in (caller, *self._others()):
+                ours.stream.wait_event(stream.record(ours.before))
         self.device.__enter__()
         ours.stream.__enter__()
         callers.append(caller)
@@ -101,8 +99,30 @@ class Session(AbstractContextManager):
             ours = self.resources
             ours.stream.__exit__(*error)
             caller.use()   # CuPy goes back to the stream of the surrounding `with`, not to one that was set by use()
-            caller.wait_event(ours.stream.record(ours.after))
+            with LOCK:
+                after = ours.stream.record(ours.after)
+                for stream in (caller, *self._others()):
+                    stream.wait_event(after)
             self.device.__exit__(*error)
+
+    def _others(self):
+        """The streams of other threads."""
+        return [other.stream for other in self._made if other is not self.resources]
+
+    @contextmanager
+    def outside(self):
+        """The caller's stream is current again, for functions of the user that are called in the middle of our work."""
+        ours, caller = self.resources, self._caller()
+        caller.wait_event(ours.stream.record(ours.after))
+        try:
+            with caller:
+                yield
+        finally:
+            ours.stream.wait_event(caller.record(ours.before))
+
+    def _caller(self):
+        """The stream on which the caller entered."""
+        return next(caller for caller in reversed(self._thread.callers) if caller is not None)
 
     def empty(self, shape, dtype):
         """An array for the caller: its memory is that of the stream on which the caller entered.
@@ -110,10 +130,8 @@ class Session(AbstractContextManager):
         CuPy's pool gives freed memory to the next allocation on the same stream. An answer in memory of the session's stream
         would be overwritten by the session while another stream of the caller still reads it.
         """
-        with self:
-            caller = next(caller for caller in reversed(self._thread.callers) if caller is not None)
-            with caller:
-                return self.xp.empty(shape, dtype)
+        with self, self._caller():
+            return self.xp.empty(shape, dtype)
 
     def warn(self, message):
         """Warn, the first time."""

@@ -97,6 +97,9 @@ class CpuOps(Ops):
     def mark(self):
         return HostMark()
 
+    def outside(self):
+        return nullcontext()
+
     # ---- what only the CPU has
 
     @abstractmethod

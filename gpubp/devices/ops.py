@@ -210,6 +210,10 @@ class Ops(ABC):
         work; later.since(mark) are the seconds between two marks that have been reached."""
 
     @abstractmethod
+    def outside(self):
+        """A context for functions of the user that are called within `device`: on the caller's stream; see Session.outside."""
+
+    @abstractmethod
     def program(self, calls):
         """One call that makes all these calls in their order, as one captured program where the device has such a thing; with
         times=n it makes them n times."""

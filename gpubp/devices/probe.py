@@ -4,7 +4,10 @@ from functools import cache
 
 import numpy as np
 
+from .compiler import CupyCompiler
+from .cublas import Cublas
 from .cuda import CudaOps
+from .graph import LOCK, Session
 
 
 def why_no_cuda(index=0):
@@ -29,21 +32,49 @@ def why_absent(index=0):
     return None if index < count else f"no CUDA device has the number {index}, there are {count}, counted from 0"
 
 
-@cache
 def why_unusable(index=0):
     """None where a device that CuPy finds computes, else the reason.
 
     It is tried once in a process: a kernel of CuPy's and one of gpubp's are compiled and launched, and cuBLAS multiplies. That
-    takes less than a second.
+    takes less than a second. Memory may be there later, so that a lack of it is tried again.
     """
+    with LOCK:
+        try:
+            return _tried(index)
+        except MemoryError as error:
+            return f"CuPy finds cuda:{index}, whose memory is full ({_first_line(error)})"
+
+
+@cache
+def _tried(index):
     try:
-        ops = CudaOps.on_device(index)
+        ops = cuda_ops(index)
         a, out = ops.array([[1.5]], np.float32), ops.zeros((1, 1), np.float32)
         with ops.device:
             a = a + a
         ops.matmul(a, a, out)()
         ops.convert(out, a)()
         found = str(float(ops.host(a)[0, 0]))
+    except MemoryError:
+        raise
     except Exception as error:   # an incomplete CuPy fails in many ways; each of them is a reason
-        found = (str(error).strip() or type(error).__name__).splitlines()[0]
+        found = _first_line(error)
     return None if found == "9.0" else f"CuPy finds cuda:{index}, which does not compute 3 x 3 ({found})"
+
+
+def cuda_ops(index=0):
+    """The CudaOps of a device, the same for all who ask."""
+    with LOCK:   # two threads at once would otherwise open two
+        return _opened(index)
+
+
+@cache
+def _opened(index):
+    import cupy
+
+    session = Session(cupy, index)
+    return CudaOps(f"cuda:{index}", cupy, CupyCompiler(), session, Cublas(session))
+
+
+def _first_line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
