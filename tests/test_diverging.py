@@ -104,3 +104,25 @@ def test_a_smaller_rate_goes_on(random):
     finished = net.epoch
     net.fit(x * 20.0, y, optimizer="adam(0.01)", epochs=2, batch_size=4)
     assert net.epoch == finished + 2 and np.isfinite(net.history.cost).all() and np.isfinite(net.vector).all()
+
+
+@pytest.mark.usefixtures("current_device")
+@pytest.mark.parametrize("change", ["data", "vector", "both"])
+def test_what_a_callback_changes_is_not_repeated(ops, change, random):
+    """The first step after it diverges: the last good parameters are those before the last step that was fine."""
+    x, y = ops.array(random.standard_normal((40, 3)), "float32"), ops.array(random.standard_normal((40, 2)), "float32")
+    net = Network([3, 4, 2], activation="relu", output="identity", device=ops, seed=1)
+    options = {"optimizer": "sgd(0.01)", "batch_size": 10, "progress": False}
+    expected = Network([3, 4, 2], activation="relu", output="identity", device=ops, seed=1)
+    whole = []
+    expected.fit(x, y, epochs=2, callbacks=lambda net: whole.append(ops.host(net.vector).copy()), **options)
+
+    def callback(net):
+        if net.epoch == 2 and change in ("data", "both"):
+            x[...] *= 1e25
+        if net.epoch == 2 and change in ("vector", "both"):
+            net.vector[...] = 1e30
+    with pytest.raises(TrainingError, match=r"in epoch 3, mini-batch 1 of 4, first in (layer|the cost)"):
+        net.fit(x, y, epochs=5, callbacks=callback, **options)
+    found = ops.host(net.vector)
+    assert np.isfinite(found).all() and 0 < np.abs(found - whole[1]).max() < 0.2 and net.training.step == 7

@@ -187,5 +187,6 @@ def test_an_epochs_end_on_cuda(looks, reads, waits, random, monkeypatch):
     x, y = net.ops.array(random.standard_normal((60, 4)), "float32"), net.ops.array(np.arange(60) % 3)
     found = counted(20, net, x, y, optimizer="sgd(0.1)", batch_size=10, progress=False, **options)
     assert found["copy to host"] <= reads and found["stream synchronize"] <= waits, found
-    assert found["graph launch"] == 6 + 2 and found["kernel launch"] <= 6 and found["copy to device"] <= 2, found
+    launches = 10 if looks else 6   # where each epoch is read, what was there before its last step is kept
+    assert found["graph launch"] == 6 + 2 and found["kernel launch"] <= launches and found["copy to device"] <= 2, found
     assert found.get("capture", 0) == 0 and found.get("malloc", 0) <= 0.1, found

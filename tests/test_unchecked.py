@@ -9,6 +9,7 @@ import pytest
 from gpubp.layered import intake
 from gpubp.layered.layers import Dense
 from gpubp.layered.network import Network
+from gpubp.maths.activations import Activation
 
 from .cases import PAIR_NAMES, PAIRS, as_before, network, two_classes
 from .conftest import device
@@ -197,3 +198,16 @@ def test_two_classes_learn_from_arrays_of_the_device(ops, random):
     net.fit(ops.array(x), ops.array(y), epochs=2)
     plain.fit(x, y, epochs=2)
     assert (ops.host(net.vector) == ops.host(plain.vector)).all() and net.history.cost == plain.history.cost
+
+
+def test_formulas_that_hide_nan(ops, random):
+    """A cost where targets are 0, or an activation of the user's, may not look at a number: the answer is NaN all the same."""
+    step = Activation("step", lambda xp, z: xp.where(z > 0.0, z, 0.0), lambda xp, z, a: xp.where(z > 0.0, 1.0, 0.0))
+    net = Network([2, Dense(3, step), Dense(2, "sigmoid")], cost="kullback_leibler", device=ops, seed=1)
+    x, y = ops.array([[np.nan, 1.0], [1.0, 1.0]], "float32"), ops.array([[0.0, 0.0], [0.5, 0.5]], "float32")
+    if ops.admission is None:
+        pytest.skip("arrays of the CPU are looked at")
+    assert np.isnan(ops.host(net.feedforward(x))).all(axis=1).tolist() == [True, False]
+    assert ops.host(net.predict(x)).tolist()[0] == -1 and np.isnan(ops.host(net.gradient(x, y))).all()
+    with pytest.raises(ValueError, match="x: expected finite numbers"):
+        net.cost(x, y)

@@ -29,10 +29,21 @@ class Snapshot:
             kept[...] = vector
         self._note(fit)
 
+    def keep_vectors(self, fit, fine):
+        """Keep the vectors as they are now where `fine`, a truth value of the device; on a GPU the host does not wait for it."""
+        xp = fit.ops.xp
+        for kept, vector in zip(self.vectors, fit.kit.vectors()):
+            xp.copyto(kept, vector, where=fine)
+
 
 class Divergence:
-    """Keeps what a fit would go back to: what was there when the epochs began that the host has not read, and what was there when
-    those before them began."""
+    """Keeps what a fit would go back to.
+
+    start: what was there when the epochs began that the host has not read. before: what was there when those before them began,
+    whose steps are then repeated. Where each epoch is read, a callback may change the network or the data between epochs, so that
+    no epoch before the present one can be repeated: before is then what was there before the last step of the epoch before, and
+    once the costs of this one have been fine so far, before its own last step.
+    """
 
     def __init__(self, fit):
         self.fit, self.training = fit, fit.training
@@ -40,9 +51,19 @@ class Divergence:
 
     def begin(self):
         """The next epoch, or the rest of one, begins, and the costs of all before it are known to be fine."""
-        if self.training.step != self.start.step:
+        self.passed = False
+        if self.fit.epochs.each:
+            self.start.keep(self.fit)
+        elif self.training.step != self.start.step:
             self.before, self.start = self.start, self.before
             self.start.keep(self.fit)
+
+    def before_last_step(self):
+        """The last step of the epoch is next, each epoch being read."""
+        first, done = self.start.place[1], self.training.batch
+        if done > first:
+            self.before.keep_vectors(self.fit, self.fit.ops.xp.isfinite(self.fit.kit.log[first:done]).all())
+            self.passed = True
 
     def check(self, found):
         """Raises TrainingError where a cost or a parameter is not finite; found is what Epochs.read returned."""
@@ -64,6 +85,10 @@ class Divergence:
                 # other samples may do with it
                 self.fit.kit.scaling[...] = self.fit.ops.array(UNSCALED, self.fit.network.dtype)
                 self._raise("the gradient overflows at every scale", done, record.log)
+        if self.fit.epochs.each and found:
+            if not self.passed:   # an epoch of one step, before which it began
+                self.before, self.start = self.start, self.before
+            self.before.step = self.training.step - 1
 
     def _give_up_at(self, number, bad, log):
         """The cost of mini-batch `bad` was not finite: the step before it is undone."""
@@ -78,9 +103,11 @@ class Divergence:
         """Repeat the steps before mini-batch `bad` of an epoch, to whose beginning the history goes back; returns what was there
         before the last of them, for _restore."""
         fit, training = self.fit, self.training
-        begun = self.start if (number, bad) > self.start.place else self.before   # one of the steps that lead there is undone
+        each = fit.epochs.each
+        begun = self.start if each or (number, bad) > self.start.place else self.before   # a step that leads there is undone
         fit.network.history.cut(number)
-        (epoch, batch), good = begun.place, (begun.vectors, begun.step, begun.place[1])
+        last = self.before if each else begun
+        (epoch, batch), good = begun.place, (last.vectors, last.step, begun.place[1])
         self._put_back(begun.vectors)
         training.step = begun.step
         fit.enter(epoch, batch)

@@ -14,7 +14,8 @@ class Kept:
     """What a fit was given, by weak references, and its equipment, which goes when one of the arrays goes.
 
     The first fit only leaves a note of what it was given. A second one on the same arrays makes equipment with copies of them,
-    which it keeps, and later ones fill the copies anew: the arrays may have changed, and nothing here holds them.
+    which it keeps, and later ones fill the copies anew: the arrays may have changed, and nothing here holds them. Callbacks may
+    change them within a fit, which copies would not show: with callbacks nothing is kept.
     """
 
     def __init__(self, fit, given):
@@ -28,6 +29,7 @@ class Kept:
             self.refs = [array if array is None else ref(array, partial(_drop, ref(self))) for array in given]
         before = network.kept
         self.again = before is not None and before._fits(self, given) and self._is_small(fit)
+        self.again = self.again and not fit.callbacks   # which may change the arrays in the middle of a fit
         if self.again and before.kit is not None and _same(before.kit.training.vectors, fit.training.vectors):
             self.kit = before.kit
 

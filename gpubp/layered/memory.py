@@ -22,10 +22,10 @@ FORMULATED = "layer", "hadamard", "output", "step"   # verbs that keep values in
 class Memory:
     """Bytes of a training run by what they are for; int(memory) is all of them.
 
-    data: x and y in the network's dtype, and twice the order of the samples. parameters: three times the vector and the
-    optimizer's state, once to train and twice kept in case training diverges. plan: the gradient, and for a mini-batch (or a
-    block of its rows for each thread) x, y, z, a, delta, weights and costs. evaluation: the plans of the predictions that an
-    epoch ends with.
+    data: x and y in the network's dtype, and twice the order of the samples; copies that a second fit on the same arrays keeps
+    (see Kept) are not counted. parameters: three times the vector and the optimizer's state, once to train and twice kept in
+    case training diverges. plan: the gradient, and for a mini-batch (or a block of its rows for each thread) x, y, z, a, delta,
+    weights and costs. evaluation: the plans of the predictions that an epoch ends with.
     """
 
     data: int

@@ -3,9 +3,12 @@
 The rows may lie on the host, where the device has no room for them.
 """
 
+from functools import reduce
+from math import nan
 from weakref import proxy
 
 from .plan import Plan
+from .unchecked import Unchecked
 
 CHUNK = 4096   # rows that go through the network at once
 KEPT = 8       # plans, those used last
@@ -47,14 +50,16 @@ class Passes:
 
     def cost(self, x, y, weights=None):
         """The cost, a number of the device in float64."""
-        first, *others = (plan.costs.sum(dtype="float64") for _, plan in self.run("cost", x, y, weights))
+        first, *others = (self._honest(plan, plan.costs.sum(dtype="float64"), x, y, weights)
+                          for _, plan in self.run("cost", x, y, weights))
         return sum(others, first)
 
     def cost_and_gradient(self, x, y, weights):
         """The cost as above, and its gradient, a new vector."""
         cost = total = None
         for _, plan in self.run("gradient", x, y, weights):
-            part, gradient = plan.costs.sum(dtype="float64"), plan.gradient.vector
+            part, gradient = (self._honest(plan, answer, x, y, weights)
+                              for answer in (plan.costs.sum(dtype="float64"), plan.gradient.vector))
             cost, total = (part, gradient.copy()) if total is None else (cost + part, total + gradient)
         return cost, total
 
@@ -63,5 +68,15 @@ class Passes:
         network = self.network
         out = network.ops.zeros((x.shape[0], network.sizes[-1]), network.dtype)
         for rows, plan in self.run("outputs", x):
-            out[rows] = plan.a[-1]
+            out[rows] = self._honest(plan, plan.a[-1], x, axis=1)
         return out
+
+    def _honest(self, plan, answer, *given, axis=None):
+        """The answer, or NaN where arrays that nobody has checked put NaN into the plan: a formula with a `where` may hide it."""
+        parts = [part for one, part in zip(given, (plan.x, *([plan.y, plan.weights] if given[1:] else ())))
+                 if isinstance(one, Unchecked)]
+        if not parts:
+            return answer
+        xp = self.network.ops.xp
+        lost = [xp.isnan(plan.wide(part)).any(axis=axis, keepdims=axis is not None) for part in parts]
+        return xp.where(reduce(xp.logical_or, lost), answer.dtype.type(nan), answer)

@@ -52,6 +52,8 @@ class _Fit:
         if network.learning:
             raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
         self.network = network
+        given = options.pop("callbacks")   # an iterator is read once
+        options["callbacks"] = (given,) if callable(given) or not isinstance(given, Iterable) else tuple(given)
         arguments.at_once(network, lambda: self._take(x, y, validation, sample_weight, optimizer, **options))
         if network.device_choice.open and self._moves_to_cpu():
             self._take_data(x, y, validation, sample_weight)
@@ -103,7 +105,7 @@ class _Fit:
             raise ValueError("patience watches the validation set, got none: pass validation=(x, y)")
         if monitor not in ("cost", "accuracy"):
             raise ValueError(f"expected monitor 'cost' or 'accuracy', got {monitor!r}")
-        self.callbacks = (callbacks,) if callable(callbacks) or not isinstance(callbacks, Iterable) else tuple(callbacks)
+        self.callbacks = callbacks
         if not all(map(callable, self.callbacks)):
             raise TypeError(f"expected callbacks to be functions of the network, got {callbacks!r}")
         self.monitor, self.shuffle, self.progress = monitor, shuffle, progress
@@ -183,7 +185,8 @@ class _Fit:
         """Why training should stop after an epoch, or None."""
         network = self.network
         verdict = patience.verdict()   # on what was measured, which a callback may change
-        answers = [callback(network) for callback in self.callbacks]
+        with self.ops.outside():
+            answers = [callback(network) for callback in self.callbacks]
         if verdict is None and self.interrupted and network.epoch < self.goal:
             return f"interrupted after epoch {network.epoch}"
         if verdict is None and any(answers):
@@ -210,8 +213,11 @@ class _Fit:
 
     def _go_on(self, bar):
         """The next step; where Python need not come back after each, as many as a pause allows."""
-        batch, begun = self.training.batch, time.perf_counter()
-        count = max(1, min(self.batches - batch - self.kit.ends_alone, self.at_once, self.kit.feed.ahead(batch)))
+        batch, begun, each = self.training.batch, time.perf_counter(), self.epochs.each
+        left = self.batches - batch
+        if each and left == 1:
+            self.divergence.before_last_step()
+        count = max(1, min(left - (each or self.kit.ends_alone), self.at_once, self.kit.feed.ahead(batch)))
         self.step(*[count] * (count > 1))
         given, self.given = self.given, self.ops.mark()
         if given is not None:
