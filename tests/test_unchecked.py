@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+import gpubp
 from gpubp.layered import intake
 from gpubp.layered.layers import Dense
 from gpubp.layered.network import Network
@@ -174,7 +175,8 @@ def test_the_host_does_not_wait_for_cuda(random):
     matrix = net.ops.array(np.eye(3)[GOOD["y"]], "float32")
     questions = {"feedforward": lambda: net.feedforward(x), "predict": lambda: net.predict(x),
                  "gradient": lambda: net.gradient(x, y), "weighted": lambda: net.gradient(x, y, weights),
-                 "targets": lambda: net.gradient(x, matrix)}
+                 "targets": lambda: net.gradient(x, matrix), "circuit": lambda: net(x, net.vector),
+                 "gradient of a circuit": lambda: gpubp.grad(lambda vector: net(x, vector).sum())(net.vector)}
     asked = {"copy to host", "stream synchronize", "event synchronize", "device synchronize", "copy to device"}
     for name, question in questions.items():
         for _ in range(3):

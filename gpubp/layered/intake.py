@@ -18,10 +18,11 @@ ALWAYS = 1 << 24   # bytes for which a device has room: asking takes longer than
 
 
 def rows(network, x):
-    """x as samples gives it, in the caller's memory; where it is a circuit's wire, of the same shape, in the network's dtype."""
+    """x as samples gives it without look, copied into the caller's memory; a circuit's wire is cast to the network's dtype."""
     if type(x) is not Wire:
         with network.ops.device:
-            found = samples(network, x)
+            found = samples(network, x, look=False)
+            found = found.copied(network.ops, network.dtype) if isinstance(found, unchecked.Unchecked) else found
             return found if found is x else network.ops.answer(found)
     width = network.sizes[0]
     if x.shape == (width,):
