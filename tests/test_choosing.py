@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices import open_device
+from gpubp.devices import open_device, probe
 from gpubp.layered import choosing, network
 from gpubp.layered.network import Network
 
@@ -139,5 +139,5 @@ def test_a_loaded_network_goes_on_where_it_was_chosen_to(gpu, random, tmp_path):
 def test_without_a_gpu_the_reason_is_told(monkeypatch):
     monkeypatch.delenv("GPUBP_DEVICE", raising=False)
     monkeypatch.setattr(network, "open_device", lambda name: open_device("cpu"))
-    monkeypatch.setattr(choosing, "why_no_cuda", lambda index: "CuPy is not installed")
+    monkeypatch.setattr(probe, "why_no_cuda", lambda index: "CuPy is not installed")
     assert str(Network([4, 2]).device_choice) == "cpu: CuPy is not installed"

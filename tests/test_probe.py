@@ -25,10 +25,8 @@ class Incomplete(cuda.CudaOps):
 def found(monkeypatch):
     """CuPy finds a device: the stand-in, or one that is given."""
     def find(ops):
-        for module in (probe, devices):
-            monkeypatch.setattr(module, "why_absent", lambda index=0: None)
-        for module in (probe, devices):
-            monkeypatch.setattr(module, "cuda_ops", lambda index=0: ops)
+        monkeypatch.setattr(probe, "why_absent", lambda index=0: None)
+        monkeypatch.setattr(probe, "cuda_ops", lambda index=0: ops)
         monkeypatch.delenv("GPUBP_DEVICE", raising=False)
     caches = probe._tried, devices._warn_unusable
     for cached in caches:
@@ -65,7 +63,7 @@ def test_a_product_that_is_wrong_is_noticed(found, monkeypatch):
 
 
 def test_an_absent_device_is_no_reason_to_warn(monkeypatch):
-    monkeypatch.setattr(devices, "why_absent", lambda index=0: "CuPy is not installed")
+    monkeypatch.setattr(probe, "why_absent", lambda index=0: "CuPy is not installed")
     monkeypatch.delenv("GPUBP_DEVICE", raising=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

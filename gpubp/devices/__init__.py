@@ -9,7 +9,6 @@ from functools import cache, partial
 from .compiled import CompiledOps
 from .cpu import NumpyOps
 from .ops import Ops
-from .probe import cuda_ops, why_absent, why_unusable
 
 CPUS: dict[str, Callable[[], Ops]] = {
     "cpu": NumpyOps, "cpu:numpy": partial(NumpyOps, compiles=False), "cpu:compiled": CompiledOps}
@@ -40,6 +39,8 @@ def open_device(name: str | Ops = "auto") -> Ops:
         return CPUS[asked]()
     kind, _, number = asked.partition(":")
     index = int(number or 0)
+    from .probe import cuda_ops, why_absent, why_unusable  # not needed on a laptop that says so
+
     absent = why_absent(index)
     reason = absent or why_unusable(index)
     if reason is None:

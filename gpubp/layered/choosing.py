@@ -11,7 +11,6 @@ from itertools import pairwise
 from ..devices import native
 from ..devices.cpu import REPAYS
 from ..devices.ops import Ops
-from ..devices.probe import why_no_cuda
 
 CALLS = {"numpy": 20e-6, "compiled": 3e-6}   # seconds of a step on the CPU besides those of arithmetic
 RATE = {"numpy": 2.5e11, "compiled": 3e11}   # additions and multiplications a second in float32, half of it in float64
@@ -43,6 +42,8 @@ class DeviceChoice:
         if os.environ.get("GPUBP_DEVICE", "").strip():
             return cls(ops.name, "GPUBP_DEVICE says so")
         if ops.admission is None:
+            from ..devices.probe import why_no_cuda  # loaded already
+
             return cls(ops.name, why_no_cuda(0) or "no GPU was there")
         return cls(ops.name, "there is a GPU, and the first fit decides", open=True)
 

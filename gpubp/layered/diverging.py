@@ -31,9 +31,12 @@ class Snapshot:
 
     def keep_vectors(self, fit, fine):
         """Keep the vectors as they are now where `fine`, a truth value of the device; on a GPU the host does not wait for it."""
-        xp = fit.ops.xp
+        copyto = fit.ops.xp.copyto
         for kept, vector in zip(self.vectors, fit.kit.vectors()):
-            xp.copyto(kept, vector, where=fine)
+            if fit.ops.admission is not None:
+                copyto(kept, vector, where=fine)
+            elif fine:   # several times faster than the same with where=
+                copyto(kept, vector)
 
 
 class Divergence:
