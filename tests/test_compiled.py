@@ -97,7 +97,7 @@ def test_folded_training_is_unfolded_training(cpu, optimizer, layers, random, mo
     monkeypatch.setattr(type(cpu), "folds", 0)
     made = []
     fold = equipment.Equipment.fold
-    monkeypatch.setattr(equipment.Equipment, "fold", lambda *arguments: made.append(1) or fold(*arguments))
+    monkeypatch.setattr(equipment.Equipment, "fold", lambda *given, **named: made.append(1) or fold(*given, **named))
     agree(trained(cpu, optimizer, random, layers, dtype="float64"), plain, 1e-9)
     assert made, "the update was not folded"
 
