@@ -210,7 +210,8 @@ def test_precisions_and_sizes_that_cannot_be_bound(owner):
 def test_every_status_is_named(owner):
     for status, (name, remedy) in {**STATUSES, 99: ("status 99", "report")}.items():
         owner._library.cublasCreate_v2 = lambda made, status=status: status
-        with pytest.raises(RuntimeError, match=f"expected cublasCreate_v2 to succeed, got {name}: {remedy}"):
+        kind = MemoryError if status == cublas.ALLOC_FAILED else RuntimeError
+        with pytest.raises(kind, match=f"expected cublasCreate_v2 to succeed, got {name}: {remedy}"):
             owner.gemm(ones(), ones(), ones())
 
 

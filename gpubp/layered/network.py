@@ -290,7 +290,7 @@ class Network:
 
         >>> import gpubp
         >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))
-        data 152 MiB, parameters 0.274 MiB, plan 0.426 MiB, evaluation 19 MiB
+        data 152 MiB, parameters 0.274 MiB, plan 0.428 MiB, evaluation 19 MiB
         """
         return memory(self, intake.count("batch_size", batch_size, 1), intake.count("samples", samples, 0), optimizer)
 
