@@ -33,11 +33,11 @@ TYPES = {"float32": R_32F, "float64": R_64F, "float16": R_16F, "uint16": R_16BF}
 COMPUTE = {("float64", "float64"): COMPUTE_64F, ("float32", "float32"): COMPUTE_32F, ("float16", "float16"): COMPUTE_32F,
            ("float16", "float32"): COMPUTE_32F, ("uint16", "uint16"): COMPUTE_32F, ("uint16", "float32"): COMPUTE_32F}
 
-ALLOC_FAILED = 3
+STATUS_ALLOC_FAILED = 3
 REPORT = "report it to gpubp with the shapes and dtypes"
 STATUSES = {
     1: ("CUBLAS_STATUS_NOT_INITIALIZED", "it finds no driver, no device or no memory on it, `gpubp info` tells more"),
-    ALLOC_FAILED: ("CUBLAS_STATUS_ALLOC_FAILED", "the device has no memory left, use smaller batches"),
+    STATUS_ALLOC_FAILED: ("CUBLAS_STATUS_ALLOC_FAILED", "the device has no memory left, use smaller batches"),
     7: ("CUBLAS_STATUS_INVALID_VALUE", REPORT),
     8: ("CUBLAS_STATUS_ARCH_MISMATCH", "the device is too old for this precision, use precision='exact'"),
     11: ("CUBLAS_STATUS_MAPPING_ERROR", "an earlier call has broken the device's memory, start the program anew"),
@@ -118,7 +118,7 @@ class Cublas:
         status = getattr(self._library, name)(*arguments)
         if status:
             says, remedy = STATUSES.get(status, (f"status {status}", REPORT))
-            kind = MemoryError if status == ALLOC_FAILED else RuntimeError
+            kind = MemoryError if status == STATUS_ALLOC_FAILED else RuntimeError
             raise kind(f"expected {name} to succeed, got {says}: {remedy}")
 
     @cached_property
