@@ -155,7 +155,7 @@ def test_the_emulation_shows_a_missing_wait(little, random, monkeypatch):
     expected = fitted(x, y, batch_size=7)
     little(3000)
     monkeypatch.setattr(transfer.Transfer, "arrive", lambda self: None)
-    assert state(fitted(x, y, batch_size=7)) != state(expected)
+    assert any(state(fitted(x, y, batch_size=7)) != state(expected) for _ in range(10))   # queues move on at random
 
 
 def test_who_waits_for_whom(little, random, monkeypatch):

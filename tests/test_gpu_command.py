@@ -217,7 +217,8 @@ def test_tests(monkeypatch):
     assert verdict({"tests": found}, "the tests of CUDA pass", "second") == "NOT MET"
 
 
-def test_tests_that_take_too_long_sum_up(tmp_path):
+def test_tests_that_take_too_long_sum_up(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)   # of the run that this test is part of
     (tmp_path / "test_slow.py").write_text("""
 import os, signal, time
 def test_one(): pass
