@@ -28,7 +28,8 @@ template <int N>
 __device__ inline void hadamard_columns(S* delta, const S* z, const S* a, T* sums, int rows, int width)
 {
     const unsigned j = COLUMN(N);
-    Pack<S, N> errors[AHEAD], zs[AHEAD], as[AHEAD];
+    constexpr int U = sizeof(T) > 4 ? 2 : AHEAD;   // more rows of float64 would spill around its divisions and exponentials
+    Pack<S, N> errors[U], zs[U], as[U];
     T sum[N] = {};
     const auto read = [&](int u, unsigned i) {
         const size_t k = (size_t)i * width + j;
@@ -48,7 +49,7 @@ __device__ inline void hadamard_columns(S* delta, const S* z, const S* a, T* sum
         store(delta + ((size_t)i * width + j), error);
     };
     if (j < (unsigned)width)
-        down_the_rows<AHEAD>(rows, read, use);
+        down_the_rows<U>(rows, read, use);
     store_column_sums(sum, sums, width);
 }
 
