@@ -158,7 +158,7 @@ def _kept(command, results, figures, dry, name, figure):
 
 def report(command, results, dry):
     """Print the goals and what failed, and keep the goals with the figures."""
-    results["goals"] = gpu_goals.goals(command, results)
+    results["goals"] = gpu_goals.goals(command, _plain(results))   # what is written leads to the same goals
     wide = max(len(row["goal"]) for row in results["goals"])
     for row in results["goals"]:
         foreseen = f"   predicted: {row['predicted']}" if row["predicted"] else ""

@@ -116,7 +116,7 @@ def _step(results, work, peer):
     own = results["steps"][work]
     section = next((section for section, peers in PEERS.items() if peer in peers), "steps")
     figures = results[section][f"{work}, {peer}"]
-    same = isclose(figures["mean_cost"], own["mean_cost"], rel_tol=SAME[WORKS[work].precision])
+    same = isclose(float(figures["mean_cost"]), float(own["mean_cost"]), rel_tol=SAME[WORKS[work].precision])
     return figures["seconds_per_step"]["median"], same
 
 
