@@ -3,6 +3,8 @@
 Everything is enumerated from the tables, so that a new row is tested without writing a test.
 """
 
+import os
+
 import numpy as np
 
 from gpubp.devices.compiler import outputs
@@ -11,6 +13,18 @@ from gpubp.layered.network import Network
 
 PAIRS = outputs()                                        # (cost, output activation), all that are admissible
 PAIR_NAMES = [f"{cost.name} {row.name}" for cost, row in PAIRS]
+
+FEW_PAIRS = outputs(few=True)
+FEW = {(cost.name, row.name) for cost, row in FEW_PAIRS}
+
+
+def few(device, dtype):
+    """Whether outputs(few=True) are enough for a device and a dtype: a compiler takes the better part of a second for a pair.
+
+    All are computed in float64 by NumPy and by the host, whose programs g++ compiles together; where GPUBP_TEST_ALL is set, all
+    are everywhere.
+    """
+    return "GPUBP_TEST_ALL" not in os.environ and (dtype != "float64" or device not in ("cpu", "host"))
 
 
 def targets(cost, output, rows, width, random):

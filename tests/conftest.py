@@ -11,6 +11,7 @@ import pytest
 
 from gpubp.devices import compiler, native, open_device
 from gpubp.devices.probe import why_no_cuda
+from tests.cases import FEW, few
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
           "cuda.pathfinder": "peers", "jax": "peers"}
@@ -32,18 +33,28 @@ def _missing(module):
 
 
 def pytest_collection_modifyitems(items):
-    """Examples in docstrings skip like tests do; the CPU's kernels store no halves."""
-    items[:] = [item for item in items if not _stores_halves_on_the_cpu(getattr(item, "callspec", None))]
+    """Examples in docstrings skip like tests do; the CPU's kernels store no halves; not every device computes every pair."""
+    items[:] = [item for item in items if not (case := getattr(item, "callspec", None))
+                or not (_stores_halves_on_the_cpu(case) or _is_computed_elsewhere(**case.params))]
     for item in items:
+        if (case := getattr(item, "callspec", None)) and {"host", "compiled"} & set(case.id.split("-")):
+            item.add_marker(pytest.mark.long)   # a compiler goes before it
         module = DOCTESTS.get(item.name)
         if module and find_spec(module) is None:
             item.add_marker(pytest.mark.skip(reason=_missing(module)))
 
 
 def _stores_halves_on_the_cpu(case):
-    if case is None or case.params.get("device_ops") != "compiled":
+    if case.params.get("device_ops") != "compiled":
         return False
     return case.params.get("storage") in compiler.STORAGE or case.params.get("kind", (None, None))[1] is not None
+
+
+def _is_computed_elsewhere(pair=None, ops=None, device_ops=None, dtype=None, kind=None, **_):
+    """Whether a test is of a (cost, activation) that other devices or dtypes try."""
+    if not isinstance(pair, tuple) or (dtype or kind) is None:
+        return False
+    return few(ops or device_ops or "cpu", dtype or kind[0]) and (pair[0].name, pair[1].name) not in FEW
 
 
 def device(name):
@@ -73,7 +84,7 @@ def whole_compiled():
     texts = [native.program_source(dtype) for dtype in compiler.C_TYPES]
     for dtype in compiler.C_TYPES:
         texts += [compiler.layer_source(row, dtype, ending="cpp") for row in compiler.activations() if not row.rowwise]
-        texts += [compiler.output_source(*pair, dtype, ending="cpp") for pair in compiler.outputs()]
+        texts += [compiler.output_source(*pair, dtype, ending="cpp") for pair in compiler.outputs(few=few("compiled", dtype))]
         texts += [compiler.step_source(chain, dtype, ending="cpp") for chain in compiler.chains()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda text: native.library(text).wait(), texts))

@@ -64,6 +64,7 @@ def test_several_and_all(little, capfd, words):
     assert capfd.readouterr().out.count("['-x', '--out', 'gpubp-bench']") == 2
 
 
+@pytest.mark.long
 def test_a_benchmark_runs_where_the_user_is(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert main(["bench", "size", "--quick"]) == 0

@@ -167,6 +167,7 @@ def child(body):
     return [sys.executable, "-c", f"import os, time\nfrom benchmarks.alternate import serve\n{body}"]
 
 
+@pytest.mark.long
 def test_processes_take_turns_and_failures_are_kept():
     answers = alternating_processes({
         "good": child("print('noise')\nserve(lambda: ({'is': os.environ['WORD']}, lambda: 0.5))"),

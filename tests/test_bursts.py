@@ -31,7 +31,7 @@ def made(ops, **options):
     return Network([4, Dropout(0.2), 5, 2], device=ops, seed=5, **options)
 
 
-def samples(random, n=163):
+def samples(random, n=103):
     return random.standard_normal((n, 4)).astype(np.float32), np.arange(n) % 2
 
 
@@ -54,9 +54,9 @@ def test_steps_in_bursts_are_those_one_by_one(ops, patient, options, random, mon
     kind = {"precision": options.pop("precision")} if "precision" in options else {}
     bursts, plain, fits, run = made(ops, **kind), made(ops, **kind), [], _Fit._run
     monkeypatch.setattr(_Fit, "_run", lambda self: fits.append(self.kit.steps[self.size].run) or run(self))
-    bursts.fit(x, y, epochs=4, **options)
+    bursts.fit(x, y, epochs=2, **options)
     monkeypatch.setattr(training, "PAUSE", 0.0)
-    plain.fit(x, y, epochs=4, **options)
+    plain.fit(x, y, epochs=2, **options)
     assert fits[0].burst is not None and fits[1].burst is None
     assert state(bursts) == state(plain)
 
@@ -64,7 +64,7 @@ def test_steps_in_bursts_are_those_one_by_one(ops, patient, options, random, mon
 @pytest.mark.parametrize("size", [1, 2])
 def test_bursts_end_where_a_slot_ends(ops, patient, size, random, monkeypatch):
     """Data that pass through the device in slots: the host must fill the next one in between."""
-    x, y = samples(random)
+    x, y = samples(random, 163)
     streamed, resident, given, step = made(ops), made(ops), [], _Fit.step
     monkeypatch.setattr("gpubp.layered.feed.SLOT", 4 * 6 * size * 20)   # 20 mini-batches
     monkeypatch.setattr(_Fit, "step", lambda self, times=1: given.append((self.kit.feed, self.training.batch, times))

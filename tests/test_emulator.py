@@ -16,6 +16,8 @@ from tests.host import host_ops, stream
 from tests.host.programs import parameters
 from tests.plain import normal, unaligned
 
+pytestmark = pytest.mark.long   # works with the host's kernels
+
 BARRIERS = """
 using T = float;
 extern "C" __global__ void reverse(const T* x, T* out)

@@ -21,6 +21,8 @@ from gpubp.maths.costs import softmax_cross_entropy
 from .cases import two_classes
 from .conftest import device
 
+pytestmark = pytest.mark.long   # works with the host's kernels
+
 ROWS = 230
 
 

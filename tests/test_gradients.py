@@ -49,16 +49,17 @@ def test_check_passes(cost, output, random):
         assert report.passed and len(report.rows) == (3 if depth == 1 else 4), f"{depth} layers:\n{report}"
 
 
-@pytest.mark.parametrize("cost, output", PAIRS, ids=PAIR_NAMES)
-def test_devices_give_one_gradient(ops, cost, output, random):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pair", PAIRS, ids=PAIR_NAMES)
+def test_devices_give_one_gradient(ops, pair, dtype, random):
     """Mixed layers: the hidden one is a tanh, so that its sigma' differs from the output's."""
-    x, y = random.standard_normal((6, 4)), targets(cost, output, 6, 3, random)
-    plain, net = network(cost, output, 2, "cpu", hidden="tanh"), network(cost, output, 2, ops, hidden="tanh")
-    for mine, its in ((net.gradient(x, y), plain.gradient(x, y)), (net.trace(x, y).costs, plain.trace(x, y).costs)):
-        np.testing.assert_allclose(ops.host(mine), its, rtol=1e-9, atol=1e-12)
-    single = network(cost, output, 2, ops, "float32", hidden="tanh")
-    np.testing.assert_allclose(ops.host(single.gradient(x, y)), float_layout(single, plain.gradient(x, y)), rtol=2e-3, atol=1e-4)
-    assert net.cost(x, y) == pytest.approx(plain.cost(x, y), rel=1e-10)
+    x, y = random.standard_normal((6, 4)), targets(*pair, 6, 3, random)
+    plain, net = network(*pair, 2, "cpu", hidden="tanh"), network(*pair, 2, ops, dtype, hidden="tanh")
+    gradient = plain.gradient(x, y) if dtype == "float64" else float_layout(net, plain.gradient(x, y))
+    close = {"rtol": 1e-9, "atol": 1e-12} if dtype == "float64" else {"rtol": 2e-3, "atol": 1e-4}
+    for mine, its in ((net.gradient(x, y), gradient), (net.trace(x, y).costs, plain.trace(x, y).costs)):
+        np.testing.assert_allclose(ops.host(mine), its, **close)
+    assert net.cost(x, y) == pytest.approx(plain.cost(x, y), rel=1e-10 if dtype == "float64" else 1e-4)
 
 
 def float_layout(net, gradient):

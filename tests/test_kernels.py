@@ -10,6 +10,7 @@ import pytest
 from gpubp.devices import compiler
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.table import Interval
+from tests.cases import PAIR_NAMES, PAIRS
 from tests.host.compiler import KINDS
 from tests.plain import aligned, close, kept, normal, read, sigma, sizes, times_prime, unaligned
 
@@ -127,15 +128,10 @@ def output(ops, cost, row, z, b, y, weights, storage=None, scale=None):
     return ops.host(costs), ops.host(delta)
 
 
-def each_output():
-    """Arguments of a test: each kind with each pair of a cost and an activation that it is compiled for."""
-    return [pytest.param(kind, cost, row, id=f"{cost.name} {row.name} {kind}")
-            for kind in KINDS for cost, row in compiler.outputs(few=kind[1] is not None)]
-
-
-@pytest.mark.parametrize("kind, cost, row", each_output())
-def test_output(device_ops, kind, cost, row):
-    dtype, storage = kind
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("pair", PAIRS, ids=PAIR_NAMES)
+def test_output(device_ops, pair, kind):
+    (cost, row), (dtype, storage) = pair, kind
     for shape, scale in (((3, 10), None), ((20, 33), 256.0), ((300, 1), None), ((2, 1100), None)) if storage is None else (
             ((3, 10), None), ((20, 40), 8.0)):
         size = 0.5 if shape[1] < 100 else 0.05   # long rows must not make the exponential cost infinite

@@ -16,6 +16,8 @@ from tests.conftest import whole_host
 from tests.host.arrays import HostArray
 from tests.plain import close, kept, normal, read
 
+pytestmark = pytest.mark.long   # works with the host's kernels
+
 N = 2**32 + 2**23
 ROWS = 7 * 32 * 293
 FLAGS = ("MAP_PRIVATE", 2), ("MAP_ANONYMOUS", 32), ("MAP_NORESERVE", 0x4000)

@@ -46,6 +46,7 @@ def test_a_compiler_that_fails_or_is_missing_is_told_in_a_sentence(tmp_path):
     assert said == f"expected {broken} --this to compile a program of gpubp, got: error: --this is broken \ufffd"
 
 
+@pytest.mark.long
 def test_programs_are_kept_where_the_environment_says(compiled, tmp_path):
     fit = ("import gpubp, numpy as np; net = gpubp.Network([3, 2], device='cpu:compiled', seed=1);"
            "net.fit(np.eye(3), [0, 1, 1], epochs=1, progress=False); print(net.history.cost)")
@@ -61,6 +62,7 @@ def test_programs_are_kept_where_the_environment_says(compiled, tmp_path):
     assert run(fit, GPUBP_CACHE=str(tmp_path / "a file")) == first   # nothing is kept, and nothing lost
 
 
+@pytest.mark.long
 def test_a_compilation_that_was_ended_is_begun_again(compiled, tmp_path, monkeypatch):
     monkeypatch.setenv("GPUBP_CACHE", str(tmp_path))
     program = native.Library(native.program_source("float32"))

@@ -213,6 +213,7 @@ def test_a_wheel_carries_its_kernels(built, tmp_path):
     finds(python("-c", FOUND, cwd=tmp_path, path=tmp_path / "site"), tmp_path / "site")
 
 
+@pytest.mark.long
 def test_a_wheels_benchmarks_run(built, tmp_path):
     """With the wheel's own modules, and results where the user is."""
     with zipfile.ZipFile(built[0]) as file:

@@ -139,6 +139,7 @@ def test_comparison_is_published(monkeypatch, tmp_path):
     assert len(asked) == 2 and not {name for names in asked for name in names if "compile" in name} - {COMPILED}
 
 
+@pytest.mark.long
 def test_devices_write_their_files(tmp_path, capsys):
     devices.main(["--quick", "--rounds", "1", "--out", str(tmp_path)])
     found = json.loads((tmp_path / "devices.json").read_text())["works"][FIRST]

@@ -6,6 +6,7 @@ One text serves CuPy here, and in the tests NVRTC, which needs no GPU to compile
 from dataclasses import fields, replace
 from functools import cache
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
@@ -155,13 +156,14 @@ def arguments(dtype, *values):
 
 # ---- every program that the tables can lead to, so that the tests compile and run a new row unasked
 
-def sources(dtype, storage=None):
-    """Pairs of a label and a text, for every file and every row of the tables, or for those that depend on a storage."""
+def sources(dtype, storage=None, few=None):
+    """Pairs of a label and a text, for every file and every row of the tables, or for those that depend on a storage; few: take
+    outputs(few), as by default for a storage."""
     files = [file for file in UNFORMULATED if storage is None or file in SIXTEEN_BITS]
     yield from ((file, source(file, dtype, storage=storage)) for file in files)
     yield from ((f"copy.cu {' '.join(map(str, pair))}", copy_source(*pair)) for pair in copies(dtype, storage))
     yield from ((f"layer.cu {row.name}", layer_source(row, dtype, storage)) for row in activations() if not row.rowwise)
-    pairs = outputs(few=storage is not None)
+    pairs = outputs(few=storage is not None if few is None else few)
     yield from ((f"output.cu {cost.name} {row.name}", output_source(cost, row, dtype, storage)) for cost, row in pairs)
     steps = chains() if storage is None else [chain for chain in chains() if not chain.modifiers and chain.optimizer.timeless]
     yield from ((f"step.cu {chain}", step_source(chain, dtype, storage)) for chain in steps)
@@ -178,13 +180,15 @@ def activations():
 
 
 def outputs(few=False):
-    """The pairs of a cost and an output activation that suits it; or few of these, with each cost and activation in one."""
+    """The pairs of a cost and an output activation that suits it; or few of these, which have each cost, each activation, each
+    partner and each way in which output.cu joins two."""
     costs, found = [COSTS.find(name) for name in COSTS], []
-    seen: set[str] = set()
+    seen: set[Any] = set()
     for cost, row in ((cost, row) for cost in costs for row in activations() if Interval(row.range) in Interval(cost.outputs)):
-        if not few or not {cost.name, row.name} <= seen or cost.meets_partner(row):
+        parts = {cost.name, row.name, (row.rowwise, cost.relative, cost.outer is None)}
+        if not few or not parts <= seen or cost.meets_partner(row):
             found.append((cost, row))
-        seen |= {cost.name, row.name}
+        seen |= parts
     return found
 
 

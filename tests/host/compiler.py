@@ -5,6 +5,7 @@ that overlap where a parameter is declared __restrict__.
 """
 
 import ctypes
+import fcntl
 import os
 import subprocess
 import tempfile
@@ -19,13 +20,14 @@ import numpy as np
 
 from gpubp.devices import compiler
 
+from ..cases import few
 from .arrays import HostArray, work
 from .programs import join, parameters
 from .stream import launch
 
 HEADER = Path(__file__).with_name("emulator.h")
-COMMAND = ("g++", "-x", "c++", "-", "-std=c++17", "-O1", "-ffp-contract=off", "-fno-math-errno", "-U_FORTIFY_SOURCE",
-           "-fsanitize=alignment", "-w", "-shared", "-fPIC")
+COMMAND = ("g++", "-std=c++17", "-Og", "-ffp-contract=off", "-fno-math-errno", "-U_FORTIFY_SOURCE",
+           "-fsanitize=alignment", "-w", "-fPIC")
 CACHE = Path(tempfile.gettempdir()) / f"gpubp-host-{getattr(os, 'getuid', int)()}"
 GROUP = 48   # programs to a call of g++
 MOST_ON_Y = 65535
@@ -119,7 +121,7 @@ def _groups():
     """The group of programs that each of the tables' texts is compiled with."""
     groups = {}
     for kind in KINDS:
-        texts = list(dict.fromkeys(text for _, text in compiler.sources(*kind)))
+        texts = list(dict.fromkeys(text for _, text in compiler.sources(*kind, few=few("host", kind[0]))))
         for start in range(0, len(texts), GROUP):
             group = tuple(texts[start:start + GROUP])
             groups.update(dict.fromkeys(group, group))
@@ -128,15 +130,30 @@ def _groups():
 
 def _library(texts):
     """The path of the library with these programs, compiled where it is not there from an earlier run."""
-    program = f'#include "{HEADER}"\n' + join(texts, "LAUNCHER({0})")
-    options = *COMMAND, f"-I{compiler.folder()}"
-    path = CACHE / f"{sha256(repr((program, HEADER.read_text(), options)).encode()).hexdigest()}.so"
-    if not path.exists():
-        CACHE.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:   # renamed at the end: several runs may build at once
-            built = Path(folder) / path.name
-            done = subprocess.run([*options, "-o", built], input=program, text=True, capture_output=True)
-            if done.returncode:
-                raise RuntimeError(f"g++ refuses a program of {len(texts)}: {done.stderr[:4000]}")
-            built.replace(path)
+    program = f'#include "{HEADER.name}"\n' + join(texts, "LAUNCHER({0})")
+    key = sha256(repr((program, HEADER.read_text(), COMMAND, compiler.folder())).encode()).hexdigest()
+    folders = [f"-I{folder}" for folder in (_header().parent, HEADER.parent, compiler.folder())]
+    return _built(f"{key}.so", program, "-x", "c++", "-", "-shared", *folders)
+
+
+@cache
+def _header():
+    """HEADER compiled beforehand: for a small program g++ would otherwise spend most of its time on it."""
+    key = sha256(repr((HEADER.read_text(), COMMAND)).encode()).hexdigest()
+    return _built(f"{key}/{HEADER.name}.gch", None, "-x", "c++-header", HEADER)
+
+
+def _built(name, program, *options):
+    """The path of what g++ makes of a program, built where it is not there."""
+    path = CACHE / name
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(path.with_suffix(".lock"), "w") as lock:   # one process builds it, others wait for that
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            with tempfile.TemporaryDirectory(dir=CACHE) as folder:   # renamed at the end: what is there is whole
+                built = Path(folder) / path.name
+                done = subprocess.run([*COMMAND, *options, "-o", built], input=program, text=True, capture_output=True)
+                if done.returncode:
+                    raise RuntimeError(f"g++ refuses a program: {done.stderr[:4000]}")
+                built.replace(path)
     return path
