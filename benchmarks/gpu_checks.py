@@ -91,7 +91,7 @@ def captures():
             noted.failures.append(failure(error))
             raise
         if graph is None:   # the program is launched eagerly
-            noted.failures.append(failure(program.failures[-1]))
+            noted.failures.append(failure(program.failures[times[0] if times else 1][-1]))
         elif times in ((), (1,)):
             noted.graphs.append(graph)
         return graph
@@ -208,7 +208,7 @@ def tests(seconds, chosen="cuda or cupy", files=None, processes=12):
 
 
 def files_with_tests(folder=ROOT / "tests"):
-    """The files with tests of every device, which take a fixture of them, or of CUDA or CuPy, which these or the file name."""
+    """The files with a test that takes the fixture `ops` or `device_ops`, or that name cuda or cupy."""
     return [f"{folder.name}/{path.name}" for path in sorted(folder.glob("test_*.py"))
             if re.search(r"def test\w*(\w*(cuda|cupy)|\([^)]*\b(device_)?ops\b)|[\"' ]cuda[\"':-]", path.read_text())
             or "cupy" in path.name]

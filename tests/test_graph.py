@@ -8,7 +8,7 @@ import pytest
 
 from gpubp import schedules
 from gpubp.devices.compiler import chains
-from gpubp.devices.graph import ATTEMPTS, Program, Session
+from gpubp.devices.graph import ATTEMPTS, BURST, Program, Session
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.optimizers import Adam
@@ -74,7 +74,40 @@ def test_a_capture_that_fails_once_is_repeated(session):
     for _ in range(4):
         program()
     session.stream.synchronize()
-    assert len(done) == 4 and program.graph is not None and len(program.failures) == 1
+    assert len(done) == 4 and program.graph is not None and not failing and not program.failures[1]
+
+
+def test_failures_in_the_course_of_a_programs_life_are_not_added_up(session):
+    fails = [False]
+
+    def call():
+        if session.stream.is_capturing() and fails[0]:
+            raise RuntimeError("another thread has synchronized the device")
+    program = Program(session, [call])
+    for _ in range(2 * ATTEMPTS):
+        program.graph, fails[0] = None, True
+        program()
+        fails[0] = False
+        program()
+        assert program.graph is not None
+
+
+def test_a_burst_whose_capture_fails_leaves_the_graph_of_one_run(session):
+    done, captured = [], [0]
+
+    def call():
+        captured[0] += session.stream.is_capturing()
+        if captured[0] > 1:
+            raise RuntimeError("too large")
+        stream.launch(lambda: done.append(1))
+    program = Program(session, [call])
+    with pytest.warns(RuntimeWarning, match=f"capture {BURST} x the calls of a program .*: they are launched run by run"):
+        program(2 * BURST)
+    captured[0] = 0   # another thread's turn: the graph of one run is captured anew
+    program._warm = None
+    program(3)
+    session.stream.synchronize()
+    assert len(done) == 2 * BURST + 3 and program.graph is not None and program.burst is None
 
 
 def test_a_capture_that_ctrl_c_breaks_is_not_repeated(session):

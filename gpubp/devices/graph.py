@@ -99,11 +99,13 @@ class Session(AbstractContextManager):
             ours = self.resources
             ours.stream.__exit__(*error)
             caller.use()   # CuPy goes back to the stream of the surrounding `with`, not to one that was set by use()
-            with LOCK:
-                after = ours.stream.record(ours.after)
-                for stream in (caller, *self._others()):
-                    stream.wait_event(after)
-            self.device.__exit__(*error)
+            try:
+                with LOCK:
+                    after = ours.stream.record(ours.after)
+                    for stream in (caller, *self._others()):
+                        stream.wait_event(after)
+            finally:
+                self.device.__exit__(*error)
 
     def _others(self):
         """The streams of other threads."""
@@ -154,13 +156,14 @@ class Program:
     captures them in a graph, which that run and all later ones launch. When BURST runs or more are asked for, a second graph of
     BURST runs is captured.
 
-    The calls own every array that the graph touches, and allocate nothing. A capture that fails has executed nothing: the calls
-    are then made one by one, and after ATTEMPTS failures always so, with one warning for the device. A program that another
-    thread runs is warmed and captured anew, as it depends on the thread's cuBLAS workspace.
+    The calls own every array that the graph touches, and allocate nothing. A capture that fails has executed nothing: the calls,
+    or the runs, are then launched one by one, and after ATTEMPTS failures in a row always so, with one warning for the device. A
+    program that another thread runs is warmed and captured anew, as it depends on the thread's cuBLAS workspace.
     """
 
     def __init__(self, session, calls):
-        self.session, self.calls, self.graph, self.burst, self.failures = session, list(calls), None, None, []
+        self.session, self.calls, self.graph, self.burst = session, list(calls), None, None
+        self.failures: dict[int, list[Exception]] = {1: [], BURST: []}   # of captures, one after the other, by their runs
         self._warm = None   # the Resources with which it has run
 
     def __call__(self, times=1):
@@ -195,7 +198,8 @@ class Program:
 
     def _captured(self, times=1):
         """A graph of `times` runs; None if the capture fails or has failed ATTEMPTS times."""
-        if len(self.failures) == ATTEMPTS:
+        failures = self.failures[times]
+        if len(failures) == ATTEMPTS:
             return None
         stream = self.session.stream
         with LOCK, _without_collection():
@@ -209,13 +213,15 @@ class Program:
                     raise
                 graph = stream.end_capture()
                 graph.upload()
+                failures.clear()
                 return graph
             except Exception as error:
-                self.failures.append(error)
-                if len(self.failures) == ATTEMPTS:
+                failures.append(error)
+                if len(failures) == ATTEMPTS:
                     self.session.warn(
-                        f"expected CUDA to capture the calls of a program as a graph, got {ATTEMPTS} failures, the last one "
-                        f"{type(error).__name__} ({error}): they are launched one by one, which is slower")
+                        f"expected CUDA to capture {times} x the calls of a program as a graph, got {ATTEMPTS} failures, "
+                        f"the last one {type(error).__name__} ({error}): they are launched "
+                        f"{'one by one' if times == 1 else 'run by run'}, which is slower")
                 return None
 
 
