@@ -146,7 +146,7 @@ TRAFFIC = {
     "output": _output, "output_of_few": _output,
     "learn": lambda a: _bytes(a[0], a[3], a[5]), "learn_of_few": lambda a: _bytes(a[0], a[3], a[5]),   # z, y and delta
     "column_sums": lambda a: _bytes(*a), "convert": lambda a: _bytes(*a[:2]), "total": lambda a: a[0].nbytes,
-    "step": lambda a: 3 * a[0].nbytes}   # of gradient descent
+    "step": lambda a: 3 * a[0].nbytes + _bytes(*a[6:])}   # of gradient descent; the rounded weights
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def test_a_device_that_does_not_compute_is_left_with_one_warning(found):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert devices.open_device("auto").name == "cpu"
-    with pytest.raises(RuntimeError, match="device 'cuda' is not there: CuPy finds cuda:0, which does not compute"):
+    with pytest.raises(RuntimeError, match="device 'cuda' cannot be used: CuPy finds cuda:0, which does not compute"):
         devices.open_device("cuda")
 
 
@@ -74,11 +74,15 @@ def test_memory_that_is_full_once_is_tried_again(found, monkeypatch):
     ops = device("host")
     found(ops)
 
-    def full(self, shape, dtype):
-        raise MemoryError("Out of memory allocating 4 bytes")
-    with monkeypatch.context() as patch:
-        patch.setattr(type(ops), "zeros", full)
-        assert probe.why_no_cuda() == "CuPy finds cuda:0, whose memory is full (Out of memory allocating 4 bytes)"
+    class CudaError(RuntimeError):
+        status = 2
+
+    for kind in (MemoryError, CudaError):
+        def full(self, shape, dtype, kind=kind):
+            raise kind("Out of memory allocating 4 bytes")
+        with monkeypatch.context() as patch:
+            patch.setattr(type(ops), "zeros", full)
+            assert probe.why_no_cuda() == "CuPy finds cuda:0, whose memory is full (Out of memory allocating 4 bytes)"
     assert probe.why_no_cuda() is None
 
 

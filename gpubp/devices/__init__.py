@@ -46,8 +46,8 @@ def open_device(name: str | Ops = "auto") -> Ops:
     if reason is None:
         return cuda_ops(index)
     if kind != "auto":
-        raise RuntimeError(f"device {asked!r}{source} is not there: {reason}; device='cpu' works everywhere, `gpubp info` tells "
-                           "more")
+        fault = "is not there" if absent else "cannot be used"
+        raise RuntimeError(f"device {asked!r}{source} {fault}: {reason}; device='cpu' works everywhere, `gpubp info` tells more")
     if not absent:
         _warn_unusable(reason)
     return NumpyOps()
@@ -56,5 +56,5 @@ def open_device(name: str | Ops = "auto") -> Ops:
 @cache
 def _warn_unusable(reason: str) -> None:
     """Once in a process."""
-    warnings.warn(f"expected the GPU to compute, got: {reason}; device 'auto' takes the CPU: mend CuPy's installation, which "
-                  "`gpubp info` looks at, or pass device='cpu'", RuntimeWarning, stacklevel=4)
+    warnings.warn(f"expected the GPU to compute, got: {reason}; device 'auto' takes the CPU: see `gpubp info`, or pass "
+                  "device='cpu'", RuntimeWarning, stacklevel=4)

@@ -22,7 +22,7 @@ C_TYPES = {"float32": "float", "float64": "double"}
 STORAGE = {"float16": "Half", "uint16": "Bfloat16"}   # in kernels/common.cuh; a bfloat16 is known by its bits, NumPy having none
 # the files that are complete without a formula, and those whose kernels depend on S
 UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu", "scale.cu", "intake.cu", "report.cu")
-SIXTEEN_BITS = ("layer.cu", "softmax.cu", "sums.cu", "dropout.cu", "output.cu", "copy.cu", "intake.cu", "step.cu")
+SIXTEEN_BITS = ("softmax.cu", "sums.cu", "dropout.cu", "intake.cu")
 
 
 @cache

@@ -76,7 +76,7 @@ class Cublas:
 
     def gemm(self, a, b, out, alpha=1.0, beta=0.0, precision="exact", scalars=None):
         """Bind out := alpha a b + beta out; with beta 0, whatever out held is not read. scalars, an array of the device in the
-        dtype of out, holds beta and alpha as they are when the product is made.
+        dtype that is computed in, holds beta and alpha as they are when the product is made.
 
         A matrix may be a transposed one or a slice, as long as it has steps of one element along rows or along columns; out
         has them along its rows. dtypes are those of TYPES, those of a and b alike; of halves, out may be float32.
@@ -134,9 +134,10 @@ class Cublas:
     def _made(self, resources):
         """A new handle; the workspace comes after the stream, since a new stream takes the workspace away."""
         with LOCK, self.session:
+            workspace, size = self._workspace()   # first, since a handle would be lost if there were no memory for it
             made = ADDRESS()
             self._call("cublasCreate_v2", ctypes.pointer(made))
-            handle, (workspace, size) = made.value, self._workspace()
+            handle = made.value
             self._call("cublasSetStream_v2", handle, resources.stream.ptr)
             self._call("cublasSetWorkspace_v2", handle, workspace.ptr, size)
             self._call("cublasSetPointerMode_v2", handle, POINTER_MODE_HOST)

@@ -9,6 +9,8 @@ from .cublas import Cublas
 from .cuda import CudaOps
 from .graph import LOCK, Session
 
+OUT_OF_MEMORY = 2   # the status of such errors of CUDA's runtime and of its driver
+
 
 def why_no_cuda(index=0):
     """None where a CUDA device of that index can be used, else the reason in a few words."""
@@ -58,6 +60,8 @@ def _tried(index):
     except MemoryError:
         raise
     except Exception as error:   # an incomplete CuPy fails in many ways; each of them is a reason
+        if getattr(error, "status", None) == OUT_OF_MEMORY:
+            raise MemoryError(_first_line(error)) from error
         found = _first_line(error)
     return None if found == "9.0" else f"CuPy finds cuda:{index}, which does not compute 3 x 3 ({found})"
 
