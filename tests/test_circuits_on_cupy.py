@@ -108,9 +108,10 @@ def test_indices_add_up_where_they_repeat(name, where, cuda):
         assert_like_numpys(cuda, lambda x: x[there] ** 2, [moved(cuda, BLOCK)], lambda x: x[index] ** 2, [BLOCK], derive=derive)
 
 
-@pytest.mark.parametrize("index", [[0, 2], [[0], [-3]], np.array([1, 2]), np.s_[:, [0, 3]], np.s_[..., [4]],
+@pytest.mark.parametrize("index", [[0, 2], [[0], [-3]], np.array([1, 2]), [np.int64(1), np.int64(2)], np.s_[:, [0, 3]],
+                                   np.s_[..., [4]],
                                    np.s_[None, 1, :, [-5]], np.s_[..., np.array([7]), None, :],
-                                   2, np.s_[0, 3], np.s_[BLOCK[..., 0] > 0, [4]]])
+                                   2, np.s_[0, 3], np.s_[BLOCK[..., 0] > 0, [4]], np.s_[(BLOCK[..., 0] > 0).tolist(), [4]]])
 def test_host_indices_out_of_range_are_refused(index, cuda):
     with pytest.raises(IndexError):
         BLOCK[index]

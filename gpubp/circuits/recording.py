@@ -71,7 +71,7 @@ def _comes_of_cupy(error):
     """Whether an error comes out of CuPy's own code that was given wires: most of its functions do not dispatch."""
     tail: list = []
     for frame, _ in walk_tb(error.__traceback__):
-        tail = [*tail, frame] if frame.f_globals["__name__"].partition(".")[0] in ("cupy", "cupyx") else []
+        tail = [*tail, frame] if (frame.f_globals.get("__name__") or "").partition(".")[0] in ("cupy", "cupyx") else []
     given = (x for frame in tail for x in frame.f_locals.values())
     return bool(tail) and ("Wire" in str(error) or any(
         type(x) is Wire or (type(x) in (list, tuple) and Wire in map(type, x)) for x in given))

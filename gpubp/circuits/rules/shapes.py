@@ -51,7 +51,7 @@ def _roll(error, value, x, shift, axis=None):
 def _repeat(error, value, x, repeats, axis=None):
     """Copies of a number add up: all those of the same place of x."""
     if isinstance(repeats, int | np.integer):
-        shape = np.shape(x) if axis is not None else (int(np.prod(np.shape(x), dtype=int)),)
+        shape = (np.shape(x) or (1,)) if axis is not None else (int(np.prod(np.shape(x), dtype=int)),)
         along = (axis or 0) % len(shape) + 1
         return np.reshape(np.sum(np.reshape(error, (*shape[:along], repeats, *shape[along:])), axis=along), np.shape(x))
     if axis is None:
@@ -128,15 +128,24 @@ def _item(x, index):
 
 def _bounds(part):
     """The least and the greatest index in a list or a NumPy array; nothing for other kinds of index."""
-    places = np.array([i for i in leaves(part) if type(i) is int], int) if type(part) is list else part
+    places = part
+    if type(part) is list:
+        places = np.array([i for i in leaves(part) if isinstance(i, int | np.integer) and not isinstance(i, bool)], int)
     whole = type(places) is np.ndarray and places.dtype.kind in "iu" and places.size > 0
     return (places.min(), places.max()) if whole else ()
 
 
+def _axes(part):
+    """How many axes a part of an index takes; Ellipsis counts as one."""
+    if part is None or isinstance(part, bool | np.bool_):
+        return 0
+    part = np.array(part) if type(part) is list and all(isinstance(i, bool | np.bool_) for i in leaves(part)) else part
+    return part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
+
+
 def _refuse_outside(shape, parts):
     """IndexError at an index out of range in a list or a NumPy array, which CuPy would wrap silently."""
-    taken = [0 if part is None or isinstance(part, bool | np.bool_) else part.ndim if getattr(part, "dtype", 0) == np.bool_ else 1
-             for part in parts]
+    taken = [_axes(part) for part in parts]
     axis = 0
     for part, axes in zip(parts, taken):
         if part is Ellipsis:
