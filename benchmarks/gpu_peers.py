@@ -230,7 +230,7 @@ def _module(work):
 def _jax_cost(jax, work, weights, a, y):
     """The mean cost of a mini-batch; weights are w and b of each layer in turn."""
     jnp, dtype = jax.numpy, a.dtype
-    precision = "highest" if dtype == jnp.float32 else None   # JAX's default on a GPU is TF32
+    precision = "highest" if work.precision == "exact" else None   # JAX's default on a GPU is TF32
     pairs = list(zip(weights[::2], weights[1::2]))
     for l, (w, b) in enumerate(pairs, 1):
         kept = jnp.float32 if l == len(pairs) else dtype

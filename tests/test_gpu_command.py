@@ -254,7 +254,8 @@ def good():
             "steps": {**{name: taken(1.0) for name in gpu_steps.WORKS},
                       **{f"{name}, cpu:compiled": taken(1.0) for name in gpu_steps.ON_CPU},
                       f"{gpu_goals.WIDEST}, products": {"seconds": {"median": 0.95}}},
-            "PyTorch": {f"{name}, {peer}": taken(9.0) for name in gpu_steps.WORKS for peer in gpu_goals.PEERS["PyTorch"]},
+            **{section: {f"{name}, {peer}": taken(9.0) for name in gpu_steps.WORKS for peer in peers}
+               for section, peers in gpu_goals.PEERS.items()},
             "kernels": {"elements": 512, "layer relu exact": {"part_of_copy": 0.9}}}
 
 
