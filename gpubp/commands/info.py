@@ -75,8 +75,8 @@ def _devices():
         count += 1
     if not count:
         line("no GPU", why)
-    told = os.environ.get("GPUBP_DEVICE")
-    line("auto", f"{told} (GPUBP_DEVICE)" if told
+    told = os.environ.get("GPUBP_DEVICE", "").strip()
+    line("auto", f"{told} (GPUBP_DEVICE)" if told.lower() not in ("", "auto")
          else "cuda:0, or cpu where the first fit predicts that it is faster" if count else "cpu")
     if not count:
         print(GPU)

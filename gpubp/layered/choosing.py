@@ -39,12 +39,12 @@ class DeviceChoice:
             return cls(ops.name, "it was handed in")
         if str(asked).strip().lower() != "auto":
             return cls(ops.name, "it was asked for")
-        if os.environ.get("GPUBP_DEVICE", "").strip():
+        if os.environ.get("GPUBP_DEVICE", "").strip().lower() not in ("", "auto"):
             return cls(ops.name, "GPUBP_DEVICE says so")
         if ops.admission is None:
             from ..devices.probe import why_no_cuda  # loaded already
 
-            return cls(ops.name, why_no_cuda(0) or "no GPU was there")
+            return cls(ops.name, why_no_cuda(0) or "no GPU could be used")
         return cls(ops.name, "there is a GPU, and the first fit decides", open=True)
 
     def by_arrays(self):
@@ -69,7 +69,14 @@ def seconds_on_cpu(sizes, batch, steps, state, itemsize, compiles):
     """Predicted seconds of a step on the CPU; training is compiled where an epoch is long enough."""
     seconds = {kind: CALLS[kind] + _operations(sizes, batch) * itemsize / 4 / RATE[kind] + CHANGE * state * _weights(sizes)
                for kind in CALLS}
-    return seconds["compiled" if compiles and steps * seconds["numpy"] > REPAYS else "numpy"]
+    repaid = compiles and epoch_by_numpy(_weights(sizes), steps, steps * batch, state) > REPAYS
+    return seconds["compiled" if repaid else "numpy"]
+
+
+def epoch_by_numpy(parameters, steps, samples, state):
+    """Seconds that NumPy takes for an epoch, rather too many: those of a step's calls, 25 us; of each number that the optimizer
+    changes, 1 ns; and of the products, 2e-11 for an operation. Training is compiled where they are more than REPAYS."""
+    return steps * (25e-6 + 1e-9 * parameters * (1 + state)) + 6.0 * parameters * samples * 2e-11
 
 
 def seconds_on_gpu(sizes, batch, state, itemsize, precision):

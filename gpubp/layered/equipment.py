@@ -4,13 +4,10 @@ import math
 
 import numpy as np
 
+from .choosing import epoch_by_numpy
 from .feed import feed
 from .report import Report
 from .steps import step_of
-
-# what NumPy takes, about: seconds of the calls in a step of a small network, multiplications and additions in a second, and
-# seconds for each element of each vector that the optimizer changes
-CALLS, OPERATIONS, CHANGE = 25e-6, 5e10, 1e-9
 
 
 class Equipment:
@@ -27,8 +24,7 @@ class Equipment:
         full, rest = divmod(count, size)
         self.batches = full + (rest > 0)
         # by sizes alone, so that what is chosen by them is the same in every run
-        changed = network.vector.size * (1 + len(chain.state))
-        seconds = self.batches * (CALLS + CHANGE * changed) + 6.0 * network.vector.size * count / OPERATIONS
+        seconds = epoch_by_numpy(network.vector.size, self.batches, count, len(chain.state))
         self.ops = ops = network.ops.at(network.precision).for_training(seconds)
         self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)
         scaled = ops.storage(network.dtype) == np.float16   # whose smallest number is 6e-8

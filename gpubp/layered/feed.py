@@ -35,8 +35,6 @@ class Resident:
         elif own:
             x = x.copy()
         self.sources = [x, y.copy() if own else y]
-        if own and weights is not None:
-            self.weights = weights.copy()
 
     def begin(self, order, batch):
         """An epoch begins, or goes on with mini-batch `batch`; order says which sample comes when."""
@@ -49,6 +47,7 @@ class Resident:
         targets[...] = y
         for rows, share in self.shares.items():
             share[...] = weights / rows
+        self.weights = weights
 
     def before(self, batch):
         """Mini-batch `batch` is launched next."""

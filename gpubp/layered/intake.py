@@ -73,13 +73,13 @@ def targets(network, y, rows, name="y", look=True):
         if labelled:
             return _unlooked_labels(network, y)
         return unchecked.targets(network, y, _sums_to_one(network), *_smoothing(network))
-    if labelled and network.checks is not None and network.ops.owns(y):
+    if labelled and network.checks is not None and network.ops.owns(y) and _fits(network, rows, width):
         fine(network, (y >= 0) & (y < width))
         codes = network.ops.zeros((rows, width), network.dtype)
         _unlooked_labels(network, y).enter(codes)
         return codes
     if labelled:
-        y = _host(network, y)
+        y = network.ops.host(y)
         _labels(network, y, name)
     else:
         _one_output(network, y, name)
@@ -165,8 +165,12 @@ def array_of(network, values, name):
 
 def _stays(network, array, width, more=0):
     """Whether a host array is too big for the device, where a number takes the bytes of the network's dtype and `more`."""
-    size = len(array) * width * (network.dtype.itemsize + more)
-    return size > ALWAYS and not network.ops.owns(array) and size > network.ops.room()
+    return not network.ops.owns(array) and not _fits(network, len(array), width, more)
+
+
+def _fits(network, rows, width, more=0):
+    size = rows * width * (network.dtype.itemsize + more)
+    return size <= ALWAYS or size <= network.ops.room()
 
 
 def _moved(network, array, shape, code):
@@ -196,10 +200,6 @@ def fine(network, flags):
     return True
 
 
-def _host(network, array):
-    return array if isinstance(array, np.ndarray) else network.ops.host(array)
-
-
 def _xp(network, array):
     return np if isinstance(array, np.ndarray) else network.ops.xp
 
@@ -223,7 +223,7 @@ def _within(network, array, name, first, precision):
 
 def _first(network, array, fine, first):
     """The first number of a block that is not fine, and where it stands."""
-    values, place = _host(network, array), np.argwhere(~_host(network, fine))[0]
+    values, place = network.ops.host(array), np.argwhere(~network.ops.host(fine))[0]
     numbers = place[0] + first, *place[1:]
     return f"{values[tuple(place)]} at " + ", ".join(f"{word} {number}" for word, number in zip(("row", "column"), numbers))
 
@@ -276,7 +276,7 @@ def _one_output(network, y, name):
         if network.checks is not None and network.ops.owns(y):
             fine(network, (y == off) | (y == on))
             return
-        labels = _host(network, y).reshape(-1).astype(np.int64)
+        labels = network.ops.host(y).reshape(-1).astype(np.int64)
         wrong = np.flatnonzero(~np.isin(labels, cost.codes))
         if wrong.size:
             raise ValueError(f"{name}: expected labels {off} and {on} for the one output of cost {cost.name}, got "
@@ -288,8 +288,8 @@ def _inside(network, codes, name, first=0):
     cost, xp = network.cost_function, _xp(network, codes)
     inside = Interval(cost.targets).holds(codes)
     if not fine(network, inside):
-        values = _host(network, codes)
-        row = int(np.argwhere(~_host(network, inside))[0][0])
+        values = network.ops.host(codes)
+        row = int(np.argwhere(~network.ops.host(inside))[0][0])
         raise ValueError(f"{name}: cost {cost.name} takes targets in {cost.targets}, got {values[row].tolist()} at row "
                          f"{first + row}")
     if _sums_to_one(network):
@@ -297,4 +297,4 @@ def _inside(network, codes, name, first=0):
         if not fine(network, sums <= 1e-3):
             row = int(xp.argmax(sums))
             raise ValueError(f"{name}: cost {cost.name} takes labels or rows that sum to 1, got "
-                             f"{_host(network, codes)[row].tolist()} at row {first + row}")
+                             f"{network.ops.host(codes)[row].tolist()} at row {first + row}")
