@@ -110,6 +110,43 @@ def test_training_diverges_at_the_same_step(ops, room, optimizer, size, random):
     assert nets[0].training.batch == nets[1].training.batch and nets[0].training.costs == nets[1].training.costs
 
 
+@pytest.mark.parametrize("size", [3, 12, None])
+def test_divergence_after_an_epoch_that_was_broken_off(ops, room, size, random, monkeypatch):
+    """With another size of mini-batches, training begins an epoch anew, and is rolled back to there."""
+    x, y = two_classes(random)
+    nets, errors, plain = [], [], _Fit.step
+    for fit in (looked_at, Network.fit):
+        nets.append(Network([4, 5, 2], activation="relu", output="identity", device=ops, seed=5))
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "PAUSE", 0.0)
+            patch.setattr(_Fit, "step", lambda self: plain(self) or setattr(self, "interrupted", self.training.step == 3))
+            fit(nets[-1], x, y, optimizer="sgd(20.0)", epochs=1, batch_size=4)
+        assert nets[-1].training.batch == 3
+        with pytest.raises(TrainingError) as caught:
+            fit(nets[-1], x * 1e4, y, epochs=300, batch_size=size)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1] and repr(state(nets[0])) == repr(state(nets[1]))
+    assert np.isfinite(nets[0].ops.host(nets[0].vector)).all()
+
+
+def test_what_breaks_off_an_epoch_that_diverged_leaves_the_last_good_parameters(ops, room, random, monkeypatch):
+    x, y = two_classes(random)
+    nets, options, plain = [], {"optimizer": "sgd(1e4, momentum=0.9)", "epochs": 300, "batch_size": 4}, _Fit.step
+    for breaks, error in ((False, TrainingError), (True, OSError)):
+        nets.append(Network([4, 5, 2], activation="relu", output="identity", device=ops, seed=5))
+
+        def step(self, *times, breaks=breaks):
+            if breaks and self.training.step >= 4 and not times:
+                raise OSError("the data went away")
+            plain(self, *times)
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "PAUSE", 0.0)
+            patch.setattr(_Fit, "step", step)
+            with pytest.raises(error):
+                nets[-1].fit(x * 20.0, y, **options)
+    assert repr(state(nets[0])) == repr(state(nets[1])) and np.isfinite(ops.host(nets[1].vector)).all()
+
+
 @pytest.mark.parametrize("step", [1, 6, 7, 15, 17])
 def test_what_breaks_off_loses_no_epoch(ops, room, step, random, monkeypatch):
     """An error or Ctrl-C in the middle, epochs after the last that was read."""

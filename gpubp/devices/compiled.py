@@ -27,7 +27,7 @@ class CompiledOps(CpuOps):
     """The verbs on NumPy arrays, compiled for this machine; raises RuntimeError where that cannot be."""
 
     name = "cpu:compiled"
-    block, folds, bursts, between = 1 << 19, 0, True, 4 * native.BLOCK
+    block, folds, between = 1 << 19, 0, 4 * native.BLOCK
     _check = agreed
 
     def __init__(self):

@@ -26,7 +26,7 @@ class NumpyOps(CpuOps):
     compiles: whether training may be given to CompiledOps where an epoch is long enough; else NumPy does all of it.
     """
 
-    block, between, bursts = 1 << 22, 4 * BLOCK, True
+    block, between = 1 << 22, 4 * BLOCK
 
     def __init__(self, compiles=True):
         self.compiles, self.name = compiles, "cpu" if compiles else "cpu:numpy"

@@ -27,7 +27,7 @@ class CudaOps(Ops):
     """
 
     device: graph.Session
-    cores, folds, bursts = 0, 1 << 23, True   # folding saves more than the launches cost that bring products their scalars
+    cores, folds = 0, 1 << 23   # folding saves more than the launches cost that bring products their scalars
     _check = agreed
 
     def __init__(self, name, xp, compiler, session, products, precision="exact"):

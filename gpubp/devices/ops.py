@@ -41,9 +41,9 @@ class Ops(ABC):
 
     name is "cpu", "cuda:0", ...; precision the one of PRECISIONS at which it multiplies; xp is the array module, for work outside
     the hot loop, and device the context in which such work belongs.
-    bursts: whether several steps can be made at once. between: bytes that a verb with a formula keeps for the values in between,
-    about. cores: the threads that can work side by side, for the further verbs of CpuOps, 0 on a GPU. folds: the number of
-    weights from which on `fold` should update them, infinity where it cannot. admission: the Admission of a GPU, which checks
+    between: bytes that a verb with a formula keeps for the values in between, about. cores: the threads that can work side by
+    side, for the further verbs of CpuOps, 0 on a GPU. folds: the number of weights from which on `fold` should update them,
+    infinity where it cannot. admission: the Admission of a GPU, which checks
     arrays without making the host wait; None where looking at an array costs nothing.
     """
 
@@ -53,7 +53,6 @@ class Ops(ABC):
     device: AbstractContextManager
     cores: int
     folds: float
-    bursts = False
     between = 0
     admission: Any = None
 

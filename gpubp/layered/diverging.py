@@ -18,16 +18,17 @@ class Snapshot:
 
     def __init__(self, fit):
         self.vectors = [vector.copy() for vector in fit.kit.vectors()]
-        self._note(fit)
+        self.note(fit)
 
-    def _note(self, fit):
+    def note(self, fit):
+        """Note where training is."""
         self.step, self.place = fit.training.step, (fit.network.epoch, fit.training.batch)
 
     def keep(self, fit):
         """Keep what there is now."""
         for kept, vector in zip(self.vectors, fit.kit.vectors()):
             kept[...] = vector
-        self._note(fit)
+        self.note(fit)
 
     def keep_vectors(self, fit, fine):
         """Keep the vectors as they are now where `fine`, a truth value of the device; on a GPU the host does not wait for it."""
@@ -42,15 +43,21 @@ class Snapshot:
 class Divergence:
     """Keeps what a fit would go back to.
 
-    start: what was there when the epochs began that the host has not read. before: what was there when those before them began,
-    whose steps are then repeated. Where each epoch is read, a callback may change the network or the data between epochs, so that
-    no epoch before the present one can be repeated: before is then what was there before the last step of the epoch before, and
-    once the costs of this one have been fine so far, before its own last step.
+    start: what was there when the epochs began that the host has not read. before: the same, one reading earlier; where the first
+    step of start turns out to be bad, steps are repeated from there, so that the step before it can be undone. Where each epoch
+    is read, a callback may change the network or the data between epochs, so that no epoch before the present one can be
+    repeated: before is then what was there before the last step of the epoch before, and once the costs of this one have been
+    fine so far, before its own last step.
     """
 
     def __init__(self, fit):
         self.fit, self.training = fit, fit.training
         self.before, self.start = Snapshot(fit), Snapshot(fit)
+
+    def begin_fit(self):
+        """Training begins, perhaps not where the network's last fit was broken off."""
+        for snapshot in (self.before, self.start):
+            snapshot.note(self.fit)
 
     def begin(self):
         """The next epoch, or the rest of one, begins, and the costs of all before it are known to be fine."""

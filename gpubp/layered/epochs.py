@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
@@ -34,6 +35,11 @@ class Epochs:
         self.fit, self.waiting, self.read_at = fit, [], perf_counter()
         self.each = (fit.network.ops.admission is None or fit.patience is not None or bool(fit.callbacks)
                      or isinstance(fit.chain.optimizer.rate, Plateau))
+
+    @cached_property
+    def sizes(self):
+        """The samples of each mini-batch."""
+        return np.minimum(self.fit.size, self.fit.count - self.fit.size * np.arange(self.fit.batches))
 
     def begin(self):
         """An epoch, or the rest of one, begins."""
@@ -86,9 +92,7 @@ class Epochs:
 
     def _fill(self, epoch, record):
         fit, history, i = self.fit, self.fit.network.history, epoch.number
-        sizes = np.full(fit.batches, fit.size)
-        sizes[-1] = fit.count - fit.size * (fit.batches - 1)
-        history.cost[i] = float(record.log @ sizes) / fit.count
+        history.cost[i] = float(record.log @ self.sizes) / fit.count
         history.seconds[i] = epoch.marks[1].since(epoch.marks[0])
         if epoch.first < fit.batches:   # of a finished epoch that is taken up again nothing is left
             _, history.gradient_norm[i], *speeds = record.lengths.tolist()
@@ -102,10 +106,10 @@ class Epochs:
             history.validation_accuracy[i] = scoring.value(figures, fit.validation[0].shape[0], fit.labelled)
 
     def break_off(self):
-        """Something has ended training: write down what the device has done, so that it can go on from there."""
+        """Something has ended training: read what the device has done, as `read` does, so that it can go on from there."""
         history, known = self.fit.network.history, self.fit.network.epoch - len(self.waiting)
         try:
-            self.read()
+            return self.read()
         except BaseException:
             history.cut(known)
             raise

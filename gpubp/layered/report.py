@@ -58,4 +58,5 @@ class Report:
 
     def _record(self, memory):
         views = self.views if memory is self.memory else self._views(memory)
-        return SimpleNamespace(**{name: np.array(view, np.float64) for name, view in views.items()})
+        log = np.array(views["log"], np.float64)   # a copy, since it is read after steps have been repeated
+        return SimpleNamespace(**views | {"log": log})

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 from weakref import proxy
 
@@ -160,6 +161,7 @@ class _Fit:
         patience, bar = Patience(self), self._bar()
         if not self.goes_on:
             training.batch, training.shape, training.costs = 0, (self.count, self.size), []
+        self.divergence.begin_fit()
         network.training, network.labelled, history.stopped = training, self.labelled, None
         with Interrupt(self), bar:
             try:
@@ -175,7 +177,8 @@ class _Fit:
             except TrainingError:
                 raise
             except BaseException:   # whatever ends it, training can go on from there
-                self.epochs.break_off()
+                with suppress(TrainingError):   # had it diverged, the parameters are now the last good ones
+                    self.divergence.check(self.epochs.break_off())
                 raise
         if self.patience is not None and not (history.stopped or "").startswith("interrupted"):   # that may go on from here
             patience.restore()
@@ -196,9 +199,9 @@ class _Fit:
     def _epoch(self, bar):
         """Give the device the steps of one epoch, or of the rest of one; returns whether they came to its end."""
         training = self.training
-        self.epochs.begin()
         if not self.epochs.waiting:
             self.divergence.begin()
+        self.epochs.begin()
         self.enter(self.network.epoch, training.batch)
         try:
             while training.batch < self.batches and not self.interrupted:
@@ -222,8 +225,7 @@ class _Fit:
         given, self.given = self.given, self.ops.mark()
         if given is not None:
             given.finish()   # one burst is under way while the next is given, no more: its time is the device's
-        if self.ops.bursts:
-            self.at_once = max(1, min(2 * count, int(PAUSE / (time.perf_counter() - begun) * count)))
+        self.at_once = max(1, min(2 * count, int(PAUSE / (time.perf_counter() - begun) * count)))
         bar.update(count)
 
     def _order(self):
