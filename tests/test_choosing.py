@@ -8,7 +8,10 @@ import pytest
 import gpubp
 from gpubp.devices import open_device, probe
 from gpubp.layered import choosing, network
+from gpubp.layered.equipment import Equipment
 from gpubp.layered.network import Network
+from gpubp.layered.state import Training
+from gpubp.maths.chains import Chain
 
 from .cases import as_before, two_classes
 from .conftest import device
@@ -54,6 +57,15 @@ def test_both_sides_of_the_crossover(work, name):
         gpu = choosing.seconds_on_gpu(sizes, batch, 0, 4, "exact")
         faster[steps] = "cpu" if cpu <= gpu else "gpu"
     assert faster[10_000] == name
+
+
+@pytest.mark.parametrize("steps", [100, 1000, 3000, 10_000])
+def test_it_is_predicted_to_compile_where_a_fit_compiles(steps, compiled):
+    net, count = Network([784, 10], device="cpu", seed=1), 10 * steps
+    kit = Equipment(net, Chain.of("sgd"), Training.begin(net, Chain.of("sgd")), np.zeros((count, 784), np.float32),
+                    np.zeros((count, 10), np.float32), None, count, count, 10)
+    seconds = choosing.seconds_on_cpu(net.sizes, 10, steps, 0, 4, True)
+    assert (seconds == choosing.seconds_on_cpu(net.sizes, 10, steps, 0, 4, False)) == (kit.ops.name == net.ops.name)
 
 
 def test_more_work_takes_longer():
@@ -112,6 +124,8 @@ def test_what_was_asked_for_is_left_alone(gpu, random, monkeypatch):
     told = Network([4, 5, 2], seed=1)
     told.fit(x, y, epochs=1)
     assert told.ops is gpu and str(told.device_choice) == f"{gpu.name}: GPUBP_DEVICE says so"
+    monkeypatch.setenv("GPUBP_DEVICE", " Auto ")
+    assert Network([4, 5, 2], seed=1).device_choice.open
 
 
 def test_a_fit_that_is_refused_moves_nothing(gpu, random):

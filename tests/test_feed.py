@@ -60,6 +60,14 @@ def test_streamed_is_resident_to_the_bit(little, random, room, options):
     assert state(fitted(x, y, sample_weight=weights, **options)) == expected
 
 
+def test_labels_on_the_device_whose_codes_have_no_room_there(little, random):
+    x, y = two_classes(random, ROWS)
+    expected, ops = state(fitted(x, y)), device("host")
+    x, y = ops.array(x, "float32"), ops.array(y)
+    little(1000)
+    assert state(fitted(x, y)) == expected
+
+
 @pytest.mark.parametrize("kind", ["uint8", "int64", "float16", ">f4", "float64", "Fortran", "every other", "mapped"])
 def test_whatever_dtype_and_order_the_host_has(little, random, tmp_path, kind):
     """Only the rows of mini-batches are converted; a file is mapped and not read as a whole."""
@@ -289,9 +297,3 @@ def test_room_is_a_part_of_what_is_free():
     assert transfer.room(xp) == 1000 * transfer.PART
     pool.get_limit = lambda: 400
     assert transfer.room(xp) == 0
-
-
-def test_only_like_is_sent():
-    session = device("host").device
-    with pytest.raises(ValueError, match=r"one shape and dtype, got float64 of shape \(3, 2\) to send into float32"):
-        transfer.send(session, np.zeros((3, 2)), device("host").zeros((3, 2), "float32"))
