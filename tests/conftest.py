@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices import compiler, native, open_device
+from gpubp.devices.graph import Session
 from gpubp.devices.probe import why_no_cuda
 from tests.cases import FEW, few
 
@@ -102,6 +103,14 @@ def device_ops(request):
     """Every device that has kernels in turn."""
     with np.errstate(all="ignore"):   # what overflows in a formula does so on both sides
         yield {"host": whole_host, "compiled": whole_compiled}.get(request.param, lambda: device(request.param))()
+
+
+@pytest.fixture
+def session():
+    """A Session of the host's stand-in, all its own."""
+    from tests.host.arrays import HostModule
+
+    return Session(HostModule(), 0)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from gpubp import schedules
 from gpubp.devices.compiler import chains
-from gpubp.devices.graph import ATTEMPTS, BURST, Program, Session
+from gpubp.devices.graph import ATTEMPTS, BURST, Program
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.optimizers import Adam
@@ -16,17 +16,11 @@ from gpubp.maths.optimizers import Adam
 from .cases import two_classes
 from .conftest import device
 from .host import stream
-from .host.arrays import HostModule
 
 
 @pytest.fixture(params=["host", "cuda"])
 def ops(request):
     return device(request.param)
-
-
-@pytest.fixture
-def session():
-    return Session(HostModule(), 0)
 
 
 # ---- programs

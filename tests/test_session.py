@@ -14,18 +14,13 @@ from gpubp.layered.network import Network
 from .cases import two_classes
 from .conftest import device
 from .host import host_ops, stream
-from .host.arrays import HostArray, HostModule
+from .host.arrays import HostArray
 from .host.cublas import HostCublas
 
 
 @pytest.fixture(params=["host", "cuda"])
 def ops(request):
     return device(request.param)
-
-
-@pytest.fixture
-def session():
-    return Session(HostModule(), 0)
 
 
 # ---- the caller's stream
