@@ -15,8 +15,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- evidence on GPUs: written by benchmarks/gpu_evidence.py -->", "<!-- end of the evidence -->"
 NOT_RUN = "**not run on hardware**"
 TESTED = {   # what: where it is tested without hardware
-    "every kernel compiles (NVRTC) for sm_75, 80, 86, 89, 90, 100 and 120; a float32 kernel has no float64 instruction (but "
-    "those of CUDA's own `sinf` for angles beyond 1e5) and no local memory": "where the `peers` extra is installed",
+    "every program compiles (NVRTC), each formula for sm_75, 80, 86, 89, 90, 100 and 120; a float32 kernel has no float64 "
+    "instruction (but those of CUDA's own `sinf` for angles beyond 1e5) and no local memory":
+        "where the `peers` extra is installed",
     "every kernel, compiled by g++ and run with emulated blocks whose warps are scheduled at random, against NumPy; each barrier "
     "removed in turn is noticed": "where g++ is",
     "products: every argument for cuBLAS is checked and a stand-in multiplies; signatures, constants and symbols are those of "
