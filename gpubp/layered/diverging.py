@@ -81,9 +81,9 @@ class Divergence:
             first = epoch.first
             if done == first:
                 continue
-            bad = first + np.flatnonzero(~np.isfinite(record.log[first:done]))
-            if bad.size:
-                self._give_up_at(epoch.number, int(bad[0]), record.log)
+            fine = np.isfinite(record.log[first:done])
+            if not fine.all():
+                self._give_up_at(epoch.number, first + int(fine.argmin()), record.log)
             if record.lengths[0] if done == self.fit.batches else first_bad_parameter(self.fit.network):
                 good = self._repeat_up_to(epoch.number, done)
                 name = first_bad_parameter(self.fit.network)

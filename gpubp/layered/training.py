@@ -170,7 +170,7 @@ class _Fit:
                     if whole and not self.interrupted and network.epoch < self.goal and not self.epochs.due():
                         continue
                     self.divergence.check(self.epochs.read())
-                    if whole:
+                    if whole and not bar.disable:
                         bar.set_postfix_str(self._summary())
                     history.stopped = self._verdict(patience) if whole else (
                         f"interrupted in epoch {network.epoch + 1}, after {training.batch} of {self.batches} mini-batches")
