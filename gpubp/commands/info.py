@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
-from ..devices import native
+from ..devices import named_by_environment, native
 from ..devices.probe import why_no_cuda
 
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's package is called after the CUDA that it was built for
@@ -75,8 +75,8 @@ def _devices():
         count += 1
     if not count:
         line("no GPU", why)
-    told = os.environ.get("GPUBP_DEVICE", "").strip()
-    line("auto", f"{told} (GPUBP_DEVICE)" if told.lower() not in ("", "auto")
+    told = named_by_environment()
+    line("auto", f"{told} (GPUBP_DEVICE)" if told
          else "cuda:0, or cpu where the first fit predicts that it is faster" if count else "cpu")
     if not count:
         print(GPU)

@@ -23,6 +23,12 @@ def checked_name(name: object, source: str = "", more: str = "") -> str:
     return asked
 
 
+def named_by_environment() -> str:
+    """What GPUBP_DEVICE names in place of "auto", in small letters; "" where it names nothing else."""
+    name = os.environ.get("GPUBP_DEVICE", "").strip().lower()
+    return "" if name == "auto" else name
+
+
 def open_device(name: str | Ops = "auto") -> Ops:
     """The Ops of "cpu", "cuda", "cuda:1", or of the best device present ("auto", which GPUBP_DEVICE overrides).
 
@@ -32,9 +38,9 @@ def open_device(name: str | Ops = "auto") -> Ops:
     if isinstance(name, Ops):
         return name
     asked, source = checked_name(name), ""
-    if asked == "auto" and os.environ.get("GPUBP_DEVICE", "").strip():
+    if asked == "auto" and named_by_environment():
         source = " from the environment variable GPUBP_DEVICE"
-        asked = checked_name(os.environ["GPUBP_DEVICE"], source)
+        asked = checked_name(named_by_environment(), source)
     if asked in CPUS:
         return CPUS[asked]()
     kind, _, number = asked.partition(":")

@@ -43,8 +43,8 @@ class Ops(ABC):
     the hot loop, and device the context in which such work belongs.
     between: bytes that a verb with a formula keeps for the values in between, about. cores: the threads that can work side by
     side, for the further verbs of CpuOps, 0 on a GPU. folds: the number of weights from which on `fold` should update them,
-    infinity where it cannot. admission: the Admission of a GPU, which checks
-    arrays without making the host wait; None where looking at an array costs nothing.
+    infinity where it cannot. admission: the Admission of a GPU, which checks arrays without making the host wait; None where
+    looking at an array costs nothing.
     """
 
     name: str

@@ -4,11 +4,10 @@ The prediction depends on sizes, and on whether the CPU's kernels can be compile
 for the CPU were measured on two cores (benchmarks/results/devices.md); those for a GPU are estimates, not run on hardware.
 """
 
-import os
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..devices import native
+from ..devices import named_by_environment, native
 from ..devices.cpu import REPAYS
 from ..devices.ops import Ops
 
@@ -39,7 +38,7 @@ class DeviceChoice:
             return cls(ops.name, "it was handed in")
         if str(asked).strip().lower() != "auto":
             return cls(ops.name, "it was asked for")
-        if os.environ.get("GPUBP_DEVICE", "").strip().lower() not in ("", "auto"):
+        if named_by_environment():
             return cls(ops.name, "GPUBP_DEVICE says so")
         if ops.admission is None:
             from ..devices.probe import why_no_cuda  # loaded already
