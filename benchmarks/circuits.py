@@ -29,7 +29,7 @@ from benchmarks.peers import left_out
 from benchmarks.peers_drawing import logarithmic, span
 from benchmarks.peers_goals import Goal
 from benchmarks.timing import window
-from gpubp.circuits.nests import leaves, mapped
+from gpubp.circuits.pytree import leaves, mapped
 from gpubp.devices import open_device
 
 WINDOW, SHORT = 0.1, 1e-3   # seconds of a window, about

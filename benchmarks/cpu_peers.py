@@ -18,7 +18,7 @@ class Own(Gpubp):
             ops = open_device(device)
         except (ValueError, RuntimeError) as error:
             raise LeftOutError(str(error)) from error
-        super().__init__(work, ops.array(x), ops.array(y), ops, weights)
+        super().__init__(work, ops.asarray(x), ops.asarray(y), ops, weights)
 
 
 class TorchCompiled(TorchEager):

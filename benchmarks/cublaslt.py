@@ -10,8 +10,8 @@ from math import ceil
 
 import numpy as np
 
-from gpubp.devices import cublas
-from gpubp.devices.cublas import ADDRESS, INT, REPORT, SIZE, STATUSES, TYPES, column_major
+from gpubp.devices.cuda import cublas
+from gpubp.devices.cuda.cublas import ADDRESS, INT, REPORT, SIZE, STATUSES, TYPES, column_major
 
 MADE = ctypes.POINTER(ADDRESS)
 

@@ -50,7 +50,7 @@ def trained(work, device, dtype):
 
 def flat(net):
     """Weights and biases without the gaps between them, which differ with the dtype."""
-    return np.concatenate([net.ops.host(view).ravel() for _, view in net.parameters.items()], dtype=np.float64)
+    return np.concatenate([net.ops.to_numpy(view).ravel() for _, view in net.parameters.items()], dtype=np.float64)
 
 
 def rows(found):

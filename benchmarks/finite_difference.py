@@ -54,7 +54,7 @@ def prepare(way, weights, device, length):
 def disagreement(net, x, y):
     """How far finite differences are from backpropagation, relative to the length of the gradient."""
     numeric, trace = finite_differences(net, x, y), net.trace(x, y)
-    exact = {f"{kind}{l}": net.ops.host(found[l]) for l in (1, 2) for kind, found in (("w", trace.dw), ("b", trace.db))}
+    exact = {f"{kind}{l}": net.ops.to_numpy(found[l]) for l in (1, 2) for kind, found in (("w", trace.dw), ("b", trace.db))}
     squares = [sum((array**2).sum() for array in arrays)
                for arrays in ([numeric[name] - exact[name] for name in exact], exact.values())]
     return float(np.sqrt(squares[0] / squares[1]))

@@ -39,7 +39,7 @@ from benchmarks import (
 from benchmarks.gpu_peers import Jax, JaxScan, TorchCompiled, TorchEager, TorchGraph, TorchGraphOf16
 from benchmarks.gpu_worker import Worker, on_ours, opened
 from benchmarks.guard import ROOT, collect
-from gpubp.devices.probe import why_absent
+from gpubp.devices.cuda.probe import why_absent
 
 LIMIT, LEAST = 330, 3   # seconds of a command, and of a section that is worth beginning
 DRY = 5                 # times the seconds that a section has in a dry run, whose machine may be slow

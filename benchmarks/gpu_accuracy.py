@@ -66,7 +66,7 @@ def precisions(ops, data, seeds, hidden, epochs):
     sizes = [x.shape[1], *hidden, int(y.max()) + 1]
     few = x[:1024], np.eye(sizes[-1])[y[:1024]]
     reference = _gradient(open_device("cpu"), sizes, *few, dtype="float64")
-    x, y, xt, yt = map(ops.array, data)
+    x, y, xt, yt = map(ops.asarray, data)
     for precision in PRECISIONS:
         scores = []
         for seed in seeds:
@@ -86,10 +86,10 @@ def _gradient(ops, sizes, x, y, precision="exact", dtype="float32"):
     """The gradient at the first weights, as a vector in float64; the weights are float32's at either dtype."""
     net = _network(sizes, device=ops, seed=1, precision=precision, dtype=dtype)
     for name, view in net.parameters.items():
-        net.parameters.write(name, np.float32(ops.host(view)))
+        net.parameters.write(name, np.float32(ops.to_numpy(view)))
     with ops.device:
-        trace = Trace(net, ops.array(x, dtype), ops.array(y, dtype), precision=precision)
-        return np.concatenate([np.ravel(ops.host(array)) for array in [*trace.dw[1:], *trace.db[1:]]]).astype(np.float64)
+        trace = Trace(net, ops.asarray(x, dtype), ops.asarray(y, dtype), precision=precision)
+        return np.concatenate([np.ravel(ops.to_numpy(array)) for array in [*trace.dw[1:], *trace.db[1:]]]).astype(np.float64)
 
 
 def emulated(name):

@@ -17,8 +17,8 @@ import gpubp
 from benchmarks.gpu_kernels import ELEMENTS, copy_bandwidth
 from benchmarks.gpu_worker import python, run
 from benchmarks.guard import ROOT, failure
-from gpubp.devices import compiler
-from gpubp.devices.graph import Program
+from gpubp.devices import kernel_source
+from gpubp.devices.cuda.graph import Program
 from gpubp.devices.ops import PRECISIONS
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.parity import parity
@@ -69,7 +69,7 @@ def train(ops, layers, options, optimizer, samples=75, epochs=3):
     net = gpubp.Network(layers, device=ops, seed=1, **options)
     for begin in (optimizer, None):
         net.fit(x, labels, optimizer=begin, epochs=epochs, batch_size=16, progress=False)
-    return ops.host(net.vector).tobytes(), net.history.cost
+    return ops.to_numpy(net.vector).tobytes(), net.history.cost
 
 
 def unpooled(ops):
@@ -182,7 +182,7 @@ def memory(seconds, cases=("tanh clipped momentum", "softmax adam dropout")):
 
 def kernels():
     """The names of our kernels."""
-    text = "".join(path.read_text() for path in compiler.folder().glob("*.cu"))
+    text = "".join(path.read_text() for path in kernel_source.folder().glob("*.cu"))
     return sorted(set(re.findall(r"__global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(", text)))
 
 

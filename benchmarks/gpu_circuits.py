@@ -31,7 +31,7 @@ def works(ops, rows, sizes):
     random = np.random.default_rng(1)
 
     def drawn(*shape):
-        return ops.array(random.standard_normal(shape, np.float32))
+        return ops.asarray(random.standard_normal(shape, np.float32))
     x, w, y = drawn(rows, sizes[0]), drawn(sizes[0], sizes[1]), drawn(rows, sizes[-1])
     layers = [(drawn(k, j), drawn(j)) for k, j in pairwise(sizes)]
     found = {f"{name} {rows}x{sizes[0]}": partial(gpubp.value_and_grad(gate), x, w) for name, gate in GATES.items()}

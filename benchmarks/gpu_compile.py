@@ -11,7 +11,7 @@ from multiprocessing import get_context
 
 from benchmarks.gpu_worker import opened
 from benchmarks.guard import failure
-from gpubp.devices import compiler
+from gpubp.devices import kernel_source
 
 MOST = 16   # processes, each of which has a context on the device
 
@@ -20,7 +20,7 @@ def tables():
     """{label: text}, of the programs for each dtype and storage."""
     from tests.host.compiler import KINDS  # here, as it needs pytest: the other sections do without
 
-    return {f"{label} {' '.join(filter(None, kind))}": text for kind in KINDS for label, text in compiler.sources(*kind)}
+    return {f"{label} {' '.join(filter(None, kind))}": text for kind in KINDS for label, text in kernel_source.sources(*kind)}
 
 
 def compiled(device, program):

@@ -12,7 +12,7 @@ from benchmarks import cublaslt
 from benchmarks.cublaslt import MASK_LINE, Lt
 from benchmarks.guard import failure
 from benchmarks.timing import alternating
-from gpubp.gates import Activate, affine
+from gpubp.gates import BiasActivation, linear
 from gpubp.maths.activations import ACTIVATIONS
 
 MASKED = {"RELU_AUX_BIAS": "forward", "DRELU_BGRAD": "backward"}
@@ -31,16 +31,16 @@ class Layer:
     """
 
     def __init__(self, ops, lt, batch, width):
-        T, S, rows = np.dtype(np.float32), ops.storage(np.float32), (batch, width)
-        self.ops, self.operations, activate = ops, 2 * batch * width**2, Activate(ACTIVATIONS.find("relu"))
+        T, S, rows = np.dtype(np.float32), ops.storage_dtype(np.float32), (batch, width)
+        self.ops, self.operations, activate = ops, 2 * batch * width**2, BiasActivation(ACTIVATIONS.find("relu"))
         draw = partial(drawn, ops, np.random.default_rng(1))
         self.a, self.delta, self.w = draw(rows, S), draw(rows, S), draw((width, width), S, width**-0.5)
         self.b = draw(width, T, 0.25)   # in our bfloat16 z is rounded before it is added, and then some z change sides of 0
         z, a, arriving = (ops.zeros(rows, S) for _ in range(3))
         sums, dw = ops.zeros(width, T), ops.zeros(self.w.shape, T)
         self.mask = ops.zeros((batch, ceil(width / MASK_LINE) * MASK_LINE // 8), np.uint8)
-        forward = affine.forward(ops, self.a, self.w, z)
-        backward, weights = affine.backward(ops, self.delta, self.a, self.w, dw, arriving)
+        forward = linear.forward(ops, self.a, self.w, z)
+        backward, weights = linear.backward(ops, self.delta, self.a, self.w, dw, arriving)
         self.bare = {"forward": forward, "backward": [backward], "weights": [weights]}
         self.ours = {"forward": forward + activate.forward(ops, z, self.b, a),
                      "backward": [backward, *activate.backward(ops, arriving, z, a, sums)],
@@ -50,7 +50,7 @@ class Layer:
 
         def bind(name, epilogue, mask, dtype):
             vector = ops.zeros(width, dtype)
-            ops.convert(self.b, vector)()
+            ops.cast(self.b, vector)()
             first, second = FACTORS[name](self.a, self.w, self.delta)
             call, algorithm = lt.product(first, second, self.out[name], epilogue, vector, mask)
             return call, vector, algorithm
@@ -82,7 +82,7 @@ def epilogues(ops, **options):
 def figures(ops, batch=16384, widths=(512, 1024, 4096), dtypes=("float32", "bfloat16"), rounds=5, length=0.02):
     """Yields (dtype and width, {product: figures}); a dtype is a precision, float32 the exact one."""
     for dtype in dtypes:
-        at = ops.at("exact" if dtype == "float32" else dtype)
+        at = ops.with_precision("exact" if dtype == "float32" else dtype)
         for width in widths:
             try:
                 with Lt(at) as lt:
@@ -145,16 +145,16 @@ def at_zero(layer, found):
         layer.b.fill(0)
     bound = [layer.offered[name][epilogue](found[name][epilogue]["vector"])[0] for epilogue, name in MASKED.items()]
     layer.run(*layer.ours["forward"], *layer.ours["backward"], *bound)
-    theirs, ours = (not ops.host(widened(ops, array[:1])).any() for array in
+    theirs, ours = (not ops.to_numpy(widened(ops, array[:1])).any() for array in
                     (layer.out["backward"], layer.results["backward"][0]))
     return {"holds": theirs, "holds_in_our_kernels": ours,
-            "bits_set_in_the_mask": int(np.unpackbits(ops.host(layer.mask[:1])).sum())}
+            "bits_set_in_the_mask": int(np.unpackbits(ops.to_numpy(layer.mask[:1])).sum())}
 
 
 def drawn(ops, random, shape, dtype, scale=1.0):
     """Random numbers of which no two rows are alike, so that a wrong layout shows."""
     out = ops.zeros(shape, dtype)
-    ops.convert(ops.array(np.float32(scale) * random.standard_normal(shape, dtype=np.float32)), out)()
+    ops.cast(ops.asarray(np.float32(scale) * random.standard_normal(shape, dtype=np.float32)), out)()
     return out
 
 
@@ -168,7 +168,7 @@ def relative_error(ops, theirs, ours):
 def widened(ops, array):
     """The array as float32."""
     out = ops.zeros(array.shape, np.float32)
-    ops.convert(array, out)()
+    ops.cast(array, out)()
     return out
 
 

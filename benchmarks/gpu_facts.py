@@ -12,7 +12,7 @@ from benchmarks.gpu_kernels import verbs
 from benchmarks.gpu_steps import WORKS, Gpubp
 from benchmarks.guard import failure
 from benchmarks.timing import alternating, seconds, window
-from gpubp.layered.equipment import Equipment
+from gpubp.layered.step_builder import StepBuilder
 
 CLUSTER = 8   # blocks; what is launched on sm_90 and newer only
 CLUSTER_KERNEL = r"""
@@ -77,12 +77,12 @@ def launches(ops, rounds, length, counts=(1, 10, 100)):
 
 def steps_in_one_graph(ops, work, at_once, rounds, length):
     """Seconds of a training step, without the loop of `fit`, in graphs of one step and of several: the device's clock counts."""
-    made, prepare = [], Equipment.__init__
+    made, prepare = [], StepBuilder.__init__
 
     def noting(kit, *arguments, **options):
         made.append(kit)
         prepare(kit, *arguments, **options)
-    with patch.object(Equipment, "__init__", noting):
+    with patch.object(StepBuilder, "__init__", noting):
         contender = Gpubp(work, *work.data(ops), ops)
     kit = made[-1]
     single = kit.steps[work.batch].run
@@ -95,7 +95,7 @@ def steps_in_one_graph(ops, work, at_once, rounds, length):
             with ops.device:   # the clock counts mini-batches, and must stay within the epoch
                 kit.clock[...] = 0
             count = runs * at_once // steps
-            return seconds(ops, program, count) * count / int(ops.host(kit.clock)[0])
+            return seconds(ops, program, count) * count / int(ops.to_numpy(kit.clock)[0])
         for _ in range(2):   # the second captures
             measure()
         return measure
@@ -121,10 +121,10 @@ def cluster(ops, times=1000, threads=512):
         out, clocks = ops.zeros(CLUSTER * 32, np.float32), ops.zeros(2 * CLUSTER, np.int64)
         for _ in range(2):   # the second is warm
             kernel((CLUSTER,), (threads,), (out, clocks, np.int32(times)))
-        found = ops.host(clocks).reshape(CLUSTER, 2).max(axis=0) / times
+        found = ops.to_numpy(clocks).reshape(CLUSTER, 2).max(axis=0) / times
         right = np.repeat((np.arange(CLUSTER) - 1) % CLUSTER + times - 1, 32)
         return {"clocks_of_a_barrier": found[0], "clocks_of_a_store_and_a_barrier": found[1],
-                "right": bool((ops.host(out) == right).all())}
+                "right": bool((ops.to_numpy(out) == right).all())}
 
 
 def why_no_cluster(ops):

@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.guard import failure
 from benchmarks.timing import alternating, filled, window
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.chains import Chain
 from gpubp.maths.costs import COSTS
+from gpubp.maths.gradient_transforms import Chain
 
 ELEMENTS = 1 << 28   # of an array: 1 GiB of float32, far beyond any cache
 
@@ -27,7 +27,7 @@ def copy_bandwidth(ops, elements=ELEMENTS, rounds=7, length=0.02):
 
 def kernels(ops, elements=ELEMENTS, width=1024, rounds=5, length=0.02):
     """Yields (name, figure) for each verb at float32 and at bfloat16."""
-    while elements * 28 > ops.room():   # the greediest, Adam's step, has four arrays of float32 beside the copy's two
+    while elements * 28 > ops.free_bytes():   # the greediest, Adam's step, has four arrays of float32 beside the copy's two
         elements //= 2
     yield "elements", elements
     a, b = filled(ops, elements, np.float32), ops.zeros(elements, np.float32)
@@ -40,7 +40,7 @@ def kernels(ops, elements=ELEMENTS, width=1024, rounds=5, length=0.02):
         return {"gb_per_s": rate, "copy_gb_per_s": plain, "part_of_copy": rate / plain, "seconds": times["kernel"]}
 
     for precision in ("exact", "bfloat16"):
-        at = ops.at(precision)
+        at = ops.with_precision(precision)
         for name, bind in verbs(at, elements, width).items():
             try:
                 yield f"{name} {precision}", beside_the_copy(at, bind)
@@ -50,21 +50,22 @@ def kernels(ops, elements=ELEMENTS, width=1024, rounds=5, length=0.02):
 
 def verbs(ops, elements, width):
     """{name: function that allocates and binds, and returns (call, bytes)} for matrices of that width."""
-    T, S, shape = np.dtype(np.float32), ops.storage(np.float32), (elements // width, width)
+    T, S, shape = np.dtype(np.float32), ops.storage_dtype(np.float32), (elements // width, width)
     t, s, rows = T.itemsize, S.itemsize, shape[0]
     matrix = partial(filled, ops, shape)
     narrow = filled(ops, width, T, 1e-3)
 
     def layer(activation):
-        return ops.layer(ACTIVATIONS.find(activation), matrix(S), narrow, matrix(S)), 3 * s * elements
+        return ops.bias_activation(ACTIVATIONS.find(activation), matrix(S), narrow, matrix(S)), 3 * s * elements
 
     def hadamard(activation):   # sigmoid' is written in a alone, relu' in z alone: one of the two is read
         sums = ops.zeros(width, T)
-        return ops.hadamard(ACTIVATIONS.find(activation), matrix(S), matrix(S), matrix(S), sums), 3 * s * elements
+        return ops.activation_backward(ACTIVATIONS.find(activation), matrix(S), matrix(S), matrix(S), sums), 3 * s * elements
 
     def output(cost, activation):
         weights, costs, sums = filled(ops, rows, T), ops.zeros(rows, T), ops.zeros(width, T)
-        return ops.output(COSTS.find(cost), ACTIVATIONS.find(activation), matrix(T), narrow, matrix(T), matrix(T), weights,
+        return ops.cost_and_delta(COSTS.find(cost), ACTIVATIONS.find(activation), matrix(T), narrow, matrix(T), matrix(T),
+                                  weights,
                           matrix(S), sums, costs), (4 * t + s) * elements + 2 * t * rows
 
     def dropout():
@@ -74,16 +75,16 @@ def verbs(ops, elements, width):
     def step(optimizer):
         chain = Chain.of(optimizer)
         state = [ops.zeros(elements, T) for _ in chain.state]   # no longer zeros after a step
-        scalars = ops.array(np.array([chain.scalars(1, 1e-6, rows)], T))
+        scalars = ops.asarray(np.array([chain.scalars(1, 1e-6, rows)], T))
         vector, gradient = filled(ops, elements, T), filled(ops, elements, T)
         call = ops.step(chain, vector, gradient, state, elements, [], scalars, ops.zeros(2, np.int64))
         return call, (3 + 2 * len(state)) * t * elements
 
     def convert():
-        return ops.convert(matrix(T), matrix(S)), (t + s) * elements
+        return ops.cast(matrix(T), matrix(S)), (t + s) * elements
 
     def gather():
-        order = ops.array(np.random.default_rng(1).permutation(rows))
+        order = ops.asarray(np.random.default_rng(1).permutation(rows))
         return ops.gather([matrix(S)], order, ops.zeros(2, np.int64), rows, [ops.zeros(shape, S)]), 2 * s * elements + 8 * rows
 
     return {"layer sigmoid": partial(layer, "sigmoid"), "layer relu": partial(layer, "relu"),

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.gpu_facts import why_no_cluster
 from benchmarks.guard import ROOT, failure
 from benchmarks.timing import alternating, window
-from gpubp.maths.chains import Chain
+from gpubp.maths.gradient_transforms import Chain
 
 FOLDERS = ROOT.parent / "shared" / "prototypes", ROOT / "gpubp-bench" / "prototypes"
 SIZES, ROWS, WARPS = (784, 30, 10), 10, 16
@@ -73,9 +73,9 @@ def inside(ops, folder, sizes, blocks, networks, times, rounds, length):
     kernel, shared = ops.compiler.kernel(program, "inside"), 4 * shared_numbers(sizes, blocks, states)
     with ops.device:   # CuPy looks kernels up on the current device
         kernel.max_dynamic_shared_size_bytes = shared
-        vectors = ops.array(np.tile(first, (networks, 1)))
-        given = (ops.array(x), ops.array(y), ops.array(np.tile(order, networks)), ops.zeros(2, np.int64), vectors,
-                 ops.zeros((networks, max(1, states), count), np.float32), ops.array(np.tile(table, (networks, 1)), np.float32),
+        vectors = ops.asarray(np.tile(first, (networks, 1)))
+        given = (ops.asarray(x), ops.asarray(y), ops.asarray(np.tile(order, networks)), ops.zeros(2, np.int64), vectors,
+                 ops.zeros((networks, max(1, states), count), np.float32), ops.asarray(np.tile(table, (networks, 1)), np.float32),
                  ops.zeros((networks, batches), np.float32))
 
         def launch(steps):
@@ -83,7 +83,7 @@ def inside(ops, folder, sizes, blocks, networks, times, rounds, length):
         launch(few := min(4, times))
         right, _, _ = reference(sizes, ROWS, ACTIVATIONS, COST, CHAIN, first.astype(np.float64), np.zeros((states, count)),
                                 x.astype(np.float64), y.astype(np.float64), order, table.astype(np.float64), few, w_at, b_at)
-        error = float(np.abs(ops.host(vectors) - right).max() / np.abs(right).max())
+        error = float(np.abs(ops.to_numpy(vectors) - right).max() / np.abs(right).max())
         needs = {"registers": kernel.num_regs, "local_bytes": kernel.local_size_bytes, "shared_bytes": shared}
     seconds = alternating({"": window(ops, partial(launch, times), length)}, rounds)[""]
     return {"relative_error": error, "right": error < WRONG, "seconds_of_a_launch": seconds, "steps_of_a_launch": times,
@@ -113,25 +113,25 @@ def narrow(ops, folder, batch, rounds, length, mt, warps, width=64, layers=4, ou
     with ops.device:
         kernel.max_dynamic_shared_size_bytes = shared
         needs = {"registers": kernel.num_regs, "local_bytes": kernel.local_size_bytes, "shared_bytes": shared}
-    random, at = np.random.default_rng(1), ops.at("bfloat16")
+    random, at = np.random.default_rng(1), ops.with_precision("bfloat16")
 
     def halves(values):
-        out = ops.zeros(values.shape, at.storage(np.float32))
-        ops.convert(ops.array(values, np.float32), out)()
-        return out, _widened(ops.host(out))
+        out = ops.zeros(values.shape, at.storage_dtype(np.float32))
+        ops.cast(ops.asarray(values, np.float32), out)()
+        return out, _widened(ops.to_numpy(out))
     x, x_host = halves(random.standard_normal((batch, width)))
     y = random.standard_normal((batch, outputs)).astype(np.float32)
     weights, host = halves(random.standard_normal(hidden + last) * (2 / width) ** 0.5)
     parts = ops.zeros(size * (split * hidden + along * last), np.float32)
     biases, costs = ops.zeros(layers * width + padded, np.float32), ops.zeros(size * warps * 32, np.float32)
-    given = x, ops.array(y), weights, biases, parts, costs
+    given = x, ops.asarray(y), weights, biases, parts, costs
 
     def launch(count):
         with ops.device:
             numbers = np.int32(count // rows), np.float32(2 / (count * outputs)), np.int32(outputs)
             kernel((size,), (warps * 32,), (*given, *numbers), shared_mem=shared)
     launch(few := min(batch, rows * size * 2))
-    found, end = ops.host(parts).astype(np.float64), size * split * hidden
+    found, end = ops.to_numpy(parts).astype(np.float64), size * split * hidden
     mine = np.concatenate([found[:end].reshape(-1, hidden).sum(0), found[end:].reshape(-1, last).sum(0)])
     right, counts = _gradient(x_host[:few], y[:few], host, width, layers, outputs)
     error = float(np.linalg.norm(mine[counts] - right[counts]) / np.linalg.norm(right[counts]))

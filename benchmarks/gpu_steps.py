@@ -20,7 +20,7 @@ from benchmarks.gpu_peers import LeftOutError
 from benchmarks.guard import failure
 from benchmarks.timing import alternating, filled, wait, window
 from gpubp.devices import open_device
-from gpubp.gates import affine
+from gpubp.gates import linear
 
 SAME = {"exact": 1e-3, "tf32": 2e-3, "bfloat16": 2e-2}   # how far the mean costs of an epoch may be apart, relatively
 
@@ -48,7 +48,7 @@ class Work:
         x = filled(ops, (rows, self.sizes[0]), np.float32)
         if self.cost == "cross-entropy":
             labels = np.random.default_rng(1).integers(self.sizes[-1], size=rows)
-            return x, ops.array(np.eye(self.sizes[-1], dtype=np.float32)[labels])
+            return x, ops.asarray(np.eye(self.sizes[-1], dtype=np.float32)[labels])
         return x, filled(ops, (rows, self.sizes[-1]), np.float32, 0.5)
 
 
@@ -95,7 +95,7 @@ class Gpubp:
 
 def first_weights(net):
     """w and b of each layer in turn, on the host."""
-    return [np.array(net.ops.host(net.parameters[name])) for name in _names(net)]
+    return [np.array(net.ops.to_numpy(net.parameters[name])) for name in _names(net)]
 
 
 def _names(net):
@@ -135,7 +135,7 @@ def _step(ops, work, x, y, rounds, length):
 
 def _products(ops, work, rounds, length):
     """Seconds of the products of a step as one program."""
-    at = ops.at(work.precision)
+    at = ops.with_precision(work.precision)
     found = alternating({"": window(at, products(at, work.sizes, work.batch), length)}, rounds)[""]
     return {"seconds": found, "tflops": _operations(work) / found["median"] / 1e12}
 
@@ -191,16 +191,16 @@ def _window(contender, length):
 
 def products(ops, sizes, batch, dtype=np.float32):
     """The products of a step (forward, BP4 and BP2's first half) as one program, on arrays as a plan has them."""
-    storage, last = ops.storage(dtype), len(sizes) - 1
+    storage, last = ops.storage_dtype(dtype), len(sizes) - 1
     a = [filled(ops, (batch, width), storage) for width in sizes[:-1]]
     w = [None] + [filled(ops, (j, k), storage, k**-0.5) for k, j in pairwise(sizes)]
     delta = [None] + [filled(ops, (batch, width), storage) for width in sizes[1:]]
     z = [None] + [ops.zeros((batch, width), dtype if l == last else storage) for l, width in enumerate(sizes[1:], 1)]
     calls = []
     for l in range(1, last + 1):
-        calls += affine.forward(ops, a[l - 1], w[l], z[l])
+        calls += linear.forward(ops, a[l - 1], w[l], z[l])
     for l in range(last, 0, -1):
-        calls += affine.backward(ops, delta[l], a[l - 1], w[l], ops.zeros(w[l].shape, dtype), delta[l - 1])
+        calls += linear.backward(ops, delta[l], a[l - 1], w[l], ops.zeros(w[l].shape, dtype), delta[l - 1])
     return ops.program(calls)
 
 

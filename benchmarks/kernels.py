@@ -20,11 +20,11 @@ from benchmarks.alternate import REST, alternating_processes, serve
 from benchmarks.gpu_kernels import verbs
 from benchmarks.gpu_peers import LeftOutError
 from benchmarks.timing import filled, window
-from gpubp import plain
+from gpubp import reference
 from gpubp.devices import open_device
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.chains import Chain
 from gpubp.maths.costs import COSTS
+from gpubp.maths.gradient_transforms import Chain
 
 FAMILIES = {"kernels": ("cpu:numpy", "cpu:compiled"), "kernels-cuda": ("cuda",)}   # by the array module that reads unfused
 ELEMENTS = {"kernels": 1 << 24, "kernels-cuda": 1 << 28}   # of an array: 64 MiB and 1 GiB, beyond the caches
@@ -46,7 +46,7 @@ def unfused(ops, elements, width):
 
     def hadamard(activation):
         row, delta, z, a = ACTIVATIONS.find(activation), matrix(), matrix(), matrix()
-        return lambda: plain.times_prime(xp, row, delta, z, a).sum(axis=0)
+        return lambda: reference.times_prime(xp, row, delta, z, a).sum(axis=0)
 
     def output(cost, activation):
         cost, row, x, y, weights = COSTS.find(cost), ACTIVATIONS.find(activation), matrix(), matrix(), column()
@@ -54,8 +54,8 @@ def unfused(ops, elements, width):
         def call():
             z = x + narrow
             a = row.of(xp, z)
-            delta = weights * plain.first_delta(xp, cost, row, z, a, y)
-            return delta.sum(axis=0), weights * plain.costs(xp, cost, row, z, a, y)
+            delta = weights * reference.first_delta(xp, cost, row, z, a, y)
+            return delta.sum(axis=0), weights * reference.costs(xp, cost, row, z, a, y)
         return call
 
     def dropout():
@@ -74,7 +74,7 @@ def unfused(ops, elements, width):
         return call
 
     def gather():
-        x, order = matrix(), ops.array(np.random.default_rng(1).permutation(rows))
+        x, order = matrix(), ops.asarray(np.random.default_rng(1).permutation(rows))
         return lambda: x[order]
 
     return {"layer sigmoid": partial(layer, "sigmoid"), "layer relu": partial(layer, "relu"),
@@ -93,7 +93,7 @@ def prepare(how, device, verb, elements, length):
         raise LeftOutError(str(error)) from error
     if how == "copy":
         a, b = filled(ops, elements, np.float32), ops.zeros(elements, np.float32)
-        call, moved = ops.convert(a, b), 2 * a.nbytes
+        call, moved = ops.cast(a, b), 2 * a.nbytes
     elif how == "fused":
         call, moved = verbs(ops, elements, WIDTH)[verb]()
     else:

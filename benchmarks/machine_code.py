@@ -12,10 +12,10 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from gpubp.devices import compiler
+from gpubp.devices import kernel_source
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.chains import Chain
 from gpubp.maths.costs import COSTS
+from gpubp.maths.gradient_transforms import Chain
 
 CODE = Path(__file__).parent / "results" / "machine-code.json"
 LINE = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?\w+\s+)?([A-Z][\w.]*)\s*([^;]*);")
@@ -45,7 +45,7 @@ def machine_code(text, architecture=90):
     from cuda.bindings import nvrtc
 
     _, program = nvrtc.nvrtcCreateProgram(text.encode(), b"kernel.cu", 0, [], [])
-    options = [*compiler.options(), "-ftz=true", f"-arch=sm_{architecture}"]
+    options = [*kernel_source.options(), "-ftz=true", f"-arch=sm_{architecture}"]
     failed, = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
     if failed:
         raise RuntimeError(f"NVRTC refuses the program: {failed}")
@@ -78,16 +78,16 @@ def programs():
     found = {}
     for storage in (None, "uint16"):
         kind = {None: "float32", "uint16": "bfloat16"}[storage]
-        layer = compiler.layer_source(ACTIVATIONS["sigmoid"], "float32", storage)
+        layer = kernel_source.layer_source(ACTIVATIONS["sigmoid"], "float32", storage)
         found |= {f"{name}, sigmoid, {kind}": (layer, name) for name in ("layer_wide", "hadamard_wide")}
-        found |= {f"{name}, {kind}": (compiler.source(file, "float32", storage=storage), name)
+        found |= {f"{name}, {kind}": (kernel_source.source(file, "float32", storage=storage), name)
                   for file, name in (("sums.cu", "column_sums_wide"), ("softmax.cu", "softmax"))}
     for cost, activation in (("quadratic", "sigmoid"), ("softmax_cross_entropy", "softmax")):
-        found[f"learn, {cost} of {activation}"] = compiler.output_source(
+        found[f"learn, {cost} of {activation}"] = kernel_source.output_source(
             COSTS.find(cost), ACTIVATIONS[activation], "float32"), "learn"
-    sums, scale = (compiler.source(file, "float32") for file in ("sums.cu", "scale.cu"))
+    sums, scale = (kernel_source.source(file, "float32") for file in ("sums.cu", "scale.cu"))
     found |= {"total": (sums, "total"), "squares": (sums, "squares"), "unscale": (scale, "unscale")}
-    return found | {f"step_wide, {name}": (compiler.step_source(Chain.of(name), "float32"), "step_wide")
+    return found | {f"step_wide, {name}": (kernel_source.step_source(Chain.of(name), "float32"), "step_wide")
                     for name in ("sgd", "adam")}
 
 

@@ -21,10 +21,10 @@ from types import SimpleNamespace
 import numpy as np
 
 import gpubp
-from gpubp.devices.cuda import CudaOps
-from gpubp.layered.equipment import Equipment
-from gpubp.layered.state import Training
-from gpubp.maths.chains import Chain
+from gpubp.devices.cuda.cuda_ops import CudaOps
+from gpubp.layered.step_builder import StepBuilder
+from gpubp.layered.training_state import TrainingState
+from gpubp.maths.gradient_transforms import Chain
 
 ROOT = Path(__file__).parent.parent
 README, RESULTS = ROOT / "kernels" / "README.md", ROOT / "benchmarks" / "results"
@@ -109,10 +109,10 @@ class Recorder(CudaOps):
         launch = Launch(f"product {kind}", (blocks,), (256,), moved, 2 * out.size * a.shape[1], *out.shape)
         return partial(self._noted, launch, [a, b, out])
 
-    def owns(self, array):
+    def is_on_device(self, array):
         return isinstance(array, Array)
 
-    def room(self):
+    def free_bytes(self):
         return inf
 
     def _noted(self, launch, arrays):
@@ -181,7 +181,7 @@ def recorded(work):
                             **dict(work.options))
     chain, rows = Chain.of("sgd(0.1)"), 2 * work.batch
     x, y = (ops.zeros((rows, width), np.float32) for width in (work.sizes[0], work.sizes[-1]))
-    kit = Equipment(network, chain, Training.begin(network, chain), x, y, None, rows, rows, work.batch)
+    kit = StepBuilder(network, chain, TrainingState.begin(network, chain), x, y, None, rows, rows, work.batch)
     ops.launches.clear()
     ops.touched.clear()
     for call in kit.steps[work.batch].run.calls:

@@ -21,7 +21,7 @@ import gpubp
 from benchmarks.guard import ROOT
 from gpubp.atomic import atomically
 from gpubp.devices import open_device
-from gpubp.devices.probe import why_no_cuda
+from gpubp.devices.cuda.probe import why_no_cuda
 
 RESULTS = ROOT / "benchmarks" / "results"
 LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",

@@ -21,7 +21,7 @@ import gpubp
 from benchmarks import report
 from benchmarks.alternate import REST
 from benchmarks.guard import ROOT
-from gpubp.devices import compiler
+from gpubp.devices import kernel_source
 
 FLOOR = "numpy"
 CANDIDATES = {   # distribution: what a program imports of it
@@ -59,7 +59,7 @@ def gpubp_needs():
 def installed(name):
     """Bytes of the files of one distribution."""
     if name == "gpubp":   # in a checkout its files are listed nowhere
-        files = {path for folder in (Path(gpubp.__file__).parent, compiler.folder(), Path(__file__).parent)
+        files = {path for folder in (Path(gpubp.__file__).parent, kernel_source.folder(), Path(__file__).parent)
                  for kind in ("*.py", "*.cu*", "*.cpp", "*.h", "py.typed") for path in folder.rglob(kind)}
     else:
         files = {Path(str(metadata.distribution(name).locate_file(file))) for file in metadata.files(name) or []}

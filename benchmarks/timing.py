@@ -50,9 +50,9 @@ def filled(ops, shape, dtype, scale=1.0):
     """An array of random numbers, of which a block is drawn and repeated; zeros would make some products faster."""
     out = ops.zeros(shape, dtype)
     block = gcd(out.size, 1 << 16)
-    drawn = ops.array(scale * np.random.default_rng(1).standard_normal(block, dtype=np.float32))
+    drawn = ops.asarray(scale * np.random.default_rng(1).standard_normal(block, dtype=np.float32))
     rounded = ops.zeros(block, dtype)
-    ops.convert(drawn, rounded)()
+    ops.cast(drawn, rounded)()
     with ops.device:
         out.reshape(-1, block)[...] = rounded
     return out

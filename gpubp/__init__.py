@@ -21,13 +21,13 @@ from .circuits import (
 )
 from .devices import open_device
 from .files import load
-from .layered.diverging import TrainingError
+from .layered.divergence import TrainingError
 from .layered.layers import Dense, Dropout
 from .layered.network import Network
 from .maths import activations, costs, initializers, schedules
 from .maths.activations import Activation
-from .maths.chains import L1, L2, Chain, ClipNorm, ClipValue, MaxNorm
 from .maths.costs import Cost
+from .maths.gradient_transforms import L1, L2, Chain, ClipNorm, ClipValue, MaxNorm
 from .maths.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
 
 __all__ = ["L1", "L2", "SGD", "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Chain", "ClipNorm", "ClipValue",

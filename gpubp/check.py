@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .devices.philox import CHECK, generator
-from .layered import intake
+from .devices.random import CHECK, generator
+from .layered import input_checks
 from .layered.layers import Dense
 from .layered.trace import Trace
-from .maths.differences import derivative
+from .maths.finite_differences import derivative
 from .parity import parity as parity
-from .plain import costs, seen
+from .reference import costs, seen
 
 STEPS = 1e-4, 1e-5, 1e-6   # of the central differences: the largest that leaves half of the samples, or else the smallest
 AWAY = 20                  # steps: rows with a weighted input or an output this near a kink are left out
@@ -83,20 +83,20 @@ def _check(network, x, y, seed):
                         or step == STEPS[-1])
     if not smooth.any():
         raise ValueError(f"all {len(x)} samples lie on a kink of an activation or the cost: give other samples")
-    trace = Trace(network, *(network.ops.array(array[smooth]) for array in (given, codes)))
+    trace = Trace(network, *(network.ops.asarray(array[smooth]) for array in (given, codes)))
     rows = _rows(network, plain, x[smooth], y[smooth], trace, step, generator(seed, CHECK))
     return Report(rows, int(smooth.sum()), len(x), *prices)
 
 
 def _given(network, x, y):
     """x and y as a network takes them, as NumPy arrays in its dtype."""
-    x = intake.samples(network, x)
-    y = intake.targets(network, y, x.shape[0])
-    return tuple(np.asarray(network.ops.host(array[:]), network.dtype) for array in (x, y))
+    x = input_checks.samples(network, x)
+    y = input_checks.targets(network, y, x.shape[0])
+    return tuple(np.asarray(network.ops.to_numpy(array[:]), network.dtype) for array in (x, y))
 
 
 def _rows(network, plain, x, y, trace, step, random):
-    host = lambda array: network.ops.host(array).astype(np.float64)
+    host = lambda array: network.ops.to_numpy(array).astype(np.float64)
     tolerance, depth = TOLERANCE[network.dtype.name], network.depth
     z, n = plain.forward(x), len(x)
     # a - y keeps |a - y| / (|a| + |y|) of its digits: what a well-trained network has left of its gradient is partly rounding
@@ -189,7 +189,7 @@ class Plain:
     def __init__(self, network):
         self.cost_function = network.cost_function
         self.activations = [None] + [layer.activation for layer in network.layers if isinstance(layer, Dense)]
-        self.parameters = {name: network.ops.host(view).astype(np.float64) for name, view in network.parameters.items()}
+        self.parameters = {name: network.ops.to_numpy(view).astype(np.float64) for name, view in network.parameters.items()}
 
     def forward(self, x, start=0, parameters=None):
         """[a_0, z_1, ..., z_L] of rows x; with start = l, x is z_l instead and earlier entries are None."""

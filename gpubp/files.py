@@ -17,17 +17,17 @@ import numpy as np
 from .atomic import atomically
 from .devices import open_device
 from .devices.ops import Ops
-from .layered.choosing import DeviceChoice
+from .layered.device_choice import DeviceChoice
 from .layered.history import History
 from .layered.layers import Dense, Dropout
 from .layered.network import Network
-from .layered.state import UNSCALED, Training
+from .layered.training_state import UNSCALED, TrainingState
 from .maths.activations import ACTIVATIONS, Activation
-from .maths.chains import Chain
 from .maths.costs import COSTS, Cost
+from .maths.gradient_transforms import Chain
 from .maths.initializers import INITIALIZERS
 
-FORMAT = 2
+FORMAT = 3
 # what NumPy, zipfile, JSON and a header of other contents raise
 DAMAGE = (zipfile.BadZipFile, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError, MemoryError,
           NotImplementedError, RuntimeError, OSError, SyntaxError, TokenError)
@@ -44,11 +44,12 @@ def save(network: Network, path: str | os.PathLike) -> None:
 
 def pack(network):
     """(header, arrays) that hold everything of a network: what JSON can hold, and NumPy arrays by name."""
-    host, training = network.ops.host, network.training
+    host, training = network.ops.to_numpy, network.training_state
     header = {
         "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,
         "precision": network.precision, "layers": [network.sizes[0], *map(_layer_text, network.layers)],
-        "custom": _custom(network), "notes": network.notes, "labelled": network.labelled, "history": network.history.as_dict(),
+        "custom": _custom(network), "notes": network.metadata, "labelled": network.is_classifier,
+        "history": network.history.as_dict(),
         "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
     if training is not None and _readable(training.chain):
@@ -61,7 +62,7 @@ def pack(network):
     try:
         return json.loads(json.dumps(header, default=_number)), arrays
     except TypeError as error:
-        raise TypeError(f"net.notes must hold what JSON can: {error}") from None
+        raise TypeError(f"net.metadata must hold what JSON can: {error}") from None
 
 
 def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[Activation | Cost] = ()) -> Network:
@@ -105,11 +106,15 @@ def _read(content):
 
 
 def _upgraded(header):
-    """The header of format 1, which knew no precision, in the words of this one."""
+    """The header of an older format as this one has it: 1 knew no precision, 2 had other names in the history."""
     if header.get("format") == 1:
-        header |= {"format": FORMAT, "precision": "exact"}
+        header |= {"format": 2, "precision": "exact"}
         if header["training"]:
             header["training"]["scaling"] = [*UNSCALED]
+    if header.get("format") == 2:
+        history = header["history"]
+        history |= {"learning_rate": history.pop("rate"), "delta_norms": history.pop("speeds")}
+        header["format"] = FORMAT
     return header
 
 
@@ -120,10 +125,10 @@ def unpack(header, arrays, device, custom):
                       device=device, dtype=header["dtype"], seed=header["seed"],
                       precision=header["precision"])
     _fill(network.parameters, arrays, "")
-    network.history, network.notes, network.labelled = History(**header["history"]), header["notes"], header["labelled"]
+    network.history, network.metadata, network.is_classifier = History(**header["history"]), header["notes"], header["labelled"]
     if header["training"]:
         facts = header["training"]
-        training = Training.begin(network, Chain.of(facts["optimizer"]))
+        training = TrainingState.begin(network, Chain.of(facts["optimizer"]))
         training.step, training.batch, training.first_epoch = facts["step"], facts["batch"], facts["first_epoch"]
         training.shape, training.costs = tuple(facts["shape"]), facts["costs"]
         training.best_value, training.best_epoch = facts["best_value"], facts["best_epoch"]
@@ -133,7 +138,7 @@ def unpack(header, arrays, device, custom):
         vectors = training.state if training.best is None else {**training.state, "best": training.best}
         for vector, parameters in vectors.items():
             _fill(parameters, arrays, f"{vector}.")
-        network.training = training
+        network.training_state = training
     return network
 
 

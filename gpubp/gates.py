@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .maths.activations import Activation
 
 
-class Affine:
+class Linear:
     """z = a w^T over the rows of a batch; w[j, k] joins neuron k to neuron j. The bias is added where sigma is, in one pass."""
 
     def forward(self, ops, a, w, z):
@@ -22,20 +22,20 @@ class Affine:
 
 
 @dataclass(frozen=True)
-class Activate:
+class BiasActivation:
     """a = sigma(z + b); z is left with the bias added, as the book's weighted input. Softmax is one too, row by row."""
 
     activation: Activation
 
     def forward(self, ops, z, b, a):
-        return [ops.layer(self.activation, z, b, a)]
+        return [ops.bias_activation(self.activation, z, b, a)]
 
     def backward(self, ops, delta, z, a, db):
-        return [ops.hadamard(self.activation, delta, z, a, db)]   # BP2, second half: * sigma'(z); BP3: column sums
+        return [ops.activation_backward(self.activation, delta, z, a, db)]   # BP2, second half: * sigma'(z); BP3: column sums
 
 
 @dataclass(frozen=True)
-class Mask:
+class DropoutGate:
     """Dropout: each element is zero with probability rate, else divided by 1 - rate, so that its mean stays."""
 
     rate: float
@@ -48,4 +48,4 @@ class Mask:
         return [forward], [backward]
 
 
-affine = Affine()
+linear = Linear()

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from . import plain
+from . import reference
 from .devices import checked_name, open_device
 from .devices.ops import HALVES, Ops, checked_precision
-from .layered import intake
-from .layered.diverging import first_bad_parameter
+from .layered import input_checks
+from .layered.divergence import first_bad_parameter
 from .layered.layers import Dense
 from .layered.network import Network
 from .layered.trace import Trace
@@ -130,8 +130,8 @@ def parity(network: Network, x: Any, y: Any, devices: Sequence[str | Ops] = ("cp
         if (bad := first_bad_parameter(network)) is not None:
             raise ValueError(f"expected a network of finite parameters, got NaN or infinity in {bad}: take one from before its "
                              "training diverged")
-        x = intake.samples(network, x)
-        x, y = (network.ops.host(array[:]) for array in (x, intake.targets(network, y, x.shape[0])))
+        x = input_checks.samples(network, x)
+        x, y = (network.ops.to_numpy(array[:]) for array in (x, input_checks.targets(network, y, x.shape[0])))
         one, other = (_side(network, place, x, y, precision) for place in places)
         rows = [_row(key, network.dtype, (one, other)) for key in one[0].order]
     names = [place if isinstance(place, str) else place.name for place in places]
@@ -152,14 +152,14 @@ def _side(network, place, x, y, precision):
         formulas = Formulas(network, x, y, "exact")
         formulas.largest = inf   # of float64, as good as none
         return formulas, formulas.arrays()
-    formulas = Formulas(network, x, y, place.at(precision).precision)
+    formulas = Formulas(network, x, y, place.with_precision(precision).precision)
     copied = network.copy(place)
     with place.device:
-        trace = Trace(copied, place.array(x), place.array(y), precision=precision)
+        trace = Trace(copied, place.asarray(x), place.asarray(y), precision=precision)
         found = {("x", 0): trace.a[0], ("cost", network.depth): trace.costs.reshape(-1, 1)}
         for l in range(1, network.depth + 1):
             found |= {(name, l): getattr(trace, name)[l] for name in ("z", "a", "delta", "db", "dw")}
-        return formulas, {key: np.array(place.host(array), np.float64) for key, array in found.items()}
+        return formulas, {key: np.array(place.to_numpy(array), np.float64) for key, array in found.items()}
 
 
 def _row(key, dtype, sides):
@@ -208,7 +208,7 @@ class Formulas:
         self.short = (TF32, xp.tiny, xp.largest) if precision == "tf32" else None
         self.largest = self.half[2] if self.half else xp.largest
         self.activations = [None] + [layer.activation for layer in network.layers if isinstance(layer, Dense)]
-        parameters = {name: network.ops.host(view) for name, view in network.parameters.items()}
+        parameters = {name: network.ops.to_numpy(view) for name, view in network.parameters.items()}
         layers = range(1, network.depth + 1)
         self.b = {l: xp.given(parameters[f"b{l}"]) for l in layers}
         self.w = {l: self._factor(self._kept(xp.given(parameters[f"w{l}"]))) for l in layers}
@@ -250,12 +250,12 @@ class Formulas:
             case "a":
                 return kept(self.activations[l].of(xp, (before if l < self.depth else of)("z", l)))
             case "cost":
-                return plain.costs(xp, self.cost, self.activations[l], of("z", l), of("a", l), self.y)
+                return reference.costs(xp, self.cost, self.activations[l], of("z", l), of("a", l), self.y)
             case "delta" if l == self.depth:                                                                     # BP1
                 return kept(self._first_delta(of("z", l), of("a", l)))
             case "delta":                                                                                        # BP2
                 arriving = kept(xp.product(factor("delta", l + 1), self.w[l + 1]))
-                return kept(plain.times_prime(xp, self.activations[l], arriving, of("z", l), of("a", l)))
+                return kept(reference.times_prime(xp, self.activations[l], arriving, of("z", l), of("a", l)))
             case "db":                                                                                           # BP3
                 return xp.sum(before("delta", l), axis=0) / float(len(arrays["x", 0]))
         return xp.product(_transposed(factor("delta", l)), factor("a", l - 1)) / float(len(arrays["x", 0]))      # BP4
@@ -263,12 +263,12 @@ class Formulas:
     def _first_delta(self, z, a):
         """BP1, in both orders of its factors: NumPy multiplies by the outer derivative before sigma', a kernel after it."""
         xp, activation = self.xp, self.activations[self.depth]
-        delta = plain.first_delta(xp, self.cost, activation, z, a, self.y)
+        delta = reference.first_delta(xp, self.cost, activation, z, a, self.y)
         if self.cost.outer is None or self.cost.meets_partner(activation):
             return delta
         inner = replace(self.cost, outer=None, outer_prime=None)
-        total = plain.costs(xp, inner, activation, z, a, self.y)
-        return xp.either(delta, plain.first_delta(xp, inner, activation, z, a, self.y) * self.cost.outer_prime(xp, total))
+        total = reference.costs(xp, inner, activation, z, a, self.y)
+        return xp.either(delta, reference.first_delta(xp, inner, activation, z, a, self.y) * self.cost.outer_prime(xp, total))
 
 
 def _transposed(matrix):

@@ -1,5 +1,5 @@
 // What the kernels share: numbers of 16 bits, loops over vectors, columns and rows, sums over threads, softmax, random bits.
-// gpubp/devices/compiler.py chooses T, float or double, in which everything is computed, and S, in which factors of products are
+// gpubp/devices/kernel_source.py chooses T, float or double, in which everything is computed, and S, in which factors of products are
 // stored: T itself, Half or Bfloat16.
 
 #include "philox.cuh"

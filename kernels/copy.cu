@@ -1,4 +1,4 @@
-// Copies that change the type. gpubp/devices/compiler.py writes in From0, To0, From1, ..., each T or S.
+// Copies that change the type. gpubp/devices/kernel_source.py writes in From0, To0, From1, ..., each T or S.
 #include "common.cuh"
 
 #define MOST(From, To) int(16 / (sizeof(From) < sizeof(To) ? sizeof(From) : sizeof(To)))   // numbers that a thread moves at once

@@ -1,4 +1,4 @@
-// What the CPU's kernels share; C++ for the compiler that the machine has. gpubp/devices/compiler.py chooses T, float or double.
+// What the CPU's kernels share; C++ for the compiler that the machine has. gpubp/devices/kernel_source.py chooses T, float or double.
 #include <utility>
 
 #define __umul64hi(x, y) ((unsigned long long)((unsigned __int128)(x) * (y) >> 64))

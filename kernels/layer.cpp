@@ -1,4 +1,4 @@
-// What a layer does beside its matrix products, on the CPU. sigma(z) and prime(z, a) are written in by gpubp/devices/compiler.py.
+// What a layer does beside its matrix products, on the CPU. sigma(z) and prime(z, a) are written in by gpubp/devices/kernel_source.py.
 #include "cpu.h"
 
 // z := z + b,  a := sigma(z);  a may be z itself

@@ -1,4 +1,4 @@
-// The last layer on the CPU: activation, cost and BP1, block by block of rows. gpubp/devices/compiler.py writes in the same
+// The last layer on the CPU: activation, cost and BP1, block by block of rows. gpubp/devices/kernel_source.py writes in the same
 // formulas and words as in output.cu: where the activation is the cost's PARTNER, value(u, y) takes u = z or u = log softmax.
 #include "cpu.h"
 

@@ -1,5 +1,5 @@
 // The last layer: activation, cost and BP1 in one pass over the rows, a warp or a block to a row.
-// gpubp/devices/compiler.py writes in sigma(z) and prime(z, a) unless SOFTMAX, value(a, y) and slope(a, y) = dC/da,
+// gpubp/devices/kernel_source.py writes in sigma(z) and prime(z, a) unless SOFTMAX, value(a, y) and slope(a, y) = dC/da,
 // outer(s) and outer_prime(s) if OUTER; where the activation is the cost's PARTNER, value(u, y) takes u = z or u = log softmax.
 #include "common.cuh"
 

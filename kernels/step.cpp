@@ -1,4 +1,4 @@
-// One optimizer step over the whole vector, on the CPU; gpubp/devices/compiler.py writes in the same words as in step.cu, where N
+// One optimizer step over the whole vector, on the CPU; gpubp/devices/kernel_source.py writes in the same words as in step.cu, where N
 // elements are loaded at once: here the compiler makes vectors of a loop over one.
 #include "cpu.h"
 

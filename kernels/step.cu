@@ -1,4 +1,4 @@
-// One optimizer step over the whole vector. gpubp/devices/compiler.py writes in the rule and, for its state vectors and scalars,
+// One optimizer step over the whole vector. gpubp/devices/kernel_source.py writes in the rule and, for its state vectors and scalars,
 // STATE and PASSED (parameters and arguments), LOAD and STORE (N elements of each from i on), SCALARS (a row of the table) and
 // RULE(n), which is rule(w[n], state[n]..., g[n], weight, norm, scalars...), weight being 1 for weights and 0 for biases. With a
 // storage S, ROUNDED is a parameter and PASSED_ROUNDED its argument: the weights as the products read them.

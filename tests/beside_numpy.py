@@ -7,7 +7,7 @@ import pytest
 
 import gpubp
 from gpubp.circuits import wire
-from gpubp.circuits.nests import leaves, mapped
+from gpubp.circuits.pytree import leaves, mapped
 from tests.conftest import device
 
 
@@ -45,6 +45,6 @@ def assert_like_numpys(ops, f, given, plain, plain_given, bound=1e-12, derive=pu
     for one, other in zip(leaves(found), leaves(expected), strict=True):
         if on_device and type(other) is not float:
             assert type(one) is ops.xp.ndarray, "nothing moves to the host"
-        one = ops.host(one) if type(one) is ops.xp.ndarray else one
+        one = ops.to_numpy(one) if type(one) is ops.xp.ndarray else one
         assert np.shape(one) == np.shape(other) and np.result_type(one) == np.result_type(other)
         np.testing.assert_allclose(one, other, rtol=bound, atol=bound)

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from gpubp.devices.compiler import outputs
+from gpubp.devices.kernel_source import outputs
 from gpubp.layered.layers import Dense
 from gpubp.layered.network import Network
 
@@ -49,7 +49,7 @@ def two_classes(random, n=23):
 
 def as_before(net):
     """What a failed call must leave as it was: bytes of parameters and training state, and the history."""
-    host = net.ops.host
-    training = net.training and (str(net.training.chain), net.training.step, net.training.batch,
-                                 [host(v).tobytes() for v in net.training.vectors])
-    return host(net.vector).tobytes(), training, repr(net.history), dict(net.notes)
+    host = net.ops.to_numpy
+    training = net.training_state and (str(net.training_state.chain), net.training_state.step, net.training_state.batch,
+                                 [host(v).tobytes() for v in net.training_state.vectors])
+    return host(net.vector).tobytes(), training, repr(net.history), dict(net.metadata)

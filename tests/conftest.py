@@ -9,9 +9,10 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from gpubp.devices import compiler, native, open_device
-from gpubp.devices.graph import Session
-from gpubp.devices.probe import why_no_cuda
+from gpubp.devices import kernel_source, open_device
+from gpubp.devices.cpu import cxx
+from gpubp.devices.cuda.graph import Session
+from gpubp.devices.cuda.probe import why_no_cuda
 from tests.cases import FEW, few
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
@@ -48,7 +49,7 @@ def pytest_collection_modifyitems(items):
 def _stores_halves_on_the_cpu(case):
     if case.params.get("device_ops") != "compiled":
         return False
-    return case.params.get("storage") in compiler.STORAGE or case.params.get("kind", (None, None))[1] is not None
+    return case.params.get("storage") in kernel_source.STORAGE or case.params.get("kind", (None, None))[1] is not None
 
 
 def _is_computed_elsewhere(pair=None, ops=None, device_ops=None, dtype=None, kind=None, **_):
@@ -63,7 +64,7 @@ def device(name):
     if name == "host":
         from tests.host import host_ops
         return host_ops()
-    if name == "compiled" and (reason := native.why_not()):
+    if name == "compiled" and (reason := cxx.why_not()):
         pytest.skip(f"no compiled kernels: {reason}")
     if name == "cuda" and (reason := why_no_cuda(INDEX)):
         pytest.skip(f"no CUDA device: {reason}")
@@ -82,13 +83,14 @@ def whole_host():
 def whole_compiled():
     """The device "compiled" with all kernels compiled, likewise."""
     ops = device("compiled")
-    texts = [native.program_source(dtype) for dtype in compiler.C_TYPES]
-    for dtype in compiler.C_TYPES:
-        texts += [compiler.layer_source(row, dtype, ending="cpp") for row in compiler.activations() if not row.rowwise]
-        texts += [compiler.output_source(*pair, dtype, ending="cpp") for pair in compiler.outputs(few=few("compiled", dtype))]
-        texts += [compiler.step_source(chain, dtype, ending="cpp") for chain in compiler.chains()]
+    texts = [cxx.program_source(dtype) for dtype in kernel_source.C_TYPES]
+    for dtype in kernel_source.C_TYPES:
+        texts += [kernel_source.layer_source(row, dtype, ending="cpp") for row in kernel_source.activations() if not row.rowwise]
+        texts += [kernel_source.output_source(*pair, dtype, ending="cpp") for pair in kernel_source.outputs(few=few("compiled",
+                                                                                                                    dtype))]
+        texts += [kernel_source.step_source(chain, dtype, ending="cpp") for chain in kernel_source.chains()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda text: native.library(text).wait(), texts))
+        list(pool.map(lambda text: cxx.library(text).wait(), texts))
     return ops
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gpubp.circuits.backward import backward
-from gpubp.circuits.recording import Recording
+from gpubp.circuits.tracing import TracedCall
 from tests.circuit_cases import CASES
 from tests.test_circuit_gates import FUNCTIONS, Call
 
@@ -31,7 +31,7 @@ def asked(function, ops, counts):
     for _ in range(2):   # kernels are compiled the first time
         ops.xp.cuda.Device().synchronize()
         counts()
-        recorded = Recording("vjp", call, call.given, {}, tuple(range(len(call.given))))
+        recorded = TracedCall("vjp", call, call.given, {}, tuple(range(len(call.given))))
         forward = Counter(counts())
         ends = [(end, np.ones_like(end.value)) for end in recorded.ends if end is not None]
         counts()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gpubp.devices.compiler import computed
+from gpubp.devices.kernel_source import computed
 
 UNIT = {"float16": 2.0**-11, "uint16": 2.0**-8}   # the relative error of rounding to 16 bits
 SMALLEST = {"float16": 2.0**-24, "uint16": 0.0}   # below which there are no more numbers
@@ -45,13 +45,13 @@ def normal(dtype, *shapes, seed=1, scale=1.0):
 
 def aligned(ops, values):
     """The values on the device, as they usually lie."""
-    return ops.array(values.copy())
+    return ops.asarray(values.copy())
 
 
 def unaligned(ops, values):
     """The values on the device where no line of 16 bytes begins."""
     array = ops.zeros(values.size + 1, values.dtype)[1:].reshape(values.shape)
-    array[...] = ops.array(values)
+    array[...] = ops.asarray(values)
     address = array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
     assert address % 16 and array.flags.c_contiguous
     return array

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices.compiler import activations
+from gpubp.devices.kernel_source import activations
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS, settle
-from gpubp.maths.table import Interval
+from gpubp.maths.registry import Interval
 from tests.conftest import needs
 
 torch = needs("torch")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices.cpu import NumpyOps
-from gpubp.layered import scoring, training
-from gpubp.layered.training import _Fit
+from gpubp.devices.cpu.numpy_ops import NumpyOps
+from gpubp.layered import fit, metrics
+from gpubp.layered.fit import _Fit
 from gpubp.maths.optimizers import SGD
 
 from .cases import two_classes
@@ -21,14 +21,14 @@ def test_what_breaks_off_an_epoch_leaves_a_network_that_can_go_on(random, monkey
     whole, parts, step = made(), made(), _Fit.step
 
     def breaks(self):
-        if self.training.step == 9:
+        if self.training_state.step == 9:
             raise OSError("the data went away")
         step(self)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="went away"):
         patch.setattr(_Fit, "step", breaks)
-        patch.setattr(training, "PAUSE", 0.0)   # one by one
+        patch.setattr(fit, "PAUSE", 0.0)   # one by one
         parts.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=4)
-    assert parts.epoch == 1 and parts.training.batch == 3 == len(parts.training.costs)
+    assert parts.epoch == 1 and parts.training_state.batch == 3 == len(parts.training_state.costs)
     parts.fit(x, y, epochs=1, batch_size=4)
     whole.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=4)
     assert state(parts) == state(whole)
@@ -39,28 +39,28 @@ def test_a_rate_that_is_no_number_is_found_before_its_epoch_begins(random):
     net = made()
     with pytest.raises(ValueError, match=r"the rate at epoch 1\.5"):
         net.fit(x, y, optimizer=SGD(lambda epoch: 0.1 if epoch < 1.5 else float("nan")), batch_size=4)
-    assert net.epoch == 1 and net.training.step == STEPS and net.training.batch == 0
+    assert net.epoch == 1 and net.training_state.step == STEPS and net.training_state.batch == 0
 
 
 def test_a_second_ctrl_c_while_the_host_waits_loses_no_step(random, monkeypatch, tmp_path):
     x, y = two_classes(random)
-    whole, parts, host = made(), made(), NumpyOps.host
+    whole, parts, host = made(), made(), NumpyOps.to_numpy
 
     def interrupted(self, array):
-        monkeypatch.setattr(NumpyOps, "host", host)
+        monkeypatch.setattr(NumpyOps, "to_numpy", host)
         raise KeyboardInterrupt
     step = _Fit.step
 
     def counted(self):
         step(self)
-        if self.training.step == 9:
+        if self.training_state.step == 9:
             self.interrupted = True
-            monkeypatch.setattr(NumpyOps, "host", interrupted)
+            monkeypatch.setattr(NumpyOps, "to_numpy", interrupted)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(_Fit, "step", counted)
-        patch.setattr(training, "PAUSE", 0.0)
+        patch.setattr(fit, "PAUSE", 0.0)
         parts.fit(x, y, optimizer="adam(0.1)", epochs=3, batch_size=4)
-    assert parts.training.batch == 3
+    assert parts.training_state.batch == 3
     parts.save(tmp_path / "net.npz")
     parts = gpubp.load(tmp_path / "net.npz", device="cpu")
     parts.fit(x, y, epochs=2, batch_size=4)
@@ -72,9 +72,9 @@ def test_an_epoch_whose_measuring_broke_off_is_measured_later(random, monkeypatc
     x, y = two_classes(random)
     whole, parts = made(), made()
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(scoring, "figures", lambda *_: 1 / 0)
+        patch.setattr(metrics, "figures", lambda *_: 1 / 0)
         parts.fit(x, y, optimizer="adam(0.1)", epochs=2, batch_size=4)
-    assert parts.epoch == 0 and parts.training.batch == STEPS
+    assert parts.epoch == 0 and parts.training_state.batch == STEPS
     parts.fit(x, y, epochs=2, batch_size=4)
     whole.fit(x, y, optimizer="adam(0.1)", epochs=2, batch_size=4)
     np.testing.assert_array_equal(parts.vector, whole.vector)

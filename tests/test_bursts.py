@@ -5,12 +5,12 @@ import time
 import numpy as np
 import pytest
 
-from gpubp.devices.graph import BURST
-from gpubp.layered import epochs, training
-from gpubp.layered.feed import Resident, Streamed
+from gpubp.devices.cuda.graph import BURST
+from gpubp.layered import epoch_log, fit
+from gpubp.layered.batches import DeviceBatches, StreamedBatches
+from gpubp.layered.fit import _Fit
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
-from gpubp.layered.training import _Fit
 
 from .conftest import device
 from .test_resume import state
@@ -24,7 +24,7 @@ def ops(request):
 @pytest.fixture
 def patient(monkeypatch):
     """However slow the emulation, a pause is long enough for bursts."""
-    monkeypatch.setattr(training, "PAUSE", 1e3)
+    monkeypatch.setattr(fit, "PAUSE", 1e3)
 
 
 def made(ops, **options):
@@ -37,17 +37,17 @@ def samples(random, n=103):
 
 @pytest.mark.parametrize("times", [1, 2, BURST, BURST + 1, BURST + 2, 3 * BURST + 5])
 def test_a_program_runs_as_often_as_it_is_asked_to(ops, times):
-    clock, log, costs = ops.zeros(2, np.int64), ops.zeros(200, np.float32), ops.array(np.ones(3), np.float32)
-    program, done = ops.program([ops.record(costs, log, clock)]), 0
+    clock, log, costs = ops.zeros(2, np.int64), ops.zeros(200, np.float32), ops.asarray(np.ones(3), np.float32)
+    program, done = ops.program([ops.log_cost(costs, log, clock)]), 0
     for _ in range(3):
         program(times)
         done += times
-        assert ops.host(clock)[0] == done and (ops.host(log) == 3.0 * (np.arange(200) < done)).all()
+        assert ops.to_numpy(clock)[0] == done and (ops.to_numpy(log) == 3.0 * (np.arange(200) < done)).all()
     assert (program.burst is not None) == (times >= BURST)
 
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "clip_norm(1.0), adam(0.01)"}, {"shuffle": False}, {"batch_size": 3},
-                                     {"precision": "float16"}, {"sample": 90}], ids=str)
+                                     {"precision": "float16"}, {"samples_per_epoch": 90}], ids=str)
 def test_steps_in_bursts_are_those_one_by_one(ops, patient, options, random, monkeypatch):
     x, y = samples(random)
     options = {"batch_size": 2} | options
@@ -55,7 +55,7 @@ def test_steps_in_bursts_are_those_one_by_one(ops, patient, options, random, mon
     bursts, plain, fits, run = made(ops, **kind), made(ops, **kind), [], _Fit._run
     monkeypatch.setattr(_Fit, "_run", lambda self: fits.append(self.kit.steps[self.size].run) or run(self))
     bursts.fit(x, y, epochs=2, **options)
-    monkeypatch.setattr(training, "PAUSE", 0.0)
+    monkeypatch.setattr(fit, "PAUSE", 0.0)
     plain.fit(x, y, epochs=2, **options)
     assert fits[0].burst is not None and fits[1].burst is None
     assert state(bursts) == state(plain)
@@ -66,15 +66,15 @@ def test_bursts_end_where_a_slot_ends(ops, patient, size, random, monkeypatch):
     """Data that pass through the device in slots: the host must fill the next one in between."""
     x, y = samples(random, 163)
     streamed, resident, given, step = made(ops), made(ops), [], _Fit.step
-    monkeypatch.setattr("gpubp.layered.feed.SLOT", 4 * 6 * size * 20)   # 20 mini-batches
-    monkeypatch.setattr(_Fit, "step", lambda self, times=1: given.append((self.kit.feed, self.training.batch, times))
+    monkeypatch.setattr("gpubp.layered.batches.SLOT", 4 * 6 * size * 20)   # 20 mini-batches
+    monkeypatch.setattr(_Fit, "step", lambda self, times=1: given.append((self.kit.feed, self.training_state.batch, times))
                         or step(self, times))
     resident.fit(x, y, epochs=3, batch_size=size)
-    assert all(type(feed) is Resident for feed, *_ in given)
+    assert all(type(feed) is DeviceBatches for feed, *_ in given)
     given.clear()
-    monkeypatch.setattr("gpubp.layered.intake._stays", lambda network, array, *_: not network.ops.owns(array))
+    monkeypatch.setattr("gpubp.layered.input_checks._stays", lambda network, array, *_: not network.ops.is_on_device(array))
     streamed.fit(x, y, epochs=3, batch_size=size)
-    assert all(type(feed) is Streamed for feed, *_ in given) and max(times for *_, times in given) >= BURST
+    assert all(type(feed) is StreamedBatches for feed, *_ in given) and max(times for *_, times in given) >= BURST
     slot = given[0][0].batches
     assert all(batch // slot == (batch + times - 1) // slot for _, batch, times in given)
     assert state(streamed) == state(resident)
@@ -90,8 +90,8 @@ def test_the_host_is_one_burst_ahead(ops, random, monkeypatch):
         finish = made_now.finish
         made_now.finish = lambda: (finish(), seen.append(made_now), time.sleep(0.03))   # a slow device
         return made_now
-    monkeypatch.setattr(type(ops), "mark", marked)
-    monkeypatch.setattr(epochs, "LATEST", 1e3)
+    monkeypatch.setattr(type(ops), "record_event", marked)
+    monkeypatch.setattr(epoch_log, "LATEST", 1e3)
     given, step = [], _Fit.step
     monkeypatch.setattr(_Fit, "step", lambda self, times=1: given.append(times) or step(self, times))
     made(ops).fit(x, y, epochs=2, batch_size=2, progress=False)

@@ -6,7 +6,7 @@ import pytest
 from gpubp import check as checking
 from gpubp import gates
 from gpubp.check import Plain, check
-from gpubp.devices.cpu import NumpyOps
+from gpubp.devices.cpu.numpy_ops import NumpyOps
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.activations import Activation
@@ -94,30 +94,30 @@ def test_a_gradient_of_nothing_does_not_pass(prime, random):
 
 
 def test_a_broken_bp4_is_found(net, monkeypatch, random):
-    right = gates.Affine.backward
-    monkeypatch.setattr(gates.Affine, "backward", lambda self, ops, delta, a, w, dw, *arriving: [
+    right = gates.Linear.backward
+    monkeypatch.setattr(gates.Linear, "backward", lambda self, ops, delta, a, w, dw, *arriving: [
         *right(self, ops, delta, a, w, dw, *arriving), lambda: np.multiply(dw, 1.00001, dw)])
     assert failing(net.check(*two_classes(random, 6))) == {"BP4"}
 
 
 def test_a_broken_bp3_is_found(net, monkeypatch, random):
-    right = NumpyOps.hadamard
+    right = NumpyOps.activation_backward
 
     def broken(self, activation, delta, z, a, sums):
         call = right(self, activation, delta, z, a, sums)
         return lambda: (call(), np.add(sums, 1e-6, sums))
-    monkeypatch.setattr(NumpyOps, "hadamard", broken)
+    monkeypatch.setattr(NumpyOps, "activation_backward", broken)
     assert failing(net.check(*two_classes(random, 6))) == {"BP3"}
 
 
 def test_a_broken_bp2_is_found(net, monkeypatch, random):
     """w instead of its transpose of another layer: here the arriving error is scaled."""
-    right = gates.Affine.backward
+    right = gates.Linear.backward
 
     def broken(self, ops, delta, a, w, dw, arriving=None, fold=None):
         calls = right(self, ops, delta, a, w, dw, arriving, fold)
         return calls if arriving is None else [*calls, lambda: np.multiply(arriving, 1.0001, arriving)]
-    monkeypatch.setattr(gates.Affine, "backward", broken)
+    monkeypatch.setattr(gates.Linear, "backward", broken)
     assert failing(net.check(*two_classes(random, 6))) == {"BP2", "BP3", "BP4"}
 
 
@@ -152,7 +152,7 @@ def test_the_numbers_are_independent_of_the_engine(net, monkeypatch, random):
     targets = np.eye(2)[y]
     expected = net.cost(x, y)
     monkeypatch.setattr(NumpyOps, "matmul", None)
-    monkeypatch.setattr(NumpyOps, "output", None)
+    monkeypatch.setattr(NumpyOps, "cost_and_delta", None)
     assert Plain(net).cost(x, targets) == pytest.approx(expected, rel=1e-12)
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices import open_device, probe
-from gpubp.layered import choosing, network
-from gpubp.layered.equipment import Equipment
+from gpubp.devices import open_device
+from gpubp.devices.cuda import probe
+from gpubp.layered import device_choice, network
 from gpubp.layered.network import Network
-from gpubp.layered.state import Training
-from gpubp.maths.chains import Chain
+from gpubp.layered.step_builder import StepBuilder
+from gpubp.layered.training_state import TrainingState
+from gpubp.maths.gradient_transforms import Chain
 
 from .cases import as_before, two_classes
 from .conftest import device
@@ -40,7 +41,7 @@ def test_the_cpus_seconds_are_those_measured(kind):
         cells = [cell.strip() for cell in line.strip("| ").split("|")]
         if len(cells) > 3 and cells[1] == f"cpu:{kind}":
             measured = float(cells[2].replace(",", "")) * 1e-6
-            predicted = choosing.seconds_on_cpu(*WORKS[cells[0]], 10**6, 0, 4, kind == "compiled")
+            predicted = device_choice.seconds_on_cpu(*WORKS[cells[0]], 10**6, 0, 4, kind == "compiled")
             assert 1 / 1.5 < predicted / measured < 1.5, (line, predicted)
             found += 1
     assert found == len(WORKS)
@@ -53,8 +54,8 @@ def test_the_cpus_seconds_are_those_measured(kind):
 def test_both_sides_of_the_crossover(work, name):
     (sizes, batch), faster = work, {}
     for steps in (100, 10_000):
-        cpu = choosing.seconds_on_cpu(sizes, batch, steps, 0, 4, True)
-        gpu = choosing.seconds_on_gpu(sizes, batch, 0, 4, "exact")
+        cpu = device_choice.seconds_on_cpu(sizes, batch, steps, 0, 4, True)
+        gpu = device_choice.seconds_on_gpu(sizes, batch, 0, 4, "exact")
         faster[steps] = "cpu" if cpu <= gpu else "gpu"
     assert faster[10_000] == name
 
@@ -62,18 +63,18 @@ def test_both_sides_of_the_crossover(work, name):
 @pytest.mark.parametrize("steps", [100, 1000, 3000, 10_000])
 def test_it_is_predicted_to_compile_where_a_fit_compiles(steps, compiled):
     net, count = Network([784, 10], device="cpu", seed=1), 10 * steps
-    kit = Equipment(net, Chain.of("sgd"), Training.begin(net, Chain.of("sgd")), np.zeros((count, 784), np.float32),
+    kit = StepBuilder(net, Chain.of("sgd"), TrainingState.begin(net, Chain.of("sgd")), np.zeros((count, 784), np.float32),
                     np.zeros((count, 10), np.float32), None, count, count, 10)
-    seconds = choosing.seconds_on_cpu(net.sizes, 10, steps, 0, 4, True)
-    assert (seconds == choosing.seconds_on_cpu(net.sizes, 10, steps, 0, 4, False)) == (kit.ops.name == net.ops.name)
+    seconds = device_choice.seconds_on_cpu(net.sizes, 10, steps, 0, 4, True)
+    assert (seconds == device_choice.seconds_on_cpu(net.sizes, 10, steps, 0, 4, False)) == (kit.ops.name == net.ops.name)
 
 
 def test_more_work_takes_longer():
     for grow in (lambda k: ([k, k, k], 10, 0), lambda k: ([64, 64, 10], k, 0), lambda k: ([64] * k + [4], 64, 0),
                  lambda k: ([1024, 1024, 10], 32, k)):
         works = [grow(k) for k in range(2, 600, 40)]
-        for seconds in ([choosing.seconds_on_cpu(sizes, batch, 1, state, 4, False) for sizes, batch, state in works],
-                        [choosing.seconds_on_gpu(sizes, batch, state, 4, "exact") for sizes, batch, state in works]):
+        for seconds in ([device_choice.seconds_on_cpu(sizes, batch, 1, state, 4, False) for sizes, batch, state in works],
+                        [device_choice.seconds_on_gpu(sizes, batch, state, 4, "exact") for sizes, batch, state in works]):
             assert seconds == sorted(seconds) and seconds[0] > 0
 
 
@@ -106,7 +107,7 @@ def test_a_large_one_stays_and_stays_for_good(gpu, random):
 def test_arrays_of_the_gpu_keep_it_there(gpu, use, random):
     x, y = two_classes(random)
     net = Network([4, 5, 2], seed=1)
-    use(net, gpu.array(x, "float32"), gpu.array(y))
+    use(net, gpu.asarray(x, "float32"), gpu.asarray(y))
     assert str(net.device_choice) == f"{gpu.name}: arrays on it were handed in"
     net.fit(x, y, epochs=1)
     assert net.ops is gpu

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.circuits.nests import leaves, mapped
+from gpubp.circuits.pytree import leaves, mapped
 from tests.beside_numpy import moved, opened
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])

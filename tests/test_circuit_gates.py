@@ -12,8 +12,8 @@ import pytest
 
 import gpubp
 from gpubp.circuits import wire
-from gpubp.circuits.nests import leaves, mapped, rebuilt
-from gpubp.circuits.protocols import name_of
+from gpubp.circuits.numpy_dispatch import name_of
+from gpubp.circuits.pytree import leaves, mapped, rebuilt
 from gpubp.circuits.rules import COMPOSED, GATES, SPECIAL
 from tests import circuit_cases
 from tests.circuit_cases import CASES, Drawn
@@ -174,7 +174,7 @@ def test_derivatives_on_devices_are_those_of_differences(function, device_arrays
 @each_function
 def test_devices_agree(function, device_arrays):
     """On arrays that refuse to be made NumPy's, value and gradient are those of NumPy's arrays, and stay on their device."""
-    host = partial(mapped, lambda leaf: device_arrays.host(leaf) if isinstance(leaf, device_arrays.xp.ndarray) else leaf)
+    host = partial(mapped, lambda leaf: device_arrays.to_numpy(leaf) if isinstance(leaf, device_arrays.xp.ndarray) else leaf)
     for case, call in taken_by_the_device(function, "float64", device_arrays):
         plain = Call(function, case)
         with told(case):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp import plain
+from gpubp import reference
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS, settle
-from gpubp.maths.table import Interval
+from gpubp.maths.registry import Interval
 
 ROWS, WIDTH = 5, 3
 PAIRS = [(activation, cost, depth) for activation in ACTIVATIONS for cost in COSTS for depth in (1, 2, 3)]
@@ -40,7 +40,7 @@ def test_a_circuit_equals_a_network(activation, cost, depth, random):
         for l, (w, b) in enumerate(zip(parameters["w"], parameters["b"]), 1):
             z = a @ w.T + b
             a = net.gates[l].activation(z)
-        return np.mean(plain.costs(np, cost, output, z, a, y))
+        return np.mean(reference.costs(np, cost, output, z, a, y))
     parameters = {part: [net.parameters[f"{part}{l}"] for l in range(1, depth + 1)] for part in "wb"}
     value, found = gpubp.value_and_grad(circuit)(parameters)
     assert value == pytest.approx(net.cost(x, y), rel=1e-12)
@@ -82,27 +82,27 @@ def test_a_network_in_a_circuit_is_differentiated_by_its_vector_and_inputs(ops, 
     net = gpubp.Network([4, 6, 3], "tanh", "softmax", "cross-entropy", dtype=dtype, seed=2, device=ops)
     x, y = random.standard_normal((ROWS, 4)), np.eye(3)[random.integers(0, 3, ROWS)]
     with ops.device:
-        given, codes = ops.array(x, dtype), ops.array(y, dtype)
+        given, codes = ops.asarray(x, dtype), ops.asarray(y, dtype)
 
         def cost(vector, x):
             return -np.sum(codes * np.log(net(x, vector))) / ROWS
-        before = ops.host(net.vector).copy()
+        before = ops.to_numpy(net.vector).copy()
         found, of_x = gpubp.grad(cost, (0, 1))(net.vector, given)
-        np.testing.assert_array_equal(ops.host(net.vector), before)
-        np.testing.assert_allclose(ops.host(found), ops.host(net.gradient(x, y)), rtol=tolerance, atol=tolerance)
+        np.testing.assert_array_equal(ops.to_numpy(net.vector), before)
+        np.testing.assert_allclose(ops.to_numpy(found), ops.to_numpy(net.gradient(x, y)), rtol=tolerance, atol=tolerance)
         delta, w = net.trace(x, y).delta[1], net.parameters["w1"]
-        np.testing.assert_allclose(ops.host(of_x), ops.host(np.matmul(delta, w)) / ROWS, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(ops.to_numpy(of_x), ops.to_numpy(np.matmul(delta, w)) / ROWS, rtol=tolerance, atol=tolerance)
         alone = gpubp.grad(lambda x: cost(net.vector, x))(given)
-        np.testing.assert_array_equal(ops.host(alone), ops.host(of_x))
+        np.testing.assert_array_equal(ops.to_numpy(alone), ops.to_numpy(of_x))
         outputs = gpubp.value_and_grad(lambda x: (np.sum(a := net(x)), a), has_aux=True)(given)[0][1]
-        np.testing.assert_allclose(ops.host(outputs), net.feedforward(x), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(ops.to_numpy(outputs), net.feedforward(x), rtol=tolerance, atol=tolerance)
 
 
 def test_a_network_in_a_circuit_has_derivatives_of_any_order(ops):
     """u'' = 1 as a physics-informed cost: second derivatives by the input, then the gradient by the vector."""
     net = gpubp.Network([1, 4, 1], "tanh", "identity", dtype="float64", seed=1, device=ops)
     with ops.device:
-        places = ops.array(np.linspace(0.0, 1.0, 5), "float64")
+        places = ops.asarray(np.linspace(0.0, 1.0, 5), "float64")
 
         def cost(vector):
             u = lambda x: net(x.reshape(-1, 1), vector)[:, 0]
@@ -117,11 +117,11 @@ def test_a_network_in_a_circuit_has_derivatives_of_any_order(ops):
 def test_another_vector_in_place_of_the_networks_own(ops, random):
     net, other = (gpubp.Network([4, 3, 2], dtype="float64", seed=seed, device=ops) for seed in (1, 2))
     with ops.device:
-        x = ops.array(random.standard_normal((ROWS, 4)), "float64")
-        np.testing.assert_allclose(ops.host(net(x, other.vector)), ops.host(other.feedforward(x)), rtol=1e-14)
-        np.testing.assert_array_equal(ops.host(net(x)), ops.host(net.feedforward(x)))
+        x = ops.asarray(random.standard_normal((ROWS, 4)), "float64")
+        np.testing.assert_allclose(ops.to_numpy(net(x, other.vector)), ops.to_numpy(other.feedforward(x)), rtol=1e-14)
+        np.testing.assert_array_equal(ops.to_numpy(net(x)), ops.to_numpy(net.feedforward(x)))
         of_row, of_rows = gpubp.jacobian(net)(x[0]), gpubp.jacobian(net)(x)
-        np.testing.assert_allclose(ops.host(of_row)[0], ops.host(of_rows)[0, :, 0], rtol=1e-12)
+        np.testing.assert_allclose(ops.to_numpy(of_row)[0], ops.to_numpy(of_rows)[0, :, 0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("call, words", [
@@ -137,10 +137,10 @@ def test_activations_and_costs_at_extremes_are_exact():
     """Logits of 1e4: through the partner's value the derivative is a - y exactly."""
     z, y = np.array([[-1e4, 1e4, 0.0]]), np.array([[0.0, 1.0, 1.0]])
     cost, sigmoid = COSTS.find("binary_cross_entropy"), ACTIVATIONS["sigmoid"]
-    found = gpubp.grad(lambda z: np.sum(plain.costs(np, cost, sigmoid, z, sigmoid(z), y)))(z)
+    found = gpubp.grad(lambda z: np.sum(reference.costs(np, cost, sigmoid, z, sigmoid(z), y)))(z)
     np.testing.assert_array_equal(found, sigmoid(z) - y)
     cost, softmax = COSTS.find("softmax_cross_entropy"), ACTIVATIONS["softmax"]
-    found = gpubp.grad(lambda z: np.sum(plain.costs(np, cost, softmax, z, softmax(z), y / 2.0)))(z)
+    found = gpubp.grad(lambda z: np.sum(reference.costs(np, cost, softmax, z, softmax(z), y / 2.0)))(z)
     np.testing.assert_allclose(found, softmax(z) - y / 2.0, atol=1e-15)
 
 

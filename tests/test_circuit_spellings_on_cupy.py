@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.circuits.nests import leaves
+from gpubp.circuits.pytree import leaves
 from gpubp.circuits.rules import FLAT
 from gpubp.circuits.wire import Wire
 from tests.beside_numpy import assert_like_numpys, moved, opened
@@ -94,8 +94,8 @@ def test_no_wire_is_written_into_an_array(name, cuda):
     a, x = moved(cuda, np.ones(3)), moved(cuda, np.arange(3.0))
     with pytest.raises(TypeError, match=r"expected no array that a wire is written into|makes an array of a wire"):
         gpubp.vjp(lambda w: WRITES[name](cuda.xp, a, w), x)
-    np.testing.assert_array_equal(cuda.host(a), 1.0)
-    np.testing.assert_array_equal(cuda.host(x), [0.0, 1.0, 2.0])
+    np.testing.assert_array_equal(cuda.to_numpy(a), 1.0)
+    np.testing.assert_array_equal(cuda.to_numpy(x), [0.0, 1.0, 2.0])
 
 
 @pytest.mark.parametrize("f", [

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.circuits.nests import leaves, mapped
+from gpubp.circuits.pytree import leaves, mapped
 from gpubp.circuits.rules import SPECIAL
 from tests import circuit_cases
 from tests.beside_numpy import assert_like_numpys, moved, opened, pulled, twice
@@ -126,7 +126,7 @@ def test_device_indices_out_of_range_wrap_forward_and_back(cuda):
         value, found = gpubp.value_and_grad(lambda x, take=take: np.sum(take(x) * moved(cuda, np.array([1.0, 10.0, 100.0]))))(
             moved(cuda, np.array([1.0, 2.0, 3.0, 4.0])))
         assert float(value) == 222.0
-        np.testing.assert_array_equal(cuda.host(found), [0.0, 111.0, 0.0, 0.0])
+        np.testing.assert_array_equal(cuda.to_numpy(found), [0.0, 111.0, 0.0, 0.0])
 
 
 NAN = np.array([[1.0, np.nan, 2.0, 1.0], [3.0, -np.inf, 3.0, np.nan], [0.0, -0.0, np.inf, np.inf]])
@@ -161,17 +161,17 @@ def test_in_an_order_one_of_the_equal_numbers_gets_the_gradient(name, x, cuda):
     """NumPy leaves open which one, and its answer differs between processors."""
     for k in range(x.size):
         value, found = gpubp.value_and_grad(lambda x, k=k: PICKS[name](x, k))(moved(cuda, x))
-        np.testing.assert_array_equal(cuda.host(value), np.sort(x, axis=None)[k])
-        np.testing.assert_array_equal(np.sort(cuda.host(found), axis=None), [0.0] * (x.size - 1) + [1.0])
-        np.testing.assert_array_equal(x[cuda.host(found) == 1.0], cuda.host(value))
+        np.testing.assert_array_equal(cuda.to_numpy(value), np.sort(x, axis=None)[k])
+        np.testing.assert_array_equal(np.sort(cuda.to_numpy(found), axis=None), [0.0] * (x.size - 1) + [1.0])
+        np.testing.assert_array_equal(x[cuda.to_numpy(found) == 1.0], cuda.to_numpy(value))
 
 
 @pytest.mark.parametrize("x", [TIES, TIES[:, :3], TIES[:1] * 0.0], ids=["even", "odd", "zeros"])
 def test_a_median_divides_the_gradient_among_the_middle_numbers(x, cuda):
     value, found = gpubp.value_and_grad(np.median)(moved(cuda, x))
     middle = np.sort(x, axis=None)[(x.size - 1) // 2:x.size // 2 + 1]
-    assert cuda.host(value) == np.median(x) and np.sum(cuda.host(found)) == 1.0
-    assert np.all(np.isin(x[cuda.host(found) != 0.0], middle))
+    assert cuda.to_numpy(value) == np.median(x) and np.sum(cuda.to_numpy(found)) == 1.0
+    assert np.all(np.isin(x[cuda.to_numpy(found) != 0.0], middle))
 
 
 @pytest.mark.parametrize("f", [np.max, np.min, np.ptp, partial(np.max, axis=0), np.argmax])

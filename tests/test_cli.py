@@ -65,7 +65,7 @@ def test_one_seed_one_network(gpubp_):
         words = f"train flowers.csv --epochs 3 --dropout 0.2 --seed 5 --quiet --no-picture --save {name}.npz"
         assert gpubp_(words) == (0, "", "")
     a, b = gpubp.load("a.npz"), gpubp.load("b.npz")
-    assert np.array_equal(a.vector, b.vector) and a.notes["classes"] == ["short", "tall"]
+    assert np.array_equal(a.vector, b.vector) and a.metadata["classes"] == ["short", "tall"]
 
 
 def test_options_reach_the_network(gpubp_):

@@ -59,7 +59,7 @@ def same(a, b):
     """Two saved networks, parameter for parameter and figure for figure, times apart."""
     a, b = gpubp.load(a), gpubp.load(b)
     assert np.array_equal(a.vector, b.vector) and a.epoch == b.epoch
-    for name in ("cost", "accuracy", "validation_cost", "validation_accuracy", "rate"):
+    for name in ("cost", "accuracy", "validation_cost", "validation_accuracy", "learning_rate"):
         assert getattr(a.history, name) == getattr(b.history, name), name
 
 
@@ -99,7 +99,7 @@ def test_a_longer_run_begins_a_new_schedule(capsys):
     assert gpubp_("train --resume a.npz --epochs 5 --no-picture") == 0
     assert "adam(rate=cosine(rate=0.005, epochs=3)), batches of 32, 5 epochs, from epoch 3" in capsys.readouterr().out
     history = gpubp.load("a.npz").history
-    assert len(history) == 5 and history.rate[2] > history.rate[1]
+    assert len(history) == 5 and history.learning_rate[2] > history.learning_rate[1]
 
 
 def test_interrupted_before_training_began(capsys, monkeypatch):

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices import blas
-from gpubp.devices.compiled import CompiledOps, Program
-from gpubp.devices.compiler import activations, chains
-from gpubp.devices.cpu import NumpyOps
-from gpubp.devices.host import CpuOps
-from gpubp.layered import equipment, steps, training
+from gpubp.devices.cpu import blas
+from gpubp.devices.cpu.base import CpuOps
+from gpubp.devices.cpu.compiled_ops import CompiledOps, Program
+from gpubp.devices.cpu.numpy_ops import NumpyOps
+from gpubp.devices.kernel_source import activations, chains
+from gpubp.layered import fit, step_builder, training_step
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.chains import Chain
+from gpubp.maths.gradient_transforms import Chain
 
 from .cases import two_classes
 from .conftest import device
@@ -44,7 +44,7 @@ def agree(net, other, rel):
     np.testing.assert_allclose(net.vector, other.vector, rtol=rel, atol=rel)
     np.testing.assert_allclose(net.history.cost, other.history.cost, rtol=rel)
     np.testing.assert_allclose(net.history.gradient_norm, other.history.gradient_norm, rtol=rel)
-    np.testing.assert_allclose(net.history.speeds, other.history.speeds, rtol=rel)
+    np.testing.assert_allclose(net.history.delta_norms, other.history.delta_norms, rtol=rel)
 
 
 # ---- the BLAS
@@ -53,7 +53,7 @@ def agree(net, other, rel):
 def test_fold_adds_a_product(cpu, dtype):
     delta, a, w = normal(dtype, (6, 3), (6, 5), (3, 5))
     table, clock, want = np.array([[1.0, -0.5], [0.25, 2.0]], dtype), np.array([1, 0]), 0.25 * w + 2.0 * (delta.T @ a)
-    cpu.fold(delta.T, a, w, table, clock)()
+    cpu.gemm_update(delta.T, a, w, table, clock)()
     close(w, want)
 
 
@@ -92,12 +92,12 @@ def test_what_folds():
 @pytest.mark.parametrize("optimizer", FOLDING)
 @pytest.mark.parametrize("layers", [(4, 2), (4, 7, 2), (4, 7, Dropout(0.3), 6, 2)], ids=str)
 def test_folded_training_is_unfolded_training(cpu, optimizer, layers, random, monkeypatch):
-    monkeypatch.setattr(type(cpu), "folds", float("inf"))
+    monkeypatch.setattr(type(cpu), "min_weights_for_gemm_update", float("inf"))
     plain = trained(cpu, optimizer, random, layers, dtype="float64")
-    monkeypatch.setattr(type(cpu), "folds", 0)
+    monkeypatch.setattr(type(cpu), "min_weights_for_gemm_update", 0)
     made = []
-    fold = equipment.Equipment.fold
-    monkeypatch.setattr(equipment.Equipment, "fold", lambda *given, **named: made.append(1) or fold(*given, **named))
+    fold = step_builder.StepBuilder.fold
+    monkeypatch.setattr(step_builder.StepBuilder, "fold", lambda *given, **named: made.append(1) or fold(*given, **named))
     agree(trained(cpu, optimizer, random, layers, dtype="float64"), plain, 1e-9)
     assert made, "the update was not folded"
 
@@ -108,8 +108,8 @@ def test_folded_training_is_unfolded_training(cpu, optimizer, layers, random, mo
 def in_blocks(monkeypatch):
     """in_blocks(cores, rows): steps go in blocks of about so many rows on so many threads."""
     def patch(cores, rows, sizes=(4, 7, 2)):
-        monkeypatch.setattr(CpuOps, "cores", cores)
-        monkeypatch.setattr(steps, "LEAST", 0)
+        monkeypatch.setattr(CpuOps, "threads", cores)
+        monkeypatch.setattr(training_step, "LEAST", 0)
         for kind in (NumpyOps, CompiledOps):
             monkeypatch.setattr(kind, "block", rows * 2 * sum(sizes) * 8)
     return patch
@@ -131,8 +131,8 @@ def test_blocks_repeat_bit_by_bit(cpu, random, in_blocks):
 
 def test_a_step_goes_in_blocks_by_its_size(cpu, monkeypatch):
     """Narrow networks on big batches alone; never where masks are those of the whole batch."""
-    monkeypatch.setattr(CpuOps, "cores", 2)
-    rows = lambda layers, batch: steps._rows_of_a_block(equipment_of(cpu, layers, batch), batch)
+    monkeypatch.setattr(CpuOps, "threads", 2)
+    rows = lambda layers, batch: training_step._rows_of_a_block(equipment_of(cpu, layers, batch), batch)
     assert rows([64, 64, 64, 4], 65536) is not None
     assert rows([64, 64, Dropout(0.1), 64, 4], 65536) is None
     assert rows([784, 30, 10], 10) is None and rows([1024, 1024, 1024], 65536) is None
@@ -184,18 +184,18 @@ def test_threads_end_with_their_program(compiled, random, in_blocks):
 
 def test_a_program_mixes_kernels_and_python(compiled):
     costs, log, clock, said = np.ones(3), np.zeros(4), np.zeros(2, np.int64), []
-    record = compiled.record(costs, log, clock)
+    record = compiled.log_cost(costs, log, clock)
     program = compiled.program([record, lambda: said.append(int(clock[0])), record])
     program(2)
     assert said == [1, 3] and clock[0] == 4 and (log == 3.0).all()
     with pytest.raises(TypeError, match="expected calls of kernels alone"):
-        compiled.side_by_side([[record], [lambda: None]])()
+        compiled.parallel([[record], [lambda: None]])()
     assert isinstance(compiled.program([]), Program) and compiled.program([])() is None
 
 
 def test_several_steps_in_one_go_are_single_steps(compiled, random, monkeypatch):
     many = trained(compiled, "adam(0.05)", random, batch_size=2, epochs=5)
-    monkeypatch.setattr(training, "PAUSE", 0.0)
+    monkeypatch.setattr(fit, "PAUSE", 0.0)
     single = trained(compiled, "adam(0.05)", random, batch_size=2, epochs=5)
     assert many.vector.tobytes() == single.vector.tobytes() and many.history.cost == single.history.cost
 
@@ -203,15 +203,15 @@ def test_several_steps_in_one_go_are_single_steps(compiled, random, monkeypatch)
 def test_what_kernels_would_misread_is_refused(compiled):
     z, b, relu = np.zeros((4, 3), "f4"), np.zeros(3, "f4"), ACTIVATIONS["relu"]
     with pytest.raises(ValueError, match="expected b of shape"):
-        compiled.layer(relu, z, z, z)
+        compiled.bias_activation(relu, z, z, z)
     with pytest.raises(ValueError, match=r"expected b of shape .* and float32, got .* and float64"):
-        compiled.layer(relu, z, np.zeros(3), z)
+        compiled.bias_activation(relu, z, np.zeros(3), z)
     with pytest.raises(ValueError, match="C-contiguous"):
-        compiled.layer(relu, np.zeros((3, 4), "f4").T, b, z)
+        compiled.bias_activation(relu, np.zeros((3, 4), "f4").T, b, z)
     with pytest.raises(ValueError, match=r"expected clock of shape .* and int64"):
-        compiled.record(b, b, np.zeros(2, np.int32))
+        compiled.log_cost(b, b, np.zeros(2, np.int32))
     with pytest.raises(ValueError, match="expected out of 12 elements"):
-        compiled.convert(z, np.zeros(11, "f4"))
+        compiled.cast(z, np.zeros(11, "f4"))
     with pytest.raises(ValueError, match="out := a b needs"):
         compiled.matmul(z, z, z)
 
@@ -230,8 +230,8 @@ def test_vectors_of_a_formula_are_its_single_numbers(compiled, row):
     """A loop over many elements is made of vectors, its end of single numbers: both round alike, within four units."""
     z, = normal("float32", (1, 67), scale=3.0)
     whole, single, b = np.zeros_like(z), np.zeros_like(z), np.zeros(67, "f4")
-    compiled.layer(row, z.copy(), b, whole)()
+    compiled.bias_activation(row, z.copy(), b, whole)()
     for j in range(67):
-        compiled.layer(row, z[:, j:j + 1].copy(), b[:1], at := np.zeros((1, 1), "f4"))()
+        compiled.bias_activation(row, z[:, j:j + 1].copy(), b[:1], at := np.zeros((1, 1), "f4"))()
         single[0, j] = at[0, 0]
     close(whole, single, rounding=16)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpubp
-from gpubp.devices.compiler import outputs
+from gpubp.devices.kernel_source import outputs
 from gpubp.maths.activations import ACTIVATIONS, Activation
 from gpubp.maths.costs import COSTS, Cost, exponential, huber, multiclass_hinge, settle
-from gpubp.maths.table import Interval
+from gpubp.maths.registry import Interval
 
 ROWS = [COSTS.find(name) for name in COSTS] + [huber(0.3), exponential(2.5), multiclass_hinge(0.5)]
 PARTNERED = [row for row in ROWS if row.partner]
@@ -48,14 +48,14 @@ def targets(row, random, shape):
 
 
 def last_layer(ops, cost, activation, z, y, weights=None, dtype="float64"):
-    """(a, delta, costs, sums) of ops.output, as NumPy arrays."""
+    """(a, delta, costs, sums) of ops.cost_and_delta, as NumPy arrays."""
     rows, width = np.shape(z)
-    z, y = (ops.array(np.array(values, dtype)) for values in (z, y))
-    weights = ops.array(np.ones(rows, dtype) if weights is None else np.array(weights, dtype))
+    z, y = (ops.asarray(np.array(values, dtype)) for values in (z, y))
+    weights = ops.asarray(np.ones(rows, dtype) if weights is None else np.array(weights, dtype))
     a, delta = ops.zeros((rows, width), dtype), ops.zeros((rows, width), dtype)
     sums, costs, b = ops.zeros(width, dtype), ops.zeros(rows, dtype), ops.zeros(width, dtype)
-    ops.output(cost, ACTIVATIONS.find(activation), z, b, a, y, weights, delta, sums, costs)()
-    return tuple(ops.host(array) for array in (a, delta, costs, sums))
+    ops.cost_and_delta(cost, ACTIVATIONS.find(activation), z, b, a, y, weights, delta, sums, costs)()
+    return tuple(ops.to_numpy(array) for array in (a, delta, costs, sums))
 
 
 @each

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gpubp.devices import cublas
-from gpubp.devices.cublas import COMPUTE, SIGNATURES, STATUSES, Cublas, column_major
-from gpubp.devices.graph import Session
+from gpubp.devices.cuda import cublas
+from gpubp.devices.cuda.cublas import COMPUTE, SIGNATURES, STATUSES, Cublas, column_major
+from gpubp.devices.cuda.graph import Session
 from gpubp.devices.ops import PRECISIONS
 from tests.conftest import device, needs
 from tests.host.arrays import HostArray, HostModule

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from gpubp.layered import training
-from gpubp.layered.diverging import TrainingError
+from gpubp.layered import fit
+from gpubp.layered.divergence import TrainingError
+from gpubp.layered.fit import _Fit
 from gpubp.layered.network import Network
-from gpubp.layered.training import _Fit
 
 from .cases import as_before, two_classes
 
@@ -19,12 +19,12 @@ def stop_after(k, net, *args, **options):
 
     def counted(self):
         step(self)
-        self.interrupted = self.training.step >= k
+        self.interrupted = self.training_state.step >= k
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Fit, "step", counted)
-        patch.setattr(training, "PAUSE", 0.0)   # one by one
+        patch.setattr(fit, "PAUSE", 0.0)   # one by one
         net.fit(*args, **options)
-    assert net.training.step == k
+    assert net.training_state.step == k
 
 
 def made(ops):
@@ -40,11 +40,12 @@ def test_parameters_are_those_before(ops, optimizer, size, random):
     net, other, options = made(ops), made(ops), {"optimizer": optimizer, "epochs": 300, "batch_size": size}
     with pytest.raises(TrainingError, match="last good parameters: try a smaller learning rate") as caught:
         net.fit(x, y, **options)
-    good, batches = net.training.step, -(-23 // (size or 23))
-    assert np.isfinite(ops.host(net.vector)).all() and good > 0
+    good, batches = net.training_state.step, -(-23 // (size or 23))
+    assert np.isfinite(ops.to_numpy(net.vector)).all() and good > 0
     stop_after(good, other, x, y, **options)
-    assert (ops.host(net.vector) == ops.host(other.vector)).all()
-    assert all((ops.host(a) == ops.host(b)).all() for a, b in zip(net.training.vectors, other.training.vectors))
+    assert (ops.to_numpy(net.vector) == ops.to_numpy(other.vector)).all()
+    assert all((ops.to_numpy(a) == ops.to_numpy(b)).all() for a, b in zip(net.training_state.vectors,
+                                                                          other.training_state.vectors))
     message = str(caught.value)
     if match := re.match(r"the cost became (nan|inf) in epoch (\d+), mini-batch (\d+) of (\d+), first in (layer [12]|the cost) "
                          r"at training sample (\d+);", message):
@@ -63,15 +64,15 @@ def test_the_sample_is_named(ops, row, random):
     targets = np.eye(2)[y]
     targets[row] = 40.0
     net = Network([4, 5, 2], cost="exponential(1.0)", device=ops, seed=5)
-    before = ops.host(net.vector).copy()
+    before = ops.to_numpy(net.vector).copy()
     with pytest.raises(TrainingError, match=f"the cost became inf in epoch 1, mini-batch . of 6, first in the cost at training "
                                             f"sample {row};"):
         net.fit(x, targets, optimizer="sgd(1e-3)", batch_size=4)
     other = Network([4, 5, 2], cost="exponential(1.0)", device=ops, seed=5)
-    if net.training.step:
-        stop_after(net.training.step, other, x, targets, optimizer="sgd(1e-3)", batch_size=4)
-    assert (ops.host(net.vector) == ops.host(other.vector)).all() and len(net.history) == 0
-    assert net.training.step > 0 or (ops.host(net.vector) == before).all()
+    if net.training_state.step:
+        stop_after(net.training_state.step, other, x, targets, optimizer="sgd(1e-3)", batch_size=4)
+    assert (ops.to_numpy(net.vector) == ops.to_numpy(other.vector)).all() and len(net.history) == 0
+    assert net.training_state.step > 0 or (ops.to_numpy(net.vector) == before).all()
 
 
 @pytest.mark.usefixtures("current_device")
@@ -90,10 +91,10 @@ def test_the_last_step_of_all_is_looked_at(ops, random):
     """Nothing is computed after it that would show an infinite weight."""
     x, y = two_classes(random)
     net = made(ops)
-    before = ops.host(net.vector).copy()
+    before = ops.to_numpy(net.vector).copy()
     with pytest.raises(TrainingError, match=r"[wb]\d became infinite in epoch 1, mini-batch 1 of 1"):
         net.fit(x * 1e3, y, optimizer="sgd(1e38)", epochs=1, batch_size=None)
-    assert (ops.host(net.vector) == before).all()
+    assert (ops.to_numpy(net.vector) == before).all()
 
 
 def test_a_smaller_rate_goes_on(random):
@@ -110,12 +111,12 @@ def test_a_smaller_rate_goes_on(random):
 @pytest.mark.parametrize("change", ["data", "vector", "both"])
 def test_what_a_callback_changes_is_not_repeated(ops, change, random):
     """The first step after it diverges: the last good parameters are those before the last step that was fine."""
-    x, y = ops.array(random.standard_normal((40, 3)), "float32"), ops.array(random.standard_normal((40, 2)), "float32")
+    x, y = ops.asarray(random.standard_normal((40, 3)), "float32"), ops.asarray(random.standard_normal((40, 2)), "float32")
     net = Network([3, 4, 2], activation="relu", output="identity", device=ops, seed=1)
     options = {"optimizer": "sgd(0.01)", "batch_size": 10, "progress": False}
     expected = Network([3, 4, 2], activation="relu", output="identity", device=ops, seed=1)
     whole = []
-    expected.fit(x, y, epochs=2, callbacks=lambda net: whole.append(ops.host(net.vector).copy()), **options)
+    expected.fit(x, y, epochs=2, callbacks=lambda net: whole.append(ops.to_numpy(net.vector).copy()), **options)
 
     def callback(net):
         if net.epoch == 2 and change in ("data", "both"):
@@ -124,5 +125,5 @@ def test_what_a_callback_changes_is_not_repeated(ops, change, random):
             net.vector[...] = 1e30
     with pytest.raises(TrainingError, match=r"in epoch 3, mini-batch 1 of 4, first in (layer|the cost)"):
         net.fit(x, y, epochs=5, callbacks=callback, **options)
-    found = ops.host(net.vector)
-    assert np.isfinite(found).all() and 0 < np.abs(found - whole[1]).max() < 0.2 and net.training.step == 7
+    found = ops.to_numpy(net.vector)
+    assert np.isfinite(found).all() and 0 < np.abs(found - whole[1]).max() < 0.2 and net.training_state.step == 7

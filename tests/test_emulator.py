@@ -7,11 +7,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from gpubp.devices import compiler
-from gpubp.devices.cuda import CudaOps
+from gpubp.devices import kernel_source
+from gpubp.devices.cuda.cuda_ops import CudaOps
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.chains import Chain
 from gpubp.maths.costs import COSTS
+from gpubp.maths.gradient_transforms import Chain
 from tests.host import host_ops, stream
 from tests.host.programs import parameters
 from tests.plain import normal, unaligned
@@ -59,18 +59,18 @@ extern "C" __global__ void shuffle(float* out)
 
 def test_barriers_wait_for_all_that_live_and_deadlocks_are_told():
     ops = host_ops()
-    x, out = ops.array(np.arange(64, dtype=np.float32)), ops.zeros(64, np.float32)
+    x, out = ops.asarray(np.arange(64, dtype=np.float32)), ops.zeros(64, np.float32)
     reverse, stuck = (ops.compiler.kernel(BARRIERS, name) for name in ("reverse", "stuck"))
     with pytest.raises(RuntimeError, match="kernel stuck: some threads wait at a barrier"):
         stuck((1,), (32,), (out,))
-        ops.host(out)
+        ops.to_numpy(out)
     reverse((1,), (64,), (x, out))
-    np.testing.assert_array_equal(ops.host(out)[:32], np.arange(32)[::-1])
+    np.testing.assert_array_equal(ops.to_numpy(out)[:32], np.arange(32)[::-1])
 
 
 def test_arguments_that_a_gpu_would_misread_are_refused():
     ops = host_ops()
-    total = ops.compiler.kernel(compiler.source("sums.cu", "float32"), "total")
+    total = ops.compiler.kernel(kernel_source.source("sums.cu", "float32"), "total")
     costs, log, wide, clock = (ops.zeros(n, dtype) for n, dtype in ((3, "f4"), (1, "f4"), (3, "f8"), (2, "i8")))
     total((1,), (256,), (costs, log, clock, np.int64(3)))
     for wrong in ((costs, log, clock, 3), (wide, log, clock, np.int64(3)), (costs, log, clock, np.int32(3)), (costs,),
@@ -84,18 +84,18 @@ def test_arguments_that_a_gpu_would_misread_are_refused():
 def test_an_access_off_its_line_is_refused():
     """x86 would read it, or crash; a GPU gives up the context."""
     ops = host_ops()
-    text = compiler.layer_source(ACTIVATIONS["relu"], "float32")
+    text = kernel_source.layer_source(ACTIVATIONS["relu"], "float32")
     layer, wide = (ops.compiler.kernel(text, name) for name in ("layer", "layer_wide"))
     z, b = unaligned(ops, np.ones((4, 8), np.float32)), ops.zeros(8, np.float32)
     layer((1, 1), (8, 32), (z, b, z, np.int32(4), np.int32(8)))
     with pytest.raises(RuntimeError, match="kernel layer_wide: an address is not a multiple of 16 bytes"):
         wide((1, 1), (2, 128), (z, b, z, np.int32(4), np.int32(8)))
-        ops.host(z)
+        ops.to_numpy(z)
     with pytest.raises(RuntimeError, match="kernel layer_wide: an address is not a multiple of 16 bytes"):
         wide((1, 1), (2, 128), (z[:2], unaligned(ops, np.ones(8, np.float32)), z, np.int32(4), np.int32(8)))
-        ops.host(z)
+        ops.to_numpy(z)
     layer((1, 1), (8, 32), (z, b, z, np.int32(4), np.int32(8)))
-    np.testing.assert_array_equal(ops.host(z), 1.0)
+    np.testing.assert_array_equal(ops.to_numpy(z), 1.0)
 
 
 @pytest.mark.parametrize("mask, leaves, why", [
@@ -107,11 +107,11 @@ def test_shuffles_name_lanes_that_live(mask, leaves, why):
     if why is None:
         shuffle((1,), (32,), (out,))
         lanes = np.arange(32 - leaves)
-        np.testing.assert_array_equal(ops.host(out)[lanes], lanes ^ 1)
+        np.testing.assert_array_equal(ops.to_numpy(out)[lanes], lanes ^ 1)
     else:
         with pytest.raises(RuntimeError, match=f"kernel shuffle: a shuffle's mask {why}"):
             shuffle((1,), (32,), (out,))
-            ops.host(out)
+            ops.to_numpy(out)
 
 
 def test_a_warp_that_is_not_whole_has_no_further_lanes():
@@ -120,17 +120,17 @@ def test_a_warp_that_is_not_whole_has_no_further_lanes():
     shuffle((1,), (64,), (ops.zeros(64, np.float32),))
     with pytest.raises(RuntimeError, match="a lane that has left"):
         shuffle((1,), (31,), (out,))
-        ops.host(out)
+        ops.to_numpy(out)
 
 
 def test_what_is_declared_restrict_does_not_overlap():
     ops = host_ops()
-    total = ops.compiler.kernel(compiler.source("sums.cu", "float32"), "total")
+    total = ops.compiler.kernel(kernel_source.source("sums.cu", "float32"), "total")
     costs, clock, one = ops.zeros(8, np.float32), ops.zeros(2, np.int64), np.int64(4)
     total((1,), (256,), (costs[:4], costs[4:], clock, one))
     with pytest.raises(ValueError, match="kernel total: costs and log overlap, one of them is written and one is declared"):
         total((1,), (256,), (costs[:5], costs[4:], clock, one))
-    text = compiler.step_source(Chain.of("adam"), "float32")   # whose state is written in
+    text = kernel_source.step_source(Chain.of("adam"), "float32")   # whose state is written in
     assert parameters(text, "step_wide")[:4] == [
         ("vector", True, True), ("state_m", True, True), ("state_v", True, True), ("gradient", False, True)]
 
@@ -138,8 +138,8 @@ def test_what_is_declared_restrict_does_not_overlap():
 def test_a_graph_does_not_keep_arrays_alive():
     """As CUDA's do not: whoever launches it must own all that it touches."""
     ops = host_ops()
-    total = ops.compiler.kernel(compiler.source("sums.cu", "float32"), "total")
-    costs, log, clock = ops.array(np.ones(4, np.float32)), ops.zeros(9, np.float32), ops.zeros(2, np.int64)
+    total = ops.compiler.kernel(kernel_source.source("sums.cu", "float32"), "total")
+    costs, log, clock = ops.asarray(np.ones(4, np.float32)), ops.zeros(9, np.float32), ops.zeros(2, np.int64)
     factors = [ops.zeros((4, 4), np.float32) for _ in range(3)]
     product = ops.matmul(*factors)
     with ops.device:
@@ -150,7 +150,7 @@ def test_a_graph_does_not_keep_arrays_alive():
             graphs.append(ops.device.stream.end_capture())
         for graph in graphs:
             graph.launch()
-        assert ops.host(log)[1] == 4.0
+        assert ops.to_numpy(log)[1] == 4.0
         del costs, product, call
         factors.pop()
         gc.collect()
@@ -158,7 +158,7 @@ def test_a_graph_does_not_keep_arrays_alive():
         for graph, what in zip(graphs, ("kernel total", "a product"), strict=True):
             with pytest.raises(RuntimeError, match=f"{what}: a graph is launched after an array that it touches was freed"):
                 graph.launch()
-                ops.host(log)
+                ops.to_numpy(log)
 
 
 def test_arrays_refuse_to_mix_with_numpys():
@@ -167,7 +167,7 @@ def test_arrays_refuse_to_mix_with_numpys():
         array + np.ones(3, np.float32)
     with pytest.raises(TypeError, match="Implicit conversion"):
         np.asarray(array)
-    assert (array + 1.0).get().tolist() == [1.0, 1.0, 1.0] and host_ops().owns(np.exp(array))
+    assert (array + 1.0).get().tolist() == [1.0, 1.0, 1.0] and host_ops().is_on_device(np.exp(array))
 
 
 # ---- what a barrier too few does, some order of the warps brings to light
@@ -179,18 +179,18 @@ SEEDS = range(12)
 
 def places(pattern):
     """Where it stands: (file, number within it)."""
-    return [(path.name, number) for path in sorted(compiler.folder().glob("*.cu*"))
+    return [(path.name, number) for path in sorted(kernel_source.folder().glob("*.cu*"))
             for number in range(len(pattern.findall(path.read_text())))]
 
 
 def without(text, file, number, pattern, instead):
     """A program that has one place of a file changed, with what it includes written in."""
-    changed = (compiler.folder() / file).read_text()
+    changed = (kernel_source.folder() / file).read_text()
     begin, end = [found.span() for found in pattern.finditer(changed)][number]
     changed = changed[:begin] + instead + changed[end:]
 
     def inlined(found):
-        return INCLUDE.sub(inlined, changed if found[1] == file else (compiler.folder() / found[1]).read_text())
+        return INCLUDE.sub(inlined, changed if found[1] == file else (kernel_source.folder() / found[1]).read_text())
     return INCLUDE.sub(inlined, text)
 
 
@@ -211,20 +211,21 @@ def results(ops):
     left = []
 
     def put(x):
-        left.append(ops.array(x.copy()))
+        left.append(ops.asarray(x.copy()))
         return left[-1]
-    ops.layer(ACTIVATIONS["softmax"], put(wide), put(b), a := put(wide))()
-    ops.hadamard(ACTIVATIONS["softmax"], put(wide), a, a, put(b))()
-    ops.hadamard(ACTIVATIONS["tanh"], put(narrow), put(narrow), put(narrow), put(b[:24]))()
-    ops.hadamard(ACTIVATIONS["tanh"], *(put(narrow[:, :23]) for _ in range(3)), put(b[:23]))()
-    ops.output(COSTS.find("multiclass_hinge"), ACTIVATIONS["identity"], put(wide), put(b), put(wide), put(y), put(b[:3]),
+    ops.bias_activation(ACTIVATIONS["softmax"], put(wide), put(b), a := put(wide))()
+    ops.activation_backward(ACTIVATIONS["softmax"], put(wide), a, a, put(b))()
+    ops.activation_backward(ACTIVATIONS["tanh"], put(narrow), put(narrow), put(narrow), put(b[:24]))()
+    ops.activation_backward(ACTIVATIONS["tanh"], *(put(narrow[:, :23]) for _ in range(3)), put(b[:23]))()
+    ops.cost_and_delta(COSTS.find("multiclass_hinge"), ACTIVATIONS["identity"], put(wide), put(b), put(wide), put(y), put(b[:3]),
                put(wide), put(b), put(b[:3]))()
     for rows in few, narrow:   # all in one block, and in some
-        shape, costs = rows.shape, put(b[:ops.summands(*rows.shape)])
-        ops.output(COSTS["quadratic"], ACTIVATIONS["tanh"], put(rows), put(b[:24]), put(rows), put(rows), put(b[:shape[0]]),
+        shape, costs = rows.shape, put(b[:ops.cost_partials(*rows.shape)])
+        ops.cost_and_delta(COSTS["quadratic"], ACTIVATIONS["tanh"], put(rows), put(b[:24]), put(rows), put(rows),
+                           put(b[:shape[0]]),
                    put(rows), put(b[:24]), costs, keep=False)()
-    left.append(ops.array(np.float32(ops.norm(put(wide)))))
-    return [ops.host(array) for array in left]
+    left.append(ops.asarray(np.float32(ops.norm(put(wide)))))
+    return [ops.to_numpy(array) for array in left]
 
 
 def differs(ops, change):
@@ -265,5 +266,5 @@ def test_one_seed_gives_one_order():
         ops.compiler.seed(seed)
         out = ops.zeros(17, np.float32)
         order((1,), (512,), (out,))
-        runs.append(ops.host(out).tolist())
+        runs.append(ops.to_numpy(out).tolist())
     assert runs[0] == runs[1] != runs[2]

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from gpubp.layered import epochs, report, training
-from gpubp.layered.diverging import TrainingError
+from gpubp.layered import epoch_log, epoch_report, fit
+from gpubp.layered.divergence import TrainingError
+from gpubp.layered.fit import _Fit
 from gpubp.layered.network import Network
-from gpubp.layered.training import _Fit
 from gpubp.maths.schedules import Cosine, Plateau
 
 from .cases import two_classes
@@ -28,13 +28,14 @@ def looked_at(net, x, y, **options):
 @pytest.fixture(params=[2, 64])
 def room(request, monkeypatch):
     """So many epochs wait, however slow the emulation."""
-    monkeypatch.setattr(report, "LONGEST", request.param)
-    monkeypatch.setattr(epochs, "LATEST", math.inf)
+    monkeypatch.setattr(epoch_report, "LONGEST", request.param)
+    monkeypatch.setattr(epoch_log, "LATEST", math.inf)
 
 
 @pytest.mark.parametrize("options", [
     {}, {"validation": True}, {"batch_size": None}, {"batch_size": 4, "validation": True}, {"precision": "float16"},
-    {"optimizer": "clip_norm(1.0), adam(0.01)"}, {"shuffle": False}, {"sample": 9, "batch_size": 4}, {"measured": True},
+    {"optimizer": "clip_norm(1.0), adam(0.01)"}, {"shuffle": False}, {"samples_per_epoch": 9,
+                                                                      "batch_size": 4}, {"measured": True},
     {"measured": True, "validation": True}, {"dtype": "float64", "batch_size": 4}], ids=str)
 def test_epochs_read_together_are_those_read_one_by_one(ops, room, options, random):
     options = dict(options)
@@ -65,9 +66,9 @@ def test_what_was_measured(ops, room, random):
             parts.vector -= 0.1 * gradient
         history = whole.history
         assert history.cost[epoch] == pytest.approx(np.dot(costs, sizes) / 23, rel=1e-10)
-        assert history.gradient_norm[epoch] == pytest.approx(np.linalg.norm(parts.ops.host(gradient)), rel=1e-10)
-        deltas = [np.linalg.norm(parts.ops.host(delta)) / 3 for delta in trace.delta[1:]]
-        np.testing.assert_allclose(history.speeds[epoch], deltas, rtol=1e-10)
+        assert history.gradient_norm[epoch] == pytest.approx(np.linalg.norm(parts.ops.to_numpy(gradient)), rel=1e-10)
+        deltas = [np.linalg.norm(parts.ops.to_numpy(delta)) / 3 for delta in trace.delta[1:]]
+        np.testing.assert_allclose(history.delta_norms[epoch], deltas, rtol=1e-10)
         assert history.accuracy[epoch] == parts.score(x, y)
         assert history.validation_accuracy[epoch] == parts.score(x[:9], y[:9])
         assert history.validation_cost[epoch] == pytest.approx(parts.cost(x[:9], y[:9]), rel=1e-10)
@@ -78,17 +79,17 @@ def test_what_was_measured(ops, room, random):
 @pytest.mark.parametrize("size", [1, 128, 3000, 70_000])
 def test_measure(ops, dtype, storage, size, random):
     """Bound once and run again on other numbers; the vector's last element counts."""
-    if storage and ops.admission is None:
+    if storage and ops.array_checks is None:
         pytest.skip("the CPU stores no halves")
     vector, matrix = ops.zeros(size, dtype), ops.zeros((3, 5), storage or dtype)
-    out = ops.zeros(3, np.float64 if ops.admission is None else dtype)
-    call = ops.program([ops.measure(vector, [vector, matrix], out)])
+    out = ops.zeros(3, np.float64 if ops.array_checks is None else dtype)
+    call = ops.program([ops.norms(vector, [vector, matrix], out)])
     for bad in (None, None, np.inf, -np.inf, np.nan, None):
         v, m = random.standard_normal(size).astype(dtype), random.standard_normal((3, 5)).astype(storage or dtype)
         v[-1] = v[-1] if bad is None else bad
-        vector[...], matrix[...] = ops.array(v), ops.array(m)
+        vector[...], matrix[...] = ops.asarray(v), ops.asarray(m)
         call()
-        lost, length, other = ops.host(out).tolist()
+        lost, length, other = ops.to_numpy(out).tolist()
         assert (lost == 0.0) == (bad is None)
         assert other == pytest.approx(np.linalg.norm(m.astype(np.float64)), rel=1e-6) == pytest.approx(ops.norm(matrix), rel=1e-6)
         if bad is None:
@@ -101,13 +102,14 @@ def test_measure(ops, dtype, storage, size, random):
 def test_training_diverges_at_the_same_step(ops, room, optimizer, size, random):
     x, y = two_classes(random)
     nets, errors, options = [], [], {"optimizer": optimizer, "epochs": 300, "batch_size": size}
-    for fit in (looked_at, Network.fit):
+    for train in (looked_at, Network.fit):
         nets.append(Network([4, 5, 2], activation="relu", output="identity", device=ops, seed=5))
         with pytest.raises(TrainingError) as caught:
-            fit(nets[-1], x * 20.0, y, **options)
+            train(nets[-1], x * 20.0, y, **options)
         errors.append(str(caught.value))
     assert errors[0] == errors[1] and repr(state(nets[0])) == repr(state(nets[1]))
-    assert nets[0].training.batch == nets[1].training.batch and nets[0].training.costs == nets[1].training.costs
+    one, other = (net.training_state for net in nets)
+    assert one.batch == other.batch and one.costs == other.costs
 
 
 @pytest.mark.parametrize("size", [3, 12, None])
@@ -115,18 +117,18 @@ def test_divergence_after_an_epoch_that_was_broken_off(ops, room, size, random, 
     """With another size of mini-batches, training begins an epoch anew, and is rolled back to there."""
     x, y = two_classes(random)
     nets, errors, plain = [], [], _Fit.step
-    for fit in (looked_at, Network.fit):
+    for train in (looked_at, Network.fit):
         nets.append(Network([4, 5, 2], activation="relu", output="identity", device=ops, seed=5))
         with monkeypatch.context() as patch:
-            patch.setattr(training, "PAUSE", 0.0)
-            patch.setattr(_Fit, "step", lambda self: plain(self) or setattr(self, "interrupted", self.training.step == 3))
-            fit(nets[-1], x, y, optimizer="sgd(20.0)", epochs=1, batch_size=4)
-        assert nets[-1].training.batch == 3
+            patch.setattr(fit, "PAUSE", 0.0)
+            patch.setattr(_Fit, "step", lambda self: plain(self) or setattr(self, "interrupted", self.training_state.step == 3))
+            train(nets[-1], x, y, optimizer="sgd(20.0)", epochs=1, batch_size=4)
+        assert nets[-1].training_state.batch == 3
         with pytest.raises(TrainingError) as caught:
-            fit(nets[-1], x * 1e4, y, epochs=300, batch_size=size)
+            train(nets[-1], x * 1e4, y, epochs=300, batch_size=size)
         errors.append(str(caught.value))
     assert errors[0] == errors[1] and repr(state(nets[0])) == repr(state(nets[1]))
-    assert np.isfinite(nets[0].ops.host(nets[0].vector)).all()
+    assert np.isfinite(nets[0].ops.to_numpy(nets[0].vector)).all()
 
 
 def test_what_breaks_off_an_epoch_that_diverged_leaves_the_last_good_parameters(ops, room, random, monkeypatch):
@@ -136,15 +138,15 @@ def test_what_breaks_off_an_epoch_that_diverged_leaves_the_last_good_parameters(
         nets.append(Network([4, 5, 2], activation="relu", output="identity", device=ops, seed=5))
 
         def step(self, *times, breaks=breaks):
-            if breaks and self.training.step >= 4 and not times:
+            if breaks and self.training_state.step >= 4 and not times:
                 raise OSError("the data went away")
             plain(self, *times)
         with monkeypatch.context() as patch:
-            patch.setattr(training, "PAUSE", 0.0)
+            patch.setattr(fit, "PAUSE", 0.0)
             patch.setattr(_Fit, "step", step)
             with pytest.raises(error):
                 nets[-1].fit(x * 20.0, y, **options)
-    assert repr(state(nets[0])) == repr(state(nets[1])) and np.isfinite(ops.host(nets[1].vector)).all()
+    assert repr(state(nets[0])) == repr(state(nets[1])) and np.isfinite(ops.to_numpy(nets[1].vector)).all()
 
 
 @pytest.mark.parametrize("step", [1, 6, 7, 15, 17])
@@ -153,14 +155,14 @@ def test_what_breaks_off_loses_no_epoch(ops, room, step, random, monkeypatch):
     x, y = two_classes(random)
     whole = made(ops)
     looked_at(whole, x, y, optimizer="adam(0.01)", epochs=4, batch_size=4)
-    monkeypatch.setattr(training, "PAUSE", 0.0)   # one by one
+    monkeypatch.setattr(fit, "PAUSE", 0.0)   # one by one
     plain = _Fit.step
 
     def breaks(self):
-        if self.training.step == step and error:
+        if self.training_state.step == step and error:
             raise OSError("the data went away")
         plain(self)
-        self.interrupted = self.training.step == step and not error
+        self.interrupted = self.training_state.step == step and not error
     for error in (True, False):
         parts = made(ops)
         with monkeypatch.context() as patch:
@@ -170,8 +172,9 @@ def test_what_breaks_off_loses_no_epoch(ops, room, step, random, monkeypatch):
                 assert not error and parts.history.stopped.startswith("interrupted")
             except OSError:
                 assert error
-        assert parts.training.step == step and (parts.epoch, parts.training.batch) == divmod(step, 6)
-        assert len(parts.training.costs) == parts.training.batch and parts.history.cost == whole.history.cost[:parts.epoch]
+        assert parts.training_state.step == step and (parts.epoch, parts.training_state.batch) == divmod(step, 6)
+        assert len(parts.training_state.costs) == parts.training_state.batch
+        assert parts.history.cost == whole.history.cost[:parts.epoch]
         parts.fit(x, y, epochs=4 - parts.epoch, batch_size=4)
         parts.history.stopped = None
         assert state(parts) == state(whole)
@@ -182,21 +185,21 @@ def test_what_cannot_be_read_is_not_in_the_history(ops, random, monkeypatch):
     net = made(ops)
     net.fit(x, y, epochs=2)
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(report.Report, "read", lambda *_: 1 / 0)
+        patch.setattr(epoch_report.Report, "read", lambda *_: 1 / 0)
         net.fit(x, y, epochs=2)
     assert net.epoch == 2 and all(len(values) == 2 for values in net.history.as_dict().values() if isinstance(values, list))
 
 
 @pytest.mark.parametrize("rate, each", [(0.1, False), (Cosine(0.1), False), (Plateau(0.1), True), (lambda epoch: 0.1, False)])
 def test_who_looks_at_every_epoch(rate, each, random, monkeypatch):
-    ops, seen, read = device("host"), [], report.Report.read
-    monkeypatch.setattr(report.Report, "read", lambda self, count: seen.append(count) or read(self, count))
-    monkeypatch.setattr(epochs, "LATEST", math.inf)
+    ops, seen, read = device("host"), [], epoch_report.Report.read
+    monkeypatch.setattr(epoch_report.Report, "read", lambda self, count: seen.append(count) or read(self, count))
+    monkeypatch.setattr(epoch_log, "LATEST", math.inf)
     x, y = two_classes(random)
     for options, always in (({}, False), ({"validation": (x, y)}, False), ({"validation": (x, y), "patience": 9}, True),
                             ({"callbacks": len.__call__}, True)):
         options = options | ({"callbacks": lambda net: False} if "callbacks" in options else {})
-        made(ops).fit(x, y, optimizer=training.Chain.of("sgd").optimizer.__class__(rate), epochs=6, progress=False, **options)
+        made(ops).fit(x, y, optimizer=fit.Chain.of("sgd").optimizer.__class__(rate), epochs=6, progress=False, **options)
         assert seen == ([1] * 6 if each or always else [6])
         seen.clear()
     made("cpu").fit(x, y, epochs=3)
@@ -219,9 +222,9 @@ def test_an_epochs_end_on_cuda(looks, reads, waits, random, monkeypatch):
     """What it costs the host, on the real CuPy: 8 reads, 16 waits, 18 launches and 7 graphs it was, six steps among them."""
     device("cuda")
     pytest.importorskip("cupyhost", reason="no emulated CUDA, which counts what is asked of it")
-    monkeypatch.setattr(epochs, "LATEST", math.inf)
+    monkeypatch.setattr(epoch_log, "LATEST", math.inf)
     net, options = Network([4, 5, 3], device="cuda", seed=1), {"callbacks": lambda net: None} if looks else {}
-    x, y = net.ops.array(random.standard_normal((60, 4)), "float32"), net.ops.array(np.arange(60) % 3)
+    x, y = net.ops.asarray(random.standard_normal((60, 4)), "float32"), net.ops.asarray(np.arange(60) % 3)
     found = counted(20, net, x, y, optimizer="sgd(0.1)", batch_size=10, progress=False, **options)
     assert found["copy to host"] <= reads and found["stream synchronize"] <= waits, found
     launches = 10 if looks else 6   # where each epoch is read, what was there before its last step is kept

@@ -63,10 +63,11 @@ OPTIONS = {   # keywords of fit
     "a negative batch": ({"batch_size": -5}, "batch_size from 1"),
     "a float batch": ({"batch_size": 10.0}, "batch_size from 1 .*got 10.0"),
     "a batch larger than the data": ({"batch_size": 24}, r"batch_size from 1 to .*\(23\), got 24"),
-    "a batch larger than the sample": ({"sample": 8, "batch_size": 10},
+    "a batch larger than the sample": ({"samples_per_epoch": 8, "batch_size": 10},
                                        r"batch_size from 1 to the number of samples of an epoch \(8\), got 10"),
-    "a sample larger than the data": ({"sample": 24}, r"expected sample from 1 to the number of training samples \(23\), got 24"),
-    "no sample": ({"sample": 0}, "expected sample from 1"),
+    "a sample larger than the data": ({"samples_per_epoch": 24},
+                                      r"expected samples_per_epoch from 1 to the number of training samples \(23\), got 24"),
+    "no sample": ({"samples_per_epoch": 0}, "expected samples_per_epoch from 1"),
     "a patience of 0": ({"patience": 0, "validation": (X, Y)}, "patience >= 1"),
     "patience without validation": ({"patience": 3}, r"patience watches the validation set, got none: pass validation=\(x, y\)"),
     "an unknown monitor": ({"monitor": "loss"}, "expected monitor 'cost' or 'accuracy', got 'loss'"),
@@ -100,7 +101,7 @@ def trained(ops):
     """A network with everything that could be spoilt."""
     net = Network([4, 5, Dense(2, "softmax")], cost="cross-entropy", device=ops, seed=1)
     net.fit(X, Y, optimizer="adam(0.01)", epochs=1)
-    net.notes["of"] = "mine"
+    net.metadata["of"] = "mine"
     return net
 
 
@@ -221,11 +222,11 @@ def test_vectors_of_another_shape(trained, vector):
 def test_arrays_of_another_device(trained):
     """Host arrays may enter alone; arrays of two devices never meet, and none of another device moves by itself."""
     if trained.ops.name.startswith("cpu"):
-        there = device("host").array(X, "float32")
+        there = device("host").asarray(X, "float32")
         refuses(trained, "x lies on a GPU|Implicit conversion", lambda: trained.cost(there, Y))
         refuses(trained, "x lies on a GPU|Implicit conversion", lambda: trained.fit(there, Y))
     else:
-        there = trained.ops.array
+        there = trained.ops.asarray
         assert trained.cost(X, Y) == trained.cost(there(X), there(Y))
         for x, y, more in ((there(X), Y, {}), (X, there(Y), {}), (X, Y, {"sample_weight": there(np.ones(23))})):
             refuses(trained, "expected arrays of one device, got", lambda x=x, y=y, more=more: trained.cost(x, y, **more))

@@ -8,14 +8,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from gpubp.devices import transfer
-from gpubp.layered import feed as feeding
-from gpubp.layered import intake
-from gpubp.layered.diverging import TrainingError
-from gpubp.layered.feed import Resident, Streamed, feed
+from gpubp.devices.cuda import transfer
+from gpubp.layered import batches as feeding
+from gpubp.layered import input_checks
+from gpubp.layered.batches import DeviceBatches, StreamedBatches, feed
+from gpubp.layered.divergence import TrainingError
+from gpubp.layered.fit import _Fit
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
-from gpubp.layered.training import _Fit
 from gpubp.maths.costs import softmax_cross_entropy
 
 from .cases import two_classes
@@ -30,7 +30,7 @@ ROWS = 230
 def little(monkeypatch):
     """A function that leaves the host stand-in room for so many bytes of a training set."""
     from .host import stream
-    monkeypatch.setattr(intake, "ALWAYS", 0)
+    monkeypatch.setattr(input_checks, "ALWAYS", 0)
     return lambda room: monkeypatch.setattr(stream.memory, "free", int(room / transfer.PART) + 1)
 
 
@@ -42,12 +42,13 @@ def fitted(x, y, precision="exact", output="softmax", **options):
 
 def state(net):
     """All that training changes, to the bit."""
-    return [net.ops.host(v).tobytes() for v in [net.vector, *net.training.vectors]], net.history.cost, net.history.gradient_norm
+    return [net.ops.to_numpy(v).tobytes() for v in [net.vector,
+                                                    *net.training_state.vectors]], net.history.cost, net.history.gradient_norm
 
 
 @pytest.mark.parametrize("room, options", [   # x takes 3680 bytes, or 5520 with halves beside, y 1840
     (3000, {"batch_size": 7}), (1800, {"batch_size": 7}), (3000, {"batch_size": 28, "shuffle": False}),
-    (1500, {"batch_size": 23, "sample": 100}), (1500, {"batch_size": 1, "epochs": 1}),
+    (1500, {"batch_size": 23, "samples_per_epoch": 100}), (1500, {"batch_size": 1, "epochs": 1}),
     (1800, {"batch_size": 10, "weighted": True}),
     (3000, {"batch_size": 10, "weighted": True, "precision": "tf32"}), (5000, {"batch_size": 9, "precision": "bfloat16"}),
     (1800, {"batch_size": 9, "weighted": True, "precision": "float16"})], ids=str)
@@ -63,7 +64,7 @@ def test_streamed_is_resident_to_the_bit(little, random, room, options):
 def test_labels_on_the_device_whose_codes_have_no_room_there(little, random):
     x, y = two_classes(random, ROWS)
     expected, ops = state(fitted(x, y)), device("host")
-    x, y = ops.array(x, "float32"), ops.array(y)
+    x, y = ops.asarray(x, "float32"), ops.asarray(y)
     little(1000)
     assert state(fitted(x, y)) == expected
 
@@ -93,10 +94,10 @@ def test_targets_are_coded_as_they_pass(little, random, cost, output, make):
     """Labels stay labels on the host, where their codes might fill it."""
     y = random.integers(2, size=ROWS)
     net = Network([4, Dense(2, output)], cost=cost, device=device("host"), seed=7)
-    whole = net.ops.host(intake.targets(net, make(y), ROWS))
+    whole = net.ops.to_numpy(input_checks.targets(net, make(y), ROWS))
     little(1500)
-    coded = intake.targets(net, make(y), ROWS)
-    assert isinstance(coded, intake.Coded) and coded.shape == (ROWS, 2) and not net.ops.owns(coded)
+    coded = input_checks.targets(net, make(y), ROWS)
+    assert isinstance(coded, input_checks.Coded) and coded.shape == (ROWS, 2) and not net.ops.is_on_device(coded)
     assert coded[:].dtype == np.float32 and coded[:].tobytes() == whole.tobytes()
     order = random.permutation(ROWS)
     assert (coded[order[:9]] == whole[order[:9]]).all() and (coded[3:8] == whole[3:8]).all()
@@ -110,7 +111,7 @@ def test_the_one_that_is_too_big_stays(little, random):
     expected.fit(x, y, epochs=2, progress=False)
     little(10_000)
     ops = streamed.ops
-    assert ops.owns(intake.samples(streamed, x)) and not ops.owns(intake.targets(streamed, y, ROWS))
+    assert ops.is_on_device(input_checks.samples(streamed, x)) and not ops.is_on_device(input_checks.targets(streamed, y, ROWS))
     streamed.fit(x, y, epochs=2, progress=False)
     assert state(streamed) == state(expected)
 
@@ -120,7 +121,7 @@ def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random, m
     x, y = two_classes(random, ROWS)
     expected, plain = fitted(x, y, batch_size=7), _Fit.step
     little(3000)
-    monkeypatch.setattr("gpubp.layered.training.PAUSE", 0.0)   # one by one
+    monkeypatch.setattr("gpubp.layered.fit.PAUSE", 0.0)   # one by one
     net = fitted(x, y, batch_size=7, epochs=0)
     for steps in (5, 1, 40, 20):   # of 33 an epoch
         made = []
@@ -130,7 +131,7 @@ def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random, m
             self.interrupted = len(made) == steps
         monkeypatch.setattr(_Fit, "step", step)
         net.fit(x, y, batch_size=7, epochs=3 - net.epoch, progress=False)
-    assert net.training.batch == 0
+    assert net.training_state.batch == 0
     monkeypatch.setattr(_Fit, "step", plain)
     net.fit(x, y, batch_size=7, epochs=3 - net.epoch, progress=False)
     assert state(net) == state(expected)
@@ -156,7 +157,7 @@ def test_divergence_is_found_and_undone_alike(little, random):
         with pytest.raises(TrainingError) as error:
             net.fit(1e3 * x, y, optimizer="sgd(1.0)", epochs=50, batch_size=10, progress=False)
         said.append(str(error.value))
-        vectors.append(net.ops.host(net.vector).tobytes())
+        vectors.append(net.ops.to_numpy(net.vector).tobytes())
     assert said[0] == said[1] and vectors[0] == vectors[1] and "training sample" in said[0]
 
 
@@ -177,9 +178,9 @@ def test_who_waits_for_whom(little, random, monkeypatch):
     monkeypatch.setattr(transfer, "send", note("send", transfer.send))
     monkeypatch.setattr(feeding, "_take", note("take", feeding._take))
     net = Network([4, 2], device=ops, seed=7)
-    y = intake.targets(net, random.integers(2, size=500), 500)
+    y = input_checks.targets(net, random.integers(2, size=500), 500)
     little(2000)
-    streamed = feed(ops, net.dtype, intake.samples(net, random.standard_normal((500, 4))), y, None, 50, 10)
+    streamed = feed(ops, net.dtype, input_checks.samples(net, random.standard_normal((500, 4))), y, None, 50, 10)
     assert streamed.batches == 1
     streamed.begin(np.arange(50), 0)
     ops.device.resources.copies.waited.clear()
@@ -196,31 +197,31 @@ def test_data_of_the_device_are_used_as_they_are(ops, random):
     """Nothing is copied but what a precision of halves stores."""
     x, y = two_classes(random)
     net = Network([4, 2], device=ops, seed=7)
-    x, y = intake.samples(net, ops.array(x, "float32")), intake.targets(net, y, 23)
+    x, y = input_checks.samples(net, ops.asarray(x, "float32")), input_checks.targets(net, y, 23)
     resident = feed(ops, net.dtype, x, y, None, 23, 5)
-    assert type(resident) is Resident and resident.sources[0] is x and resident.sources[1] is y
+    assert type(resident) is DeviceBatches and resident.sources[0] is x and resident.sources[1] is y
 
 
 @pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("size", [5, 4, 1, 23])
 def test_mini_batches_are_the_rows_of_the_order(ops, random, size, monkeypatch):
-    """Streamed on every device, in the middle of an epoch too, and from one epoch to the next."""
+    """StreamedBatches on every device, in the middle of an epoch too, and from one epoch to the next."""
     monkeypatch.setattr(feeding, "SLOT", 24 * 4 * size * 2)
     x, y, weights = random.standard_normal((50, 4)), random.standard_normal((50, 2)), random.uniform(size=50)
     net = Network([4, 2], device=ops, seed=7, dtype="float64")
-    streamed = Streamed(ops, net.dtype, Hidden(x), Hidden(y), ops.array(weights), 23, size)
+    streamed = StreamedBatches(ops, net.dtype, Hidden(x), Hidden(y), ops.asarray(weights), 23, size)
     clock, outs = ops.zeros(2, np.int64), [ops.zeros((size, 4), "f8"), ops.zeros((size, 2), "f8"), ops.zeros(size, "f8")]
     gather = streamed.gather(clock, outs, size)
     for first in (0, 23 // size // 2):
         order = random.permutation(50)[:23]
         streamed.begin(order, first)
         for batch in range(first, 23 // size):
-            clock[...] = ops.array([batch, 0])
+            clock[...] = ops.asarray([batch, 0])
             streamed.before(batch)
             gather()
             rows = order[batch * size:(batch + 1) * size]
             for out, expected in zip(outs, (x[rows], y[rows], weights[rows] / size)):
-                assert (ops.host(out) == expected).all()
+                assert (ops.to_numpy(out) == expected).all()
 
 
 class Hidden:
@@ -238,14 +239,14 @@ def test_evaluation_in_pieces(little, random):
     x, y = two_classes(random, 5000)
     net = Network([4, 5, 2], device=device("host"), seed=7)
     ask = lambda: [net.cost(x, y), net.score(x, y), net.score(x, np.eye(2)[y]), net.predict(x).tobytes(),
-                   net.feedforward(x).tobytes(), net.ops.host(net.gradient(x, y, np.ones(5000))).tobytes()]
+                   net.feedforward(x).tobytes(), net.ops.to_numpy(net.gradient(x, y, np.ones(5000))).tobytes()]
     expected = ask()
     little(3000)
     assert ask() == expected
 
 
 def test_errors_name_the_row_of_a_later_block(little, random, monkeypatch):
-    monkeypatch.setattr(intake, "BLOCK", 40)
+    monkeypatch.setattr(input_checks, "BLOCK", 40)
     x, y = two_classes(random)
     net = Network([4, Dense(2, "softmax")], cost="cross-entropy", device=device("host"), seed=7)
     nan, high, off, hole = x.copy(), y.copy(), np.eye(2)[y], np.eye(2)[y]
@@ -271,7 +272,7 @@ def test_a_mini_batch_that_does_not_fit(little, random):
 def test_no_copy_of_the_whole(little, tmp_path, monkeypatch):
     """A file of 50 MB trains within a few."""
     monkeypatch.setattr(feeding, "SLOT", 1 << 20)
-    monkeypatch.setattr(intake, "BLOCK", 1 << 17)
+    monkeypatch.setattr(input_checks, "BLOCK", 1 << 17)
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (125_000, 400))
     y = np.arange(125_000) % 2
     net = Network([400, 2], device=device("host"), seed=7)
@@ -279,7 +280,7 @@ def test_no_copy_of_the_whole(little, tmp_path, monkeypatch):
     little(16 << 20)
     tracemalloc.start()
     try:
-        net.fit(x, y, batch_size=100, sample=2000, epochs=1, progress=False)
+        net.fit(x, y, batch_size=100, samples_per_epoch=2000, epochs=1, progress=False)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -14,7 +14,7 @@ import pytest
 
 import gpubp
 from gpubp import Activation, Cost, Dense, Dropout, Network, load
-from gpubp.devices.compiler import activations
+from gpubp.devices.kernel_source import activations
 from gpubp.maths.costs import COSTS
 from gpubp.maths.optimizers import SGD
 
@@ -43,11 +43,11 @@ def test_everything_comes_back(ops, dtype, path, random):
     net = Network(layers, cost="cross-entropy(0.1)", device=ops, dtype=dtype, seed=2**64 - 1)
     net.fit(x, y, optimizer="clip_norm(1.0), l2(0.5), adamw(cosine(0.01, epochs=9), decay=0.2), max_norm(3.0)", epochs=2,
             validation=(x, y))
-    net.notes["classes"] = ["no", "ja", "ÿ"]
+    net.metadata["classes"] = ["no", "ja", "ÿ"]
     net.save(path)
     back = load(path, device=ops)
     assert as_before(back) == as_before(net) and repr(back) == repr(net)
-    assert back.training.chain == net.training.chain and back.dtype == net.dtype and back.history == net.history
+    assert back.training_state.chain == net.training_state.chain and back.dtype == net.dtype and back.history == net.history
     assert (back.feedforward(x) == net.feedforward(x)).all()
     back.save(path)
     assert as_before(load(path, device=ops)) == as_before(net), "saved again over itself"
@@ -59,7 +59,7 @@ def test_from_one_device_to_another(ops, path, random):
     net.fit(x, y, optimizer="adam(0.01)", epochs=1)
     net.save(str(path))
     there = load(str(path), device="cpu")
-    assert (there.vector == ops.host(net.vector)).all() and there.ops.name == "cpu"
+    assert (there.vector == ops.to_numpy(net.vector)).all() and there.ops.name == "cpu"
     assert there.cost(x, y) == pytest.approx(net.cost(x, y))
 
 
@@ -79,19 +79,20 @@ def test_an_untrained_network_and_plain_paths(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in (path, str(path), os.fsencode(path), "plain", "dots.in.name"):
         Network([3, 2], seed=1, device="cpu").save(name)
-        assert load(name, device="cpu").training is None and Path(os.fsdecode(name)).is_file(), "no ending is added"
+        assert load(name, device="cpu").training_state is None and Path(os.fsdecode(name)).is_file(), "no ending is added"
 
 
 def test_numbers_of_numpy_are_numbers(path, random):
     net = Network([4, Dropout(np.float32(0.25)), Dense(5, gpubp.activations.leaky_relu(np.float64(0.1))), 2], device="cpu",
                   seed=np.int64(1))
     net.fit(*two_classes(random), optimizer=SGD(np.float64(0.1), momentum=np.float32(0.5)), epochs=1)
-    net.notes["best"] = np.float32(0.5)
+    net.metadata["best"] = np.float32(0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         net.save(path)
     back = load(path, device="cpu")
-    assert back.training.chain == net.training.chain and (back.vector == net.vector).all() and back.notes == {"best": 0.5}
+    assert back.training_state.chain == net.training_state.chain and (back.vector == net.vector).all()
+    assert back.metadata == {"best": 0.5}
 
 
 def test_ones_own_rows(path, random):
@@ -119,15 +120,15 @@ def test_a_rate_that_is_a_function_warns(path, random):
     with pytest.warns(UserWarning, match="has a function as its rate, which no file can hold"):
         net.save(path)
     back = load(path, device="cpu")
-    assert back.training is None and (back.vector == net.vector).all() and back.history == net.history
+    assert back.training_state is None and (back.vector == net.vector).all() and back.history == net.history
 
 
 @pytest.mark.parametrize("notes", [{"a": object()}, {"a": {1, 2}}, {"a": np.zeros(3)}, {"a": b"bytes"}])
 def test_notes_that_json_cannot_hold(notes, net, path):
     net.save(path)
     saved = path.read_bytes()
-    net.notes.update(notes)
-    with pytest.raises(TypeError, match=r"net\.notes must hold what JSON can"):
+    net.metadata.update(notes)
+    with pytest.raises(TypeError, match=r"net\.metadata must hold what JSON can"):
         net.save(path)
     assert path.read_bytes() == saved and os.listdir(path.parent) == ["net.npz"]
 
@@ -279,3 +280,15 @@ def test_what_an_earlier_crash_left_is_no_obstacle(net, path, monkeypatch):
     (path.parent / f"net.npz.{os.getpid()}.partial").write_bytes(b"half")
     net.save(path)
     assert as_before(load(path, device="cpu")) == as_before(net)
+
+
+def test_a_file_of_format_2_is_read_and_training_goes_on():
+    """tests/data/format2.npz was written by the version before format 3, in the middle of a run with Adam, L2 and a schedule."""
+    net = load(Path(__file__).parent / "data" / "format2.npz", device="cpu:numpy")
+    assert net.epoch == 4 and net.metadata == {"story": "two halves"} and net.is_classifier
+    assert net.history.learning_rate == [0.02, 0.02, 0.01, 0.01] and len(net.history.delta_norms[3]) == 2
+    assert net.training_state.step == 20 and net.training_state.chain.optimizer.beta1 == 0.9
+    random = np.random.default_rng(3)
+    x = random.standard_normal((40, 4)).astype("float32")
+    history = net.fit(x, (x[:, 0] + x[:, 1] > 0).astype(int), epochs=1, batch_size=8)
+    assert history.cost[4] == pytest.approx(0.258924381907, rel=1e-6) and history.learning_rate[4] == 0.005

@@ -15,8 +15,8 @@ from inspect import signature
 import numpy as np
 import pytest
 
-from gpubp.devices.bound import Scratch, bind
-from gpubp.devices.compiler import activations, chains
+from gpubp.devices.cpu.ufunc_program import Scratch, bind
+from gpubp.devices.kernel_source import activations, chains
 from gpubp.maths.activations import Activation
 from gpubp.maths.costs import COSTS
 from gpubp.maths.formula import SPELLINGS, C, Term, Writer, device_function
@@ -99,7 +99,7 @@ def test_c_and_numpy_compute_the_same(label, random):
 
 @pytest.mark.parametrize("label", list(FORMULAS) + list(OPERATORS))
 def test_bound_to_arrays_it_computes_the_same(label, random):
-    """gpubp.devices.bound is the second writer: it writes NumPy calls."""
+    """gpubp.devices.cpu.ufunc_program is the second writer: it writes NumPy calls."""
     formula = (FORMULAS | OPERATORS)[label]
     operands = list(random.uniform(0.05, 0.95, (3, 100)))[:count_of(formula)]
     expected, out = by_numpy(formula, *operands), np.zeros(100)

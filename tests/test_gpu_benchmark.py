@@ -20,7 +20,7 @@ from benchmarks import (
     gpu_steps,
 )
 from benchmarks.guard import ROOT, collect
-from gpubp.devices.graph import Program
+from gpubp.devices.cuda.graph import Program
 from tests.conftest import device, needs
 from tests.host import stream
 from tests.test_gpu_command import verdict
@@ -165,13 +165,13 @@ def test_the_peers_do_the_same_work(work):
 
 def test_only_the_products_do_nothing():
     ops = device("host")
-    a, b, out = ops.array(np.ones((2, 3))), ops.array(np.ones((3, 4))), ops.zeros((2, 4), np.float64)
+    a, b, out = ops.asarray(np.ones((2, 3))), ops.asarray(np.ones((3, 4))), ops.zeros((2, 4), np.float64)
     with gpu_steps.without_products(ops):
         nothing = ops.matmul(a, b, out)
     nothing()
-    assert not ops.host(out).any()
+    assert not ops.to_numpy(out).any()
     ops.matmul(a, b, out)()
-    assert (ops.host(out) == 3).all()
+    assert (ops.to_numpy(out) == 3).all()
 
 
 def test_a_peer_without_the_device_is_left_out(monkeypatch):

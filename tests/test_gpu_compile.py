@@ -5,13 +5,13 @@ from functools import partial
 
 from benchmarks import gpu_compile
 from benchmarks.guard import collect
-from gpubp.devices import compiler
+from gpubp.devices import kernel_source
 from tests.host.compiler import KINDS
 
 
 def test_the_tables_lead_to_these_programs():
     texts = gpu_compile.tables()
-    assert set(texts.values()) == {text for kind in KINDS for _, text in compiler.sources(*kind)}
+    assert set(texts.values()) == {text for kind in KINDS for _, text in kernel_source.sources(*kind)}
 
 
 def pretended(device, program):
@@ -33,7 +33,7 @@ def test_programs_are_compiled_in_other_processes(ops):
 
 
 def test_a_program_is_compiled_by_the_devices_own_compiler(ops, monkeypatch):
-    text = compiler.source("sums.cu", "float32")
+    text = kernel_source.source("sums.cu", "float32")
     monkeypatch.setattr(gpu_compile, "opened", lambda name: ops)
     label, seconds, error = gpu_compile.compiled(ops.name, ("sums", text))
     if ops.name.startswith("cpu"):

@@ -117,7 +117,7 @@ def test_the_mapping_multiplies_column_by_column(name, epilogue):
 @pytest.mark.parametrize("name,epilogue", CASES)
 def test_descriptors_say_what_they_were_told(name, epilogue, kind, kind_out, library):
     ops = device("host")
-    a, b = factors(name, lambda values: ops.array(values.astype(kind)))
+    a, b = factors(name, lambda values: ops.asarray(values.astype(kind)))
     out = ops.zeros((a.shape[0], b.shape[1]), kind_out)
     told = mapping(a, b, out, epilogue)
     vector, mask = ops.zeros(told["vector"], "float32"), ops.zeros((told["n"], told["mask"] // 8), np.uint8)
@@ -138,7 +138,7 @@ def test_descriptors_say_what_they_were_told(name, epilogue, kind, kind_out, lib
 
 @pytest.mark.parametrize("precision,compute", [("exact", 68), ("tf32", 77), ("bfloat16", 68), ("float16", 68)])
 def test_float32_is_rounded_to_tf32_only_where_it_is_asked_for(precision, compute, library):
-    with Lt(device("host").at(precision), library) as lt:
+    with Lt(device("host").with_precision(precision), library) as lt:
         vector = lt.ops.zeros(1, "float32")
         desc, _ = lt.described(*[lt.ops.zeros((1, 1), "float32")] * 3, "RELU_BIAS", vector)
         assert [read(library, "MatmulDesc", desc, KINDS, name) for name in KINDS] == [compute, 0]

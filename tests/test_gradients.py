@@ -5,7 +5,7 @@ import pytest
 
 from gpubp import check as checking
 from gpubp.check import Plain, derivative, finite_differences
-from gpubp.devices.compiler import activations
+from gpubp.devices.kernel_source import activations
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.layered.plan import Plan
@@ -26,13 +26,13 @@ def _quick(monkeypatch):
 
 def largest_error(net, x, y, random):
     """|g . v - difference quotient along v|, over directions v of the whole vector, relative to |g|."""
-    plain, g, worst = Plain(net), net.ops.host(net.gradient(x, y)).astype(np.float64), 0.0
+    plain, g, worst = Plain(net), net.ops.to_numpy(net.gradient(x, y)).astype(np.float64), 0.0
     pieces = net.parameters.like()
     for _ in range(3):
         v = random.standard_normal(g.size)
         v /= np.linalg.norm(v)
-        pieces.vector[...] = net.ops.array(v, net.dtype)
-        along = {name: net.ops.host(view).astype(np.float64) for name, view in pieces.items()}
+        pieces.vector[...] = net.ops.asarray(v, net.dtype)
+        along = {name: net.ops.to_numpy(view).astype(np.float64) for name, view in pieces.items()}
         moved = lambda h, along=along: {name: w + h * along[name] for name, w in plain.parameters.items()}
         numeric = derivative(lambda h, moved=moved: plain.cost(x, y, 0, moved(h)), 1e-4)
         worst = np.maximum(worst, abs(g @ v - numeric) / max(np.linalg.norm(g) / np.sqrt(g.size), 1e-3))
@@ -58,7 +58,7 @@ def test_devices_give_one_gradient(ops, pair, dtype, random):
     gradient = plain.gradient(x, y) if dtype == "float64" else float_layout(net, plain.gradient(x, y))
     close = {"rtol": 1e-9, "atol": 1e-12} if dtype == "float64" else {"rtol": 2e-3, "atol": 1e-4}
     for mine, its in ((net.gradient(x, y), gradient), (net.trace(x, y).costs, plain.trace(x, y).costs)):
-        np.testing.assert_allclose(ops.host(mine), its, **close)
+        np.testing.assert_allclose(ops.to_numpy(mine), its, **close)
     assert net.cost(x, y) == pytest.approx(plain.cost(x, y), rel=1e-10 if dtype == "float64" else 1e-4)
 
 
@@ -68,7 +68,7 @@ def float_layout(net, gradient):
     double.vector[...] = gradient
     for name, view in double.items():
         single.write(name, view)
-    return net.ops.host(single.vector)
+    return net.ops.to_numpy(single.vector)
 
 
 @pytest.mark.parametrize("layers, options", [
@@ -85,7 +85,7 @@ def test_every_device_against_finite_differences(ops, layers, options, random):
     pieces = net.parameters.like()
     pieces.vector[...] = net.gradient(x, y)
     for name, numbers in finite_differences(net, x, y).items():
-        np.testing.assert_allclose(ops.host(pieces[name]), numbers, atol=2e-5)
+        np.testing.assert_allclose(ops.to_numpy(pieces[name]), numbers, atol=2e-5)
 
 
 def test_finite_differences_of_some(random):
@@ -119,9 +119,9 @@ def test_a_in_the_place_of_z_changes_nothing(ops, row, random):
     net, outs = Network([4, Dense(7, row), Dense(5, row), 2], device=ops, seed=4), []
     for keep in (True, False):
         plan = Plan(net, 6, net.parameters.like(), keep=keep)
-        plan.fill(*(ops.array(np.random.default_rng(1).uniform(size=(6, width))) for width in (4, 2)), 1.0)
+        plan.fill(*(ops.asarray(np.random.default_rng(1).uniform(size=(6, width))) for width in (4, 2)), 1.0)
         plan.run()
-        outs.append({name: ops.host(view) for name, view in plan.gradient.items()})
+        outs.append({name: ops.to_numpy(view) for name, view in plan.gradient.items()})
         assert [plan.z[l] is plan.a[l] for l in (1, 2, 3)] == [not keep and row.forgets_z] * 2 + [False]
     for name, kept in outs[0].items():   # a GPU adds up the last layer's deltas in another order where it need not keep z and a
         np.testing.assert_allclose(kept, outs[1][name], rtol=1e-6 if name == "b3" and not ops.name.startswith("cpu") else 0)
@@ -133,19 +133,19 @@ def test_dropout_masks_the_gradient_too(ops, random):
                   device=ops, dtype="float64", seed=8)
     gradient = net.parameters.like()
     plan = Plan(net, 6, gradient, dropout=True)
-    plan.x[...], plan.y[...] = ops.array(random.standard_normal((6, 4))), ops.array(random.uniform(size=(6, 2)))
+    plan.x[...], plan.y[...] = ops.asarray(random.standard_normal((6, 4))), ops.asarray(random.uniform(size=(6, 2)))
     plan.weights[...], plan.clock[0] = 1.0 / 6.0, 12
     plan.run()
-    g, start = ops.host(gradient.vector).copy(), ops.host(net.vector).copy()
+    g, start = ops.to_numpy(gradient.vector).copy(), ops.to_numpy(net.vector).copy()
 
     def cost(vector):
-        net.vector[...] = ops.array(vector)
+        net.vector[...] = ops.asarray(vector)
         plan.run()
-        return float(ops.host(plan.costs).sum())
+        return float(ops.to_numpy(plan.costs).sum())
     for _ in range(3):
         v = random.standard_normal(g.size)
         assert derivative(lambda h, v=v: cost(start + h * v), 1e-4) == pytest.approx(g @ v, abs=1e-9)
-    assert (ops.host(plan.sent[1]) == 0.0).any() and not (ops.host(plan.a[1]) == 0.0).any()
+    assert (ops.to_numpy(plan.sent[1]) == 0.0).any() and not (ops.to_numpy(plan.a[1]) == 0.0).any()
     first = cost(start)
     plan.clock[0] = 13
     assert cost(start) != first, "another step, other masks"
@@ -160,7 +160,7 @@ def test_dropout_keeps_the_mean(ops):
         plan.clock[0] = step
         plan.run()
         for l in (0, 1):
-            a, sent = ops.host(plan.a[l]), ops.host(plan.sent[l])
+            a, sent = ops.to_numpy(plan.a[l]), ops.to_numpy(plan.sent[l])
             sums[l] += sent.mean() if l == 0 else np.abs(sent).sum() / np.abs(a).sum()
     assert sums[0] / 300 == pytest.approx(1.0, abs=0.02)   # 60,000 draws: the mean's deviation is 0.0027
     assert sums[1] / 300 == pytest.approx(1.0, abs=0.02)
@@ -170,4 +170,4 @@ def test_dropout_is_for_training_alone(ops, random):
     x = random.standard_normal((5, 4))
     wet, dry = (Network(layers, device=ops, seed=1) for layers in ([4, 6, Dropout(0.9), 2], [4, 6, 2]))
     assert (wet.feedforward(x) == dry.feedforward(x)).all()
-    assert (ops.host(wet.gradient(x, [0, 1, 0, 1, 0])) == ops.host(dry.gradient(x, [0, 1, 0, 1, 0]))).all()
+    assert (ops.to_numpy(wet.gradient(x, [0, 1, 0, 1, 0])) == ops.to_numpy(dry.gradient(x, [0, 1, 0, 1, 0]))).all()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gpubp import schedules
-from gpubp.devices.compiler import chains
-from gpubp.devices.graph import ATTEMPTS, BURST, Program
+from gpubp.devices.cuda.graph import ATTEMPTS, BURST, Program
+from gpubp.devices.kernel_source import chains
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.optimizers import Adam
@@ -146,7 +146,7 @@ def trained(ops, x, y, eager=False, epochs=4, precision="exact", dtype="float32"
         net = Network([4, Dropout(0.2), 6, 5, 2], activation="tanh", device=ops, seed=3, dtype=dtype,
                       precision=precision)
         net.fit(x, y, epochs=epochs, **options)
-    return [ops.host(net.vector), *map(ops.host, net.training.vectors), np.array(net.history.cost)]
+    return [ops.to_numpy(net.vector), *map(ops.to_numpy, net.training_state.vectors), np.array(net.history.cost)]
 
 
 @pytest.mark.parametrize("precision", ["exact", "tf32", "bfloat16", "float16"])
@@ -182,10 +182,10 @@ def test_updates_folded_into_products(ops, precision, random, monkeypatch):
     x, y = two_classes(random)
     options = {"optimizer": "l2(0.5), sgd(0.1)", "batch_size": 5, "precision": precision}
     plain = trained(ops, x, y, **options)
-    monkeypatch.setattr(type(ops), "folds", 0)
+    monkeypatch.setattr(type(ops), "min_weights_for_gemm_update", 0)
     folded, made = [trained(ops, x, y, eager=eager, **options) for eager in (False, False, True)], []
-    fold = type(ops).fold
-    monkeypatch.setattr(type(ops), "fold", lambda *arguments: made.append(1) or fold(*arguments))
+    fold = type(ops).gemm_update
+    monkeypatch.setattr(type(ops), "gemm_update", lambda *arguments: made.append(1) or fold(*arguments))
     for ours in *folded, trained(ops, x, y, **options):
         for got, again, want in zip(ours, folded[0], plain, strict=True):
             np.testing.assert_array_equal(got, again)
@@ -201,15 +201,15 @@ def test_the_rounded_weights_follow_whoever_changes_them(ops, optimizer, random)
     nets = [Network([4, 6, 2], activation="tanh", device=ops, seed=3, precision="bfloat16") for _ in range(2)]
 
     def write(net):
-        net.vector[...] = ops.array(np.linspace(-0.5, 0.5, net.vector.size, dtype=np.float32))
+        net.vector[...] = ops.asarray(np.linspace(-0.5, 0.5, net.vector.size, dtype=np.float32))
     nets[0].fit(x, y, optimizer=optimizer, epochs=1, batch_size=5, callbacks=write)
     nets[0].fit(x, y, optimizer=optimizer, epochs=1, batch_size=5)
     nets[1].fit(x, y, optimizer=optimizer, epochs=1, batch_size=5)
     write(nets[1])
     nets[1].fit(x, y, optimizer=optimizer, epochs=1, batch_size=5)
-    np.testing.assert_array_equal(*(ops.host(net.vector) for net in nets))
+    np.testing.assert_array_equal(*(ops.to_numpy(net.vector) for net in nets))
     nets[1].passes.plans.clear()
-    np.testing.assert_array_equal(*(ops.host(ops.array(net.predict(x))) for net in nets))
+    np.testing.assert_array_equal(*(ops.to_numpy(ops.asarray(net.predict(x))) for net in nets))
 
 
 def test_a_fit_captures_a_graph_for_each_size_of_batch(ops, random, monkeypatch):

@@ -6,8 +6,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from gpubp.devices import graph
-from gpubp.layered import foreign, intake
+from gpubp.devices.cuda import graph
+from gpubp.layered import dlpack, input_checks
 from gpubp.layered.network import Network
 
 from .cases import as_before, two_classes
@@ -60,7 +60,7 @@ def test_any_array_by_dlpack(ops, library, random):
 
 def test_nothing_is_copied_on_the_way_in(random):
     x = random.standard_normal((23, 4)).astype(np.float32)
-    taken = intake.samples(made("cpu"), Foreign(x))
+    taken = input_checks.samples(made("cpu"), Foreign(x))
     assert memory(taken) == memory(x)
 
 
@@ -105,15 +105,16 @@ def test_a_gpus_array_for_a_network_on_a_gpu(library, random, monkeypatch):
     """It is imported by the device's own module, and the answer stays there; host arrays beside it are refused."""
     ops = device("host")
     x, y = two_classes(random)
-    there = ops.array(x, np.float32)
+    there = ops.asarray(x, np.float32)
     monkeypatch.setattr(type(ops.xp), "from_dlpack", lambda self, given: given.values, raising=False)
     library.from_dlpack = lambda array: Foreign(array, (2, 0))
     library.asarray = lambda array, copy: Foreign(array.values.copy(), (2, 0))
     net = made(ops)
     given = Foreign(there, (2, 0))
-    assert memory(intake.samples(net, given)) == memory(there)
+    assert memory(input_checks.samples(net, given)) == memory(there)
     answer = net.feedforward(given)
-    assert type(answer) is Foreign and ops.owns(answer.values) and (ops.host(answer.values) == net.feedforward(x)).all()
+    assert type(answer) is Foreign and ops.is_on_device(answer.values)
+    assert (ops.to_numpy(answer.values) == net.feedforward(x)).all()
     with pytest.raises(ValueError, match="expected arrays of one device, got x on host and y on the host"):
         net.cost(given, y)
     monkeypatch.setattr(type(ops.xp), "from_dlpack", lambda self, given: x)   # as it were on another GPU
@@ -155,15 +156,15 @@ def test_torch_tensors_that_are_refused(ops, random):
         net.cost(tensor, tensor[:, :2].clone().requires_grad_())
     if ops.xp is not np:
         with pytest.raises(ValueError, match=r"expected arrays of one device, got y on .* and x on the host"):
-            net.cost(tensor, ops.array(y))
+            net.cost(tensor, ops.asarray(y))
 
 
 def test_torch_tensors_are_not_copied(random):
     torch = needs("torch")
     tensor = torch.from_numpy(random.standard_normal((23, 4)).astype(np.float32))
-    assert memory(intake.samples(made("cpu"), tensor)) == tensor.data_ptr()
+    assert memory(input_checks.samples(made("cpu"), tensor)) == tensor.data_ptr()
     answer = np.zeros(3)
-    assert foreign.like(made("cpu").ops, tensor, answer).data_ptr() == memory(answer)
+    assert dlpack.like(made("cpu").ops, tensor, answer).data_ptr() == memory(answer)
 
 
 def test_torch_tensors_on_a_gpu(random):
@@ -177,7 +178,7 @@ def test_torch_tensors_on_a_gpu(random):
     expected = net.feedforward(x)
     with torch.cuda.stream(stream):
         tensor = torch.from_numpy(x).cuda().float()
-        assert intake.samples(net, tensor).data.ptr == tensor.data_ptr()
+        assert input_checks.samples(net, tensor).data.ptr == tensor.data_ptr()
         zeros = torch.zeros_like(tensor)
         zeros += tensor   # nothing waits for it but our stream
         outputs = net.feedforward(zeros)
@@ -212,19 +213,19 @@ def test_jax_arrays(ops, random):
 def test_the_devices_own_arrays_go_in_and_out_as_they_are(ops, random):
     x, y = two_classes(random)
     net = made(ops)
-    x, y = ops.array(x, np.float32), ops.array(np.eye(2)[y], np.float32)
-    assert memory(intake.samples(net, x)) == memory(x) and memory(intake.targets(net, y, 23)) == memory(y)
-    assert ops.owns(net.feedforward(x)) and ops.owns(net.predict(x))
-    kept = ops.host(x).copy(), ops.host(y).copy()
+    x, y = ops.asarray(x, np.float32), ops.asarray(np.eye(2)[y], np.float32)
+    assert memory(input_checks.samples(net, x)) == memory(x) and memory(input_checks.targets(net, y, 23)) == memory(y)
+    assert ops.is_on_device(net.feedforward(x)) and ops.is_on_device(net.predict(x))
+    kept = ops.to_numpy(x).copy(), ops.to_numpy(y).copy()
     net.fit(x, y, epochs=2, progress=False)
-    assert (ops.host(x) == kept[0]).all() and (ops.host(y) == kept[1]).all()
+    assert (ops.to_numpy(x) == kept[0]).all() and (ops.to_numpy(y) == kept[1]).all()
 
 
 def test_the_callers_stream_is_honoured(random, monkeypatch):
     """Ours waits for what the caller's was given, the caller's waits for ours, by events: the host waits for nothing."""
     from .host import stream
     ops, x = device("host"), random.standard_normal((23, 4))
-    net, there = made(ops), ops.array(x, np.float32)
+    net, there = made(ops), ops.asarray(x, np.float32)
     net.feedforward(there)   # whatever is made once
     for kind in (stream.Event, stream.Device):
         monkeypatch.setattr(kind, "synchronize", lambda self: pytest.fail("the host waits"))
@@ -235,7 +236,7 @@ def test_the_callers_stream_is_honoured(random, monkeypatch):
             ours.waited.clear()
             theirs.waited.clear()
             answer = call(there)
-            assert ops.owns(answer) and stream.get_current_stream() is theirs
+            assert ops.is_on_device(answer) and stream.get_current_stream() is theirs
             others = {other.stream for other in ops.device._made if other.stream is not ours}   # of threads in other tests
             assert ours.waited[0] is theirs and set(ours.waited) - others <= {theirs, None} and set(theirs.waited) == {ours}
 

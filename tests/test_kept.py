@@ -7,12 +7,12 @@ from weakref import ref
 import numpy as np
 import pytest
 
-from gpubp.devices import graph
-from gpubp.layered import kept, training
-from gpubp.layered.diverging import TrainingError
-from gpubp.layered.equipment import Equipment
+from gpubp.devices.cuda import graph
+from gpubp.layered import fit, workspace_cache
+from gpubp.layered.divergence import TrainingError
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
+from gpubp.layered.step_builder import StepBuilder
 
 from .cases import two_classes
 from .conftest import device
@@ -29,10 +29,10 @@ def built(monkeypatch):
     found = []
 
     def build(*arguments):
-        kit = Equipment(*arguments)
+        kit = StepBuilder(*arguments)
         found.append(ref(kit))
         return kit
-    monkeypatch.setattr(training, "Equipment", build)
+    monkeypatch.setattr(fit, "StepBuilder", build)
     return found
 
 
@@ -48,7 +48,7 @@ def test_a_loop_of_epochs_is_the_same_with_new_arrays_each_time(ops, built, opti
     given = [x.astype(np.float32), y] + ([random.uniform(0.5, 1.5, 23)] if options.pop("weights", False) else [])
     kind = {"precision": options.pop("precision")} if "precision" in options else {}
     if options.pop("there", False):
-        given = [ops.array(array, array.dtype) for array in given]
+        given = [ops.asarray(array, array.dtype) for array in given]
     keeping, plain, valid = made(ops, **kind), made(ops, **kind), options.pop("validation", False)
 
     def fit(net, arrays, epoch):
@@ -133,7 +133,8 @@ def test_what_goes_takes_it_along(ops, built, random):
         gc.enable()
 
 
-@pytest.mark.parametrize("change", [{"batch_size": 5}, {"sample": 8}, {"optimizer": "sgd(0.2)"}, {"optimizer": "adam(0.1)"},
+@pytest.mark.parametrize("change", [{"batch_size": 5}, {"samples_per_epoch": 8}, {"optimizer": "sgd(0.2)"},
+                                    {"optimizer": "adam(0.1)"},
                                     {"sample_weight": np.ones(23)}], ids=str)
 def test_another_task_has_equipment_of_its_own(ops, built, change, random):
     x, y = two_classes(random)
@@ -152,7 +153,7 @@ def test_only_a_little_is_kept(ops, built, random, monkeypatch):
     for names in (("MOST", "LITTLE"), ("BUFFERS",)):
         with monkeypatch.context() as patch:
             for name in names:
-                patch.setattr(kept, name, 100)
+                patch.setattr(workspace_cache, name, 100)
             net = made(ops)
             loop(net, x, y)
             assert net.kept.kit is None and not any(kit() for kit in built)

@@ -7,9 +7,9 @@ the tests say so and skip.
 import numpy as np
 import pytest
 
-from gpubp.devices import compiler
+from gpubp.devices import kernel_source
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.table import Interval
+from gpubp.maths.registry import Interval
 from tests.cases import PAIR_NAMES, PAIRS
 from tests.host.compiler import KINDS
 from tests.plain import aligned, close, kept, normal, read, sigma, sizes, times_prime, unaligned
@@ -23,7 +23,7 @@ SHAPES = (1, 1), (3, 10), (70, 33), (1000, 5), (5, 1000), (70, 40), (600, 64), (
 # ---- layers: sigma forward, BP2 and BP3 back
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("row", compiler.activations(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", kernel_source.activations(), ids=lambda row: row.name)
 def test_layer_and_hadamard(device_ops, row, kind):
     for shape in SHAPES if kind[1] is None else SHAPES[1::2]:
         z, b, delta = normal(kind[0], shape, shape[1:], shape, scale=3.0)
@@ -31,7 +31,7 @@ def test_layer_and_hadamard(device_ops, row, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("row", compiler.activations(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", kernel_source.activations(), ids=lambda row: row.name)
 def test_extremes_neither_overflow_nor_hide_nan(device_ops, row, kind):
     z = np.array([[1e4, -1e4, 300.0, -300.0, 0.0, -0.0], [np.inf, 1.0, 0.0, -1.0, 2.0, 3.0], [-np.inf, 1.0, 0, 0, 0, 0],
                   [np.nan, 1.0, 0.0, -1.0, 2.0, 3.0]], kind[0])
@@ -45,10 +45,10 @@ def test_a_batch_of_no_rows_sums_to_zero(device_ops, kind):
     for width in 3, 8:
         empty, b = device_ops.zeros((0, width), storage or dtype), device_ops.zeros(width, dtype)
         for row in (ACTIVATIONS["relu"], ACTIVATIONS["softmax"]):
-            sums = device_ops.array(np.full(width, np.nan, dtype))
-            device_ops.layer(row, empty, b, empty)()
-            device_ops.hadamard(row, empty, empty, empty, sums)()
-            assert not device_ops.host(sums).any()
+            sums = device_ops.asarray(np.full(width, np.nan, dtype))
+            device_ops.bias_activation(row, empty, b, empty)()
+            device_ops.activation_backward(row, empty, empty, empty, sums)()
+            assert not device_ops.to_numpy(sums).any()
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -59,19 +59,19 @@ def test_arrays_off_the_lines_give_the_same(device_ops, kind):
 
 def layer_agrees(ops, row, z, b, delta, storage=None, put=aligned):
     z, error = kept(z, storage), kept(delta, storage)
-    buffer_z, a, b_there, sums = put(ops, z), put(ops, np.zeros_like(z)), put(ops, b), ops.array(np.full_like(b, np.nan))
-    ops.layer(row, buffer_z, b_there, a)()
+    buffer_z, a, b_there, sums = put(ops, z), put(ops, np.zeros_like(z)), put(ops, b), ops.asarray(np.full_like(b, np.nan))
+    ops.bias_activation(row, buffer_z, b_there, a)()
     exact = read(z) + b
-    np.testing.assert_array_equal(read(ops.host(buffer_z)), read(kept(exact, storage)))
-    close(ops.host(a), sigma(row, exact))   # of what was not rounded to the storage
-    delta, z, a, error = read(error), read(ops.host(buffer_z)), read(ops.host(a)), put(ops, error)
-    ops.hadamard(row, error, buffer_z, put(ops, kept(a, storage)), sums)()
+    np.testing.assert_array_equal(read(ops.to_numpy(buffer_z)), read(kept(exact, storage)))
+    close(ops.to_numpy(a), sigma(row, exact))   # of what was not rounded to the storage
+    delta, z, a, error = read(error), read(ops.to_numpy(buffer_z)), read(ops.to_numpy(a)), put(ops, error)
+    ops.activation_backward(row, error, buffer_z, put(ops, kept(a, storage)), sums)()
     want = times_prime(row, delta, z, a)
-    close(ops.host(error), want)
+    close(ops.to_numpy(error), want)
     left = row.rowwise or storage is None   # softmax's columns are added up from what it left
-    close(ops.host(sums), (read(ops.host(error)) if left else want).sum(axis=0), magnitude=sizes(want))
-    ops.layer(row, buffer_z, b_there, buffer_z)()   # in place
-    close(ops.host(buffer_z), sigma(row, z + b))
+    close(ops.to_numpy(sums), (read(ops.to_numpy(error)) if left else want).sum(axis=0), magnitude=sizes(want))
+    ops.bias_activation(row, buffer_z, b_there, buffer_z)()   # in place
+    close(ops.to_numpy(buffer_z), sigma(row, z + b))
     return a
 
 
@@ -108,24 +108,24 @@ def plain_output(cost, row, z, y, weights):
 
 def output(ops, cost, row, z, b, y, weights, storage=None, scale=None):
     """(costs, delta) as the device has them; the cost alone must come out the same."""
-    fixed = [ops.array(b), ops.zeros(z.shape, z.dtype), ops.array(y), ops.array(weights)]
-    alone, costs = (ops.array(np.full(len(z), np.nan, z.dtype)) for _ in range(2))
-    ops.output(cost, row, ops.array(z.copy()), *fixed, None, None, alone)()
-    delta, sums = ops.zeros(z.shape, storage or z.dtype), ops.array(np.full(z.shape[1], np.nan, z.dtype))
-    scaling = None if scale is None else ops.array(np.array([scale, 0, 1, 1], z.dtype))
-    ops.output(cost, row, ops.array(z.copy()), *fixed, delta, sums, costs, scaling)()
-    close(ops.host(alone), ops.host(costs))
-    close(ops.host(fixed[1]), sigma(row, z + b))
-    given = read(ops.host(delta))
-    close(ops.host(sums), given.sum(axis=0), magnitude=sizes(given))
+    fixed = [ops.asarray(b), ops.zeros(z.shape, z.dtype), ops.asarray(y), ops.asarray(weights)]
+    alone, costs = (ops.asarray(np.full(len(z), np.nan, z.dtype)) for _ in range(2))
+    ops.cost_and_delta(cost, row, ops.asarray(z.copy()), *fixed, None, None, alone)()
+    delta, sums = ops.zeros(z.shape, storage or z.dtype), ops.asarray(np.full(z.shape[1], np.nan, z.dtype))
+    scaling = None if scale is None else ops.asarray(np.array([scale, 0, 1, 1], z.dtype))
+    ops.cost_and_delta(cost, row, ops.asarray(z.copy()), *fixed, delta, sums, costs, scaling)()
+    close(ops.to_numpy(alone), ops.to_numpy(costs))
+    close(ops.to_numpy(fixed[1]), sigma(row, z + b))
+    given = read(ops.to_numpy(delta))
+    close(ops.to_numpy(sums), given.sum(axis=0), magnitude=sizes(given))
     learned, sums[...] = ops.zeros(z.shape, storage or z.dtype), np.nan
-    summands = ops.array(np.full(ops.summands(*z.shape), np.nan, z.dtype))
-    ops.output(cost, row, ops.array(z.copy()), *fixed, learned, sums, summands, scaling, keep=False)()
-    close(read(ops.host(learned)), given)
-    close(ops.host(sums), given.sum(axis=0), magnitude=sizes(given))
-    total = ops.host(costs).sum()
-    assert not np.isfinite(total) or np.isclose(ops.host(summands).sum(), total, rtol=1e-5, atol=1e-6)
-    return ops.host(costs), ops.host(delta)
+    summands = ops.asarray(np.full(ops.cost_partials(*z.shape), np.nan, z.dtype))
+    ops.cost_and_delta(cost, row, ops.asarray(z.copy()), *fixed, learned, sums, summands, scaling, keep=False)()
+    close(read(ops.to_numpy(learned)), given)
+    close(ops.to_numpy(sums), given.sum(axis=0), magnitude=sizes(given))
+    total = ops.to_numpy(costs).sum()
+    assert not np.isfinite(total) or np.isclose(ops.to_numpy(summands).sum(), total, rtol=1e-5, atol=1e-6)
+    return ops.to_numpy(costs), ops.to_numpy(delta)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -148,7 +148,7 @@ def test_output(device_ops, pair, kind):
 def test_partners_are_exact_at_extremes(device_ops, kind):
     dtype, storage = kind
     z, y = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0]], dtype), np.array([[1, 0, 0], [1, 0, 0]], dtype)
-    for cost, row in compiler.outputs(few=storage is not None):
+    for cost, row in kernel_source.outputs(few=storage is not None):
         if cost.meets_partner(row):
             costs, delta = output(device_ops, cost, row, z, np.zeros(3, dtype), y, np.ones(2, dtype), storage)
             assert np.isfinite(costs).all()
@@ -161,23 +161,24 @@ def test_partners_are_exact_at_extremes(device_ops, kind):
 def test_what_kernels_would_misread_is_refused(device_ops):
     z, b = device_ops.zeros((4, 3), np.float32), device_ops.zeros(3, np.float32)
     relu = ACTIVATIONS["relu"]
-    with pytest.raises(TypeError, match=r"expected z to be an array of .*got numpy.ndarray: pass ops.array\(z\)"):
-        device_ops.layer(relu, np.zeros((4, 3), np.float32), b, z)
+    with pytest.raises(TypeError, match=r"expected z to be an array of .*got numpy.ndarray: pass ops.asarray\(z\)"):
+        device_ops.bias_activation(relu, np.zeros((4, 3), np.float32), b, z)
     with pytest.raises(ValueError, match="expected b of shape"):
-        device_ops.layer(relu, z, z, z)
-    with pytest.raises(TypeError, match=r"in float64 or.*got float32: take ops.storage"):
-        device_ops.layer(relu, z, device_ops.zeros(3, np.float64), z)
+        device_ops.bias_activation(relu, z, z, z)
+    with pytest.raises(TypeError, match=r"in float64 or.*got float32: take ops.storage_dtype"):
+        device_ops.bias_activation(relu, z, device_ops.zeros(3, np.float64), z)
     with pytest.raises(TypeError, match="got float16"):
-        device_ops.layer(relu, *(device_ops.zeros(shape, dtype) for shape, dtype in (((4, 3), "f2"), (3, "f8"), ((4, 3), "f2"))))
+        device_ops.bias_activation(relu, *(device_ops.zeros(shape, dtype)
+                                           for shape, dtype in (((4, 3), "f2"), (3, "f8"), ((4, 3), "f2"))))
     with pytest.raises(ValueError, match="C-contiguous"):
-        device_ops.layer(relu, device_ops.zeros((3, 4), np.float32).T, b, z)
+        device_ops.bias_activation(relu, device_ops.zeros((3, 4), np.float32).T, b, z)
     with pytest.raises(TypeError, match="expected float32 or float64, got int64"):
         device_ops.norm(device_ops.zeros(3, np.int64))
     with pytest.raises(ValueError, match=r"expected clock of shape .* and int64"):
-        device_ops.record(b, b, device_ops.zeros(2, np.int32))
+        device_ops.log_cost(b, b, device_ops.zeros(2, np.int32))
     with pytest.raises(ValueError, match="expected out of 12 elements"):
-        device_ops.convert(z, device_ops.zeros(11, np.float16))
+        device_ops.cast(z, device_ops.zeros(11, np.float16))
     with pytest.raises(TypeError, match="expected numbers of float32 or its storage, got float64"):
-        device_ops.convert(z, device_ops.zeros(12, np.float64))
+        device_ops.cast(z, device_ops.zeros(12, np.float64))
     with pytest.raises(ValueError, match="expected one to three sources and as many outs, got 2 and 1"):
         device_ops.gather([z, z], device_ops.zeros(4, np.int64), device_ops.zeros(2, np.int64), 4, [z])

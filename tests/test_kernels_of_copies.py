@@ -7,7 +7,7 @@ the tests say so and skip.
 import numpy as np
 import pytest
 
-from gpubp.devices import compiler
+from gpubp.devices import kernel_source
 from tests.host.compiler import KINDS
 from tests.plain import aligned, kept, normal, read, unaligned
 
@@ -25,26 +25,26 @@ def every_half():
 
 
 @pytest.mark.parametrize("put", [aligned, unaligned])
-@pytest.mark.parametrize("storage", compiler.STORAGE)
+@pytest.mark.parametrize("storage", kernel_source.STORAGE)
 def test_convert_rounds_to_the_nearest(device_ops, storage, put):
     x = every_half()
     x = x[(np.abs(x) >= 2.0**-126) | (x == 0.0) | ~np.isfinite(x)]   # CuPy takes smaller ones for 0
     source, out, back = put(device_ops, x), put(device_ops, kept(np.zeros_like(x), storage)), put(device_ops, np.zeros_like(x))
-    device_ops.convert(source, out)()
-    got, want = device_ops.host(out), kept(x, storage)
+    device_ops.cast(source, out)()
+    got, want = device_ops.to_numpy(out), kept(x, storage)
     np.testing.assert_array_equal(read(got), read(want))
-    device_ops.convert(out, back)()
-    np.testing.assert_array_equal(device_ops.host(back), read(want))
+    device_ops.cast(out, back)()
+    np.testing.assert_array_equal(device_ops.to_numpy(back), read(want))
     again = put(device_ops, np.zeros_like(want))
-    device_ops.convert(out, again)()
-    np.testing.assert_array_equal(device_ops.host(again), got)
+    device_ops.cast(out, again)()
+    np.testing.assert_array_equal(device_ops.to_numpy(again), got)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_gather_takes_rows_by_the_clock(device_ops, kind):
     dtype, storage = kind
     size, order, clock = 7, np.random.default_rng(1).permutation(50), device_ops.zeros(2, np.int64)
-    there = device_ops.array(order)
+    there = device_ops.asarray(order)
     for width, put in (40, aligned), (40, unaligned), (33, aligned), (1, aligned), (1100, aligned):
         sources = normal(dtype, (50, width), (50, 3), 50)
         kinds = [storage, None, None]
@@ -55,14 +55,14 @@ def test_gather_takes_rows_by_the_clock(device_ops, kind):
                 clock[0] = batch
                 call()
                 for source, out, k in zip(sources, outs, kinds):
-                    np.testing.assert_array_equal(device_ops.host(out), kept(source[order[batch * size:batch * size + 5]], k))
+                    np.testing.assert_array_equal(device_ops.to_numpy(out), kept(source[order[batch * size:batch * size + 5]], k))
 
 
 @pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)
 def test_arrays_come_and_go(device_ops):
     values = np.arange(12, dtype=np.uint8).reshape(4, 3)
-    array = device_ops.array(values)
-    assert device_ops.owns(array) and not device_ops.owns(values) and device_ops.array(array) is array
-    assert device_ops.array(array.T).flags.c_contiguous
+    array = device_ops.asarray(values)
+    assert device_ops.is_on_device(array) and not device_ops.is_on_device(values) and device_ops.asarray(array) is array
+    assert device_ops.asarray(array.T).flags.c_contiguous
     with pytest.raises(TypeError, match="Implicit conversion"):
         np.asarray(array)

@@ -6,9 +6,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from gpubp.layered import training
+from gpubp.layered import fit
 from gpubp.layered.network import Network
-from gpubp.maths.chains import Chain
+from gpubp.maths.gradient_transforms import Chain
 
 from .conftest import device
 
@@ -53,7 +53,7 @@ def test_steps_allocate_nothing(cpu, random):
     """Whatever the batch, beyond a few small objects of Python's and NumPy's own buffer of 8,192 elements."""
     x, y = random.random((4000, 50), dtype=np.float32), random.integers(0, 10, 4000)
     net, seen = Network([50, 200, 10], device=cpu, seed=1), []
-    step = training._Fit.step
+    step = fit._Fit.step
 
     def watched(self, *times):
         tracemalloc.start()
@@ -61,6 +61,6 @@ def test_steps_allocate_nothing(cpu, random):
         seen.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._Fit, "step", watched)
+        patch.setattr(fit._Fit, "step", watched)
         net.fit(x, y, optimizer="clip_norm(1.0), adam(0.01)", epochs=2, batch_size=1000)
     assert max(seen[2:]) < 50_000, seen

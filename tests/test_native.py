@@ -6,23 +6,24 @@ import sys
 
 import pytest
 
-from gpubp.devices import blas, native, open_device
-from gpubp.devices.compiled import CompiledOps
-from gpubp.devices.cpu import NumpyOps
+from gpubp.devices import open_device
+from gpubp.devices.cpu import blas, cxx
+from gpubp.devices.cpu.compiled_ops import CompiledOps
+from gpubp.devices.cpu.numpy_ops import NumpyOps
 
 
 def test_training_is_compiled_where_an_epoch_repays_it(monkeypatch):
-    if native.why_not():
-        pytest.skip(f"no compiled kernels: {native.why_not()}")
+    if cxx.why_not():
+        pytest.skip(f"no compiled kernels: {cxx.why_not()}")
     auto, never, always = map(open_device, ("cpu", "cpu:numpy", "cpu:compiled"))
-    assert auto.for_training(0.01) is auto and isinstance(auto.for_training(10.0), CompiledOps)
-    assert never.for_training(10.0) is never and always.for_training(0.01) is always
+    assert auto.training_backend(0.01) is auto and isinstance(auto.training_backend(10.0), CompiledOps)
+    assert never.training_backend(10.0) is never and always.training_backend(0.01) is always
     assert (auto.name, never.name, always.name) == ("cpu", "cpu:numpy", "cpu:compiled")
 
 
 def test_without_a_compiler_nothing_changes_but_speed(monkeypatch, random):
-    monkeypatch.setattr(native, "why_not", lambda: "no C++ compiler is found")
-    assert isinstance(open_device("cpu").for_training(10.0), NumpyOps)
+    monkeypatch.setattr(cxx, "why_not", lambda: "no C++ compiler is found")
+    assert isinstance(open_device("cpu").training_backend(10.0), NumpyOps)
     with pytest.raises(RuntimeError, match=r"'cpu:compiled' is not there: no C\+\+ compiler is found; device='cpu:numpy' works"):
         open_device("cpu:compiled")
 
@@ -37,7 +38,7 @@ def run(program, **environment):
 def test_a_compiler_that_fails_or_is_missing_is_told_in_a_sentence(tmp_path):
     if blas.find() is None:
         pytest.skip("the BLAS of this NumPy cannot be called directly")
-    ask = "from gpubp.devices import native; print(native.why_not())"
+    ask = "from gpubp.devices.cpu import cxx; print(cxx.why_not())"
     assert run(ask, CXX="no-such-compiler").startswith("no C++ compiler is found as CXX names it: install g++")
     broken = tmp_path / "broken"
     broken.write_bytes(b"#!/bin/sh\nprintf 'error: %s is broken \\351' $1\nexit 3\n")
@@ -65,7 +66,7 @@ def test_programs_are_kept_where_the_environment_says(compiled, tmp_path):
 @pytest.mark.long
 def test_a_compilation_that_was_ended_is_begun_again(compiled, tmp_path, monkeypatch):
     monkeypatch.setenv("GPUBP_CACHE", str(tmp_path))
-    program = native.Library(native.program_source("float32"))
+    program = cxx.Library(cxx.program_source("float32"))
     program.process.kill()
     with pytest.raises(RuntimeError, match="got: exit code -9"):
         program.wait()

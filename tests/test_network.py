@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpubp.devices import open_device
-from gpubp.layered import passes as module
+from gpubp.layered import inference as module
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from tests.conftest import device, needs
@@ -21,7 +21,7 @@ def sigmoid(z):
 def by_hand(net, x):
     """The outputs of a network of sigmoids."""
     for l in range(1, net.depth + 1):
-        x = sigmoid(x @ net.ops.host(net.parameters[f"w{l}"]).T + net.ops.host(net.parameters[f"b{l}"]))
+        x = sigmoid(x @ net.ops.to_numpy(net.parameters[f"w{l}"]).T + net.ops.to_numpy(net.parameters[f"b{l}"]))
     return x
 
 
@@ -34,17 +34,17 @@ def test_shapes_types_and_meaning(ops, random):
     assert (net.predict(x) == out.argmax(axis=1)).all()
     assert net.score(x, y) == pytest.approx((out.argmax(axis=1) == y).mean())
     assert net.cost(x, y) == pytest.approx(0.5 * np.square(out - np.eye(3)[y]).sum(axis=1).mean(), rel=1e-12)
-    assert net.gradient(x, y).shape == net.vector.shape and ops.owns(net.gradient(x, y))
+    assert net.gradient(x, y).shape == net.vector.shape and ops.is_on_device(net.gradient(x, y))
     assert type(net.cost(x, y)) is float and type(net.score(x, y)) is float
 
 
 def test_answers_come_back_as_what_went_in(ops, random):
     net, x = Network([4, 5, 3], device=ops, seed=1), random.standard_normal((7, 4)).astype(np.float32)
-    there = ops.array(x)
-    assert ops.owns(net.feedforward(there)) and ops.owns(net.predict(there))
-    assert (ops.host(net.feedforward(there)) == net.feedforward(x)).all()
-    assert (ops.host(net.predict(there)) == net.predict(x)).all()
-    assert net.cost(there, ops.array(np.arange(7) % 3)) == net.cost(x, np.arange(7) % 3)
+    there = ops.asarray(x)
+    assert ops.is_on_device(net.feedforward(there)) and ops.is_on_device(net.predict(there))
+    assert (ops.to_numpy(net.feedforward(there)) == net.feedforward(x)).all()
+    assert (ops.to_numpy(net.predict(there)) == net.predict(x)).all()
+    assert net.cost(there, ops.asarray(np.arange(7) % 3)) == net.cost(x, np.arange(7) % 3)
 
 
 def test_one_row_may_come_as_a_vector(ops, random):
@@ -57,11 +57,11 @@ def test_trace_is_the_book(ops, random):
     net = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
     x, y = random.standard_normal((6, 4)), random.uniform(size=(6, 3))
     trace = net.trace(x, y)
-    z, a, delta, dw, db = ([None if array is None else ops.host(array) for array in arrays]
+    z, a, delta, dw, db = ([None if array is None else ops.to_numpy(array) for array in arrays]
                            for arrays in (trace.z, trace.a, trace.delta, trace.dw, trace.db))
-    w = {l: ops.host(net.parameters[f"w{l}"]) for l in (1, 2)}
+    w = {l: ops.to_numpy(net.parameters[f"w{l}"]) for l in (1, 2)}
     np.testing.assert_allclose(a[0], x)
-    np.testing.assert_allclose(z[1], x @ w[1].T + ops.host(net.parameters["b1"]), rtol=1e-12)
+    np.testing.assert_allclose(z[1], x @ w[1].T + ops.to_numpy(net.parameters["b1"]), rtol=1e-12)
     np.testing.assert_allclose(a[1], sigmoid(z[1]), rtol=1e-12)
     np.testing.assert_allclose(delta[2], (a[2] - y) * a[2] * (1 - a[2]), rtol=1e-12)            # BP1
     np.testing.assert_allclose(delta[1], delta[2] @ w[2] * a[1] * (1 - a[1]), rtol=1e-12)       # BP2
@@ -69,7 +69,7 @@ def test_trace_is_the_book(ops, random):
         np.testing.assert_allclose(db[l], delta[l].mean(axis=0), rtol=1e-12)                    # BP3
         np.testing.assert_allclose(dw[l], delta[l].T @ a[l - 1] / 6, rtol=1e-12)                # BP4
     assert z[0] is delta[0] is dw[0] is db[0] is None
-    assert trace.cost == pytest.approx(ops.host(trace.costs).mean()) == pytest.approx(net.cost(x, y))
+    assert trace.cost == pytest.approx(ops.to_numpy(trace.costs).mean()) == pytest.approx(net.cost(x, y))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -77,17 +77,17 @@ def test_sample_norms_are_norms_of_each_samples_gradient(ops, weighted, random):
     net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy", device=ops, dtype="float64", seed=1)
     x, y = random.standard_normal((6, 4)), random.integers(0, 3, 6)
     weights = random.uniform(0.5, 2.0, 6) if weighted else np.ones(6)
-    norms = [np.linalg.norm(ops.host(net.gradient(x[i:i + 1], y[i:i + 1]))) * weights[i] for i in range(6)]
-    np.testing.assert_allclose(ops.host(net.trace(x, y, weights if weighted else None).sample_norms), norms, rtol=1e-10)
+    norms = [np.linalg.norm(ops.to_numpy(net.gradient(x[i:i + 1], y[i:i + 1]))) * weights[i] for i in range(6)]
+    np.testing.assert_allclose(ops.to_numpy(net.trace(x, y, weights if weighted else None).sample_norms), norms, rtol=1e-10)
 
 
 def test_sample_weights_scale_each_samples_cost(ops, random):
     net = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
     x, y, weights = random.standard_normal((6, 4)), random.integers(0, 3, 6), random.uniform(0.0, 3.0, 6)
-    costs = ops.host(net.trace(x, y).costs)
+    costs = ops.to_numpy(net.trace(x, y).costs)
     assert net.cost(x, y, weights) == pytest.approx((weights * costs).mean())
-    alone = [weights[i] * ops.host(net.gradient(x[i:i + 1], y[i:i + 1])) for i in range(6)]
-    np.testing.assert_allclose(ops.host(net.gradient(x, y, weights)), np.mean(alone, axis=0), atol=1e-14)
+    alone = [weights[i] * ops.to_numpy(net.gradient(x[i:i + 1], y[i:i + 1])) for i in range(6)]
+    np.testing.assert_allclose(ops.to_numpy(net.gradient(x, y, weights)), np.mean(alone, axis=0), atol=1e-14)
     assert net.cost(x, y, np.zeros(6)) == 0.0 and net.cost(x, y, np.ones(6)) == pytest.approx(net.cost(x, y))
 
 
@@ -95,7 +95,7 @@ def test_more_rows_than_a_chunk(ops, monkeypatch, random):
     x, y, weights = random.standard_normal((23, 4)), random.integers(0, 3, 23), random.uniform(size=23)
     whole = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
     questions = (lambda n: n.feedforward(x), lambda n: n.predict(x), lambda n: n.score(x, y), lambda n: n.cost(x, y, weights),
-                 lambda n: ops.host(n.gradient(x, y)), lambda n: ops.host(n.gradient(x, y, weights)))
+                 lambda n: ops.to_numpy(n.gradient(x, y)), lambda n: ops.to_numpy(n.gradient(x, y, weights)))
     answers = [question(whole) for question in questions]
     monkeypatch.setattr(module, "CHUNK", 5)
     parts = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
@@ -169,9 +169,9 @@ def test_to_another_device_and_back(ops, random):
     net, stay = (Network([4, 5, Dropout(0.2), 2], device="cpu", dtype="float64", seed=1) for _ in range(2))
     for n in (net, stay):
         n.fit(x, y, optimizer="adam(0.01)", epochs=2)
-    before = net.vector.copy(), [v.copy() for v in net.training.vectors]
-    assert net.to(ops) is net and net.ops.name == ops.name and ops.owns(net.vector)
-    assert (ops.host(net.vector) == before[0]).all() and ops.owns(net.training.vectors[1])
+    before = net.vector.copy(), [v.copy() for v in net.training_state.vectors]
+    assert net.to(ops) is net and net.ops.name == ops.name and ops.is_on_device(net.vector)
+    assert (ops.to_numpy(net.vector) == before[0]).all() and ops.is_on_device(net.training_state.vectors[1])
     net.fit(x, y, epochs=1)
     net.to("cpu").fit(x, y, epochs=1)
     stay.fit(x, y, epochs=2)
@@ -183,23 +183,23 @@ def test_objective_for_scipy(ops, random):
     minimize = needs("scipy").optimize.minimize
     x, y = random.standard_normal((30, 4)), random.standard_normal((30, 2))
     net = Network([4, 2], activation="identity", device=ops, dtype="float64", seed=1)
-    result = minimize(net.objective(x, y), ops.host(net.vector), jac=True, method="L-BFGS-B",
+    result = minimize(net.objective(x, y), ops.to_numpy(net.vector), jac=True, method="L-BFGS-B",
                       options={"gtol": 1e-9, "ftol": 1e-15})
-    net.vector[...] = ops.array(result.x)
+    net.vector[...] = ops.asarray(result.x)
     best = np.linalg.lstsq(np.c_[x, np.ones(30)], y, rcond=None)[0]
-    np.testing.assert_allclose(ops.host(net.parameters["w1"]), best[:4].T, atol=1e-6)
-    np.testing.assert_allclose(ops.host(net.parameters["b1"]), best[4], atol=1e-6)
+    np.testing.assert_allclose(ops.to_numpy(net.parameters["w1"]), best[:4].T, atol=1e-6)
+    np.testing.assert_allclose(ops.to_numpy(net.parameters["b1"]), best[4], atol=1e-6)
     assert result.fun == pytest.approx(net.cost(x, y))
 
 
 def test_objective_is_the_cost_at_a_vector(ops, random):
     x, y = two_classes(random)
     net = Network([4, 5, 2], device=ops, seed=1)
-    vector = 0.5 * ops.host(net.vector).astype(np.float64)
+    vector = 0.5 * ops.to_numpy(net.vector).astype(np.float64)
     cost, gradient = net.objective(x, y)(vector)
-    assert (ops.host(net.vector) == vector.astype(np.float32)).all()
+    assert (ops.to_numpy(net.vector) == vector.astype(np.float32)).all()
     assert cost == pytest.approx(net.cost(x, y), rel=0 if ops.name.startswith("cpu") else 1e-6)   # a GPU adds up in another order
-    assert gradient.dtype == np.float64 and (gradient == ops.host(net.gradient(x, y))).all()
+    assert gradient.dtype == np.float64 and (gradient == ops.to_numpy(net.gradient(x, y))).all()
 
 
 @pytest.mark.parametrize("answers, layers, epochs", [((0, 0, 0, 1), [2, 1], 80), ((0, 1, 1, 0), [2, 5, 1], 250)],
@@ -233,20 +233,20 @@ def test_any_shape(sizes, rows, chunk, dtype, seed):
 def test_the_vector_is_assigned_to(ops, dtype, random):
     """In place of the old values: whatever sees the vector, or is bound to it, sees the new ones."""
     net, x = Network([4, 5, 3], device=ops, dtype=dtype, seed=1), random.standard_normal((7, 4))
-    vector, view, old = net.vector, net.parameters["w1"], ops.host(net.vector).copy()
+    vector, view, old = net.vector, net.parameters["w1"], ops.to_numpy(net.vector).copy()
     net.feedforward(x), net.feedforward(x)
-    for values, factor in ((ops.array(3.0 * old, "float64"), 3), (ops.array(np.ones(old.size), "int64"), None),
-                           ((2.0 * old).tolist(), 2), (ops.array(old)[::-1][::-1], 1)):
+    for values, factor in ((ops.asarray(3.0 * old, "float64"), 3), (ops.asarray(np.ones(old.size), "int64"), None),
+                           ((2.0 * old).tolist(), 2), (ops.asarray(old)[::-1][::-1], 1)):
         net.vector = values
         expected = np.ones(old.size, dtype) if factor is None else (factor * old).astype(dtype)
-        assert net.vector is vector and (ops.host(vector) == expected).all()
+        assert net.vector is vector and (ops.to_numpy(vector) == expected).all()
         np.testing.assert_allclose(net.feedforward(x), by_hand(net, x), rtol=1e-5)
     net.vector *= 2
-    net.vector -= ops.array(old)
-    assert net.vector is vector and (ops.host(vector) == old).all() and (ops.host(view).ravel() == old[:20]).all()
+    net.vector -= ops.asarray(old)
+    assert net.vector is vector and (ops.to_numpy(vector) == old).all() and (ops.to_numpy(view).ravel() == old[:20]).all()
     net.vector[...] = np.nan   # of which fit complains
     net.vector = net.vector
-    assert np.isnan(ops.host(vector)).all()
+    assert np.isnan(ops.to_numpy(vector)).all()
 
 
 @pytest.mark.parametrize(("values", "error", "match"), [
@@ -257,17 +257,17 @@ def test_the_vector_is_assigned_to(ops, dtype, random):
     (lambda v: None, TypeError, "vector: expected an array of real numbers")])
 def test_what_is_no_vector(ops, values, error, match):
     net = Network([4, 5, 3], device=ops, seed=1)
-    before = ops.host(net.vector).copy()
+    before = ops.to_numpy(net.vector).copy()
     with pytest.raises(error, match=match):
         net.vector = values(net.vector)
-    assert (ops.host(net.vector) == before).all()
+    assert (ops.to_numpy(net.vector) == before).all()
 
 
 def test_a_vector_of_another_device():
     ops = device("host")
     net = Network([4, 5, 3], device=ops, seed=1)
-    before = ops.host(net.vector).copy()
+    before = ops.to_numpy(net.vector).copy()
     with pytest.raises(ValueError, match=r"vector: expected an array on host, .* got one on the host: pass net\.ops"):
         net.vector = before * 2
-    net.vector = net.ops.array(before * 2)
-    assert (ops.host(net.vector) == before * 2).all()
+    net.vector = net.ops.asarray(before * 2)
+    assert (ops.to_numpy(net.vector) == before * 2).all()

@@ -12,9 +12,9 @@ from zlib import crc32
 
 import pytest
 
-from gpubp.devices import compiler
+from gpubp.devices import kernel_source
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.chains import Chain
+from gpubp.maths.gradient_transforms import Chain
 from tests.conftest import needs
 from tests.host.compiler import KINDS
 
@@ -30,7 +30,7 @@ TRIGONOMETRIC = re.compile(r"\b(sin|cos)\(")   # CUDA's own reduce float32 angle
 def compiled(text, architecture):
     """The PTX and the assembler's log of a program, compiled with the options that CuPy gives too."""
     _, program = nvrtc.nvrtcCreateProgram(text.encode(), b"kernel.cu", 0, [], [])
-    options = [*compiler.options(), "-ftz=true", f"-arch=sm_{architecture}", "--ptxas-options=-v"]
+    options = [*kernel_source.options(), "-ftz=true", f"-arch=sm_{architecture}", "--ptxas-options=-v"]
     failed, = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
     log = bytes(nvrtc.nvrtcGetProgramLogSize(program)[1])
     nvrtc.nvrtcGetProgramLog(program, log)   # fills the bytes, as C does
@@ -91,7 +91,7 @@ def check(kind, jobs):
 @cache
 def texts(kind):
     """{label: text} of a kind's programs."""
-    return dict(compiler.sources(*kind))
+    return dict(kernel_source.sources(*kind))
 
 
 def programs(kind):
@@ -100,7 +100,7 @@ def programs(kind):
     A formula meets every architecture and every kind, but not each with each; a pair of a cost and an activation meets one of
     them. Where GPUBP_TEST_ALL is set, all meet all, which takes about twenty minutes on two cores.
     """
-    formulas = dict(compiler.sources(*kind, few=True))
+    formulas = dict(kernel_source.sources(*kind, few=True))
     for label, text in texts(kind).items():
         kinds, number = [kind for kind in KINDS if label in texts(kind)], crc32(label.encode())
         for place, architecture in enumerate(ARCHITECTURES):
@@ -117,7 +117,7 @@ def test_every_program_compiles(kind):
 
 def test_every_formula_meets_every_architecture():
     met = {(label, architecture) for kind in KINDS for label, _, architecture in programs(kind)}
-    formulas = {label for kind in KINDS for label, _ in compiler.sources(*kind, few=True)}
+    formulas = {label for kind in KINDS for label, _ in kernel_source.sources(*kind, few=True)}
     assert {(label, architecture) for label in formulas for architecture in ARCHITECTURES} <= met
     assert {label for label, _ in met} == {label for kind in KINDS for label in texts(kind)}
 
@@ -126,9 +126,9 @@ def test_every_formula_meets_every_architecture():
 def test_wide_kernels_move_sixteen_bytes_at_once(kind):
     dtype, storage = kind
     row = ACTIVATIONS["relu"]
-    texts = [compiler.layer_source(row, dtype, storage), compiler.copy_source(dtype, storage or dtype),
-             *(compiler.source(file, dtype, storage=storage) for file in ("sums.cu", "dropout.cu")),
-             *([] if storage else [compiler.step_source(Chain.of("adam"), dtype)])]
+    texts = [kernel_source.layer_source(row, dtype, storage), kernel_source.copy_source(dtype, storage or dtype),
+             *(kernel_source.source(file, dtype, storage=storage) for file in ("sums.cu", "dropout.cu")),
+             *([] if storage else [kernel_source.step_source(Chain.of("adam"), dtype)])]
     for text in texts:
         ptx, _ = compiled(text, 90)
         for entry in ptx.split(".entry ")[1:]:

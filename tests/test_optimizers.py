@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gpubp import L1, L2, SGD, Adam, AdamW, Chain, ClipNorm, ClipValue, Lion, MaxNorm, NAdam, RMSprop
-from gpubp.devices.compiler import chains
-from gpubp.maths.chains import OPTIMIZERS, Modifier
+from gpubp.devices.kernel_source import chains
+from gpubp.maths.gradient_transforms import OPTIMIZERS, Modifier
 from gpubp.maths.optimizers import Optimizer
 from gpubp.maths.schedules import Cosine, Plateau, Step
 from tests.conftest import needs
@@ -46,17 +46,17 @@ def steps(chain, w, gradients, n=1, weight=1.0, rate=None):
 
 def stepped(ops, chain, vector, gradients, weights, shape=None, n=1):
     """The vector after the device's own steps; shape is that of one weight matrix at its beginning."""
-    vector = ops.array(np.array(vector))
+    vector = ops.asarray(np.array(vector))
     gradient, state = ops.zeros(vector.shape, vector.dtype), [ops.zeros(vector.shape, vector.dtype) for _ in chain.state]
     matrices = [vector[:shape[0] * shape[1]].reshape(shape)] if shape else []
     rate = chain.optimizer.rate_at(0.0)
-    scalars = ops.array(np.array([chain.scalars(t, rate, n) for t in range(1, len(gradients) + 1)], vector.dtype))
+    scalars = ops.asarray(np.array([chain.scalars(t, rate, n) for t in range(1, len(gradients) + 1)], vector.dtype))
     clock = ops.zeros(2, np.int64)
     call = ops.step(chain, vector, gradient, state, weights, matrices, scalars, clock)
     for batch, g in enumerate(gradients):
-        gradient[...], clock[0] = ops.array(np.array(g)), batch
+        gradient[...], clock[0] = ops.asarray(np.array(g)), batch
         call()
-    return ops.host(vector)
+    return ops.to_numpy(vector)
 
 
 TORCH = {

@@ -19,10 +19,10 @@ from gpubp.commands import bench
 ROOT = Path(__file__).resolve().parent.parent
 HOUSE = ROOT / "gpubp"
 FILES = sorted(HOUSE.rglob("*.py"))
-FLOORS = {"maths": 1, "atomic": 1, "delivered": 1, "devices": 2, "plain": 2, "gates": 3, "layered": 4, "circuits": 3.5,
+FLOORS = {"maths": 1, "atomic": 1, "resources": 1, "devices": 2, "reference": 2, "gates": 3, "layered": 4, "circuits": 3.5,
           "parity": 4.5, "check": 5, "files": 5, "plots": 5, "datasets": 5, "estimators": 5, "demos": 5, "commands": 6,
           "cli": 6, "__main__": 7, "__init__": 5.5}
-CUPY_MAY = {"devices/cuda.py", "devices/compiler.py", "devices/probe.py"}
+CUPY_MAY = {"devices/cuda/cuda_ops.py", "devices/kernel_source.py", "devices/cuda/probe.py"}
 HEAVY = ("cupy", "sklearn", "matplotlib", "scipy", "torch", "tqdm", "pandas", "numba")
 
 
@@ -144,10 +144,10 @@ def test_every_file_says_what_it_is(path):
 
 FOUND = """
 from gpubp.commands import bench
-from gpubp.devices import compiler
+from gpubp.devices import kernel_source
 import gpubp, sys, pathlib
-print(compiler.folder())
-print(sorted(path.name for path in compiler.folder().iterdir() if path.suffix in (".cu", ".cuh", ".cpp", ".h")))
+print(kernel_source.folder())
+print(sorted(path.name for path in kernel_source.folder().iterdir() if path.suffix in (".cu", ".cuh", ".cpp", ".h")))
 print(gpubp.Network([2, 1], device="cpu"))
 print((pathlib.Path(gpubp.__file__).parent / "py.typed").is_file())
 print(bench.folder())

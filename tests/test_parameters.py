@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices import open_device
-from gpubp.devices.compiler import chains
+from gpubp.devices.kernel_source import chains
 from gpubp.layered.network import Network
 from gpubp.layered.parameters import LINE, Parameters
 
@@ -19,10 +19,10 @@ SHAPES = {"w1": (3, 7), "w2": (33, 3), "w3": (1, 33), "b1": (3,), "b2": (33,), "
 
 def starts(p):
     """Where each view begins in the vector, found by counting in the vector and looking at the views."""
-    p.vector[...] = p.ops.array(np.arange(p.vector.size), p.dtype)
-    found = {name: int(p.ops.host(view).reshape(-1)[0]) for name, view in p.items()}
+    p.vector[...] = p.ops.asarray(np.arange(p.vector.size), p.dtype)
+    found = {name: int(p.ops.to_numpy(view).reshape(-1)[0]) for name, view in p.items()}
     for name, view in p.items():
-        numbers = p.ops.host(view).reshape(-1)
+        numbers = p.ops.to_numpy(view).reshape(-1)
         assert (numbers == found[name] + np.arange(numbers.size)).all(), f"{name} is not one piece of the vector"
     return found
 
@@ -46,7 +46,7 @@ def test_views_share_memory_and_begin_on_lines(ops, dtype):
     assert all(start * p.dtype.itemsize % LINE == 0 for start in begins.values())
     assert all(p[name].shape == shape and p[name].dtype == np.dtype(dtype) for name, shape in SHAPES.items())
     p.write("w2", np.full((33, 3), 5.0))
-    assert (ops.host(p.vector)[begins["w2"]:begins["w2"] + 99] == 5.0).all()
+    assert (ops.to_numpy(p.vector)[begins["w2"]:begins["w2"] + 99] == 5.0).all()
     if ops.name == "cpu":
         assert all(view.ctypes.data % LINE == 0 for _, view in p.items())
 
@@ -62,7 +62,7 @@ def test_weights_are_a_prefix(ops):
 
 def test_views_do_not_overlap_and_gaps_begin_as_zeros(ops):
     p = Parameters(SHAPES, ops, "float64")
-    assert not ops.host(p.vector).any()
+    assert not ops.to_numpy(p.vector).any()
     assert (~gaps(p)).sum() == sum(map(prod, SHAPES.values())), "views overlap"
 
 
@@ -71,9 +71,9 @@ def test_like_is_zero_and_apart(ops):
     p.vector[...] = 1.0
     twin = p.like()
     assert twin.shapes == p.shapes and twin.weights == p.weights and twin.dtype == p.dtype
-    assert not ops.host(twin.vector).any()
+    assert not ops.to_numpy(twin.vector).any()
     twin.vector[...] = 2.0
-    assert (ops.host(p.vector) == 1.0).all()
+    assert (ops.to_numpy(p.vector) == 1.0).all()
 
 
 def test_a_view_cannot_be_bound_anew(ops):
@@ -88,7 +88,7 @@ def test_copies_have_views_of_a_vector_of_their_own(ops, copy, random):
     x, y = random.standard_normal((12, 4)), np.arange(12) % 2
     before = net.feedforward(x)
     net.fit(x, y, optimizer="adam(0.1)", epochs=1)
-    middle, state = net.feedforward(x), ops.host(net.training.vectors[0]).copy()
+    middle, state = net.feedforward(x), ops.to_numpy(net.training_state.vectors[0]).copy()
     if copy is deepcopy_by_pickle and ops.name == "host":
         pytest.skip("pickles name their device, and the emulated one has no name to be opened by")
     twin = copy(net)
@@ -96,9 +96,9 @@ def test_copies_have_views_of_a_vector_of_their_own(ops, copy, random):
     twin.fit(x, y, epochs=2)
     assert not (twin.feedforward(x) == middle).all(), "training must move the copy's own views"
     assert (net.feedforward(x) == middle).all() and not (middle == before).all()
-    assert (ops.host(net.training.vectors[0]) == state).all() and net.epoch == 1
+    assert (ops.to_numpy(net.training_state.vectors[0]) == state).all() and net.epoch == 1
     net.fit(x, y, epochs=2)
-    assert (ops.host(net.vector) == ops.host(twin.vector)).all(), "both go on alike"
+    assert (ops.to_numpy(net.vector) == ops.to_numpy(twin.vector)).all(), "both go on alike"
 
 
 @pytest.mark.parametrize("chain", chains(), ids=str)
@@ -107,9 +107,9 @@ def test_every_rule_leaves_the_gaps_at_zero(ops, chain, random):
     hole = gaps(net.parameters)
     assert hole.sum() == 4 * 32 - 21 - 14 - 7 - 2
     net.fit(random.standard_normal((9, 3)), np.arange(9) % 2, optimizer=chain, epochs=2, batch_size=4)
-    assert not ops.host(net.vector)[hole].any()
-    assert not np.isnan(ops.host(net.vector)).any()
-    assert not ops.host(net.gradient(random.standard_normal((5, 3)), np.arange(5) % 2))[hole].any()
+    assert not ops.to_numpy(net.vector)[hole].any()
+    assert not np.isnan(ops.to_numpy(net.vector)).any()
+    assert not ops.to_numpy(net.gradient(random.standard_normal((5, 3)), np.arange(5) % 2))[hole].any()
 
 
 def test_the_rounded_twin_lies_alike():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gpubp import check as checking
-from gpubp.devices.cpu import NumpyOps
-from gpubp.devices.cuda import CudaOps
+from gpubp.devices.cpu.numpy_ops import NumpyOps
+from gpubp.devices.cuda.cuda_ops import CudaOps
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.parity import Report, Row, parity
@@ -149,11 +149,11 @@ def test_on_a_kink_each_device_is_right_by_its_own_numbers(random):
 
 @pytest.mark.parametrize("verb, changed, found", [
     ("matmul", lambda a, b, out: np.multiply(out, 1.001, out), ("z", 1)),
-    ("layer", lambda activation, z, b, a: np.add(a, 1e-5, a), ("a", 1)),
-    ("hadamard", lambda activation, delta, z, a, sums: np.multiply(delta, 1.00001, delta), ("delta", 2)),
-    ("hadamard", lambda activation, delta, z, a, sums: np.add(sums, 1e-4, sums), ("db", 2)),
-    ("output", lambda *arrays: np.multiply(arrays[7], -1.0, arrays[7]), ("delta", 3)),
-    ("output", lambda *arrays: np.multiply(arrays[9], 1.001, arrays[9]), ("cost", 3))])
+    ("bias_activation", lambda activation, z, b, a: np.add(a, 1e-5, a), ("a", 1)),
+    ("activation_backward", lambda activation, delta, z, a, sums: np.multiply(delta, 1.00001, delta), ("delta", 2)),
+    ("activation_backward", lambda activation, delta, z, a, sums: np.add(sums, 1e-4, sums), ("db", 2)),
+    ("cost_and_delta", lambda *arrays: np.multiply(arrays[7], -1.0, arrays[7]), ("delta", 3)),
+    ("cost_and_delta", lambda *arrays: np.multiply(arrays[9], 1.001, arrays[9]), ("cost", 3))])
 @pytest.mark.parametrize("beside", ["cpu", "reference"])
 def test_a_wrong_verb_is_found_where_it_arises(net, verb, changed, found, beside, random):
     report = parity(net, *two_classes(random), (beside, Faulty(verb, changed)))
@@ -166,13 +166,15 @@ def test_one_wrong_number_among_many_is_found(random):
     def one(activation, delta, z, a, sums):
         delta[3, 5] *= 1.0001
     net = Network([50, 200, 10], device="cpu", seed=1)
-    report = parity(net, random.standard_normal((100, 50)), random.integers(10, size=100), ("cpu", Faulty("hadamard", one)))
+    report = parity(net, random.standard_normal((100, 50)), random.integers(10, size=100), ("cpu", Faulty("activation_backward",
+                                                                                                          one)))
     assert first(report) == ("delta", 1) and [row.passed for row in report.rows].count(False) <= 2
 
 
 @pytest.mark.parametrize("verb, spoil, found", [
-    ("hadamard", lambda activation, delta, z, a, sums: np.multiply(sums, 1.05, sums), ("db", 2)),
-    ("layer", lambda activation, z, b, a: np.add(a, 0x3 if a.dtype == np.uint16 else 0, a), ("a", 1))])   # bits of a bfloat16
+    ("activation_backward", lambda activation, delta, z, a, sums: np.multiply(sums, 1.05, sums), ("db", 2)),
+    # bits of a bfloat16
+    ("bias_activation", lambda activation, z, b, a: np.add(a, 0x3 if a.dtype == np.uint16 else 0, a), ("a", 1))])
 def test_a_wrong_kernel_of_halves_is_found(net, verb, spoil, found, monkeypatch, random):
     """Beside the CPU, which comes first by default."""
     other, right = device("host"), getattr(CudaOps, verb)
@@ -202,8 +204,8 @@ def test_parameters_that_arrive_wrong_are_found(net, monkeypatch, random):
 
 def test_samples_that_arrive_wrong_are_found(net, random):
     class Late(NumpyOps):
-        def array(self, values, dtype=None):
-            return super().array(values, dtype) * np.float32(1 + 1e-6)
+        def asarray(self, values, dtype=None):
+            return super().asarray(values, dtype) * np.float32(1 + 1e-6)
     assert first(parity(net, *two_classes(random), ("cpu", Late()))) == ("x", 0)
 
 
@@ -211,7 +213,7 @@ def test_samples_that_arrive_wrong_are_found(net, random):
 def test_numbers_that_are_none_are_found(net, wrong, random):
     def spoilt(activation, z, b, a):
         a[2, 1] = wrong
-    report = parity(net, *two_classes(random), ("cpu", Faulty("layer", spoilt)))
+    report = parity(net, *two_classes(random), ("cpu", Faulty("bias_activation", spoilt)))
     assert first(report) == ("a", 1) and report.diverging.misplaced == 1 and report.diverging.rounding[1] == np.inf
     assert report.verdict.endswith("on faulty it has NaN or infinities where its formula has none, or has none where it should")
 
@@ -243,7 +245,7 @@ def test_nan_on_both_is_no_difference(net, random):
     def hidden(activation, z, b, a):
         a[~np.isfinite(a)] = 0.0
     assert np.isnan(net.trace(x, y).a[1]).any()
-    assert first(parity(net, x, y, ("cpu", Faulty("layer", hidden)))) == ("a", 1)
+    assert first(parity(net, x, y, ("cpu", Faulty("bias_activation", hidden)))) == ("a", 1)
 
 
 # ---- the report
@@ -252,7 +254,7 @@ def test_ulps_are_those_of_the_dtype(net, random):
     def up(activation, z, b, a):
         np.nextafter(a, np.float32(9.0), out=a)
     net = Network([4, 6, 2], device="cpu", seed=1)
-    row = parity(net, *two_classes(random), ("cpu", Faulty("layer", up))).rows[2]
+    row = parity(net, *two_classes(random), ("cpu", Faulty("bias_activation", up))).rows[2]
     assert (row.name, row.layer, row.ulp) == ("a", 1, 1.0)
 
 
@@ -266,7 +268,7 @@ def test_the_order_is_that_of_the_computation(net, random):
 
 
 def test_a_report_is_json(net, random):
-    for ops in (NumpyOps(), Faulty("layer", lambda activation, z, b, a: np.multiply(a, np.nan, a))):
+    for ops in (NumpyOps(), Faulty("bias_activation", lambda activation, z, b, a: np.multiply(a, np.nan, a))):
         report = parity(net, *two_classes(random), ("cpu", ops))
         told = json.loads(json.dumps(report.as_dict(), allow_nan=False))
         assert told == report.as_dict() and told["passed"] == report.passed and told["verdict"] == report.verdict

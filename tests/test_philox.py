@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gpubp.devices import philox
-from gpubp.devices.philox import CHECK, DROPOUT, SHUFFLE, SPLIT, WEIGHTS, bits, checked_seed, generator
+from gpubp.devices import random
+from gpubp.devices.random import CHECK, DROPOUT, SHUFFLE, SPLIT, WEIGHTS, bits, checked_seed, generator
 
 pytestmark = pytest.mark.usefixtures("current_device")
 
@@ -50,7 +50,7 @@ def test_bits_are_philox(seed, purpose, counter):
 
 
 def test_purposes_and_counters_give_streams_of_their_own():
-    purposes = [value for name, value in vars(philox).items() if name.isupper()]
+    purposes = [value for name, value in vars(random).items() if name.isupper()]
     assert sorted(purposes) == list(range(len(purposes))) and DROPOUT == 0
     firsts = [int(bits(7, purpose, *counter).random_raw()) for purpose in purposes for counter in ((), (1,), (0, 1), (0, 0, 1))]
     assert len(set(firsts)) == len(firsts)
@@ -88,15 +88,15 @@ def test_masks_are_the_documented_bits(ops, shape, rate, dtype):
         forward()
         backward()
         kept = dropout_mask(2**63 + 11, (epoch << 32) + batch, 2, rate, shape)
-        np.testing.assert_allclose(ops.host(out), kept * 3.0 / (1.0 - rate), rtol=1e-6)
-        np.testing.assert_allclose(ops.host(error), kept * 5.0 / (1.0 - rate), rtol=1e-6)
+        np.testing.assert_allclose(ops.to_numpy(out), kept * 3.0 / (1.0 - rate), rtol=1e-6)
+        np.testing.assert_allclose(ops.to_numpy(error), kept * 5.0 / (1.0 - rate), rtol=1e-6)
 
 
 def test_masks_longer_than_a_block(ops):
     """Devices cut long masks into blocks; the bits must not know of it."""
-    shape, clock = (700, 60), ops.array(np.array([9, 0]))
+    shape, clock = (700, 60), ops.asarray(np.array([9, 0]))
     a, out = ops.zeros(shape, "float32"), ops.zeros(shape, "float32")
     a[...] = 1.0
     ops.dropout(a, out, a, 0.3, 42, 1, clock)[0]()
     halves = bits(42, DROPOUT, 9, 1).random_raw(21000).astype("<u8").view("<u4").reshape(shape)
-    assert ((ops.host(out) > 0) == (halves < 0.7 * 2**32)).all()
+    assert ((ops.to_numpy(out) > 0) == (halves < 0.7 * 2**32)).all()

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from gpubp import devices
-from gpubp.devices import cuda, probe
+from gpubp.devices.cuda import cuda_ops, probe
 
 from .conftest import device
 
 
-class Incomplete(cuda.CudaOps):
+class Incomplete(cuda_ops.CudaOps):
     """The GPU of an installation that lacks CUDA's headers."""
 
     def _kernel(self, text, name):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.circuits.nests import leaves, mapped, rebuilt
+from gpubp.circuits.pytree import leaves, mapped, rebuilt
 from tests.beside_numpy import moved, opened
 from tests.circuit_cases import CASES, ELEMENTWISE, Drawn
 from tests.test_circuit_gates import FUNCTIONS
@@ -125,7 +125,7 @@ def compared(seed, ops):
     largest = max(1.0, *(float(np.max(np.absolute(x), initial=0.0)) for _, x in pairs))
     for one, other in pairs:
         assert type(one) is ops.xp.ndarray and one.dtype == other.dtype and one.shape == other.shape
-        np.testing.assert_allclose(ops.host(one), other, rtol=program.bound, atol=program.bound * largest)
+        np.testing.assert_allclose(ops.to_numpy(one), other, rtol=program.bound, atol=program.bound * largest)
     return program
 
 

@@ -8,9 +8,9 @@ import os
 import numpy as np
 import pytest
 
-from gpubp.devices.compiler import activations, chains, outputs
+from gpubp.devices.kernel_source import activations, chains, outputs
 from gpubp.devices.ops import HALVES, PRECISIONS
-from gpubp.layered.diverging import TrainingError
+from gpubp.layered.divergence import TrainingError
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.parity import parity
@@ -61,6 +61,6 @@ def test_a_network_trained_on_a_device_is_the_one_trained_on_the_cpu(ops, number
             stopped.append(str(error))
     if plain.dtype == np.float64:
         assert len(stopped) in (0, 2)
-        np.testing.assert_allclose(ops.host(ours.vector), plain.vector, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(ops.to_numpy(ours.vector), plain.vector, rtol=1e-6, atol=1e-9)
     report = parity(ours, x, y, ("cpu:numpy", ops))
     assert report.passed, f"{ours}: {report.verdict}"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from gpubp.circuits.protocols import name_of
+from gpubp.circuits.numpy_dispatch import name_of
 from gpubp.circuits.rules import COMPOSED, GATES, SPECIAL
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.chains import OPTIMIZERS
 from gpubp.maths.costs import COSTS
+from gpubp.maths.gradient_transforms import OPTIMIZERS
 from gpubp.maths.initializers import INITIALIZERS
 from gpubp.maths.optimizers import Optimizer
 from gpubp.maths.schedules import SCHEDULES

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices.compiler import chains
-from gpubp.layered import training
+from gpubp.devices.kernel_source import chains
+from gpubp.layered import fit
+from gpubp.layered.fit import _Fit
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
-from gpubp.layered.training import _Fit
 from gpubp.maths.optimizers import SGD
 from gpubp.maths.schedules import Plateau
 
@@ -28,8 +28,9 @@ def made(ops="cpu"):
 def state(net):
     """All that must agree: the vectors bit by bit, and the history without its seconds."""
     history = {name: values for name, values in net.history.as_dict().items() if name != "seconds"}
-    host = net.ops.host
-    return [host(net.vector).tobytes(), *(host(v).tobytes() for v in net.training.vectors), net.training.step, history]
+    host = net.ops.to_numpy
+    return [host(net.vector).tobytes(), *(host(v).tobytes() for v in net.training_state.vectors), net.training_state.step,
+            history]
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def ctrl_c(monkeypatch):
                 os.kill(os.getpid(), signal.SIGINT)
         return step(self)
     monkeypatch.setattr(_Fit, "step", counted)
-    monkeypatch.setattr(training, "PAUSE", 0.0)   # one by one
+    monkeypatch.setattr(fit, "PAUSE", 0.0)   # one by one
     return lambda k: left.append(k)
 
 
@@ -85,7 +86,7 @@ def test_ctrl_c_in_the_middle(k, through_a_file, ctrl_c, random, tmp_path):
     ctrl_c(k)
     history = parts.fit(x, y, optimizer="adam(0.01)", epochs=3, batch_size=4)
     epochs, batch = divmod(k, STEPS)
-    assert parts.training.step == k and parts.epoch == epochs == len(history) and parts.training.batch == batch
+    assert parts.training_state.step == k and parts.epoch == epochs == len(history) and parts.training_state.batch == batch
     place = f"in epoch {epochs + 1}, after {batch} of {STEPS} mini-batches" if batch else f"after epoch {epochs}"
     assert history.stopped == f"interrupted {place}"
     if through_a_file:
@@ -160,9 +161,9 @@ def test_the_best_by_another_measure_is_forgotten(ctrl_c, random):
     net = made()
     ctrl_c(STEPS * 6)
     net.fit(x, y, optimizer="adam(0.03)", batch_size=4, epochs=40, validation=validation, patience=30)
-    assert net.training.best is not None
+    assert net.training_state.best is not None
     net.fit(x, y, epochs=1, batch_size=4)
-    assert net.training.best is None
+    assert net.training_state.best is None
     before = net.epoch
     net.fit(x, y, epochs=2, batch_size=4, validation=validation, patience=2)
     assert net.epoch == before + 2
@@ -184,7 +185,7 @@ def test_other_batches_begin_the_epoch_anew(ctrl_c, random):
     ctrl_c(2)
     net.fit(x, y, optimizer="adam(0.01)", batch_size=4)
     net.fit(x, y, epochs=1, batch_size=6)
-    assert net.training.step == 2 + 4 and net.epoch == 1 and net.training.batch == 0
+    assert net.training_state.step == 2 + 4 and net.epoch == 1 and net.training_state.batch == 0
     fresh = made()
     fresh.fit(x, y, epochs=1, batch_size=6)
     assert np.isfinite(net.history.cost[0]) and net.history.cost[0] == pytest.approx(fresh.history.cost[0], rel=0.5)
@@ -204,7 +205,7 @@ def test_plateau_goes_on(validated, k, ctrl_c, random, tmp_path):
     parts.save(tmp_path / "net.npz")
     parts = gpubp.load(tmp_path / "net.npz", device="cpu")
     parts.fit(x, y, epochs=7, **options)
-    assert state(parts) == state(whole) and len(set(whole.history.rate)) > 2
+    assert state(parts) == state(whole) and len(set(whole.history.learning_rate)) > 2
 
 
 def test_a_new_optimizer_begins_anew(random):
@@ -212,7 +213,7 @@ def test_a_new_optimizer_begins_anew(random):
     net = made()
     net.fit(x, y, optimizer="adam(0.01)", epochs=2)
     net.fit(x, y, optimizer="adam(0.01)", epochs=1)
-    assert net.training.step == 3 and net.training.first_epoch == 2
+    assert net.training_state.step == 3 and net.training_state.first_epoch == 2
 
 
 def test_without_any_optimizer_it_is_plain_sgd(random):
@@ -228,11 +229,11 @@ def test_a_fit_that_is_refused_keeps_the_place_within_the_epoch(ctrl_c, random, 
     net = made()
     ctrl_c(3)
     net.fit(x, y, optimizer="adam(0.1)", epochs=2, batch_size=4)
-    before = net.training.batch, net.training.shape, list(net.training.costs)
-    for broken in ("Equipment", "Patience"):
+    before = net.training_state.batch, net.training_state.shape, list(net.training_state.costs)
+    for broken in ("StepBuilder", "EarlyStopping"):
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-            patch.setattr(training, broken, lambda *_: 1 / 0)
+            patch.setattr(fit, broken, lambda *_: 1 / 0)
             net.fit(x, y, batch_size=7)
-        assert (net.training.batch, net.training.shape, net.training.costs) == before and before[0] == 3
+        assert (net.training_state.batch, net.training_state.shape, net.training_state.costs) == before and before[0] == 3
     net.fit(x, y, batch_size=4, epochs=1)
     assert net.epoch == 1

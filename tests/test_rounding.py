@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from gpubp.devices.bound import Scratch, bind
+from gpubp.devices.cpu.ufunc_program import Scratch, bind
 from gpubp.devices.ops import HALVES
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.formula import SPELLINGS

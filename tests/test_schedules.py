@@ -115,4 +115,4 @@ def test_training_follows_the_schedule_within_an_epoch():
     net.fit(np.zeros((8, 1)), np.zeros((8, 1)), optimizer=gpubp.SGD(schedule), epochs=3, batch_size=2, progress=False)
     rates = [schedule(step / 4) for step in range(12)]
     assert before - net.parameters["b1"][0] == pytest.approx(sum(rates), rel=1e-12)
-    assert net.history.rate == pytest.approx([rates[3], rates[7], rates[11]], rel=1e-12)
+    assert net.history.learning_rate == pytest.approx([rates[3], rates[7], rates[11]], rel=1e-12)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices import transfer
-from gpubp.devices.graph import Program, Session
+from gpubp.devices.cuda import transfer
+from gpubp.devices.cuda.graph import Program, Session
 from gpubp.layered.network import Network
 
 from .cases import two_classes
@@ -138,7 +138,7 @@ def test_a_network_goes_from_thread_to_thread(ops, random):
     in_thread(train)
     other.fit(x, y, **options)
     in_thread(train)
-    np.testing.assert_array_equal(ops.host(one.vector), ops.host(other.vector))
+    np.testing.assert_array_equal(ops.to_numpy(one.vector), ops.to_numpy(other.vector))
 
 
 # ---- answers, and the caller's streams
@@ -159,18 +159,18 @@ def test_answers_lie_in_memory_of_the_callers_stream(session):
 def test_an_answer_that_one_stream_reads_is_not_overwritten_for_another(ops, method, random):
     """The memory of an answer that is no longer held goes to the next one only after the stream has read it."""
     net = Network([4, 300, 200], device=ops, seed=1)
-    y, vector = ops.array(np.eye(200)[random.integers(200, size=50)], "float32"), ops.array(net.ops.host(net.vector))
+    y, vector = ops.asarray(np.eye(200)[random.integers(200, size=50)], "float32"), ops.asarray(net.ops.to_numpy(net.vector))
     call = {"feedforward": net.feedforward, "predict": net.predict, "gradient": lambda x: net.gradient(x, y),
             "trace": lambda x: net.trace(x, y).a[1],
             "circuit": lambda x: gpubp.grad(lambda vector: net(x, vector).sum())(vector)}[method]
-    a, b = (ops.array(random.standard_normal((50, 4)), "float32") for _ in range(2))
-    expected = ops.host(call(a)).copy()
+    a, b = (ops.asarray(random.standard_normal((50, 4)), "float32") for _ in range(2))
+    expected = ops.to_numpy(call(a)).copy()
     for _ in range(3):
         one, two = (ops.xp.cuda.Stream(non_blocking=True) for _ in range(2))
         with one:
             found = call(a) * 1
         with two:
-            ops.host(call(b))   # whose work is done before `one` is waited for
+            ops.to_numpy(call(b))   # whose work is done before `one` is waited for
         with one:
             np.testing.assert_array_equal(found.get(), expected)
 
@@ -180,7 +180,7 @@ def test_the_emulation_shows_a_wait_that_is_missing(monkeypatch, random):
     ops, x = device("host"), random.standard_normal((50, 4))
     net, order = Network([4, 30, 20], device=ops, seed=1), stream.Stream.wait_event
     expected = net.feedforward(x)
-    there = ops.array(x, "float32")
+    there = ops.asarray(x, "float32")
 
     def fed(missing):
         monkeypatch.setattr(stream.Stream, "wait_event", lambda self, event: None if missing(self) else order(self, event))
@@ -209,8 +209,9 @@ def test_a_network_on_the_second_device_while_the_first_is_current(random):
     first, second = (Network([4, 6, 2], device=host_ops(index), seed=3) for index in (0, 1))
     for net in (first, second):
         net.fit(x, y, optimizer="adam(0.01)", epochs=3, batch_size=5, progress=False)
-    assert second.vector.device == stream.Device(1) and second.ops.owns(second.vector) and not first.ops.owns(second.vector)
-    np.testing.assert_array_equal(first.ops.host(first.vector), second.ops.host(second.vector))
+    assert second.vector.device == stream.Device(1) and second.ops.is_on_device(second.vector)
+    assert not first.ops.is_on_device(second.vector)
+    np.testing.assert_array_equal(first.ops.to_numpy(first.vector), second.ops.to_numpy(second.vector))
     np.testing.assert_array_equal(first.feedforward(x), second.copy(first.ops).feedforward(x))
     with pytest.raises(RuntimeError, match="an array of device 1 on device 0, without peer access"):
         second.vector + 1.0

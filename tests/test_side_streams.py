@@ -87,8 +87,8 @@ def test_temporaries_are_read_before_their_memory_is_used_again(ops, method, ran
                 ops.xp.full((200, 2), 7.0, "f")
             STREAM[0].synchronize()
         answer = {"trace": lambda: answer.a[1], "fit": lambda: net.vector}.get(method, lambda: answer)()
-        return ops.host(answer.values if type(answer) is Side else answer) if hasattr(answer, "dtype") else answer
-    expected = found(ops.array(x), ops.array(y))
+        return ops.to_numpy(answer.values if type(answer) is Side else answer) if hasattr(answer, "dtype") else answer
+    expected = found(ops.asarray(x), ops.asarray(y))
     np.testing.assert_array_equal(found(given(ops, x), given(ops, y)), expected)
 
 
@@ -97,7 +97,7 @@ def test_answers_are_memory_of_the_library(ops, method, random):
     x, _ = two_classes(random, 200)
     net = Network([4, 300, 200], device=ops, seed=1)
     call = getattr(net, method)
-    expected = ops.host(call(ops.array(x))).copy()
+    expected = ops.to_numpy(call(ops.asarray(x))).copy()
     for _ in range(3):
         answer = call(given(ops, x))
         assert type(answer) is Side
@@ -105,6 +105,6 @@ def test_answers_are_memory_of_the_library(ops, method, random):
             doubled = answer.values * 2
         del answer
         with ops.xp.cuda.Stream(non_blocking=True):   # somebody else's call comes first
-            ops.host(call(ops.array(-x)))
+            ops.to_numpy(call(ops.asarray(-x)))
         with STREAM[0]:
             np.testing.assert_array_equal(doubled.get(), 2 * expected)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpubp.maths.activations import ACTIVATIONS, Activation
-from gpubp.maths.chains import OPTIMIZERS
 from gpubp.maths.costs import COSTS
+from gpubp.maths.gradient_transforms import OPTIMIZERS
 from gpubp.maths.initializers import INITIALIZERS
 from gpubp.maths.optimizers import SGD, Adam, AdamW, Part, RMSprop
+from gpubp.maths.registry import Interval, Table, text
 from gpubp.maths.schedules import SCHEDULES, OneCycle, Step
-from gpubp.maths.table import Interval, Table, text
 
 NAMED = [(table, name) for table in (ACTIVATIONS, COSTS, INITIALIZERS) for name in table]
 WRITTEN = [(table, name) for table in (OPTIMIZERS, SCHEDULES) for name in table]

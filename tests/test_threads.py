@@ -9,8 +9,8 @@ from threading import Event, local
 import numpy as np
 import pytest
 
-from gpubp.devices.cublas import Cublas
-from gpubp.devices.cuda import CudaOps
+from gpubp.devices.cuda.cublas import Cublas
+from gpubp.devices.cuda.cuda_ops import CudaOps
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 
@@ -34,13 +34,13 @@ def network(ops, number):
 
 def train(net, x, y, number):
     optimizer = ("adam(0.01)", "sgd(0.5)", "clip_norm(1.0), sgd(0.1, momentum=0.9)")[number % 3]
-    net.fit(x, y, optimizer=None if net.training else optimizer, epochs=EPOCHS - net.epoch, batch_size=3 + number,
+    net.fit(x, y, optimizer=None if net.training_state else optimizer, epochs=EPOCHS - net.epoch, batch_size=3 + number,
             validation=(x, y), progress=False)
     return net
 
 
 def result(net):
-    return net.ops.host(net.vector).tobytes(), net.history.cost, net.history.validation_accuracy
+    return net.ops.to_numpy(net.vector).tobytes(), net.history.cost, net.history.validation_accuracy
 
 
 def expected(ops, x, y):
@@ -131,7 +131,7 @@ def test_memory_that_runs_out_at_random(ops, memory_runs_out, random):
                 said.append(str(error))
             finally:
                 memory_runs_out(0.0)
-            assert net.training is not None or as_before(net) == before
+            assert net.training_state is not None or as_before(net) == before
         return result(net)
     assert together(work) == want and len(said) > THREADS
     for sentence in said:
@@ -154,7 +154,7 @@ def in_thread(work, ops):
         with ops.xp.cuda.Stream(non_blocking=True) as stream:
             found = work()
             stream.synchronize()
-            return ops.host(found)
+            return ops.to_numpy(found)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(run).result()
 
@@ -165,18 +165,18 @@ Y = np.zeros((64, 8), np.float32)
 
 @pytest.mark.usefixtures("current_device")
 def test_a_copy_made_in_a_callback_answers_in_another_thread(ops):
-    x, y, net = ops.array(X), ops.array(Y), Network([16, 32, 8], device=ops, seed=1)
+    x, y, net = ops.asarray(X), ops.asarray(Y), Network([16, 32, 8], device=ops, seed=1)
 
     def evaluate(net):
         copied = net.copy()
-        np.testing.assert_allclose(in_thread(lambda: copied.feedforward(x), ops), outputs(ops.host(net.vector)), atol=1e-6)
+        np.testing.assert_allclose(in_thread(lambda: copied.feedforward(x), ops), outputs(ops.to_numpy(net.vector)), atol=1e-6)
     net.fit(x, y, epochs=3, callbacks=evaluate, progress=False)
 
 
 @pytest.mark.usefixtures("current_device")
 def test_memory_of_a_network_that_another_thread_drops(ops):
     """Its buffers return to the memory of this thread's stream, which waits for the other thread's work on them."""
-    x, y, nets = ops.array(X), ops.array(Y), [Network([16, 32, 8], device=ops, seed=1)]
+    x, y, nets = ops.asarray(X), ops.asarray(Y), [Network([16, 32, 8], device=ops, seed=1)]
     nets[0].feedforward(x)
     answers, held = [], []
 
@@ -200,7 +200,7 @@ def test_memory_of_a_network_that_another_thread_drops(ops):
 @pytest.mark.usefixtures("current_device")
 def test_an_answer_that_a_callback_drops(ops):
     """It is read on the caller's stream, as whatever gets its memory next."""
-    x, y, probe, found, held = ops.array(X), ops.array(Y), Network([16, 32, 8], device=ops, seed=1), [], []
+    x, y, probe, found, held = ops.asarray(X), ops.asarray(Y), Network([16, 32, 8], device=ops, seed=1), [], []
     probe.feedforward(x)
 
     def allocate():
@@ -213,4 +213,4 @@ def test_an_answer_that_a_callback_drops(ops):
             pool.submit(allocate).result()
     Network([16, 32, 8], device=ops, seed=2).fit(x, y, epochs=1, callbacks=callback, progress=False)
     assert float(found[0]) == pytest.approx(float(outputs(None).sum()), rel=1e-5)
-    assert all((ops.host(array) == 7.0).all() for array in held)
+    assert all((ops.to_numpy(array) == 7.0).all() for array in held)

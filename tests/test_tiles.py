@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gpubp.devices import compiled as module
-from gpubp.devices.compiled import CompiledOps
+from gpubp.devices.cpu import compiled_ops as module
+from gpubp.devices.cpu.compiled_ops import CompiledOps
 from gpubp.layered.network import Network
 
 from .plain import close, normal
@@ -50,7 +50,7 @@ def test_a_fold_of_few_rows(compiled, dtype, keep, random):
     for rows, width, k in shapes(random):
         delta, a, w = filled(compiled, dtype, *normal(dtype, (rows, width), (rows, k), (width, k)))
         table, want = np.array([[9.0, 9.0], [keep, -0.5]], dtype), keep * w - 0.5 * (delta.T @ a)
-        call = compiled.fold(delta.T, a, w, table, clock)
+        call = compiled.gemm_update(delta.T, a, w, table, clock)
         call()
         assert in_tiles(call) == (rows <= 16 and rows * w.size <= 1 << 18 and k * w.itemsize % 64 == 0)
         close(w, want.astype(dtype), magnitude=rows)
@@ -64,7 +64,7 @@ def test_tiles_need_not_begin_with_a_line(compiled, random):
         here_a, here_w = (compiled.zeros(like.size + 1, "f4")[offset:like.size + offset].reshape(like.shape) for like in (a, w))
         here_a[...], here_w[...], z = a, w, compiled.zeros((7, 9), "f4")
         compiled.matmul(here_a, here_w.T, z)()
-        compiled.fold(delta.T, here_a, here_w, table, clock)()
+        compiled.gemm_update(delta.T, here_a, here_w, table, clock)()
         found.append(z.tobytes() + here_w.tobytes())
     assert found[0] == found[1]
 
@@ -82,7 +82,7 @@ def test_what_is_not_finite_goes_where_it_belongs(compiled, k, bad, random):
             close(z, a @ w.T, magnitude=k)
             delta, = filled(compiled, "float32", np.ones((7, 8)))
             want = w + a.sum(axis=0)
-            compiled.fold(delta.T, a, w, np.ones((1, 2), "f4"), np.zeros(2, np.int64))()
+            compiled.gemm_update(delta.T, a, w, np.ones((1, 2), "f4"), np.zeros(2, np.int64))()
             close(w, want, magnitude=k)
 
 

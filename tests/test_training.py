@@ -5,13 +5,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from gpubp.devices.philox import SHUFFLE, generator
-from gpubp.layered import passes
+from gpubp.devices.random import SHUFFLE, generator
+from gpubp.layered import inference
+from gpubp.layered.fit import _Fit
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.layered.plan import Plan
-from gpubp.layered.training import _Fit
-from gpubp.maths.chains import L2, MaxNorm
+from gpubp.maths.gradient_transforms import L2, MaxNorm
 from gpubp.maths.optimizers import SGD
 from gpubp.maths.schedules import SCHEDULES, Plateau
 
@@ -22,7 +22,7 @@ from .test_philox import dropout_mask
 def by_hand(net, x, y, rate, epochs, size, sample, shuffle, weights=None):
     """({name: parameter}, costs of the epochs) after plain gradient descent on a [4, 5, 2] network of sigmoids."""
     sigma = lambda z: 1.0 / (1.0 + np.exp(-z))
-    p = {name: net.ops.host(view).copy() for name, view in net.parameters.items()}
+    p = {name: net.ops.to_numpy(view).copy() for name, view in net.parameters.items()}
     n, costs, target = len(x), [], np.eye(2)[y]
     weights = np.ones(n) if weights is None else weights
     for epoch in range(epochs):
@@ -52,26 +52,27 @@ def test_fit_is_the_loop_by_hand(ops, size, sample, shuffle, weighted, random):
     net = Network([4, 5, 2], device=ops, dtype="float64", seed=7)
     count = sample or 23
     expected, costs = by_hand(net, x, y, 0.7, 3, size or count, count, shuffle, weights)
-    net.fit(x, y, optimizer="sgd(0.7)", epochs=3, batch_size=size, sample=sample, shuffle=shuffle, sample_weight=weights)
+    net.fit(x, y, optimizer="sgd(0.7)", epochs=3, batch_size=size, samples_per_epoch=sample, shuffle=shuffle,
+            sample_weight=weights)
     for name, view in net.parameters.items():
-        np.testing.assert_allclose(ops.host(view), expected[name], rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(ops.to_numpy(view), expected[name], rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(net.history.cost, costs, rtol=1e-10)
-    assert net.training.step == 3 * -(-count // (size or count)) and net.epoch == 3
+    assert net.training_state.step == 3 * -(-count // (size or count)) and net.epoch == 3
 
 
 def test_fit_draws_the_masks_of_its_steps(ops, random):
     """The delta rule by hand, each step's inputs under the documented mask of that step."""
     x, y = two_classes(random)
     net = Network([4, Dropout(0.4), Dense(2, "identity")], device=ops, dtype="float64", seed=7)
-    w, b = (ops.host(net.parameters[name]).copy() for name in ("w1", "b1"))
+    w, b = (ops.to_numpy(net.parameters[name]).copy() for name in ("w1", "b1"))
     net.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=12, shuffle=False)
     for step in range(4):
         rows = slice(0, 12) if step % 2 == 0 else slice(12, 23)
         sent = x[rows] * dropout_mask(7, (step // 2 << 32) + step % 2, 0, 0.4, x[rows].shape) / 0.6
         delta = (sent @ w.T + b - np.eye(2)[y[rows]]) / len(sent)
         w, b = w - 0.1 * delta.T @ sent, b - 0.1 * delta.sum(axis=0)
-    np.testing.assert_allclose(ops.host(net.parameters["w1"]), w, rtol=1e-10)
-    np.testing.assert_allclose(ops.host(net.parameters["b1"]), b, rtol=1e-10)
+    np.testing.assert_allclose(ops.to_numpy(net.parameters["w1"]), w, rtol=1e-10)
+    np.testing.assert_allclose(ops.to_numpy(net.parameters["b1"]), b, rtol=1e-10)
 
 
 def test_history_says_what_was(ops, random):
@@ -82,9 +83,9 @@ def test_history_says_what_was(ops, random):
     told = []
     history = net.fit(x, y, optimizer="sgd(0.5)", epochs=1, batch_size=None, validation=(xv, yv), callbacks=told.append)
     assert history is net.history and told == [net] and history.stopped is None
-    assert history.cost == [pytest.approx(first)] and history.rate == [0.5]
-    assert history.gradient_norm == [pytest.approx(np.linalg.norm(ops.host(gradient)))]
-    assert history.speeds == [pytest.approx([np.linalg.norm(ops.host(d)) / 23 for d in trace.delta[1:]])]
+    assert history.cost == [pytest.approx(first)] and history.learning_rate == [0.5]
+    assert history.gradient_norm == [pytest.approx(np.linalg.norm(ops.to_numpy(gradient)))]
+    assert history.delta_norms == [pytest.approx([np.linalg.norm(ops.to_numpy(d)) / 23 for d in trace.delta[1:]])]
     assert history.accuracy == [net.score(x, y)] and history.validation_accuracy == [net.score(xv, yv)]
     assert history.validation_cost == [pytest.approx(net.cost(xv, yv))] and history.seconds[0] > 0
     net.fit(x, y, epochs=3)
@@ -95,8 +96,8 @@ def test_history_says_what_was(ops, random):
 
 def test_no_epochs_change_nothing(ops, random):
     net = Network([4, 5, 2], device=ops, seed=7)
-    before = ops.host(net.vector).copy()
-    assert len(net.fit(*two_classes(random), epochs=0)) == 0 and (ops.host(net.vector) == before).all()
+    before = ops.to_numpy(net.vector).copy()
+    assert len(net.fit(*two_classes(random), epochs=0)) == 0 and (ops.to_numpy(net.vector) == before).all()
 
 
 def test_one_seed_is_one_run(ops, random):
@@ -105,7 +106,7 @@ def test_one_seed_is_one_run(ops, random):
     def run(seed, device):
         net = Network([4, Dropout(0.2), 6, Dropout(0.5), 2], device=device, dtype="float64", seed=seed)
         net.fit(x, y, optimizer="adam(0.01)", epochs=4, batch_size=5)
-        return net.ops.host(net.vector).copy(), net.history.cost
+        return net.ops.to_numpy(net.vector).copy(), net.history.cost
     one, again, cpu, other = run(3, ops), run(3, ops), run(3, "cpu"), run(4, ops)
     assert (one[0] == again[0]).all() and one[1] == again[1]
     np.testing.assert_allclose(one[0], cpu[0], rtol=1e-8, atol=1e-10)   # the same weights, batches and masks
@@ -129,10 +130,10 @@ def test_patience_restores_the_best(ops, monitor, random):
     xv, yv = two_classes(random, 30)
     net, kept = Network([4, 8, 2], device=ops, seed=7), []
     history = net.fit(x, 1 - y, optimizer="sgd(0.5)", epochs=40, batch_size=4, validation=(xv, yv), patience=3, monitor=monitor,
-                      callbacks=[lambda n: kept.append(ops.host(n.vector).copy())])
+                      callbacks=[lambda n: kept.append(ops.to_numpy(n.vector).copy())])
     figures = np.array(history.validation_cost if monitor == "cost" else history.validation_accuracy)
     best = int(figures.argmin() if monitor == "cost" else figures.argmax())
-    assert len(history) == best + 1 + 3 and (ops.host(net.vector) == kept[best]).all()
+    assert len(history) == best + 1 + 3 and (ops.to_numpy(net.vector) == kept[best]).all()
     assert f"no better validation {monitor} for 3 epochs" in history.stopped and f"after epoch {best + 1}" in history.stopped
 
 
@@ -171,7 +172,7 @@ def test_rates_follow_the_schedule_within_epochs_too(schedule, random):
     """The history holds the rate of an epoch's last step: of 5 steps the fifth, at epoch + 4/5."""
     net = Network([4, 2], device="cpu", seed=1)
     net.fit(*two_classes(random), optimizer="sgd(0.1)", epochs=2)
-    rates = net.fit(*two_classes(random), optimizer=SGD(schedule), epochs=3, batch_size=5).rate[2:]
+    rates = net.fit(*two_classes(random), optimizer=SGD(schedule), epochs=3, batch_size=5).learning_rate[2:]
     assert rates == pytest.approx([schedule(epoch + 0.8) for epoch in range(3)]), "counted from the optimizer's first epoch"
 
 
@@ -180,8 +181,8 @@ def test_plateau_watches_the_validation_cost(random):
     net = Network([4, 2], device="cpu", seed=1)
     schedule = Plateau(0.5, factor=0.1, patience=1)
     history = net.fit(x, y, optimizer=SGD(schedule), epochs=12, validation=(x, 1 - y))
-    assert history.rate == pytest.approx([schedule(0, history.validation_cost[:epoch]) for epoch in range(12)])
-    assert history.rate[0] == 0.5 and history.rate[-1] < 0.01 and min(history.cost) == history.cost[-1]
+    assert history.learning_rate == pytest.approx([schedule(0, history.validation_cost[:epoch]) for epoch in range(12)])
+    assert history.learning_rate[0] == 0.5 and history.learning_rate[-1] < 0.01 and min(history.cost) == history.cost[-1]
 
 
 @pytest.mark.usefixtures("current_device")
@@ -194,17 +195,17 @@ def test_l2_is_a_prefix(ops, random):
     plain.fit(x, y, optimizer=SGD(0.5), epochs=1, batch_size=None)
     decayed.fit(x, y, optimizer=[L2(3.0), SGD(0.5)], epochs=1, batch_size=None)
     for name, view in plain.parameters.items():
-        expected = ops.host(view) - (0.5 * 3.0 / 23 * ops.host(first[name]) if name.startswith("w") else 0.0)
-        np.testing.assert_allclose(ops.host(decayed.parameters[name]), expected, rtol=1e-12, atol=1e-14)
+        expected = ops.to_numpy(view) - (0.5 * 3.0 / 23 * ops.to_numpy(first[name]) if name.startswith("w") else 0.0)
+        np.testing.assert_allclose(ops.to_numpy(decayed.parameters[name]), expected, rtol=1e-12, atol=1e-14)
 
 
 def test_max_norm_bounds_each_neuron(ops, random):
     net = Network([4, 5, 2], initializer="large", device=ops, seed=1)
     net.fit(*two_classes(random), optimizer=[SGD(0.5), MaxNorm(0.7)], epochs=2)
     for l in (1, 2):
-        lengths = np.linalg.norm(ops.host(net.parameters[f"w{l}"]), axis=1)
+        lengths = np.linalg.norm(ops.to_numpy(net.parameters[f"w{l}"]), axis=1)
         assert lengths.max() <= 0.7 * (1 + 1e-6) and lengths.max() > 0.6
-    assert abs(ops.host(net.parameters["b1"])).max() > 0.7, "biases are not bounded"
+    assert abs(ops.to_numpy(net.parameters["b1"])).max() > 0.7, "biases are not bounded"
 
 
 @pytest.mark.parametrize("options", [{}, {"activation": "relu", "cost": "cross-entropy"}, {"cost": "hinge", "activation": "gelu"},
@@ -257,7 +258,7 @@ def test_plans_that_are_used_are_kept(random, monkeypatch):
     """The sets that a fit measures, in chunks, take turns."""
     made, init = [], Plan.__init__
     monkeypatch.setattr(Plan, "__init__", lambda self, *args, **options: made.append(args[1]) or init(self, *args, **options))
-    monkeypatch.setattr(passes, "CHUNK", 50)
+    monkeypatch.setattr(inference, "CHUNK", 50)
     x, y = random.standard_normal((120, 4)), random.integers(0, 2, 120)
     Network([4, 3, 2], seed=1, device="cpu").fit(x, y, epochs=4, batch_size=30, validation=(x[:75], y[:75]))
     assert sorted(made) == [20, 25, 25, 30, 50, 50]   # the step's 30; outputs of 50, 20 and 25 rows, costs of 50 and 25

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.layered import intake
+from gpubp.layered import input_checks
 from gpubp.layered.layers import Dense
 from gpubp.layered.network import Network
 from gpubp.maths.activations import Activation
@@ -26,8 +26,8 @@ def ops(request):
 def entered(net, y, rows):
     """What becomes of targets of the device, as they enter a plan."""
     out = net.ops.zeros((rows, net.sizes[-1]), net.dtype)
-    intake.targets(net, y, rows, look=False).enter(out)
-    return net.ops.host(out)
+    input_checks.targets(net, y, rows, look=False).enter(out)
+    return net.ops.to_numpy(out)
 
 
 def expected(net, y):
@@ -35,7 +35,7 @@ def expected(net, y):
     found = np.full((len(y), net.sizes[-1]), np.nan, net.dtype)
     for i in range(len(y)):
         with suppress(ValueError):
-            found[i] = net.ops.host(intake.targets(net, y[i:i + 1], 1))
+            found[i] = net.ops.to_numpy(input_checks.targets(net, y[i:i + 1], 1))
     return found
 
 
@@ -47,7 +47,7 @@ def test_targets(ops, pair, dtype, random):
     y = np.vstack([y, np.eye(3), np.full((2, 3), 1.0 / 3.0), random.dirichlet(np.ones(3), 20)])
     with np.errstate(all="ignore"):
         want = expected(net, y)
-        np.testing.assert_array_equal(entered(net, ops.array(y), len(y)), want)
+        np.testing.assert_array_equal(entered(net, ops.asarray(y), len(y)), want)
     assert np.isnan(want).any() and np.isfinite(want).any(axis=0).all()
 
 
@@ -57,9 +57,9 @@ def test_targets(ops, pair, dtype, random):
 def test_labels(ops, cost, kind, width):
     net = Network([4, width], cost=cost, device=ops, seed=1)
     y = np.array([0, 1, 1, -1, 2, width - 1, width, 127, -128]).astype(kind)
-    np.testing.assert_array_equal(entered(net, ops.array(y), len(y)), expected(net, y))
+    np.testing.assert_array_equal(entered(net, ops.asarray(y), len(y)), expected(net, y))
     labels = np.arange(60).reshape(6, 10).T[::2, ::2] % 2   # of no contiguous place
-    there = ops.array(np.arange(60).reshape(6, 10) % 2).T[::2, ::2]
+    there = ops.asarray(np.arange(60).reshape(6, 10) % 2).T[::2, ::2]
     np.testing.assert_array_equal(entered(net, there[:, 1], 5), expected(net, labels[:, 1]))
 
 
@@ -69,7 +69,7 @@ def test_labels(ops, cost, kind, width):
 def test_targets_of_one_output(ops, cost, kind, axes):
     net = Network([4, 1], cost=cost, device=ops, seed=1)
     y = np.array([0, 1, -1, 2, 255]).astype(kind).reshape((-1, 1)[:axes])
-    np.testing.assert_array_equal(entered(net, ops.array(y), len(y)), expected(net, y))
+    np.testing.assert_array_equal(entered(net, ops.asarray(y), len(y)), expected(net, y))
 
 
 @pytest.mark.parametrize("precision", ["exact", "tf32", "bfloat16", "float16"])
@@ -84,11 +84,11 @@ def test_samples(ops, precision, value, random):
         plain, refused = net.feedforward(x), False
     except ValueError:
         plain[6], refused = np.nan, True
-    answer, labels = net.feedforward(ops.array(x)), net.predict(ops.array(x))
-    assert ops.owns(answer) and ops.owns(labels)
-    np.testing.assert_array_equal(ops.host(answer), plain)
-    assert (ops.host(labels) == np.where(np.isnan(plain).any(axis=1), -1, plain.argmax(axis=1))).all()
-    assert (ops.host(labels)[6] == -1) == np.isnan(plain[6]).any() and (refused or np.isfinite(plain).all())
+    answer, labels = net.feedforward(ops.asarray(x)), net.predict(ops.asarray(x))
+    assert ops.is_on_device(answer) and ops.is_on_device(labels)
+    np.testing.assert_array_equal(ops.to_numpy(answer), plain)
+    assert (ops.to_numpy(labels) == np.where(np.isnan(plain).any(axis=1), -1, plain.argmax(axis=1))).all()
+    assert (ops.to_numpy(labels)[6] == -1) == np.isnan(plain[6]).any() and (refused or np.isfinite(plain).all())
 
 
 @pytest.mark.parametrize("cost, none", [("hinge", 0), ("cross-entropy", -1)])
@@ -96,7 +96,7 @@ def test_no_label_of_one_output(ops, cost, none, random):
     net, x = Network([4, 1], cost=cost, device=ops, seed=1), random.standard_normal((5, 4))
     right = net.predict(x)
     x[3, 0], right[3] = np.nan, none
-    assert (ops.host(net.predict(ops.array(x))) == right).all()
+    assert (ops.to_numpy(net.predict(ops.asarray(x))) == right).all()
 
 
 GOOD = {"x": np.linspace(-1.0, 1.0, 36).reshape(9, 4), "y": np.arange(9) % 3, "sample_weight": np.linspace(0.0, 2.0, 9)}
@@ -117,14 +117,15 @@ BAD = {"x": spoilt("x", (3, 1), np.inf), "label": spoilt("y", 8, 3), "negative l
 def test_a_cost_says_what_is_wrong(ops, arrays):
     """In the words that host arrays are refused with, once the number is there; the gradient is NaN."""
     net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy", device=ops, seed=1)
-    there = {name: ops.array(array) for name, array in arrays.items()}
+    there = {name: ops.asarray(array) for name, array in arrays.items()}
     with pytest.raises(ValueError) as plain:
         net.cost(**arrays)
-    for question in (lambda: net.cost(**there), lambda: net.objective(**there)(ops.host(net.vector)), lambda: net.trace(**there)):
+    for question in (lambda: net.cost(**there), lambda: net.objective(**there)(ops.to_numpy(net.vector)),
+                     lambda: net.trace(**there)):
         with pytest.raises(ValueError) as caught:
             question()
         assert str(caught.value) == str(plain.value)
-    assert np.isnan(ops.host(net.gradient(**there))[:20]).all()
+    assert np.isnan(ops.to_numpy(net.gradient(**there))[:20]).all()
 
 
 @pytest.mark.parametrize("arrays", BAD.values(), ids=BAD)
@@ -134,7 +135,7 @@ def test_what_a_number_is_asked_of_is_looked_at_first(ops, arrays):
     before = as_before(net)
     for wrong in ({}, {"y": GOOD["y"][:5]}):
         host = arrays | wrong
-        there = {name: ops.array(array) for name, array in host.items()}
+        there = {name: ops.asarray(array) for name, array in host.items()}
         calls = [lambda net, x, y, sample_weight: net.fit(x, y, sample_weight=sample_weight)]
         if (host["sample_weight"] >= 0).all():
             calls.append(lambda net, x, y, sample_weight: net.score(x, y))
@@ -149,20 +150,20 @@ def test_what_a_number_is_asked_of_is_looked_at_first(ops, arrays):
 
 def test_nan_without_a_culprit_is_an_answer(ops):
     net = Network([4, 5, 3], cost="quadratic", activation="identity", device=ops, seed=1)
-    net.vector = ops.array(np.full(net.vector.size, np.inf))
-    assert np.isnan(net.cost(ops.array(GOOD["x"]), ops.array(GOOD["y"])))
+    net.vector = ops.asarray(np.full(net.vector.size, np.inf))
+    assert np.isnan(net.cost(ops.asarray(GOOD["x"]), ops.asarray(GOOD["y"])))
 
 
 @pytest.mark.parametrize("chunk", [4, 100])
 def test_fine_arrays_are_answered_as_from_the_host(ops, chunk, monkeypatch):
-    monkeypatch.setattr("gpubp.layered.passes.CHUNK", chunk)
+    monkeypatch.setattr("gpubp.layered.inference.CHUNK", chunk)
     net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy(0.1)", device=ops, seed=1)
-    there = {name: ops.array(array) for name, array in GOOD.items()}
+    there = {name: ops.asarray(array) for name, array in GOOD.items()}
     for given in (("x", "y"), GOOD):
         host, own = ({name: arrays[name] for name in given} for arrays in (GOOD, there))
         assert net.cost(**own) == net.cost(**host)
-        assert (ops.host(net.gradient(**own)) == ops.host(net.gradient(**host))).all()
-        costs, gradients = zip(*(net.objective(**arrays)(ops.host(net.vector)) for arrays in (own, host)))
+        assert (ops.to_numpy(net.gradient(**own)) == ops.to_numpy(net.gradient(**host))).all()
+        costs, gradients = zip(*(net.objective(**arrays)(ops.to_numpy(net.vector)) for arrays in (own, host)))
         assert costs[0] == costs[1] and (gradients[0] == gradients[1]).all()
 
 
@@ -171,8 +172,8 @@ def test_the_host_does_not_wait_for_cuda(random):
     device("cuda")
     counts = pytest.importorskip("cupyhost", reason="no emulated CUDA, which counts what is asked of it").counts
     net = Network([4, 5, 3], device="cuda", seed=1)
-    x, y, weights = (net.ops.array(array) for array in GOOD.values())
-    matrix = net.ops.array(np.eye(3)[GOOD["y"]], "float32")
+    x, y, weights = (net.ops.asarray(array) for array in GOOD.values())
+    matrix = net.ops.asarray(np.eye(3)[GOOD["y"]], "float32")
     questions = {"feedforward": lambda: net.feedforward(x), "predict": lambda: net.predict(x),
                  "gradient": lambda: net.gradient(x, y), "weighted": lambda: net.gradient(x, y, weights),
                  "targets": lambda: net.gradient(x, matrix), "circuit": lambda: net(x, net.vector),
@@ -197,19 +198,19 @@ def test_the_host_does_not_wait_for_cuda(random):
 def test_two_classes_learn_from_arrays_of_the_device(ops, random):
     x, y = two_classes(random)
     net, plain = (Network([4, 5, 2], device=ops, seed=1) for _ in range(2))
-    net.fit(ops.array(x), ops.array(y), epochs=2)
+    net.fit(ops.asarray(x), ops.asarray(y), epochs=2)
     plain.fit(x, y, epochs=2)
-    assert (ops.host(net.vector) == ops.host(plain.vector)).all() and net.history.cost == plain.history.cost
+    assert (ops.to_numpy(net.vector) == ops.to_numpy(plain.vector)).all() and net.history.cost == plain.history.cost
 
 
 def test_formulas_that_hide_nan(ops, random):
     """A cost where targets are 0, or an activation of the user's, may not look at a number: the answer is NaN all the same."""
     step = Activation("step", lambda xp, z: xp.where(z > 0.0, z, 0.0), lambda xp, z, a: xp.where(z > 0.0, 1.0, 0.0))
     net = Network([2, Dense(3, step), Dense(2, "sigmoid")], cost="kullback_leibler", device=ops, seed=1)
-    x, y = ops.array([[np.nan, 1.0], [1.0, 1.0]], "float32"), ops.array([[0.0, 0.0], [0.5, 0.5]], "float32")
-    if ops.admission is None:
+    x, y = ops.asarray([[np.nan, 1.0], [1.0, 1.0]], "float32"), ops.asarray([[0.0, 0.0], [0.5, 0.5]], "float32")
+    if ops.array_checks is None:
         pytest.skip("arrays of the CPU are looked at")
-    assert np.isnan(ops.host(net.feedforward(x))).all(axis=1).tolist() == [True, False]
-    assert ops.host(net.predict(x)).tolist()[0] == -1 and np.isnan(ops.host(net.gradient(x, y))).all()
+    assert np.isnan(ops.to_numpy(net.feedforward(x))).all(axis=1).tolist() == [True, False]
+    assert ops.to_numpy(net.predict(x)).tolist()[0] == -1 and np.isnan(ops.to_numpy(net.gradient(x, y))).all()
     with pytest.raises(ValueError, match="x: expected finite numbers"):
         net.cost(x, y)

@@ -4,7 +4,7 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 
-from . import watching
+from . import watcher
 from .wire import NUMBERS  # these need neither a sum over broadcast axes nor a conversion
 
 SPENT: tuple = None, (), (), {}   # the record of a wire through which errors have flowed
@@ -17,7 +17,7 @@ def backward(ends, keep=False, visit=None):
     visit(wire, error) is called with each wire's whole error.
     """
     waiting: dict = {}
-    beginnings, watcher = {}, watching.watcher
+    beginnings, observer = {}, watcher.watcher
     for end, error in ends:
         end = end if end.bare is None else end.bare
         waiting[end.number] = end, error if end.number not in waiting else waiting[end.number][1] + error
@@ -47,8 +47,8 @@ def backward(ends, keep=False, visit=None):
                     sent = fitted(gate.name, sent, value)
             elif type(sent) not in NUMBERS or type(value) not in NUMBERS:
                 sent = fitted(gate.name, sent, value)
-            if watcher is not None:
-                watcher.sees_error(wire, error, sent)
+            if observer is not None:
+                observer.sees_error(wire, error, sent)
             number = parent.number
             if number in waiting:
                 waiting[number] = parent, waiting[number][1] + sent   # forks add

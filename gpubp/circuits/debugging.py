@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import watching
+from . import watcher
 from .wire import carried, floating
 
 HOUSE = str(Path(__file__).resolve().parent.parent)
@@ -29,12 +29,12 @@ def debug() -> Iterator[None]:
         ...
     FloatingPointError: log makes -inf of finite numbers, of an input from 0 to 1, in ...
     """
-    before, watching.watcher = watching.watcher, _Finder()
+    before, watcher.watcher = watcher.watcher, _Finder()
     try:
         with np.errstate(all="ignore"):   # instead of warnings that name no line
             yield
     finally:
-        watching.watcher = before
+        watcher.watcher = before
 
 
 class _Finder:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .nests import NESTS, leaves, leaves_along, mapped, rebuilt, tupled
-from .recording import Recording, as_error, filled, kind
+from .pytree import CONTAINERS, leaves, leaves_along, mapped, rebuilt, tupled
+from .tracing import TracedCall, as_error, filled, kind
 
 Function = Callable[..., Any]
 
@@ -41,8 +41,8 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool 
     (np.float64(5.0), array([2., 4.]))
     """
     def value_and_gradient(*args, **options):
-        recorded = Recording("grad", f, args, options, argnums, has_aux)
-        if isinstance(recorded.value, NESTS) or getattr(recorded.value, "shape", ()) != ():
+        recorded = TracedCall("grad", f, args, options, argnums, has_aux)
+        if isinstance(recorded.value, CONTAINERS) or getattr(recorded.value, "shape", ()) != ():
             raise TypeError(f"grad: expected a function whose value is one number, got {kind(recorded.value)}: reduce it, with "
                             f"np.sum for instance, or use gpubp.jacobian or gpubp.elementwise_grad")
         found = recorded.errors([filled(recorded.value, 1.0)])
@@ -61,7 +61,7 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple:
     >>> pull(np.array([1.0, 10.0]))
     (array([ 3., 30.]), 21.0)
     """
-    recorded = Recording("vjp", f, args, {}, tuple(range(len(args))), has_aux)
+    recorded = TracedCall("vjp", f, args, {}, tuple(range(len(args))), has_aux)
 
     def pull(errors):
         values = leaves(recorded.value)
@@ -112,7 +112,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
            [0., 4.]])
     """
     def matrix(*args, **options):
-        recorded = Recording("jacobian", f, args, options, argnums)
+        recorded = TracedCall("jacobian", f, args, options, argnums)
         ends = leaves(recorded.value)
         rows = ([recorded.errors([None] * k + [unit] + [None] * (len(ends) - k - 1), keep=True) for unit in _units(end)]
                 for k, end in enumerate(ends))
@@ -141,7 +141,7 @@ def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     array([1.  , 0.42])
     """
     def derivative(*args, **options):
-        recorded = Recording("elementwise_grad", f, args, options, argnums)
+        recorded = TracedCall("elementwise_grad", f, args, options, argnums)
         return recorded.errors([filled(end, 1.0) for end in leaves(recorded.value)])
     return _named("elementwise_grad", f, derivative)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .backward import SPENT
-from .protocols import answers
+from .numpy_dispatch import answers
 from .svg import GREEN, RED, escaped, svg
 from .wire import carried
 

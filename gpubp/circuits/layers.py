@@ -4,34 +4,34 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..gates import Activate, affine
-from ..plain import times_prime
+from ..gates import BiasActivation, linear
+from ..reference import times_prime
 from .wire import Gate, apply
 
 
-class AtOnce:
+class EagerOps:
     """The verbs that gates bind, in NumPy's functions: each computes at once, and what to write into is not needed."""
 
     def matmul(self, a, b, out):
         return a @ b
 
-    def layer(self, activation, z, b, a):
+    def bias_activation(self, activation, z, b, a):
         return activation(z + b)
 
-    def hadamard(self, activation, delta, z, a, sums):
+    def activation_backward(self, activation, delta, z, a, sums):
         return times_prime(np, activation, delta, z, a)
 
 
-at_once = AtOnce()
+at_once = EagerOps()
 
-product = Gate("affine", lambda a, w: affine.forward(at_once, a, w, None)[0],
-               joint=lambda delta, z, a, w: affine.backward(at_once, delta, a, w, None, arriving=delta))
+product = Gate("affine", lambda a, w: linear.forward(at_once, a, w, None)[0],
+               joint=lambda delta, z, a, w: linear.backward(at_once, delta, a, w, None, arriving=delta))
 
 
 @lru_cache(256)
 def activated(activation):
     """The gate a = sigma(z + b); BP3's column sums are those of a broadcast input."""
-    gate = Activate(activation)
+    gate = BiasActivation(activation)
 
     def backward(error, a, z, b):
         delta, = gate.backward(at_once, error, z + b, a, None)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import watching
-from .nests import NESTS
+from . import watcher
+from .pytree import CONTAINERS
 
 numbers = count()   # wires are numbered in the order of recording, in which each comes after its inputs
 NO_OPTIONS: dict = {}
@@ -54,7 +54,7 @@ class Wire:
 
     if TYPE_CHECKING:
         def __getattr__(self, name) -> Any:
-            """What circuits/protocols.py and others teach wires."""
+            """What circuits/numpy_dispatch.py and others teach wires."""
 
 
 class Like(NamedTuple):
@@ -135,8 +135,8 @@ def apply(gate, inputs, options=NO_OPTIONS):
     if type(value) not in NUMBERS and (type(value) is not np.ndarray or value.dtype.kind != "f"):
         _refuse_unless_real(gate, value, values)
     wire = Wire(value, circuit, (gate, parents, values, options))
-    if watching.watcher is not None:
-        watching.watcher.sees(wire)
+    if watcher.watcher is not None:
+        watcher.watcher.sees(wire)
     elif getattr(value, "nbytes", 0) >= LARGE and not circuit.whole:
         _forget(wire)
     return wire
@@ -152,7 +152,7 @@ def _refuse_unless_real(gate, value, inputs):
                                 f"besides: hand them in")
             continue
         refuse_other_kinds(gate.name, part)
-        if isinstance(part, NESTS) or getattr(dtype, "kind", "f") == "O" or (
+        if isinstance(part, CONTAINERS) or getattr(dtype, "kind", "f") == "O" or (
                 dtype is None and part is value and not isinstance(part, float | int)):
             raise TypeError(f"{gate.name}: expected a number, an array of numbers or a tuple of them as the value, got a "
                             f"{type(part).__name__}: take it apart")

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from .. import delivered
+from .. import resources
 
 OUT = "gpubp-bench"                 # of the current directory: an installed gpubp must not write into site-packages
 COMMON = "report.parser(__doc__"    # what makes a file of the folder a script: it takes the options that all scripts have
@@ -33,7 +33,7 @@ def run(args):
 
 def folder():
     """Where the scripts lie."""
-    return delivered.folder("bench/benchmarks", "benchmarks", "report.py")
+    return resources.folder("bench/benchmarks", "benchmarks", "report.py")
 
 
 def scripts():

@@ -24,11 +24,11 @@ def run(args):
 
 
 def _from(path, network):
-    data = datasets.load(path, like={"features": network.sizes[0], **network.notes})
+    data = datasets.load(path, like={"features": network.sizes[0], **network.metadata})
     data = (data.test or data).take(np.arange(min(SAMPLES, len(data.test or data))))
     if data.y is None:
         raise ValueError(f"{path} has no targets, which the cost needs: expected them as in the training data")
     if data.classes:
         return data.x, data.y
-    run = network.notes.get("run", {})
+    run = network.metadata.get("run", {})
     return data.x, datasets.Scaling(run.get("target_shift", 0.0), run.get("target_scale", 1.0))(data.y)

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
-from ..devices import named_by_environment, native
-from ..devices.probe import why_no_cuda
+from ..devices import named_by_environment
+from ..devices.cpu import cxx
+from ..devices.cuda.probe import why_no_cuda
 
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's package is called after the CUDA that it was built for
 EXTRAS = (("digits", "sklearn", "scikit-learn", "the handwritten digits of `gpubp train`"),
@@ -30,7 +31,7 @@ def run(args):
     line("NumPy", np.__version__)
     line("BLAS", _blas())
     line("threads", _threads())
-    line("compiler", native.why_not() or f"{' '.join(native.command())}, for device='cpu:compiled' and long trainings on 'cpu'")
+    line("compiler", cxx.why_not() or f"{' '.join(cxx.command())}, for device='cpu:compiled' and long trainings on 'cpu'")
     _cupy()
     _devices()
     for extra, module, package, use in EXTRAS:

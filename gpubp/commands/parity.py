@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from ..atomic import atomically
-from ..devices import checked_name, native
-from ..devices.probe import why_no_cuda
+from ..devices import checked_name
+from ..devices.cpu import cxx
+from ..devices.cuda.probe import why_no_cuda
 from ..files import load
 from ..layered.network import Network
 from ..parity import REFERENCE, parity
@@ -46,7 +47,7 @@ def _devices(args):
 
 def _why_not(name):
     kind, _, number = name.partition(":")
-    return why_no_cuda(int(number or 0)) if kind == "cuda" else native.why_not() if name == "cpu:compiled" else None
+    return why_no_cuda(int(number or 0)) if kind == "cuda" else cxx.why_not() if name == "cpu:compiled" else None
 
 
 def _network(args):

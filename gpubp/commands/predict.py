@@ -9,7 +9,7 @@ import numpy as np
 from .. import datasets
 from ..atomic import atomically
 from ..files import load
-from ..maths.table import Interval
+from ..maths.registry import Interval
 from .outputs import check_free, holds_predictions
 
 
@@ -19,11 +19,11 @@ def run(args):
         check_free(args.output, holds_predictions, "a table of predictions", "--output")
     network = load(args.network, device=args.device)
     activation = network.layers[-1].activation
-    if args.proba and not (network.notes.get("classes") and Interval(activation.range) in Interval("[0, 1]")):
+    if args.proba and not (network.metadata.get("classes") and Interval(activation.range) in Interval("[0, 1]")):
         raise ValueError(f"--proba needs a network that gives probabilities of classes, and {args.network} has "
-                         f"{activation.name} outputs{'' if network.notes.get('classes') else ' and no classes'}: leave "
+                         f"{activation.name} outputs{'' if network.metadata.get('classes') else ' and no classes'}: leave "
                          "--proba out")
-    like = {"features": network.sizes[0], **network.notes}
+    like = {"features": network.sizes[0], **network.metadata}
     try:
         data = datasets.load(args.data, like=like)
     except ValueError:
@@ -47,7 +47,7 @@ def _write(file, header, rows):
 
 def _table(network, data, proba):
     """(header, rows) of the predictions; how good they are goes to stderr where the file has targets."""
-    outputs, notes = network.feedforward(data.x), network.notes
+    outputs, notes = network.feedforward(data.x), network.metadata
     if network.cost_function.classifies or notes.get("classes"):
         labels = network.predict(data.x)
         if data.classes and data.y is not None:

@@ -11,9 +11,9 @@ from math import isfinite
 from ..datasets import Scaling
 from ..layered.layers import Dropout
 from ..maths.activations import ACTIVATIONS
-from ..maths.chains import Chain
 from ..maths.costs import COSTS
-from ..maths.table import Interval
+from ..maths.gradient_transforms import Chain
+from ..maths.registry import Interval
 
 EPOCHS, RATE, HIDDEN = 30, 0.005, [128]
 EVERYTHING = Interval("(-inf, inf)")
@@ -77,10 +77,10 @@ def schedule(args, network, seen, count):
     batch_size = args.batch_size or seen["batch_size"] or usual
     optimizer = Chain.of(args.optimizer) if args.optimizer else None
     # the default's rate ends at 0 with its last epoch: a longer run starts it anew
-    if optimizer is None and (network.training is None or (epochs > seen["epochs"] and not seen["own_optimizer"])):
+    if optimizer is None and (network.training_state is None or (epochs > seen["epochs"] and not seen["own_optimizer"])):
         optimizer = Chain.of(f"adam(cosine({RATE}, epochs={epochs - network.epoch}))")
     if args.lr is not None:
-        optimizer = _rated(optimizer or network.training.chain, args.lr)
+        optimizer = _rated(optimizer or network.training_state.chain, args.lr)
     seen |= {"epochs": epochs, "batch_size": batch_size, "patience": args.patience or seen["patience"],
              "own_optimizer": bool(args.optimizer) or seen["own_optimizer"]}
     return epochs, optimizer, batch_size

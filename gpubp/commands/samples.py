@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..devices.philox import CHECK, generator
-from ..maths.table import Interval
+from ..devices.random import CHECK, generator
+from ..maths.registry import Interval
 
 
 def random_samples(network, count):

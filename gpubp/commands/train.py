@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import datasets, plots
 from ..files import load
-from ..layered.diverging import TrainingError
+from ..layered.divergence import TrainingError
 from ..layered.layers import Dense
 from ..layered.network import Network
 from . import recipe
@@ -30,7 +30,7 @@ def run(args):
     _check_destinations(*_destinations(args, data))
     goal = datasets.Scaling(seen["target_shift"], seen["target_scale"]) if data.classes is None else (lambda y: y)
     epochs, optimizer, batch_size = recipe.schedule(args, network, seen, len(learn))
-    _introduce(say, args, network, learn, held, optimizer or network.training.chain, batch_size, seen)
+    _introduce(say, args, network, learn, held, optimizer or network.training_state.chain, batch_size, seen)
     before, device = sum(network.history.seconds), network.device_choice
     try:
         history = network.fit(
@@ -81,7 +81,7 @@ def _begun(args):
     seen = {"path": args.data and str(Path(args.data).resolve()), "hold_back": hold_back,
             "epochs": args.epochs or recipe.EPOCHS, "batch_size": args.batch_size, "patience": args.patience,
             "own_optimizer": bool(args.optimizer), "target_shift": goal.shift, "target_scale": goal.scale}
-    network.notes = {**data.notes, "run": seen}
+    network.metadata = {**data.notes, "run": seen}
     return network, data, seen
 
 
@@ -92,7 +92,7 @@ def _resumed(args):
         raise ValueError(f"--{given.replace('_', '-')} cannot change with --resume, which goes on with the network as "
                          "it is: leave it out, or train a new one")
     network = load(args.resume, device=args.device or "auto")
-    seen = network.notes.get("run")
+    seen = network.metadata.get("run")
     if seen is None:
         raise ValueError(f"{args.resume} was not saved by `gpubp train`, which notes how to go on: use net.fit in "
                          "Python")
@@ -101,10 +101,10 @@ def _resumed(args):
     path = seen["path"]
     if path is None:
         return network, datasets.digits(), seen
-    data = datasets.load(path, like=network.notes)
+    data = datasets.load(path, like=network.metadata)
     if data.y is None:
         raise ValueError(f"{path} has no targets to learn from: expected {data.target or 'y'}, as in "
-                         f"{network.notes['data']}")
+                         f"{network.metadata['data']}")
     return network, data, seen
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..devices.philox import SPLIT, bits, checked_seed
+from ..devices.random import SPLIT, bits, checked_seed
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def load(path, target=None, ignore=(), task="auto", like=None, targets=True):
     Tables of text (.csv, .tsv; gzipped or not), NumPy's .npz, MNIST's idx files and the folder that holds them; each
     with the parts that it sets aside for validation and test. target: the column (by name, or number from 1) or the
     array to learn. ignore: columns to leave out. task: "classification" or "regression" where the targets leave a
-    doubt. like: the notes of a trained network (net.notes), whose columns, classes and scaling these data then take;
+    doubt. like: the notes of a trained network (net.metadata), whose columns, classes and scaling these data then take;
     targets may then be missing. targets=False does not look at them.
 
     >>> import os, tempfile

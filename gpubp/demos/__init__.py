@@ -6,7 +6,7 @@ there are any. The first line of its docstring is what the list of demos says.
 
 from types import ModuleType
 
-from ..maths.table import Table
+from ..maths.registry import Table
 from . import gates, svm
 
 DEMOS = Table("demo", ModuleType, {"gates": gates, "svm": svm})

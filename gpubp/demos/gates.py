@@ -6,7 +6,7 @@ Each derivative of a circuit stands beside the one that nudging the input gives.
 import numpy as np
 
 from ..circuits import grad, value_and_grad, wires
-from ..devices.philox import checked_seed
+from ..devices.random import checked_seed
 from ..maths.activations import sigmoid
 from .telling import aside, example, heading, paragraph, table
 

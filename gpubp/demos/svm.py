@@ -6,7 +6,7 @@ The machine is one score, a x + b y + c, and a rule that pulls at a, b and c, wh
 import numpy as np
 
 from ..circuits import grad
-from ..devices.philox import checked_seed
+from ..devices.random import checked_seed
 from . import logic, rings
 from .learning import right
 from .telling import decision_map, heading, paragraph, table

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable
 from functools import cache, partial
 
-from .compiled import CompiledOps
-from .cpu import NumpyOps
+from .cpu.compiled_ops import CompiledOps
+from .cpu.numpy_ops import NumpyOps
 from .ops import Ops
 
 CPUS: dict[str, Callable[[], Ops]] = {
@@ -45,7 +45,7 @@ def open_device(name: str | Ops = "auto") -> Ops:
         return CPUS[asked]()
     kind, _, number = asked.partition(":")
     index = int(number or 0)
-    from .probe import cuda_ops, why_absent, why_unusable  # not needed on a laptop that says so
+    from .cuda.probe import cuda_ops, why_absent, why_unusable  # not needed on a laptop that says so
 
     absent = why_absent(index)
     reason = absent or why_unusable(index)

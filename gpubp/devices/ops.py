@@ -41,9 +41,9 @@ class Ops(ABC):
 
     name is "cpu", "cuda:0", ...; precision the one of PRECISIONS at which it multiplies; xp is the array module, for work outside
     the hot loop, and device the context in which such work belongs.
-    between: bytes that a verb with a formula keeps for the values in between, about. cores: the threads that can work side by
-    side, for the further verbs of CpuOps, 0 on a GPU. folds: the number of weights from which on `fold` should update them,
-    infinity where it cannot. admission: the Admission of a GPU, which checks arrays without making the host wait; None where
+    scratch_bytes: bytes that a verb with a formula keeps for the values in between, about. cores: the threads that can work side
+    by side, for the further verbs of CpuOps, 0 on a GPU. folds: the number of weights from which on `fold` should update them,
+    infinity where it cannot. admission: the ArrayChecks of a GPU, which checks arrays without making the host wait; None where
     looking at an array costs nothing.
     """
 
@@ -51,40 +51,40 @@ class Ops(ABC):
     precision: str
     xp: Any
     device: AbstractContextManager
-    cores: int
-    folds: float
-    between = 0
-    admission: Any = None
+    threads: int
+    min_weights_for_gemm_update: float
+    scratch_bytes = 0
+    array_checks: Any = None
 
     # ---- what the same device can be besides; arrays belong to all of these
     @abstractmethod
-    def at(self, precision):
+    def with_precision(self, precision):
         """The same device at one of PRECISIONS: what products may round in exchange for speed. The CPU is always exact."""
 
     @abstractmethod
-    def for_training(self, seconds):
+    def training_backend(self, seconds):
         """The device as it trains best, where an epoch takes NumPy about so many seconds: itself, or one that compiles first."""
 
     @abstractmethod
-    def storage(self, dtype):
+    def storage_dtype(self, dtype):
         """The dtype in which factors of products are kept at this precision; uint16 stands for the bits of a bfloat16."""
 
     # ---- arrays come and go
 
     @abstractmethod
-    def array(self, values, dtype=None):
+    def asarray(self, values, dtype=None):
         """A C-contiguous array on this device with these values; the very same array where it is that already."""
 
     @abstractmethod
-    def host(self, array):
+    def to_numpy(self, array):
         """An array of this device, or of the host, as a NumPy array."""
 
     @abstractmethod
-    def owns(self, array):
+    def is_on_device(self, array):
         """Whether the array lies on this device."""
 
     @abstractmethod
-    def answer(self, array):
+    def copy_for_caller(self, array):
         """The array as the caller gets it, on a GPU a copy in memory of the caller's stream; see Session.empty."""
 
     @abstractmethod
@@ -92,7 +92,7 @@ class Ops(ABC):
         """A new array of zeros."""
 
     @abstractmethod
-    def convert(self, source, out):
+    def cast(self, source, out):
         """Bind out := source, rounded to the dtype of out or widened to it; both C-contiguous, of one size."""
 
     @abstractmethod
@@ -106,15 +106,15 @@ class Ops(ABC):
     # ---- data too big for the device pass through it in windows
 
     @abstractmethod
-    def room(self):
+    def free_bytes(self):
         """Bytes that a training set may take on this device."""
 
     @abstractmethod
-    def staging(self, shape, dtype):
+    def pinned_empty(self, shape, dtype):
         """A NumPy array from which `send` copies while the device computes."""
 
     @abstractmethod
-    def send(self, staged, out):
+    def copy_async(self, staged, out):
         """At once, begin out := staged, after the work that the device has been given so far; returns a Transfer.
 
         transfer.arrive() makes the device's later work wait for the copy, transfer.finish() the host, which may then change
@@ -128,22 +128,22 @@ class Ops(ABC):
         """Bind out := a b; a and b may be transposed views of C-contiguous matrices."""
 
     @abstractmethod
-    def layer(self, activation, z, b, a):
+    def bias_activation(self, activation, z, b, a):
         """Bind z := z + b and a := sigma(z); a may be z itself. Softmax works row by row."""
 
     @abstractmethod
-    def hadamard(self, activation, delta, z, a, sums):
+    def activation_backward(self, activation, delta, z, a, sums):
         """Bind BP2's second half and BP3: delta := delta * sigma'(z), and sums[j] := sum of delta's column j.
 
         delta arrives as dC/da. For softmax delta_j := a_j (delta_j - sum_k delta_k a_k).
         """
 
     @abstractmethod
-    def summands(self, rows, width):
+    def cost_partials(self, rows, width):
         """The number of partial sums that `output` leaves of the costs of `rows` rows when it need not keep each row's cost."""
 
     @abstractmethod
-    def output(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
         """Bind the last layer's activation, the cost, BP1 and BP3, in one pass over the rows.
 
         z := z + b, a := sigma(z); costs[i] := weights[i] C_i; delta := weights[i] dC_i/dz, its column sums into sums.
@@ -162,7 +162,7 @@ class Ops(ABC):
         """
 
     @abstractmethod
-    def fold(self, a, b, w, table, clock):
+    def gemm_update(self, a, b, w, table, clock):
         """Bind w := keep w + part (a b), where row clock[0] of the table, of w's dtype, holds keep and part: BP4 and the step of
         gradient descent in one product. a and b may be in the dtype of `storage`."""
 
@@ -177,7 +177,7 @@ class Ops(ABC):
         """
 
     @abstractmethod
-    def unscale(self, gradient, scaling):
+    def update_loss_scale(self, gradient, scaling):
         """Bind gradient := gradient / scaling[0], and the search for a scale that keeps small errors from vanishing.
 
         scaling holds (scale, steps since it changed, whether the gradient was finite, 1 / the scale that it came with). After a
@@ -187,7 +187,7 @@ class Ops(ABC):
     # ---- sums
 
     @abstractmethod
-    def record(self, costs, log, clock):
+    def log_cost(self, costs, log, clock):
         """Bind log[clock[0]] := sum of costs, and clock[0] := clock[0] + 1: the last call of a step."""
 
     @abstractmethod
@@ -195,7 +195,7 @@ class Ops(ABC):
         """At once: the root of the sum of the squares of an array, as a Python float."""
 
     @abstractmethod
-    def measure(self, vector, arrays, out):
+    def norms(self, vector, arrays, out):
         """Bind out[0] := 0 where all of the vector is finite, else another number, and out[1 + k] := |arrays[k]|, as norm has it.
 
         out has the vector's dtype; on the CPU it is of float64.
@@ -204,12 +204,12 @@ class Ops(ABC):
     # ---- programs
 
     @abstractmethod
-    def mark(self):
+    def record_event(self):
         """Immediately, a mark behind the work that the device has been given so far. mark.finish() makes the host wait for that
         work; later.since(mark) are the seconds between two marks that have been reached."""
 
     @abstractmethod
-    def outside(self):
+    def on_caller_stream(self):
         """A context for functions of the user that are called within `device`: on the caller's stream; see Session.outside."""
 
     @abstractmethod

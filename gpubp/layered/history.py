@@ -9,8 +9,9 @@ class History:
 
     cost: mean of the mini-batches' costs, as they were met. accuracy: on the first training samples (at most 10,000), after the
     epoch. validation_cost, validation_accuracy (R^2 for costs of measurements). seconds: of the epoch's training only, by the
-    device's clock. rate: the learning rate of its last step. gradient_norm, speeds: of its last mini-batch, the length of the
-    gradient and the learning speeds |delta_l| of the layers. stopped says why the last fit ended before its epochs were over.
+    device's clock. learning_rate: the learning rate of its last step. gradient_norm, delta_norms: of its last mini-batch, the
+    length of the gradient and the learning speeds |delta_l| of the layers. stopped says why the last fit ended before its epochs
+    were over.
     """
 
     cost: list[float] = field(default_factory=list)
@@ -18,9 +19,9 @@ class History:
     validation_cost: list[float | None] = field(default_factory=list)
     validation_accuracy: list[float | None] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    rate: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
     gradient_norm: list[float] = field(default_factory=list)
-    speeds: list[list[float]] = field(default_factory=list)
+    delta_norms: list[list[float]] = field(default_factory=list)
     stopped: str | None = None
 
     def __len__(self):

@@ -8,7 +8,7 @@ from typing import Any
 from ..maths.activations import ACTIVATIONS
 from ..maths.costs import settle
 from ..maths.initializers import INITIALIZERS
-from ..maths.table import number
+from ..maths.registry import number
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from math import prod
 
 import numpy as np
 
-from ..maths.chains import Chain
-from .epochs import SEEN
-from .equipment import Equipment
-from .passes import chunks
+from ..maths.gradient_transforms import Chain
+from .epoch_log import SEEN
+from .inference import chunks
 from .plan import Plan
-from .state import Training
+from .step_builder import StepBuilder
+from .training_state import TrainingState
 
 KEPT = 2   # copies of parameters and optimizer state, to go back to where training diverges: see Divergence
 CALL = 1 << 10   # bytes of Python's objects for a bound call, about
-FORMULATED = "layer", "hadamard", "output", "step"   # verbs that keep values in between
+FORMULATED = "bias_activation", "activation_backward", "cost_and_delta", "step"   # verbs that keep values in between
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Memory:
     """Bytes of a training run by what they are for; int(memory) is all of them.
 
     data: x and y in the network's dtype, and twice the order of the samples; copies that a second fit on the same arrays keeps
-    (see Kept) are not counted. parameters: three times the vector and the optimizer's state, once to train and twice kept in
-    case training diverges. plan: the gradient, and for a mini-batch (or a block of its rows for each thread) x, y, z, a, delta,
-    weights and costs. evaluation: the plans of the predictions that an epoch ends with.
+    (see WorkspaceCache) are not counted. parameters: three times the vector and the optimizer's state, once to train and twice
+    kept in case training diverges. plan: the gradient, and for a mini-batch (or a block of its rows for each thread) x, y, z, a,
+    delta, weights and costs. evaluation: the plans of the predictions that an epoch ends with.
     """
 
     data: int
@@ -48,10 +48,10 @@ class Counter:
 
     def __getattr__(self, name):
         value = getattr(self.ops, name)
-        return partial(self._bound, name) if callable(value) and name not in ("storage", "summands") else value
+        return partial(self._bound, name) if callable(value) and name not in ("storage_dtype", "cost_partials") else value
 
     def _bound(self, name, *arguments):
-        self.bytes += CALL + (self.ops.between if name in FORMULATED else 0)
+        self.bytes += CALL + (self.ops.scratch_bytes if name in FORMULATED else 0)
         return self._nothing
 
     def _nothing(self, times=1):
@@ -68,36 +68,37 @@ class Counter:
         """Two calls."""
         return self._nothing, self._nothing
 
-    def at(self, precision):
+    def with_precision(self, precision):
         """The device at that precision."""
-        self.ops = self.ops.at(precision)
+        self.ops = self.ops.with_precision(precision)
         return self
 
-    def for_training(self, seconds):
+    def training_backend(self, seconds):
         """The device as it trains."""
-        self.ops = self.ops.for_training(seconds)
+        self.ops = self.ops.training_backend(seconds)
         return self
 
-    def array(self, values, dtype=None):
+    def asarray(self, values, dtype=None):
         """Values that are there already."""
         return np.asarray(values, dtype)
 
-    def owns(self, array):
+    def is_on_device(self, array):
         """All arrays are its own."""
         return True
 
 
 def memory(network, batch_size, samples=0, optimizer=None):
     """The Memory of network.fit; optimizer None is the network's own."""
-    chain = Chain.of(optimizer) if optimizer is not None else network.training.chain if network.training else Chain.of("sgd")
+    state = network.training_state
+    chain = Chain.of(optimizer) if optimizer is not None else state.chain if state else Chain.of("sgd")
     ghost = object.__new__(type(network))
     counter = Counter(network.ops)
     ghost.__dict__.update(network.__dict__, ops=counter, parameters=network.parameters.like(counter))
-    training = Training.begin(ghost, chain)
+    training = TrainingState.begin(ghost, chain)
     parameters, counter.bytes = counter.bytes * (1 + KEPT), 0
     rows = max(samples, batch_size)
     x, y = (np.broadcast_to(np.zeros(1, network.dtype), (rows, width)) for width in (network.sizes[0], network.sizes[-1]))
-    Equipment(ghost, chain, training, x, y, None, rows, rows, batch_size)
+    StepBuilder(ghost, chain, training, x, y, None, rows, rows, batch_size)
     plan, counter.bytes = counter.bytes - 8 * rows, 0   # the order of the samples belongs to the data
     for size in {rows.stop - rows.start for rows in chunks(min(samples, SEEN))}:
         Plan(ghost, size, targets=False, ops=counter)

@@ -13,25 +13,25 @@ from ..circuits import layers as circuit
 from ..circuits.wire import Wire
 from ..devices import open_device
 from ..devices.ops import Ops, checked_precision
-from ..devices.philox import WEIGHTS, checked_seed, generator
-from ..gates import Activate, Mask
+from ..devices.random import WEIGHTS, checked_seed, generator
+from ..gates import BiasActivation, DropoutGate
 from ..maths.activations import Activation
 from ..maths.costs import Cost
 from ..maths.initializers import Initializer
-from ..maths.table import Interval
-from . import arguments, intake
-from .choosing import DeviceChoice
-from .foreign import follow, like
+from ..maths.registry import Interval
+from . import call_arrays, input_checks
+from .device_choice import DeviceChoice
+from .dlpack import follow, like
+from .fit import fit
 from .history import History
-from .kept import Kept
+from .inference import Inference
 from .layers import Dense, Dropout, resolve
 from .memory import Memory, memory
+from .metrics import labels_or_none, score
 from .parameters import Parameters
-from .passes import Passes
-from .scoring import labels_or_none, score
-from .state import Training
 from .trace import Trace
-from .training import fit
+from .training_state import TrainingState
+from .workspace_cache import WorkspaceCache
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,33 +85,33 @@ class Network:
         dense = [layer for layer in self.layers if isinstance(layer, Dense)]
         self.sizes = [inputs, *(layer.neurons for layer in dense)]
         self.depth = len(dense)
-        self.gates = {l: Activate(layer.activation) for l, layer in enumerate(dense, 1)}
-        self.rates: dict[int, float] = {}   # dropout after layer l, 0 being the input
+        self.gates = {l: BiasActivation(layer.activation) for l, layer in enumerate(dense, 1)}
+        self.dropout_rates: dict[int, float] = {}   # dropout after layer l, 0 being the input
         l = 0
         for layer in self.layers:
             if isinstance(layer, Dense):
                 l += 1
-            elif l in self.rates:
+            elif l in self.dropout_rates:
                 raise ValueError(f"expected one Dropout after a layer, got two after layer {l}: multiply what they keep")
             else:
-                self.rates[l] = layer.rate
+                self.dropout_rates[l] = layer.rate
         shapes: dict[str, tuple[int, ...]] = {f"w{l}": (self.sizes[l], self.sizes[l - 1]) for l in range(1, self.depth + 1)}
         shapes |= {f"b{l}": (self.sizes[l],) for l in range(1, self.depth + 1)}
         self.ops = open_device(device)
         self.device_choice = DeviceChoice.of(device, self.ops)   # which device, and why
-        self.passes = Passes(self)
+        self.passes = Inference(self)
         self.parameters = Parameters(shapes, self.ops, self.dtype)
         for l, layer in enumerate(dense, 1):
             random = generator(self.seed, WEIGHTS, l)
             self.parameters.write(f"w{l}", layer.initializer.weights(random, *shapes[f"w{l}"]))
             self.parameters.write(f"b{l}", layer.initializer.biases(random, self.sizes[l]))
-        self.training: Training | None = None
-        self.learning = False   # whether a fit is under way
-        self.kept: Kept | None = None   # of the last fit, for the next one
+        self.training_state: TrainingState | None = None
+        self.is_training = False   # whether a fit is under way
+        self.kept: WorkspaceCache | None = None   # of the last fit, for the next one
         self.checks: list[Any] | None = None   # of arrays on a GPU, while they are collected to be read in one go
-        self.labelled: bool | None = None   # whether it was trained on labels; None before
+        self.is_classifier: bool | None = None   # whether it was trained on labels; None before
         self.history = History()
-        self.notes: dict[str, Any] = {}   # what JSON can hold, saved with the network
+        self.metadata: dict[str, Any] = {}   # what JSON can hold, saved with the network
 
     @property
     def vector(self) -> Any:
@@ -122,7 +122,7 @@ class Network:
     def vector(self, values: Any) -> None:
         """Copies values into the vector, whose place stays: of its shape, real numbers, lying where the network does."""
         with self.ops.device:
-            values = arguments.vector(self, values)
+            values = call_arrays.vector(self, values)
             if values is not self.vector:   # as after net.vector *= 2
                 self.vector[...] = values
 
@@ -139,19 +139,20 @@ class Network:
     @property
     def number_format(self) -> str:
         """The dtype, and the precision of products where the device makes it another."""
-        precision = self.ops.at(self.precision).precision
+        precision = self.ops.with_precision(self.precision).precision
         return self.dtype.name if precision == "exact" else f"{self.dtype.name} with {precision} products"
 
     def mask(self, l):
         """The dropout gate after layer l."""
-        return Mask(self.rates[l], self.seed, l)
+        return DropoutGate(self.dropout_rates[l], self.seed, l)
 
     def to(self, device: str | Ops) -> "Network":
         """Move the network, and the state of its training, to a device; returns the network."""
-        if self.learning:
+        if self.is_training:
             raise RuntimeError("a callback moves the network that is being trained: call net.to after fit")
         moved = self.copy(device)
-        self.ops, self.parameters, self.training, self.passes = moved.ops, moved.parameters, moved.training, Passes(self)
+        self.ops, self.parameters, self.training_state = moved.ops, moved.parameters, moved.training_state
+        self.passes = Inference(self)
         self.kept, self.device_choice = None, moved.device_choice
         return self
 
@@ -161,8 +162,9 @@ class Network:
                           dtype=self.dtype, seed=self.seed, precision=self.precision)
         network.device_choice = network.device_choice if device else self.device_choice
         network.parameters = self.parameters.copy(network.ops)
-        network.training = self.training.copy(network.ops) if self.training else None
-        network.history, network.notes, network.labelled = deepcopy(self.history), deepcopy(self.notes), self.labelled
+        network.training_state = self.training_state.copy(network.ops) if self.training_state else None
+        network.history, network.metadata = deepcopy(self.history), deepcopy(self.metadata)
+        network.is_classifier = self.is_classifier
         return network
 
     def __deepcopy__(self, memo):
@@ -174,15 +176,13 @@ class Network:
         rows = {row.name: row for row in (self.cost_function, *(gate.activation for gate in self.gates.values()))}
         return unpack, (header, arrays, self.ops.name, {name: rows[name] for name in header["custom"]})
 
-    # ---- one pass
-
     @_on_device
     def feedforward(self, x: Any) -> Any:
         """The outputs a_L for rows x of shape (n, inputs): an array of shape (n, outputs), of the kind that x is.
 
         Numbers that are not finite are refused; in an x on a GPU, for which nobody waits, they become NaN, as do their outputs.
         """
-        return like(self.ops, x, self.passes.outputs(intake.samples(self, x, look=False)))
+        return like(self.ops, x, self.passes.outputs(input_checks.samples(self, x, look=False)))
 
     def __call__(self, x: Any, vector: Any = None) -> Any:
         """feedforward(x), with net.vector or another in its place; in a circuit, differentiated by both to any order.
@@ -204,7 +204,7 @@ class Network:
             parameters = self.parameters.seen(vector)
         else:
             raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
-        layers, rows = range(1, self.depth + 1), intake.rows(self, x)
+        layers, rows = range(1, self.depth + 1), input_checks.rows(self, x)
         with np.errstate(all="ignore"):   # on the caller's stream, on which the gradient flows back
             return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],
                                    [parameters[f"b{l}"] for l in layers], rows)
@@ -217,8 +217,8 @@ class Network:
         A network that was trained on measurements predicts the outputs themselves, (n,) where it has one; before training,
         one whose cost does not classify and whose outputs are unbounded.
         """
-        outputs = self.passes.outputs(intake.samples(self, x, look=False))
-        labelled = self.labelled
+        outputs = self.passes.outputs(input_checks.samples(self, x, look=False))
+        labelled = self.is_classifier
         if labelled is None:
             labelled = self.cost_function.classifies or Interval(self.layers[-1].activation.range).bounded
         if labelled:
@@ -231,15 +231,15 @@ class Network:
 
         Labels are integers from 0; for a single output, whole numbers 0 and 1 where its range is bounded.
         """
-        labelled = intake.names_classes(self, y)
-        x, codes, _ = arguments.at_once(self, lambda: arguments.checked(self, x, y))
+        labelled = input_checks.names_classes(self, y)
+        x, codes, _ = call_arrays.at_once(self, lambda: call_arrays.checked(self, x, y))
         return score(self, x, codes, labelled)
 
     @_on_device
     def cost(self, x: Any, y: Any, sample_weight: Any = None) -> float:
         """The cost, a float: summed over outputs, averaged over the rows, each times its weight."""
-        cost = self.passes.cost(*arguments.checked(self, x, y, sample_weight, look=False))
-        return arguments.explained(self, float(cost), x, y, sample_weight)
+        cost = self.passes.cost(*call_arrays.checked(self, x, y, sample_weight, look=False))
+        return call_arrays.explained(self, float(cost), x, y, sample_weight)
 
     @_on_device
     def gradient(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -247,7 +247,8 @@ class Network:
 
         It is NaN where arrays on a GPU, for which nobody waits, hold what is refused in others.
         """
-        return self.ops.answer(self.passes.cost_and_gradient(*arguments.checked(self, x, y, sample_weight, look=False))[1])
+        return self.ops.copy_for_caller(self.passes.cost_and_gradient(*call_arrays.checked(self, x, y, sample_weight,
+                                                                                           look=False))[1])
 
     @_on_device
     def objective(self, x: Any, y: Any, sample_weight: Any = None) -> Callable[[Any], tuple[float, np.ndarray]]:
@@ -256,23 +257,21 @@ class Network:
         A call leaves the network at that vector; write the result back with net.vector[...] = result.x. Vectors and
         gradients are NumPy's, in float64.
         """
-        checked = arguments.checked(self, x, y, sample_weight, look=False)
+        checked = call_arrays.checked(self, x, y, sample_weight, look=False)
 
         @_on_device
         def cost_and_gradient(self, vector):
             if np.shape(vector) != self.vector.shape:
                 raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
-            self.vector[...] = self.ops.array(vector, self.dtype)
+            self.vector[...] = self.ops.asarray(vector, self.dtype)
             cost, gradient = self.passes.cost_and_gradient(*checked)
-            return arguments.explained(self, float(cost), x, y, sample_weight), self.ops.host(gradient).astype(np.float64)
+            return call_arrays.explained(self, float(cost), x, y, sample_weight), self.ops.to_numpy(gradient).astype(np.float64)
         return partial(cost_and_gradient, self)
 
     @_on_device
     def trace(self, x: Any, y: Any, sample_weight: Any = None) -> Trace:
         """Everything of one pass over the rows, to look at: z, a, delta, dw, db by layer, and gradient norms by sample."""
-        return Trace(self, *arguments.checked(self, x, y, sample_weight))
-
-    # ---- training has a file of its own; checks and files lie on a higher floor
+        return Trace(self, *call_arrays.checked(self, x, y, sample_weight))
 
     fit = _on_device(fit)
 
@@ -292,7 +291,7 @@ class Network:
         >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))
         data 152 MiB, parameters 0.274 MiB, plan 0.428 MiB, evaluation 19 MiB
         """
-        return memory(self, intake.count("batch_size", batch_size, 1), intake.count("samples", samples, 0), optimizer)
+        return memory(self, input_checks.count("batch_size", batch_size, 1), input_checks.count("samples", samples, 0), optimizer)
 
     def save(self, path: str | PathLike) -> None:
         """Write network, optimizer state and history to one .npz file, atomically; gpubp.load reads it."""

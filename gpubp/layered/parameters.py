@@ -41,7 +41,7 @@ class Parameters:
                 for (name, shape), start in zip(self.shapes.items(), self._starts)}
 
     def rounded(self, dtype):
-        """Their twin in another dtype, whose elements lie in the same order; one for each dtype, filled by ops.convert."""
+        """Their twin in another dtype, whose elements lie in the same order; one for each dtype, filled by ops.cast."""
         if dtype == self.dtype:
             return self
         if dtype not in self._rounded:
@@ -51,13 +51,13 @@ class Parameters:
     def rounding(self, dtype):
         """The calls that fill the twin with the weights."""
         twin = self.rounded(dtype)
-        return [] if twin is self else [self.ops.convert(self.vector[:self.weights], twin.vector[:self.weights])]
+        return [] if twin is self else [self.ops.cast(self.vector[:self.weights], twin.vector[:self.weights])]
 
     def copy(self, ops):
         """The same values on a device, in a vector of their own."""
         copied = self.like(ops)
         for name, view in self.items():
-            copied.write(name, self.ops.host(view))
+            copied.write(name, self.ops.to_numpy(view))
         return copied
 
     def __getitem__(self, name):
@@ -66,7 +66,7 @@ class Parameters:
     def write(self, name, values):
         """Put a host array of the same shape into a view."""
         with self.ops.device:
-            self._views[name][...] = self.ops.array(values, self.dtype)
+            self._views[name][...] = self.ops.asarray(values, self.dtype)
 
     def __iter__(self):
         return iter(self._views)

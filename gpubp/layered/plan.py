@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from ..gates import affine
-from .unchecked import Unchecked
+from ..gates import linear
+from .deferred_validation import DeferredArray
 
 
 class Plan:
@@ -25,8 +25,8 @@ class Plan:
 
     def __init__(self, network, rows, gradient=None, dropout=False, targets=True, ops=None, clock=None, scaling=None, keep=False,
                  rounded=False):
-        self.network, self.ops, self.rows, self.gradient = network, ops or network.ops.at("exact"), rows, gradient
-        self.scaling, self.storage = scaling, self.ops.storage(network.dtype)
+        self.network, self.ops, self.rows, self.gradient = network, ops or network.ops.with_precision("exact"), rows, gradient
+        self.scaling, self.storage = scaling, self.ops.storage_dtype(network.dtype)
         self.clock = self.ops.zeros(2, np.int64) if clock is None else clock
         self.w = network.parameters.rounded(self.storage)
         hidden, outputs = network.sizes[1:-1], network.sizes[-1]
@@ -39,8 +39,9 @@ class Plan:
         if targets:
             self.y = self.ops.zeros((rows, outputs), network.dtype)
             self.weights = self.ops.zeros(rows, network.dtype)
-            self.costs = self.ops.zeros(rows if keep or gradient is None else self.ops.summands(rows, outputs), network.dtype)
-        self.masks = {l: self._mask(l) for l in network.rates} if dropout else {}
+            self.costs = self.ops.zeros(rows if keep or gradient is None else self.ops.cost_partials(rows, outputs),
+                                        network.dtype)
+        self.masks = {l: self._mask(l) for l in network.dropout_rates} if dropout else {}
         self.forward = ([] if rounded else self._rounding()) + self._feedforward(targets, keep)
         self.calls = self.forward + ([] if gradient is None else self._backpropagate())
         self.run = self.ops.program(self.calls)   # computes everything from x (and y and weights, where the plan has them)
@@ -61,14 +62,14 @@ class Plan:
         ops, w, z, a, sent, last = self.ops, self.w, self.z, self.a, self.sent, self.network.depth
         p, calls = self.network.parameters, [*self.masks[0][0]] if 0 in self.masks else []
         for l in range(1, last):
-            calls += affine.forward(ops, sent[l - 1], w[f"w{l}"], z[l])
+            calls += linear.forward(ops, sent[l - 1], w[f"w{l}"], z[l])
             calls += self.network.gates[l].forward(ops, z[l], p[f"b{l}"], a[l])
             calls += self.masks[l][0] if l in self.masks else []
-        calls += affine.forward(ops, sent[last - 1], w[f"w{last}"], z[last])
+        calls += linear.forward(ops, sent[last - 1], w[f"w{last}"], z[last])
         if not targets:
             return calls + self.network.gates[last].forward(ops, z[last], p[f"b{last}"], a[last])
         db = None if self.gradient is None else self.gradient[f"b{last}"]
-        return [*calls, ops.output(                                                                    # BP1, and BP3 of layer L
+        return [*calls, ops.cost_and_delta(   # BP1, and BP3 of layer L
             self.network.cost_function, self.network.gates[last].activation, z[last], p[f"b{last}"], a[last], self.y,
             self.weights, self.delta[last], db, self.costs, self.scaling, keep)]
 
@@ -80,7 +81,7 @@ class Plan:
         ops, w, gradient, delta, calls = self.ops, self.w, self.gradient, self.delta, []
         p = self.network.parameters
         for l in range(self.network.depth, 0, -1):
-            calls += affine.backward(                                                                  # BP2 first half, BP4
+            calls += linear.backward(                                                                  # BP2 first half, BP4
                 ops, delta[l], self.sent[l - 1], w[f"w{l}"], gradient[f"w{l}"], delta[l - 1],
                 fold and partial(fold, w=p[f"w{l}"]))
             if l > 1:
@@ -97,17 +98,17 @@ class Plan:
             self._enter(weights, self.weights)
 
     def _enter(self, values, out):
-        if isinstance(values, Unchecked):
+        if isinstance(values, DeferredArray):
             values.enter(out)
         elif out.dtype == self.network.dtype:
-            out[...] = values if isinstance(values, float) else self.ops.array(values, out.dtype)
+            out[...] = values if isinstance(values, float) else self.ops.asarray(values, out.dtype)
         else:
-            self.ops.convert(self.ops.array(values, self.network.dtype), out)()
+            self.ops.cast(self.ops.asarray(values, self.network.dtype), out)()
 
     def wide(self, array):
         """A buffer of this plan in the network's dtype, itself or a copy."""
         if array is None or array.dtype == self.network.dtype:
             return array
         wide = self.ops.zeros(array.shape, self.network.dtype)
-        self.ops.convert(array, wide)()
+        self.ops.cast(array, wide)()
         return wide

@@ -20,11 +20,11 @@ class Trace:
     def __init__(self, network, x, y, weights=None, precision="exact"):
         xp, rows, depth = network.ops.xp, x.shape[0], network.depth
         gradient = network.parameters.like()
-        plan = Plan(network, rows, gradient, ops=network.ops.at(precision), keep=True)
+        plan = Plan(network, rows, gradient, ops=network.ops.with_precision(precision), keep=True)
         plan.fill(x, y, 1.0 if weights is None else weights)
         plan.run()
         gradient.vector[...] = gradient.vector / rows
-        answer = network.ops.answer
+        answer = network.ops.copy_for_caller
         self.z, self.a, self.delta = ([array if array is None else answer(plan.wide(array)) for array in arrays]
                                       for arrays in (plan.z, plan.a, plan.delta))
         self.dw = [None] + [answer(gradient[f"w{l}"]) for l in range(1, depth + 1)]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .formula import checked, reads
+from .registry import Interval, Table, number
 from .special import erfc
-from .table import Interval, Table, number
 
 
 @dataclass(frozen=True)

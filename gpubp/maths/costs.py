@@ -12,7 +12,7 @@ from typing import Any
 
 from .activations import ACTIVATIONS
 from .formula import checked
-from .table import REAL, Interval, Table, number
+from .registry import REAL, Interval, Table, number
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .table import Table, number
+from .registry import Table, number
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any, ClassVar
 
+from .registry import Settings, number
 from .schedules import Plateau
-from .table import Settings, number
 
 Rate = float | Callable[[float], float]
 

@@ -6,7 +6,7 @@ An optimizer's rate may be a number, one of these, or any callable epoch -> rate
 from dataclasses import dataclass
 from math import cos, pi
 
-from .table import Settings, Table
+from .registry import Settings, Table
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from functools import cache
 
 import pytest
 
-from gpubp.devices.cuda import CudaOps
-from gpubp.devices.graph import Session
+from gpubp.devices.cuda.cuda_ops import CudaOps
+from gpubp.devices.cuda.graph import Session
 
 from .arrays import HostModule
 from .compiler import HostCompiler

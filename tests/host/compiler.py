@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpubp.devices import compiler
+from gpubp.devices import kernel_source
 
 from ..cases import few
 from .arrays import HostArray, work
@@ -33,7 +33,7 @@ GROUP = 48   # programs to a call of g++
 MOST_ON_Y = 65535
 SEED = 1
 # what kernels are compiled for: the dtype that they compute in, and the storage where it is another
-KINDS = *((dtype, None) for dtype in compiler.C_TYPES), *(("float32", storage) for storage in compiler.STORAGE)
+KINDS = *((dtype, None) for dtype in kernel_source.C_TYPES), *(("float32", storage) for storage in kernel_source.STORAGE)
 
 
 class HostCompiler:
@@ -89,7 +89,7 @@ class HostKernel:
     def __call__(self, grid, block, arguments):
         given = [_code(a) for a in arguments]
         if given != self.signature:
-            raise TypeError(f"kernel {self.name} takes {self.signature}, got {given}: see compiler.arguments")
+            raise TypeError(f"kernel {self.name} takes {self.signature}, got {given}: see kernel_source.arguments")
         shape = (*grid, 1, 1)[:3] + (*block, 1, 1)[:3]
         if min(shape) < 1 or shape[1] > MOST_ON_Y or shape[3] * shape[4] * shape[5] > 1024:
             raise ValueError(f"kernel {self.name} cannot be launched with grid {grid} and block {block}")
@@ -121,7 +121,7 @@ def _groups():
     """The group of programs that each of the tables' texts is compiled with."""
     groups = {}
     for kind in KINDS:
-        texts = list(dict.fromkeys(text for _, text in compiler.sources(*kind, few=few("host", kind[0]))))
+        texts = list(dict.fromkeys(text for _, text in kernel_source.sources(*kind, few=few("host", kind[0]))))
         for start in range(0, len(texts), GROUP):
             group = tuple(texts[start:start + GROUP])
             groups.update(dict.fromkeys(group, group))
@@ -131,8 +131,8 @@ def _groups():
 def _library(texts):
     """The path of the library with these programs, compiled where it is not there from an earlier run."""
     program = f'#include "{HEADER.name}"\n' + join(texts, "LAUNCHER({0})")
-    key = sha256(repr((program, HEADER.read_text(), COMMAND, compiler.folder())).encode()).hexdigest()
-    folders = [f"-I{folder}" for folder in (_header().parent, HEADER.parent, compiler.folder())]
+    key = sha256(repr((program, HEADER.read_text(), COMMAND, kernel_source.folder())).encode()).hexdigest()
+    folders = [f"-I{folder}" for folder in (_header().parent, HEADER.parent, kernel_source.folder())]
     return _built(f"{key}.so", program, "-x", "c++", "-", "-shared", *folders)
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from gpubp.devices.cublas import SIGNATURES, Cublas
+from gpubp.devices.cuda.cublas import SIGNATURES, Cublas
 
 from .arrays import work
 from .stream import get_current_stream, launch, refuse_in_capture

@@ -7,7 +7,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from gpubp.devices import compiler
+from gpubp.devices import kernel_source
 
 KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([^)]+\) )?(\w+)\(')
 
@@ -15,7 +15,7 @@ KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([^)]+\) )
 def kernels(text):
     """The names of a program's kernels."""
     files = re.findall(r'#include "(\w+\.cu)"', text)
-    return KERNEL.findall(text + "".join((compiler.folder() / file).read_text() for file in files))
+    return KERNEL.findall(text + "".join((kernel_source.folder() / file).read_text() for file in files))
 
 
 class Parameter(NamedTuple):
@@ -29,7 +29,7 @@ class Parameter(NamedTuple):
 @cache
 def parameters(text, kernel):
     """The parameters of a program's kernel, as its text declares them."""
-    whole = text + "".join((compiler.folder() / file).read_text() for file in re.findall(r'#include "(\w+\.cu)"', text))
+    whole = text + "".join((kernel_source.folder() / file).read_text() for file in re.findall(r'#include "(\w+\.cu)"', text))
     defined = dict(re.findall(r"^#define (\w+) (.*)$", whole, re.MULTILINE))
     found = next(found for found in KERNEL.finditer(whole) if found[1] == kernel)
     declared = re.sub(r"\b[A-Z]+\b", lambda word: defined.get(word[0], word[0]), whole[found.end():whole.index(")", found.end())])

@@ -6,7 +6,7 @@ from inspect import Parameter, signature
 import numpy as np
 
 from ..wire import Gate
-from .composed import COMPOSED as COMPOSED
+from .composite import COMPOSED as COMPOSED
 from .elementwise import ELEMENTWISE
 from .elementwise import SPECIAL as SPECIAL
 from .linear_algebra import LINEAR_ALGEBRA

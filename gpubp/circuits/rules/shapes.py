@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ...devices.namespace import namespace
-from ..nests import leaves
+from ...devices.array_namespace import namespace
+from ..pytree import leaves
 from ..wire import Gate
 
 

@@ -1,0 +1,158 @@
+"""NumPy's functions that are made of others: what is differentiated are those. Arguments have NumPy's names and places."""
+
+from math import nan, prod
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from ..wire import carried
+from .elementwise import clipped, picked, where
+from .joining import PARTS
+from .linear_algebra import MADE_OF_LINEAR_ALGEBRA
+from .products import MADE_OF_PRODUCTS
+from .shapes import cast
+
+
+def where_(condition, *of):
+    if not of:
+        return np.nonzero(condition)
+    if type(condition) in (bool, list):   # which CuPy's where does not take
+        condition = np.bool_(condition) if type(condition) is bool else np.asarray(condition)
+    return picked(condition, *of)
+
+
+def clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
+    return clipped(a, a_min if min is None else min, a_max if max is None else max)
+
+
+def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    return where(np.isfinite(x), x, np.nan_to_num(carried(x), nan=nan, posinf=posinf, neginf=neginf))
+
+
+def ptp(a, axis=None, out=None, keepdims=False):
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+def trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None):
+    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
+
+
+def average(a, axis=None, weights=None, *, keepdims=False):
+    if weights is None:
+        return np.mean(a, axis=axis, keepdims=keepdims)
+    if np.shape(weights) != np.shape(a):
+        if axis is None:
+            raise TypeError(f"average: expected an axis beside weights of another shape than a's {np.shape(a)}, got None: "
+                            f"pass axis=")
+        axes = normalize_axis_tuple(axis, np.ndim(a))
+        shape = tuple(np.shape(a)[i] for i in axes)
+        if np.shape(weights) != shape:
+            raise ValueError(f"average: expected weights of a's shape along axis {axis}, {shape}, got {np.shape(weights)}: "
+                             f"reshape them")
+        weights = np.expand_dims(np.transpose(weights, np.argsort(axes).tolist()), _others(a, axes))
+    return np.sum(a * weights, axis=axis, keepdims=keepdims) / np.sum(weights, axis=axis, keepdims=keepdims)
+
+
+def _others(a, axes):
+    return tuple(i for i in range(np.ndim(a)) if i not in axes)
+
+
+def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
+    axes = normalize_axis_tuple(range(np.ndim(a)) if axis is None else axis, np.ndim(a))
+    others = [np.shape(a)[i] for i in _others(a, axes)]
+    n = prod(np.shape(a)[i] for i in axes)
+    ordered = np.sort(np.reshape(np.moveaxis(a, axes, tuple(range(-len(axes), 0))), (*others, n)), axis=-1)
+    result = np.mean(ordered[..., (n - 1) // 2:n // 2 + 1], axis=-1)
+    result = np.where(np.isnan(carried(ordered)[..., -1]), nan, result)   # NaN comes last
+    return np.expand_dims(result, axes) if keepdims else result
+
+
+def diff(a, n=1, axis=-1, prepend=None, append=None):
+    if n < 0:
+        raise ValueError(f"diff: expected to take differences 0 times or more, got n={n}: np.cumsum undoes a difference")
+    axis = normalize_axis_index(axis, np.ndim(a))
+    one = *np.shape(a)[:axis], 1, *np.shape(a)[axis + 1:]
+    parts = [x if np.ndim(x) else np.full_like(a, x, dtype=getattr(x, "dtype", np.dtype(type(x))), shape=one)
+             for x in (prepend, a, append) if x is not None]
+    if n and len(parts) > 1:
+        a = np.concatenate(parts, axis)
+    for _ in range(n):
+        after, before = _neighbours(a, axis)
+        a = after - before
+    return a
+
+
+def _neighbours(a, axis):
+    lead = (slice(None),) * axis
+    return a[(*lead, slice(1, None))], a[(*lead, slice(None, -1))]
+
+
+def trapezoid(y, x=None, dx=1.0, axis=-1):
+    along = normalize_axis_index(axis, np.ndim(y))
+    steps = dx if x is None else np.diff(x, axis=axis) if np.ndim(x) > 1 else np.expand_dims(np.diff(x), _others(y, (along,)))
+    after, before = _neighbours(y, along)
+    return np.sum(steps * (after + before) / 2.0, axis=axis)   # x may have more axes than y
+
+
+def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None):
+    ones = np.ones_like(a, dtype=dtype, shape=shape)
+    return cast(ones * fill_value, ones.dtype)
+
+
+def select(condlist, choicelist, default=0):
+    if len(condlist) != len(choicelist) or not len(condlist):
+        raise ValueError(f"select: expected a choice for each condition, got {len(condlist)} and {len(choicelist)}: pass lists "
+                         f"of one length")
+    chosen = default
+    for condition, choice in zip(condlist[::-1], choicelist[::-1]):   # the first that holds wins
+        chosen = where(condition, choice, chosen)
+    return chosen
+
+
+# ---- orders and places
+
+
+def sort(a, axis=-1, kind=None, *, stable=None):
+    kind = "stable" if stable else kind
+    return _in_order(a, axis, lambda a, axis: np.argsort(a, axis=axis, kind=kind))
+
+
+def partition(a, kth, axis=-1, kind="introselect"):
+    return _in_order(a, axis, lambda a, axis: np.argpartition(a, kth, axis=axis))
+
+
+def _in_order(a, axis, order):
+    a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
+    return np.take_along_axis(a, order(a, axis), axis)
+
+
+def take_along_axis(arr, indices, axis=-1):
+    if axis is None:
+        return np.ravel(arr)[indices]
+    axis = normalize_axis_index(axis, np.ndim(arr))
+    if np.ndim(indices) != np.ndim(arr):
+        raise ValueError(f"take_along_axis: expected indices of {np.ndim(arr)} axes, as many as the array has, got "
+                         f"{np.ndim(indices)}: add axes with np.expand_dims, or use np.take")
+    places = [np.reshape(np.arange(n, like=indices), (-1,) + (1,) * (np.ndim(arr) - i - 1)) for i, n in enumerate(np.shape(arr))]
+    places[axis] = indices
+    return arr[tuple(places)]
+
+
+def take(a, indices, axis=None, out=None, mode="raise"):
+    a, axis = (np.ravel(a), 0) if axis is None else (a, normalize_axis_index(axis, np.ndim(a)))
+    n = np.shape(a)[axis]
+    if mode == "wrap":
+        indices = np.remainder(indices, n)
+    elif mode == "clip":
+        indices = np.clip(indices, 0, n - 1)
+    elif mode != "raise":
+        raise ValueError(f"take: expected mode 'raise', 'wrap' or 'clip', got {mode!r}: leave it out to refuse places outside")
+    return a[(slice(None),) * axis + (list(indices) if isinstance(indices, tuple) else indices,)]
+
+
+COMPOSED: dict = {
+    **PARTS, **MADE_OF_PRODUCTS, **MADE_OF_LINEAR_ALGEBRA, np.where: where_, np.clip: clip, np.nan_to_num: nan_to_num,
+    np.ptp: ptp, np.trace: trace, np.average: average, np.median: median, np.diff: diff, np.trapezoid: trapezoid,
+    np.full_like: full_like, np.select: select,
+    np.sort: sort, np.partition: partition, np.take_along_axis: take_along_axis, np.take: take,
+}

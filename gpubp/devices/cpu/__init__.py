@@ -1,0 +1,1 @@
+"""The CPU: NumPy, and programs compiled for its own processor."""

@@ -1,0 +1,295 @@
+"""CompiledOps: the verbs as calls of compiled kernels, which a program makes without coming back to Python.
+
+The formulas are those of the tables, written in C as for a GPU; products are made by NumPy's own BLAS, but for those of few rows.
+"""
+
+import ctypes
+import threading
+import weakref
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import kernel_source
+from ..check_arrays import agreed
+from ..ops import thinning
+from . import blas, cxx
+from .base import CpuOps
+
+# Products of at most so many rows and multiplications are made tile by tile (kernels/tiles.h). Greater ones a BLAS divides among
+# its threads, which pays earlier where the weights change.
+ROWS, IN_PRODUCT, IN_FOLD = 16, 10**6, 1 << 18
+LINE = 64   # bytes
+
+
+class CompiledOps(CpuOps):
+    """The verbs on NumPy arrays, compiled for this machine; raises RuntimeError where that cannot be."""
+
+    name = "cpu:compiled"
+    block, min_weights_for_gemm_update, scratch_bytes = 1 << 19, 0, 4 * cxx.BLOCK
+    _check = agreed
+
+    def __init__(self):
+        if reason := cxx.why_not():
+            raise RuntimeError(f"device {self.name!r} is not there: {reason}; device='cpu:numpy' works everywhere")
+
+    def training_backend(self, seconds):
+        return self
+
+    # ---- arrays come and go
+
+    def cast(self, source, out):
+        self._check(source.shape, source=source)
+        if source.dtype != out.dtype:
+            return partial(np.copyto, out, source.reshape(out.shape), "same_kind")
+        self._check(out.shape, source.dtype, out=out)
+        if out.size != source.size:
+            raise ValueError(f"expected out of {source.size} elements, as many as the source has, got {out.size}")
+        return self._plain("copy", source.dtype, source, out, source.size)
+
+    def gather(self, sources, order, clock, size, outs):
+        self._check((2,), np.int64, clock=clock)
+        self._check((order.size,), np.int64, order=order)
+        rows, calls = len(outs[0]), []
+        for source, out in zip(sources, outs, strict=True):
+            dtype = self._check((rows, *source.shape[1:]), out=out)
+            self._check(source.shape, dtype, source=source)
+            row = out.nbytes // max(1, rows)
+            calls.append(self._plain("gather", dtype, source, out, row, order, order.size, clock, int(size), rows))
+        return calls[0] if len(calls) == 1 else Program(calls)
+
+    # ---- the equations
+
+    def matmul(self, a, b, out):
+        dtype = self._factors(a, b, out)
+        if _in_tiles(IN_PRODUCT, b.T, a) and b[:, :1].nbytes >= LINE:
+            return self._plain("tiled_product", dtype, a, b, out, *out.shape, len(b))
+        return self._product("product", a, b, out)
+
+    def gemm_update(self, a, b, w, table, clock):
+        dtype = self._factors(a, b, w)
+        self._check((len(table), 2), dtype, table=table)
+        self._check((2,), np.int64, clock=clock)
+        if _in_tiles(IN_FOLD, w, b, a.T) and w[:1].nbytes % LINE == 0:
+            return self._plain("tiled_fold", dtype, a, b, w, self.zeros(a.size, dtype), len(b), *w.shape, table, clock)
+        return self._product("fold", a, b, w, table, clock)
+
+    def bias_activation(self, activation, z, b, a):
+        (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a)
+        self._check((width,), dtype, b=b)
+        if activation.rowwise:
+            return self._plain("softmax", dtype, z, b, a, rows, width)
+        return Native(kernel_source.layer_source(activation, dtype, ending="cpp"), "layer", z, b, a, rows, width)
+
+    def activation_backward(self, activation, delta, z, a, sums):
+        (rows, width), dtype = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
+        self._check((width,), dtype, sums=sums)
+        if activation.rowwise:
+            return self._plain("softmax_hadamard", dtype, delta, a, sums, rows, width)
+        return Native(kernel_source.layer_source(activation, dtype, ending="cpp"), "hadamard", delta, z, a, sums, rows, width)
+
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
+        (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a, y=y)
+        self._check((width,), dtype, b=b)
+        self._check((rows,), dtype, weights=weights, costs=costs)
+        if delta is not None:
+            self._check(z.shape, dtype, delta=delta)
+            self._check((width,), dtype, sums=sums)
+        spare = self.zeros(2 * max(cxx.BLOCK, width), dtype)
+        call = Native(kernel_source.output_source(cost, activation, dtype, ending="cpp"), "output", z, b, a, y, weights, delta,
+                      sums,
+                      costs, spare, rows, width)
+        if delta is None or scaling is None:
+            return call
+        return Program([call, *(partial(np.multiply, array, scaling[:1], array) for array in (delta, sums))])
+
+    def dropout(self, a, out, error, rate, seed, layer, clock):
+        dtype = self._check(a.shape, a=a, out=out, error=error)
+        self._check((2,), np.int64, clock=clock)
+        fixed = *thinning(rate), seed, clock, layer, a.size
+        return tuple(self._plain("dropout", dtype, source, target, *fixed) for source, target in ((a, out), (error, error)))
+
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
+        names = dict(zip(chain.state, state, strict=True))
+        dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
+        self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
+        self._check((2,), np.int64, clock=clock)
+        text, norm = kernel_source.step_source(chain, dtype, ending="cpp"), self.zeros(1, dtype)
+        calls = [self._plain("norm", dtype, gradient, norm, n)] if chain.uses_norm else []
+        calls.append(Native(text, "step", vector, *state, gradient, norm, scalars, clock, weights, n))
+        for w in matrices if chain.max_norm is not None else ():
+            self._check(w.shape, dtype, w=w)
+            calls.append(Native(text, "max_norm", w, float(chain.max_norm), *w.shape))
+        program = Program(calls)
+        return program if scaling is None else lambda: program() if scaling[2] else None
+
+    # ---- sums
+
+    def add(self, source, out):
+        self._check(out.shape, source=source, out=out)
+        return self._plain("add", out.dtype, source, out, out.size)
+
+    def add_squares(self, array, total):
+        dtype = self._check(array.shape, array=array)
+        self._check((total.size,), dtype, total=total)
+        return self._plain("add_squares", dtype, array, total, array.size)
+
+    def log_cost(self, costs, log, clock):
+        dtype = self._check((costs.size,), costs=costs)
+        self._check((log.size,), dtype, log=log)
+        self._check((2,), np.int64, clock=clock)
+        return self._plain("record", dtype, costs, log, clock, costs.size)
+
+    def norm(self, array):
+        dtype = self._check(array.shape, array=array)
+        length = self.zeros(1, dtype)
+        self._plain("norm", dtype, array, length, array.size)()
+        return float(length[0])
+
+    # ---- programs
+
+    def program(self, calls):
+        return Program(calls)
+
+    def parallel(self, parts):
+        programs = list(map(Program, parts))
+        return programs[0] if len(programs) == 1 else Together(programs)
+
+    # ---- what the verbs are made of
+
+    def _plain(self, name, dtype, *values):
+        return Native(cxx.program_source(dtype), name, *values)
+
+    def _factors(self, a, b, out):
+        """The dtype of a product out := a b, when all is as it must be."""
+        dtype = self._check(out.shape, out=out)
+        for factor_name, factor in (("a", a), ("b", b)):
+            flat = factor if factor.flags.c_contiguous else factor.T
+            self._check(flat.shape, dtype, **{factor_name: flat})
+        if a.shape[0] != out.shape[0] or b.shape != (a.shape[1], out.shape[1]):
+            raise ValueError(f"out := a b needs (m, n) := (m, k) (k, n), got {out.shape} := {a.shape} {b.shape}")
+        return dtype
+
+    def _product(self, name, a, b, out, *more):
+        gemm, shapes, matrices = blas.find().product(a, b, out)
+        return self._plain(name, out.dtype, blas.address(gemm), *shapes, *matrices, *more)
+
+
+class Native:
+    """A call of one kernel with its arguments settled; it holds its arrays."""
+
+    def __init__(self, text, name, *values):
+        self.kernel, self.words, self.held = cxx.kernel(text, name), cxx.words(*values), values
+
+    def __call__(self):
+        Program([self])()
+
+
+class Program:
+    """Calls in their order. Those of kernels run one after the other without Python, as often as they are asked to."""
+
+    def __init__(self, calls):
+        self.calls: list[Any] = []
+        self.runs: list[Any] | None = None
+        for call in calls:
+            self.calls += call.calls if isinstance(call, Program) else [call]
+
+    def __call__(self, times=1):
+        if self.runs is None:
+            self.runs = self._joined()
+        if len(self.runs) == 1:
+            self.runs[0](times)
+            return
+        for _ in range(times):
+            for run in self.runs:
+                run(1)
+
+    def _joined(self):
+        """Functions of a number of times, one for each row of calls of kernels and for each of Python's own."""
+        runs: list[Any] = []
+        row: list[Native] = []
+        for call in [*self.calls, None]:
+            if isinstance(call, Native):
+                row.append(call)
+                continue
+            if row:
+                runs.append(Tape(row))
+                row = []
+            if call is not None:
+                runs.append(partial(_repeat, call))
+        return runs or [_nothing]
+
+    def tape(self):
+        """The same as one row, which all of its calls must allow."""
+        strange = [call for call in self.calls if not isinstance(call, Native)]
+        if strange:
+            raise TypeError(f"expected calls of kernels alone, got {strange[0]!r}")
+        return Tape(self.calls)
+
+
+class Tape:
+    """Calls of kernels as the kernel `sequence` takes them."""
+
+    def __init__(self, calls):
+        self.calls = list(calls)
+        self.table = np.array([(call.kernel(), call.words.ctypes.data) for call in self.calls], np.uint64).reshape(-1, 2)
+        self.words = cxx.words(self.table, len(self.calls), 1)
+        self.address, self.function = self.words.ctypes.data, _runner().wait().call_sequence
+        self.function.argtypes = [ctypes.c_void_p]
+        self.alone = any(isinstance(call, Together) for call in self.calls)
+
+    def __call__(self, times):
+        self.words[2] = times
+        with blas.find().alone() if self.alone else nullcontext():
+            self.function(self.address)
+
+
+class Together(Native):
+    """Programs side by side: the first in the caller's thread, the others in threads that wait for them as long as this lives."""
+
+    def __init__(self, programs):
+        self.programs, self.words = programs, np.zeros(3, np.uint64)
+        self.team = np.zeros(16, np.int64)   # two lines: others write the first
+        self.threads = None
+
+    def kernel(self):
+        """Threads and addresses are settled when a program that has this in it runs for the first time."""
+        if self.threads is None:
+            self.tapes = [program.tape() for program in self.programs]
+            runner = _runner().wait()
+            self.parts = np.array([(blas.address(runner.call_sequence), tape.address) for tape in self.tapes], np.uint64)
+            self.words[:] = cxx.words(self.team, self.parts, len(self.tapes) - 1)
+            runner.serve.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+            self.threads = [threading.Thread(target=_serve, args=(runner.serve, self.team, part, self.tapes), daemon=True)
+                            for part in self.parts[1:]]
+            weakref.finalize(self, self.team.__setitem__, 2, 1)
+            for thread in self.threads:
+                thread.start()
+        return blas.address(_runner().wait().call_together)
+
+
+def _in_tiles(most, w, *factors):
+    """Whether few rows are multiplied by w, or change w by their product, without the BLAS."""
+    rows = len(factors[0])
+    return 0 < rows <= ROWS and rows * w.size <= most and all(matrix.flags.c_contiguous for matrix in (w, *factors))
+
+
+def _runner():
+    """The one program whose `sequence`, `together` and `serve` run all others, whatever their dtype."""
+    return cxx.library(cxx.program_source("float32"))
+
+
+def _serve(serve, team, part, tapes):
+    """A thread's life; what its kernels touch is held by it."""
+    serve(team.ctypes.data, part.ctypes.data)
+
+
+def _repeat(call, times):
+    for _ in range(times):
+        call()
+
+
+def _nothing(times):
+    """A program without calls."""

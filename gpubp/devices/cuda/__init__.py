@@ -1,0 +1,1 @@
+"""CUDA devices: CuPy arrays, kernels, cuBLAS, streams and graphs."""

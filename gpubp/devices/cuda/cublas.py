@@ -1,0 +1,201 @@
+"""Cublas: products of row-major matrices by cuBLAS, through a handle of our own that works on a stream while it captures.
+
+CuPy refuses its own cuBLAS calls in a capture; the library that it has loaded does not.
+"""
+
+import ctypes
+from functools import cache, cached_property, partial
+
+from ..ops import checked_precision
+from .graph import LOCK
+
+ADDRESS, INT, SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
+SIGNATURES = {
+    "cublasCreate_v2": (ctypes.POINTER(ADDRESS),),
+    "cublasSetStream_v2": (ADDRESS, ADDRESS),
+    "cublasSetWorkspace_v2": (ADDRESS, ADDRESS, SIZE),
+    "cublasSetPointerMode_v2": (ADDRESS, INT),
+    "cublasSetMathMode": (ADDRESS, INT),
+    # handle, transa, transb, m, n, k, alpha, A, its type, lda, B, its type, ldb, beta, C, its type, ldc, compute type, algorithm
+    "cublasGemmEx": (ADDRESS, INT, INT, INT, INT, INT, ADDRESS, ADDRESS, INT, INT, ADDRESS, INT, INT, ADDRESS, ADDRESS, INT, INT,
+                     INT, INT),
+}
+
+# the headers' constants, CUBLAS_ left out
+OP_N, OP_T = 0, 1
+POINTER_MODE_HOST, POINTER_MODE_DEVICE = 0, 1
+GEMM_DEFAULT = -1
+MATH_DISALLOW_REDUCED_PRECISION_REDUCTION = 16   # halves would be added up as halves, and overflow; says nothing of other dtypes
+COMPUTE_32F, COMPUTE_64F, COMPUTE_32F_FAST_TF32 = 68, 70, 77
+R_32F, R_64F, R_16F, R_16BF = 0, 1, 2, 14        # these are CUDA_'s
+
+TYPES = {"float32": R_32F, "float64": R_64F, "float16": R_16F, "uint16": R_16BF}   # uint16 holds the bits of a bfloat16
+COMPUTE = {("float64", "float64"): COMPUTE_64F, ("float32", "float32"): COMPUTE_32F, ("float16", "float16"): COMPUTE_32F,
+           ("float16", "float32"): COMPUTE_32F, ("uint16", "uint16"): COMPUTE_32F, ("uint16", "float32"): COMPUTE_32F}
+
+STATUS_ALLOC_FAILED = 3
+REPORT = "report it to gpubp with the shapes and dtypes"
+STATUSES = {
+    1: ("CUBLAS_STATUS_NOT_INITIALIZED", "it finds no driver, no device or no memory on it, `gpubp info` tells more"),
+    STATUS_ALLOC_FAILED: ("CUBLAS_STATUS_ALLOC_FAILED", "the device has no memory left, use smaller batches"),
+    7: ("CUBLAS_STATUS_INVALID_VALUE", REPORT),
+    8: ("CUBLAS_STATUS_ARCH_MISMATCH", "the device is too old for this precision, use precision='exact'"),
+    11: ("CUBLAS_STATUS_MAPPING_ERROR", "an earlier call has broken the device's memory, start the program anew"),
+    13: ("CUBLAS_STATUS_EXECUTION_FAILED", "an earlier call has broken the device's memory, start the program anew"),
+    14: ("CUBLAS_STATUS_INTERNAL_ERROR", "start the program anew, and " + REPORT),
+    15: ("CUBLAS_STATUS_NOT_SUPPORTED", "use precision='exact', and " + REPORT),
+    16: ("CUBLAS_STATUS_LICENSE_ERROR", REPORT),
+}
+
+
+@cache
+def load():
+    """The library that CuPy loads, with typed signatures."""
+    try:
+        from cuda.pathfinder import load_nvidia_dynamic_lib
+
+        library = ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
+        for symbol, types in SIGNATURES.items():
+            getattr(library, symbol).argtypes = types
+    except (ImportError, RuntimeError, OSError, AttributeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RuntimeError(f"expected the library cuBLAS of CUDA 12 or 13, got none that loads ({reason}): "
+                           'pip install "gpubp[cuda13]", or "gpubp[cuda12]" for a driver of CUDA 12') from error
+    return library
+
+
+class Cublas:
+    """Products on the stream of a session. A bound product is to be called within the session, and holds its arrays.
+
+    Each thread has a handle and a workspace of its own, which belong to the session's Resources. The tests give another library
+    and workspace.
+    """
+
+    def __init__(self, session):
+        self.session = session
+
+    def gemm(self, a, b, out, alpha=1.0, beta=0.0, precision="exact", scalars=None):
+        """Bind out := alpha a b + beta out; with beta 0, whatever out held is not read. scalars, an array of the device in the
+        dtype that is computed in, holds beta and alpha as they are when the product is made.
+
+        A matrix may be a transposed one or a slice, as long as it has steps of one element along rows or along columns; out
+        has them along its rows. dtypes are those of TYPES, those of a and b alike; of halves, out may be float32.
+        """
+        compute = _compute_type(a, b, out, precision)
+        if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or out.shape != (a.shape[0], b.shape[1]):
+            raise ValueError(f"out := a b needs (m, n) := (m, k) (k, n), got {out.shape} := {a.shape} {b.shape}: "
+                             "transpose or slice them")
+        if 0 in out.shape:
+            return _nothing
+        if 0 in a.shape:
+            return _without_product(out, beta)
+        _ = self._handle   # none can be made in a capture
+        transa, transb, m, n, k, lda, ldb, ldc = column_major(a, b, out)
+        scalar = ctypes.c_double if compute == COMPUTE_64F else ctypes.c_float
+        on_device = scalars is not None
+        if on_device:
+            first, second = scalars.data.ptr + scalars.dtype.itemsize, scalars.data.ptr
+        else:
+            scalars = scalar(alpha), scalar(beta)   # on the host, where a capture reads them once and for all
+            first, second = map(ctypes.addressof, scalars)
+        kind, kind_out = TYPES[a.dtype.name], TYPES[out.dtype.name]
+        arguments = (transa, transb, m, n, k, first, b.data.ptr, kind, lda, a.data.ptr, kind, ldb, second, out.data.ptr, kind_out,
+                     ldc, compute, GEMM_DEFAULT)
+        return partial(self._product, arguments, (a, b, out, scalars), on_device)
+
+    def _product(self, arguments, held, on_device=False):
+        """held is what the arguments point to."""
+        handle = self._handle
+        if not on_device:
+            return self._call("cublasGemmEx", handle, *arguments)
+        self._call("cublasSetPointerMode_v2", handle, POINTER_MODE_DEVICE)
+        try:
+            self._call("cublasGemmEx", handle, *arguments)
+        finally:
+            self._call("cublasSetPointerMode_v2", handle, POINTER_MODE_HOST)
+
+    def _call(self, name, *arguments):
+        status = getattr(self._library, name)(*arguments)
+        if status:
+            says, remedy = STATUSES.get(status, (f"status {status}", REPORT))
+            kind = MemoryError if status == STATUS_ALLOC_FAILED else RuntimeError
+            raise kind(f"expected {name} to succeed, got {says}: {remedy}")
+
+    @cached_property
+    def _library(self):
+        return load()
+
+    @property
+    def _handle(self):
+        """The handle of this thread."""
+        resources = self.session.resources
+        return resources.handle or self._made(resources)
+
+    def _made(self, resources):
+        """A new handle; the workspace comes after the stream, since a new stream takes the workspace away."""
+        with LOCK, self.session:
+            workspace, size = self._workspace()   # first, since a handle would be lost if there were no memory for it
+            made = ADDRESS()
+            self._call("cublasCreate_v2", ctypes.pointer(made))
+            handle = made.value
+            self._call("cublasSetStream_v2", handle, resources.stream.ptr)
+            self._call("cublasSetWorkspace_v2", handle, workspace.ptr, size)
+            self._call("cublasSetPointerMode_v2", handle, POINTER_MODE_HOST)
+            self._call("cublasSetMathMode", handle, MATH_DISALLOW_REDUCED_PRECISION_REDUCTION)
+            resources.handle, resources.workspace = handle, workspace
+        return handle
+
+    def _workspace(self):
+        """Memory of our own and its bytes, as many as cuBLAS recommends: with its own it would allocate in a capture."""
+        size = (32 if int(self.session.device.compute_capability) >= 90 else 4) << 20
+        return self.session.xp.cuda.alloc(size), size
+
+
+def column_major(a, b, out):
+    """cuBLAS's transa, transb, m, n, k, lda, ldb, ldc for row-major matrices.
+
+    Rows that lie in memory one after the other are columns to cuBLAS, so that it sees each matrix transposed; it is given
+    out^T := b^T a^T, b as its first factor.
+    """
+    transa, lda = _layout("b", b)
+    transb, ldb = _layout("a", a)
+    trans, ldc = _layout("out", out)
+    if trans != OP_N:
+        raise ValueError("expected an out with rows of adjacent elements, got a transposed one: compute out.T := b.T a.T")
+    sizes = out.shape[1], out.shape[0], a.shape[1], lda, ldb, ldc
+    if max(sizes) >= 2**31:
+        raise ValueError(f"expected sizes and strides below 2**31, got {max(sizes)}: use smaller batches")
+    return transa, transb, *sizes
+
+
+def _layout(name, matrix):
+    """Whether cuBLAS has to transpose what it sees, and the elements from one row (of a transposed one: column) to the next."""
+    (rows, columns), (down, right), item = matrix.shape, matrix.strides, matrix.dtype.itemsize
+    for trans, count, length, step, unit in ((OP_N, rows, columns, down, right), (OP_T, columns, rows, right, down)):
+        leading, rest = divmod(step, item) if count > 1 else (length, 0)
+        if (unit == item or length == 1) and rest == 0 and leading >= length:
+            return trans, leading
+    raise ValueError(f"expected {name} with adjacent elements along rows or along columns, got strides {matrix.strides} of "
+                     f"{item}-byte elements: pass a C-contiguous copy")
+
+
+def _compute_type(a, b, out, precision):
+    """In what cuBLAS multiplies and adds; halves are added up in float32."""
+    checked_precision(precision)
+    compute = COMPUTE.get((a.dtype.name, out.dtype.name))
+    if compute is None or a.dtype != b.dtype:
+        pairs = ", ".join(f"{factor} to {result}" for factor, result in COMPUTE)
+        raise TypeError(f"expected a and b of one dtype, and with out one of {pairs} (uint16: bfloat16), "
+                        f"got {a.dtype} and {b.dtype} to {out.dtype}: convert them first")
+    return COMPUTE_32F_FAST_TF32 if precision == "tf32" and a.dtype.name == "float32" else compute
+
+
+def _without_product(out, beta):
+    """Bind out := beta out, a sum of no products being zero; arrays without elements have no address to give to cuBLAS."""
+    if beta not in (0.0, 1.0):
+        raise ValueError(f"expected beta 0 or 1 where a has no columns, got {beta!r}: scale out yourself")
+    return partial(out.fill, 0) if beta == 0.0 else _nothing
+
+
+def _nothing():
+    """The product of matrices without elements."""

@@ -1,0 +1,294 @@
+"""CudaOps: the verbs on CuPy arrays, products by cuBLAS, everything else by the kernels.
+
+Checks, kernels, arguments and the few buffers that a verb needs are settled at binding; a bound call only launches: it allocates
+nothing, and nothing waits for the device.
+"""
+
+from copy import copy
+from math import ceil, prod
+
+import numpy as np
+
+from .. import kernel_source
+from ..check_arrays import agreed
+from ..events import CudaEvent
+from ..ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision, thinning
+from . import graph, transfer
+from .array_checks import ArrayChecks
+from .launch import THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, summands, summing, wide
+
+STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store what they compute
+
+
+class CudaOps(Ops):
+    """The verbs on the arrays of one CUDA device.
+
+    xp is CuPy, device the session on whose stream everything runs, products what multiplies matrices; the tests give their own
+    and run kernels on the host. processors: multiprocessors, by which work is cut into blocks.
+    """
+
+    device: graph.Session
+    threads = 0
+    min_weights_for_gemm_update = 1 << 23   # below it the launches that fetch cuBLAS's scalars cost more than is saved
+    _check = agreed
+
+    def __init__(self, name, xp, compiler, session, products, precision="exact"):
+        self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
+        self.precision, self.processors = precision, session.device.attributes["MultiProcessorCount"]
+
+    # ---- what the same device can be besides
+
+    @property
+    def array_checks(self):   # type: ignore[override]
+        return ArrayChecks(self)
+
+    def with_precision(self, precision):
+        sibling = copy(self)
+        sibling.precision = checked_precision(precision)
+        return sibling
+
+    def training_backend(self, seconds):
+        return self
+
+    def storage_dtype(self, dtype):
+        return STORED.get(self.precision, np.dtype(dtype)) if np.dtype(dtype) == np.float32 else np.dtype(dtype)
+
+    # ---- arrays come and go
+
+    def asarray(self, values, dtype=None):
+        with self.device:   # CuPy copies to the device that is current, from the host and from other devices
+            return self.xp.asarray(values, dtype=dtype, order="C")
+
+    def to_numpy(self, array):
+        if isinstance(array, np.ndarray):
+            return array
+        with self.device:
+            return array.get()
+
+    def is_on_device(self, array):
+        return isinstance(array, self.xp.ndarray) and array.device == self.device.device
+
+    def copy_for_caller(self, array):
+        with self.device:
+            out = self.device.empty(array.shape, array.dtype)
+            out[...] = array
+        return out
+
+    def zeros(self, shape, dtype):
+        with self.device:
+            return self.xp.zeros(shape, dtype)
+
+    def cast(self, source, out):
+        dtypes, n = (self._check(source.shape, source=source), self._check(out.shape, out=out)), source.size
+        if out.size != n:
+            raise ValueError(f"expected out of {n} elements, as many as the source has, got {out.size}")
+        elements = pack(n, source, out)
+        kernel = self._kernel(kernel_source.copy_source(*dtypes), wide("convert", elements))
+        return self._bound(launch(kernel, grid(n // elements), (THREADS,), None, source, out, np.int64(n)))
+
+    def gather(self, sources, order, clock, size, outs):
+        if not 1 <= len(sources) == len(outs) <= 3:
+            raise ValueError(f"expected one to three sources and as many outs, got {len(sources)} and {len(outs)}: gather the "
+                             "rest in another call")
+        self._check((2,), np.int64, clock=clock)
+        self._check((order.size,), np.int64, order=order)
+        rows, dtypes, values, units = len(outs[0]), [], [], 1
+        for place in range(3):   # where there are fewer, columns of no width follow
+            source, out = (sources[place], outs[place]) if place < len(outs) else (sources[0], outs[0])
+            dtypes += [self._check(source.shape, source=source), self._check((rows, *source.shape[1:]), out=out)]
+            width = prod(source.shape[1:]) if place < len(outs) else 0
+            elements = pack(width, source, out)
+            values += [source, out, width, elements]
+            units = max(units, width // elements)
+        kernel = self._kernel(kernel_source.copy_source(*dtypes), "gather")
+        return self._bound(launch(kernel, *cover(rows, units, self.processors), None, order, clock, int(size), rows, *values))
+
+    # ---- data too big for the device
+
+    def free_bytes(self):
+        with self.device:
+            return transfer.room(self.xp)
+
+    def pinned_empty(self, shape, dtype):
+        with self.device:
+            return transfer.staging(self.xp, shape, dtype)
+
+    def copy_async(self, staged, out):
+        return transfer.send(self.device, staged, out)
+
+    # ---- the equations
+
+    def matmul(self, a, b, out):
+        rows, width = out.shape
+        if a.shape[0] != rows or b.shape != (a.shape[1], width):
+            raise ValueError(f"out := a b needs (m, n) := (m, k) (k, n), got {out.shape} := {a.shape} {b.shape}")
+        self._check(out.shape, out=out)
+        for name, factor in (("a", a), ("b", b)):
+            flat = factor if factor.flags.c_contiguous else factor.T
+            self._check(flat.shape, a.dtype, **{name: flat})
+        return self._bound(self.products.gemm(a, b, out, precision=self.precision))
+
+    def bias_activation(self, activation, z, b, a):
+        (rows, width), kept = z.shape, self._check(z.shape, z=z, a=a)
+        dtype = self._check((width,), b=b)
+        if activation.rowwise:
+            kernel = self._plain("softmax.cu", "softmax", dtype, kept)
+            return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, rows, width))
+        elements = pack(width, z, b, a)
+        kernel = self._kernel(kernel_source.layer_source(activation, dtype, kept), wide("layer", elements))
+        return self._bound(launch(kernel, *cover(rows, width // elements, self.processors), dtype, z, b, a, rows, width))
+
+    def activation_backward(self, activation, delta, z, a, sums):
+        (rows, width), kept = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
+        dtype = self._check((width,), sums=sums)
+        if activation.rowwise:
+            kernel = self._plain("softmax.cu", "softmax_hadamard", dtype, kept)
+            return self._bound(on_rows(kernel, dtype, self.processors, delta, a, rows, width), *self._column_sums(delta, sums))
+        return self._bound(*self._summing(kernel_source.layer_source(activation, dtype, kept), "hadamard", (delta, z, a), sums))
+
+    def cost_partials(self, rows, width):
+        return summands(rows, width, self.processors)
+
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
+        dtype, (rows, width) = self._check(z.shape, z=z, a=a, y=y), z.shape
+        self._check((width,), dtype, b=b)
+        self._check((rows,), dtype, weights=weights)
+        self._check((rows if keep or delta is None else self.cost_partials(rows, width),), dtype, costs=costs)
+        if delta is None:
+            kernel = self._kernel(kernel_source.output_source(cost, activation, dtype), "cost")
+            return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, y, weights, costs, rows, width))
+        self._check((width,), dtype, sums=sums)
+        text = kernel_source.output_source(cost, activation, dtype, self._check(z.shape, delta=delta))
+        values = z, b, a, y, weights, delta, costs, self._scaling(scaling, dtype)
+        name, blocks = ("output", None) if keep else ("learn_of_few" if costs.size == 1 else "learn", costs.size)
+        more = [sums] if name == "learn_of_few" else []   # its one block adds up delta's columns, too
+        launches = [on_rows(self._kernel(text, name), dtype, self.processors, *values, *more, rows, width, blocks=blocks)]
+        return self._bound(*launches, *([] if more else self._column_sums(delta, sums)))
+
+    def dropout(self, a, out, error, rate, seed, layer, clock):
+        scale, limit = thinning(rate)
+        self._check((2,), np.int64, clock=clock)
+        kept, n = self._check(a.shape, a=a, out=out, error=error), a.size
+        dtype, elements = kernel_source.computed(kept), pack(n, a, out, error)
+        kernel = self._plain("dropout.cu", wide("dropout", elements), dtype, kept)
+        fixed = scale, np.uint64(limit), np.uint64(seed), clock, np.uint64(layer), np.int64(n)
+        return tuple(self._bound(launch(kernel, grid(ceil(n / 8)), (THREADS,), dtype, source, target, *fixed))
+                     for source, target in ((a, out), (error, error)))
+
+    def gemm_update(self, a, b, w, table, clock):
+        dtype, row = self._check(w.shape, w=w), self.zeros((1, 2), w.dtype)
+        self._check((len(table), 2), dtype, table=table)
+        pick = self.gather([table], self.asarray(np.arange(len(table))), clock, 1, [row])
+        return self._bound(pick, self.products.gemm(a, b, w, precision=self.precision, scalars=row))
+
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
+        names = dict(zip(chain.state, state, strict=True))
+        dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
+        self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
+        self._check((2,), np.int64, clock=clock)
+        at_once = [] if rounded is None or chain.max_norm is not None else [rounded]   # else once the weights are bounded
+        kept = self._check((weights,), rounded=rounded) if at_once else None
+        text, norm, scaling = kernel_source.step_source(chain, dtype, kept), self.zeros(1, dtype), self._scaling(scaling, dtype)
+        calls = self._norm(gradient, norm) if chain.uses_norm else []
+        elements = min([pack(n, vector, gradient, *state), *(pack(weights, one) for one in at_once)])
+        kernel = self._kernel(text, wide("step", elements))
+        calls.append(launch(kernel, grid(n // elements), (THREADS,), dtype, vector, *state, gradient, norm, scalars, clock,
+                            scaling, *at_once, np.int64(weights), np.int64(n)))
+        if chain.max_norm is not None:
+            bound = self._kernel(text, "max_norm")
+            for w in matrices:
+                self._check(w.shape, dtype, w=w)
+                calls.append(on_rows(bound, dtype, self.processors, w, float(chain.max_norm), scaling, *w.shape))
+            calls += [] if rounded is None else [self.cast(vector[:weights], rounded)]
+        return self._bound(*calls)
+
+    def update_loss_scale(self, gradient, scaling):
+        dtype, n = self._check(gradient.shape, gradient=gradient), gradient.size
+        partials, scaling = self.zeros(summing(n, self.processors), dtype), self._scaling(scaling, dtype)
+        return self._bound(
+            on_vector(self._plain("scale.cu", "unscale", dtype), n, partials.shape, dtype, gradient, scaling, partials),
+            in_one_block(self._plain("scale.cu", "rescale", dtype), partials.size, dtype, partials, scaling, float(STEADY),
+                         LARGEST_SCALE, LEAST_SCALE))
+
+    # ---- sums
+
+    def log_cost(self, costs, log, clock):
+        """The log has the costs' dtype: float32 kernels keep clear of float64."""
+        dtype = self._check((costs.size,), costs=costs)
+        self._check((log.size,), dtype, log=log)
+        self._check((2,), np.int64, clock=clock)
+        kernel = self._plain("sums.cu", "total", dtype)
+        return self._bound(in_one_block(kernel, costs.size, dtype, costs, log, clock))
+
+    def norm(self, array):
+        result = self.zeros(1, kernel_source.computed(self._check(array.shape, array=array)))
+        self._bound(*self._norm(array, result))()
+        return float(self.to_numpy(result)[0])
+
+    def norms(self, vector, arrays, out):
+        dtype, sources = self._check((1 + len(arrays),), out=out), [vector, *arrays]
+        self._check((vector.size,), dtype, vector=vector)
+        grids = [summing(source.size, self.processors) for source in sources]
+        partials = self.zeros((len(sources), max(grids)[0]), dtype)   # what a row has beyond its blocks stays 0
+        kernels = [self._plain("report.cu", "lost", dtype), *(self._plain("sums.cu", "squares", dtype, a.dtype) for a in arrays)]
+        calls = [on_vector(kernel, source.size, blocks, dtype, source, row)
+                 for kernel, source, blocks, row in zip(kernels, sources, grids, partials)]
+        finish = self._plain("report.cu", "finish", dtype)
+        return self._bound(*calls, launch(finish, (len(sources),), (THREADS,), dtype, partials, out, partials.shape[1]))
+
+    def record_event(self):
+        return CudaEvent(self.device)
+
+    def on_caller_stream(self):
+        return self.device.on_caller_stream()
+
+    # ---- programs
+
+    def program(self, calls):
+        return graph.Program(self.device, calls)
+
+    # ---- what the verbs are made of
+
+    def _bound(self, *launches):
+        """One call that makes the launches in their order."""
+        def call():
+            with self.device:
+                for one in launches:
+                    one()
+        return call
+
+    def _kernel(self, text, name):
+        with self.device:
+            return self.compiler.kernel(text, name)
+
+    def _plain(self, file, name, dtype, kept=None):
+        return self._kernel(kernel_source.source(file, dtype, storage=kept), name)
+
+    def _scaling(self, scaling, dtype):
+        """A loss scale; where there is none, one that changes nothing."""
+        if scaling is None:
+            with self.device:
+                return self.xp.ones(4, dtype)
+        self._check((4,), dtype, scaling=scaling)
+        return scaling
+
+    def _column_sums(self, matrix, sums):
+        return self._summing(kernel_source.source("sums.cu", sums.dtype, storage=matrix.dtype), "column_sums", (matrix,), sums)
+
+    def _summing(self, text, name, matrices, sums):
+        """Launches of a kernel(*matrices, sums, rows, width) that sums columns, many rows in chunks first."""
+        (rows, width), dtype = matrices[0].shape, sums.dtype
+        elements = pack(width, *matrices)
+        kernel = self._kernel(text, wide(name, elements))
+        (tiles, chunks), block = chunked(rows, width // elements, self.processors)
+        if chunks == 1:
+            return [launch(kernel, (tiles,), block, dtype, *matrices, sums, rows, width)]
+        partials = self.zeros((chunks, width), dtype)
+        return [launch(kernel, (tiles, chunks), block, dtype, *matrices, partials, rows, width),
+                *self._column_sums(partials, sums)]
+
+    def _norm(self, array, norm):
+        """Launches that leave the array's norm in the one element of norm."""
+        dtype, n, partials = norm.dtype, array.size, self.zeros(summing(array.size, self.processors), norm.dtype)
+        return [on_vector(self._plain("sums.cu", "squares", dtype, array.dtype), n, partials.shape, dtype, array, partials),
+                in_one_block(self._plain("sums.cu", "root", dtype), partials.size, dtype, partials, norm)]

@@ -1,0 +1,210 @@
+"""Kernel text and its compilation: the files of kernels/ with a dtype and the tables' formulas written in.
+
+One text serves CuPy here, and in the tests NVRTC, which needs no GPU to compile, and g++, which runs it on the host.
+"""
+
+from dataclasses import fields, replace
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from .. import resources
+from ..maths.activations import ACTIVATIONS
+from ..maths.costs import COSTS
+from ..maths.formula import device_function
+from ..maths.gradient_transforms import OPTIMIZERS, Chain, Modifier
+from ..maths.optimizers import Optimizer
+from ..maths.registry import Interval
+
+C_TYPES = {"float32": "float", "float64": "double"}
+STORAGE = {"float16": "Half", "uint16": "Bfloat16"}   # in kernels/common.cuh; a bfloat16 is known by its bits, NumPy having none
+# the files that are complete without a formula, and those whose kernels depend on S
+UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu", "scale.cu", "intake.cu", "report.cu")
+SIXTEEN_BITS = ("softmax.cu", "sums.cu", "dropout.cu", "intake.cu")
+
+
+@cache
+def folder():
+    """Where the kernels lie."""
+    return resources.folder("kernels", "kernels", "common.cuh")
+
+
+def options():
+    """Compiler options, for CuPy and for NVRTC."""
+    return "-std=c++17", f"-I{folder()}"
+
+
+@cache
+def _digest():
+    files = (path for path in sorted(folder().iterdir()) if path.suffix in (".cu", ".cuh", ".cpp", ".h"))
+    return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def source(file, dtype, written="", storage=None):
+    """The text of one program: the dtype, that of `storage` where it is another, what is written in, and the file.
+
+    The digest is there for CuPy, whose cache on disk keys on this text and not on what it includes.
+    """
+    dtype = np.dtype(dtype)
+    storage = dtype if storage is None else np.dtype(storage)
+    if dtype.name not in C_TYPES:
+        raise TypeError(f"expected float32 or float64, got {dtype}: convert with ops.asarray(values, 'float32')")
+    if storage != dtype and (dtype.name != "float32" or storage.name not in STORAGE):
+        raise TypeError(f"expected factors of products in {dtype} or, beside float32, in float16 or the uint16 of a bfloat16, "
+                        f"got {storage}: take ops.storage_dtype(dtype)")
+    kept = "T" if storage == dtype else f"struct {STORAGE[storage.name]}"
+    return f'// kernels/ {_digest()}\nusing T = {C_TYPES[dtype.name]};\nusing S = {kept};\n{written}#include "{file}"\n'
+
+
+def computed(dtype):
+    """The dtype in which numbers stored as dtype are computed with."""
+    return np.dtype("float32" if np.dtype(dtype).name in STORAGE else dtype)
+
+
+# layer, output and step are there for a GPU (.cu) and for the CPU (.cpp), of the same words
+
+def layer_source(activation, dtype, storage=None, ending="cu"):
+    """layer.cu for an activation that is a formula."""
+    return source(f"layer.{ending}", dtype, _activation(activation), storage)
+
+
+def output_source(cost, activation, dtype, storage=None, ending="cu"):
+    """output.cu for a cost on outputs of an activation."""
+    partner = cost.meets_partner(activation)
+    flags = {"SOFTMAX": activation.rowwise, "PARTNER": partner, "RELATIVE": cost.relative, "OUTER": cost.outer is not None}
+    return source(f"output.{ending}", dtype, "".join((
+        *(f"#define {name} {int(flag)}\n" for name, flag in flags.items()),
+        "" if activation.rowwise else _activation(activation),
+        device_function("value", cost.value_at if partner else cost.value),
+        device_function("slope", cost.prime),
+        _outer(cost) if cost.outer else "")), storage)
+
+
+def step_source(chain, dtype, storage=None, ending="cu"):
+    """step.cu for a chain, whose vectors become parameters of the kernel and whose scalars a row of a table; with a storage of
+    another dtype it rounds the weights too."""
+    rounds = storage is not None and np.dtype(storage) != dtype
+    parameters = chain.parameters()
+    scalars = parameters[parameters.index("norm") + 1:]
+    operands = ", ".join([*(f"{name}[n]" for name in ("w", *(f"new_{name}" for name in chain.state), "g")), "weight", "norm",
+                          *scalars])
+    row = " ".join(f"const T {name} = (table)[(row) * {len(scalars)} + {place}];" for place, name in enumerate(scalars))
+
+    def each(form):
+        return " ".join(form.format(name) for name in chain.state)
+    return source(f"step.{ending}", dtype, "".join((
+        device_function("rule", chain.rule, parameters),
+        f"#define STATE {each('T* __restrict__ state_{0},')}\n",
+        f"#define PASSED {each('state_{0},')}\n",
+        f"#define LOAD {each('T new_{0}[N]; load(state_{0} + i, new_{0});')}\n",
+        f"#define STORE {each('store(state_{0} + i, new_{0});')}\n",
+        f"#define SCALARS(table, row) {row}\n",
+        f"#define ROUNDED {'S* __restrict__ rounded,' * rounds}\n#define PASSED_ROUNDED {'rounded,' * rounds}\n",
+        "#define ROUNDS\n" * rounds,
+        f"#define RULE(n) rule({operands})\n")), storage)
+
+
+def copy_source(*pairs):
+    """copy.cu for the dtypes of up to three sources and of what each is copied into, in turn: of one dtype and one storage."""
+    dtypes = [np.dtype(one) for one in pairs]
+    dtype = next((one for one in dtypes if one.name not in STORAGE), np.dtype("float32"))
+    storage = next((one for one in dtypes if one.name in STORAGE), dtype)
+    if unlike := [str(one) for one in dtypes if one not in (dtype, storage)]:
+        raise TypeError(f"expected numbers of {dtype} or its storage, got {', '.join(unlike)}: "
+                        "convert with ops.asarray(values, dtype)")
+    names = [f"{side}{place}" for place in range(3) for side in ("From", "To")]
+    dtypes += dtypes[-2:] * 2   # of what is not given
+    return source("copy.cu", dtype, "".join(f"using {name} = {'T' if one == dtype else 'S'};\n"
+                                            for name, one in zip(names, dtypes)), storage)
+
+
+def _activation(activation):
+    return device_function("sigma", activation.sigma) + device_function("prime", activation.prime)
+
+
+def _outer(cost):
+    return device_function("outer", cost.outer) + device_function("outer_prime", cost.outer_prime or (lambda xp, s: 1.0))
+
+
+class CupyCompiler:
+    """Compiles by NVRTC through CuPy, at first use; CuPy keeps the machine code, per device and on disk."""
+
+    def kernel(self, text, name):
+        """The kernel of that name, to be called as kernel(grid, block, arguments)."""
+        return _kernel(text, name)
+
+
+@cache
+def _kernel(text, name):
+    return _module(text).get_function(name)
+
+
+@cache
+def _module(text):
+    import cupy
+
+    return cupy.RawModule(code=text, options=options())
+
+
+def arguments(dtype, *values):
+    """Values as a kernel declares them: left alone, a float would arrive as a double and an int as 64 bits."""
+    return tuple(dtype.type(value) if isinstance(value, float) else np.int32(value) if isinstance(value, int) else value
+                 for value in values)
+
+
+# ---- every program that the tables can lead to, so that the tests compile and run a new row unasked
+
+def sources(dtype, storage=None, few=None):
+    """Pairs of a label and a text, for every file and every row of the tables, or for those that depend on a storage; few: take
+    outputs(few), as by default for a storage."""
+    files = [file for file in UNFORMULATED if storage is None or file in SIXTEEN_BITS]
+    yield from ((file, source(file, dtype, storage=storage)) for file in files)
+    yield from ((f"copy.cu {' '.join(map(str, pair))}", copy_source(*pair)) for pair in copies(dtype, storage))
+    yield from ((f"layer.cu {row.name}", layer_source(row, dtype, storage)) for row in activations() if not row.rowwise)
+    pairs = outputs(few=storage is not None if few is None else few)
+    yield from ((f"output.cu {cost.name} {row.name}", output_source(cost, row, dtype, storage)) for cost, row in pairs)
+    steps = chains() if storage is None else [chain for chain in chains() if not chain.modifiers and chain.optimizer.timeless]
+    yield from ((f"step.cu {chain}", step_source(chain, dtype, storage)) for chain in steps)
+
+
+def copies(dtype, storage=None):
+    """The pairs of dtypes that are copied into each other."""
+    return [(dtype, dtype)] if storage is None else [(dtype, storage), (storage, dtype), (storage, storage)]
+
+
+def activations():
+    """The rows of the table of activations, factories with their defaults."""
+    return [ACTIVATIONS.find(name) for name in ACTIVATIONS]
+
+
+def outputs(few=False):
+    """The pairs of a cost and an output activation that suits it; or few of these, which have each cost, each activation, each
+    partner and each way in which output.cu joins two."""
+    costs, found = [COSTS.find(name) for name in COSTS], []
+    seen: set[Any] = set()
+    for cost, row in ((cost, row) for cost in costs for row in activations() if Interval(row.range) in Interval(cost.outputs)):
+        parts = {cost.name, row.name, (row.rowwise, cost.relative, cost.outer is None)}
+        if not few or not parts <= seen or cost.meets_partner(row):
+            found.append((cost, row))
+        seen |= parts
+    return found
+
+
+def chains():
+    """Each optimizer bare, with its switches on one by one and all together, and behind every modifier."""
+    amount = 0.5
+    modifiers = [row(amount) for row in OPTIMIZERS.values() if issubclass(row, Modifier)]
+    modifiers.sort(key=lambda modifier: not modifier.uses_norm)   # the order that Chain asks for
+    result = []
+    for row in OPTIMIZERS.values():
+        if issubclass(row, Optimizer):
+            optimizer = row()
+            switches = {f.name: True if f.default is False else amount for f in fields(row)
+                        if f.init and f.default in (0.0, False)}
+            variants = [optimizer, *(replace(optimizer, **{name: on}) for name, on in switches.items()),
+                        replace(optimizer, **switches)]
+            result += [Chain.of(variant) for variant in dict.fromkeys(variants)]
+            result.append(Chain.of([*modifiers, optimizer]))
+    return result

@@ -1,0 +1,85 @@
+"""Arrays of other libraries, by DLPack: PyTorch's tensors, JAX's arrays and the like come in without a copy, and answers go
+back as what was handed in."""
+
+import numpy as np
+
+from ..devices.array_namespace import namespace
+
+GPUS = 2, 13   # DLPack's numbers for CUDA memory and CUDA managed memory
+
+
+def lies_on_gpu(values):
+    """Whether DLPack says of an array that it is in a GPU's memory."""
+    try:
+        return hasattr(type(values), "__dlpack_device__") and int(values.__dlpack_device__()[0]) in GPUS
+    except (BufferError, RuntimeError, TypeError, ValueError):   # such as PyTorch's "meta", which is nowhere
+        return False
+
+
+def taken_in(ops, values, name):
+    """What is neither an array of this device nor NumPy's, as one of the two: nothing is copied and nothing moved."""
+    if getattr(values, "requires_grad", False):
+        raise TypeError(f"{name}: expected numbers alone, got a tensor that requires a gradient, which would be lost here: pass "
+                        f"{name}.detach()")
+    if hasattr(values, "resolve_neg"):   # PyTorch may note a minus sign beside the numbers, of which DLPack says nothing
+        values = values.resolve_neg()
+    there, array = lies_on_gpu(values), None
+    if hasattr(type(values), "__dlpack__") and not (there and ops.xp is np):
+        array = _imported(ops.xp if there else np, values, name)
+    if (there and not ops.is_on_device(array)) or (array is None and hasattr(values, "__cuda_array_interface__")):
+        remedy = ("move the network with net.to('cuda'), or the array to the host with cupy.asnumpy, or cpu() of a tensor"
+                  if ops.xp is np else f"pass cupy.asarray({name}), made on that device")
+        raise ValueError(f"{name} lies on a GPU and this network on {ops.name}: {remedy}")
+    if array is not None:
+        return array
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected rows of one length, got a ragged list ({error})") from None
+
+
+def like(ops, given, answer):
+    """An answer of the device as the kind of array that was asked with: of the same library, on the device where that was.
+
+    On a GPU its memory is the caller's: that of CuPy's pool for the caller's stream, or of the other library.
+    """
+    if ops.is_on_device(given):
+        return ops.copy_for_caller(answer)
+    if not lies_on_gpu(given):
+        answer = ops.to_numpy(answer)
+        exports = not isinstance(given, np.ndarray) and hasattr(type(given), "__dlpack__")
+        return _from_dlpack(given)(answer) if exports and _from_dlpack(given) else answer
+    if _from_dlpack(given) is None:
+        return ops.copy_for_caller(answer)
+    exported = _from_dlpack(given)(answer)   # the library's stream waits for ours
+    copied = namespace(given).asarray(exported, copy=True)
+    ops.xp.from_dlpack(copied)   # our stream waits for the copy, after which the answer's memory may be used again
+    return copied
+
+
+def follow(ops, given):
+    """Make libraries that own GPU arrays among `given` wait for the work that the device was given.
+
+    They may reuse the memory of a temporary tensor immediately, on a stream that is not ordered with ours.
+    """
+    if ops.array_checks is None:
+        return
+    for array in given:
+        if not ops.is_on_device(array) and lies_on_gpu(array):
+            if _from_dlpack(array) is None:
+                ops.device.stream.synchronize()
+            else:
+                _from_dlpack(array)(ops.zeros(1, "float32"))
+
+
+def _from_dlpack(array):
+    """The function by which the array's library takes arrays in, or None."""
+    return getattr(namespace(array), "from_dlpack", None)
+
+
+def _imported(xp, values, name):
+    try:
+        return xp.from_dlpack(values)
+    except (AttributeError, BufferError, TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name}: expected an array of real numbers, dense and of a dtype that NumPy has, got "
+                        f"{getattr(values, 'dtype', 'no dtype')} in a {type(values).__name__} ({error}): convert it") from None

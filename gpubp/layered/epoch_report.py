@@ -1,0 +1,62 @@
+"""What an epoch leaves on the device for the host: in one piece of memory, which is read in one go, perhaps for many epochs."""
+
+from itertools import accumulate
+from types import SimpleNamespace
+
+import numpy as np
+
+LINE = 128         # bytes on which each part begins
+FIGURES = 4        # numbers that scores are made of, at most
+MOST = 1 << 20     # bytes of reports that wait to be read,
+LONGEST = 64       # and how many
+
+
+class Report:
+    """Arrays of the device, views of one memory.
+
+    log: the costs of the epoch's mini-batches. scaling: the loss scale, see Ops.unscale. lengths: whether the vector lost an
+    element (0: all are finite), |gradient|, and |delta_l| of the last step. figures: float64, what scores are made of.
+    """
+
+    def __init__(self, ops, dtype, batches, depth):
+        # kernels write numbers of one dtype, while NumPy's lengths are Python's
+        wide = np.dtype(np.float64) if ops.array_checks is None else dtype
+        self.ops, double = ops, np.dtype(np.float64)
+        self.parts = {"figures": (FIGURES, double), "lengths": (2 + depth, wide), "scaling": (4, dtype), "log": (batches, dtype)}
+        *starts, size = accumulate((-(-count * kind.itemsize // LINE) * LINE for count, kind in self.parts.values()), initial=0)
+        self.starts = starts
+        self.memory = ops.zeros(size, np.uint8)
+        self.room, self.rows = 1, None   # reports that are put aside
+        self.views = self._views(self.memory)
+        self.figures, self.lengths, self.scaling, self.log = self.views.values()
+
+    def _views(self, memory):
+        return {name: memory[start:start + count * kind.itemsize].view(kind)
+                for start, (name, (count, kind)) in zip(self.starts, self.parts.items())}
+
+    def reserve(self, epochs):
+        """Make room for the reports of that number of epochs, within the limit."""
+        size = self.memory.size
+        room = max(1, min(epochs, LONGEST, MOST // size))
+        if room != self.room:
+            self.room, self.rows = room, self.ops.zeros((room, size), np.uint8) if room > 1 else None
+
+    def keep(self, place):
+        """Put the report aside, where the next epoch does not write; there is room for `room` of them."""
+        if self.rows is not None:
+            self.rows[place] = self.memory
+
+    def read(self, count):
+        """The reports that were put aside at the first `count` places, on the host: here the host waits for the device."""
+        if self.rows is None:
+            return [self.now()] if count else []
+        return [self._record(row) for row in self.ops.to_numpy(self.rows[:count])] if count else []
+
+    def now(self):
+        """The report as it is, on the host."""
+        return self._record(self.ops.to_numpy(self.memory))
+
+    def _record(self, memory):
+        views = self.views if memory is self.memory else self._views(memory)
+        log = np.array(views["log"], np.float64)   # a copy, since it is read after steps have been repeated
+        return SimpleNamespace(**views | {"log": log})

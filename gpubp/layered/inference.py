@@ -1,0 +1,82 @@
+"""Passes over any number of rows: plans without dropout, kept for the next batch of the same size, filled chunk by chunk.
+
+The rows may lie on the host, where the device has no room for them.
+"""
+
+from functools import reduce
+from math import nan
+from weakref import proxy
+
+from .deferred_validation import DeferredArray
+from .plan import Plan
+
+CHUNK = 4096   # rows that go through the network at once
+KEPT = 8       # plans, those used last
+
+
+def chunks(count):
+    """Slices that make up so many rows."""
+    return [slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+
+
+class Inference:
+    """The plans of a network. A kind is "outputs", at the network's precision, "cost" or "gradient", which are exact."""
+
+    def __init__(self, network):
+        self.network, self.plans = proxy(network), {}   # a network that goes takes its plans along at once
+
+    def _plan(self, rows, kind):
+        plan = self.plans.pop((rows, kind), None)
+        if plan is None:
+            while len(self.plans) >= KEPT:
+                self.plans.pop(next(iter(self.plans)))
+            gradient = self.network.parameters.like() if kind == "gradient" else None
+            ops = self.network.ops.with_precision(self.network.precision if kind == "outputs" else "exact")
+            plan = Plan(self.network, rows, gradient, targets=kind != "outputs", ops=ops)
+        self.plans[rows, kind] = plan
+        return plan
+
+    def run(self, kind, x, y=None, weights=None):
+        """Run plans over the rows of checked arrays; yields (rows, plan) after each."""
+        count = x.shape[0]
+        for rows in chunks(count):
+            plan = self._plan(rows.stop - rows.start, kind)
+            if y is None:
+                plan.fill(x[rows])
+            else:
+                plan.fill(x[rows], y[rows], 1.0 / count if weights is None else weights[rows] / count)
+            plan.run()
+            yield rows, plan
+
+    def cost(self, x, y, weights=None):
+        """The cost, a number of the device in float64."""
+        first, *others = (self._honest(plan, plan.costs.sum(dtype="float64"), x, y, weights)
+                          for _, plan in self.run("cost", x, y, weights))
+        return sum(others, first)
+
+    def cost_and_gradient(self, x, y, weights):
+        """The cost as above, and its gradient, a new vector."""
+        cost = total = None
+        for _, plan in self.run("gradient", x, y, weights):
+            part, gradient = (self._honest(plan, answer, x, y, weights)
+                              for answer in (plan.costs.sum(dtype="float64"), plan.gradient.vector))
+            cost, total = (part, gradient.copy()) if total is None else (cost + part, total + gradient)
+        return cost, total
+
+    def outputs(self, x):
+        """a_L of all rows."""
+        network = self.network
+        out = network.ops.zeros((x.shape[0], network.sizes[-1]), network.dtype)
+        for rows, plan in self.run("outputs", x):
+            out[rows] = self._honest(plan, plan.a[-1], x, axis=1)
+        return out
+
+    def _honest(self, plan, answer, *given, axis=None):
+        """The answer, or NaN where arrays that nobody has checked put NaN into the plan: a formula with a `where` may hide it."""
+        parts = [part for one, part in zip(given, (plan.x, *([plan.y, plan.weights] if given[1:] else ())))
+                 if isinstance(one, DeferredArray)]
+        if not parts:
+            return answer
+        xp = self.network.ops.xp
+        lost = [xp.isnan(plan.wide(part)).any(axis=axis, keepdims=axis is not None) for part in parts]
+        return xp.where(reduce(xp.logical_or, lost), answer.dtype.type(nan), answer)

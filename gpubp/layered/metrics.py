@@ -1,0 +1,49 @@
+"""How well outputs meet their targets: accuracy, or the variance explained."""
+
+from .inference import chunks
+
+
+def labels(network, outputs):
+    """The label of each row of outputs: the strongest, or for a single output whether it passes the middle of its codes."""
+    if network.sizes[-1] > 1:
+        return network.ops.xp.argmax(outputs, axis=1)
+    off, on = network.cost_function.codes
+    passed = outputs[:, 0] > 0.5 * (off + on)
+    return passed * (int(on) - int(off)) + int(off)
+
+
+def labels_or_none(network, outputs):
+    """The same; on a GPU with -1 (0 where -1 is a label) for rows of which an output is NaN."""
+    if network.ops.array_checks is None:   # what went in was looked at
+        return labels(network, outputs)
+    xp, none = network.ops.xp, 0 if network.sizes[-1] == 1 and network.cost_function.codes[0] == -1 else -1
+    return xp.where(xp.isnan(outputs).any(axis=1), none, labels(network, outputs))
+
+
+def score(network, x, codes, labelled):
+    """Accuracy where the samples are labelled, else R^2, NaN where the targets do not vary; arrays may lie on the host."""
+    numbers = [float(figure) for figure in figures(network, x, codes, labelled)]
+    return value(iter(numbers), x.shape[0], labelled)
+
+
+def figures(network, x, codes, labelled):
+    """The numbers that a score is made of, which the device has and the host has not read: how many labels are right, or the sums
+    of squares that are unexplained and that there are."""
+    xp, count, here = network.ops.xp, x.shape[0], lambda rows: network.ops.asarray(codes[rows], network.dtype)
+    if labelled:
+        return [sum((labels(network, plan.a[-1]) == labels(network, here(rows))).sum()
+                    for rows, plan in network.passes.run("outputs", x))]
+    mean = sum(here(rows).sum(axis=0, dtype="float64") for rows in chunks(count)) / count
+    unexplained = spread = 0.0
+    for rows, plan in network.passes.run("outputs", x):
+        unexplained += xp.square(here(rows) - plan.a[-1]).sum(dtype="float64")
+        spread += xp.square(here(rows) - mean).sum(dtype="float64")
+    return [unexplained, spread]
+
+
+def value(figures, count, labelled):
+    """The score of `count` samples from an iterator over its figures on the host."""
+    if labelled:
+        return next(figures) / count
+    unexplained, spread = next(figures), next(figures)
+    return 1.0 - unexplained / spread if spread > 0.0 else float("nan")

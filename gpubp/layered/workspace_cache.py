@@ -1,0 +1,60 @@
+"""Equipment that a network keeps for its next fit: loops of fit(epochs=1) need not plan, bind and capture anew each time."""
+
+from contextlib import suppress
+from functools import partial
+from typing import Any
+from weakref import ref
+
+MOST = 1 << 26       # bytes of the training set that are copied on a GPU to be kept,
+LITTLE = 1 << 20     # and on the CPU, which plans faster than it copies more;
+BUFFERS = 1 << 28    # and bytes of a plan, about
+
+
+class WorkspaceCache:
+    """What a fit was given, by weak references, and its equipment, which goes when one of the arrays goes.
+
+    The first fit only leaves a note of what it was given. A second one on the same arrays makes equipment with copies of them,
+    which it keeps, and later ones fill the copies anew: the arrays may have changed, and nothing here holds them. Callbacks may
+    change them within a fit, which copies would not show: with callbacks nothing is kept.
+    """
+
+    def __init__(self, fit, given):
+        network = fit.network
+        self.kit: Any = None
+        self.key = (fit.n, fit.count, fit.size, fit.chain, fit.weights is None, network.precision, network.seed,
+                    network.ops.threads)
+        self.parameters = ref(network.parameters)
+        self.refs: list[ref[Any] | None] | None = None
+        with suppress(TypeError):   # of a list, for instance
+            self.refs = [array if array is None else ref(array, partial(_drop, ref(self))) for array in given]
+        before = network.kept
+        self.again = before is not None and before._fits(self, given) and self._is_small(fit)
+        self.again = self.again and not fit.callbacks   # which may change the arrays in the middle of a fit
+        if self.again and before.kit is not None and _same(before.kit.training_state.vectors, fit.training_state.vectors):
+            self.kit = before.kit
+
+    def keep(self, kit):
+        """The fit is done: keep its equipment, where another on the same arrays may follow."""
+        alive = self.refs is not None and all(one is None or one() is not None for one in self.refs)
+        self.kit = kit if self.again and alive else None
+
+    def _fits(self, other, given):
+        """Whether the other is of the same arrays, sizes, optimizer and parameters."""
+        return (self.key == other.key and self.refs is not None and other.refs is not None
+                and self.parameters() is other.parameters() and _same([one and one() for one in self.refs], given))
+
+    def _is_small(self, fit):
+        ops, network = fit.network.ops, fit.network
+        width = network.dtype.itemsize * (network.sizes[0] + network.sizes[-1])
+        return (ops.is_on_device(fit.x) and ops.is_on_device(fit.y) and fit.n * width <= (LITTLE
+                                                                                          if ops.array_checks is None else MOST)
+                and 3 * network.dtype.itemsize * fit.size * sum(network.sizes) <= BUFFERS)
+
+
+def _drop(kept, dead):
+    if kept() is not None:
+        kept().kit = None
+
+
+def _same(some, others):
+    return len(some) == len(others) and all(one is other for one, other in zip(some, others))
