@@ -12,7 +12,7 @@ from benchmarks.gpu_kernels import verbs
 from benchmarks.gpu_steps import WORKS, Gpubp
 from benchmarks.guard import failure
 from benchmarks.timing import alternating, seconds, window
-from gpubp.layered.step_builder import StepBuilder
+from gpubp.layered.workspace import TrainingWorkspace
 
 CLUSTER = 8   # blocks; what is launched on sm_90 and newer only
 CLUSTER_KERNEL = r"""
@@ -77,12 +77,12 @@ def launches(ops, rounds, length, counts=(1, 10, 100)):
 
 def steps_in_one_graph(ops, work, at_once, rounds, length):
     """Seconds of a training step, without the loop of `fit`, in graphs of one step and of several: the device's clock counts."""
-    made, prepare = [], StepBuilder.__init__
+    made, prepare = [], TrainingWorkspace.__init__
 
     def noting(kit, *arguments, **options):
         made.append(kit)
         prepare(kit, *arguments, **options)
-    with patch.object(StepBuilder, "__init__", noting):
+    with patch.object(TrainingWorkspace, "__init__", noting):
         contender = Gpubp(work, *work.data(ops), ops)
     kit = made[-1]
     single = kit.steps[work.batch].run

@@ -22,8 +22,8 @@ import numpy as np
 
 import gpubp
 from gpubp.devices.cuda.cuda_ops import CudaOps
-from gpubp.layered.step_builder import StepBuilder
 from gpubp.layered.training_state import TrainingState
+from gpubp.layered.workspace import TrainingWorkspace
 from gpubp.maths.gradient_transforms import Chain
 
 ROOT = Path(__file__).parent.parent
@@ -181,7 +181,7 @@ def recorded(work):
                             **dict(work.options))
     chain, rows = Chain.of("sgd(0.1)"), 2 * work.batch
     x, y = (ops.zeros((rows, width), np.float32) for width in (work.sizes[0], work.sizes[-1]))
-    kit = StepBuilder(network, chain, TrainingState.begin(network, chain), x, y, None, rows, rows, work.batch)
+    kit = TrainingWorkspace(network, chain, TrainingState.begin(network, chain), x, y, None, rows, rows, work.batch)
     ops.launches.clear()
     ops.touched.clear()
     for call in kit.steps[work.batch].run.calls:

@@ -15,7 +15,7 @@ from . import reference
 from .devices import checked_name, open_device
 from .devices.ops import HALVES, Ops, checked_precision
 from .layered import input_checks
-from .layered.divergence import first_bad_parameter
+from .layered.divergence import first_nonfinite_parameter
 from .layered.layers import Dense
 from .layered.network import Network
 from .layered.trace import Trace
@@ -127,7 +127,7 @@ def parity(network: Network, x: Any, y: Any, devices: Sequence[str | Ops] = ("cp
     precision = checked_precision(network.precision if precision is None else precision, network.dtype)
     places = [_opened(device) for device in devices]
     with network.ops.device, np.errstate(all="ignore"):
-        if (bad := first_bad_parameter(network)) is not None:
+        if (bad := first_nonfinite_parameter(network)) is not None:
             raise ValueError(f"expected a network of finite parameters, got NaN or infinity in {bad}: take one from before its "
                              "training diverged")
         x = input_checks.samples(network, x)

@@ -26,7 +26,7 @@ def test_what_breaks_off_an_epoch_leaves_a_network_that_can_go_on(random, monkey
         step(self)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="went away"):
         patch.setattr(_Fit, "step", breaks)
-        patch.setattr(fit, "PAUSE", 0.0)   # one by one
+        patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)   # one by one
         parts.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=4)
     assert parts.epoch == 1 and parts.training_state.batch == 3 == len(parts.training_state.costs)
     parts.fit(x, y, epochs=1, batch_size=4)
@@ -58,7 +58,7 @@ def test_a_second_ctrl_c_while_the_host_waits_loses_no_step(random, monkeypatch,
             monkeypatch.setattr(NumpyOps, "to_numpy", interrupted)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(_Fit, "step", counted)
-        patch.setattr(fit, "PAUSE", 0.0)
+        patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
         parts.fit(x, y, optimizer="adam(0.1)", epochs=3, batch_size=4)
     assert parts.training_state.batch == 3
     parts.save(tmp_path / "net.npz")

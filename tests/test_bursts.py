@@ -24,7 +24,7 @@ def ops(request):
 @pytest.fixture
 def patient(monkeypatch):
     """However slow the emulation, a pause is long enough for bursts."""
-    monkeypatch.setattr(fit, "PAUSE", 1e3)
+    monkeypatch.setattr(fit, "MAX_BURST_SECONDS", 1e3)
 
 
 def made(ops, **options):
@@ -53,9 +53,9 @@ def test_steps_in_bursts_are_those_one_by_one(ops, patient, options, random, mon
     options = {"batch_size": 2} | options
     kind = {"precision": options.pop("precision")} if "precision" in options else {}
     bursts, plain, fits, run = made(ops, **kind), made(ops, **kind), [], _Fit._run
-    monkeypatch.setattr(_Fit, "_run", lambda self: fits.append(self.kit.steps[self.size].run) or run(self))
+    monkeypatch.setattr(_Fit, "_run", lambda self: fits.append(self.workspace.steps[self.size].run) or run(self))
     bursts.fit(x, y, epochs=2, **options)
-    monkeypatch.setattr(fit, "PAUSE", 0.0)
+    monkeypatch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
     plain.fit(x, y, epochs=2, **options)
     assert fits[0].burst is not None and fits[1].burst is None
     assert state(bursts) == state(plain)
@@ -67,7 +67,8 @@ def test_bursts_end_where_a_slot_ends(ops, patient, size, random, monkeypatch):
     x, y = samples(random, 163)
     streamed, resident, given, step = made(ops), made(ops), [], _Fit.step
     monkeypatch.setattr("gpubp.layered.batches.SLOT", 4 * 6 * size * 20)   # 20 mini-batches
-    monkeypatch.setattr(_Fit, "step", lambda self, times=1: given.append((self.kit.feed, self.training_state.batch, times))
+    monkeypatch.setattr(_Fit, "step", lambda self, times=1: given.append((self.workspace.mini_batches,
+                                                                          self.training_state.batch, times))
                         or step(self, times))
     resident.fit(x, y, epochs=3, batch_size=size)
     assert all(type(feed) is DeviceBatches for feed, *_ in given)

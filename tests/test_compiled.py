@@ -11,7 +11,7 @@ from gpubp.devices.cpu.base import CpuOps
 from gpubp.devices.cpu.compiled_ops import CompiledOps, Program
 from gpubp.devices.cpu.numpy_ops import NumpyOps
 from gpubp.devices.kernel_source import activations, chains
-from gpubp.layered import fit, step_builder, training_step
+from gpubp.layered import fit, training_step, workspace
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.activations import ACTIVATIONS
@@ -96,8 +96,8 @@ def test_folded_training_is_unfolded_training(cpu, optimizer, layers, random, mo
     plain = trained(cpu, optimizer, random, layers, dtype="float64")
     monkeypatch.setattr(type(cpu), "min_weights_for_gemm_update", 0)
     made = []
-    fold = step_builder.StepBuilder.fold
-    monkeypatch.setattr(step_builder.StepBuilder, "fold", lambda *given, **named: made.append(1) or fold(*given, **named))
+    fold = workspace.TrainingWorkspace.fold
+    monkeypatch.setattr(workspace.TrainingWorkspace, "fold", lambda *given, **named: made.append(1) or fold(*given, **named))
     agree(trained(cpu, optimizer, random, layers, dtype="float64"), plain, 1e-9)
     assert made, "the update was not folded"
 
@@ -109,7 +109,7 @@ def in_blocks(monkeypatch):
     """in_blocks(cores, rows): steps go in blocks of about so many rows on so many threads."""
     def patch(cores, rows, sizes=(4, 7, 2)):
         monkeypatch.setattr(CpuOps, "threads", cores)
-        monkeypatch.setattr(training_step, "LEAST", 0)
+        monkeypatch.setattr(training_step, "MIN_MULTIPLY_ADDS", 0)
         for kind in (NumpyOps, CompiledOps):
             monkeypatch.setattr(kind, "block", rows * 2 * sum(sizes) * 8)
     return patch
@@ -195,7 +195,7 @@ def test_a_program_mixes_kernels_and_python(compiled):
 
 def test_several_steps_in_one_go_are_single_steps(compiled, random, monkeypatch):
     many = trained(compiled, "adam(0.05)", random, batch_size=2, epochs=5)
-    monkeypatch.setattr(fit, "PAUSE", 0.0)
+    monkeypatch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
     single = trained(compiled, "adam(0.05)", random, batch_size=2, epochs=5)
     assert many.vector.tobytes() == single.vector.tobytes() and many.history.cost == single.history.cost
 

@@ -22,7 +22,7 @@ def stop_after(k, net, *args, **options):
         self.interrupted = self.training_state.step >= k
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_Fit, "step", counted)
-        patch.setattr(fit, "PAUSE", 0.0)   # one by one
+        patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)   # one by one
         net.fit(*args, **options)
     assert net.training_state.step == k
 

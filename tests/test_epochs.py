@@ -120,7 +120,7 @@ def test_divergence_after_an_epoch_that_was_broken_off(ops, room, size, random, 
     for train in (looked_at, Network.fit):
         nets.append(Network([4, 5, 2], activation="relu", output="identity", device=ops, seed=5))
         with monkeypatch.context() as patch:
-            patch.setattr(fit, "PAUSE", 0.0)
+            patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
             patch.setattr(_Fit, "step", lambda self: plain(self) or setattr(self, "interrupted", self.training_state.step == 3))
             train(nets[-1], x, y, optimizer="sgd(20.0)", epochs=1, batch_size=4)
         assert nets[-1].training_state.batch == 3
@@ -142,7 +142,7 @@ def test_what_breaks_off_an_epoch_that_diverged_leaves_the_last_good_parameters(
                 raise OSError("the data went away")
             plain(self, *times)
         with monkeypatch.context() as patch:
-            patch.setattr(fit, "PAUSE", 0.0)
+            patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
             patch.setattr(_Fit, "step", step)
             with pytest.raises(error):
                 nets[-1].fit(x * 20.0, y, **options)
@@ -155,7 +155,7 @@ def test_what_breaks_off_loses_no_epoch(ops, room, step, random, monkeypatch):
     x, y = two_classes(random)
     whole = made(ops)
     looked_at(whole, x, y, optimizer="adam(0.01)", epochs=4, batch_size=4)
-    monkeypatch.setattr(fit, "PAUSE", 0.0)   # one by one
+    monkeypatch.setattr(fit, "MAX_BURST_SECONDS", 0.0)   # one by one
     plain = _Fit.step
 
     def breaks(self):

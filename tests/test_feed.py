@@ -11,7 +11,7 @@ import pytest
 from gpubp.devices.cuda import transfer
 from gpubp.layered import batches as feeding
 from gpubp.layered import input_checks
-from gpubp.layered.batches import DeviceBatches, StreamedBatches, feed
+from gpubp.layered.batches import DeviceBatches, StreamedBatches, open_batches
 from gpubp.layered.divergence import TrainingError
 from gpubp.layered.fit import _Fit
 from gpubp.layered.layers import Dense, Dropout
@@ -121,7 +121,7 @@ def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random, m
     x, y = two_classes(random, ROWS)
     expected, plain = fitted(x, y, batch_size=7), _Fit.step
     little(3000)
-    monkeypatch.setattr("gpubp.layered.fit.PAUSE", 0.0)   # one by one
+    monkeypatch.setattr("gpubp.layered.fit.MAX_BURST_SECONDS", 0.0)   # one by one
     net = fitted(x, y, batch_size=7, epochs=0)
     for steps in (5, 1, 40, 20):   # of 33 an epoch
         made = []
@@ -180,7 +180,7 @@ def test_who_waits_for_whom(little, random, monkeypatch):
     net = Network([4, 2], device=ops, seed=7)
     y = input_checks.targets(net, random.integers(2, size=500), 500)
     little(2000)
-    streamed = feed(ops, net.dtype, input_checks.samples(net, random.standard_normal((500, 4))), y, None, 50, 10)
+    streamed = open_batches(ops, net.dtype, input_checks.samples(net, random.standard_normal((500, 4))), y, None, 50, 10)
     assert streamed.batches == 1
     streamed.begin(np.arange(50), 0)
     ops.device.resources.copies.waited.clear()
@@ -198,7 +198,7 @@ def test_data_of_the_device_are_used_as_they_are(ops, random):
     x, y = two_classes(random)
     net = Network([4, 2], device=ops, seed=7)
     x, y = input_checks.samples(net, ops.asarray(x, "float32")), input_checks.targets(net, y, 23)
-    resident = feed(ops, net.dtype, x, y, None, 23, 5)
+    resident = open_batches(ops, net.dtype, x, y, None, 23, 5)
     assert type(resident) is DeviceBatches and resident.sources[0] is x and resident.sources[1] is y
 
 

@@ -145,7 +145,7 @@ def test_dropout_masks_the_gradient_too(ops, random):
     for _ in range(3):
         v = random.standard_normal(g.size)
         assert derivative(lambda h, v=v: cost(start + h * v), 1e-4) == pytest.approx(g @ v, abs=1e-9)
-    assert (ops.to_numpy(plan.sent[1]) == 0.0).any() and not (ops.to_numpy(plan.a[1]) == 0.0).any()
+    assert (ops.to_numpy(plan.layer_out[1]) == 0.0).any() and not (ops.to_numpy(plan.a[1]) == 0.0).any()
     first = cost(start)
     plan.clock[0] = 13
     assert cost(start) != first, "another step, other masks"
@@ -160,7 +160,7 @@ def test_dropout_keeps_the_mean(ops):
         plan.clock[0] = step
         plan.run()
         for l in (0, 1):
-            a, sent = ops.to_numpy(plan.a[l]), ops.to_numpy(plan.sent[l])
+            a, sent = ops.to_numpy(plan.a[l]), ops.to_numpy(plan.layer_out[l])
             sums[l] += sent.mean() if l == 0 else np.abs(sent).sum() / np.abs(a).sum()
     assert sums[0] / 300 == pytest.approx(1.0, abs=0.02)   # 60,000 draws: the mean's deviation is 0.0027
     assert sums[1] / 300 == pytest.approx(1.0, abs=0.02)

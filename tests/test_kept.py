@@ -12,7 +12,7 @@ from gpubp.layered import fit, workspace_cache
 from gpubp.layered.divergence import TrainingError
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
-from gpubp.layered.step_builder import StepBuilder
+from gpubp.layered.workspace import TrainingWorkspace
 
 from .cases import two_classes
 from .conftest import device
@@ -29,10 +29,10 @@ def built(monkeypatch):
     found = []
 
     def build(*arguments):
-        kit = StepBuilder(*arguments)
-        found.append(ref(kit))
-        return kit
-    monkeypatch.setattr(fit, "StepBuilder", build)
+        workspace = TrainingWorkspace(*arguments)
+        found.append(ref(workspace))
+        return workspace
+    monkeypatch.setattr(fit, "TrainingWorkspace", build)
     return found
 
 
@@ -61,7 +61,7 @@ def test_a_loop_of_epochs_is_the_same_with_new_arrays_each_time(ops, built, opti
         fit(keeping, given, epoch)
         kits = len(built)
         fit(plain, [array.copy() for array in given], epoch)
-        assert len(built) == kits + 1 and plain.kept.kit is None
+        assert len(built) == kits + 1 and plain.kept.workspace is None
         given[0] *= 1.1
         if len(given) == 3:
             given[2] *= 0.9
@@ -112,8 +112,8 @@ def test_what_goes_takes_it_along(ops, built, random):
             x, y = two_classes(random)
             net = made(ops)
             loop(net, x, y)
-            kit = built[-1]
-            assert kit() is net.kept.kit is not None
+            workspace = built[-1]
+            assert workspace() is net.workspace_cache.workspace is not None
             assert net.copy().kept is None
             if ops.name != "host":   # which no name opens
                 assert pickle.loads(pickle.dumps(net)).kept is None
@@ -128,7 +128,7 @@ def test_what_goes_takes_it_along(ops, built, random):
             else:
                 del y
                 assert alive[1]() is None
-            assert kit() is None
+            assert workspace() is None
     finally:
         gc.enable()
 
@@ -142,7 +142,7 @@ def test_another_task_has_equipment_of_its_own(ops, built, change, random):
     loop(net, x, y)
     assert len(built) == 2
     net.fit(x, y, **{"optimizer": "sgd(0.1)", "epochs": 1, "batch_size": 4, **change})
-    assert len(built) == 3 and net.kept.kit is None
+    assert len(built) == 3 and net.workspace_cache.workspace is None
     loop(plain, x.copy(), y)
     plain.fit(x.copy(), y, **{"optimizer": "sgd(0.1)", "epochs": 1, "batch_size": 4, **change})
     assert state(net) == state(plain)
@@ -156,21 +156,21 @@ def test_only_a_little_is_kept(ops, built, random, monkeypatch):
                 patch.setattr(workspace_cache, name, 100)
             net = made(ops)
             loop(net, x, y)
-            assert net.kept.kit is None and not any(kit() for kit in built)
+            assert net.workspace_cache.workspace is None and not any(workspace() for workspace in built)
     net = made(ops)
     loop(net, x.tolist(), y)
-    assert net.kept.kit is None
+    assert net.workspace_cache.workspace is None
 
 
 def test_what_fails_keeps_nothing(ops, built, random):
     x, y = two_classes(random)
     net = Network([4, 5, 2], activation="relu", output="identity", device=ops, seed=5)
     loop(net, x, y)
-    before = net.kept.kit
+    before = net.workspace_cache.workspace
     with pytest.raises(ValueError):
         net.fit(x, y, batch_size=100)
-    assert net.kept.kit is before
+    assert net.workspace_cache.workspace is before
     x *= 1e3
     with pytest.raises(TrainingError):
         net.fit(x, y, optimizer="sgd(0.1)", epochs=99, batch_size=4)
-    assert net.kept is None
+    assert net.workspace_cache is None

@@ -85,8 +85,8 @@ def test_devices_agree(other, hidden, output, cost, dtype, random):
 def test_a_precision_is_that_of_both_devices(other, precision, monkeypatch, random):
     """The CPU is exact all the same, and judged so."""
     net = Network([9, 40, Dense(4, "softmax")], cost="cross-entropy", device="cpu", seed=1)
-    x, y, asked, at = random.standard_normal((33, 9)), random.integers(4, size=33), [], CudaOps.at
-    monkeypatch.setattr(CudaOps, "at", lambda self, precision: asked.append(precision) or at(self, precision))
+    x, y, asked, at = random.standard_normal((33, 9)), random.integers(4, size=33), [], CudaOps.with_precision
+    monkeypatch.setattr(CudaOps, "with_precision", lambda self, precision: asked.append(precision) or at(self, precision))
     exact = parity(net, x, y, ("cpu", other), "exact")
     assert exact.precisions == ("exact", "exact") and set(asked) == {"exact"}
     asked.clear()

@@ -163,7 +163,7 @@ def test_the_scale_goes_back_with_the_parameters(device_ops, random, monkeypatch
             net.vector[...] = np.nan
         step(self)
     monkeypatch.setattr(_Fit, "step", broken_once)
-    monkeypatch.setattr("gpubp.layered.fit.PAUSE", 0.0)   # one by one
+    monkeypatch.setattr("gpubp.layered.fit.MAX_BURST_SECONDS", 0.0)   # one by one
     with pytest.raises(TrainingError, match="the cost became nan in epoch 2, mini-batch 3 of 6"):
         net.fit(x, y, batch_size=4, epochs=3)
     assert net.training_state.step == 7 and net.training_state.scaling == [2.0**16, 7.0, 1.0, 2.0**-16]

@@ -48,7 +48,7 @@ def ctrl_c(monkeypatch):
                 os.kill(os.getpid(), signal.SIGINT)
         return step(self)
     monkeypatch.setattr(_Fit, "step", counted)
-    monkeypatch.setattr(fit, "PAUSE", 0.0)   # one by one
+    monkeypatch.setattr(fit, "MAX_BURST_SECONDS", 0.0)   # one by one
     return lambda k: left.append(k)
 
 
@@ -230,7 +230,7 @@ def test_a_fit_that_is_refused_keeps_the_place_within_the_epoch(ctrl_c, random, 
     ctrl_c(3)
     net.fit(x, y, optimizer="adam(0.1)", epochs=2, batch_size=4)
     before = net.training_state.batch, net.training_state.shape, list(net.training_state.costs)
-    for broken in ("StepBuilder", "EarlyStopping"):
+    for broken in ("TrainingWorkspace", "EarlyStopping"):
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
             patch.setattr(fit, broken, lambda *_: 1 / 0)
             net.fit(x, y, batch_size=7)

@@ -26,7 +26,7 @@ def ops(request):
 def entered(net, y, rows):
     """What becomes of targets of the device, as they enter a plan."""
     out = net.ops.zeros((rows, net.sizes[-1]), net.dtype)
-    input_checks.targets(net, y, rows, look=False).enter(out)
+    input_checks.targets(net, y, rows, check_now=False).enter(out)
     return net.ops.to_numpy(out)
 
 

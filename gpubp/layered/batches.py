@@ -10,7 +10,7 @@ SHARE = 0.25      # of the device's room that both slots take at most
 BLOCK = 1 << 18   # elements that the host converts at once, within its cache
 
 
-def feed(ops, dtype, x, y, weights, count, size, own=False):
+def open_batches(ops, dtype, x, y, weights, count, size, own=False):
     """DeviceBatches or StreamedBatches, which gather the mini-batches of `size` rows in epochs of `count` samples.
 
     x, y and weights (or None) are what intake made of them; own: a DeviceBatches takes copies. Call begin(order, batch) when an

@@ -69,11 +69,11 @@ def seconds_on_cpu(sizes, batch, steps, state, itemsize, compiles):
     """Predicted seconds of a step on the CPU; training is compiled where an epoch is long enough."""
     seconds = {kind: CALLS[kind] + _operations(sizes, batch) * itemsize / 4 / RATE[kind] + CHANGE * state * _weights(sizes)
                for kind in CALLS}
-    repaid = compiles and epoch_by_numpy(_weights(sizes), steps, steps * batch, state) > REPAYS
+    repaid = compiles and numpy_epoch_seconds(_weights(sizes), steps, steps * batch, state) > REPAYS
     return seconds["compiled" if repaid else "numpy"]
 
 
-def epoch_by_numpy(parameters, steps, samples, state):
+def numpy_epoch_seconds(parameters, steps, samples, state):
     """Seconds that NumPy takes for an epoch, rather too many: those of a step's calls, 25 us; of each number that the optimizer
     changes, 1 ns; and of the products, 2e-11 for an operation. Training is compiled where they are more than REPAYS."""
     return steps * (25e-6 + 1e-9 * parameters * (1 + state)) + 6.0 * parameters * samples * 2e-11

@@ -17,7 +17,7 @@ class Snapshot:
     """All that steps change, and where training stood: steps made, the epoch and its next mini-batch."""
 
     def __init__(self, fit):
-        self.vectors = [vector.copy() for vector in fit.kit.vectors()]
+        self.vectors = [vector.copy() for vector in fit.workspace.vectors()]
         self.note(fit)
 
     def note(self, fit):
@@ -26,14 +26,14 @@ class Snapshot:
 
     def keep(self, fit):
         """Keep what there is now."""
-        for kept, vector in zip(self.vectors, fit.kit.vectors()):
+        for kept, vector in zip(self.vectors, fit.workspace.vectors()):
             kept[...] = vector
         self.note(fit)
 
     def keep_vectors(self, fit, fine):
         """Keep the vectors as they are now where `fine`, a truth value of the device; on a GPU the host does not wait for it."""
         copyto = fit.ops.xp.copyto
-        for kept, vector in zip(self.vectors, fit.kit.vectors()):
+        for kept, vector in zip(self.vectors, fit.workspace.vectors()):
             if fit.ops.array_checks is not None:
                 copyto(kept, vector, where=fine)
             elif fine:   # several times faster than the same with where=
@@ -72,7 +72,7 @@ class Divergence:
         """The last step of the epoch is next, each epoch being read."""
         first, done = self.start.place[1], self.training_state.batch
         if done > first:
-            self.before.keep_vectors(self.fit, self.fit.ops.xp.isfinite(self.fit.kit.log[first:done]).all())
+            self.before.keep_vectors(self.fit, self.fit.ops.xp.isfinite(self.fit.workspace.log[first:done]).all())
             self.passed = True
 
     def check(self, found):
@@ -84,16 +84,16 @@ class Divergence:
             fine = np.isfinite(record.log[first:done])
             if not fine.all():
                 self._give_up_at(epoch.number, first + int(fine.argmin()), record.log)
-            if record.lengths[0] if done == self.fit.batches else first_bad_parameter(self.fit.network):
+            if record.lengths[0] if done == self.fit.batches else first_nonfinite_parameter(self.fit.network):
                 good = self._repeat_up_to(epoch.number, done)
-                name = first_bad_parameter(self.fit.network)
+                name = first_nonfinite_parameter(self.fit.network)
                 self._restore(*good)
                 self._raise(f"{name} became infinite", done, record.log)
             scale, _, finite, _ = record.scaling
-            if self.fit.kit.scaling is not None and not finite and scale <= LEAST_SCALE:
+            if self.fit.workspace.scaling is not None and not finite and scale <= LEAST_SCALE:
                 self._repeat_up_to(epoch.number, first)
                 # other samples may do with it
-                self.fit.kit.scaling[...] = self.fit.ops.asarray(UNSCALED, self.fit.network.dtype)
+                self.fit.workspace.scaling[...] = self.fit.ops.asarray(UNSCALED, self.fit.network.dtype)
                 self._raise("the gradient overflows at every scale", done, record.log)
         if self.fit.epochs.each and found:
             if not self.passed:   # an epoch of one step, before which it began
@@ -104,7 +104,7 @@ class Divergence:
         """The cost of mini-batch `bad` was not finite: the step before it is undone."""
         fit = self.fit
         good = self._repeat_up_to(number, bad)
-        layer, sample = _first_bad(fit.look())
+        layer, sample = _first_nonfinite(fit.replay())
         row = int(fit.order[bad * fit.size + sample])
         self._restore(*good)
         self._raise(f"the cost became {log[bad]}", bad + 1, log, f", first in {layer} at training sample {row}")
@@ -126,7 +126,7 @@ class Divergence:
             if training.batch == fit.batches:
                 fit.enter(fit.epoch + 1, 0)
             if left == 1:
-                good = ([v.copy() for v in fit.kit.vectors()], training.step, training.batch if fit.epoch == number else 0)
+                good = ([v.copy() for v in fit.workspace.vectors()], training.step, training.batch if fit.epoch == number else 0)
             fit.step()
             left -= 1
         if fit.epoch < number:
@@ -136,15 +136,15 @@ class Divergence:
     def _raise(self, what, batch, log, more=""):
         fit = self.fit
         self.training_state.costs = log[:self.training_state.batch].tolist()
-        if fit.kit.scaling is not None:
-            self.training_state.scaling = fit.ops.to_numpy(fit.kit.scaling).tolist()
-        reach = "" if fit.kit.scaling is None else ", or precision='bfloat16', which knows larger numbers"
+        if fit.workspace.scaling is not None:
+            self.training_state.scaling = fit.ops.to_numpy(fit.workspace.scaling).tolist()
+        reach = "" if fit.workspace.scaling is None else ", or precision='bfloat16', which knows larger numbers"
         where = f"epoch {fit.network.epoch + 1}, mini-batch {batch} of {fit.batches}{more}"
         raise TrainingError(f"{what} in {where}; the network has its last good parameters: try a smaller learning rate or "
                             f"ClipNorm{reach}")
 
     def _put_back(self, vectors):
-        for vector, kept in zip(self.fit.kit.vectors(), vectors):
+        for vector, kept in zip(self.fit.workspace.vectors(), vectors):
             vector[...] = kept
 
     def _restore(self, vectors, step, batch):
@@ -152,7 +152,7 @@ class Divergence:
         self.fit.seek(step, batch)
 
 
-def first_bad_parameter(network):
+def first_nonfinite_parameter(network):
     """The name of the first parameter that is not finite, or None."""
     xp = network.ops.xp
     finite = lambda array: bool(xp.isfinite(array.max()) & xp.isfinite(array.min()))   # nothing of the array's size is allocated
@@ -161,7 +161,7 @@ def first_bad_parameter(network):
     return next((name for name, view in network.parameters.items() if not finite(view)), None)
 
 
-def _first_bad(plan):
+def _first_nonfinite(plan):
     """(layer, row) of the first number of a pass that is not finite, in the order of computation."""
     stages = [(f"layer {l}", values) for l in range(1, len(plan.z)) for values in (plan.z[l], plan.a[l])]
     for layer, values in [*stages, ("the cost", plan.costs.reshape(-1, 1))]:

@@ -8,7 +8,7 @@ from ..devices.array_namespace import namespace
 GPUS = 2, 13   # DLPack's numbers for CUDA memory and CUDA managed memory
 
 
-def lies_on_gpu(values):
+def is_on_gpu(values):
     """Whether DLPack says of an array that it is in a GPU's memory."""
     try:
         return hasattr(type(values), "__dlpack_device__") and int(values.__dlpack_device__()[0]) in GPUS
@@ -16,14 +16,14 @@ def lies_on_gpu(values):
         return False
 
 
-def taken_in(ops, values, name):
+def import_array(ops, values, name):
     """What is neither an array of this device nor NumPy's, as one of the two: nothing is copied and nothing moved."""
     if getattr(values, "requires_grad", False):
         raise TypeError(f"{name}: expected numbers alone, got a tensor that requires a gradient, which would be lost here: pass "
                         f"{name}.detach()")
     if hasattr(values, "resolve_neg"):   # PyTorch may note a minus sign beside the numbers, of which DLPack says nothing
         values = values.resolve_neg()
-    there, array = lies_on_gpu(values), None
+    there, array = is_on_gpu(values), None
     if hasattr(type(values), "__dlpack__") and not (there and ops.xp is np):
         array = _imported(ops.xp if there else np, values, name)
     if (there and not ops.is_on_device(array)) or (array is None and hasattr(values, "__cuda_array_interface__")):
@@ -45,7 +45,7 @@ def like(ops, given, answer):
     """
     if ops.is_on_device(given):
         return ops.copy_for_caller(answer)
-    if not lies_on_gpu(given):
+    if not is_on_gpu(given):
         answer = ops.to_numpy(answer)
         exports = not isinstance(given, np.ndarray) and hasattr(type(given), "__dlpack__")
         return _from_dlpack(given)(answer) if exports and _from_dlpack(given) else answer
@@ -65,7 +65,7 @@ def follow(ops, given):
     if ops.array_checks is None:
         return
     for array in given:
-        if not ops.is_on_device(array) and lies_on_gpu(array):
+        if not ops.is_on_device(array) and is_on_gpu(array):
             if _from_dlpack(array) is None:
                 ops.device.stream.synchronize()
             else:

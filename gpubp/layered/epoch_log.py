@@ -11,7 +11,7 @@ import numpy as np
 from ..maths.schedules import Plateau
 from . import metrics
 
-SEEN = 10_000   # training samples on which the accuracy of an epoch is measured
+ACCURACY_SAMPLES = 10_000   # training samples on which the accuracy of an epoch is measured
 LATEST = 0.1    # seconds after which the host reads what there is
 
 
@@ -50,10 +50,10 @@ class Epochs:
         fit, epoch, history = self.fit, self.epoch, self.fit.network.history
         epoch.marks.append(fit.ops.record_event())
         if epoch.first < fit.batches:
-            fit.kit.measure()
+            fit.workspace.measure()
         for place, figure in enumerate(self._figures()):
-            fit.kit.report.figures[place] = figure
-        fit.kit.report.keep(len(self.waiting))
+            fit.workspace.report.figures[place] = figure
+        fit.workspace.report.keep(len(self.waiting))
         (rate,) = fit.rates([fit.batches - 1])
         unknown = math.nan if fit.validation else None
         history.add(cost=math.nan, learning_rate=rate, seconds=math.nan, gradient_norm=math.nan, delta_norms=[math.nan]
@@ -66,7 +66,7 @@ class Epochs:
         """What the epoch's scores are made of, on the device."""
         fit, network = self.fit, self.fit.network
         if fit.is_classifier:
-            yield from metrics.figures(network, fit.x[:SEEN], fit.y[:SEEN], True)
+            yield from metrics.figures(network, fit.x[:ACCURACY_SAMPLES], fit.y[:ACCURACY_SAMPLES], True)
         if fit.validation:
             yield network.passes.cost(*fit.validation)
             x, y = fit.validation
@@ -74,19 +74,19 @@ class Epochs:
 
     def due(self):
         """Whether to read now."""
-        return (self.each or len(self.waiting) == self.fit.kit.report.room or perf_counter() - self.read_at > LATEST)
+        return (self.each or len(self.waiting) == self.fit.workspace.report.room or perf_counter() - self.read_at > LATEST)
 
     def read(self):
         """Wait for the device and write down what it has found; returns (epoch, mini-batches done, record) of each epoch, the
         one under way too."""
-        fit, training, report = self.fit, self.fit.training_state, self.fit.kit.report
+        fit, training, report = self.fit, self.fit.training_state, self.fit.workspace.report
         found = [(epoch, fit.batches, record) for epoch, record in zip(self.waiting, report.read(len(self.waiting)))]
         for epoch, _, record in found:
             self._fill(epoch, record)
         if training.batch:
             found.append((self.epoch, training.batch, report.now()))
             training.costs = found[-1][2].log[:training.batch].tolist()
-        if found and fit.kit.scaling is not None:
+        if found and fit.workspace.scaling is not None:
             training.scaling = found[-1][2].scaling.tolist()
         self.waiting, self.read_at = [], perf_counter()
         return found
@@ -97,11 +97,11 @@ class Epochs:
         history.seconds[i] = epoch.marks[1].since(epoch.marks[0])
         if epoch.first < fit.batches:   # of a finished epoch that is taken up again nothing is left
             _, history.gradient_norm[i], *speeds = record.lengths.tolist()
-            scale = 1.0 if fit.kit.scaling is None else float(record.scaling[3])
+            scale = 1.0 if fit.workspace.scaling is None else float(record.scaling[3])
             history.delta_norms[i] = [scale * speed for speed in speeds]
         figures = iter(record.figures.tolist())
         if fit.is_classifier:
-            history.accuracy[i] = metrics.value(figures, min(fit.n, SEEN), True)
+            history.accuracy[i] = metrics.value(figures, min(fit.n, ACCURACY_SAMPLES), True)
         if fit.validation:
             history.validation_cost[i] = next(figures)
             history.validation_accuracy[i] = metrics.value(figures, fit.validation[0].shape[0], fit.is_classifier)

@@ -1,4 +1,4 @@
-"""Training: mini-batches drawn from the training set, one optimizer step each, and what is kept about the epochs."""
+"""Network.fit: checks its arguments, runs the optimizer steps of each epoch, and records the history."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,16 +13,16 @@ from ..maths.gradient_transforms import Chain
 from ..maths.optimizers import Part
 from . import call_arrays, input_checks
 from .device_choice import choose
-from .divergence import Divergence, TrainingError, first_bad_parameter
+from .divergence import Divergence, TrainingError, first_nonfinite_parameter
 from .early_stopping import EarlyStopping
 from .epoch_log import Epochs
 from .history import History
 from .interrupt import Interrupt
-from .step_builder import StepBuilder
 from .training_state import TrainingState
+from .workspace import TrainingWorkspace
 from .workspace_cache import WorkspaceCache
 
-PAUSE = 0.02    # seconds of steps that are made in one go: as long may Ctrl-C and the progress bar wait
+MAX_BURST_SECONDS = 0.02   # longest burst of steps: bounds the latency of Ctrl-C and of the progress bar
 
 
 def fit(network: Any, x: Any, y: Any, *, optimizer: str | Part | Chain | Sequence[str | Part] | None = None, epochs: int = 30,
@@ -30,19 +30,55 @@ def fit(network: Any, x: Any, y: Any, *, optimizer: str | Part | Chain | Sequenc
         samples_per_epoch: int | None = None, shuffle: bool = True, patience: int | None = None,
         monitor: Literal["cost", "accuracy"] = "cost",
         callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (), progress: bool | None = None) -> History:
-    """Train a network by stochastic gradient descent; returns network.history.
+    """Train by mini-batch gradient descent; returns net.history.
 
-    x: (n, inputs); y: integer labels (n,) or targets (n, outputs); arrays of NumPy (memory-mapped ones too), CuPy, PyTorch, JAX
-    or whatever speaks DLPack. optimizer: an object, a text such as "adam(0.001)", or a list [ClipNorm(1.0), L2(5.0), SGD(0.5)];
-    None goes on with the network's own optimizer and its state (SGD(0.1) at first), in the middle of an epoch if need be,
-    bitwise as if it had never stopped. epochs: how many more. batch_size: rows of a mini-batch, "auto" for 10 or as many as
-    there are, None for the whole set; the last batch of an epoch may be shorter. validation: (x, y). sample_weight: (n,)
-    factors of the samples' costs. samples_per_epoch: an epoch draws that many samples at random and its mini-batches from those.
-    patience: stop after so many epochs without a better monitor ("cost" or "accuracy", of the validation set) and restore the
-    best parameters. callbacks: called as callback(network) after each epoch; a true answer stops. progress: True or False; None
-    shows a bar on a terminal.
+    Parameters
+    ----------
+    x : array (n, inputs) of real numbers
+        NumPy (memory-mapped arrays too), CuPy, PyTorch, JAX, or anything that supports DLPack.
+    y : integer labels (n,) counted from 0, or targets (n, outputs)
+    optimizer : object, text such as "adam(0.001)", or list such as [ClipNorm(1.0), L2(5.0), SGD(0.5)]
+        None continues with the network's own optimizer and its state (SGD(0.1) at first), bitwise as if training had never
+        stopped, even in the middle of an epoch.
+    epochs : int, default 30
+        How many more epochs to train.
+    batch_size : int, "auto" or None
+        Rows of a mini-batch: "auto" is 10, or n where there are fewer; None is the whole training set. The last mini-batch of
+        an epoch may be shorter.
+    validation : (x, y), optional
+        Its cost and score are measured after each epoch.
+    sample_weight : array (n,) of numbers >= 0, optional
+        Factors of the samples' costs.
+    samples_per_epoch : int, optional
+        Each epoch draws this many samples at random; default is all n.
+    shuffle : bool, default True
+        Draw a new order of the samples for each epoch, from net.seed.
+    patience : int, optional
+        Early stopping: stop after this many epochs without a better monitor, and restore the best parameters.
+    monitor : "cost" or "accuracy"
+        The figure of the validation set that early stopping watches (accuracy is R^2 for a regression).
+    callbacks : function or functions of the network
+        Called after each epoch; a true result stops training.
+    progress : bool, optional
+        Show a progress bar; None shows it on a terminal.
 
-    Ctrl-C ends training after the step under way, keeping what was learned. A cost that is not finite raises TrainingError.
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is not as described; nothing has been changed.
+    TrainingError
+        A cost or parameter became infinite or NaN; the network holds its last good parameters.
+    MemoryError
+        The device is out of memory; net.memory predicts what fit takes.
+
+    Ctrl-C ends training after the current step and keeps what was learned.
+
+    >>> import numpy as np, gpubp
+    >>> x, y = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 0, 0, 1])   # the AND gate
+    >>> net = gpubp.Network([2, 2], output="softmax", cost="cross-entropy", seed=1)
+    >>> history = net.fit(x, y, optimizer=gpubp.SGD(1.0), epochs=100, batch_size=None)
+    >>> net.predict(x).tolist(), net.score(x, y), len(history)
+    ([0, 0, 0, 1], 1.0, 100)
     """
     return _Fit(network, x, y, validation, sample_weight, optimizer, epochs=epochs, batch_size=batch_size,
                 samples_per_epoch=samples_per_epoch,
@@ -56,24 +92,24 @@ class _Fit:
         self.network = network
         given = options.pop("callbacks")   # an iterator is read once
         options["callbacks"] = (given,) if callable(given) or not isinstance(given, Iterable) else tuple(given)
-        call_arrays.at_once(network, lambda: self._take(x, y, validation, sample_weight, optimizer, **options))
+        call_arrays.check_together(network, lambda: self._take(x, y, validation, sample_weight, optimizer, **options))
         if network.device_choice.open and self._moves_to_cpu():
             self._take_data(x, y, validation, sample_weight)
             self._take_optimizer(optimizer)
         self.epochs, self.kept = Epochs(self), WorkspaceCache(self, (x, y, sample_weight))
-        self.kit = self.kept.kit or StepBuilder(
+        self.workspace = self.kept.workspace or TrainingWorkspace(
             proxy(network),   # which may keep the equipment
             self.chain, self.training_state, self.x, self.y, self.weights, self.n, self.count, self.size, self.kept.again)
-        self.kit.take_up(self.training_state, 1 if self.epochs.each else self.goal - network.epoch)
-        if self.kept.kit is not None:
-            self.kit.feed.refresh(self.x, self.y, self.weights)
-        self.ops, self.batches = self.kit.ops, self.kit.batches
-        if self.goes_on:
-            self.kit.recall(self.training_state.costs[:self.training_state.batch])
+        self.workspace.take_up(self.training_state, 1 if self.epochs.each else self.goal - network.epoch)
+        if self.kept.workspace is not None:
+            self.workspace.mini_batches.refresh(self.x, self.y, self.weights)
+        self.ops, self.batches = self.workspace.ops, self.workspace.batches
+        if self.resuming:
+            self.workspace.restore_costs(self.training_state.costs[:self.training_state.batch])
         self.divergence, self.interrupted, self.at_once, self.given = Divergence(self), False, 1, None
 
     def _take(self, x, y, validation, sample_weight, optimizer, **options):
-        """Whatever is wrong with what was handed in raises an error here, before anything is changed; returns True."""
+        """Check all arguments before anything is changed; returns True."""
         self._take_data(x, y, validation, sample_weight)
         self._take_options(**options)
         self._take_optimizer(optimizer)
@@ -84,10 +120,10 @@ class _Fit:
         if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) != 2):
             raise TypeError(f"expected validation=(x, y), got {type(validation).__name__}: split the samples beforehand")
         xv, yv = validation or (None, None)
-        call_arrays.together(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
+        call_arrays.check_same_device(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
         self.x = input_checks.samples(network, x)
         self.n = self.x.shape[0]
-        self.is_classifier = input_checks.names_classes(network, y)
+        self.is_classifier = input_checks.is_classification(network, y)
         self.y = input_checks.targets(network, y, self.n)
         self.weights = input_checks.sample_weights(network, sample_weight, self.n)
         self.validation = None
@@ -116,16 +152,16 @@ class _Fit:
     def _take_optimizer(self, optimizer):
         network, own = self.network, self.network.training_state
         vector, xp = network.vector, network.ops.xp
-        if not input_checks.fine(network, xp.isfinite(vector.max()) & xp.isfinite(vector.min())):
-            name = first_bad_parameter(network)
+        if not input_checks.all_true(network, xp.isfinite(vector.max()) & xp.isfinite(vector.min())):
+            name = first_nonfinite_parameter(network)
             raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
         self.chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
-        self.chain.optimizer.rate_at(0.0)   # a rate that is no number shows itself before anything is changed
+        self.chain.optimizer.rate_at(0.0)   # an invalid learning rate raises before anything is changed
         self.training_state = own if own and optimizer is None else TrainingState.begin(network, self.chain)
-        self.goes_on = self.training_state.shape == (self.count, self.size)   # within an epoch, perhaps
+        self.resuming = self.training_state.shape == (self.count, self.size)   # within an epoch, perhaps
 
     def _moves_to_cpu(self):
-        """Whether the CPU is predicted to be faster, to which the network then moves: now that all that was handed in is fine."""
+        """Move the network to the CPU if a step is predicted to be faster there; returns whether it moved."""
         network, choice = self.network, choose(self.network, self.size, -(-self.count // self.size), len(self.chain.state))
         if choice.name == "cpu":
             network.to("cpu")
@@ -133,35 +169,35 @@ class _Fit:
         return choice.name == "cpu"
 
     def seek(self, step, batch):
-        """Go on from a mini-batch of the epoch, after so many steps."""
+        """Continue at mini-batch `batch` of the epoch, after `step` optimizer steps."""
         self.training_state.step, self.training_state.batch = step, batch
-        self.kit.seek(batch, self.epoch, self.order)
+        self.workspace.seek(batch, self.epoch, self.order)
 
     def enter(self, epoch, batch):
-        """Go on at a mini-batch of an epoch."""
+        """Continue at a mini-batch of an epoch: draw its order and write its learning rates."""
         self.epoch = epoch
         self.training_state.batch = batch
-        self.kit.set_rates(self.rates(range(batch, self.batches)))
+        self.workspace.set_rates(self.rates(range(batch, self.batches)))
         self.order = self._order()
         self.seek(self.training_state.step, batch)
 
     def run(self):
         network, kept = self.network, self.kept
-        network.is_training, network.kept = True, None
+        network.is_training, network.workspace_cache = True, None
         try:
             history = self._run()
-            kept.keep(self.kit)
-            network.kept = kept
+            kept.keep(self.workspace)
+            network.workspace_cache = kept
             return history
         finally:
             network.is_training = False
-            self.kit.feed.end()
-            del self.divergence, self.epochs   # which know the fit: together they would keep the data until the next collection
+            self.workspace.mini_batches.end()
+            del self.divergence, self.epochs   # a reference cycle would keep the data alive for a while
 
     def _run(self):
         network, training, history = self.network, self.training_state, self.network.history
         patience, bar = EarlyStopping(self), self._bar()
-        if not self.goes_on:
+        if not self.resuming:
             training.batch, training.shape, training.costs = 0, (self.count, self.size), []
         self.divergence.begin_fit()
         network.training_state, network.is_classifier, history.stopped = training, self.is_classifier, None
@@ -178,7 +214,7 @@ class _Fit:
                         f"interrupted in epoch {network.epoch + 1}, after {training.batch} of {self.batches} mini-batches")
             except TrainingError:
                 raise
-            except BaseException:   # whatever ends it, training can go on from there
+            except BaseException:   # training can continue from here, whatever ended it
                 with suppress(TrainingError):   # had it diverged, the parameters are now the last good ones
                     self.divergence.check(self.epochs.break_off())
                 raise
@@ -199,7 +235,7 @@ class _Fit:
         return verdict
 
     def _epoch(self, bar):
-        """Give the device the steps of one epoch, or of the rest of one; returns whether they came to its end."""
+        """Launch the steps of one epoch, or of the rest of one; returns whether the epoch was completed."""
         training = self.training_state
         if not self.epochs.waiting:
             self.divergence.begin()
@@ -209,7 +245,7 @@ class _Fit:
             while training.batch < self.batches and not self.interrupted:
                 self._go_on(bar)
         except BaseException:
-            self._count(self.kit.done() - training.batch)   # here the host waits for the device
+            self._count(self.workspace.done() - training.batch)   # here the host waits for the device
             raise
         if training.batch < self.batches:
             return False
@@ -217,17 +253,17 @@ class _Fit:
         return True
 
     def _go_on(self, bar):
-        """The next step; where Python need not come back after each, as many as a pause allows."""
+        """Run the next step, or a burst of steps where Python need not see each."""
         batch, begun, each = self.training_state.batch, time.perf_counter(), self.epochs.each
         left = self.batches - batch
         if each and left == 1:
             self.divergence.before_last_step()
-        count = max(1, min(left - (each or self.kit.ends_alone), self.at_once, self.kit.feed.ahead(batch)))
+        count = max(1, min(left - (each or self.workspace.ends_alone), self.at_once, self.workspace.mini_batches.ahead(batch)))
         self.step(*[count] * (count > 1))
         given, self.given = self.given, self.ops.record_event()
         if given is not None:
-            given.finish()   # one burst is under way while the next is given, no more: its time is the device's
-        self.at_once = max(1, min(2 * count, int(PAUSE / (time.perf_counter() - begun) * count)))
+            given.finish()   # at most one burst runs while the next is launched, so the time measured is the device's
+        self.at_once = max(1, min(2 * count, int(MAX_BURST_SECONDS / (time.perf_counter() - begun) * count)))
         bar.update(count)
 
     def _order(self):
@@ -237,7 +273,7 @@ class _Fit:
         return np.arange(self.n)
 
     def rates(self, batches):
-        """The rates of mini-batches of the epoch under way."""
+        """The learning rates of mini-batches of the current epoch."""
         optimizer, history, begun = self.chain.optimizer, self.network.history, self.training_state.first_epoch
         if not callable(optimizer.rate):
             return [optimizer.rate] * len(batches)
@@ -245,9 +281,9 @@ class _Fit:
         return [optimizer.rate_at(self.epoch - begun + batch / self.batches, costs) for batch in batches]
 
     def step(self, times=1):
-        """The mini-batch whose turn it is, or as many of one size: gather, feed forward, backpropagate, and step."""
-        step, batch = self.kit.steps[self._rows()], self.training_state.batch
-        self.kit.feed.before(batch)
+        """Run the current mini-batch, or the next `times` of equal size: gather, feed forward, backpropagate, update."""
+        step, batch = self.workspace.steps[self._rows()], self.training_state.batch
+        self.workspace.mini_batches.before(batch)
         if batch == self.batches - 1:
             step.last()
         else:
@@ -258,10 +294,10 @@ class _Fit:
         self.training_state.step += times
         self.training_state.batch += times
 
-    def look(self):
-        """The plan of the mini-batch whose turn it is, after its forward and backward pass alone."""
-        self.kit.feed.before(self.training_state.batch)
-        return self.kit.steps[self._rows()].look(self.kit)
+    def replay(self):
+        """The plan of the current mini-batch after its forward and backward pass, without an update."""
+        self.workspace.mini_batches.before(self.training_state.batch)
+        return self.workspace.steps[self._rows()].replay(self.workspace)
 
     def _rows(self):
         return min(self.size, self.count - self.training_state.batch * self.size)
@@ -269,7 +305,7 @@ class _Fit:
     def _bar(self):
         from tqdm import tqdm
         disable = None if self.progress is None else not self.progress
-        done = self.training_state.batch if self.goes_on else 0
+        done = self.training_state.batch if self.resuming else 0
         total = (self.goal - self.network.epoch) * self.batches - done
         return tqdm(total=total, unit=" steps", disable=disable, dynamic_ncols=True)
 

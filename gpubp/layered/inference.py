@@ -50,7 +50,7 @@ class Inference:
 
     def cost(self, x, y, weights=None):
         """The cost, a number of the device in float64."""
-        first, *others = (self._honest(plan, plan.costs.sum(dtype="float64"), x, y, weights)
+        first, *others = (self._nan_where_invalid(plan, plan.costs.sum(dtype="float64"), x, y, weights)
                           for _, plan in self.run("cost", x, y, weights))
         return sum(others, first)
 
@@ -58,7 +58,7 @@ class Inference:
         """The cost as above, and its gradient, a new vector."""
         cost = total = None
         for _, plan in self.run("gradient", x, y, weights):
-            part, gradient = (self._honest(plan, answer, x, y, weights)
+            part, gradient = (self._nan_where_invalid(plan, answer, x, y, weights)
                               for answer in (plan.costs.sum(dtype="float64"), plan.gradient.vector))
             cost, total = (part, gradient.copy()) if total is None else (cost + part, total + gradient)
         return cost, total
@@ -68,10 +68,10 @@ class Inference:
         network = self.network
         out = network.ops.zeros((x.shape[0], network.sizes[-1]), network.dtype)
         for rows, plan in self.run("outputs", x):
-            out[rows] = self._honest(plan, plan.a[-1], x, axis=1)
+            out[rows] = self._nan_where_invalid(plan, plan.a[-1], x, axis=1)
         return out
 
-    def _honest(self, plan, answer, *given, axis=None):
+    def _nan_where_invalid(self, plan, answer, *given, axis=None):
         """The answer, or NaN where arrays that nobody has checked put NaN into the plan: a formula with a `where` may hide it."""
         parts = [part for one, part in zip(given, (plan.x, *([plan.y, plan.weights] if given[1:] else ())))
                  if isinstance(one, DeferredArray)]

@@ -11,7 +11,7 @@ from ..circuits.wire import Wire
 from ..devices.ops import HALVES
 from ..maths.registry import Interval
 from . import deferred_validation
-from .dlpack import taken_in
+from .dlpack import import_array
 
 BLOCK = 1 << 24    # elements that are checked or moved at once
 ALWAYS = 1 << 24   # bytes for which a device has room: asking takes longer than a small answer
@@ -21,7 +21,7 @@ def rows(network, x):
     """x as samples gives it without look, copied into the caller's memory; a circuit's wire is cast to the network's dtype."""
     if type(x) is not Wire:
         with network.ops.device:
-            found = samples(network, x, look=False)
+            found = samples(network, x, check_now=False)
             found = found.copied(network.ops, network.dtype) if isinstance(found, deferred_validation.DeferredArray) else found
             return found if found is x else network.ops.copy_for_caller(found)
     width = network.sizes[0]
@@ -32,7 +32,7 @@ def rows(network, x):
     return x.astype(network.dtype)
 
 
-def samples(network, x, name="x", look=True):
+def samples(network, x, name="x", check_now=True):
     """x as a matrix (rows, inputs): on the network's device, in the network's dtype; or as it is, on the host, where the device
     has no room for it (then ops.is_on_device(x) is false, and x[rows] a NumPy array of any real dtype). Without look, what lies
     on a GPU is DeferredArray."""
@@ -43,7 +43,7 @@ def samples(network, x, name="x", look=True):
         raise ValueError(f"{name}: layer 1 takes rows of {width}, got an array of shape {x.shape}")
     if x.shape[0] == 0:
         raise ValueError(f"{name}: expected at least one row, got an empty array of shape {x.shape}")
-    if not look and deferred_validation.may_pass(network, x):
+    if not check_now and deferred_validation.may_pass(network, x):
         return deferred_validation.samples(network, x)
     ops = network.ops.with_precision(network.precision)
     stored = ops.storage_dtype(network.dtype)
@@ -58,7 +58,7 @@ def samples(network, x, name="x", look=True):
     return x
 
 
-def targets(network, y, rows, name="y", look=True):
+def targets(network, y, rows, name="y", check_now=True):
     """y as a matrix (rows, outputs) of targets: labels are coded as the cost wants them. It lies on the network's device; or it
     is a Coded on the host where the device has no room for it (then ops.is_on_device(y) is false, and y[rows] a NumPy array).
     Without look, what lies on a GPU is DeferredArray."""
@@ -69,14 +69,14 @@ def targets(network, y, rows, name="y", look=True):
     if not (labelled or y.shape == (rows, width) or (width == 1 and y.ndim == 1)):
         raise ValueError(f"{name}: expected integer labels of shape ({rows},) or targets of shape ({rows}, {width}), "
                          f"got {y.dtype} of shape {y.shape}" + (": make labels of them with astype(int)" if y.ndim == 1 else ""))
-    if not look and deferred_validation.may_pass(network, y):
+    if not check_now and deferred_validation.may_pass(network, y):
         if labelled:
-            return _unlooked_labels(network, y)
+            return _deferred_labels(network, y)
         return deferred_validation.targets(network, y, _sums_to_one(network), *_smoothing(network))
-    if labelled and network.checks is not None and network.ops.is_on_device(y) and _fits(network, rows, width):
-        fine(network, (y >= 0) & (y < width))
+    if labelled and network.pending_checks is not None and network.ops.is_on_device(y) and _fits(network, rows, width):
+        all_true(network, (y >= 0) & (y < width))
         codes = network.ops.zeros((rows, width), network.dtype)
-        _unlooked_labels(network, y).enter(codes)
+        _deferred_labels(network, y).enter(codes)
         return codes
     if labelled:
         y = network.ops.to_numpy(y)
@@ -102,7 +102,7 @@ class Coded:
         return self.code(self.given[rows])
 
 
-def _unlooked_labels(network, y):
+def _deferred_labels(network, y):
     return deferred_validation.labels(network, y, _smoothed(network, np.array(network.cost_function.codes, network.dtype)))
 
 
@@ -111,7 +111,7 @@ def is_labels(y, width):
     return y.ndim == 1 and width > 1 and y.dtype.kind in "iub"
 
 
-def names_classes(network, y):
+def is_classification(network, y):
     """Whether y says which class a sample is of: then success is counted, else the variance explained is measured."""
     y = array_of(network, y, "y")
     width, bounded = network.sizes[-1], Interval(network.layers[-1].activation.range).bounded
@@ -119,7 +119,7 @@ def names_classes(network, y):
             or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all())))
 
 
-def sample_weights(network, weights, rows, name="sample_weight", look=True):
+def sample_weights(network, weights, rows, name="sample_weight", check_now=True):
     """Weights of the samples as a vector on the network's device; None stays None. Without look, what lies on a GPU is
     DeferredArray."""
     if weights is None:
@@ -127,11 +127,11 @@ def sample_weights(network, weights, rows, name="sample_weight", look=True):
     weights = array_of(network, weights, name)
     if weights.shape != (rows,):
         raise ValueError(f"{name}: expected one number for each of the {rows} rows of x, got shape {weights.shape}")
-    if not look and deferred_validation.may_pass(network, weights):
+    if not check_now and deferred_validation.may_pass(network, weights):
         return deferred_validation.weights(network, weights)
     weights = network.ops.asarray(weights, network.dtype)
     _finite(network, weights, name)
-    if not fine(network, weights >= 0):
+    if not all_true(network, weights >= 0):
         raise ValueError(f"{name}: expected numbers >= 0, got {float(weights.min())}")
     return weights
 
@@ -153,7 +153,7 @@ def array_of(network, values, name):
     ops = network.ops
     if np.ma.isMaskedArray(values):
         raise TypeError(f"{name}: expected a plain array, got a masked one: leave out the masked samples or call its filled()")
-    array = values if ops.is_on_device(values) or isinstance(values, np.ndarray) else taken_in(ops, values, name)
+    array = values if ops.is_on_device(values) or isinstance(values, np.ndarray) else import_array(ops, values, name)
     if network.device_choice.open and ops.is_on_device(array):
         network.device_choice = network.device_choice.by_arrays()
     if array.dtype.kind not in "fiub":
@@ -192,11 +192,11 @@ def _blocks(array):
     return [slice(start, start + rows) for start in range(0, len(array), rows)]
 
 
-def fine(network, flags):
+def all_true(network, flags):
     """Whether all flags are true. Where checks are collected, those on a GPU are assumed to be, until they are read in one go."""
-    if network.checks is None or not network.ops.is_on_device(flags):
+    if network.pending_checks is None or not network.ops.is_on_device(flags):
         return bool(flags.all())
-    network.checks.append(flags.all())
+    network.pending_checks.append(flags.all())
     return True
 
 
@@ -207,7 +207,7 @@ def _xp(network, array):
 def _finite(network, array, name, first=0):
     """array is a block that begins at row `first`."""
     finite = _xp(network, array).isfinite(array)
-    if not fine(network, finite):
+    if not all_true(network, finite):
         raise ValueError(f"{name}: expected finite numbers in {array.dtype}, got {_first(network, array, finite, first)}: remove "
                          "or replace such samples, or use float64 where they are numbers beyond the range")
 
@@ -216,7 +216,7 @@ def _within(network, array, name, first, precision):
     """Refuses numbers that the precision does not know."""
     *_, largest = HALVES[precision]
     within = abs(array) <= largest
-    if not fine(network, within):
+    if not all_true(network, within):
         raise ValueError(f"{name}: expected numbers up to {largest:g} at precision {precision!r}, got "
                          f"{_first(network, array, within, first)}: scale the samples, or use precision='exact'")
 
@@ -273,8 +273,8 @@ def _one_output(network, y, name):
     cost = network.cost_function
     if network.sizes[-1] == 1 and cost.classifies and y.dtype.kind in "iub":
         off, on = map(int, cost.codes)
-        if network.checks is not None and network.ops.is_on_device(y):
-            fine(network, (y == off) | (y == on))
+        if network.pending_checks is not None and network.ops.is_on_device(y):
+            all_true(network, (y == off) | (y == on))
             return
         labels = network.ops.to_numpy(y).reshape(-1).astype(np.int64)
         wrong = np.flatnonzero(~np.isin(labels, cost.codes))
@@ -287,14 +287,14 @@ def _inside(network, codes, name, first=0):
     """codes are a block that begins at row `first`."""
     cost, xp = network.cost_function, _xp(network, codes)
     inside = Interval(cost.targets).holds(codes)
-    if not fine(network, inside):
+    if not all_true(network, inside):
         values = network.ops.to_numpy(codes)
         row = int(np.argwhere(~network.ops.to_numpy(inside))[0][0])
         raise ValueError(f"{name}: cost {cost.name} takes targets in {cost.targets}, got {values[row].tolist()} at row "
                          f"{first + row}")
     if _sums_to_one(network):
         sums = xp.abs(codes.sum(axis=1) - 1.0)
-        if not fine(network, sums <= 1e-3):
+        if not all_true(network, sums <= 1e-3):
             row = int(xp.argmax(sums))
             raise ValueError(f"{name}: cost {cost.name} takes labels or rows that sum to 1, got "
                              f"{network.ops.to_numpy(codes)[row].tolist()} at row {first + row}")

@@ -7,11 +7,11 @@ from math import prod
 import numpy as np
 
 from ..maths.gradient_transforms import Chain
-from .epoch_log import SEEN
+from .epoch_log import ACCURACY_SAMPLES
 from .inference import chunks
 from .plan import Plan
-from .step_builder import StepBuilder
 from .training_state import TrainingState
+from .workspace import TrainingWorkspace
 
 KEPT = 2   # copies of parameters and optimizer state, to go back to where training diverges: see Divergence
 CALL = 1 << 10   # bytes of Python's objects for a bound call, about
@@ -98,9 +98,9 @@ def memory(network, batch_size, samples=0, optimizer=None):
     parameters, counter.bytes = counter.bytes * (1 + KEPT), 0
     rows = max(samples, batch_size)
     x, y = (np.broadcast_to(np.zeros(1, network.dtype), (rows, width)) for width in (network.sizes[0], network.sizes[-1]))
-    StepBuilder(ghost, chain, training, x, y, None, rows, rows, batch_size)
+    TrainingWorkspace(ghost, chain, training, x, y, None, rows, rows, batch_size)
     plan, counter.bytes = counter.bytes - 8 * rows, 0   # the order of the samples belongs to the data
-    for size in {rows.stop - rows.start for rows in chunks(min(samples, SEEN))}:
+    for size in {rows.stop - rows.start for rows in chunks(min(samples, ACCURACY_SAMPLES))}:
         Plan(ghost, size, targets=False, ops=counter)
     data, evaluation = (x.nbytes + y.nbytes + 16 * rows, counter.bytes) if samples else (0, 0)
     return Memory(*map(int, (data, parameters, plan, evaluation)))

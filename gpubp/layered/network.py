@@ -38,7 +38,7 @@ R = TypeVar("R")
 
 
 def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """The method works on the network's device, without NumPy's warnings: infinities and NaN are looked at where they matter."""
+    """Run the method on the network's device, with NumPy's warnings silenced: NaN and infinity are checked explicitly."""
     @wraps(method)
     def on_device(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.ops.device, np.errstate(all="ignore"):
@@ -53,17 +53,31 @@ def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate
 
 
 class Network:
-    """A layered network.
+    """A layered network: a multilayer perceptron (MLP) of fully connected layers.
 
-    layers: [inputs, ..., outputs], numbers of neurons, or Dense and Dropout layers after the first number; without a hidden
-    layer, learning is the delta rule. activation holds for every layer, output overrides the last. cost is averaged over
-    the batch; "cross-entropy" is the binary sum on sigmoid outputs and the categorical one on softmax outputs. initializer
-    defaults to what suits each activation. device is "auto" (a GPU, unless the first fit predicts that the CPU is faster, see
-    net.device_choice), "cpu", "cuda" or "cuda:N"; dtype "float32" or "float64". precision is "exact", "tf32", "bfloat16" or
-    "float16": what a GPU may round in the products of fit and predict in exchange for speed, weights and their gradient staying
-    float32; everything else, and the CPU, is exact. seed fixes weights, shuffles and dropout masks; None draws one: net.seed.
+    Parameters
+    ----------
+    layers : [inputs, ..., outputs]
+        Numbers of neurons; after the first, Dense and Dropout layers too. Without a hidden layer, learning is the delta rule.
+    activation, output : name or Activation, default "sigmoid"
+        The activation of every layer; output replaces it in the last layer.
+    cost : name or Cost, default "quadratic"
+        The loss, summed over outputs and averaged over the batch. "cross-entropy" is binary cross-entropy on sigmoid outputs and
+        categorical cross-entropy on softmax outputs.
+    initializer : name or Initializer, optional
+        Default: the one that suits each layer's activation.
+    device : "auto", "cpu", "cuda" or "cuda:N"
+        "auto" takes a GPU, unless the first fit predicts that the CPU is faster; net.device_choice says why.
+    dtype : "float32" or "float64"
+    seed : int, optional
+        Fixes first weights, order of the samples and dropout masks; None draws one, which is kept as net.seed.
+    precision : "exact", "tf32", "bfloat16" or "float16"
+        Mixed precision: a GPU may round the factors of matrix products in fit and predict. Weights and their gradient stay
+        float32. Everything else, and the CPU, is exact.
 
-    net.parameters["w1"], ["b1"], ... are views of net.vector. Buffers belong to the network: threads take a net.copy() each.
+    Raises ValueError or TypeError where an argument is not as described, and RuntimeError where the device is not available.
+
+    net.parameters["w1"], ["b1"], ... are views of net.vector. A network owns its buffers: give each thread its own net.copy().
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([2, 3, 1], seed=1)
@@ -107,8 +121,8 @@ class Network:
             self.parameters.write(f"b{l}", layer.initializer.biases(random, self.sizes[l]))
         self.training_state: TrainingState | None = None
         self.is_training = False   # whether a fit is under way
-        self.kept: WorkspaceCache | None = None   # of the last fit, for the next one
-        self.checks: list[Any] | None = None   # of arrays on a GPU, while they are collected to be read in one go
+        self.workspace_cache: WorkspaceCache | None = None   # of the last fit, for the next one
+        self.pending_checks: list[Any] | None = None   # of arrays on a GPU, while they are collected to be read in one go
         self.is_classifier: bool | None = None   # whether it was trained on labels; None before
         self.history = History()
         self.metadata: dict[str, Any] = {}   # what JSON can hold, saved with the network
@@ -120,7 +134,7 @@ class Network:
 
     @vector.setter
     def vector(self, values: Any) -> None:
-        """Copies values into the vector, whose place stays: of its shape, real numbers, lying where the network does."""
+        """Copy values of the same shape, on the network's device or the host, into the vector in place."""
         with self.ops.device:
             values = call_arrays.vector(self, values)
             if values is not self.vector:   # as after net.vector *= 2
@@ -128,7 +142,7 @@ class Network:
 
     @property
     def epoch(self) -> int:
-        """The number of finished epochs of training."""
+        """The number of completed epochs of training."""
         return len(self.history)
 
     def __repr__(self):
@@ -147,17 +161,30 @@ class Network:
         return DropoutGate(self.dropout_rates[l], self.seed, l)
 
     def to(self, device: str | Ops) -> "Network":
-        """Move the network, and the state of its training, to a device; returns the network."""
+        """Move parameters and training state to a device ("cpu", "cuda", "cuda:1"); returns the network itself.
+
+        Raises RuntimeError within fit, or where the device is not available.
+
+        >>> import gpubp
+        >>> gpubp.Network([2, 1], device="cpu", seed=1).to("cpu:numpy")
+        <Network 2 - 1 sigmoid, cost quadratic, float32 on cpu:numpy, seed 1>
+        """
         if self.is_training:
             raise RuntimeError("a callback moves the network that is being trained: call net.to after fit")
         moved = self.copy(device)
         self.ops, self.parameters, self.training_state = moved.ops, moved.parameters, moved.training_state
         self.passes = Inference(self)
-        self.kept, self.device_choice = None, moved.device_choice
+        self.workspace_cache, self.device_choice = None, moved.device_choice
         return self
 
     def copy(self, device: str | Ops | None = None) -> "Network":
-        """A network of its own with the same parameters, training, history and notes, perhaps on another device."""
+        """An independent network with the same parameters, training state, history and metadata; default device: the same.
+
+        >>> import gpubp
+        >>> net = gpubp.Network([2, 1], seed=1)
+        >>> net.copy().vector is net.vector, bool((net.copy().vector == net.vector).all())
+        (False, True)
+        """
         network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops,
                           dtype=self.dtype, seed=self.seed, precision=self.precision)
         network.device_choice = network.device_choice if device else self.device_choice
@@ -178,11 +205,16 @@ class Network:
 
     @_on_device
     def feedforward(self, x: Any) -> Any:
-        """The outputs a_L for rows x of shape (n, inputs): an array of shape (n, outputs), of the kind that x is.
+        """The outputs a_L, of shape (n, outputs), for rows x of shape (n, inputs): an array of the same library as x.
 
-        Numbers that are not finite are refused; in an x on a GPU, for which nobody waits, they become NaN, as do their outputs.
+        Raises ValueError where a number in x is not finite. For an x on a GPU the host does not wait: there such a number becomes
+        NaN, and so do the outputs of its row.
+
+        >>> import gpubp
+        >>> gpubp.Network([2, 3, 1], seed=1).feedforward([[0.0, 1.0], [1.0, 0.0]]).shape
+        (2, 1)
         """
-        return like(self.ops, x, self.passes.outputs(input_checks.samples(self, x, look=False)))
+        return like(self.ops, x, self.passes.outputs(input_checks.samples(self, x, check_now=False)))
 
     def __call__(self, x: Any, vector: Any = None) -> Any:
         """feedforward(x), with net.vector or another in its place; in a circuit, differentiated by both to any order.
@@ -211,13 +243,19 @@ class Network:
 
     @_on_device
     def predict(self, x: Any) -> Any:
-        """The label of each row: the strongest output, or for a single output whether it passes the middle of its codes; -1 where
-        outputs are NaN (0 where -1 is a label).
+        """Labels (n,) of a classifier as int64, or the outputs of a regression, for rows x of shape (n, inputs).
 
-        A network that was trained on measurements predicts the outputs themselves, (n,) where it has one; before training,
-        one whose cost does not classify and whose outputs are unbounded.
+        A label is the index of the largest output, or for a single output whether it exceeds the middle of its two codes. On a
+        GPU, rows whose outputs are NaN get -1 (0 where -1 is a label). A regression's outputs have shape (n, outputs), or (n,)
+        for a single output. Training on labels makes a classifier; before training, the cost and the range of the outputs decide.
+
+        Raises ValueError where x has another width or a number in it is not finite.
+
+        >>> import gpubp
+        >>> gpubp.Network([2, 3, 2], output="softmax", seed=1).predict([[0.0, 1.0]]).shape
+        (1,)
         """
-        outputs = self.passes.outputs(input_checks.samples(self, x, look=False))
+        outputs = self.passes.outputs(input_checks.samples(self, x, check_now=False))
         labelled = self.is_classifier
         if labelled is None:
             labelled = self.cost_function.classifies or Interval(self.layers[-1].activation.range).bounded
@@ -227,37 +265,63 @@ class Network:
 
     @_on_device
     def score(self, x: Any, y: Any) -> float:
-        """Accuracy (0 to 1) where y are labels or the cost is one of labels, else R^2, the variance explained (at most 1).
+        """Accuracy (0 to 1) of a classifier, or R^2, the fraction of variance explained (at most 1), of a regression.
 
-        Labels are integers from 0; for a single output, whole numbers 0 and 1 where its range is bounded.
+        y are labels where they are integers from 0 of shape (n,), or where the cost classifies; for a single bounded output,
+        integers 0 and 1. Other y are targets of shape (n, outputs). Raises ValueError or TypeError as fit does.
+
+        >>> import gpubp
+        >>> gpubp.Network([2, 2], output="softmax", cost="cross-entropy", seed=1).score([[0.0, 1.0]], [1]) in (0.0, 1.0)
+        True
         """
-        labelled = input_checks.names_classes(self, y)
-        x, codes, _ = call_arrays.at_once(self, lambda: call_arrays.checked(self, x, y))
+        labelled = input_checks.is_classification(self, y)
+        x, codes, _ = call_arrays.check_together(self, lambda: call_arrays.checked_arrays(self, x, y))
         return score(self, x, codes, labelled)
 
     @_on_device
     def cost(self, x: Any, y: Any, sample_weight: Any = None) -> float:
-        """The cost, a float: summed over outputs, averaged over the rows, each times its weight."""
-        cost = self.passes.cost(*call_arrays.checked(self, x, y, sample_weight, look=False))
-        return call_arrays.explained(self, float(cost), x, y, sample_weight)
+        """The cost (loss) of rows x and labels or targets y, a float: summed over outputs, averaged over rows.
+
+        sample_weight, of shape (n,), multiplies the costs of the rows. Raises ValueError or TypeError as fit does.
+
+        >>> import gpubp
+        >>> net = gpubp.Network([1, 1], activation="identity", dtype="float64", seed=1)
+        >>> net.vector[...] = 0.0
+        >>> net.cost([[1.0], [2.0]], [[2.0], [0.0]])   # the quadratic cost is (a - y)^2 / 2
+        1.0
+        """
+        cost = self.passes.cost(*call_arrays.checked_arrays(self, x, y, sample_weight, check_now=False))
+        return call_arrays.raise_if_nan(self, float(cost), x, y, sample_weight)
 
     @_on_device
     def gradient(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
-        """dC/d(vector), a new vector in the layout of net.vector: BP1 to BP4, averaged over the rows.
+        """dC/d(vector): a new vector with the layout, dtype and device of net.vector, by BP1 to BP4, averaged over the rows.
 
-        It is NaN where arrays on a GPU, for which nobody waits, hold what is refused in others.
+        Raises ValueError or TypeError as fit does. For arrays on a GPU the host does not wait: there, invalid numbers make the
+        gradient NaN.
+
+        >>> import gpubp
+        >>> net = gpubp.Network([2, 3, 1], seed=1)
+        >>> net.gradient([[0.0, 1.0]], [[1.0]]).shape == net.vector.shape
+        True
         """
-        return self.ops.copy_for_caller(self.passes.cost_and_gradient(*call_arrays.checked(self, x, y, sample_weight,
-                                                                                           look=False))[1])
+        return self.ops.copy_for_caller(self.passes.cost_and_gradient(*call_arrays.checked_arrays(self, x, y, sample_weight,
+                                                                                           check_now=False))[1])
 
     @_on_device
     def objective(self, x: Any, y: Any, sample_weight: Any = None) -> Callable[[Any], tuple[float, np.ndarray]]:
-        """A function vector -> (cost, gradient) for scipy.optimize.minimize(..., jac=True), without packing or unpacking.
+        """A function vector -> (cost, gradient) for scipy.optimize.minimize(..., jac=True).
 
-        A call leaves the network at that vector; write the result back with net.vector[...] = result.x. Vectors and
-        gradients are NumPy's, in float64.
+        Vectors and gradients are NumPy arrays of float64. Each call sets net.vector; copy the result back with
+        net.vector[...] = result.x. Raises ValueError or TypeError as fit does.
+
+        >>> import gpubp
+        >>> net = gpubp.Network([2, 1], seed=1)
+        >>> cost, gradient = net.objective([[0.0, 1.0]], [[1.0]])(net.vector)
+        >>> cost == net.cost([[0.0, 1.0]], [[1.0]]), gradient.dtype
+        (True, dtype('float64'))
         """
-        checked = call_arrays.checked(self, x, y, sample_weight, look=False)
+        checked = call_arrays.checked_arrays(self, x, y, sample_weight, check_now=False)
 
         @_on_device
         def cost_and_gradient(self, vector):
@@ -265,13 +329,21 @@ class Network:
                 raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
             self.vector[...] = self.ops.asarray(vector, self.dtype)
             cost, gradient = self.passes.cost_and_gradient(*checked)
-            return call_arrays.explained(self, float(cost), x, y, sample_weight), self.ops.to_numpy(gradient).astype(np.float64)
+            return call_arrays.raise_if_nan(self, float(cost), x, y,
+                                            sample_weight), self.ops.to_numpy(gradient).astype(np.float64)
         return partial(cost_and_gradient, self)
 
     @_on_device
     def trace(self, x: Any, y: Any, sample_weight: Any = None) -> Trace:
-        """Everything of one pass over the rows, to look at: z, a, delta, dw, db by layer, and gradient norms by sample."""
-        return Trace(self, *call_arrays.checked(self, x, y, sample_weight))
+        """A Trace of one pass over the rows: z, a, delta, dw and db of each layer, and the gradient norm of each sample.
+
+        Raises ValueError or TypeError as fit does.
+
+        >>> import gpubp
+        >>> gpubp.Network([2, 3, 1], seed=1).trace([[0.0, 1.0]], [[1.0]]).delta[1].shape
+        (1, 3)
+        """
+        return Trace(self, *call_arrays.checked_arrays(self, x, y, sample_weight))
 
     fit = _on_device(fit)
 
@@ -282,10 +354,9 @@ class Network:
         return check(self, x, y, seed)
 
     def memory(self, batch_size: int, samples: int = 0, optimizer: Any = None) -> Memory:
-        """The bytes that `fit` will take on so many samples with this batch size and optimizer (None is the network's own).
+        """Predict the bytes that `fit` allocates for n samples with this batch size and optimizer (None: the network's own).
 
-        A prediction: nothing is allocated. It leaves out what is there before (Python, CUDA, cuBLAS's workspace) and the samples
-        as they were handed in.
+        Nothing is allocated. The figure excludes Python, CUDA, cuBLAS's workspace, and the samples as they were passed in.
 
         >>> import gpubp
         >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))

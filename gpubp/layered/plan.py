@@ -14,7 +14,7 @@ from .deferred_validation import DeferredArray
 class Plan:
     """Feedforward, and with `gradient` the four equations, on `rows` samples.
 
-    Buffers, by layer l = 1..L as in the book: z[l], a[l], and delta[l]; a[0] is the input x, sent[l] what layer l sends on
+    Buffers, by layer l = 1..L as in the book: z[l], a[l], and delta[l]; a[0] is the input x, layer_out[l] what layer l sends on
     (a[l], or a[l] after dropout). costs[i] is weights[i] times the cost of sample i. Unless `keep`, a hidden z[l] that nothing
     reads once a[l] is known gives its place to a[l], and with gradient z[L] and a[L] mean nothing after a run, and costs are sums
     over some samples each. The deltas and the gradient carry the weights too, so that weights of 1/n
@@ -35,7 +35,7 @@ class Plan:
         forgets = lambda l: not keep and (gradient is None or network.gates[l].activation.forgets_z)
         self.z = [None, *(self.a[l] if forgets(l) else self._matrix(network.sizes[l]) for l in range(1, network.depth)), last]
         self.delta = [None] * len(self.z) if gradient is None else [None, *map(self._matrix, [*hidden, outputs])]
-        self.x, self.sent = self.a[0], list(self.a)
+        self.x, self.layer_out = self.a[0], list(self.a)
         if targets:
             self.y = self.ops.zeros((rows, outputs), network.dtype)
             self.weights = self.ops.zeros(rows, network.dtype)
@@ -51,21 +51,21 @@ class Plan:
 
     def _mask(self, l):
         """(forward calls, backward calls) of the dropout after layer l."""
-        self.sent[l] = self._matrix(self.network.sizes[l])
-        error = self.sent[l] if self.delta[l] is None else self.delta[l]   # nothing arrives at the input
-        return self.network.mask(l).bind(self.ops, self.a[l], self.sent[l], error, self.clock)
+        self.layer_out[l] = self._matrix(self.network.sizes[l])
+        error = self.layer_out[l] if self.delta[l] is None else self.delta[l]   # nothing arrives at the input
+        return self.network.mask(l).bind(self.ops, self.a[l], self.layer_out[l], error, self.clock)
 
     def _rounding(self):
         return self.network.parameters.rounding(self.storage)
 
     def _feedforward(self, targets, keep):
-        ops, w, z, a, sent, last = self.ops, self.w, self.z, self.a, self.sent, self.network.depth
+        ops, w, z, a, layer_out, last = self.ops, self.w, self.z, self.a, self.layer_out, self.network.depth
         p, calls = self.network.parameters, [*self.masks[0][0]] if 0 in self.masks else []
         for l in range(1, last):
-            calls += linear.forward(ops, sent[l - 1], w[f"w{l}"], z[l])
+            calls += linear.forward(ops, layer_out[l - 1], w[f"w{l}"], z[l])
             calls += self.network.gates[l].forward(ops, z[l], p[f"b{l}"], a[l])
             calls += self.masks[l][0] if l in self.masks else []
-        calls += linear.forward(ops, sent[last - 1], w[f"w{last}"], z[last])
+        calls += linear.forward(ops, layer_out[last - 1], w[f"w{last}"], z[last])
         if not targets:
             return calls + self.network.gates[last].forward(ops, z[last], p[f"b{last}"], a[last])
         db = None if self.gradient is None else self.gradient[f"b{last}"]
@@ -82,7 +82,7 @@ class Plan:
         p = self.network.parameters
         for l in range(self.network.depth, 0, -1):
             calls += linear.backward(                                                                  # BP2 first half, BP4
-                ops, delta[l], self.sent[l - 1], w[f"w{l}"], gradient[f"w{l}"], delta[l - 1],
+                ops, delta[l], self.layer_out[l - 1], w[f"w{l}"], gradient[f"w{l}"], delta[l - 1],
                 fold and partial(fold, w=p[f"w{l}"]))
             if l > 1:
                 calls += self.masks[l - 1][1] if l - 1 in self.masks else []

@@ -5,23 +5,23 @@ Both leave what an epoch's last step is asked for: the gradient, and how long th
 
 from .plan import Plan
 
-LARGEST = 1 << 16   # parameters up to which each thread has a gradient of its own, which stays in its core's cache
-LEAST = 1 << 26     # multiplications of a forward pass for which threads of our own are worth it: those of the BLAS go on looking
-                    # for work for a while after a product, and are in the way
+MAX_PARAMETERS = 1 << 16      # up to this, each thread has its own gradient, which stays in its core's cache
+MIN_MULTIPLY_ADDS = 1 << 26   # of a forward pass, for our own threads to pay: below it, BLAS workers that still spin after a
+                              # product compete for the cores
 
 
-def step_of(kit, rows):
+def step_of(workspace, rows):
     """The step of a mini-batch of so many rows."""
-    size = _rows_of_a_block(kit, rows)
-    return WholeBatchStep(kit, rows) if size is None else BlockedStep(kit, rows, size)
+    size = _rows_of_a_block(workspace, rows)
+    return WholeBatchStep(workspace, rows) if size is None else BlockedStep(workspace, rows, size)
 
 
-def _rows_of_a_block(kit, rows):
+def _rows_of_a_block(workspace, rows):
     """Rows of a block, or None where all rows go at once."""
-    ops, network = kit.ops, kit.network
+    ops, network = workspace.ops, workspace.network
     parameters = sum(view.size for _, view in network.parameters.items())
     # the masks of dropout are those of whole batches
-    if not ops.threads or network.dropout_rates or parameters > LARGEST or rows * parameters < LEAST:
+    if not ops.threads or network.dropout_rates or parameters > MAX_PARAMETERS or rows * parameters < MIN_MULTIPLY_ADDS:
         return None
     most = max(1, ops.block // (2 * sum(network.sizes) * network.dtype.itemsize))
     rounds = -(-rows // (ops.threads * most))
@@ -34,23 +34,25 @@ class WholeBatchStep:
     The step that an epoch ends with is not folded so, since its gradient is looked at.
     """
 
-    def __init__(self, kit, rows):
-        self.plan = plan = Plan(kit.network, rows, kit.gradient, dropout=True, ops=kit.ops, clock=kit.clock, scaling=kit.scaling,
+    def __init__(self, workspace, rows):
+        self.plan = plan = Plan(workspace.network, rows, workspace.gradient, dropout=True, ops=workspace.ops,
+                                clock=workspace.clock, scaling=workspace.scaling,
                                 rounded=True)
         plan.weights[...] = 1.0 / rows
-        gather = kit.feed.gather(kit.clock, kit.gathered(plan), rows)
-        record = kit.ops.log_cost(plan.costs, kit.log, kit.clock)
-        self.last = kit.ops.program([gather, *plan.calls, *kit.update(), record])
-        self.run = self.last if kit.folds is None else kit.ops.program(
-            [gather, *plan.folded(kit.fold), kit.update_of_biases(), *kit.rounding, record])
+        gather = workspace.mini_batches.gather(workspace.clock, workspace.gathered(plan), rows)
+        record = workspace.ops.log_cost(plan.costs, workspace.log, workspace.clock)
+        self.last = workspace.ops.program([gather, *plan.calls, *workspace.update(), record])
+        self.run = self.last if workspace.folds is None else workspace.ops.program(
+            [gather, *plan.folded(workspace.fold), workspace.update_of_biases(), *workspace.rounding, record])
 
-    def measuring(self, kit):
+    def measuring(self, workspace):
         """Calls for the report's lengths after the last step, |delta_l| times the loss scale."""
-        return [kit.ops.norms(kit.network.vector, [kit.gradient.vector, *self.plan.delta[1:]], kit.report.lengths)]
+        return [workspace.ops.norms(workspace.network.vector, [workspace.gradient.vector, *self.plan.delta[1:]],
+                                    workspace.report.lengths)]
 
-    def look(self, kit):
+    def replay(self, workspace):
         """A plan that keeps everything, after the forward and backward pass of the mini-batch at the clock."""
-        return _look(kit, self.plan.rows)
+        return _replay(workspace, self.plan.rows)
 
 
 class BlockedStep:
@@ -59,57 +61,59 @@ class BlockedStep:
     What a step computes depends on the number of threads, but not on which of them is faster.
     """
 
-    def __init__(self, kit, rows, size):
-        self.rows, ops = rows, kit.ops
+    def __init__(self, workspace, rows, size):
+        self.rows, ops = rows, workspace.ops
         starts = range(0, rows, size)
-        self.costs = ops.zeros(rows, kit.network.dtype)
-        parts = [_Part(kit, rows, size, starts[place::ops.threads], self.costs, kit.gradient if place == 0 else None)
+        self.costs = ops.zeros(rows, workspace.network.dtype)
+        parts = [_ThreadBlocks(workspace, rows, size, starts[place::ops.threads], self.costs, workspace.gradient
+                               if place == 0 else None)
                  for place in range(min(ops.threads, len(starts)))]
         self.parts = parts
-        sums = [ops.add(part.gradient.vector, kit.gradient.vector) for part in parts[1:]]
-        ends = [*sums, *kit.update(), ops.log_cost(self.costs, kit.log, kit.clock)]
+        sums = [ops.add(part.gradient.vector, workspace.gradient.vector) for part in parts[1:]]
+        ends = [*sums, *workspace.update(), ops.log_cost(self.costs, workspace.log, workspace.clock)]
         self.run, self.last = (ops.program([ops.parallel([part.calls(look) for part in parts]), *ends])
                                for look in (False, True))
 
-    def measuring(self, kit):
+    def measuring(self, workspace):
         """Calls for the report's lengths after the last step."""
-        lengths, parts = kit.report.lengths, self.parts
+        lengths, parts = workspace.report.lengths, self.parts
 
         def speeds():
             lengths[2:] = [float(sum(part.squares[l] for part in parts)) ** 0.5 for l in range(len(lengths) - 2)]
-        return [kit.ops.norms(kit.network.vector, [kit.gradient.vector], lengths[:2]), speeds]
+        return [workspace.ops.norms(workspace.network.vector, [workspace.gradient.vector], lengths[:2]), speeds]
 
-    def look(self, kit):
+    def replay(self, workspace):
         """A plan of all rows at once, as Whole has it."""
-        return _look(kit, self.rows)
+        return _replay(workspace, self.rows)
 
 
-def _look(kit, rows):
+def _replay(workspace, rows):
     """A plan made for the purpose, training having diverged, and run."""
-    plan = Plan(kit.network, rows, kit.network.parameters.like(), dropout=True, ops=kit.ops, clock=kit.clock, scaling=kit.scaling,
+    plan = Plan(workspace.network, rows, workspace.network.parameters.like(), dropout=True, ops=workspace.ops,
+                clock=workspace.clock, scaling=workspace.scaling,
                 keep=True)
     plan.weights[...] = 1.0 / rows
-    kit.feed.gather(kit.clock, kit.gathered(plan), rows)()
+    workspace.mini_batches.gather(workspace.clock, workspace.gathered(plan), rows)()
     plan.run()
     return plan
 
 
-class _Part:
+class _ThreadBlocks:
     """The blocks of one thread, their plans and their gradient."""
 
-    def __init__(self, kit, rows, size, starts, costs, gradient):
-        self.ops, network = kit.ops, kit.network
+    def __init__(self, workspace, rows, size, starts, costs, gradient):
+        self.ops, network = workspace.ops, workspace.network
         self.gradient = gradient or network.parameters.like()
         alone = self.gradient if len(starts) == 1 else network.parameters.like()
         self.squares = self.ops.zeros(network.depth, network.dtype)
         self.zeros = self.ops.zeros(network.depth, network.dtype)
-        self.plans = {count: Plan(network, count, alone, ops=self.ops, clock=kit.clock)
+        self.plans = {count: Plan(network, count, alone, ops=self.ops, clock=workspace.clock)
                       for count in {min(size, rows - start) for start in starts}}
         self.blocks = []
         for start in starts:
             plan = self.plans[min(size, rows - start)]
             plan.weights[...] = 1.0 / rows
-            self.blocks.append((kit.feed.gather_block(kit.clock, kit.gathered(plan), rows, start), plan,
+            self.blocks.append((workspace.mini_batches.gather_block(workspace.clock, workspace.gathered(plan), rows, start), plan,
                                 self.ops.cast(plan.costs, costs[start:start + plan.rows])))
 
     def calls(self, look):

@@ -20,23 +20,24 @@ class WorkspaceCache:
 
     def __init__(self, fit, given):
         network = fit.network
-        self.kit: Any = None
+        self.workspace: Any = None
         self.key = (fit.n, fit.count, fit.size, fit.chain, fit.weights is None, network.precision, network.seed,
                     network.ops.threads)
         self.parameters = ref(network.parameters)
         self.refs: list[ref[Any] | None] | None = None
         with suppress(TypeError):   # of a list, for instance
             self.refs = [array if array is None else ref(array, partial(_drop, ref(self))) for array in given]
-        before = network.kept
+        before = network.workspace_cache
         self.again = before is not None and before._fits(self, given) and self._is_small(fit)
         self.again = self.again and not fit.callbacks   # which may change the arrays in the middle of a fit
-        if self.again and before.kit is not None and _same(before.kit.training_state.vectors, fit.training_state.vectors):
-            self.kit = before.kit
+        if self.again and before.workspace is not None and _same(before.workspace.training_state.vectors,
+                                                                 fit.training_state.vectors):
+            self.workspace = before.workspace
 
-    def keep(self, kit):
+    def keep(self, workspace):
         """The fit is done: keep its equipment, where another on the same arrays may follow."""
         alive = self.refs is not None and all(one is None or one() is not None for one in self.refs)
-        self.kit = kit if self.again and alive else None
+        self.workspace = workspace if self.again and alive else None
 
     def _fits(self, other, given):
         """Whether the other is of the same arrays, sizes, optimizer and parameters."""
@@ -53,7 +54,7 @@ class WorkspaceCache:
 
 def _drop(kept, dead):
     if kept() is not None:
-        kept().kit = None
+        kept().workspace = None
 
 
 def _same(some, others):

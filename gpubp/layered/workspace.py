@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from .batches import feed
-from .device_choice import epoch_by_numpy
+from .batches import open_batches
+from .device_choice import numpy_epoch_seconds
 from .epoch_report import Report
 from .training_step import step_of
 
 
-class StepBuilder:
+class TrainingWorkspace:
     """Everything that training allocates, for epochs of `count` samples in mini-batches of `size` out of n; own: it
     holds copies of the data, which feed.refresh fills anew.
 
@@ -24,7 +24,7 @@ class StepBuilder:
         full, rest = divmod(count, size)
         self.batches = full + (rest > 0)
         # by sizes alone, so that what is chosen by them is the same in every run
-        seconds = epoch_by_numpy(network.vector.size, self.batches, count, len(chain.state))
+        seconds = numpy_epoch_seconds(network.vector.size, self.batches, count, len(chain.state))
         self.ops = ops = network.ops.with_precision(network.precision).training_backend(seconds)
         self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)
         scaled = ops.storage_dtype(network.dtype) == np.float16   # whose smallest number is 6e-8
@@ -36,7 +36,7 @@ class StepBuilder:
                  and not scaled)
         self.folds = ops.zeros((self.batches, 2), network.dtype) if folds else None
         self.rounding = network.parameters.rounding(ops.storage_dtype(network.dtype))   # what a step leaves done for the next
-        self.feed = feed(ops, network.dtype, x, y, weights, count, size, own)
+        self.mini_batches = open_batches(ops, network.dtype, x, y, weights, count, size, own)
         self.steps = {rows: step_of(self, rows) for rows in {size, rest or size}}
         last = self.steps[rest or size]
         self.measure = ops.program(last.measuring(self))   # |gradient|, |delta_l| of the epoch's last step
@@ -79,7 +79,7 @@ class StepBuilder:
         """All that a step changes and an epoch repeated must find as it was."""
         return [self.network.vector, *self.training_state.vectors, *([] if self.scaling is None else [self.scaling])]
 
-    def recall(self, costs):
+    def restore_costs(self, costs):
         """Write down the costs that are known of an epoch which is taken up again."""
         self.log[:self.training_state.batch] = math.nan   # what broke the epoch off may have hidden the last ones
         self.log[:len(costs)] = self.ops.asarray(costs, self.network.dtype)
@@ -102,7 +102,7 @@ class StepBuilder:
         for call in self.rounding:
             call()
         self.clock[...] = self.ops.asarray([batch, epoch], np.int64)
-        self.feed.begin(order, batch)
+        self.mini_batches.begin(order, batch)
 
     def done(self):
         """How many mini-batches of the epoch the device has done."""
