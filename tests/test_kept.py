@@ -61,7 +61,7 @@ def test_a_loop_of_epochs_is_the_same_with_new_arrays_each_time(ops, built, opti
         fit(keeping, given, epoch)
         kits = len(built)
         fit(plain, [array.copy() for array in given], epoch)
-        assert len(built) == kits + 1 and plain.kept.workspace is None
+        assert len(built) == kits + 1 and plain.workspace_cache.workspace is None
         given[0] *= 1.1
         if len(given) == 3:
             given[2] *= 0.9
@@ -114,9 +114,9 @@ def test_what_goes_takes_it_along(ops, built, random):
             loop(net, x, y)
             workspace = built[-1]
             assert workspace() is net.workspace_cache.workspace is not None
-            assert net.copy().kept is None
+            assert net.copy().workspace_cache is None
             if ops.name != "host":   # which no name opens
-                assert pickle.loads(pickle.dumps(net)).kept is None
+                assert pickle.loads(pickle.dumps(net)).workspace_cache is None
             alive = ref(x), ref(y)
             if goes == "network":
                 del net
