@@ -23,6 +23,7 @@ FLOORS = {"maths": 1, "atomic": 1, "resources": 1, "devices": 2, "reference": 2,
           "parity": 4.5, "check": 5, "files": 5, "plots": 5, "datasets": 5, "estimators": 5, "demos": 5, "commands": 6,
           "cli": 6, "__main__": 7, "__init__": 5.5}
 CUPY_MAY = {"devices/cuda/cuda_ops.py", "devices/kernel_source.py", "devices/cuda/probe.py"}
+BUDGET = 13_300   # lines of gpubp/*.py
 HEAVY = ("cupy", "sklearn", "matplotlib", "scipy", "torch", "tqdm", "pandas", "numba")
 
 
@@ -111,11 +112,11 @@ def test_cupy_is_imported_in_its_files_and_in_functions_alone(path):
             assert inside, f"{relative(path)} imports {name} when it is loaded"
 
 
-@pytest.mark.parametrize("path", [*FILES, *(ROOT / "kernels").iterdir(), *(ROOT / "tests").rglob("*.py"),
-                                  *(ROOT / "benchmarks").glob("*.py")], ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_file_is_two(path):
-    if path.suffix in (".py", ".cu", ".cuh", ".cpp", ".h"):
-        assert len(path.read_text().splitlines()) <= 300, "a file over 300 lines is asking to be two"
+def test_the_package_stays_small():
+    """A budget for the whole of gpubp/, to be raised only knowingly."""
+    lines = {relative(path): len(path.read_text().splitlines()) for path in FILES}
+    assert sum(lines.values()) <= BUDGET, "gpubp/ has grown beyond its budget: what can go?"
+    assert max(lines.values()) <= 500, "a file over 500 lines is asking to be two"
 
 
 def test_importing_brings_numpy_alone():

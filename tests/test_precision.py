@@ -74,7 +74,7 @@ def test_training_goes_where_exact_training_goes(device_ops, precision, random):
     exact, rounded = (net.fit(x, y, optimizer="adam(0.01)", epochs=15, batch_size=8) for net in nets)
     assert rounded.cost[-1] == pytest.approx(exact.cost[-1], rel=0.05) and rounded.cost[-1] < 0.7 * rounded.cost[0]
     assert rounded.gradient_norm[0] == pytest.approx(exact.gradient_norm[0], rel=0.05)
-    assert rounded.speeds[0] == pytest.approx(exact.speeds[0], rel=0.05)
+    assert rounded.delta_norms[0] == pytest.approx(exact.delta_norms[0], rel=0.05)
     assert nets[1].vector.dtype == np.float32
     np.testing.assert_allclose(device_ops.to_numpy(nets[1].feedforward(device_ops.asarray(x))),
                                device_ops.to_numpy(nets[0].feedforward(device_ops.asarray(x))), atol=0.05)

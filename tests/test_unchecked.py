@@ -145,7 +145,7 @@ def test_what_a_number_is_asked_of_is_looked_at_first(ops, arrays):
                 with pytest.raises(ValueError) as caught:
                     call(net, **given)
                 messages.append(str(caught.value))
-            assert messages[0] == messages[1] and as_before(net) == before and net.checks is None
+            assert messages[0] == messages[1] and as_before(net) == before and net.pending_checks is None
 
 
 def test_nan_without_a_culprit_is_an_answer(ops):

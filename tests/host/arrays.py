@@ -116,7 +116,7 @@ class _Ufunc:
 
     def at(self, array, index, values):
         stream.settle("work of the array module")
-        self.ufunc.with_precision(_open(array), _open_index(index), _open(values))
+        self.ufunc.at(_open(array), _open_index(index), _open(values))
 
 
 class HostModule:
