@@ -84,7 +84,7 @@ SECOND = {
     "machine": MACHINE,
     "compile": Section(40, OWN, gpu_compile.programs, {"most": 2}),
     "tests": Section(120, HERE, gpu_checks.tests,
-                     {"chosen": "cuda and float32", "files": ["tests/test_philox.py"], "processes": 1}),
+                     {"chosen": "cuda and float32", "files": ["tests/devices/test_random.py"], "processes": 1}),
     "memory": Section(40, HERE, gpu_checks.memory),
     "epilogues": Section(40, OWN, gpu_epilogues.epilogues, {"batch": 16, "widths": (32,), **QUICK}),
     "accuracy": Section(30, OWN, gpu_accuracy.accuracy,

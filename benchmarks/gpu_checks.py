@@ -209,6 +209,6 @@ def tests(seconds, chosen="cuda or cupy", files=None, processes=12):
 
 def files_with_tests(folder=ROOT / "tests"):
     """The files with a test that takes the fixture `ops` or `device_ops`, or that name cuda or cupy."""
-    return [f"{folder.name}/{path.name}" for path in sorted(folder.glob("test_*.py"))
+    return [f"{folder.name}/{path.relative_to(folder).as_posix()}" for path in sorted(folder.rglob("test_*.py"))
             if re.search(r"def test\w*(\w*(cuda|cupy)|\([^)]*\b(device_)?ops\b)|[\"' ]cuda[\"':-]", path.read_text())
             or "cupy" in path.name]

@@ -11,7 +11,7 @@ import numpy as np
 from gpubp.circuits.backward import backward
 from gpubp.circuits.tracing import TracedCall
 from tests.circuit_cases import CASES
-from tests.test_circuit_gates import FUNCTIONS, Call
+from tests.circuits.test_rules import FUNCTIONS, Call
 
 README = Path(__file__).parent.parent / "gpubp" / "circuits" / "README.md"
 HEAD = "| function | forward | backward |\n|---|---|---|\n"

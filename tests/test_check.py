@@ -11,8 +11,7 @@ from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.activations import Activation
 from gpubp.maths.costs import Cost
-
-from .cases import as_before, two_classes
+from tests.cases import as_before, two_classes
 
 BENT = Activation("bent", lambda xp, z: xp.tanh(z), lambda xp, z, a: 1.001 - a * a)
 

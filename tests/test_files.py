@@ -17,8 +17,7 @@ from gpubp import Activation, Cost, Dense, Dropout, Network, load
 from gpubp.devices.kernel_source import activations
 from gpubp.maths.costs import COSTS
 from gpubp.maths.optimizers import SGD
-
-from .cases import PAIRS, as_before, two_classes
+from tests.cases import PAIRS, as_before, two_classes
 
 CUBE = Activation("cube", lambda xp, z: z * z * z, lambda xp, z, a: 3.0 * z * z)
 FOURTH = Cost("fourth", lambda xp, a, y: xp.square(xp.square(a - y)), lambda xp, a, y: 4.0 * (a - y) * xp.square(a - y))

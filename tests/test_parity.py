@@ -11,9 +11,8 @@ from gpubp.devices.cuda.cuda_ops import CudaOps
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.parity import Report, Row, parity
-
-from .cases import PAIR_NAMES, PAIRS, as_before, network, targets, two_classes
-from .conftest import device
+from tests.cases import PAIR_NAMES, PAIRS, as_before, network, targets, two_classes
+from tests.conftest import device
 
 
 @pytest.fixture(params=["host", "cuda"])

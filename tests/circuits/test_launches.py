@@ -1,0 +1,37 @@
+"""What each rule asks of a CUDA device, counted where it is emulated: the README's table is current, who waits is named."""
+
+import numpy as np
+import pytest
+
+from tests.beside_numpy import opened
+from tests.circuits.test_rules import FUNCTIONS
+from tests.launches import HEAD, README, WAITS, asked, launches, table
+
+# functions whose rule makes the host wait for the device, and why
+WAITING = {**dict.fromkeys((np.prod, np.cumprod, np.linalg.det), "backward"),         # whether a factor is 0 decides how
+           **dict.fromkeys((np.sort, np.partition, np.median), "forward")}            # as CuPy's sorting does
+
+
+@pytest.fixture(params=["cuda"])
+def counted(request):
+    cupyhost = pytest.importorskip("cupyhost", reason="no emulated CUDA, which counts launches: see tests/README.md")
+    with opened(request.param) as ops:
+        yield ops, cupyhost.counts
+
+
+def test_the_table_of_launches_is_current(counted):
+    text = README.read_text()
+    assert text[text.index(HEAD):] == table(*counted), "write it with: ../shared/cupyhost/run -m tests.launches"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTIONS.get)
+def test_no_rule_waits_for_the_device_unless_it_is_listed(function, counted):
+    for side, found in zip(("forward", "backward"), asked(function, *counted)):
+        assert any(found[name] for name in WAITS) == (WAITING.get(function) == side), side
+        assert not found["copy to device"] or function in WAITING
+
+
+def test_common_gates_cost_what_they_must(counted):
+    for function, forward, backward in ((np.tanh, 1, 3), (np.multiply, 1, 2), (np.add, 1, 0), (np.sum, 1, 0), (np.exp, 1, 1),
+                                        (np.transpose, 0, 0), (np.reshape, 0, 0)):
+        assert tuple(map(launches, asked(function, *counted))) == (forward, backward)

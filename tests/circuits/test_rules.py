@@ -1,0 +1,198 @@
+"""Every rule of the circuits: derivatives against numerical ones, values against NumPy's own, on every device's arrays.
+
+The cases are enumerated from the tables of rules: a rule without a case fails.
+"""
+
+import inspect
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp.circuits import wire
+from gpubp.circuits.numpy_dispatch import name_of
+from gpubp.circuits.pytree import leaves, mapped, rebuilt
+from gpubp.circuits.rules import COMPOSED, GATES, SPECIAL
+from tests import circuit_cases
+from tests.circuit_cases import CASES, Drawn
+from tests.conftest import device, needs
+
+FUNCTIONS = {function: name_of(function) for function in (*GATES, *COMPOSED)}
+
+
+def parameters_of(function):
+    """A function's parameters by name; none where it takes any number of arrays by place, or NumPy does not tell."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:
+        return {}
+    return {} if any(p.kind is p.VAR_POSITIONAL for p in parameters.values()) else parameters
+
+
+NAMED = list(filter(parameters_of, FUNCTIONS))
+DTYPES = "float64", "float32"
+each_function = pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTIONS.get)
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@pytest.fixture(autouse=True)
+def forgetful(monkeypatch):
+    """Circuits forget what no formula reads, of two numbers already."""
+    monkeypatch.setattr(wire, "LARGE", 16)
+
+
+@pytest.fixture(params=["host"])
+def device_arrays(request):
+    """The Ops of arrays that stand for CuPy's, which test_on_cupy.py asks."""
+    ops = device(request.param)
+    with ops.device:
+        yield ops
+
+
+class Call:
+    """A case with its numbers drawn: f(*given) is the function's value."""
+
+    def __init__(self, function, case, dtype="float64", ops=None):
+        random = np.random.default_rng(5)
+        asarray = np.asarray if ops is None else ops.xp.asarray
+
+        def made(leaf):
+            if isinstance(leaf, Drawn):
+                return asarray(leaf.numbers(random), dtype)
+            return asarray(leaf) if type(leaf) is np.ndarray else leaf
+        self.function, self.through = function, case.through
+        self.nest = [mapped(made, x) for x in case.inputs]
+        self.options = {name: made(x) for name, x in case.options.items()}
+        self.given = tuple(filter(_is_given, leaves(self.nest)))
+
+    def inputs(self, given):
+        given = iter(given)
+        nest = rebuilt(self.nest, iter([next(given) if _is_given(leaf) else leaf for leaf in leaves(self.nest)]))
+        return nest if self.through is None else [self.through(nest[0]), *nest[1:]]
+
+    def __call__(self, *given):
+        return self.function(*self.inputs(given), **self.options)
+
+
+def _is_given(leaf):
+    return type(leaf) is float or getattr(getattr(leaf, "dtype", None), "kind", None) == "f"
+
+
+def test_no_rule_is_without_a_case():
+    assert set(FUNCTIONS) == set(CASES) and set(SPECIAL) == set(circuit_cases.SPECIAL)
+
+
+@each_function
+@each_dtype
+def test_derivatives_are_those_of_differences(function, dtype):
+    for case in CASES[function]:
+        call = Call(function, case, dtype)
+        with told(case):
+            gpubp.check_grads(call, call.given, order=2 if dtype == "float64" else 1)
+
+
+@contextmanager
+def told(case):
+    """What fails within it is told with its case."""
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"{error}, of {case}") from error
+
+
+@each_function
+@each_dtype
+def test_values_are_numpys_and_gradients_the_arguments(function, dtype):
+    """Bit by bit and of their dtypes; nothing that was given is changed."""
+    for case in CASES[function]:
+        expected, call = Call(function, case, dtype), Call(function, case, dtype)
+        for array in filter(lambda leaf: isinstance(leaf, np.ndarray), leaves([call.nest, *call.options.values()])):
+            array.flags.writeable = False
+        with told(case):
+            expected = expected(*expected.given)
+            value, pull = gpubp.vjp(call, *call.given)
+            assert len(leaves(value)) == len(leaves(expected))
+            for one, other in zip(leaves(value), leaves(expected)):
+                assert np.shape(one) == np.shape(other) and np.result_type(one) == np.result_type(other)
+                np.testing.assert_array_equal(one, other)
+            for error, x in zip(pull(mapped(np.ones_like, value)), call.given):
+                assert type(error) is type(x) and np.shape(error) == np.shape(x) and np.result_type(error) == np.result_type(x)
+
+
+@pytest.mark.parametrize("function", NAMED, ids=FUNCTIONS.get)
+def test_arguments_have_numpys_names_and_places(function):
+    numpys = parameters_of(function)
+    rule = COMPOSED.get(function) or next(filter(None, GATES[function].errors))
+    mine = [name for name, p in inspect.signature(rule).parameters.items()
+            if p.kind is p.POSITIONAL_OR_KEYWORD and name not in ("error", "value")]
+    places = [name for name, p in numpys.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    first = 0 if function in COMPOSED else len(GATES[function].errors)   # a formula's inputs come by place
+    assert mine[first:] == [{"newshape": "shape"}.get(name, name) for name in places[first:len(mine)]]   # in NumPy 2.0
+    for case in CASES[function]:
+        call = Call(function, case)
+        with told(case):
+            assert_same(gpubp.vjp(partial(named, call), *call.given), gpubp.vjp(call, *call.given))
+
+
+def named(call, *given):
+    """The call with all of its arguments named that can be."""
+    parameters = parameters_of(call.function)
+    arguments = inspect.Signature(list(parameters.values())).bind(*call.inputs(given), **call.options).arguments
+    places = [arguments.pop(name) for name, p in parameters.items() if p.kind is p.POSITIONAL_ONLY and name in arguments]
+    return call.function(*places, **arguments.pop("kwargs", {}), **arguments)
+
+
+def assert_same(found, expected):
+    """Both values, and what both pull errors to."""
+    for one, other in zip(leaves(found[0]), leaves(expected[0]), strict=True):
+        np.testing.assert_array_equal(one, other)
+    error = mapped(np.ones_like, expected[0])
+    for one, other in zip(found[1](error), expected[1](error), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def taken_by_the_device(function, dtype, ops):
+    """The cases with the device's arrays; not those that its own function refuses, as CuPy refuses some options."""
+    for case in CASES[function]:
+        tried = Call(function, case, dtype, ops)
+        try:
+            tried(*tried.given)
+        except (AttributeError, TypeError, ValueError):
+            continue
+        yield case, Call(function, case, dtype, ops)
+
+
+@each_function
+def test_derivatives_on_devices_are_those_of_differences(function, device_arrays):
+    for case, call in taken_by_the_device(function, "float64", device_arrays):
+        with told(case):
+            gpubp.check_grads(call, call.given, order=1)
+
+
+@each_function
+def test_devices_agree(function, device_arrays):
+    """On arrays that refuse to be made NumPy's, value and gradient are those of NumPy's arrays, and stay on their device."""
+    host = partial(mapped, lambda leaf: device_arrays.to_numpy(leaf) if isinstance(leaf, device_arrays.xp.ndarray) else leaf)
+    for case, call in taken_by_the_device(function, "float64", device_arrays):
+        plain = Call(function, case)
+        with told(case):
+            expected, pull = gpubp.vjp(plain, *plain.given)
+            value, device_pull = gpubp.vjp(call, *call.given)
+            error = mapped(np.ones_like, expected)
+            found = device_pull(mapped(np.ones_like, value))
+            assert all(type(one) is type(other) for one, other in zip(found, call.given))
+            for one, other in zip(leaves(host([value, found])), leaves([expected, pull(error)]), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+@each_dtype
+def test_functions_of_scipy(name, dtype):
+    function = getattr(needs("scipy").special, name)
+    for case in circuit_cases.SPECIAL[name]:
+        call = Call(function, case, dtype)
+        gpubp.check_grads(call, call.given, order=2 if dtype == "float64" else 1)
+        np.testing.assert_array_equal(gpubp.vjp(call, *call.given)[0], call(*call.given))
+

@@ -1,0 +1,168 @@
+"""Products in half floats: what they cost in accuracy, what stays float32, and the scale that keeps small errors alive."""
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp import TrainingError
+from gpubp.devices.ops import LEAST_SCALE, PRECISIONS
+from gpubp.layered import training_state
+from gpubp.layered.fit import _Fit
+from gpubp.layered.network import Network
+from gpubp.layered.trace import Trace
+from tests.cases import two_classes
+from tests.conftest import device
+
+pytestmark = pytest.mark.usefixtures("current_device")
+
+ROUNDING = {"tf32": 2.0**-11, "bfloat16": 2.0**-9, "float16": 2.0**-12}   # of one number, relative
+
+
+@pytest.fixture(params=["host", "cuda"])
+def device_ops(request):
+    return device(request.param)
+
+
+def made(ops, precision="exact", activation="tanh", **options):
+    return Network([4, 16, 8, 2], activation=activation, cost="cross-entropy", device=ops, seed=3, precision=precision, **options)
+
+
+def test_the_cpu_is_exact_at_every_precision(random):
+    x, y = two_classes(random)
+    vectors = []
+    for precision in PRECISIONS:
+        net = made("cpu", precision)
+        net.fit(x, y, epochs=2, batch_size=5)
+        vectors.append(net.vector)
+    for vector in vectors:
+        np.testing.assert_array_equal(vector, vectors[0])
+
+
+@pytest.mark.parametrize("precision, dtype", [("double", "float32"), ("bfloat16", "float64"), (None, "float32")])
+def test_precisions_that_there_are_not(precision, dtype):
+    with pytest.raises(ValueError, match="expected precision 'exact', 'tf32', 'bfloat16', 'float16', all but 'exact' with dtype"):
+        Network([2, 1], precision=precision, dtype=dtype)
+
+
+def test_every_device_knows_the_same_precisions(ops):
+    assert ops.with_precision("exact").precision == "exact"
+    with pytest.raises(ValueError, match=r"expected precision 'exact', 'tf32', 'bfloat16', 'float16', .* got 'half'"):
+        ops.with_precision("half")
+
+
+@pytest.mark.parametrize("precision", ROUNDING)
+@pytest.mark.parametrize("activation", ["tanh", "softplus", "softmax", "gelu"])
+def test_a_step_is_exact_to_the_rounding_of_its_factors(device_ops, precision, activation, random):
+    x, y = random.standard_normal((32, 4)), np.eye(2)[random.integers(2, size=32)]
+    net = made(device_ops, activation=activation)
+    x, y = device_ops.asarray(x, "float32"), device_ops.asarray(y, "float32")
+    exact, rounded = Trace(net, x, y), Trace(net, x, y, precision=precision)
+    for name in ("z", "a", "delta", "dw", "db"):
+        for want, got in zip(getattr(exact, name), getattr(rounded, name), strict=True):
+            if want is not None:
+                want, got = device_ops.to_numpy(want).astype(float), device_ops.to_numpy(got).astype(float)
+                assert np.abs(got - want).max() <= 40 * ROUNDING[precision] * np.abs(want).max(), name
+    assert (device_ops.to_numpy(exact.dw[1]) != device_ops.to_numpy(rounded.dw[1])).any()
+    assert rounded.dw[1].dtype == rounded.z[1].dtype == np.float32
+
+
+@pytest.mark.parametrize("precision", ROUNDING)
+def test_training_goes_where_exact_training_goes(device_ops, precision, random):
+    x, y = two_classes(random, 60)
+    nets = [made(device_ops, p) for p in ("exact", precision)]
+    exact, rounded = (net.fit(x, y, optimizer="adam(0.01)", epochs=15, batch_size=8) for net in nets)
+    assert rounded.cost[-1] == pytest.approx(exact.cost[-1], rel=0.05) and rounded.cost[-1] < 0.7 * rounded.cost[0]
+    assert rounded.gradient_norm[0] == pytest.approx(exact.gradient_norm[0], rel=0.05)
+    assert rounded.delta_norms[0] == pytest.approx(exact.delta_norms[0], rel=0.05)
+    assert nets[1].vector.dtype == np.float32
+    np.testing.assert_allclose(device_ops.to_numpy(nets[1].feedforward(device_ops.asarray(x))),
+                               device_ops.to_numpy(nets[0].feedforward(device_ops.asarray(x))), atol=0.05)
+
+
+def test_steps_smaller_than_a_half_float_add_up(device_ops, random):
+    """The weights that are trained are float32: a change of one part in 10,000 is no bfloat16's."""
+    x, y = two_classes(random)
+    net = made(device_ops, "bfloat16")
+    before = device_ops.to_numpy(net.parameters["w1"])
+    net.fit(x, y, optimizer="sgd(1e-5)", epochs=1, batch_size=5)
+    moved = device_ops.to_numpy(net.parameters["w1"]) - before
+    assert (moved != 0.0).mean() > 0.5 and np.abs(moved).max() < 1e-4
+
+
+# ---- the scale of float16's errors
+
+def test_small_errors_do_not_vanish(device_ops, random):
+    """Errors of 1e-8, which float16 knows as zero, train a network all the same."""
+    x, y = two_classes(random)
+    tiny = np.full(len(x), 1e-7)
+    exact, rounded = (made(device_ops, p) for p in ("exact", "float16"))
+    for net in (exact, rounded):
+        net.fit(x, y, optimizer="sgd(1e6)", epochs=3, batch_size=None, sample_weight=tiny)
+    np.testing.assert_allclose(rounded.history.gradient_norm, exact.history.gradient_norm, rtol=0.02)
+
+
+def test_a_gradient_that_overflows_is_skipped_and_the_scale_halved(device_ops, random, monkeypatch):
+    monkeypatch.setattr(training_state, "UNSCALED", (2.0**40, 0.0, 1.0, 2.0**-40))
+    x, y = two_classes(random)
+    net = made(device_ops, "float16")
+    before = device_ops.to_numpy(net.vector)
+    net.fit(x, y, optimizer="adam(0.01)", epochs=1, batch_size=None)
+    np.testing.assert_array_equal(device_ops.to_numpy(net.vector), before)
+    assert net.training_state.scaling == [2.0**39, 0.0, 0.0, 2.0**-40]
+    net.fit(x, y, epochs=40, batch_size=None)
+    assert net.training_state.scaling[0] <= 2.0**20 and net.training_state.scaling[2] == 1.0
+    assert net.history.cost[-1] < net.history.cost[0] and np.isfinite(net.history.cost).all()
+
+
+def test_precision_and_scale_are_saved(device_ops, random, tmp_path):
+    x, y = two_classes(random)
+    whole, parts = (made(device_ops, "float16") for _ in range(2))
+    whole.fit(x, y, optimizer="adam(0.01)", epochs=4, batch_size=5)
+    parts.fit(x, y, optimizer="adam(0.01)", epochs=2, batch_size=5)
+    parts.save(tmp_path / "net.npz")
+    parts = gpubp.load(tmp_path / "net.npz", device=device_ops)
+    assert parts.precision == "float16" and parts.training_state.scaling[1] == 10.0
+    parts.fit(x, y, epochs=2, batch_size=5)
+    np.testing.assert_array_equal(device_ops.to_numpy(parts.vector), device_ops.to_numpy(whole.vector))
+    assert "float16 products" in repr(parts) and parts.copy().precision == "float16"
+
+
+def test_numbers_beyond_float16_are_refused(device_ops, random):
+    x, y = two_classes(random)
+    x[7, 2] = -70000.0
+    with pytest.raises(ValueError, match=r"x: expected numbers up to 65504 at precision 'float16', got -70000\.0 at row 7, "
+                                         "column 2: scale the samples, or use precision='exact'"):
+        made(device_ops, "float16").fit(x, y)
+    made(device_ops, "bfloat16").fit(x, y, epochs=1)
+    made("cpu", "float16").fit(x, y, epochs=1)
+
+
+def test_gradients_that_overflow_at_every_scale_are_told(device_ops, random, monkeypatch):
+    """Each step is lost, so that nothing changes; without a word, training would go on for ever."""
+    monkeypatch.setattr(training_state, "UNSCALED", (2.0**-20, 0.0, 1.0, 2.0**20))
+    x, y = two_classes(random)
+    net = made(device_ops, "float16")
+    before = device_ops.to_numpy(net.vector)
+    with pytest.raises(TrainingError, match=r"the gradient overflows at every scale in epoch 1, .*precision='bfloat16'"):
+        net.fit(x, y, batch_size=2, epochs=2, sample_weight=np.full(len(x), 3e38))
+    np.testing.assert_array_equal(device_ops.to_numpy(net.vector), before)
+    assert net.training_state.batch == 0 and net.training_state.scaling[0] > LEAST_SCALE   # other samples may do with it
+    net.fit(x, y, batch_size=2, epochs=1)
+    assert net.epoch == 1 and (device_ops.to_numpy(net.vector) != before).any()
+
+
+def test_the_scale_goes_back_with_the_parameters(device_ops, random, monkeypatch):
+    """A network given back as it was before a bad step has the scale of that time, too."""
+    x, y = two_classes(random)
+    net, step, left = made(device_ops, "float16"), _Fit.step, [1]
+
+    def broken_once(self):
+        if self.training_state.step == 8 and left:
+            left.clear()
+            net.vector[...] = np.nan
+        step(self)
+    monkeypatch.setattr(_Fit, "step", broken_once)
+    monkeypatch.setattr("gpubp.layered.fit.MAX_BURST_SECONDS", 0.0)   # one by one
+    with pytest.raises(TrainingError, match="the cost became nan in epoch 2, mini-batch 3 of 6"):
+        net.fit(x, y, batch_size=4, epochs=3)
+    assert net.training_state.step == 7 and net.training_state.scaling == [2.0**16, 7.0, 1.0, 2.0**-16]

@@ -1,0 +1,299 @@
+"""Data too big for the device: it trains bitwise as if they were resident, and the copies wait for what they must wait for.
+
+The host stand-in makes its copies as late as it may, so that a wait left out shows as other numbers.
+"""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from gpubp.devices.cuda import transfer
+from gpubp.layered import batches as feeding
+from gpubp.layered import input_checks
+from gpubp.layered.batches import DeviceBatches, StreamedBatches, open_batches
+from gpubp.layered.divergence import TrainingError
+from gpubp.layered.fit import _Fit
+from gpubp.layered.layers import Dense, Dropout
+from gpubp.layered.network import Network
+from gpubp.maths.costs import softmax_cross_entropy
+from tests.cases import two_classes
+from tests.conftest import device
+
+pytestmark = pytest.mark.long   # works with the host's kernels
+
+ROWS = 230
+
+
+@pytest.fixture
+def little(monkeypatch):
+    """A function that leaves the host stand-in room for so many bytes of a training set."""
+    from tests.host import stream
+    monkeypatch.setattr(input_checks, "ALWAYS", 0)
+    return lambda room: monkeypatch.setattr(stream.memory, "free", int(room / transfer.PART) + 1)
+
+
+def fitted(x, y, precision="exact", output="softmax", **options):
+    net = Network([4, Dropout(0.2), 5, Dense(2, output)], device=device("host"), seed=7, precision=precision)
+    net.fit(x, y, optimizer="adam(0.01)", **{"epochs": 3, "progress": False} | options)
+    return net
+
+
+def state(net):
+    """All that training changes, to the bit."""
+    return [net.ops.to_numpy(v).tobytes() for v in [net.vector,
+                                                    *net.training_state.vectors]], net.history.cost, net.history.gradient_norm
+
+
+@pytest.mark.parametrize("room, options", [   # x takes 3680 bytes, or 5520 with halves beside, y 1840
+    (3000, {"batch_size": 7}), (1800, {"batch_size": 7}), (3000, {"batch_size": 28, "shuffle": False}),
+    (1500, {"batch_size": 23, "samples_per_epoch": 100}), (1500, {"batch_size": 1, "epochs": 1}),
+    (1800, {"batch_size": 10, "weighted": True}),
+    (3000, {"batch_size": 10, "weighted": True, "precision": "tf32"}), (5000, {"batch_size": 9, "precision": "bfloat16"}),
+    (1800, {"batch_size": 9, "weighted": True, "precision": "float16"})], ids=str)
+def test_streamed_is_resident_to_the_bit(little, random, room, options):
+    options = dict(options)
+    x, y = two_classes(random, ROWS)
+    weights = random.uniform(0.0, 2.0, ROWS) if options.pop("weighted", False) else None
+    expected = state(fitted(x, y, sample_weight=weights, **options))
+    little(room)
+    assert state(fitted(x, y, sample_weight=weights, **options)) == expected
+
+
+def test_labels_on_the_device_whose_codes_have_no_room_there(little, random):
+    x, y = two_classes(random, ROWS)
+    expected, ops = state(fitted(x, y)), device("host")
+    x, y = ops.asarray(x, "float32"), ops.asarray(y)
+    little(1000)
+    assert state(fitted(x, y)) == expected
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64", "float16", ">f4", "float64", "Fortran", "every other", "mapped"])
+def test_whatever_dtype_and_order_the_host_has(little, random, tmp_path, kind):
+    """Only the rows of mini-batches are converted; a file is mapped and not read as a whole."""
+    x, y = two_classes(random, ROWS)
+    x = np.round(20.0 * x) + 100.0
+    if kind == "mapped":
+        np.save(tmp_path / "x.npy", x.astype(np.float32))
+        x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    elif kind == "every other":
+        x = np.repeat(x, 2, axis=0)[::2]
+    else:
+        x = np.asfortranarray(x) if kind == "Fortran" else x.astype(kind)
+    expected = state(fitted(x, y, batch_size=12))
+    little(3000)
+    assert state(fitted(x, y, batch_size=12)) == expected
+
+
+@pytest.mark.parametrize("cost, output, make", [
+    ("quadratic", "sigmoid", lambda y: np.eye(2)[y] * 0.9), (softmax_cross_entropy(0.1), "softmax", lambda y: y.astype(np.uint8)),
+    ("cross-entropy", "softmax", lambda y: y.astype(bool)), ("hinge", "identity", lambda y: y)],
+    ids=["targets", "smoothed", "bools", "codes"])
+def test_targets_are_coded_as_they_pass(little, random, cost, output, make):
+    """Labels stay labels on the host, where their codes might fill it."""
+    y = random.integers(2, size=ROWS)
+    net = Network([4, Dense(2, output)], cost=cost, device=device("host"), seed=7)
+    whole = net.ops.to_numpy(input_checks.targets(net, make(y), ROWS))
+    little(1500)
+    coded = input_checks.targets(net, make(y), ROWS)
+    assert isinstance(coded, input_checks.Coded) and coded.shape == (ROWS, 2) and not net.ops.is_on_device(coded)
+    assert coded[:].dtype == np.float32 and coded[:].tobytes() == whole.tobytes()
+    order = random.permutation(ROWS)
+    assert (coded[order[:9]] == whole[order[:9]]).all() and (coded[3:8] == whole[3:8]).all()
+
+
+def test_the_one_that_is_too_big_stays(little, random):
+    """x and y stay on the host each for itself: beside few numbers there may be many classes."""
+    x, y = random.standard_normal((ROWS, 4)), random.integers(50, size=ROWS)
+    net = lambda: Network([4, Dense(50, "softmax")], cost="cross-entropy", device=device("host"), seed=7)
+    expected, streamed = net(), net()
+    expected.fit(x, y, epochs=2, progress=False)
+    little(10_000)
+    ops = streamed.ops
+    assert ops.is_on_device(input_checks.samples(streamed, x)) and not ops.is_on_device(input_checks.targets(streamed, y, ROWS))
+    streamed.fit(x, y, epochs=2, progress=False)
+    assert state(streamed) == state(expected)
+
+
+def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random, monkeypatch):
+    """The copy under way when an epoch ends before its time keeps its memory until it is done."""
+    x, y = two_classes(random, ROWS)
+    expected, plain = fitted(x, y, batch_size=7), _Fit.step
+    little(3000)
+    monkeypatch.setattr("gpubp.layered.fit.MAX_BURST_SECONDS", 0.0)   # one by one
+    net = fitted(x, y, batch_size=7, epochs=0)
+    for steps in (5, 1, 40, 20):   # of 33 an epoch
+        made = []
+
+        def step(self, made=made, steps=steps):
+            made.append(plain(self))
+            self.interrupted = len(made) == steps
+        monkeypatch.setattr(_Fit, "step", step)
+        net.fit(x, y, batch_size=7, epochs=3 - net.epoch, progress=False)
+    assert net.training_state.batch == 0
+    monkeypatch.setattr(_Fit, "step", plain)
+    net.fit(x, y, batch_size=7, epochs=3 - net.epoch, progress=False)
+    assert state(net) == state(expected)
+    assert all(transfer.event.done for transfer in net.ops.device.resources.transfers)
+
+
+def test_a_validation_set_on_the_host_is_watched(little, random):
+    x, y = two_classes(random, ROWS)
+    options = {"epochs": 12, "batch_size": 20, "validation": (x[::-1].copy(), random.integers(2, size=ROWS)), "patience": 2}
+    expected = fitted(x, y, **options)
+    assert "no better validation cost" in expected.history.stopped
+    little(1500)
+    streamed = fitted(x, y, **options)
+    assert state(streamed) == state(expected) and streamed.history.stopped == expected.history.stopped
+
+
+def test_divergence_is_found_and_undone_alike(little, random):
+    x, y = two_classes(random, ROWS)
+    said, vectors = [], []
+    for room in (1 << 30, 3000):
+        little(room)
+        net = Network([4, 5, Dense(2, "identity")], device=device("host"), seed=7)
+        with pytest.raises(TrainingError) as error:
+            net.fit(1e3 * x, y, optimizer="sgd(1.0)", epochs=50, batch_size=10, progress=False)
+        said.append(str(error.value))
+        vectors.append(net.ops.to_numpy(net.vector).tobytes())
+    assert said[0] == said[1] and vectors[0] == vectors[1] and "training sample" in said[0]
+
+
+def test_the_emulation_shows_a_missing_wait(little, random, monkeypatch):
+    x, y = two_classes(random, ROWS)
+    expected = fitted(x, y, batch_size=7)
+    little(3000)
+    monkeypatch.setattr(transfer.Transfer, "arrive", lambda self: None)
+    assert any(state(fitted(x, y, batch_size=7)) != state(expected) for _ in range(10))   # queues move on at random
+
+
+def test_who_waits_for_whom(little, random, monkeypatch):
+    """A copy follows the work launched before; the host waits for a slot's copy when it fills that slot again, no sooner."""
+    ops, said = device("host"), []
+    note = lambda word, call: lambda *args: (said.append(word), call(*args))[1]
+    for name in ("arrive", "finish"):
+        monkeypatch.setattr(transfer.Transfer, name, note(name, getattr(transfer.Transfer, name)))
+    monkeypatch.setattr(transfer, "send", note("send", transfer.send))
+    monkeypatch.setattr(feeding, "_take", note("take", feeding._take))
+    net = Network([4, 2], device=ops, seed=7)
+    y = input_checks.targets(net, random.integers(2, size=500), 500)
+    little(2000)
+    streamed = open_batches(ops, net.dtype, input_checks.samples(net, random.standard_normal((500, 4))), y, None, 50, 10)
+    assert streamed.batches == 1
+    streamed.begin(np.arange(50), 0)
+    ops.device.resources.copies.waited.clear()
+    for batch in range(5):
+        streamed.before(batch)
+        said.append("launch")
+    again = "arrive finish take send launch "
+    assert " ".join(said) + " " == "take send arrive take send launch " + 3 * again + "arrive launch "
+    assert ops.device.resources.copies.waited == [ops.device.stream] * 5
+
+
+@pytest.mark.usefixtures("current_device")
+def test_data_of_the_device_are_used_as_they_are(ops, random):
+    """Nothing is copied but what a precision of halves stores."""
+    x, y = two_classes(random)
+    net = Network([4, 2], device=ops, seed=7)
+    x, y = input_checks.samples(net, ops.asarray(x, "float32")), input_checks.targets(net, y, 23)
+    resident = open_batches(ops, net.dtype, x, y, None, 23, 5)
+    assert type(resident) is DeviceBatches and resident.sources[0] is x and resident.sources[1] is y
+
+
+@pytest.mark.usefixtures("current_device")
+@pytest.mark.parametrize("size", [5, 4, 1, 23])
+def test_mini_batches_are_the_rows_of_the_order(ops, random, size, monkeypatch):
+    """StreamedBatches on every device, in the middle of an epoch too, and from one epoch to the next."""
+    monkeypatch.setattr(feeding, "SLOT", 24 * 4 * size * 2)
+    x, y, weights = random.standard_normal((50, 4)), random.standard_normal((50, 2)), random.uniform(size=50)
+    net = Network([4, 2], device=ops, seed=7, dtype="float64")
+    streamed = StreamedBatches(ops, net.dtype, Hidden(x), Hidden(y), ops.asarray(weights), 23, size)
+    clock, outs = ops.zeros(2, np.int64), [ops.zeros((size, 4), "f8"), ops.zeros((size, 2), "f8"), ops.zeros(size, "f8")]
+    gather = streamed.gather(clock, outs, size)
+    for first in (0, 23 // size // 2):
+        order = random.permutation(50)[:23]
+        streamed.begin(order, first)
+        for batch in range(first, 23 // size):
+            clock[...] = ops.asarray([batch, 0])
+            streamed.before(batch)
+            gather()
+            rows = order[batch * size:(batch + 1) * size]
+            for out, expected in zip(outs, (x[rows], y[rows], weights[rows] / size)):
+                assert (ops.to_numpy(out) == expected).all()
+
+
+class Hidden:
+    """A matrix that no device owns."""
+
+    def __init__(self, values):
+        self.values, self.shape = values, values.shape
+
+    def __getitem__(self, rows):
+        return self.values[rows]
+
+
+def test_evaluation_in_pieces(little, random):
+    """Cost, score, outputs and gradient of data that stay on the host."""
+    x, y = two_classes(random, 5000)
+    net = Network([4, 5, 2], device=device("host"), seed=7)
+    ask = lambda: [net.cost(x, y), net.score(x, y), net.score(x, np.eye(2)[y]), net.predict(x).tobytes(),
+                   net.feedforward(x).tobytes(), net.ops.to_numpy(net.gradient(x, y, np.ones(5000))).tobytes()]
+    expected = ask()
+    little(3000)
+    assert ask() == expected
+
+
+def test_errors_name_the_row_of_a_later_block(little, random, monkeypatch):
+    monkeypatch.setattr(input_checks, "BLOCK", 40)
+    x, y = two_classes(random)
+    net = Network([4, Dense(2, "softmax")], cost="cross-entropy", device=device("host"), seed=7)
+    nan, high, off, hole = x.copy(), y.copy(), np.eye(2)[y], np.eye(2)[y]
+    nan[21, 3], high[22], off[21, 0], hole[21, 1] = np.nan, 2, 0.5, np.nan
+    assert net.cost(x, y) == net.cost(x, np.eye(2)[y])
+    for room in (1 << 20, 100):
+        little(room)
+        for x_, y_, match in ((nan, y, "finite numbers in float32, got nan at row 21, column 3"), (1e300 * x, y, "inf at row 0"),
+                              (x, high, "got 2 at row 22"), (x, off, "sum to 1, got .* at row 21"),
+                              (x, hole, "y: expected finite numbers in float32, got nan at row 21, column 1")):
+            with pytest.raises(ValueError, match=match):
+                net.cost(x_, y_)
+
+
+def test_a_mini_batch_that_does_not_fit(little, random):
+    x, y = two_classes(random, ROWS)
+    little(1500)
+    with pytest.raises(ValueError, match=r"expected mini-batches of which two fit on host, where there is room for 0\.00143 MiB, "
+                                         r"got batch_size 230 of 0\.00526 MiB each: give a smaller one"):
+        fitted(x, y, batch_size=None)
+
+
+def test_no_copy_of_the_whole(little, tmp_path, monkeypatch):
+    """A file of 50 MB trains within a few."""
+    monkeypatch.setattr(feeding, "SLOT", 1 << 20)
+    monkeypatch.setattr(input_checks, "BLOCK", 1 << 17)
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (125_000, 400))
+    y = np.arange(125_000) % 2
+    net = Network([400, 2], device=device("host"), seed=7)
+    net.fit(x[:10], y[:10], batch_size=10, epochs=1, progress=False)
+    little(16 << 20)
+    tracemalloc.start()
+    try:
+        net.fit(x, y, batch_size=100, samples_per_epoch=2000, epochs=1, progress=False)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 25e6
+
+
+def test_room_is_a_part_of_what_is_free():
+    """With what CuPy's pool keeps for reuse, and within the limit that a user has set it."""
+    from types import SimpleNamespace
+    pool = SimpleNamespace(free_bytes=lambda: 1000, used_bytes=lambda: 500, get_limit=lambda: 0)
+    xp = SimpleNamespace(get_default_memory_pool=lambda: pool,
+                         cuda=SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda: (3000, 9000))))
+    assert transfer.room(xp) == 4000 * transfer.PART
+    pool.get_limit = lambda: 1500
+    assert transfer.room(xp) == 1000 * transfer.PART
+    pool.get_limit = lambda: 400
+    assert transfer.room(xp) == 0

@@ -1,0 +1,233 @@
+"""Training: fit against a loop written out by hand, what the history tells, and how an epoch is made of mini-batches."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from gpubp.devices.random import SHUFFLE, generator
+from gpubp.layered import inference
+from gpubp.layered.fit import _Fit
+from gpubp.layered.layers import Dense, Dropout
+from gpubp.layered.network import Network
+from gpubp.layered.plan import Plan
+from gpubp.maths.gradient_transforms import L2, MaxNorm
+from gpubp.maths.optimizers import SGD
+from gpubp.maths.schedules import SCHEDULES, Plateau
+from tests.cases import two_classes
+from tests.devices.test_random import dropout_mask
+
+
+def by_hand(net, x, y, rate, epochs, size, sample, shuffle, weights=None):
+    """({name: parameter}, costs of the epochs) after plain gradient descent on a [4, 5, 2] network of sigmoids."""
+    sigma = lambda z: 1.0 / (1.0 + np.exp(-z))
+    p = {name: net.ops.to_numpy(view).copy() for name, view in net.parameters.items()}
+    n, costs, target = len(x), [], np.eye(2)[y]
+    weights = np.ones(n) if weights is None else weights
+    for epoch in range(epochs):
+        order = generator(net.seed, SHUFFLE, epoch).permutation(n)[:sample] if shuffle or sample < n else np.arange(n)
+        total = 0.0
+        for start in range(0, sample, size):
+            rows = order[start:start + size]
+            a1 = sigma(x[rows] @ p["w1"].T + p["b1"])
+            a2 = sigma(a1 @ p["w2"].T + p["b2"])
+            total += (weights[rows] * 0.5 * np.square(a2 - target[rows]).sum(axis=1)).sum()
+            delta2 = (a2 - target[rows]) * a2 * (1 - a2) * weights[rows, None] / len(rows)
+            delta1 = delta2 @ p["w2"] * a1 * (1 - a1)
+            for l, delta, a in ((2, delta2, a1), (1, delta1, x[rows])):
+                p[f"w{l}"] -= rate * delta.T @ a
+                p[f"b{l}"] -= rate * delta.sum(axis=0)
+        costs.append(total / sample)
+    return p, costs
+
+
+@pytest.mark.parametrize("size, sample, shuffle, weighted", [
+    (5, None, True, False), (1, None, True, False), (23, None, True, False), (None, None, False, False), (22, None, True, True),
+    (4, None, False, True), (4, 10, True, False), (None, 10, False, True), (10, 10, True, False)], ids=str)
+def test_fit_is_the_loop_by_hand(ops, size, sample, shuffle, weighted, random):
+    """Short last batches, the whole batch, and the two stages of `sample`, which draws even where nothing is shuffled."""
+    x, y = two_classes(random)
+    weights = random.uniform(0.0, 2.0, 23) if weighted else None
+    net = Network([4, 5, 2], device=ops, dtype="float64", seed=7)
+    count = sample or 23
+    expected, costs = by_hand(net, x, y, 0.7, 3, size or count, count, shuffle, weights)
+    net.fit(x, y, optimizer="sgd(0.7)", epochs=3, batch_size=size, samples_per_epoch=sample, shuffle=shuffle,
+            sample_weight=weights)
+    for name, view in net.parameters.items():
+        np.testing.assert_allclose(ops.to_numpy(view), expected[name], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(net.history.cost, costs, rtol=1e-10)
+    assert net.training_state.step == 3 * -(-count // (size or count)) and net.epoch == 3
+
+
+def test_fit_draws_the_masks_of_its_steps(ops, random):
+    """The delta rule by hand, each step's inputs under the documented mask of that step."""
+    x, y = two_classes(random)
+    net = Network([4, Dropout(0.4), Dense(2, "identity")], device=ops, dtype="float64", seed=7)
+    w, b = (ops.to_numpy(net.parameters[name]).copy() for name in ("w1", "b1"))
+    net.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=12, shuffle=False)
+    for step in range(4):
+        rows = slice(0, 12) if step % 2 == 0 else slice(12, 23)
+        sent = x[rows] * dropout_mask(7, (step // 2 << 32) + step % 2, 0, 0.4, x[rows].shape) / 0.6
+        delta = (sent @ w.T + b - np.eye(2)[y[rows]]) / len(sent)
+        w, b = w - 0.1 * delta.T @ sent, b - 0.1 * delta.sum(axis=0)
+    np.testing.assert_allclose(ops.to_numpy(net.parameters["w1"]), w, rtol=1e-10)
+    np.testing.assert_allclose(ops.to_numpy(net.parameters["b1"]), b, rtol=1e-10)
+
+
+def test_history_says_what_was(ops, random):
+    x, y = two_classes(random)
+    xv, yv = two_classes(random, 9)
+    net = Network([4, 5, 2], device=ops, dtype="float64", seed=7)
+    trace, gradient, first = net.trace(x, y), net.gradient(x, y), net.cost(x, y)
+    told = []
+    history = net.fit(x, y, optimizer="sgd(0.5)", epochs=1, batch_size=None, validation=(xv, yv), callbacks=told.append)
+    assert history is net.history and told == [net] and history.stopped is None
+    assert history.cost == [pytest.approx(first)] and history.learning_rate == [0.5]
+    assert history.gradient_norm == [pytest.approx(np.linalg.norm(ops.to_numpy(gradient)))]
+    assert history.delta_norms == [pytest.approx([np.linalg.norm(ops.to_numpy(d)) / 23 for d in trace.delta[1:]])]
+    assert history.accuracy == [net.score(x, y)] and history.validation_accuracy == [net.score(xv, yv)]
+    assert history.validation_cost == [pytest.approx(net.cost(xv, yv))] and history.seconds[0] > 0
+    net.fit(x, y, epochs=3)
+    assert {len(v) for v in history.as_dict().values() if isinstance(v, list)} == {4} and len(history) == net.epoch == 4
+    assert history.validation_cost[1:] == [None] * 3
+    assert Network([4, 1], activation="identity", device=ops).fit(x, x[:, :1], epochs=1).accuracy == [None]
+
+
+def test_no_epochs_change_nothing(ops, random):
+    net = Network([4, 5, 2], device=ops, seed=7)
+    before = ops.to_numpy(net.vector).copy()
+    assert len(net.fit(*two_classes(random), epochs=0)) == 0 and (ops.to_numpy(net.vector) == before).all()
+
+
+def test_one_seed_is_one_run(ops, random):
+    x, y = two_classes(random)
+
+    def run(seed, device):
+        net = Network([4, Dropout(0.2), 6, Dropout(0.5), 2], device=device, dtype="float64", seed=seed)
+        net.fit(x, y, optimizer="adam(0.01)", epochs=4, batch_size=5)
+        return net.ops.to_numpy(net.vector).copy(), net.history.cost
+    one, again, cpu, other = run(3, ops), run(3, ops), run(3, "cpu"), run(4, ops)
+    assert (one[0] == again[0]).all() and one[1] == again[1]
+    np.testing.assert_allclose(one[0], cpu[0], rtol=1e-8, atol=1e-10)   # the same weights, batches and masks
+    assert abs(one[0] - other[0]).max() > 0.01
+
+
+def test_shuffling_differs_by_epoch_and_repeats(monkeypatch, random):
+    x, y = two_classes(random)
+    orders = []
+    made = _Fit._order
+    monkeypatch.setattr(_Fit, "_order", lambda self: orders.append(made(self)) or orders[-1])
+    for _ in range(2):
+        Network([4, 2], device="cpu", seed=3).fit(x, y, epochs=3)
+    assert all((a == b).all() for a, b in zip(orders[:3], orders[3:])) and not (orders[0] == orders[1]).all()
+    assert all((np.sort(order) == np.arange(23)).all() for order in orders)
+
+
+def test_a_callback_stops(ops, random):
+    net = Network([4, 2], device=ops, seed=1)
+    history = net.fit(*two_classes(random), epochs=30, callbacks=[lambda n: None, lambda n: n.epoch == 2])
+    assert len(history) == 2 and history.stopped == "stopped by a callback after epoch 2"
+    assert net.fit(*two_classes(random), epochs=1).stopped is None
+
+
+def test_progress(capfd, random):
+    x, y = two_classes(random)
+    net = Network([4, 2], device="cpu", seed=1)
+    net.fit(x, y, epochs=2, progress=False)
+    net.fit(x, y, epochs=2)   # no terminal here
+    assert capfd.readouterr() == ("", "")
+    net.fit(x, y, epochs=2, progress=True)
+    shown = capfd.readouterr()
+    assert shown.out == "" and "6/6" in shown.err and "epoch 6, cost" in shown.err
+
+
+SCHEDULE_ROWS = [row(0.4) for name, row in SCHEDULES.items() if row is not Plateau]
+
+
+@pytest.mark.parametrize("schedule", [*SCHEDULE_ROWS, lambda epoch: 0.1 + epoch], ids=[*map(str, SCHEDULE_ROWS), "a function"])
+def test_rates_follow_the_schedule_within_epochs_too(schedule, random):
+    """The history holds the rate of an epoch's last step: of 5 steps the fifth, at epoch + 4/5."""
+    net = Network([4, 2], device="cpu", seed=1)
+    net.fit(*two_classes(random), optimizer="sgd(0.1)", epochs=2)
+    rates = net.fit(*two_classes(random), optimizer=SGD(schedule), epochs=3, batch_size=5).learning_rate[2:]
+    assert rates == pytest.approx([schedule(epoch + 0.8) for epoch in range(3)]), "counted from the optimizer's first epoch"
+
+
+def test_plateau_watches_the_validation_cost(random):
+    x, y = two_classes(random)
+    net = Network([4, 2], device="cpu", seed=1)
+    schedule = Plateau(0.5, factor=0.1, patience=1)
+    history = net.fit(x, y, optimizer=SGD(schedule), epochs=12, validation=(x, 1 - y))
+    assert history.learning_rate == pytest.approx([schedule(0, history.validation_cost[:epoch]) for epoch in range(12)])
+    assert history.learning_rate[0] == 0.5 and history.learning_rate[-1] < 0.01 and min(history.cost) == history.cost[-1]
+
+
+@pytest.mark.usefixtures("current_device")
+def test_l2_is_a_prefix(ops, random):
+    """L2 moves weights by rate l2 / n of themselves, as in the book, and leaves the biases alone."""
+    x, y = two_classes(random)
+    plain, decayed = (Network([4, 5, 2], device=ops, dtype="float64", seed=1) for _ in range(2))
+    first = plain.parameters.like()
+    first.vector[...] = plain.vector
+    plain.fit(x, y, optimizer=SGD(0.5), epochs=1, batch_size=None)
+    decayed.fit(x, y, optimizer=[L2(3.0), SGD(0.5)], epochs=1, batch_size=None)
+    for name, view in plain.parameters.items():
+        expected = ops.to_numpy(view) - (0.5 * 3.0 / 23 * ops.to_numpy(first[name]) if name.startswith("w") else 0.0)
+        np.testing.assert_allclose(ops.to_numpy(decayed.parameters[name]), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_max_norm_bounds_each_neuron(ops, random):
+    net = Network([4, 5, 2], initializer="large", device=ops, seed=1)
+    net.fit(*two_classes(random), optimizer=[SGD(0.5), MaxNorm(0.7)], epochs=2)
+    for l in (1, 2):
+        lengths = np.linalg.norm(ops.to_numpy(net.parameters[f"w{l}"]), axis=1)
+        assert lengths.max() <= 0.7 * (1 + 1e-6) and lengths.max() > 0.6
+    assert abs(ops.to_numpy(net.parameters["b1"])).max() > 0.7, "biases are not bounded"
+
+
+@pytest.mark.parametrize("options", [{}, {"activation": "relu", "cost": "cross-entropy"}, {"cost": "hinge", "activation": "gelu"},
+                                     {"activation": "softmax", "cost": "quadratic"}, {"cost": "exponential", "output": "tanh"},
+                                     {"cost": "multiclass_hinge", "activation": "elu"}], ids=str)
+def test_a_step_allocates_nothing_that_grows_with_the_batch(options):
+    def peak(rows):
+        net = Network([6, 8, Dropout(0.5), 7, 3], device="cpu", seed=1, **options)
+        plan = Plan(net, rows, net.parameters.like(), dropout=True)
+        plan.y[:, 0] = 1.0
+        with np.errstate(all="ignore"):
+            plan.run()
+            tracemalloc.start()
+            plan.run()
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+        return most
+    small, large = peak(10_000), peak(80_000)
+    assert large < 1.1 * small + 10_000 and large < 80_000 * 4, (small, large)
+
+
+def test_a_network_is_not_trained_within_its_own_training(random):
+    x, y = two_classes(random)
+    net = Network([4, 3, 2], seed=1, device="cpu")
+    with pytest.raises(RuntimeError, match=r"a callback trains the network that is being trained: train a net\.copy\(\) there"):
+        net.fit(x, y, epochs=2, callbacks=lambda n: n.fit(x, y))
+    assert net.epoch == 1
+    net.fit(x, y, epochs=2, callbacks=lambda n: n.copy().fit(x, y, epochs=1) and None)
+    assert net.epoch == 3
+
+
+def test_a_network_is_not_moved_within_its_own_training(random):
+    x, y = two_classes(random)
+    net = Network([4, 3, 2], seed=1, device="cpu")
+    vector = net.vector
+    with pytest.raises(RuntimeError, match=r"a callback moves the network that is being trained: call net\.to after fit"):
+        net.fit(x, y, epochs=2, callbacks=lambda n: n.to(n.ops))
+    assert net.vector is vector and net.epoch == 1 and net.to("cpu").epoch == 1
+
+
+def test_plans_that_are_used_are_kept(random, monkeypatch):
+    """The sets that a fit measures, in chunks, take turns."""
+    made, init = [], Plan.__init__
+    monkeypatch.setattr(Plan, "__init__", lambda self, *args, **options: made.append(args[1]) or init(self, *args, **options))
+    monkeypatch.setattr(inference, "CHUNK", 50)
+    x, y = random.standard_normal((120, 4)), random.integers(0, 2, 120)
+    Network([4, 3, 2], seed=1, device="cpu").fit(x, y, epochs=4, batch_size=30, validation=(x[:75], y[:75]))
+    assert sorted(made) == [20, 25, 25, 30, 50, 50]   # the step's 30; outputs of 50, 20 and 25 rows, costs of 50 and 25

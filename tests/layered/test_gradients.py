@@ -1,0 +1,172 @@
+"""Backpropagation against numbers: every activation with every admissible cost, deep and shallow, on every device."""
+
+import numpy as np
+import pytest
+
+from gpubp import check as checking
+from gpubp.check import Plain, derivative, finite_differences
+from gpubp.devices.kernel_source import activations
+from gpubp.layered.layers import Dense, Dropout
+from gpubp.layered.network import Network
+from gpubp.layered.plan import Plan
+from gpubp.maths.activations import Activation
+from tests.cases import PAIR_NAMES, PAIRS, network, targets
+
+pytestmark = pytest.mark.usefixtures("current_device")
+
+SWISH = Activation("own_swish", lambda xp, z: z / (1.0 + xp.exp(-z)),
+                   lambda xp, z, a: (1.0 + xp.exp(-z) * (1.0 + z)) / xp.square(1.0 + xp.exp(-z)))
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(checking, "TIMED", 1)
+
+
+def largest_error(net, x, y, random):
+    """|g . v - difference quotient along v|, over directions v of the whole vector, relative to |g|."""
+    plain, g, worst = Plain(net), net.ops.to_numpy(net.gradient(x, y)).astype(np.float64), 0.0
+    pieces = net.parameters.like()
+    for _ in range(3):
+        v = random.standard_normal(g.size)
+        v /= np.linalg.norm(v)
+        pieces.vector[...] = net.ops.asarray(v, net.dtype)
+        along = {name: net.ops.to_numpy(view).astype(np.float64) for name, view in pieces.items()}
+        moved = lambda h, along=along: {name: w + h * along[name] for name, w in plain.parameters.items()}
+        numeric = derivative(lambda h, moved=moved: plain.cost(x, y, 0, moved(h)), 1e-4)
+        worst = np.maximum(worst, abs(g @ v - numeric) / max(np.linalg.norm(g) / np.sqrt(g.size), 1e-3))
+    return worst
+
+
+@pytest.mark.parametrize("cost, output", PAIRS, ids=PAIR_NAMES)
+def test_check_passes(cost, output, random):
+    """Every cost on every output that suits it, the hidden layers alike, with 1 to 4 layers, in float64."""
+    x = random.standard_normal((6, 4))
+    y = targets(cost, output, 6, 3, random)
+    for depth in (1, 2, 3, 4):
+        report = network(cost, output, depth, "cpu").check(x, y)
+        assert report.passed and len(report.rows) == (3 if depth == 1 else 4), f"{depth} layers:\n{report}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pair", PAIRS, ids=PAIR_NAMES)
+def test_devices_give_one_gradient(ops, pair, dtype, random):
+    """Mixed layers: the hidden one is a tanh, so that its sigma' differs from the output's."""
+    x, y = random.standard_normal((6, 4)), targets(*pair, 6, 3, random)
+    plain, net = network(*pair, 2, "cpu", hidden="tanh"), network(*pair, 2, ops, dtype, hidden="tanh")
+    gradient = plain.gradient(x, y) if dtype == "float64" else float_layout(net, plain.gradient(x, y))
+    close = {"rtol": 1e-9, "atol": 1e-12} if dtype == "float64" else {"rtol": 2e-3, "atol": 1e-4}
+    for mine, its in ((net.gradient(x, y), gradient), (net.trace(x, y).costs, plain.trace(x, y).costs)):
+        np.testing.assert_allclose(ops.to_numpy(mine), its, **close)
+    assert net.cost(x, y) == pytest.approx(plain.cost(x, y), rel=1e-10 if dtype == "float64" else 1e-4)
+
+
+def float_layout(net, gradient):
+    """A float64 gradient of the same network in the layout of a float32 one, whose lines hold twice as many numbers."""
+    double, single = Network(net.sizes, dtype="float64", device="cpu").parameters, net.parameters.like()
+    double.vector[...] = gradient
+    for name, view in double.items():
+        single.write(name, view)
+    return net.ops.to_numpy(single.vector)
+
+
+@pytest.mark.parametrize("layers, options", [
+    ([4, 3], {}), ([4, 5, 3], {"activation": "relu", "cost": "cross-entropy"}),
+    ([4, Dense(6, "softmax"), Dense(5, "gelu"), 3], {"cost": "cross-entropy"}),
+    ([4, Dense(1, "sine"), Dense(70, "silu"), 1], {"cost": "hinge"}),
+    ([4, Dropout(0.5), 5, Dropout(0.5), Dense(3, "softmax")], {"cost": "quadratic"})], ids=str)
+def test_every_device_against_finite_differences(ops, layers, options, random):
+    net = Network(layers, device=ops, dtype="float64", seed=2, **options)
+    x = random.standard_normal((7, 4))
+    y = random.choice([-1.0, 1.0], (7, 1)) if net.sizes[-1] == 1 else np.eye(3)[random.integers(3, size=7)]
+    assert largest_error(net, x, y, random) < 1e-7
+    assert net.check(x, y).passed
+    pieces = net.parameters.like()
+    pieces.vector[...] = net.gradient(x, y)
+    for name, numbers in finite_differences(net, x, y).items():
+        np.testing.assert_allclose(ops.to_numpy(pieces[name]), numbers, atol=2e-5)
+
+
+def test_finite_differences_of_some(random):
+    net, x = Network([4, 3], dtype="float64", seed=1), random.standard_normal((5, 4))
+    whole, part = (finite_differences(net, x, np.arange(5) % 3, **some) for some in ({}, {"names": ["w1"], "limit": 2}))
+    assert list(part) == ["w1"] and (part["w1"] == whole["w1"].reshape(-1)[:2]).all() and whole["w1"].shape == (3, 4)
+
+
+def test_an_activation_of_ones_own(ops, random):
+    net = Network([4, Dense(5, SWISH), Dense(3, SWISH)], device=ops, dtype="float64", seed=1)
+    x, y = random.standard_normal((6, 4)), random.standard_normal((6, 3))
+    assert net.check(x, y).passed
+    named = Network([4, Dense(5, "silu"), Dense(3, "silu")], device=ops, dtype="float64", seed=1)
+    named.vector[...] = net.vector
+    np.testing.assert_allclose(net.feedforward(x), named.feedforward(x), rtol=1e-12)
+    before = net.cost(x, y)
+    net.fit(x, y, optimizer="sgd(0.1)", epochs=20, batch_size=None)
+    assert net.cost(x, y) < 0.9 * before
+
+
+def test_an_own_activation_with_a_tables_name_is_its_own(random):
+    """Named sigmoid, but half as steep: BP1 must not take it for the partner of the cross-entropy."""
+    own = Activation("sigmoid", lambda xp, z: 0.5 * xp.tanh(0.25 * z) + 0.5, lambda xp, z, a: 0.5 * a * (1.0 - a), range="(0, 1)")
+    net = Network([4, Dense(3, own)], cost="binary_cross_entropy", dtype="float64", seed=1)
+    assert net.check(random.standard_normal((6, 4)), random.integers(0, 2, (6, 3))).passed
+
+
+@pytest.mark.parametrize("row", activations(), ids=lambda row: row.name)
+def test_a_in_the_place_of_z_changes_nothing(ops, row, random):
+    """Whether sigma' needs z is read from its formula; where it does not, a step keeps one buffer less."""
+    net, outs = Network([4, Dense(7, row), Dense(5, row), 2], device=ops, seed=4), []
+    for keep in (True, False):
+        plan = Plan(net, 6, net.parameters.like(), keep=keep)
+        plan.fill(*(ops.asarray(np.random.default_rng(1).uniform(size=(6, width))) for width in (4, 2)), 1.0)
+        plan.run()
+        outs.append({name: ops.to_numpy(view) for name, view in plan.gradient.items()})
+        assert [plan.z[l] is plan.a[l] for l in (1, 2, 3)] == [not keep and row.forgets_z] * 2 + [False]
+    for name, kept in outs[0].items():   # a GPU adds up the last layer's deltas in another order where it need not keep z and a
+        np.testing.assert_allclose(kept, outs[1][name], rtol=1e-6 if name == "b3" and not ops.name.startswith("cpu") else 0)
+
+
+def test_dropout_masks_the_gradient_too(ops, random):
+    """The gradient of a step with dropout is that of its cost: same step, same masks."""
+    net = Network([4, Dropout(0.25), Dense(9, "tanh"), Dropout(0.5), Dense(8, "sine"), Dropout(0.4), 2],
+                  device=ops, dtype="float64", seed=8)
+    gradient = net.parameters.like()
+    plan = Plan(net, 6, gradient, dropout=True)
+    plan.x[...], plan.y[...] = ops.asarray(random.standard_normal((6, 4))), ops.asarray(random.uniform(size=(6, 2)))
+    plan.weights[...], plan.clock[0] = 1.0 / 6.0, 12
+    plan.run()
+    g, start = ops.to_numpy(gradient.vector).copy(), ops.to_numpy(net.vector).copy()
+
+    def cost(vector):
+        net.vector[...] = ops.asarray(vector)
+        plan.run()
+        return float(ops.to_numpy(plan.costs).sum())
+    for _ in range(3):
+        v = random.standard_normal(g.size)
+        assert derivative(lambda h, v=v: cost(start + h * v), 1e-4) == pytest.approx(g @ v, abs=1e-9)
+    assert (ops.to_numpy(plan.layer_out[1]) == 0.0).any() and not (ops.to_numpy(plan.a[1]) == 0.0).any()
+    first = cost(start)
+    plan.clock[0] = 13
+    assert cost(start) != first, "another step, other masks"
+
+
+def test_dropout_keeps_the_mean(ops):
+    net = Network([20, Dropout(0.3), Dense(20, "identity"), Dropout(0.6), 1], device=ops, dtype="float64", seed=8)
+    plan = Plan(net, 10, None, dropout=True)
+    plan.x[...] = 1.0
+    sums = [0.0, 0.0]
+    for step in range(300):
+        plan.clock[0] = step
+        plan.run()
+        for l in (0, 1):
+            a, sent = ops.to_numpy(plan.a[l]), ops.to_numpy(plan.layer_out[l])
+            sums[l] += sent.mean() if l == 0 else np.abs(sent).sum() / np.abs(a).sum()
+    assert sums[0] / 300 == pytest.approx(1.0, abs=0.02)   # 60,000 draws: the mean's deviation is 0.0027
+    assert sums[1] / 300 == pytest.approx(1.0, abs=0.02)
+
+
+def test_dropout_is_for_training_alone(ops, random):
+    x = random.standard_normal((5, 4))
+    wet, dry = (Network(layers, device=ops, seed=1) for layers in ([4, 6, Dropout(0.9), 2], [4, 6, 2]))
+    assert (wet.feedforward(x) == dry.feedforward(x)).all()
+    assert (ops.to_numpy(wet.gradient(x, [0, 1, 0, 1, 0])) == ops.to_numpy(dry.gradient(x, [0, 1, 0, 1, 0]))).all()

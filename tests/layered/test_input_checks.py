@@ -1,0 +1,259 @@
+"""Bad input: one clear sentence, by ValueError or TypeError, and everything is left as it was, bit by bit."""
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp import SGD, ClipNorm, Dense, Dropout, MaxNorm, Network
+from tests.cases import as_before, two_classes
+from tests.conftest import device
+
+X, Y = two_classes(np.random.default_rng(1))
+NAN, INF, TALL = X.copy(), X.copy(), np.zeros((23, 2, 2))
+NAN[3, 2], INF[5, 0] = np.nan, -np.inf
+
+
+class OnAGpu:
+    """What cannot be told from an array on a GPU without one."""
+
+    __cuda_array_interface__ = {"shape": (23, 4), "typestr": "<f4", "data": (0, True), "version": 3}
+
+
+SAMPLES = {   # x, y, and what the sentence must hold
+    "too wide": (np.zeros((23, 5)), Y, r"layer 1 takes rows of 4, got an array of shape \(23, 5\)"),
+    "three axes": (np.zeros((23, 2, 2)), Y, "layer 1 takes rows of 4"),
+    "a number": (3.0, Y, "layer 1 takes rows of 4"),
+    "a vector": (X[:, 0], Y, "layer 1 takes rows of 4"),
+    "no rows": (X[:0], Y[:0], "expected at least one row"),
+    "none": (None, Y, "expected an array of real numbers, got dtype object"),
+    "texts": (X.astype(str), Y, "expected an array of real numbers, got dtype <U"),
+    "a text": ("samples.csv", Y, "expected an array of real numbers"),
+    "complex": (X + 1j, Y, "real numbers, got dtype complex128"),
+    "objects": (X.astype(object), Y, "real numbers, got dtype object"),
+    "dates": (X.astype(int).astype("M8[s]"), Y, "real numbers, got dtype datetime64"),
+    "ragged": ([[1.0, 2.0, 3.0, 4.0], [1.0]], [0, 1], "inhomogeneous"),
+    "a dictionary": ({"a": X}, Y, "real numbers, got dtype object"),
+    "nan": (NAN, Y, "finite numbers in float32, got nan at row 3, column 2"),
+    "infinity": (INF, Y, "finite numbers in float32, got -inf at row 5, column 0"),
+    "beyond float32": (X * 1e300, Y, "finite numbers in float32"),
+    "masked": (np.ma.masked_greater(X, 1.0), Y, "masked"),
+    "on a gpu": (OnAGpu(), Y, r"lies on a GPU and this network on (cpu.*: .*net\.to\('cuda'\)|.*: pass cupy\.asarray\(x\))"),
+    "too few labels": (X, Y[:-1], r"one entry for each of the 23 rows of x, got shape \(22,\)"),
+    "too many labels": (X, np.r_[Y, 0], "one entry for each of the 23 rows"),
+    "one label": (X, 1, "one entry for each of the 23 rows"),
+    "no labels": (X, None, "y: expected"),
+    "labels too high": (X, Y + 1, "labels from 0 to 1 for 2 outputs, got 2 at row"),
+    "labels too low": (X, Y - 1, "labels from 0 to 1 for 2 outputs, got -1 at row"),
+    "labels beyond int64": (X, np.full(23, 2**64 - 1, np.uint64), "labels from 0 to 1"),
+    "float labels": (X, Y.astype(float), r"integer labels of shape \(23,\) or targets of shape \(23, 2\), got float64"),
+    "text labels": (X, np.where(Y, "yes", "no"), "real numbers, got dtype <U"),
+    "label columns": (X, Y[:, None], r"targets of shape \(23, 2\), got int64 of shape \(23, 1\)"),
+    "targets too wide": (X, np.zeros((23, 3)), r"targets of shape \(23, 2\)"),
+    "targets with axes": (X, TALL, r"targets of shape \(23, 2\)"),
+    "nan in targets": (X, NAN[:, 1:3], "y: expected finite numbers in float32, got nan at row 3, column 1"),
+    "infinite targets": (X, INF[:, :2], "y: expected finite numbers"),
+    "masked targets": (X, np.ma.masked_greater(X[:, :2], 1.0), "masked")}
+
+OPTIONS = {   # keywords of fit
+    "negative epochs": ({"epochs": -1}, "expected epochs >= 0, got -1"),
+    "half an epoch": ({"epochs": 1.5}, "expected epochs >= 0"),
+    "epochs in words": ({"epochs": "10"}, "expected epochs >= 0, got '10'"),
+    "no batch": ({"batch_size": 0}, "expected batch_size from 1"),
+    "a negative batch": ({"batch_size": -5}, "batch_size from 1"),
+    "a float batch": ({"batch_size": 10.0}, "batch_size from 1 .*got 10.0"),
+    "a batch larger than the data": ({"batch_size": 24}, r"batch_size from 1 to .*\(23\), got 24"),
+    "a batch larger than the sample": ({"samples_per_epoch": 8, "batch_size": 10},
+                                       r"batch_size from 1 to the number of samples of an epoch \(8\), got 10"),
+    "a sample larger than the data": ({"samples_per_epoch": 24},
+                                      r"expected samples_per_epoch from 1 to the number of training samples \(23\), got 24"),
+    "no sample": ({"samples_per_epoch": 0}, "expected samples_per_epoch from 1"),
+    "a patience of 0": ({"patience": 0, "validation": (X, Y)}, "patience >= 1"),
+    "patience without validation": ({"patience": 3}, r"patience watches the validation set, got none: pass validation=\(x, y\)"),
+    "an unknown monitor": ({"monitor": "loss"}, "expected monitor 'cost' or 'accuracy', got 'loss'"),
+    "a fraction as validation": ({"validation": 0.2}, r"expected validation=\(x, y\)"),
+    "an array as validation": ({"validation": X}, r"expected validation=\(x, y\)"),
+    "half of a validation": ({"validation": (X,)}, r"expected validation=\(x, y\)"),
+    "validation too wide": ({"validation": (X[:, :3], Y)}, "validation x: layer 1 takes rows of 4"),
+    "validation labels": ({"validation": (X, Y + 5)}, "validation y: expected labels from 0 to 1"),
+    "nan in validation": ({"validation": (NAN, Y)}, "validation x: expected finite numbers"),
+    "negative weights": ({"sample_weight": np.full(23, -1.0)}, "sample_weight: expected numbers >= 0, got -1.0"),
+    "nan as weight": ({"sample_weight": np.full(23, np.nan)}, "sample_weight: expected finite numbers"),
+    "too few weights": ({"sample_weight": np.ones(22)}, "sample_weight: expected one number for each of the 23 rows"),
+    "weight columns": ({"sample_weight": np.ones((23, 1))}, "sample_weight: expected one number for each"),
+    "weights in words": ({"sample_weight": ["1"] * 23}, "sample_weight: expected an array of real numbers"),
+    "an unknown optimizer": ({"optimizer": "adagard"}, "unknown optimizer 'adagard': did you mean 'adagrad'"),
+    "a number as optimizer": ({"optimizer": 0.1}, "expected optimizer by name or as an object"),
+    "a class as optimizer": ({"optimizer": SGD}, "expected optimizer by name or as an object"),
+    "an unknown argument": ({"optimizer": "sgd(momentun=0.9)"}, "cannot read optimizer.*momentun"),
+    "no optimizer": ({"optimizer": []}, "then one optimizer"),
+    "a modifier alone": ({"optimizer": "l2(1.0)"}, "then one optimizer"),
+    "two optimizers": ({"optimizer": "sgd(1.0), adam(1.0)"}, "one optimizer"),
+    "the wrong order": ({"optimizer": [SGD(0.1), ClipNorm(1.0)]}, "in that order"),
+    "max_norm first": ({"optimizer": [MaxNorm(1.0), SGD(0.1)]}, "in that order"),
+    "a rate in words": ({"optimizer": "sgd('fast')"}, "(?i)rate"),
+    "a callback that is none": ({"callbacks": [3]}, "callbacks to be functions"),
+    "an unknown option": ({"batchsize": 3}, "batchsize")}
+
+
+@pytest.fixture
+def trained(ops):
+    """A network with everything that could be spoilt."""
+    net = Network([4, 5, Dense(2, "softmax")], cost="cross-entropy", device=ops, seed=1)
+    net.fit(X, Y, optimizer="adam(0.01)", epochs=1)
+    net.metadata["of"] = "mine"
+    return net
+
+
+def refuses(net, match, call):
+    """The call raises one sentence, and leaves the network as it was."""
+    before = as_before(net)
+    with pytest.raises((ValueError, TypeError), match=match) as caught:
+        call()
+    assert as_before(net) == before
+    message = str(caught.value)
+    assert "\n" not in message and 10 < len(message) < 300, message
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples(trained, name):
+    x, y, match = SAMPLES[name]
+    calls = ["cost", "gradient", "trace", "score", "check", "objective", "fit"]
+    for call in calls:
+        refuses(trained, match, lambda call=call: getattr(trained, call)(x, y))
+    if y is Y:
+        for call in ("feedforward", "predict"):
+            refuses(trained, match, lambda call=call: getattr(trained, call)(x))
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_of_fit(trained, name):
+    options, match = OPTIONS[name]
+    refuses(trained, match, lambda: trained.fit(X, Y, **options))
+
+
+@pytest.mark.parametrize("layers, options, match", [
+    ([], {}, "at least two numbers"),
+    ([4], {}, "at least two numbers"), (784, {}, "at least two numbers"),
+    (None, {}, "at least two numbers"), ("784", {}, "number of neurons"),
+    ([4, 0], {}, "at place 1 of the layers, got 0"),
+    ([4, -2, 1], {}, "at place 1"),
+    ([4, 2.0], {}, "got 2.0"),
+    ([4, True], {}, "got True"),
+    ([4, "2"], {}, "got '2'"),
+    ([4, None], {}, "got None"),
+    ([4, Dense(0)], {}, "got 0"),
+    ([Dense(4), 2], {}, "number of inputs first"),
+    ([Dropout(0.1), 4, 2], {}, "number of inputs first"),
+    ([4, 5, Dropout(0.5)], {}, "dropout goes between layers"),
+    ([4, 5, Dropout(0.5), Dropout(0.5), 2], {}, "got two after layer 1"),
+    ([4, Dropout(0.5), Dropout(0.5), 2], {}, "after layer 0"),
+    ([4, 2], {"activation": "sigmiod"}, "unknown activation 'sigmiod': did you mean 'sigmoid'"),
+    ([4, 2], {"activation": "zzz"}, "unknown activation 'zzz': known are identity, sigmoid"),
+    ([4, 2], {"activation": np.tanh}, "expected activation by name or as an object"),
+    ([4, 2], {"activation": None}, "by name"),
+    ([4, 2], {"activation": "leaky_relu(0.1, 2)"}, "cannot read activation"),
+    ([4, 2], {"activation": ""}, "activation"),
+    ([4, 2], {"activation": "leaky_relu(x)"}, "activation"),
+    ([4, 2], {"activation": "leaky_relu('a')"}, "activation|slope"),
+    ([4, Dense(3, "tahn"), 2], {}, "did you mean 'tanh'"),
+    ([4, 2], {"output": "sofmax"}, "did you mean 'softmax'"),
+    ([4, 2], {"cost": "qadratic"}, "unknown cost 'qadratic': did you mean 'quadratic'"),
+    ([4, 2], {"cost": None}, "cost by name"),
+    ([4, 2], {"cost": "cross-entropy(1.5)"}, r"label smoothing to be a number in \[0, 1\), got 1.5"),
+    ([4, 2], {"cost": "itakura_saito", "output": "tanh"}, r"needs outputs in \(0, inf\), but tanh gives .*choose output= from"),
+    ([4, 2], {"cost": "binary_cross_entropy", "output": "relu"}, r"needs outputs in \(0, 1\)"),
+    ([4, 2], {"initializer": "hee"}, "unknown initializer 'hee': did you mean 'he'"),
+    ([4, 2], {"dtype": "int32"}, "expected dtype 'float32' or 'float64', got 'int32'"),
+    ([4, 2], {"dtype": "float16"}, "expected dtype"),
+    ([4, 2], {"dtype": None}, "expected dtype"),
+    ([4, 2], {"dtype": "complex64"}, "expected dtype"),
+    ([4, 2], {"dtype": "flaot32"}, "flaot32"),
+    ([4, 2], {"seed": -1}, "expected a seed from 0"),
+    ([4, 2], {"seed": 2**64}, "a seed"),
+    ([4, 2], {"seed": 1.5}, "a seed"),
+    ([4, 2], {"device": "gpu"}, "expected device 'auto', 'cpu', 'cpu:numpy', 'cpu:compiled', 'cuda' or 'cuda:N', got 'gpu'"),
+    ([4, 2], {"device": "cuda:x"}, "expected device"),
+    ([4, 2], {"device": "cpu:1"}, "expected device"),
+    ([4, 2], {"device": None}, "expected device"),
+    ([4, 2], {"device": 0}, "expected device")], ids=str)
+def test_networks_that_cannot_be(layers, options, match):
+    with pytest.raises((ValueError, TypeError), match=match) as caught:
+        Network(layers, **{"device": "cpu", **options}).feedforward(X)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan"), "0.5", None, True])
+def test_dropout_rates(rate):
+    with pytest.raises(ValueError, match=r"expected a dropout rate to be a number in \[0, 1\), got"):
+        Dropout(rate)
+
+
+@pytest.mark.parametrize("make", [lambda: SGD(-1.0), lambda: SGD(float("nan")), lambda: SGD(float("inf")), lambda: SGD("0.1"),
+                                  lambda: SGD(None), lambda: SGD(0.1, momentum="0.9"), lambda: SGD(np.float32("nan")),
+                                  lambda: ClipNorm(-1.0), lambda: MaxNorm(None), lambda: gpubp.Adam(1e-3, beta1=-0.5),
+                                  lambda: gpubp.Adam(1e-3, beta1=1.5)], ids=range(11))
+def test_numbers_of_optimizers(make):
+    with pytest.raises(ValueError, match=r"expected (rate|momentum|amount|beta1) of [A-Za-z]+ to be a number in"):
+        make()
+
+
+@pytest.mark.parametrize("cost, output, y, match", [
+    ("binary_cross_entropy", "sigmoid", [[1.5]], r"takes targets in \[0, 1\], got \[1.5\] at row 0"),
+    ("hinge", None, [[2.0]], r"takes targets in \[-1, 1\]"), ("hinge", None, [0], "labels -1 and 1 .*got 0 at row 0"),
+    ("squared_hinge", None, [False], "labels -1 and 1"), ("binary_cross_entropy", "sigmoid", [2], "labels 0 and 1"),
+    ("itakura_saito", "softplus", [[0.0]], r"takes targets in \(0, inf\)"), ("poisson", "softplus", [[-1.0]], "takes targets in"),
+    ("softmax_cross_entropy", None, [[0.5]], r"labels or rows that sum to 1, got \[0.5\]")], ids=str)
+def test_targets_outside_the_costs_domain(ops, cost, output, y, match):
+    net = Network([4, 1], cost=cost, output=output, device=ops, seed=1)
+    refuses(net, match, lambda: net.cost(X[:1], y))
+    refuses(net, match, lambda: net.fit(X[:1], y, batch_size=None))
+
+
+def test_rows_that_do_not_sum_to_one(trained):
+    refuses(trained, r"labels or rows that sum to 1, got \[1.0, 1.0\] at row 0", lambda: trained.cost(X, np.ones((23, 2))))
+
+
+@pytest.mark.parametrize("vector", [np.zeros(3), np.float64(1.0), np.zeros((2, 64)), [1.0]], ids=str)
+def test_vectors_of_another_shape(trained, vector):
+    refuses(trained, "expected a vector of shape", lambda: trained.objective(X, Y)(vector))
+
+
+def test_arrays_of_another_device(trained):
+    """Host arrays may enter alone; arrays of two devices never meet, and none of another device moves by itself."""
+    if trained.ops.name.startswith("cpu"):
+        there = device("host").asarray(X, "float32")
+        refuses(trained, "x lies on a GPU|Implicit conversion", lambda: trained.cost(there, Y))
+        refuses(trained, "x lies on a GPU|Implicit conversion", lambda: trained.fit(there, Y))
+    else:
+        there = trained.ops.asarray
+        assert trained.cost(X, Y) == trained.cost(there(X), there(Y))
+        for x, y, more in ((there(X), Y, {}), (X, there(Y), {}), (X, Y, {"sample_weight": there(np.ones(23))})):
+            refuses(trained, "expected arrays of one device, got", lambda x=x, y=y, more=more: trained.cost(x, y, **more))
+            refuses(trained, "expected arrays of one device, got", lambda x=x, y=y, more=more: trained.fit(x, y, **more))
+        refuses(trained, "expected arrays of one device", lambda: trained.fit(X, Y, validation=(there(X), there(Y))))
+
+
+@pytest.mark.parametrize("changed", [
+    lambda a: a.astype("f2"), lambda a: a.astype(">f8"), np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2],
+    lambda a: a[:, ::-1][:, ::-1], lambda a: a.tolist(), lambda a: memoryview(np.ascontiguousarray(a)),
+    lambda a: type("Frame", (), {"__array__": lambda self, dtype=None, copy=None: np.asarray(a, dtype)})()], ids=range(8))
+def test_arrays_of_every_kind_are_taken(trained, changed):
+    x = X.astype("f2").astype("f8")
+    assert trained.cost(changed(x), Y) == trained.cost(x, Y)
+    targets = np.eye(2)[Y]
+    assert trained.cost(x, changed(targets)) == trained.cost(x, targets) == trained.cost(x, Y)
+    before = x.copy()
+    trained.fit(changed(x), Y, epochs=1)
+    assert (x == before).all()
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", ">i4", "i8", "u8", "?"])
+def test_labels_of_every_kind_are_taken(trained, dtype):
+    labels = Y.astype(dtype)
+    labels.setflags(write=False)
+    assert trained.cost(X, labels) == trained.cost(X, Y) == trained.cost(X, labels.tolist())
+    assert trained.score(X, labels) == trained.score(X, Y)
+    small = (X * 10).astype("i1")
+    small.setflags(write=False)
+    assert trained.cost(small, labels) == trained.cost(small.astype(float), Y)
+    assert len(trained.fit(small, labels, epochs=1)) == 2

@@ -1,0 +1,100 @@
+"""Whatever breaks a fit off (an error of the user's, of the data's, a second Ctrl-C), the network can go on from there."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp.devices.cpu.numpy_ops import NumpyOps
+from gpubp.layered import fit, metrics
+from gpubp.layered.fit import _Fit
+from gpubp.maths.optimizers import SGD
+from tests.cases import two_classes
+from tests.layered.test_resume import STEPS, made, state
+
+
+def test_what_breaks_off_an_epoch_leaves_a_network_that_can_go_on(random, monkeypatch):
+    x, y = two_classes(random)
+    whole, parts, step = made(), made(), _Fit.step
+
+    def breaks(self):
+        if self.training_state.step == 9:
+            raise OSError("the data went away")
+        step(self)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="went away"):
+        patch.setattr(_Fit, "step", breaks)
+        patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)   # one by one
+        parts.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=4)
+    assert parts.epoch == 1 and parts.training_state.batch == 3 == len(parts.training_state.costs)
+    parts.fit(x, y, epochs=1, batch_size=4)
+    whole.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=4)
+    assert state(parts) == state(whole)
+
+
+def test_a_rate_that_is_no_number_is_found_before_its_epoch_begins(random):
+    x, y = two_classes(random)
+    net = made()
+    with pytest.raises(ValueError, match=r"the rate at epoch 1\.5"):
+        net.fit(x, y, optimizer=SGD(lambda epoch: 0.1 if epoch < 1.5 else float("nan")), batch_size=4)
+    assert net.epoch == 1 and net.training_state.step == STEPS and net.training_state.batch == 0
+
+
+def test_a_second_ctrl_c_while_the_host_waits_loses_no_step(random, monkeypatch, tmp_path):
+    x, y = two_classes(random)
+    whole, parts, host = made(), made(), NumpyOps.to_numpy
+
+    def interrupted(self, array):
+        monkeypatch.setattr(NumpyOps, "to_numpy", host)
+        raise KeyboardInterrupt
+    step = _Fit.step
+
+    def counted(self):
+        step(self)
+        if self.training_state.step == 9:
+            self.interrupted = True
+            monkeypatch.setattr(NumpyOps, "to_numpy", interrupted)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(_Fit, "step", counted)
+        patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
+        parts.fit(x, y, optimizer="adam(0.1)", epochs=3, batch_size=4)
+    assert parts.training_state.batch == 3
+    parts.save(tmp_path / "net.npz")
+    parts = gpubp.load(tmp_path / "net.npz", device="cpu")
+    parts.fit(x, y, epochs=2, batch_size=4)
+    whole.fit(x, y, optimizer="adam(0.1)", epochs=3, batch_size=4)
+    assert state(parts) == state(whole)
+
+
+def test_an_epoch_whose_measuring_broke_off_is_measured_later(random, monkeypatch):
+    x, y = two_classes(random)
+    whole, parts = made(), made()
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(metrics, "figures", lambda *_: 1 / 0)
+        parts.fit(x, y, optimizer="adam(0.1)", epochs=2, batch_size=4)
+    assert parts.epoch == 0 and parts.training_state.batch == STEPS
+    parts.fit(x, y, epochs=2, batch_size=4)
+    whole.fit(x, y, optimizer="adam(0.1)", epochs=2, batch_size=4)
+    np.testing.assert_array_equal(parts.vector, whole.vector)
+    assert parts.history.cost == whole.history.cost and parts.history.accuracy == whole.history.accuracy
+    assert np.isnan(parts.history.gradient_norm[0]) and parts.history.gradient_norm[1] == whole.history.gradient_norm[1]
+
+
+# ---- what goes, goes at once: memory of a GPU must not wait for Python's collector
+
+def test_networks_and_fits_are_no_circles(random, monkeypatch):
+    x, y = two_classes(random)
+    fits, run = [], _Fit.run
+    monkeypatch.setattr(_Fit, "run", lambda self: fits.append(weakref.ref(self)) or run(self))
+    gc.collect()
+    gc.disable()
+    try:
+        net = made()
+        net.fit(x, y, epochs=2, batch_size=4, validation=(x, y), patience=1)
+        net.predict(x)
+        seen = [weakref.ref(thing) for thing in (net, net.parameters, net.passes, net.parameters.like())]
+        del net
+        assert [ref() for ref in [*fits, *seen]] == [None] * 5
+    finally:
+        gc.enable()

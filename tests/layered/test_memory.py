@@ -1,0 +1,65 @@
+"""What a training run takes: predicted within 10 %, three times the parameters, and nothing more from step to step."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from gpubp.layered import fit
+from gpubp.layered.network import Network
+from gpubp.maths.gradient_transforms import Chain
+from tests.conftest import device
+
+
+@pytest.fixture(params=["cpu", "compiled"])
+def cpu(request):
+    return device(request.param)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd(0.1)", "adam(0.001)", "clip_norm(1.0), adam(0.001)"])
+@pytest.mark.parametrize("layers, batch, samples", [([300, 500, 10], 2000, 4000), ([500, 900, 700, 10], 100, 500),
+                                                    ([64, 64, 64, 4], 20_000, 20_000)])
+def test_memory_is_predicted(cpu, optimizer, layers, batch, samples, random):
+    x, y = random.random((samples, layers[0]), dtype=np.float32), random.integers(0, layers[-1], samples)
+    net = Network(layers, device=cpu, seed=1)
+    net.fit(x, y, optimizer=optimizer, epochs=1, batch_size=batch)   # compiles, imports
+    net = Network(layers, device=cpu, seed=1)
+    predicted = net.memory(batch, samples, optimizer)
+    gc.collect()
+    tracemalloc.start()
+    net.fit(x, y, optimizer=optimizer, epochs=2, batch_size=batch)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # x is taken as it is, and the vector was there before
+    took = int(predicted) - x.nbytes - net.vector.nbytes
+    assert peak == pytest.approx(took, rel=0.1)
+    assert predicted.parameters == 3 * (1 + len(Chain.of(optimizer).state)) * net.vector.nbytes
+
+
+def test_sample_weights_are_divided_once(cpu, random):
+    """Not for each block of rows."""
+    x, y, weights = random.random((60_000, 32), dtype=np.float32), random.integers(0, 4, 60_000), random.random(60_000)
+    net = Network([32, 128, 128, 4], device=cpu, seed=1)
+    tracemalloc.start()
+    net.fit(x, y, optimizer="sgd(0.1)", epochs=1, batch_size=None, sample_weight=weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < int(net.memory(60_000, 60_000)) + 4 * weights.nbytes
+
+
+def test_steps_allocate_nothing(cpu, random):
+    """Whatever the batch, beyond a few small objects of Python's and NumPy's own buffer of 8,192 elements."""
+    x, y = random.random((4000, 50), dtype=np.float32), random.integers(0, 10, 4000)
+    net, seen = Network([50, 200, 10], device=cpu, seed=1), []
+    step = fit._Fit.step
+
+    def watched(self, *times):
+        tracemalloc.start()
+        step(self, *times)
+        seen.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit._Fit, "step", watched)
+        net.fit(x, y, optimizer="clip_norm(1.0), adam(0.01)", epochs=2, batch_size=1000)
+    assert max(seen[2:]) < 50_000, seen
