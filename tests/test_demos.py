@@ -43,7 +43,7 @@ def section(text, number):
 
 def test_the_list(demo):
     lines = demo("").splitlines()
-    assert [line.split()[0] for line in lines[:2]] == ["gates", "svm"] and lines[-1] == "gpubp demo NAME tells one"
+    assert [line.split()[0] for line in lines[:2]] == ["gates", "svm"] and lines[-1] == "Run one with: gpubp demo NAME"
     assert all(len(line) < 130 for line in lines)
 
 
@@ -66,7 +66,7 @@ def test_one_gate(demo):
     (x, y, output), = numbers(told, "random search")
     assert output > -6.0 and output == pytest.approx(x * y, abs=5e-4) and abs(x + 2.0) <= 0.01 and abs(y - 3.0) <= 0.01
     after = [3.0, -2.0, -1.97, 2.98, -5.8706]
-    assert numbers(told, "numerical gradient") == numbers(told, "exact gradient") == [after]
+    assert numbers(told, "numerical gradient") == numbers(told, "analytic gradient") == [after]
 
 
 def test_the_chain_rule(demo):
@@ -106,7 +106,7 @@ def test_truth_tables(demo, seed):
             assert found[1::2] == [x & y, x | y, x ^ y] and truth == x ^ y
             assert abs(found[0] - (x & y)) < 0.1 and abs(found[2] - (x | y)) < 0.1 and abs(last - truth) < 0.1
             assert abs(found[4] - 0.5) < 0.02, "a line does not learn XOR"
-    assert re.search(r"right +4 of 4 +4 of 4 +[0-3] of 4 +4 of 4", told)
+    assert re.search(r"correct +4 of 4 +4 of 4 +[0-3] of 4 +4 of 4", told)
 
 
 def test_the_rule_is_the_gradient(demo):
@@ -183,12 +183,12 @@ def test_what_a_picture_shows():
 @pytest.mark.parametrize("words, sentence", [
     ("gate", "unknown demo 'gate': did you mean 'gates'?"),
     ("chess", "unknown demo 'chess': known are gates, svm"),
-    ("gates --picture x.png", "--picture: the demo gates draws none, leave it out"),
+    ("gates --picture x.png", "--picture: expected a demo that draws a picture, got gates: leave --picture out"),
     ("svm --picture x.bmp", "expected a picture that ends in .png, .svg or .pdf, got x.bmp"),
-    ("svm", "gpubp-svm.png exists and is not a picture by gpubp: it stays as it is, choose another name with --picture"),
+    ("svm", "gpubp-svm.png exists and is not a picture by gpubp: it was left unchanged, choose another name with --picture"),
     ("svm --no-picture --seed -1", "expected a seed from 0 to 2**64 - 1 (or None), got -1"),
-    ("svm --picture x.png --no-picture", "argument --no-picture: not allowed with argument --picture (`gpubp demo --help` lists "
-                                         "what there is)")])
+    ("svm --picture x.png --no-picture", "argument --no-picture: not allowed with argument --picture (see `gpubp demo "
+                                         "--help`)")])
 def test_mistakes(capsys, tmp_path, words, sentence):
     (tmp_path / "gpubp-svm.png").write_bytes(b"\x89PNG of somebody")
     assert cli.main(["demo", *words.split()]) == 2

@@ -1,1 +1,1 @@
-"""The commands of `gpubp`, one file each, imported when they are called for so that --help is quick."""
+"""The subcommands of `gpubp`, one module each. cli.py imports only the one that runs, which keeps --help fast."""

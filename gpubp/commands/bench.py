@@ -1,6 +1,6 @@
-"""gpubp bench: the benchmarks, each a script that runs alone, in a checkout or from an installed gpubp.
+"""gpubp bench: list and run the benchmark scripts, from a checkout or from an installed gpubp.
 
-Each gets a process of its own with this Python, so that none meets another's threads and libraries.
+Each script runs in its own Python process, so that threads and libraries of one do not disturb another.
 """
 
 import ast
@@ -11,12 +11,12 @@ import sys
 
 from .. import resources
 
-OUT = "gpubp-bench"                 # of the current directory: an installed gpubp must not write into site-packages
-COMMON = "report.parser(__doc__"    # what makes a file of the folder a script: it takes the options that all scripts have
+OUT = "gpubp-bench"                 # in the current directory: an installed gpubp must not write into site-packages
+COMMON = "report.parser(__doc__"    # a file with this text is a benchmark: it takes the options that all of them share
 
 
 def run(args):
-    """List the benchmarks, or run those named with the options after them; returns the greatest exit code."""
+    """List the benchmarks, or run the named ones with the options after them; returns the largest exit code."""
     there = scripts()
     names, options = _split(args.words, there)
     if not names:
@@ -32,12 +32,12 @@ def run(args):
 
 
 def folder():
-    """Where the scripts lie."""
+    """The folder of the benchmark scripts."""
     return resources.folder("bench/benchmarks", "benchmarks", "report.py")
 
 
 def scripts():
-    """{name: path} of the scripts among the files of the folder."""
+    """{name: path} of the benchmark scripts in the folder."""
     return {path.stem: path for path in sorted(folder().glob("*.py")) if COMMON in path.read_text(encoding="utf-8")}
 
 
@@ -46,11 +46,12 @@ def _list(there):
     for name, path in there.items():
         words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         print(f"{name:<{width}}  {words.partition(chr(10))[0]}")
-    print(f"\ngpubp bench NAME ... [options of the script] runs some, gpubp bench all runs all; results go to {OUT}/, or --out")
+    print(f"\nRun some with: gpubp bench NAME ... [options of the script]; run all with: gpubp bench all. Results go to {OUT}/, "
+          "or to the folder given by --out.")
 
 
 def _split(words, there):
-    """(names of scripts, what is passed on to each): options, and files, which some scripts read."""
+    """(names of scripts, options and input files, which are passed on to each script)."""
     count = 0
     while count < len(words) and (words[count] in there or words[count] == "all"):
         count += 1

@@ -1,4 +1,4 @@
-"""gpubp demo: the demos, told on the terminal, and a picture of what they decide."""
+"""gpubp demo: print a demo on the terminal, and draw the decision boundaries that it learned."""
 
 import inspect
 
@@ -8,11 +8,11 @@ from .outputs import check_free, holds_picture
 
 
 def run(args):
-    """List the demos, or tell the one named; returns the exit code."""
+    """List the demos, or run the named one; returns the exit code."""
     if args.name is None:
         for name, demo in DEMOS.items():
             print(f"{name:<8}{(inspect.getdoc(demo) or '').partition(chr(10))[0]}")
-        print("\ngpubp demo NAME tells one")
+        print("\nRun one with: gpubp demo NAME")
         return 0
     demo = DEMOS.find(args.name)
     picture = _picture(args, demo)
@@ -23,9 +23,9 @@ def run(args):
 
 
 def _picture(args, demo):
-    """Where the picture goes, a path that can be written, or None for no picture."""
+    """The path of the picture, which can be written, or None for no picture."""
     if args.picture and not demo.DRAWS:
-        raise ValueError(f"--picture: the demo {args.name} draws none, leave it out")
+        raise ValueError(f"--picture: expected a demo that draws a picture, got {args.name}: leave --picture out")
     if args.no_picture or not demo.DRAWS:
         return None
     path = plots.checked_path(args.picture or f"gpubp-{args.name}.png")

@@ -1,4 +1,4 @@
-"""gpubp info: versions, BLAS, threads and devices, what is absent and how to get it."""
+"""gpubp info: versions, BLAS, threads, devices and optional packages, and how to install what is missing."""
 
 import os
 import platform
@@ -14,35 +14,35 @@ from ..devices import named_by_environment
 from ..devices.cpu import cxx
 from ..devices.cuda.probe import why_no_cuda
 
-CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's package is called after the CUDA that it was built for
+CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's wheels are named after the CUDA version that they are built for
 EXTRAS = (("digits", "sklearn", "scikit-learn", "the handwritten digits of `gpubp train`"),
           ("plots", "matplotlib", "matplotlib", "the picture of the learning curve"))
 GPU = """\
 to use an NVIDIA GPU:
-  1. `nvidia-smi` must list it; if not, install the driver
-  2. pip install "gpubp[cuda13]", or "gpubp[cuda12]" where nvidia-smi shows CUDA 12
-  3. gpubp info again; device="auto" then takes it, nothing else changes"""
+  1. run `nvidia-smi`; if it does not list the GPU, install the driver
+  2. pip install "gpubp[cuda13]", or "gpubp[cuda12]" if nvidia-smi shows CUDA 12
+  3. run `gpubp info` again; device="auto" then uses the GPU, and your programs stay the same"""
 
 
 def run(args):
-    """Print what there is; returns the exit code."""
+    """Print the report; returns the exit code."""
     line("gpubp", f"{__version__} in {Path(__file__).parents[1]}")
     line("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
     line("NumPy", np.__version__)
     line("BLAS", _blas())
     line("threads", _threads())
-    line("compiler", cxx.why_not() or f"{' '.join(cxx.command())}, for device='cpu:compiled' and long trainings on 'cpu'")
+    line("compiler", cxx.why_not() or f"{' '.join(cxx.command())}, for device='cpu:compiled' and long training runs on 'cpu'")
     _cupy()
     _devices()
     for extra, module, package, use in EXTRAS:
         found = find_spec(module) is not None
-        line(extra, f"{package} {version(package)}" if found else f'absent, needed for {use}: pip install '
+        line(extra, f"{package} {version(package)}" if found else f'not installed, needed for {use}: pip install '
                                                                   f'"gpubp[{extra}]"')
     return 0
 
 
 def line(head, text):
-    """One line of the report."""
+    """Print one line of the report: a head of up to 9 characters, then the text."""
     print(f"{head:<10}{text}")
 
 
@@ -63,9 +63,9 @@ def _cupy():
     for package in CUPY:
         with suppress(PackageNotFoundError):
             found.append(f"{package} {version(package)}")
-    line("CuPy", ", ".join(found) or "absent")
+    line("CuPy", ", ".join(found) or "not installed")
     if len(found) > 1:
-        line("", "these overwrite each other: uninstall all of them, then install one")
+        line("", "these packages overwrite each other: uninstall all of them, then install one")
 
 
 def _devices():
@@ -78,6 +78,6 @@ def _devices():
         line("no GPU", why)
     told = named_by_environment()
     line("auto", f"{told} (GPUBP_DEVICE)" if told
-         else "cuda:0, or cpu where the first fit predicts that it is faster" if count else "cpu")
+         else "cuda:0, or cpu if the first fit predicts that cpu is faster" if count else "cpu")
     if not count:
         print(GPU)

@@ -1,4 +1,4 @@
-"""gpubp parity: one step of a network on two devices, array by array, and the first that rounding does not explain."""
+"""gpubp parity: compare one training step on two devices, array by array, up to rounding."""
 
 import json
 from pathlib import Path
@@ -13,11 +13,11 @@ from ..parity import REFERENCE, parity
 from .outputs import check_free
 from .samples import random_samples
 
-OF_A_NEW_ONE = "layers", "activation", "output", "cost", "dtype"   # what a saved network brings along
+OF_A_NEW_ONE = "layers", "activation", "output", "cost", "dtype"   # options that a saved network fixes
 
 
 def run(args):
-    """Print the report; returns 0 where the devices agree, else 1."""
+    """Print the report; returns 0 if the devices agree, else 1."""
     if args.json:
         check_free(args.json, holds_report, "a report of `gpubp parity`", "--json")
     if args.samples < 1:
@@ -35,13 +35,13 @@ def run(args):
 
 
 def _devices(args):
-    """Both devices' names; RuntimeError where one is not there, saying what else can be compared."""
+    """The names of both devices; raises RuntimeError if one is not available, and names a comparison that is."""
     names = checked_name(args.device, more=REFERENCE), checked_name(args.against, more=REFERENCE)
     for name, other in (names, names[::-1]):
         if reason := _why_not(name):
             here = "cpu" if other == REFERENCE or _why_not(other) else other
-            raise RuntimeError(f"device '{name}' is not there: {reason}; `gpubp parity --device {here} --against {REFERENCE}` "
-                               "compares with the formulas in float64, which NumPy reads")
+            raise RuntimeError(f"device '{name}' is not available: {reason}; `gpubp parity --device {here} --against "
+                               f"{REFERENCE}` compares with the formulas in float64 NumPy")
     return names
 
 
@@ -56,12 +56,12 @@ def _network(args):
                        cost=args.cost or "cross-entropy", device="cpu", dtype=args.dtype or "float32", seed=1)
     given = next((name for name in OF_A_NEW_ONE if getattr(args, name) is not None), None)
     if given:
-        raise ValueError(f"--{given} is of a new network, and {args.network} is what it is: leave one of them out")
+        raise ValueError(f"--{given} describes a new network, got the saved network {args.network} too: leave one of them out")
     return load(args.network, device="cpu")
 
 
 def holds_report(path):
-    """Whether a file is a report that this command wrote."""
+    """Whether a file is a JSON report of `gpubp parity`."""
     try:
         report = json.loads(Path(path).read_bytes())
     except ValueError:

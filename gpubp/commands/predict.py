@@ -1,4 +1,4 @@
-"""gpubp predict: a saved network on new data, as a table of predictions."""
+"""gpubp predict: apply a saved network to new data and write a table of predictions."""
 
 import codecs
 import csv
@@ -20,14 +20,14 @@ def run(args):
     network = load(args.network, device=args.device)
     activation = network.layers[-1].activation
     if args.proba and not (network.metadata.get("classes") and Interval(activation.range) in Interval("[0, 1]")):
-        raise ValueError(f"--proba needs a network that gives probabilities of classes, and {args.network} has "
+        raise ValueError(f"--proba: expected a network that outputs class probabilities, got {args.network} with "
                          f"{activation.name} outputs{'' if network.metadata.get('classes') else ' and no classes'}: leave "
                          "--proba out")
     like = {"features": network.sizes[0], **network.metadata}
     try:
         data = datasets.load(args.data, like=like)
     except ValueError:
-        # predictions need no targets: those of the file may be placeholders
+        # predictions need no targets, and the file's may be placeholders that cannot be read
         data = datasets.load(args.data, like=like, targets=False)
     data = data.test or data
     header, rows = _table(network, data, args.proba)
@@ -46,12 +46,12 @@ def _write(file, header, rows):
 
 
 def _table(network, data, proba):
-    """(header, rows) of the predictions; how good they are goes to stderr where the file has targets."""
+    """(header, rows) of the predictions; prints accuracy or error to stderr if the file has targets."""
     outputs, notes = network.feedforward(data.x), network.metadata
     if network.cost_function.classifies or notes.get("classes"):
         labels = network.predict(data.x)
         if data.classes and data.y is not None:
-            print(f"{np.mean(labels == data.y):.2%} of {len(data)} right", file=sys.stderr)
+            print(f"{np.mean(labels == data.y):.2%} of {len(data)} correct", file=sys.stderr)
         names = [data.classes[label] for label in labels] if data.classes else labels.tolist()
         if proba:
             return (["prediction", *map(str, data.classes)],

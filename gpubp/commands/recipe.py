@@ -1,8 +1,8 @@
-"""What `gpubp train` does where nothing else is said, and how its options combine: layers, cost, optimizer, epochs.
+"""Defaults of `gpubp train`, and how its options combine: layers, cost, optimizer, epochs.
 
-The defaults were measured on the digits: 128 relu neurons, label smoothing 0.1 and a rate falling along a cosine give
-98.7 % of held-back digits on average over 12 seeds, 97.8 % in the worst case; 100 neurons without smoothing 97.2 %, and
-95.5 % in the worst case.
+The defaults were chosen by validation accuracy on the digits, over 12 seeds. 128 relu neurons, label smoothing 0.1 and cosine
+annealing of the learning rate reach 98.7 % on average and 97.8 % in the worst case. 100 neurons without label smoothing reach
+97.2 % on average and 95.5 % in the worst case.
 """
 
 from dataclasses import is_dataclass, replace
@@ -20,7 +20,7 @@ EVERYTHING = Interval("(-inf, inf)")
 
 
 def check(args):
-    """Raises ValueError where an option makes no sense whatever the data."""
+    """Raise ValueError if an option has a value that is wrong for any data."""
     for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
         value = getattr(args, name)
         if value is not None and value < least:
@@ -28,28 +28,28 @@ def check(args):
     if args.lr is not None and not (isfinite(args.lr) and args.lr > 0):
         raise ValueError(f"--lr: expected a number above 0, got {args.lr}")
     if args.hold_back is not None and not 0 <= args.hold_back < 1:
-        raise ValueError(f"--hold-back: expected a part from 0 to below 1, such as 0.2, got {args.hold_back}")
+        raise ValueError(f"--hold-back: expected a fraction in [0, 1), such as 0.2, got {args.hold_back}")
     if args.patience is not None and args.hold_back == 0:
-        raise ValueError("--patience watches the held-back samples: expected --hold-back above 0")
+        raise ValueError("--patience needs validation samples: expected --hold-back above 0, got 0")
 
 
 def layers(args, data):
-    """[inputs, ..., outputs] for Network, checked against the data."""
+    """The layers [inputs, ..., outputs] for Network; raises ValueError if they do not fit the data."""
     widths = args.layers or [data.features, *(args.hidden or HIDDEN), data.outputs]
     if len(widths) < 2:
-        raise ValueError(f"--layers: expected inputs and outputs at least, such as {data.features},{data.outputs}, got "
+        raise ValueError(f"--layers: expected at least inputs and outputs, such as {data.features},{data.outputs}, got "
                          f"{widths[0]}")
     if widths[0] != data.features:
-        raise ValueError(f"--layers: expected {data.features} first, the features of {data.name}, got {widths[0]}")
+        raise ValueError(f"--layers: expected {data.features} first, the number of features of {data.name}, got {widths[0]}")
     if widths[-1] != data.outputs:
-        raise ValueError(f"--layers: expected {data.outputs} last, the {'classes' if data.classes else 'targets'} of "
-                         f"{data.name}, got {widths[-1]}")
+        raise ValueError(f"--layers: expected {data.outputs} last, the number of {'classes' if data.classes else 'targets'} "
+                         f"of {data.name}, got {widths[-1]}")
     thinned = () if args.dropout is None else (Dropout(args.dropout),)
     return [widths[0], *(entry for width in widths[1:-1] for entry in (width, *thinned)), widths[-1]]
 
 
 def words(args, data):
-    """(activation, output, cost) for Network: softmax for labels, plain numbers for quantities by default."""
+    """(activation, output, cost) for Network; by default softmax for classification and identity for regression."""
     cost = args.cost or ("cross-entropy(0.1)" if data.classes else "quadratic")
     output = args.output
     if output is None and not cost.strip().lower().startswith("cross") and not (data.classes and args.activation):
@@ -60,23 +60,23 @@ def words(args, data):
 
 
 def target_scaling(network, learn):
-    """The scaling of real targets: mean 0 and deviation 1 where outputs and cost are at home on all real numbers."""
+    """The standardization of regression targets, if cost and outputs allow all real numbers; else the identity."""
     free = (EVERYTHING in Interval(network.cost_function.targets)
             and EVERYTHING in Interval(network.layers[-1].activation.range))
     return Scaling.standard(learn.y) if free and learn.classes is None else Scaling()
 
 
 def schedule(args, network, seen, count):
-    """(epochs in all, optimizer or None for the network's own, batch size) for count samples; noted in `seen`."""
+    """(total epochs, optimizer or None for the network's own, batch size) for `count` samples; records them in `seen`."""
     epochs = args.epochs or seen["epochs"]
     if epochs <= network.epoch:
-        raise ValueError(f"{args.resume} has had its {network.epoch} epochs: expected --epochs above {network.epoch} "
-                         "to go on")
-    # some forty steps an epoch for small sets, and full matrix products for large ones
+        raise ValueError(f"{args.resume} has finished its {network.epoch} epochs: expected --epochs above {network.epoch} "
+                         f"to resume, got {epochs}")
+    # about forty steps an epoch for small data sets, efficient matrix products for large ones
     usual = 128 if count >= 20_000 else min(count, 32, max(4, count // 40))
     batch_size = args.batch_size or seen["batch_size"] or usual
     optimizer = Chain.of(args.optimizer) if args.optimizer else None
-    # the default's rate ends at 0 with its last epoch: a longer run starts it anew
+    # the default schedule ends at learning rate 0, so a longer run starts a new one
     if optimizer is None and (network.training_state is None or (epochs > seen["epochs"] and not seen["own_optimizer"])):
         optimizer = Chain.of(f"adam(cosine({RATE}, epochs={epochs - network.epoch}))")
     if args.lr is not None:
@@ -87,7 +87,7 @@ def schedule(args, network, seen, count):
 
 
 def _rated(chain, rate):
-    """The chain with another learning rate, on the schedule that it has."""
+    """The chain with another learning rate, on its own schedule."""
     old = chain.optimizer.rate
     new = replace(old, rate=rate) if is_dataclass(old) and not isinstance(old, type) else rate
     return replace(chain, optimizer=replace(chain.optimizer, rate=new))

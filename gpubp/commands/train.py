@@ -1,4 +1,4 @@
-"""gpubp train: from a file, or the handwritten digits, to a saved network and its learning curve; and on from there."""
+"""gpubp train: train a network on a file or on the digits, save it with its learning curve, and resume training."""
 
 import re
 import shlex
@@ -15,10 +15,10 @@ from ..layered.network import Network
 from . import recipe
 from .outputs import check_free, first_free, holds_network, holds_picture
 
-# what a network is built from, and its samples drawn with: fixed when it is resumed
+# options that determine the network and its validation samples; --resume cannot change them
 FIXED = ("target", "ignore", "task", "layers", "hidden", "activation", "output", "cost", "dropout", "seed", "dtype",
          "precision", "hold_back")
-ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.gz)?$", re.IGNORECASE)   # of data, where a network's name is made from theirs
+ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.gz)?$", re.IGNORECASE)   # removed from a data file's name to name its network
 
 
 def run(args):
@@ -38,10 +38,10 @@ def run(args):
             validation=held and (held.x, goal(held.y)), patience=seen["patience"], progress=False if args.quiet else None)
     except TrainingError:
         save, _ = _destinations(args, data)
-        if save.exists():   # a good network does not give way to one that diverged
+        if save.exists():   # never replace a saved network by one that diverged
             save = first_free(f"{save.with_suffix('')}-diverged")
         network.save(save)
-        say("saved", f"{save}, with the last good parameters")
+        say("saved", f"{save}, with the last finite parameters")
         raise
     save, picture = _save(network, args, data)
     if network.device_choice != device:
@@ -49,7 +49,7 @@ def run(args):
     if history.stopped and history.stopped.startswith("interrupted") and network.epoch < epochs:
         say("stopped", history.stopped)
         say("saved", save)
-        say("go on", f"gpubp train --resume {shlex.quote(str(save))}")
+        say("resume", f"gpubp train --resume {shlex.quote(str(save))}")
         return 130
     if history.stopped:
         say("stopped", history.stopped)
@@ -62,11 +62,11 @@ def run(args):
 
 
 def _begun(args):
-    """(a new network, its data, what to remember of this run)."""
+    """(a new network, its data, the metadata of this run)."""
     if args.data is None:
         stray = next((name for name in ("target", "ignore", "task") if getattr(args, name) is not None), None)
         if stray:
-            raise ValueError(f"--{stray} says how to read DATA, and there is none: give a file to learn from")
+            raise ValueError(f"--{stray}: expected DATA, which it says how to read, got none: give a file to train on")
         data = datasets.digits()
     else:
         data = datasets.load(args.data, args.target, args.ignore or (), args.task or "auto")
@@ -86,37 +86,37 @@ def _begun(args):
 
 
 def _resumed(args):
-    """(the saved network, its data, what it remembers of its run)."""
+    """(the saved network, its data, the metadata of its run)."""
     given = next((name for name in FIXED if getattr(args, name) is not None), None)
     if given:
-        raise ValueError(f"--{given.replace('_', '-')} cannot change with --resume, which goes on with the network as "
-                         "it is: leave it out, or train a new one")
+        raise ValueError(f"--{given.replace('_', '-')} cannot be combined with --resume, which continues with the saved "
+                         "network: leave it out, or train a new one")
     network = load(args.resume, device=args.device or "auto")
     seen = network.metadata.get("run")
     if seen is None:
-        raise ValueError(f"{args.resume} was not saved by `gpubp train`, which notes how to go on: use net.fit in "
-                         "Python")
+        raise ValueError(f"--resume: expected a network saved by `gpubp train`, got {args.resume}, which does not record "
+                         "its run: use net.fit in Python")
     if args.data:
-        seen["path"] = str(Path(args.data).resolve())   # a later --resume goes on with these
+        seen["path"] = str(Path(args.data).resolve())   # a later --resume uses these data
     path = seen["path"]
     if path is None:
         return network, datasets.digits(), seen
     data = datasets.load(path, like=network.metadata)
     if data.y is None:
-        raise ValueError(f"{path} has no targets to learn from: expected {data.target or 'y'}, as in "
-                         f"{network.metadata['data']}")
+        raise ValueError(f"{path}: expected the targets {data.target or 'y'}, as in {network.metadata['data']}, got only "
+                         "features")
     return network, data, seen
 
 
 def _parts(data, hold_back, seed):
-    """(what to learn from, what to validate on or None); the file's own division goes first."""
+    """(training data, validation data or None); the file's own validation part takes precedence over hold_back."""
     if data.valid is not None:
         return data, data.valid
     return datasets.split(data, hold_back, seed) if hold_back else (data, None)
 
 
 def _destinations(args, data):
-    """Where network and picture go (None for no picture); a network that nobody named takes no name of an earlier one."""
+    """The paths of network and picture (None for no picture); a default name is never that of an existing file."""
     name = data.name if args.data is None else f"{ENDING.sub('', data.name) or data.name}-network"
     save = Path(args.save or args.resume or first_free(name))
     if args.no_picture:
@@ -126,7 +126,7 @@ def _destinations(args, data):
 
 
 def _check_destinations(save, picture):
-    """Raises OSError or ValueError before the work begins where its results could not be written."""
+    """Raise OSError or ValueError, before training starts, if its results could not be written."""
     check_free(save, holds_network, "a gpubp network", "--save")
     if picture is not None:
         if picture.resolve() == save.resolve():
@@ -137,7 +137,7 @@ def _check_destinations(save, picture):
 def _save(network, args, data):
     """Save the network; returns its path and the picture's.
 
-    The names are asked for again: a training at the same time may have taken the free one first.
+    The paths are determined again, because a concurrent run may have taken the free name.
     """
     save, picture = _destinations(args, data)
     network.save(save)
@@ -146,7 +146,7 @@ def _save(network, args, data):
 
 def _introduce(say, args, network, learn, held, optimizer, batch_size, seen):
     say("device", network.ops.name + (f" ({network.device_choice.reason})" if args.device in (None, "auto") else ""))
-    say("data", f"{learn.name}: {len(learn)} samples to learn from, {len(held) if held else 0} held back; "
+    say("data", f"{learn.name}: {len(learn)} training samples, {len(held) if held else 0} validation samples; "
                 f"{learn.features} features, {_aim(learn)}")
     parameters = sum(view.size for _, view in network.parameters.items())
     activations = "-".join(layer.activation.name for layer in network.layers if isinstance(layer, Dense))
@@ -157,24 +157,24 @@ def _introduce(say, args, network, learn, held, optimizer, batch_size, seen):
 
 
 def _aim(learn):
-    """What is learned, in words; a quantity of whole numbers might have been meant as labels."""
+    """The targets in words; integers taken for regression come with a hint, because they may have been meant as labels."""
     inside = f" in {learn.target!r}" if learn.target else ""
     if learn.classes:
         return f"{len(learn.classes)} classes{inside}"
     whole = bool((learn.y == np.floor(learn.y)).all())
     return (f"{learn.outputs} target{'s' * (learn.outputs > 1)} (regression){inside}"
-            + (", or with --task classification its values as classes" if whole and learn.outputs == 1 else ""))
+            + ("; --task classification treats its values as classes" if whole and learn.outputs == 1 else ""))
 
 
 def _tell(say, network, goal, learn, held, test, when):
-    """The result on what was held back, else on what was learned, and on the file's own test part."""
-    known = (held, "held-back samples") if held else (learn, "samples it learned from")
+    """Print the score on the validation data, or else on the training data, and on the file's own test part."""
+    known = (held, "validation samples") if held else (learn, "training samples")
     for part, of in (known, (test, "test samples")):
         if part is None:
             continue
         score = network.score(part.x, goal(part.y))
         if part.classes:
-            line = f"{score:.1%} of {len(part)} {of} right"
+            line = f"{score:.1%} of {len(part)} {of} correct"
         else:
             error = goal.undo(network.feedforward(part.x)) - part.y
             line = f"R2 {score:.4f}, root mean square error {sqrt(np.square(error).mean()):.4g}, on {len(part)} {of}"
@@ -187,5 +187,5 @@ def _draw(say, history, picture):
         say("picture", picture)
     except ImportError as error:
         say("picture", f"none: {error}")
-    except OSError as error:   # the network is saved, and that is what counts
+    except OSError as error:   # no failure: the network is already saved
         say("picture", f"none: {picture}: {error.strerror or error}")

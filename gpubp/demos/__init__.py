@@ -1,7 +1,7 @@
-"""Demos: the story of Karpathy's "Hacker's guide to Neural Networks", told on the terminal with numbers computed on the way.
+"""Demos: Karpathy's "Hacker's guide to Neural Networks", told on the terminal; every number is computed during the run.
 
-A demo is a module: tell(seed) prints it and returns {title: (score, points, labels)}, the decisions to draw; DRAWS says whether
-there are any. The first line of its docstring is what the list of demos says.
+A demo is a module with two names. tell(seed) prints the story and returns {title: (score, points, labels)}, the decision
+boundaries to draw; DRAWS says whether there are any. The list of demos shows the first line of each module's docstring.
 """
 
 from types import ModuleType

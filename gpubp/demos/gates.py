@@ -1,6 +1,6 @@
-"""Backpropagation from one gate to a neuron: random search, numerical and exact gradients, patterns in the backward flow.
+"""Backpropagation from one gate to a neuron: random search, numerical and analytic gradients, gradient flow.
 
-Each derivative of a circuit stands beside the one that nudging the input gives.
+Each analytic derivative is printed beside the numerical one.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ STEP, NUDGE, TRIES = 0.01, 0.0001, 100
 
 
 def tell(seed):
-    """Print the demo; it draws nothing."""
+    """Print the demo; returns {}, because there is nothing to draw."""
     _one_gate(np.random.default_rng(checked_seed(seed)))
     _circuit()
     _neuron()
     _patterns()
     _forks()
-    print("What such circuits can learn: gpubp demo svm")
+    print("To see what such circuits can learn, run: gpubp demo svm")
     return {}
 
 
@@ -30,22 +30,22 @@ def _one_gate(random):
         return x * y
     at = -2.0, 3.0
     numerical, exact, found = _nudged(gate, at), grad(gate, argnums=(0, 1))(*at), _searched(gate, at, random)
-    heading("1. One gate, three ways to make more come out")
+    heading("1. One gate, and three ways to increase its output")
     paragraph(f"""
-        A gate takes numbers and gives one. This one multiplies: x * y is {gate(*at):g} at x = {at[0]:g}, y = {at[1]:g}.
-        How should x and y change, by a little, so that more comes out?
+        A gate computes one number from its inputs. This one multiplies: x * y = {gate(*at):g} at x = {at[0]:g}, y = {at[1]:g}.
+        How should we tweak x and y slightly so that the output increases?
 
-        Random search tries {TRIES} points close by and keeps the best. The numerical gradient moves
-        one input by {NUDGE:g}, sees how the output changes, and divides. The exact gradient needs no
-        trial: if x grows by a little, x * y grows by y times that, and the other way round.
+        Random search tries {TRIES} points nearby and keeps the best one. The numerical gradient tweaks one
+        input by h = {NUDGE:g} and divides the change of the output by h. The analytic gradient needs no
+        trials: calculus says that the derivative of x * y is y with respect to x, and x with respect to y.
         """)
-    table(("", "slope by x", "by y", "x", "y", "x * y"), ("at the start", "", "", *at, gate(*at)),
+    table(("", "d/dx", "d/dy", "x", "y", "x * y"), ("at the start", "", "", *at, gate(*at)),
           ("random search", "", "", *found, gate(*found)),
           *((name, *slopes, *_stepped(at, slopes), gate(*_stepped(at, slopes)))
-            for name, slopes in (("numerical gradient", numerical), ("exact gradient", exact))))
+            for name, slopes in (("numerical gradient", numerical), ("analytic gradient", exact))))
     paragraph(f"""
-        Both gradients took one step of {STEP:g} times the slopes. For n inputs the numerical one computes
-        the circuit n + 1 times; the exact one computes it once, and goes back through it once:
+        With each gradient we took one step along it, with step size {STEP:g}. For n inputs the numerical
+        gradient evaluates the circuit n + 1 times. The analytic one needs one forward and one backward pass:
         """)
     example("gpubp.grad(lambda x, y: x * y, argnums=(0, 1))(-2.0, 3.0)", exact)
 
@@ -59,14 +59,14 @@ def _circuit():
     out = q * z
     out.backward()
     exact = x.grad, y.grad, z.grad
-    heading("2. Gates behind gates: the chain rule")
+    heading("2. Circuits with several gates: the chain rule")
     paragraph(f"""
-        In (x + y) * z call the sum q. The multiply gate sees its own inputs alone: what comes out
-        changes {q.grad:g} times as fast as q (that is z), and {z.grad:g} times as fast as z (that is q). The add gate
-        changes as fast as x, and as fast as y. Slopes in a chain multiply: x has {q.grad:g} * 1 = {x.grad:g}.
+        In (x + y) * z, call the sum q. The multiply gate knows only its own inputs: the derivative of
+        its output is z = {q.grad:g} with respect to q, and q = {z.grad:g} with respect to z. The derivative of the add
+        gate is 1 with respect to each input. The chain rule multiplies them: for x it gives {q.grad:g} * 1 = {x.grad:g}.
         """)
     example("gpubp.grad(lambda x, y, z: (x + y) * z, argnums=(0, 1, 2))(-2.0, 5.0, -4.0)", exact)
-    paragraph("The circuit, as out.draw() shows it after out.backward():")
+    paragraph("After out.backward(), out.draw() shows the circuit with its values and gradients:")
     aside(out.draw())
     _compared("xyz", circuit, at, exact)
 
@@ -78,8 +78,9 @@ def _neuron():
     value, exact = value_and_grad(neuron, argnums=(0, 1, 2, 3, 4))(*at)
     heading("3. A neuron")
     paragraph(f"""
-        sigmoid(a x + b y + c) squeezes a sum into 0 to 1. Its slope follows from its output s as
-        s (1 - s): s is {value:.4f} here, its slope {value * (1.0 - value):.4f}. That of a is this times x, and so on.
+        This neuron computes sigmoid(a x + b y + c): it squashes a weighted sum into the range 0 to 1. The
+        derivative of the sigmoid follows from its output s: it is s (1 - s). Here s = {value:.4f}, so it
+        is {value * (1.0 - value):.4f}. By the chain rule the derivative with respect to a is this times x, and so on.
         """)
     _compared("abcxy", neuron, at, exact)
 
@@ -89,55 +90,56 @@ def _patterns():
         return a * x + b * y + c
     heading("4. Patterns in the backward flow")
     paragraph("""
-        A gate gets the slope of what comes out in the end by its own output, and passes slopes on to
-        its inputs. With x = 3 and y = 5, when 1 arrives:
+        In the backward pass each gate receives the gradient of the circuit's output with respect to its
+        own output. It multiplies this by its local gradients and passes the results to its inputs.
+        With x = 3, y = 5 and an incoming gradient of 1:
         """)
-    rows = [("", "gives", "to x", "to y")]
-    for name, gate in (("x + y       distributes: the same to both", lambda x, y: x + y),
-                       ("max(x, y)   routes: all to the larger one", np.maximum),
-                       ("x * y       switches: to each what the other was", lambda x, y: x * y)):
+    rows = [("", "output", "to x", "to y")]
+    for name, gate in (("x + y       distributes: the same to both inputs", lambda x, y: x + y),
+                       ("max(x, y)   routes: all of it to the larger input", np.maximum),
+                       ("x * y       switches: to each the value of the other", lambda x, y: x * y)):
         value, (to_x, to_y) = value_and_grad(gate, argnums=(0, 1))(3.0, 5.0)
         rows.append((name, f"{value:g}", f"{to_x:g}", f"{to_y:g}"))
     table(*rows)
     paragraph("""
-        So the slopes of a x + b y + c are read off in one sweep: 1 goes to c and to both products, and
-        each product switches its factors. For a = 1, x = -1, b = 2, y = 3 and c = -3, in this order:
+        With these patterns you can read off the gradient of a x + b y + c: the additions distribute 1 to c
+        and to both products, and each product switches its factors. At a = 1, x = -1, b = 2, y = 3, c = -3:
         """)
     example("gpubp.grad(lambda a, x, b, y, c: a * x + b * y + c, (0, 1, 2, 3, 4))(1.0, -1.0, 2.0, 3.0, -3.0)",
             grad(in_one_sweep, (0, 1, 2, 3, 4))(1.0, -1.0, 2.0, 3.0, -3.0))
 
 
 def _forks():
-    heading("5. Forks add")
+    heading("5. Gradients add at forks")
     paragraph("""
-        A wire that leads to several places gets a slope back from each of them, and these add up. As
-        two wires of value 3, the factors of a product get 3 each; as one wire, x * x, it gets both,
-        which is 2x:
+        If a wire branches out to several gates, each of them sends a gradient back, and these add up.
+        Two separate wires of value 3 get a gradient of 3 each from their product. In x * x one wire
+        gets both, which makes 2x:
         """)
     example("gpubp.grad(lambda x, y: x * y, argnums=(0, 1))(3.0, 3.0)", grad(lambda x, y: x * y, argnums=(0, 1))(3.0, 3.0))
     example("gpubp.grad(lambda x: x * x)(3.0)", grad(lambda x: x * x)(3.0))
-    paragraph("In (x + y) * x, x gets x + y from the multiply gate, and x once more through the add gate:")
+    paragraph("In (x + y) * x, the wire x gets x + y from the multiply gate, and another x through the add gate:")
     example("gpubp.grad(lambda x, y: (x + y) * x)(3.0, 5.0)", grad(lambda x, y: (x + y) * x)(3.0, 5.0))
 
 
 def _compared(names, f, at, exact):
-    """A table of f's inputs, both gradients, and a step along the exact one; what comes out before and after."""
+    """Print a table: f's inputs, both gradients, and inputs and output after one step along the analytic gradient."""
     after = _stepped(at, exact)
-    table(("", "value", "slope", "by nudging", "after a step"), *zip(names, at, exact, _nudged(f, at), after),
+    table(("", "value", "analytic", "numerical", "after a step"), *zip(names, at, exact, _nudged(f, at), after),
           ("output", f(*at), "", "", f(*after)))
 
 
 def _nudged(f, at):
-    """The slope of f by each input: that input moves by a little, and the change of f is divided by as much."""
+    """The numerical gradient of f, by forward differences: a tuple with one derivative for each input."""
     return tuple((f(*at[:i], x + NUDGE, *at[i + 1:]) - f(*at)) / NUDGE for i, x in enumerate(at))
 
 
 def _searched(f, at, random):
-    """The best of some points close by, and of the one we are at."""
+    """The best of TRIES random points near `at`, or `at` itself if none is better."""
     tries = at + STEP * random.uniform(-1.0, 1.0, (TRIES, len(at)))
     return max((at, *map(tuple, tries)), key=lambda point: f(*point))
 
 
 def _stepped(at, slopes):
-    """The inputs after a step uphill."""
+    """The inputs after one step along the gradient, with step size STEP."""
     return tuple(x + STEP * slope for x, slope in zip(at, slopes))

@@ -1,4 +1,4 @@
-"""AND, OR and XOR, the first chapter of the demo svm: what one neuron can learn, what it cannot, and what a hidden layer adds."""
+"""AND, OR and XOR, the first chapter of the demo svm: one neuron learns AND and OR; XOR needs a hidden layer."""
 
 import numpy as np
 
@@ -13,12 +13,13 @@ RATE, STEPS = 1.0, 400
 
 
 def tell(random):
-    """Print the chapter; returns (score, points, labels) of XOR, learned by a network."""
+    """Print the chapter; returns (score, points, labels) of the network that learned XOR."""
     heading("1. AND, OR, XOR")
     paragraph(f"""
-        A neuron says how probable "true" is: sigmoid(v x + w y + c). Its cost is -log of what it gives
-        to the truth, on average over four rows. gpubp.grad finds how the cost changes with v, w and c,
-        and {STEPS} steps of {RATE:g} go against that. On XOR then again, with {HIDDEN} relu neurons between:
+        A neuron computes the probability of "true" as sigmoid(v x + w y + c). The cost is the mean of
+        -log(probability of the right answer) over the four rows. gpubp.grad gives the gradient of the
+        cost with respect to v, w and c, and gradient descent takes {STEPS} steps with learning rate {RATE:g}.
+        The last column is XOR again, learned by a network with a hidden layer of {HIDDEN} relu neurons:
         """)
     scores = [_learned(line, first_line(random), truth) for truth in TRUTHS.values()]
     scores.append(_learned(network, first_network(random), TRUTHS["XOR"]))
@@ -27,15 +28,15 @@ def tell(random):
     rows = ((f"{x:.0f}  {y:.0f}", *(f"{sigmoid(a[i]):.2f} for {truth[i] > 0:d}" for a, truth in zip(found, truths)))
             for i, (x, y) in enumerate(INPUTS))
     table(("x  y", *(f"{name:>11}" for name in TRUTHS), "XOR, hidden"), *rows,
-          ("right", *(f"{right(a, truth)} of 4" for a, truth in zip(found, truths))))
+          ("correct", *(f"{right(a, truth)} of 4" for a, truth in zip(found, truths))))
     paragraph("""
-        One neuron parts the plane along a straight line, and no line has (0, 1) and (1, 0) on one side,
-        (0, 0) and (1, 1) on the other: XOR stays undecided. Hidden neurons give the line corners.
+        The decision boundary of one neuron is a straight line. No straight line separates (0, 1) and
+        (1, 0) from (0, 0) and (1, 1), so one neuron cannot learn XOR. Hidden neurons bend the boundary.
         """)
     return scores[-1], INPUTS, TRUTHS["XOR"]
 
 
 def _learned(score, first, labels):
-    """The score, as a function of rows, after learning."""
+    """The trained model as a function of rows x (n, 2)."""
     p = descended(lambda p: logistic(score(p, INPUTS), labels), first, RATE, STEPS)
     return lambda x: score(p, x)

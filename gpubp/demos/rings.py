@@ -1,4 +1,4 @@
-"""Rings, the last chapter of the demo svm: the same hinge behind hidden neurons, as a circuit and as a gpubp.Network."""
+"""Rings, the last chapter of the demo svm: the hinge loss on a hidden layer, as a circuit and as a gpubp.Network."""
 
 import numpy as np
 
@@ -8,23 +8,23 @@ from ..maths.optimizers import SGD
 from .learning import HIDDEN, descended, first_line, first_network, hinge, line, network, right
 from .telling import decision_map, heading, paragraph, table
 
-EACH = 40   # points of a kind
+EACH = 40   # points in each class
 RATE, STEPS = 0.2, 300
 
 
 def tell(random):
-    """Print the chapter; returns (score, points, labels) of what was learned."""
+    """Print the chapter; returns (score, points, labels) of the trained network."""
     points, labels = _rings(random)
-    heading("4. From the machine to a network")
+    heading("4. From the support vector machine to a neural network")
     paragraph(f"""
-        {EACH} points of +1 lie around the middle, {EACH} of -1 in a ring around them. The score may be any
-        circuit: put {HIDDEN} relu neurons before it, and keep the hinge, max(0, 1 - label * score). All
-        points at once, {STEPS} steps of {RATE:g}:
+        Now {EACH} points with label +1 form a disc, and {EACH} points with label -1 form a ring around it. Any
+        circuit can compute the score. We add a hidden layer of {HIDDEN} relu neurons and keep the hinge loss
+        max(0, 1 - label * score). Each of the {STEPS} steps uses all points; the learning rate is {RATE:g}:
         """)
     first = first_network(random)
     straight = descended(lambda p: hinge(line(p, points), labels), first_line(random), RATE, STEPS)
     bent = descended(lambda p: hinge(network(p, points), labels), first, RATE, STEPS)
-    table(("", "right", "cost"),
+    table(("", "correct", "cost"),
           *((name, f"{right(score, labels)} of {len(labels)}", float(hinge(score, labels)))
             for name, score in (("a line", line(straight, points)), ("the network", network(bent, points)))))
 
@@ -36,7 +36,7 @@ def tell(random):
 
 
 def _same(points, labels, first, bent):
-    """Tell how far gpubp.Network is from the circuit: its first gradient, and its parameters after as many steps."""
+    """Print how far gpubp.Network is from the circuit: in the first gradient, and in the parameters after training."""
     net = Network([2, HIDDEN, 1], activation="relu", cost="hinge", device="cpu:numpy", dtype="float64", seed=1)
     for name, value in first.items():
         net.parameters.write(name, value)
@@ -46,11 +46,11 @@ def _same(points, labels, first, bent):
     net.fit(points, targets, optimizer=SGD(RATE), epochs=STEPS, batch_size=len(points))
     by_fit = dict(net.parameters.items())
     paragraph(f"""
-        So far gpubp.grad differentiated the cost, a few lines of NumPy. The same in layers,
+        So far gpubp.grad has differentiated the cost, which is a few lines of NumPy. The same network,
             gpubp.Network([2, {HIDDEN}, 1], activation="relu", cost="hinge", dtype="float64"),
-        gets its gradient by the four equations of backpropagation, written for layers. At the same
-        start the two gradients differ by {_apart(by_equations, exact):.1g} at most, and after net.fit has made the same
-        {STEPS} steps the parameters by {_apart(by_fit, bent):.1g}: the same mathematics, written in two ways.
+        computes its gradient layer by layer, with the four equations of backpropagation. From the same
+        initial parameters, the two gradients differ by at most {_apart(by_equations, exact):.1g}. After the same {STEPS} steps by
+        net.fit, the parameters differ by at most {_apart(by_fit, bent):.1g}: it is the same mathematics, written twice.
         """)
 
 
@@ -60,7 +60,7 @@ def _apart(some, others):
 
 
 def _rings(random):
-    """(points, labels): a disc of +1 in a ring of -1."""
+    """(points (2 * EACH, 2), labels (2 * EACH,)): a disc with label +1 inside a ring with label -1."""
     radius = np.concatenate([random.uniform(0.0, 1.0, EACH), random.uniform(1.5, 2.2, EACH)])
     angle = random.uniform(0.0, 2.0 * np.pi, 2 * EACH)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), np.repeat([1.0, -1.0], EACH)

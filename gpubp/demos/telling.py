@@ -1,41 +1,41 @@
-"""How demos tell: headings, paragraphs, examples to type, tables of numbers, and maps of decisions drawn with letters."""
+"""Terminal output of the demos: headings, paragraphs, Python examples, tables of numbers, and decision maps in letters."""
 
 from textwrap import dedent, indent
 
 import numpy as np
 
-COLUMNS, ROWS = 57, 17   # of a map
+COLUMNS, ROWS = 57, 17   # letters across and down a decision map
 
 
 def heading(text):
-    """What begins a section."""
+    """Print the underlined heading of a section."""
     print(f"{text}\n{'-' * len(text)}")
 
 
 def paragraph(text):
-    """A text, which may be indented as the source around it; an empty line ends it, and whatever else is told."""
+    """Print a text without the indentation of the source code, and an empty line."""
     print(dedent(text).strip("\n") + "\n")
 
 
 def aside(text):
-    """A text that stands out from the paragraphs."""
+    """Print an indented text, and an empty line."""
     print(indent(text, "    ") + "\n")
 
 
 def example(code, found):
-    """A line to type into Python after `import gpubp`, and what it gives."""
+    """Print a line of Python, to be typed after `import gpubp`, and its result."""
     aside(f">>> {code}\n{found!r}")
 
 
 def table(*rows):
-    """Rows of texts and numbers, numbers with four decimals; the first column begins at the left, the others end at the right."""
-    texts = [[x if isinstance(x, str) else f"{round(x, 4) + 0.0:.4f}" for x in row] for row in rows]   # no -0.0000
+    """Print rows of texts and numbers with four decimals; the first column is left-aligned, the others right-aligned."""
+    texts = [[x if isinstance(x, str) else f"{round(x, 4) + 0.0:.4f}" for x in row] for row in rows]   # + 0.0: no -0.0000
     first, *widths = (max(map(len, column)) for column in zip(*texts))
     aside("\n".join("  ".join((head.ljust(first), *map(str.rjust, others, widths))).rstrip() for head, *others in texts))
 
 
 def decision_map(score, points, labels):
-    """The plane around points of labels +1 (o) and -1 (x): dots where score(rows of points) is above 0."""
+    """Print the plane around points (n, 2) with labels +1 (o) and -1 (x); dots mark where score(rows) is above 0."""
     low, high = points.min(axis=0), points.max(axis=0)
     low, high = low - 0.15 * (high - low), high + 0.15 * (high - low)
     across, up = np.linspace(low[0], high[0], COLUMNS), np.linspace(high[1], low[1], ROWS)

@@ -49,7 +49,7 @@ def test_train_on_the_digits(gpubp_, tmp_path):
     code, out, _ = gpubp_("train")
     lines = {line[:10].strip(): line[10:] for line in out.splitlines()}
     assert code == 0 and lines["device"] == "cpu (GPUBP_DEVICE says so)"
-    assert lines["data"] == "digits: 1438 samples to learn from, 359 held back; 64 features, 10 classes"
+    assert lines["data"] == "digits: 1438 training samples, 359 validation samples; 64 features, 10 classes"
     assert lines["network"].startswith("64-128-10, relu-softmax, softmax_cross_entropy(0.1), 9610 parameters, float32, "
                                        "seed 1")
     assert float(lines["result"].split("%")[0]) >= 97.0
@@ -97,13 +97,13 @@ def test_parts_of_a_file_are_respected(gpubp_):
     x, y = np.random.default_rng(0).standard_normal((30, 3)), np.arange(30) % 2
     np.savez("d.npz", train_x=x, train_y=y, valid_x=x[:5], valid_y=y[:5], test_x=x[:7], test_y=y[:7])
     code, out, _ = gpubp_("train d.npz --epochs 1 --no-picture")
-    assert code == 0 and "30 samples to learn from, 5 held back" in out
-    assert "of 5 held-back samples right" in out and "of 7 test samples right" in out
+    assert code == 0 and "30 training samples, 5 validation samples" in out
+    assert "of 5 validation samples correct" in out and "of 7 test samples correct" in out
 
 
 def test_hold_nothing_back(gpubp_):
     code, out, _ = gpubp_("train --hold-back 0 --epochs 1 --no-picture", table())
-    assert code == 0 and "60 samples to learn from, 0 held back" in out and "of 60 samples it learned from right" in out
+    assert code == 0 and "60 training samples, 0 validation samples" in out and "of 60 training samples correct" in out
 
 
 # ---- predictions
@@ -113,7 +113,7 @@ def test_predictions(gpubp_, tmp_path):
     gpubp_("train flowers.csv --quiet --no-picture --epochs 40")
     code, out, err = gpubp_("predict flowers-network.npz flowers.csv")
     assert code == 0 and len(out.splitlines()) == 61
-    assert float(err.split("%")[0]) > 90 and err.endswith("% of 60 right\n")
+    assert float(err.split("%")[0]) > 90 and err.endswith("% of 60 correct\n")
     (tmp_path / "new.csv").write_text("weight,height\n0,9\n0,1\n")
     assert gpubp_("predict flowers-network.npz new.csv") == (0, "prediction\ntall\nshort\n", "")
     code, _, err = gpubp_("predict flowers-network.npz new.csv --proba --output p.csv")
@@ -180,15 +180,15 @@ def test_a_closed_pipe_is_no_error():
 # ---- mistakes
 
 @pytest.mark.parametrize("words, sentence", [
-    ("", "the following arguments are required: COMMAND (`gpubp --help` lists what there is)"),
+    ("", "the following arguments are required: COMMAND (see `gpubp --help`)"),
     ("train flower.csv", "there is no file flower.csv: did you mean flowers.csv?"),
-    ("train --target kind", "--target says how to read DATA, and there is none: give a file to learn from"),
+    ("train --target kind", "--target: expected DATA, which it says how to read, got none: give a file to train on"),
     ("train flowers.csv --target kinds", "flowers.csv has no column 'kinds': did you mean 'kind'?"),
-    ("train flowers.csv --layers 3,2", "--layers: expected 2 first, the features of flowers.csv, got 3"),
-    ("train flowers.csv --layers 2,5", "--layers: expected 2 last, the classes of flowers.csv, got 5"),
-    ("train flowers.csv --layers 2", "--layers: expected inputs and outputs at least, such as 2,2, got 2"),
+    ("train flowers.csv --layers 3,2", "--layers: expected 2 first, the number of features of flowers.csv, got 3"),
+    ("train flowers.csv --layers 2,5", "--layers: expected 2 last, the number of classes of flowers.csv, got 5"),
+    ("train flowers.csv --layers 2", "--layers: expected at least inputs and outputs, such as 2,2, got 2"),
     ("train flowers.csv --hidden a", "argument --hidden: expected whole numbers separated by commas, got 'a' "
-                                     "(`gpubp train --help` lists what there is)"),
+                                     "(see `gpubp train --help`)"),
     ("train flowers.csv --activation sigmiod", "unknown activation 'sigmiod': did you mean 'sigmoid'?"),
     ("train flowers.csv --cost quadratik", "unknown cost 'quadratik': did you mean 'quadratic'?"),
     ("train flowers.csv --optimizer adm", "unknown optimizer 'adm': did you mean 'adam'?"),
@@ -197,30 +197,31 @@ def test_a_closed_pipe_is_no_error():
     ("train flowers.csv --batch-size -1", "--batch-size: expected 1 or more, got -1"),
     ("train flowers.csv --lr 0", "--lr: expected a number above 0, got 0.0"),
     ("train flowers.csv --lr nan", "--lr: expected a number above 0, got nan"),
-    ("train flowers.csv --hold-back 1", "--hold-back: expected a part from 0 to below 1, such as 0.2, got 1.0"),
-    ("train flowers.csv --hold-back 0 --patience 2", "--patience watches the held-back samples: expected --hold-back "
-                                                     "above 0"),
+    ("train flowers.csv --hold-back 1", "--hold-back: expected a fraction in [0, 1), such as 0.2, got 1.0"),
+    ("train flowers.csv --hold-back 0 --patience 2", "--patience needs validation samples: expected --hold-back above 0, "
+                                                     "got 0"),
     ("train flowers.csv --seed -1", "expected a seed from 0 to 2**64 - 1 (or None), got -1"),
     ("train flowers.csv --device gpu", "expected device 'auto', 'cpu', 'cpu:numpy', 'cpu:compiled', 'cuda' or 'cuda:N', got "
                                        "'gpu'"),
-    ("train flowers.csv --save flowers.csv", "flowers.csv exists and is not a gpubp network: it stays as it is, choose "
-                                             "another name with --save"),
-    ("train flowers.csv --picture flowers.png", "flowers.png exists and is not a picture by gpubp: it stays as it is, "
+    ("train flowers.csv --save flowers.csv", "flowers.csv exists and is not a gpubp network: it was left unchanged, "
+                                             "choose another name with --save"),
+    ("train flowers.csv --picture flowers.png", "flowers.png exists and is not a picture by gpubp: it was left unchanged, "
                                                 "choose another name with --picture"),
     ("train flowers.csv --picture x.bmp", "expected a picture that ends in .png, .svg or .pdf, got x.bmp"),
-    ("train flowers.csv --save no/x.npz", "cannot write no/x.npz: there is no folder no, create it or choose another "
-                                          "with --save"),
-    ("train --resume net.npz --seed 3", "--seed cannot change with --resume, which goes on with the network as it is: "
+    ("train flowers.csv --save no/x.npz", "cannot write no/x.npz: the folder no does not exist, create it or choose "
+                                          "another with --save"),
+    ("train --resume net.npz --seed 3", "--seed cannot be combined with --resume, which continues with the saved network: "
                                         "leave it out, or train a new one"),
-    ("train --resume net.npz", "net.npz was not saved by `gpubp train`, which notes how to go on: use net.fit in "
-                               "Python"),
+    ("train --resume net.npz", "--resume: expected a network saved by `gpubp train`, got net.npz, which does not record its "
+                               "run: use net.fit in Python"),
     ("train --resume nothing.npz", "nothing.npz: No such file or directory"),
-    ("predict net.npz flowers.csv --proba", "--proba needs a network that gives probabilities of classes, and net.npz "
-                                            "has sigmoid outputs and no classes: leave --proba out"),
+    ("predict net.npz flowers.csv --proba", "--proba: expected a network that outputs class probabilities, got net.npz "
+                                            "with sigmoid outputs and no classes: leave --proba out"),
     ("predict wide.npz flowers.csv", "flowers.csv: expected 7 features a row, as the network was trained on, got 2"),
     ("predict net.npz flowers.csv --output flowers.csv", "flowers.csv exists and is not a table of predictions: it "
-                                                         "stays as it is, choose another name with --output"),
-    ("check net.npz bare.csv", "bare.csv has no targets, which the cost needs: expected them as in the training data")])
+                                                         "was left unchanged, choose another name with --output"),
+    ("check net.npz bare.csv", "bare.csv: expected targets as in the training data, since the cost needs them, got only "
+                               "features")])
 def test_mistakes(gpubp_, tmp_path, words, sentence):
     table()
     (tmp_path / "flowers.png").write_bytes(b"\x89PNG of somebody")

@@ -125,7 +125,7 @@ def test_the_way_on_can_be_pasted(gpubp_, monkeypatch):
     monkeypatch.setattr(gpubp.Network, "fit", interrupted)
     for words, name in (((), "it's here-network.npz"), (("--save", "a b.npz"), "a b.npz")):
         code, out, _ = gpubp_("train --hidden 3 --no-picture", "it's here.csv", *words)
-        command = out.splitlines()[-1].removeprefix("go on     ")
+        command = out.splitlines()[-1].removeprefix("resume    ")
         shown = subprocess.run(["sh", "-c", command.replace("gpubp", "printf '%s|'", 1)], capture_output=True, text=True)
         assert code == 130 and Path(name).exists() and shown.stdout == f"train|--resume|{name}|"
 
@@ -137,7 +137,7 @@ def test_names_are_not_empty(gpubp_, words):
     code, out, err = gpubp_("", *words)
     name = words[-2] if words[-2].startswith("--") else "DATA"
     assert (code, out) == (2, "") and err == (f"gpubp: argument {name}: expected the name of a file, got '': give one or leave "
-                                              f"this out (`gpubp {words[0]} --help` lists what there is)\n")
+                                              f"this out (see `gpubp {words[0]} --help`)\n")
 
 
 def test_network_and_picture_have_two_names(gpubp_):

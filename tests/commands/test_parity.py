@@ -56,24 +56,24 @@ def test_the_command_without_a_second_device(gpubp_, monkeypatch):
     for words, here in (("--against cuda:1", "cpu"), ("--device CUDA:1 --against cuda:2", "cpu"),
                         ("--device reference --against cuda:1", "cpu"), ("--device cuda --against cuda:1", "cuda")):
         assert gpubp_(f"parity {words}") == (
-            2, "", f"gpubp: device 'cuda:1' is not there: the driver is asleep; `gpubp parity --device {here} --against "
-                   "reference` compares with the formulas in float64, which NumPy reads\n")
+            2, "", f"gpubp: device 'cuda:1' is not available: the driver is asleep; `gpubp parity --device {here} "
+                   "--against reference` compares with the formulas in float64 NumPy\n")
 
 
 @pytest.mark.parametrize("words, sentence", [
-    ("parity net.npz --layers 2,3 --against reference", "--layers is of a new network, and net.npz is what it is: leave one of "
-                                                        "them out"),
+    ("parity net.npz --layers 2,3 --against reference", "--layers describes a new network, got the saved network net.npz too: "
+                                                        "leave one of them out"),
     ("parity --samples 0 --against reference", "--samples: expected 1 or more, got 0"),
     ("parity --against gpu", "expected device 'reference', 'auto', 'cpu', 'cpu:numpy', 'cpu:compiled', 'cuda' or 'cuda:N', "
                               "got 'gpu'"),
     ("parity --device cuda:x", "expected device 'reference', 'auto', 'cpu', 'cpu:numpy', 'cpu:compiled', 'cuda' or 'cuda:N', "
                                 "got 'cuda:x'"),
-    ("parity --seed 3", "unrecognized arguments: --seed (`gpubp parity --help` lists what there is)"),
-    ("--seed parity", "unrecognized arguments: --seed (`gpubp --help` lists what there is)"),
-    ("parity --against reference --json other.json", "other.json exists and is not a report of `gpubp parity`: it stays as it "
-                                                     "is, choose another name with --json"),
-    ("parity --against reference --json no/r.json", "cannot write no/r.json: there is no folder no, create it or choose another "
-                                                    "with --json")])
+    ("parity --seed 3", "unrecognized arguments: --seed (see `gpubp parity --help`)"),
+    ("--seed parity", "unrecognized arguments: --seed (see `gpubp --help`)"),
+    ("parity --against reference --json other.json", "other.json exists and is not a report of `gpubp parity`: it was left "
+                                                     "unchanged, choose another name with --json"),
+    ("parity --against reference --json no/r.json", "cannot write no/r.json: the folder no does not exist, create it or choose "
+                                                    "another with --json")])
 def test_mistakes_of_the_command(gpubp_, tmp_path, words, sentence):
     gpubp.Network([2, 3, 2], seed=1).save("net.npz")
     (tmp_path / "other.json").write_text("[1]")

@@ -66,7 +66,7 @@ def same(a, b):
 def test_interrupt_and_resume(capsys):
     code, out, _ = interrupted(f"train {TRAIN} --save stopped.npz", b"epoch 2")
     assert code == 130 and "\nstopped   interrupted " in out
-    assert out.endswith("saved     stopped.npz\ngo on     gpubp train --resume stopped.npz\n")
+    assert out.endswith("saved     stopped.npz\nresume    gpubp train --resume stopped.npz\n")
     assert 0 < gpubp.load("stopped.npz").epoch < 300
     assert gpubp_("train --resume stopped.npz --no-picture") == 0
     assert ", 300 epochs, from epoch " in capsys.readouterr().out
@@ -91,7 +91,7 @@ def test_resume_of_a_table_remembers_how_it_was_read(tmp_path):
 def test_nothing_left_to_do(capsys):
     assert gpubp_("train --hidden 8 --epochs 1 --no-picture --quiet --save a.npz") == 0
     assert gpubp_("train --resume a.npz") == 2
-    assert capsys.readouterr().err == "gpubp: a.npz has had its 1 epochs: expected --epochs above 1 to go on\n"
+    assert capsys.readouterr().err == "gpubp: a.npz has finished its 1 epochs: expected --epochs above 1 to resume, got 1\n"
 
 
 def test_a_longer_run_begins_a_new_schedule(capsys):
