@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Atomic file writes: a file is replaced completely or not at all."""
 
 import os
 import secrets
@@ -6,9 +6,9 @@ from contextlib import suppress
 
 
 def atomically(path, write, what):
-    """Have write(file) fill a binary file that takes its place at path once it is complete; what was there stays until then.
+    """Call write(file) on a temporary binary file, then rename it to path; until then a previous file stays unchanged.
 
-    what: the contents in words, for the error. Raises OSError, with path as its filename, where the file cannot be written.
+    what: the contents in words, for the error. Raises OSError, with path as its filename, if the file cannot be written.
 
     >>> import tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "greeting.txt")
@@ -17,7 +17,7 @@ def atomically(path, write, what):
     ('hello', ['greeting.txt'])
     """
     path = os.fsdecode(path)
-    partial = f"{path}.{secrets.token_hex(4)}.partial"   # in the same folder, so that it can take the name at once
+    partial = f"{path}.{secrets.token_hex(4)}.partial"   # in the same folder: os.replace is atomic only in one file system
     try:
         with open(partial, "xb") as file:
             write(file)
@@ -25,8 +25,8 @@ def atomically(path, write, what):
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        raise OSError(error.errno, f"could not save {what} ({error.strerror or error}); a file that was there before is "
-                      "unchanged", path) from None
+        raise OSError(error.errno, f"could not save {what} ({error.strerror or error}); a previous file is unchanged",
+                      path) from None
     finally:
         with suppress(OSError):
             os.unlink(partial)

@@ -1,10 +1,16 @@
-"""Where files lie that are inside the package in a wheel and beside it in a checkout."""
+"""Data files that lie inside the package in a wheel and beside it in a checkout."""
 
 from pathlib import Path
 
 
 def folder(inside, beside, sign):
-    """The folder `inside` the package or `beside` it, whichever has a file named as the sign says."""
+    """The first of two folders that contains the file `sign`: `inside` the package, else `beside` it; both are relative paths.
+
+    Raises FileNotFoundError if neither contains it.
+
+    >>> folder("bench/benchmarks", "benchmarks", "report.py").name
+    'benchmarks'
+    """
     package = Path(__file__).resolve().parent
     places = package / inside, package.parent / beside
     for place in places:

@@ -239,7 +239,7 @@ def test_a_full_disk_leaves_the_old_file(place, net, path, monkeypatch):
             args[0].write(b"PK")
         raise OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(place, full)
-    with pytest.raises(OSError, match=r"could not save the network.*a file that was there before is unchanged") as caught:
+    with pytest.raises(OSError, match=r"could not save the network.*a previous file is unchanged") as caught:
         net.save(path)
     assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(path)
     monkeypatch.undo()

@@ -49,7 +49,7 @@ def test_a_full_disk_leaves_the_old_picture(tmp_path, monkeypatch):
     def full(file):
         raise OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match=r"could not save the picture \(No space left on device\); a file") as caught:
+    with pytest.raises(OSError, match=r"could not save the picture \(No space left on device\); a previous file") as caught:
         plots.learning_curve(UNVALIDATED, path)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["curve.png"]

@@ -1,4 +1,4 @@
-"""Data to learn from: the handwritten digits, files of tables, arrays and images, and samples held back."""
+"""Data sets: scikit-learn's digits, files of tables, arrays and images, scaling, and the validation split."""
 
 from .data import Data as Data
 from .data import Scaling as Scaling

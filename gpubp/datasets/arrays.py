@@ -1,4 +1,4 @@
-"""Arrays in files: NumPy's .npz, never a pickle, and the idx format of MNIST, plain or gzipped."""
+"""Readers of array files: NumPy's .npz without pickles, and MNIST's idx format, gzipped or not."""
 
 import gzip
 import zipfile
@@ -14,26 +14,27 @@ IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def read_npz(path, target=None, needed=True):
-    """{part: (x, y or None)} of the arrays in an .npz file, part being "train", "valid" or "test".
+    """Read an .npz file: {part: (x, y or None)}, where part is "train", "valid" or "test".
 
-    Names may be x and y, data and target, images and labels, with or without a part before or after (train_x, x_test).
-    target names the array of targets where it is called otherwise, which must be there if needed.
+    The arrays may be called x and y, data and target, or images and labels, with the part as prefix or suffix (train_x,
+    x_test). target: the name of the target array, if it has another one; with needed=True it must exist. x is (n, features),
+    in the file's dtype. Raises ValueError if the file is damaged or its arrays are not as expected.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             names = archive.files
             arrays = {key: archive[key] for key in names if _meaning(key, target)}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:   # what NumPy raises
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:   # the errors that NumPy raises
         if "allow_pickle" in str(error):
-            raise ValueError(f"{path} holds Python objects, which gpubp does not unpickle: save plain numbers, or text "
-                             "as an array of strings") from None
-        raise ValueError(f"{path} is damaged or no .npz file ({error}): save it again or use a copy") from None
+            raise ValueError(f"{path}: expected arrays of numbers or strings, got pickled Python objects, which gpubp does "
+                             "not load: save them as such arrays") from None
+        raise ValueError(f"{path} is damaged or not an .npz file ({error}): save it again or use a copy") from None
     parts: dict[str, dict] = {}
     for key, array in arrays.items():
         part, kind = _meaning(key, target)
         if kind in parts.setdefault(part, {}):
-            raise ValueError(f"{path} holds {', '.join(names)}: expected one array of "
-                             f"{'features' if kind == 'x' else 'targets'} for {part}, and {key} is a second one")
+            raise ValueError(f"{path}: expected one array of {'features' if kind == 'x' else 'targets'} for {part}, got "
+                             f"{key} as a second one: the file holds {', '.join(names)}")
         parts[part][kind] = array
     if needed and target is not None and target not in names:
         raise ValueError(f"{path} has no array {target!r}: it holds {', '.join(names)}")
@@ -44,7 +45,7 @@ def read_npz(path, target=None, needed=True):
 
 
 def _meaning(key, target):
-    """("train", "x") for "x_train"; None for an array that is neither features nor targets."""
+    """(part, "x" or "y") of an array's name, ("train", "x") for "x_train"; None if it is neither features nor targets."""
     if key == target:
         return "train", "y"
     part, kind = "train", None
@@ -62,20 +63,23 @@ def _meaning(key, target):
 
 def _rows(path, part, x):
     if x.ndim < 2 or x.dtype.kind not in "fiub" or not x.size:
-        raise ValueError(f"{path}: expected the {part} features as numbers with a row for each sample, got {x.dtype} "
+        raise ValueError(f"{path}: expected the {part} features as numbers with one row per sample, got {x.dtype} "
                          f"of shape {x.shape}")
     return x.reshape(len(x), -1)
 
 
 def read_idx(path):
-    """The array in an idx file (magic number 0, 0, type, dimensions; then big-endian sizes and values)."""
+    """The array in an idx file, gzipped or not, in native byte order; raises ValueError if the file is damaged.
+
+    The format: the bytes 0, 0, type and number of dimensions, then big-endian sizes and values.
+    """
     with open(path, "rb") as file:
         content = file.read()
     if content[:2] == b"\x1f\x8b":
         try:
             content = gzip.decompress(content)
         except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is cut off or damaged ({error}): fetch it again") from None
+            raise ValueError(f"{path} is truncated or damaged ({error}): download it again") from None
     kind, depth = (content[2], content[3]) if len(content) >= 4 else (0, 0)
     if content[:2] != b"\0\0" or kind not in IDX_TYPES:
         raise ValueError(f"{path} is not an idx file: expected the magic number 00 00 08 .., got "
@@ -85,16 +89,17 @@ def read_idx(path):
     dtype = np.dtype(IDX_TYPES[kind])
     expected = start + int(np.prod(shape)) * dtype.itemsize
     if len(content) != expected:
-        raise ValueError(f"{path} is cut off or damaged: expected {expected} bytes for shape {shape}, got "
-                         f"{len(content)}: fetch it again")
+        raise ValueError(f"{path} is truncated or damaged: expected {expected} bytes for shape {shape}, got "
+                         f"{len(content)}: download it again")
     values = np.frombuffer(content, dtype, offset=start).reshape(shape)
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
 def read_idx_parts(path, labels=True):
-    """{part: (images, labels)} of MNIST's idx files: the one at path with its labels beside it, and the t10k pair.
+    """Read MNIST's idx files: {part: (images (n, pixels), labels (n,))}, with the t10k pair as "test".
 
-    path is the file of images or labels, or the folder of all four. Without labels=True missing labels are None.
+    path: the file of images or of labels, which must lie in one folder, or that folder. With labels=False, missing labels
+    are None; otherwise they raise ValueError.
     """
     path = Path(path)
     if path.is_dir():
@@ -122,7 +127,7 @@ def _pair(path, labels):
 
 
 def _beside(path, *changes):
-    """The file of the same name with words changed, gzipped or not; None where there is none."""
+    """The file in the same folder whose name has these words replaced, gzipped or not; None if it does not exist."""
     name = path.name.removesuffix(".gz")
     for old, new in zip(changes[::2], changes[1::2]):
         name = name.replace(old, new)

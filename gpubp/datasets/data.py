@@ -1,4 +1,4 @@
-"""Samples with their labels or targets, their scaling, and a reproducible way of holding some of them back."""
+"""Samples with labels or targets, feature scaling, and a reproducible validation split."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,7 +10,7 @@ from ..devices.random import SPLIT, bits, checked_seed
 
 @dataclass(frozen=True)
 class Scaling:
-    """Numbers as a network likes them, (raw - shift) / scale; shift and scale are one number, or one a column.
+    """Feature scaling: (raw - shift) / scale. shift and scale are one number, or a list with one number per column.
 
     >>> Scaling(10.0, 2.0)(np.array([14.0, 10.0]))
     array([2., 0.])
@@ -21,29 +21,31 @@ class Scaling:
 
     @classmethod
     def standard(cls, raw):
-        """The scaling that gives each column of raw (n, columns) mean 0 and deviation 1; a constant column becomes 0.
+        """Standardization: the scaling that gives each column of raw (n, columns) mean 0 and standard deviation 1.
+
+        A constant column becomes 0.
 
         >>> Scaling.standard(np.array([[1.0, 7.0], [3.0, 7.0]]))
         Scaling(shift=[2.0, 7.0], scale=[1.0, 1.0])
         """
         shift, scale = raw.mean(axis=0, dtype=np.float64), raw.std(axis=0, dtype=np.float64)
-        # rounding leaves a constant column a deviation near the last bit of its mean, which must not be blown up to 1
+        # rounding gives a constant column a deviation near the last bit of its mean, which must not be scaled up to 1
         scale[scale <= 1e-12 * np.abs(shift)] = 1.0
         return cls(shift.tolist(), scale.tolist())
 
     def __call__(self, raw):
-        """(raw - shift) / scale; bytes become float32, wider whole numbers float64, floats keep their precision."""
+        """(raw - shift) / scale, of the same shape; 8-bit integers become float32, wider ones float64, floats keep theirs."""
         numbers = raw
         if raw.dtype.kind != "f":
             numbers = raw.astype(np.float32 if raw.dtype.itemsize == 1 else np.float64)
         if self == Scaling():
             return numbers
-        # a number stays a Python number, which leaves float32 as it is
+        # Python floats do not promote float32 arrays to float64
         shift, scale = (v if isinstance(v, float) else np.asarray(v) for v in (self.shift, self.scale))
         return (numbers - shift) / scale
 
     def undo(self, scaled):
-        """The numbers before scaling, in float64.
+        """Invert the scaling: scaled * scale + shift, in float64.
 
         >>> Scaling(10.0, 2.0).undo(np.array([2.0]))
         array([14.])
@@ -53,12 +55,12 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Data:
-    """Samples to learn from: rows of features, and the label or the targets of each.
+    """A data set: one row of features per sample, with its label or its targets.
 
-    raw (n, features) holds the features as they came; x the same, scaled, as a network takes them. y holds labels
-    (n,), places in the tuple `classes`; or real targets (n, outputs) where classes is None; or None where the file had
-    neither. columns are the features' names, header all names of the file, target the name of what y was read from.
-    valid and test are the parts that the file set aside.
+    raw (n, features) holds the features as read; x holds them scaled, as a network takes them. y holds int64 labels (n,),
+    indices into the tuple `classes`; or, if classes is None, float64 regression targets (n, outputs); or None without
+    targets. columns: the names of the features. header: all names in the file. target: the name of the target column.
+    valid and test: the file's own validation and test parts, or None.
 
     >>> data = Data(np.array([[0.0], [4.0], [8.0]]), np.array([0, 1, 1]), ("no", "yes"), "answers")
     >>> len(data), data.features, data.take([1]).x
@@ -81,38 +83,38 @@ class Data:
 
     @property
     def features(self):
-        """How many numbers describe a sample."""
+        """The number of features of a sample."""
         return self.raw.shape[1]
 
     @property
     def outputs(self):
-        """How many outputs a network for these data needs: one a class, or one a real target; 0 without targets."""
+        """The number of outputs that a network needs: one per class, or one per regression target; 0 without targets."""
         if self.classes:
             return len(self.classes)
         return 0 if self.y is None else self.y.shape[1]
 
     @cached_property
     def x(self):
-        """The features, scaled: (n, features)."""
+        """The scaled features (n, features); without a scaling, raw as floating-point numbers."""
         return (self.scaling or Scaling())(self.raw)
 
     @property
     def notes(self):
-        """What a network must remember of these data to be used on others, ready for JSON; see load(like=...)."""
+        """The metadata, ready for JSON, with which load(like=...) reads other data in the same way."""
         scaling = self.scaling or Scaling()
         return {"data": self.name, "features": self.features, "classes": self.classes and list(self.classes),
                 "columns": self.columns and list(self.columns), "header": self.header and list(self.header),
                 "target": self.target, "shift": scaling.shift, "scale": scaling.scale}
 
     def take(self, index):
-        """The samples that index picks, without the parts that the file set aside."""
+        """The samples at index, an integer or boolean index array; without validation and test parts."""
         y = None if self.y is None else self.y[index]
         return replace(self, raw=self.raw[index], y=y, valid=None, test=None)
 
     def scaled(self, scaling=None):
-        """The same data and their parts, scaled by `scaling`; without one, by their own means and deviations.
+        """The same data, with validation and test parts, scaled by `scaling`.
 
-        Images come scaled already and stay as they are unless a scaling is given.
+        By default the data keep the scaling that they have, as images do; without one they are standardized.
         """
         scaling = scaling or self.scaling or Scaling.standard(self.raw)
         return replace(self, scaling=scaling, valid=self.valid and self.valid.scaled(scaling),
@@ -120,9 +122,10 @@ class Data:
 
 
 def split(data, fraction=0.2, seed=0):
-    """Two parts of the data: what to learn from, and `fraction` of the samples held back.
+    """Split data into (training data, validation data), stratified by class; the same seed gives the same split.
 
-    The same seed holds the same samples back. Each class is held back in proportion; no part stays empty.
+    fraction: the fraction of samples for validation, above 0 and below 1, default 0.2; each part gets at least one sample.
+    Raises ValueError for another fraction, for fewer than 2 samples, or for an invalid seed.
 
     >>> data = Data(np.arange(10.0)[:, None], np.array([0] * 5 + [1] * 5), (0, 1), "ten")
     >>> learn, held = split(data, 0.4, seed=1)
@@ -134,7 +137,7 @@ def split(data, fraction=0.2, seed=0):
         raise ValueError(f"expected a fraction between 0 and 1 to hold back, got {fraction!r}")
     if count < 2:
         raise ValueError(f"expected at least 2 samples in {data.name} to hold one back, got {count}")
-    # argsort of raw bits, since NumPy may change the stream of Generator.permutation from version to version
+    # sort raw random bits, because the stream of Generator.permutation may change between NumPy versions
     order = np.argsort(bits(checked_seed(seed), SPLIT).random_raw(count), kind="stable")
     groups = data.y[order] if data.classes else np.zeros(count, int)
     quantile = np.empty(count)

@@ -1,4 +1,4 @@
-"""From a file, or from scikit-learn's digits, to Data: the content decides how a file is read, not its name."""
+"""Load a file, or scikit-learn's digits, as Data. The file's content determines its format, not its name."""
 
 import gzip
 import io
@@ -18,9 +18,10 @@ from .targets import classes_of, encode
 
 
 def digits():
-    """The 1,797 handwritten digits of scikit-learn: images of 8 x 8 pixels, scaled from 0..16 to 0..1, labels 0 to 9.
+    """The 1,797 handwritten digits of scikit-learn as Data: 8 x 8 pixels, scaled from 0..16 to 0..1, labels 0 to 9.
 
-    They are read from its files without importing it, which would take a second and bring a second BLAS along.
+    x is float32 (1797, 64), y int64 (1797,). The file is read without importing scikit-learn, which would take a second and
+    load a second BLAS. Raises ImportError if scikit-learn is not installed.
 
     >>> data = digits()
     >>> data.x.shape, data.classes
@@ -32,7 +33,7 @@ def digits():
                           '"gpubp[digits]"')
     path = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     if not path.is_file():
-        raise ImportError(f'this scikit-learn has no {path}, where the digits were expected: pip install '
+        raise ImportError(f'expected the digits in {path}, but this scikit-learn has no such file: pip install '
                           f'"gpubp[digits]"')
     with _text(path) as stream:
         x, labels, *_ = read_table(stream, path.name)
@@ -40,13 +41,16 @@ def digits():
 
 
 def load(path, target=None, ignore=(), task="auto", like=None, targets=True):
-    """The Data in a file.
+    """Load a file as Data, with its own validation and test parts if it has them.
 
-    Tables of text (.csv, .tsv; gzipped or not), NumPy's .npz, MNIST's idx files and the folder that holds them; each
-    with the parts that it sets aside for validation and test. target: the column (by name, or number from 1) or the
-    array to learn. ignore: columns to leave out. task: "classification" or "regression" where the targets leave a
-    doubt. like: the notes of a trained network (net.metadata), whose columns, classes and scaling these data then take;
-    targets may then be missing. targets=False does not look at them.
+    path: a table (.csv, .tsv), gzipped or not; NumPy's .npz; MNIST's idx files, or their folder. target: the target column,
+    by name or number from 1 (-1 is the last), or the name of the target array; by default a usual name such as target, label,
+    class or y, else the last column. ignore: names or numbers of columns to ignore. task: "classification" or "regression";
+    "auto" decides by the values. like: the metadata of a trained network (net.metadata) or data.notes; the new data take its
+    columns, classes and scaling, and targets are then optional. targets=False ignores the targets.
+
+    Table features are float64; arrays keep their dtype. Raises FileNotFoundError, with a suggestion, if path does not exist;
+    OSError if it cannot be read; and ValueError, with line and column, if its content is not as expected.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "table.csv")
@@ -64,9 +68,9 @@ def load(path, target=None, ignore=(), task="auto", like=None, targets=True):
     if like is not None:
         target = None if like.get("columns") else like.get("target")
     if ignore and kind != "table":
-        raise ValueError(f"{name} has no columns to ignore: only tables of text have")
+        raise ValueError(f"expected ignore only for tables of text, got it for {name}: leave it out")
     if target is not None and kind == "idx":
-        raise ValueError(f"{name} is read with the labels beside it: leave the target {target!r} out")
+        raise ValueError(f"expected no target for idx files, got {target!r}: {name} has its own file of labels, leave it out")
     if kind == "npz":
         parts = read_npz(path, target, needed=like is None)
     elif kind == "idx":
@@ -88,12 +92,12 @@ def load(path, target=None, ignore=(), task="auto", like=None, targets=True):
 
 def _missing(path):
     near = get_close_matches(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [], n=1)
-    return f"there is no file {path}" + (f": did you mean {near[0]}?" if near else ": give the path of a .csv, .npz or "
-                                                                                   "idx file")
+    return f"the file {path} does not exist: " + (f"did you mean {near[0]}?" if near else "give the path of a .csv, .npz or "
+                                                                                          "idx file")
 
 
 def _kind(path):
-    """"npz", "idx" or "table", told by the first bytes."""
+    """"npz", "idx" or "table", determined from the first bytes."""
     if path.is_dir():
         return "idx"
     with _open(path) as file:
@@ -105,28 +109,27 @@ def _kind(path):
     if start.startswith(b"\0\0"):
         return "idx"
     if b"\0" in start:
-        raise ValueError(f"{path} is none of the files gpubp reads: expected a table (.csv, in UTF-8), arrays (.npz) "
-                         "or images (idx)")
+        raise ValueError(f"{path} has an unknown format: expected a table (.csv, in UTF-8), arrays (.npz) or images (idx)")
     return "table"
 
 
 @contextmanager
 def _open(path):
-    """The bytes of a file, unzipped where it is gzipped."""
+    """Open a file for reading bytes, decompressed if it is gzipped."""
     with open(path, "rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     try:
         with (gzip.open if zipped else open)(path, "rb") as file:
             yield file
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is cut off or damaged ({error}): fetch it again") from None
+        raise ValueError(f"{path} is truncated or damaged ({error}): download it again") from None
 
 
 @contextmanager
 def _text(path):
     with _open(path) as file:
         try:
-            # the whole text in memory, so that it can be read twice even where it is gzipped
+            # keep the whole text in memory, because it is read twice
             yield io.StringIO(file.read().decode("utf-8-sig"), newline="")
         except UnicodeDecodeError as error:
             raise ValueError(f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}): save it as "
@@ -134,19 +137,19 @@ def _text(path):
 
 
 def _agree(name, parts, places, like):
-    """Raises ValueError where rows, widths or values do not fit."""
+    """Raise ValueError if numbers of rows, numbers of features, or values are not as expected."""
     width = parts["train"][0].shape[1]
     expected = (like or {}).get("features", width)
     if width != expected:
-        raise ValueError(f"{name}: expected {expected} features a row, as the network was trained on, got {width}")
+        raise ValueError(f"{name}: expected {expected} features per row, as in the network's training data, got {width}")
     for part, (x, y) in parts.items():
         if y is None and like is None:
-            raise ValueError(f"{name}: the {part} part has features and no targets: expected both")
+            raise ValueError(f"{name}: expected features and targets in the {part} part, got only features")
         if y is not None and len(x) != len(y):
             raise ValueError(f"{name}: expected a target for each of the {len(x)} rows of the {part} part, got "
                              f"{len(y)}")
         if x.shape[1] != width:
-            raise ValueError(f"{name}: expected {width} features a row in the {part} part as in the train part, got "
+            raise ValueError(f"{name}: expected {width} features per row in the {part} part, as in the train part, got "
                              f"{x.shape[1]}")
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             row, column = np.argwhere(~np.isfinite(x))[0]
@@ -189,7 +192,7 @@ def _encoded(y, classes, place):
 
 
 def _scaling(x, like):
-    """Bytes of images become 0..1; other features are left to Data.scaled, which needs to know what is learned from."""
+    """The scaling of `like`, or from 0..255 to 0..1 for images; None otherwise, since Data.scaled needs the training part."""
     if like is not None:
         return Scaling(like["shift"], like["scale"]) if "scale" in like else Scaling()
     bright = 127 < x.max() <= 255

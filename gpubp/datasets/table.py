@@ -1,4 +1,4 @@
-"""Tables of text (.csv, .tsv, also gzipped): the csv module splits them, and every complaint names line and column."""
+"""Reader of text tables (.csv, .tsv), based on the csv module; every error names line and column."""
 
 import csv
 from array import array
@@ -13,13 +13,13 @@ TARGET_NAMES = ("target", "label", "class", "y", "species", "outcome")
 
 
 def read_table(stream, name, target=None, ignore=(), like=None, targets=True):
-    """Features, targets and names of the table in a text stream.
+    """Read the table in a text stream: (x, targets, place, columns, header, target).
 
-    Returns (x (n, features) float64, targets (n,) numbers or text, or None, place, columns, header, target), where
-    place(i) says on which line sample i stood. The target column goes by its name or its number from 1 (-1 is the
-    last); without one it is the column called target, label, class or y, else the last. `like` is a mapping with the
-    columns, header and target of an earlier table: the same columns are then taken, and the target may be absent.
-    targets=False leaves its cells unread.
+    x is float64 (n, features); targets (n,) are float64 or text, or None; place(i) is file and line of sample i as text;
+    columns, header and target are names. target: the target column by name or number from 1 (-1 is the last), by default the
+    first column named in TARGET_NAMES, else the last one. ignore: columns to leave out. like: a mapping with columns, header
+    and target of an earlier table, whose columns are then read; the target is then optional. targets=False skips the target
+    column. Raises ValueError if the table is not as expected.
     """
     rows = _rows(stream, name)
     header, rows = _header(rows, name, like)
@@ -43,7 +43,7 @@ def read_table(stream, name, target=None, ignore=(), like=None, targets=True):
         return f"{name}, line {lines[i]}"
 
     if not lines:
-        raise ValueError(f"{name} holds a line of names and no rows of data: expected at least one row")
+        raise ValueError(f"{name}: expected at least one row of data, got only a header")
     x = np.frombuffer(numbers).reshape(len(lines), len(features))
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
@@ -79,9 +79,9 @@ def _name(cell):
 
 
 def _header(rows, name, like):
-    """The columns' names, and the rows of data; "column 1", ... where the table has no line of names.
+    """(names of the columns, rows of data); the names are "column 1", ... if the table has no header.
 
-    The first line holds names where it has text above a number.
+    The first line is a header if it has text above a number.
     """
     two = [row for _, row in zip(range(2), rows)]
     if not two:
@@ -92,26 +92,26 @@ def _header(rows, name, like):
         header = [cell.strip() for cell in first]
         twice = next((h for h in header if header.count(h) > 1), None)
         if twice is not None:
-            raise ValueError(f"{name}: two columns are called {twice!r}: expected each name once")
+            raise ValueError(f"{name}: expected each column name once, got {twice!r} twice")
         return tuple(header), chain(two[1:], rows)
     if like and like.get("columns") and len(first) in (len(like["columns"]), len(like["header"])):
-        # no names here: the columns come in the order that they had before
+        # without a header, the columns are in the same order as in the earlier table
         names = like["columns"] if len(first) == len(like["columns"]) else like["header"]
         return tuple(names), chain(two, rows)
     return tuple(f"column {i + 1}" for i in range(len(first))), chain(two, rows)
 
 
 def _choose(header, name, target, ignore, like):
-    """The names of the feature columns, and the target's or None."""
+    """(names of the feature columns, name of the target column or None)."""
     if like and like.get("columns"):
         for column in like["columns"]:
             if column not in header:
-                raise ValueError(f"{name} has no column {column!r}, which the network was trained on: it has "
+                raise ValueError(f"{name}: expected the column {column!r}, which the network was trained on, got "
                                  f"{', '.join(header[:8])}{', ...' if len(header) > 8 else ''}")
         return tuple(like["columns"]), like["target"] if like["target"] in header else None
     ignored = {_find(header, name, column) for column in ignore}
     if header[0] == "":
-        ignored.add("")   # the numbers of the rows, as pandas writes them
+        ignored.add("")   # the row index that pandas writes
     if like and len(header) - len(ignored) == like.get("features"):
         target = None
     elif target is not None:
@@ -121,13 +121,13 @@ def _choose(header, name, target, ignore, like):
         target = next((h for h in left if h.lower() in TARGET_NAMES), left[-1] if left else None)
     columns = tuple(h for h in header if h not in ignored and h != target)
     if not columns:
-        raise ValueError(f"{name} has no column of features beside the target {target!r}: expected at least one "
+        raise ValueError(f"{name}: expected at least one column of features, got only the target {target!r} "
                          "(columns are separated by commas, semicolons or tabs)")
     return columns, target
 
 
 def _find(header, name, wanted):
-    """The name of the column that `wanted`, a name or a number from 1, means."""
+    """The name of the column with the name, or the number from 1, `wanted`; raises ValueError if there is none."""
     wanted = str(wanted).strip()
     if wanted in header:
         return wanted
@@ -152,14 +152,14 @@ def _bad_cell(name, line, header, cells, features):
 def _complaint(place, column, cell):
     if cell.lower() in MISSING:
         return f"{place}, column {column!r}: the value is missing: fill it in, or leave the line or the column out"
-    remedy = "leave such a column out (ignore), or make it the target"
+    remedy = "ignore this column, or make it the target"
     if _number(cell):
-        remedy = "infinity is not a value to learn from"
+        remedy = "replace infinite values, or leave the line out"
     return f"{place}, column {column!r}: expected a number, got {cell!r}: {remedy}"
 
 
 def _targets(cells, target, place):
-    """The target column as float64 numbers where all cells are finite numbers, else as text."""
+    """The target column (n,): float64 if all cells are finite numbers, else text."""
     empty = next((i for i, cell in enumerate(cells) if cell.lower() in MISSING), None)
     if empty is not None:
         raise ValueError(_complaint(place(empty), target, cells[empty]))

@@ -1,4 +1,4 @@
-"""What a column of targets means: labels of classes, or quantities."""
+"""Interpretation of a target column: class labels or regression targets."""
 
 import numpy as np
 
@@ -6,10 +6,11 @@ TASKS = ("auto", "classification", "regression")
 
 
 def classes_of(values, task="auto"):
-    """The classes that the values stand for, as a sorted tuple; None where they are quantities.
+    """The classes of the target values (n,), as a sorted tuple; None for regression targets.
 
-    Text always stands for classes. Whole numbers do where there are few different ones: at most 100, each coming twice
-    on average. `task` "classification" or "regression" decides otherwise.
+    Text always means classes. With task="auto", integers mean classes if there are at most 100 different ones, each occurring
+    at least twice on average; task="classification" or "regression" overrides this. Raises ValueError for an unknown task,
+    for text with "regression", and if all values are equal.
 
     >>> classes_of(np.array(["b", "a", "b"])), classes_of(np.array([1.0, 0.0, 1.0])), classes_of(np.array([0.5, 2.0]))
     (('a', 'b'), (0, 1), None)
@@ -18,11 +19,10 @@ def classes_of(values, task="auto"):
         raise ValueError(f"expected task {', '.join(TASKS[:-1])} or {TASKS[-1]}, got {task!r}")
     distinct = np.unique(values)
     if len(distinct) == 1:
-        raise ValueError(f"all {len(values)} samples have the target {distinct[0].item()!r}: nothing to tell apart, "
-                         "expected at least two different targets")
+        raise ValueError(f"expected at least two different targets, got {distinct[0].item()!r} for all {len(values)} samples")
     if distinct.dtype.kind == "U":
         if task == "regression":
-            raise ValueError(f"regression needs numbers as targets, got {distinct[0].item()!r}")
+            raise ValueError(f"expected numbers as targets of a regression, got {distinct[0].item()!r}")
         return tuple(distinct.tolist())
     whole = bool(np.all(distinct == np.floor(distinct)))
     few = len(distinct) <= max(2, min(100, len(values) // 2))
@@ -32,9 +32,10 @@ def classes_of(values, task="auto"):
 
 
 def encode(values, classes, place):
-    """y for a network from the values (n,) or (n, outputs): places in classes, or real targets (n, outputs).
+    """Encode values (n,) or (n, outputs) as y for a network.
 
-    place(i) says where sample i was read, for the error that names a label outside the classes.
+    Returns int64 indices (n,) into classes, or, if classes is None, float64 targets (n, outputs). Raises ValueError for a
+    label that is not in classes; place(i) is the position of sample i in the file, for this error.
 
     >>> encode(np.array(["b", "a"]), ("a", "b"), str)
     array([1, 0])
@@ -49,4 +50,4 @@ def encode(values, classes, place):
         value = error.args[0]
         row = next(i for i, v in enumerate(values) if (v if numeric else str(v)) == value)
         shown = ", ".join(map(str, classes[:10])) + (", ..." if len(classes) > 10 else "")
-        raise ValueError(f"{place(row)}: {str(value)!r} is none of the {len(classes)} classes {shown}") from None
+        raise ValueError(f"{place(row)}: expected one of the {len(classes)} classes {shown}, got {str(value)!r}") from None

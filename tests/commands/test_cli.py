@@ -181,7 +181,7 @@ def test_a_closed_pipe_is_no_error():
 
 @pytest.mark.parametrize("words, sentence", [
     ("", "the following arguments are required: COMMAND (see `gpubp --help`)"),
-    ("train flower.csv", "there is no file flower.csv: did you mean flowers.csv?"),
+    ("train flower.csv", "the file flower.csv does not exist: did you mean flowers.csv?"),
     ("train --target kind", "--target: expected DATA, which it says how to read, got none: give a file to train on"),
     ("train flowers.csv --target kinds", "flowers.csv has no column 'kinds': did you mean 'kind'?"),
     ("train flowers.csv --layers 3,2", "--layers: expected 2 first, the number of features of flowers.csv, got 3"),
@@ -217,7 +217,7 @@ def test_a_closed_pipe_is_no_error():
     ("train --resume nothing.npz", "nothing.npz: No such file or directory"),
     ("predict net.npz flowers.csv --proba", "--proba: expected a network that outputs class probabilities, got net.npz "
                                             "with sigmoid outputs and no classes: leave --proba out"),
-    ("predict wide.npz flowers.csv", "flowers.csv: expected 7 features a row, as the network was trained on, got 2"),
+    ("predict wide.npz flowers.csv", "flowers.csv: expected 7 features per row, as in the network's training data, got 2"),
     ("predict net.npz flowers.csv --output flowers.csv", "flowers.csv exists and is not a table of predictions: it "
                                                          "was left unchanged, choose another name with --output"),
     ("check net.npz bare.csv", "bare.csv: expected targets as in the training data, since the cost needs them, got only "

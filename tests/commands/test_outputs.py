@@ -156,8 +156,8 @@ def test_no_picture_where_it_does_not_fit(gpubp_):
     before = contents()
     code, out, _ = limited(12_000, "train flowers.csv --epochs 2 --hidden 3 --save a.npz")
     assert code == 0 and len(before["a.png"]) > 12_000
-    assert out.endswith("\nsaved     a.npz\npicture   none: a.png: could not save the picture (File too large); a file that "
-                        "was there before is unchanged\n")
+    assert out.endswith("\nsaved     a.npz\npicture   none: a.png: could not save the picture (File too large); a previous "
+                        "file is unchanged\n")
     assert contents().keys() == before.keys() and contents()["a.png"] == before["a.png"] and gpubp.load("a.npz").epoch == 2
 
 
@@ -168,7 +168,7 @@ def test_predictions_that_do_not_fit(gpubp_):
     before = contents()
     code, out, err = limited(1000, "predict flowers-network.npz flowers.csv --output p.csv")
     assert (code, out) == (2, "") and err.splitlines()[1:] == [
-        "gpubp: p.csv: could not save the predictions (File too large); a file that was there before is unchanged"]
+        "gpubp: p.csv: could not save the predictions (File too large); a previous file is unchanged"]
     assert contents() == before
 
 

@@ -90,15 +90,14 @@ def test_gzipped_table(tmp_path):
     path.write_bytes(gzip.compress(IRIS.encode()))
     assert len(load(path)) == 4
     path.write_bytes(path.read_bytes()[:-12])
-    with pytest.raises(ValueError, match=r"iris.csv.gz is cut off or damaged \(.*\): fetch it again$"):
+    with pytest.raises(ValueError, match=r"iris.csv.gz is truncated or damaged \(.*\): download it again$"):
         load(path)
 
 
 def test_ignored_columns(tmp_path):
     path = write(tmp_path / "t.csv", "name,a,y\nbob,1,0\neve,2,1\n")
     assert load(path, ignore=["name"]).columns == ("a",)
-    refuses("t.csv, line 2, column 'name': expected a number, got 'bob': leave such a column out (ignore), or make it "
-            "the target",
+    refuses("t.csv, line 2, column 'name': expected a number, got 'bob': ignore this column, or make it the target",
             path)
 
 
@@ -120,7 +119,7 @@ def test_labels_or_quantities(tmp_path, targets, task, classes):
 @pytest.mark.parametrize("text, sentence", [
     ("", "FILE is empty: expected a table (.csv), arrays (.npz) or images (idx)"),
     ("\n\n", "t.csv is empty: expected rows of comma-separated values"),
-    ("a,b,y\n", "t.csv holds a line of names and no rows of data: expected at least one row"),
+    ("a,b,y\n", "t.csv: expected at least one row of data, got only a header"),
     ("a,b,y\n1,2,0\n1,2\n", "t.csv, line 3: expected 3 cells as in the first line, got 2"),
     ("a,b,y\n1,2,0\n1,2,3,4\n", "t.csv, line 3: expected 3 cells as in the first line, got 4"),
     ("a,b,y\n1,2,0\n\n3,,1\n", "t.csv, line 4, column 'b': the value is missing: fill it in, or leave the line or the "
@@ -129,20 +128,18 @@ def test_labels_or_quantities(tmp_path, targets, task, classes):
                                 "column out"),
     ("a,b,y\n1,2,0\n3,4,?\n", "t.csv, line 3, column 'y': the value is missing: fill it in, or leave the line or the "
                               "column out"),
-    ("a,b,y\n1,2,0\n-inf,4,1\n", "t.csv, line 3, column 'a': expected a number, got '-inf': infinity is not a value to "
-                                 "learn from"),
-    ("a,b,y\n1,2,0\n3,4,inf\n", "t.csv, line 3, column 'y': expected a number, got 'inf': infinity is not a value to "
-                                "learn from"),
-    ("a,b,y\n1,2,0\n3,x,1\n", "t.csv, line 3, column 'b': expected a number, got 'x': leave such a column out "
-                              "(ignore), or make it the target"),
+    ("a,b,y\n1,2,0\n-inf,4,1\n", "t.csv, line 3, column 'a': expected a number, got '-inf': replace infinite values, or "
+                                 "leave the line out"),
+    ("a,b,y\n1,2,0\n3,4,inf\n", "t.csv, line 3, column 'y': expected a number, got 'inf': replace infinite values, or "
+                                "leave the line out"),
+    ("a,b,y\n1,2,0\n3,x,1\n", "t.csv, line 3, column 'b': expected a number, got 'x': ignore this column, or "
+                              "make it the target"),
     ("a,y\n1,2.5\n3,3.5\n4,oops\n", "t.csv, line 4, column 'y': expected a number as on most lines, got 'oops'"),
-    ("a,y\n1,a\n3,a\n", "t.csv: all 2 samples have the target 'a': nothing to tell apart, expected at least two "
-                        "different targets"),
-    ("a,y\n1,5\n3,5\n", "t.csv: all 2 samples have the target 5.0: nothing to tell apart, expected at least two "
-                        "different targets"),
-    ("a,a,y\n1,2,0\n3,4,1\n", "t.csv: two columns are called 'a': expected each name once"),
-    ("y\n1\n0\n", "t.csv has no column of features beside the target 'y': expected at least one (columns are separated "
-                  "by commas, semicolons or tabs)")])
+    ("a,y\n1,a\n3,a\n", "t.csv: expected at least two different targets, got 'a' for all 2 samples"),
+    ("a,y\n1,5\n3,5\n", "t.csv: expected at least two different targets, got 5.0 for all 2 samples"),
+    ("a,a,y\n1,2,0\n3,4,1\n", "t.csv: expected each column name once, got 'a' twice"),
+    ("y\n1\n0\n", "t.csv: expected at least one column of features, got only the target 'y' (columns are separated by "
+                  "commas, semicolons or tabs)")])
 def test_bad_tables(tmp_path, text, sentence):
     refuses(sentence, write(tmp_path / "t.csv", text))
 
@@ -153,7 +150,7 @@ def test_bad_tables(tmp_path, text, sentence):
     ({"target": "4"}, "iris.csv has no column 4: expected a number from 1 to 3 (-1 is the last), or a name"),
     ({"target": 0}, "iris.csv has no column 0: expected a number from 1 to 3 (-1 is the last), or a name"),
     ({"ignore": ["lenght"]}, "iris.csv has no column 'lenght': did you mean 'length'?"),
-    ({"task": "regression"}, "iris.csv: regression needs numbers as targets, got 'setosa'"),
+    ({"task": "regression"}, "iris.csv: expected numbers as targets of a regression, got 'setosa'"),
     ({"task": "guess"}, "iris.csv: expected task auto, classification or regression, got 'guess'")])
 def test_bad_options(tmp_path, options, sentence):
     refuses(sentence, write(tmp_path / "iris.csv", IRIS), **options)
@@ -161,10 +158,10 @@ def test_bad_options(tmp_path, options, sentence):
 
 def test_missing_and_foreign_files(tmp_path):
     write(tmp_path / "iris.csv", IRIS)
-    refuses(f"there is no file {tmp_path}/irsi.csv: did you mean iris.csv?", tmp_path / "irsi.csv")
-    refuses("there is no file /nowhere/x: give the path of a .csv, .npz or idx file", "/nowhere/x")
+    refuses(f"the file {tmp_path}/irsi.csv does not exist: did you mean iris.csv?", tmp_path / "irsi.csv")
+    refuses("the file /nowhere/x does not exist: give the path of a .csv, .npz or idx file", "/nowhere/x")
     (tmp_path / "x.exe").write_bytes(b"MZ\0\0")
-    refuses("FILE is none of the files gpubp reads: expected a table (.csv, in UTF-8), arrays (.npz) or images (idx)",
+    refuses("FILE has an unknown format: expected a table (.csv, in UTF-8), arrays (.npz) or images (idx)",
             tmp_path / "x.exe")
     (tmp_path / "latin.csv").write_bytes("größe,y\n1,0\n".encode("latin-1"))
     refuses("FILE is not text in UTF-8 (invalid start byte at byte 2): save it as UTF-8", tmp_path / "latin.csv")
@@ -190,10 +187,10 @@ def test_like_without_target_or_names(tmp_path, text):
 
 def test_like_refuses(tmp_path):
     notes = load(write(tmp_path / "iris.csv", IRIS)).scaled().notes
-    refuses("new.csv has no column 'length', which the network was trained on: it has width, kind",
+    refuses("new.csv: expected the column 'length', which the network was trained on, got width, kind",
             write(tmp_path / "new.csv", "width,kind\n1.0,setosa\n"), like=notes)
     path = write(tmp_path / "new.csv", "width,length,kind\n1.0,2.0,rose\n")
-    refuses("new.csv, line 2: 'rose' is none of the 2 classes setosa, virginica", path, like=notes)
+    refuses("new.csv, line 2: expected one of the 2 classes setosa, virginica, got 'rose'", path, like=notes)
     assert load(path, like=notes, targets=False).y is None
 
 
@@ -233,22 +230,21 @@ def test_images_one_hot_and_own_names(tmp_path):
 @pytest.mark.parametrize("arrays, sentence", [
     ({"a": X}, "FILE holds a: expected arrays x and y, data and target, images and labels, or train_x and train_y (and "
                "valid_..., test_...)"),
-    ({"x": X}, "d.npz: the train part has features and no targets: expected both"),
+    ({"x": X}, "d.npz: expected features and targets in the train part, got only features"),
     ({"x": X, "y": Y[:3]}, "d.npz: expected a target for each of the 4 rows of the train part, got 3"),
-    ({"x": X, "y": Y, "test_x": X[:, :1], "test_y": Y}, "d.npz: expected 2 features a row in the test part as in the "
-                                                        "train part, got 1"),
+    ({"x": X, "y": Y, "test_x": X[:, :1], "test_y": Y}, "d.npz: expected 2 features per row in the test part, as in "
+                                                        "the train part, got 1"),
     ({"x": np.where(X == 1, np.inf, X), "y": Y}, "d.npz, train row 0, column 1: expected a finite number, got inf: "
                                                  "fill it in, or leave the row out"),
     ({"x": X, "y": np.array([0.5, np.nan, 1, 2])}, "d.npz, train row 1: expected a finite target, got nan: fill it in, "
                                                    "or leave the row out"),
-    ({"x": X, "y": Y * 0}, "d.npz: all 4 samples have the target 0: nothing to tell apart, expected at least two "
-                           "different targets"),
-    ({"x": X, "data": X, "y": Y}, "FILE holds x, data, y: expected one array of features for train, and data is a "
-                                  "second one"),
-    ({"x": Y, "y": Y}, "FILE: expected the train features as numbers with a row for each sample, got int64 of shape "
+    ({"x": X, "y": Y * 0}, "d.npz: expected at least two different targets, got 0 for all 4 samples"),
+    ({"x": X, "data": X, "y": Y}, "FILE: expected one array of features for train, got data as a second one: the file "
+                                  "holds x, data, y"),
+    ({"x": Y, "y": Y}, "FILE: expected the train features as numbers with one row per sample, got int64 of shape "
                        "(4,)"),
-    ({"x": X, "y": np.array([{}] * 4)}, "FILE holds Python objects, which gpubp does not unpickle: save plain numbers, "
-                                        "or text as an array of strings")])
+    ({"x": X, "y": np.array([{}] * 4)}, "FILE: expected arrays of numbers or strings, got pickled Python objects, "
+                                        "which gpubp does not load: save them as such arrays")])
 def test_bad_arrays(tmp_path, arrays, sentence):
     refuses(sentence, save(tmp_path / "d.npz", **arrays))
 
@@ -256,7 +252,7 @@ def test_bad_arrays(tmp_path, arrays, sentence):
 def test_truncated_and_mistaken_arrays(tmp_path):
     path = save(tmp_path / "d.npz", x=X, y=Y)
     refuses("FILE has no array 'z': it holds x, y", path, target="z")
-    refuses("d.npz has no columns to ignore: only tables of text have", path, ignore=["a"])
+    refuses("expected ignore only for tables of text, got it for d.npz: leave it out", path, ignore=["a"])
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"d.npz is damaged or no .npz file \(.*\): save it again or use a copy$"):
+    with pytest.raises(ValueError, match=r"d.npz is damaged or not an .npz file \(.*\): save it again or use a copy$"):
         load(path)

@@ -56,12 +56,12 @@ def test_damaged_idx(tmp_path):
     path = idx(tmp_path / "a-images-idx3-ubyte", np.zeros((3, 2, 2)))
     idx(tmp_path / "a-labels-idx1-ubyte", np.arange(3))
     whole = path.read_bytes()
-    assert damaged(path, whole[:-5]) == ("FILE is cut off or damaged: expected 28 bytes for shape (3, 2, 2), got 23: "
-                                         "fetch it again")
-    assert damaged(path, whole[:7]).startswith("FILE is cut off or damaged: expected")
+    assert damaged(path, whole[:-5]) == ("FILE is truncated or damaged: expected 28 bytes for shape (3, 2, 2), got 23: "
+                                         "download it again")
+    assert damaged(path, whole[:7]).startswith("FILE is truncated or damaged: expected")
     assert damaged(path, b"\0\0\x07" + whole[3:]) == ("FILE is not an idx file: expected the magic number 00 00 08 .., "
                                                       "got 00 00 07 03")
-    assert damaged(path, gzip.compress(whole)[:-9]).startswith("FILE is cut off or damaged (")
+    assert damaged(path, gzip.compress(whole)[:-9]).startswith("FILE is truncated or damaged (")
 
 
 def test_folder_without_images(tmp_path):
