@@ -1,6 +1,6 @@
-"""Gradient checks: each equation of backpropagation against numerical derivatives, and what those cost.
+"""Gradient checking: compare BP1 to BP4 with numerical derivatives, and the running times of both.
 
-The numbers come from formulas read plainly by NumPy in float64, independent of plans, kernels and fused passes.
+The numerical derivatives evaluate the formulas with NumPy in float64, independently of plans, kernels and fused passes.
 """
 
 import time
@@ -16,18 +16,18 @@ from .maths.finite_differences import derivative
 from .parity import parity as parity
 from .reference import costs, seen
 
-STEPS = 1e-4, 1e-5, 1e-6   # of the central differences: the largest that leaves half of the samples, or else the smallest
-AWAY = 20                  # steps: rows with a weighted input or an output this near a kink are left out
+STEPS = 1e-4, 1e-5, 1e-6   # of central differences: use the largest that keeps half of the samples, or else the smallest
+AWAY = 20                  # steps: leave out rows with a weighted input or an output that is this close to a kink
 TOLERANCE = {"float64": 1e-7, "float32": 2e-3}
-NOISE = 1e-15              # of a cost, relative
-ROUNDINGS = 16             # on the way from the outputs to a gradient
-MOST_ROUNDING = 0.1        # of a gradient, relative: beyond, a check would say nothing
-TIMED = 64                 # weights on which the price of finite differences is measured
+NOISE = 1e-15              # relative rounding error of a cost
+ROUNDINGS = 16             # rounding errors between the outputs and a gradient
+MOST_ROUNDING = 0.1        # relative rounding error of a gradient above which a check is meaningless
+TIMED = 64                 # number of weights for timing finite differences
 
 
 @dataclass(frozen=True)
 class Row:
-    """One equation: its largest error, relative to the length of what it gives, and whether that is small enough."""
+    """One equation: its name, its largest relative error, and whether the error is within the tolerance."""
 
     name: str
     error: float
@@ -36,10 +36,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """What check found: rows, a printable table as str(report), and the price of both ways to the gradient."""
+    """The result of check: one row per equation, and running times in seconds; str(report) is a printable table."""
 
     rows: list[Row]
-    used: int              # samples checked; those on a kink are left out
+    used: int              # samples checked; samples on a kink are left out
     given: int
     parameters: int
     pass_seconds: float      # one forward pass
@@ -61,10 +61,11 @@ class Report:
 
 
 def check(network, x, y, seed=0):
-    """Verify BP1 to BP4 of a network, without dropout, along random directions; returns a Report.
+    """Verify BP1 to BP4 of a network, without dropout, along random directions v; returns a Report.
 
-    x, y: a few samples, as for fit. Errors are |g . v - difference along v| / (|g| |v| / sqrt(size)), the largest over the
-    layers. Raises ValueError where every sample lies on a kink.
+    x, y: a few samples, as for fit. seed: of the directions, default 0. The error of a gradient g is
+    |g . v - difference along v| / (|g| |v| / sqrt(size)), the largest over the layers; tolerance 1e-7 in float64 and 2e-3 in
+    float32. Raises ValueError if all samples lie on a kink, or if the outputs equal the targets up to rounding.
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([3, 4, 2], dtype="float64", seed=1)
@@ -82,14 +83,15 @@ def _check(network, x, y, seed):
     step, smooth = next((step, smooth) for step in STEPS if (smooth := plain.smooth(x, y, AWAY * step)).mean() >= 0.5
                         or step == STEPS[-1])
     if not smooth.any():
-        raise ValueError(f"all {len(x)} samples lie on a kink of an activation or the cost: give other samples")
+        raise ValueError(f"expected samples away from kinks, but all {len(x)} samples lie on a kink of an activation or the "
+                         "cost: use other samples")
     trace = Trace(network, *(network.ops.asarray(array[smooth]) for array in (given, codes)))
     rows = _rows(network, plain, x[smooth], y[smooth], trace, step, generator(seed, CHECK))
     return Report(rows, int(smooth.sum()), len(x), *prices)
 
 
 def _given(network, x, y):
-    """x and y as a network takes them, as NumPy arrays in its dtype."""
+    """x and y, validated, as NumPy arrays in the network's dtype."""
     x = input_checks.samples(network, x)
     y = input_checks.targets(network, y, x.shape[0])
     return tuple(np.asarray(network.ops.to_numpy(array[:]), network.dtype) for array in (x, y))
@@ -99,23 +101,23 @@ def _rows(network, plain, x, y, trace, step, random):
     host = lambda array: network.ops.to_numpy(array).astype(np.float64)
     tolerance, depth = TOLERANCE[network.dtype.name], network.depth
     z, n = plain.forward(x), len(x)
-    # a - y keeps |a - y| / (|a| + |y|) of its digits: what a well-trained network has left of its gradient is partly rounding
+    # a - y cancels: the relative rounding error grows as (|a| + |y|) / |a - y|, which is large in a well-trained network
     a = plain.sigma(depth, z[-1])
     rounding = ROUNDINGS * np.finfo(network.dtype).eps * np.linalg.norm(abs(a) + abs(y)) / max(np.linalg.norm(a - y), 1e-300)
     if rounding > MOST_ROUNDING:
-        raise ValueError("the outputs equal the targets up to rounding, so that the gradient is nothing but rounding errors: "
-                         "check other samples, an untrained network, or one in float64")
+        raise ValueError("expected outputs that differ from the targets, got equal ones up to rounding, so that the gradient is "
+                         "nothing but rounding errors: use other samples, an untrained network, or float64")
     tolerance = max(tolerance, rounding)
 
     def error(exact, cost_along):
-        """exact: the derivative; cost_along(v) gives the cost as a function of the length of a step along v."""
+        """The largest error of the gradient `exact`; cost_along(v) is the cost as a function of the step h along v."""
         worst = 0.0
         for _ in range(3):
             v = random.standard_normal(exact.shape)
             v /= np.linalg.norm(v) / np.sqrt(np.sqrt(v.size))
             numeric = derivative(cost_along(v), step)
             scale = np.linalg.norm(exact) * np.linalg.norm(v) / np.sqrt(v.size)
-            noise = NOISE / step / tolerance * abs(cost_along(v)(0.0))   # below it, differences are rounding errors alone
+            noise = NOISE / step / tolerance * abs(cost_along(v)(0.0))   # smaller differences are only rounding errors
             worst = np.maximum(worst, abs((exact * v).sum() - numeric) / max(scale, noise, 1e-12))   # np: NaN stays
         return worst
 
@@ -141,9 +143,9 @@ def _rows(network, plain, x, y, trace, step, random):
 
 
 def finite_differences(network, x, y, names=None, limit=None):
-    """The gradient by one forward pass for each parameter (and one for the base): {name: array}, what backpropagation replaced.
+    """The gradient by forward differences, with one forward pass per number and one for the base: {name: float64 array}.
 
-    names: which parameters, all by default; limit: at most so many numbers of each. In float64.
+    names: the parameters, by default all. limit: differentiate only the first `limit` numbers of each, as a flat array.
     """
     with network.ops.device:
         x, y = (array.astype(np.float64) for array in _given(network, x, y))
@@ -163,7 +165,7 @@ def finite_differences(network, x, y, names=None, limit=None):
 
 
 def _prices(network, x, y):
-    """(parameters, seconds of a forward pass as finite differences make it, seconds of backpropagation) on these samples."""
+    """(number of parameters, seconds of one forward pass of finite differences, seconds of backpropagation)."""
     count = sum(view.size for _, view in network.parameters.items())
     measured = min(TIMED, network.parameters["w1"].size)
 
@@ -184,7 +186,7 @@ def _seconds(value):
 
 
 class Plain:
-    """A network read plainly: the formulas, by NumPy, in float64, on a copy of the parameters."""
+    """Reference evaluation of a network: its formulas with NumPy in float64, on a copy of the parameters."""
 
     def __init__(self, network):
         self.cost_function = network.cost_function
@@ -192,7 +194,7 @@ class Plain:
         self.parameters = {name: network.ops.to_numpy(view).astype(np.float64) for name, view in network.parameters.items()}
 
     def forward(self, x, start=0, parameters=None):
-        """[a_0, z_1, ..., z_L] of rows x; with start = l, x is z_l instead and earlier entries are None."""
+        """[a_0, z_1, ..., z_L] for rows x = a_0; with start = l, x is z_l instead, and earlier entries are None."""
         p = self.parameters if parameters is None else parameters
         values = [None] * start + [x]
         for l in range(start + 1, len(self.activations)):
@@ -201,16 +203,16 @@ class Plain:
         return values
 
     def sigma(self, l, z):
-        """a_l."""
+        """a_l = sigma(z_l), for z = z_l."""
         return self.activations[l].of(np, z)
 
     def cost(self, x, y, start=0, parameters=None):
-        """The cost averaged over the rows; with start = l as a function of z_l."""
+        """The cost averaged over the rows; with start = l, x is z_l."""
         last, z = len(self.activations) - 1, self.forward(x, start, parameters)[-1]
         return float(costs(np, self.cost_function, self.activations[last], z, self.sigma(last, z), y).mean())
 
     def smooth(self, x, y, away):
-        """Which rows keep away from every kink, by that distance."""
+        """Boolean array (n,): the rows that are farther than `away` from every kink."""
         z, cost, last = self.forward(x), self.cost_function, len(self.activations) - 1
         smooth = np.ones(len(x), bool)
         for l in range(1, last + 1):

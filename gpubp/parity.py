@@ -1,7 +1,7 @@
-"""Device parity: the very same step on two devices, array by array, and the first that rounding does not explain.
+"""Device parity: compare one training step on two devices, array by array, up to rounding.
 
-Each array is compared with the formula that gives it, read plainly in float64 from that device's own earlier arrays: what differs
-there is the rounding of one operation, however ill-conditioned the network, and a fault shows where it arises.
+Each array is compared with its formula, evaluated in float64 from the same device's own earlier arrays. The difference is then
+the rounding error of one operation, even in an ill-conditioned network, and a fault shows up where it arises.
 """
 
 from collections.abc import Sequence
@@ -21,22 +21,21 @@ from .layered.network import Network
 from .layered.trace import Trace
 from .maths.rounding import Rounding
 
-REFERENCE = "reference"   # the device that is none: the formulas, by NumPy in float64
-NOTICED = 2.0**-4         # of an array's largest magnitude: ulps of smaller elements measure what cancelled, not a device
-TF32 = 2.0**-10           # of a factor, where it is cut off rather than rounded
-TRUNCATING = 4            # units of an addition in a product on tensor cores, which cut off what they align
+REFERENCE = "reference"   # a pseudo-device: the formulas, evaluated by NumPy in float64
+NOTICED = 2.0**-4         # of an array's largest magnitude: ulps of smaller elements measure cancellation, not the device
+TF32 = 2.0**-10           # relative error of a factor that is truncated to TF32
+TRUNCATING = 4            # units of rounding per addition on tensor cores, which truncate aligned summands
 
 
 @dataclass(frozen=True)
 class Row:
-    """One array of the step: how far the devices are apart, and each device from its formula.
+    """One array of the step: the difference between the devices, and of each device from the formula.
 
-    absolute, relative: the largest difference, and that over the largest magnitude in the array. ulp: the largest difference of
-    two elements in units of the network's dtype at the greater of them, over the elements of at least 1/16 of the largest
-    magnitude. rounding: for each device the largest error against the formula, as a part of what rounding may be; above 1 it is a
-    fault. unjudged: elements of which that cannot be told on one of the devices, since they may or may not overflow. misplaced:
-    the others that are NaN or infinite on one device and not, or otherwise, on the other, unless that one has the narrower range
-    of numbers. They are no fault where each device computes rightly from its own numbers: those before were already apart.
+    absolute, relative: the largest difference, and its ratio to the largest magnitude in the array. ulp: the largest difference
+    in units in the last place of the network's dtype, over elements of at least 1/16 of the largest magnitude. rounding: for
+    each device, the largest error against the formula divided by its rounding bound; above 1 it is a fault. unjudged: number of
+    elements without a bound, because they may or may not overflow. misplaced: number of other elements that are NaN or infinite
+    on one device only (overflow of the narrower format excepted); no fault if each device is right for its own earlier arrays.
     """
 
     name: str
@@ -50,17 +49,17 @@ class Row:
 
     @property
     def passed(self):
-        """Whether rounding explains what differs."""
+        """Whether both errors are within the rounding bound."""
         return all(part <= 1.0 for part in self.rounding)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What parity found: rows in the order of computation, a printable table as str(report), and as_dict() for JSON."""
+    """The result of parity: rows in the order of computation; str(report) is a printable table, as_dict() is for JSON."""
 
     devices: tuple[str, str]
     dtype: str
-    precisions: tuple[str, str]   # at which each device multiplied: the CPU, and the reference, are always exact
+    precisions: tuple[str, str]   # of each device's matrix products; always exact for the CPU and the reference
     samples: int
     rows: list[Row]
 
@@ -71,12 +70,12 @@ class Report:
 
     @property
     def diverging(self):
-        """The first row, in the order of computation, that rounding does not explain; None where there is none."""
+        """The first row, in the order of computation, that exceeds its rounding bound; None if all pass."""
         return next((row for row in self.rows if not row.passed), None)
 
     @property
     def verdict(self):
-        """What that means, in a sentence."""
+        """The result in one sentence."""
         first, second = self.devices
         row = self.diverging
         if row is None:
@@ -90,7 +89,7 @@ class Report:
         return f"{where}: on {device} it has NaN or infinities where its formula has none, or has none where it should"
 
     def as_dict(self):
-        """Everything as JSON has it; numbers that are not finite become the texts "inf" and "nan"."""
+        """The report as a dictionary for JSON; non-finite numbers become the strings "inf", "-inf" and "nan"."""
         rows = [{**asdict(row), "rounding": list(row.rounding), "passed": row.passed} for row in self.rows]
         first = self.diverging
         return _plain({"devices": list(self.devices), "dtype": self.dtype, "precisions": list(self.precisions),
@@ -110,11 +109,12 @@ class Report:
 
 def parity(network: Network, x: Any, y: Any, devices: Sequence[str | Ops] = ("cpu", "cuda"),
            precision: str | None = None) -> Report:
-    """Run one step of a network, forward and backward without dropout, on two devices; returns a Report.
+    """Run one forward and backward pass of a network, without dropout, on two devices; returns a Report.
 
-    x, y: a few samples, as for fit. devices: two names as for Network, or "reference", the formulas read plainly by NumPy in
-    float64. Each works on a copy of the network, which itself stays where and as it is. precision: of the products of both, the
-    network's own by default; the CPU and the reference are exact all the same.
+    x, y: a few samples, as for fit. devices: two device names as for Network, or "reference", which evaluates the formulas with
+    NumPy in float64. Each device gets a copy of the network, which is not changed. precision: of the matrix products on both,
+    by default the network's own; the CPU and the reference are always exact. Raises ValueError for other devices or samples and
+    for parameters that are not finite, and RuntimeError if a device is not available.
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([3, 4, 2], seed=1)
@@ -128,7 +128,7 @@ def parity(network: Network, x: Any, y: Any, devices: Sequence[str | Ops] = ("cp
     places = [_opened(device) for device in devices]
     with network.ops.device, np.errstate(all="ignore"):
         if (bad := first_nonfinite_parameter(network)) is not None:
-            raise ValueError(f"expected a network of finite parameters, got NaN or infinity in {bad}: take one from before its "
+            raise ValueError(f"expected a network of finite parameters, got NaN or infinity in {bad}: use one from before its "
                              "training diverged")
         x = input_checks.samples(network, x)
         x, y = (network.ops.to_numpy(array[:]) for array in (x, input_checks.targets(network, y, x.shape[0])))
@@ -147,7 +147,7 @@ def _opened(device):
 
 
 def _side(network, place, x, y, precision):
-    """(Formulas, {(name, layer): array in float64}) of a step on a device."""
+    """(Formulas, {(name, layer): float64 array}) of one step on a device."""
     if place == REFERENCE:
         formulas = Formulas(network, x, y, "exact")
         formulas.largest = inf   # of float64, as good as none
@@ -180,7 +180,7 @@ def _row(key, dtype, sides):
 
 
 def _judged(bounded, found):
-    """(the largest error of what a device found as a part of the bound, which elements have no bound)."""
+    """(the largest error of the device's array divided by its bound, mask of elements without a bound)."""
     value, error = (part.reshape(found.shape) for part in bounded)
     same = (found == value) | (np.isnan(found) & np.isnan(value))
     parts = np.where(same | np.isinf(error), 0.0, np.abs(found - value) / error)
@@ -196,9 +196,9 @@ def _plain(value):
 
 
 class Formulas:
-    """What each array of a step should be, with a bound on its rounding, given the arrays before it and the parameters.
+    """The value of each array of a step, with a rounding bound, given the earlier arrays and the parameters.
 
-    order: (name, layer) of the arrays as they are computed; largest: the largest number that the device can keep.
+    order: (name, layer) of the arrays in the order of computation. largest: the largest number of the device's format.
     """
 
     def __init__(self, network, x, y, precision):
@@ -217,29 +217,29 @@ class Formulas:
                       *((name, l) for l in reversed(layers) for name in ("delta", "db", "dw"))]
 
     def arrays(self):
-        """{(name, layer): array} of the formulas alone, each from those before it."""
+        """{(name, layer): array} by the formulas only, each from the earlier ones."""
         found: dict[tuple[str, int], np.ndarray] = {}
         for key in self.order:
             found[key] = self.stage(*key, found).name.value
         return found
 
     def _kept(self, term):
-        """A Term in the format in which factors of products are stored."""
+        """A Term rounded to the format in which factors of products are stored."""
         return self.xp.stored(term, *self.half) if self.half else term
 
     def _factor(self, term):
-        """A Term as products shorten it."""
+        """A Term rounded to the format in which products read their factors."""
         return self.xp.stored(term, *self.short) if self.short else term
 
     def stage(self, name, l, arrays):
-        """The Term of one array, given the others as some device has them."""
+        """The Term of one array, given a device's other arrays."""
         def of(name, l):
             return xp.given(arrays[name, l] if (name, l) != ("a", 0) else arrays["x", 0])
 
         def factor(name, l):
             return self._factor(of(name, l))
 
-        def before(name, l):   # it was stored, with which another array was computed
+        def before(name, l):   # the value before it was rounded for storage, from which the next array was computed
             return xp.before(arrays[name, l], *self.half[:2]) if self.half else of(name, l)
         xp, kept = self.xp, self._kept if l < self.depth or name == "delta" else lambda term: term
         match name:
@@ -261,7 +261,7 @@ class Formulas:
         return xp.product(_transposed(factor("delta", l)), factor("a", l - 1)) / float(len(arrays["x", 0]))      # BP4
 
     def _first_delta(self, z, a):
-        """BP1, in both orders of its factors: NumPy multiplies by the outer derivative before sigma', a kernel after it."""
+        """BP1, for both orders of its factors: NumPy multiplies by the outer derivative before sigma', a kernel after it."""
         xp, activation = self.xp, self.activations[self.depth]
         delta = reference.first_delta(xp, self.cost, activation, z, a, self.y)
         if self.cost.outer is None or self.cost.meets_partner(activation):

@@ -1,4 +1,4 @@
-"""Pictures of training and of decisions, drawn without a display and without matplotlib's global state."""
+"""Plots of learning curves and decision boundaries, drawn without a display and without matplotlib's global state."""
 
 import io
 from pathlib import Path
@@ -7,15 +7,16 @@ import numpy as np
 
 from .atomic import atomically
 
-FORMATS = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}   # and the metadata that says who drew it
-SIDE = 200   # scores across a picture of decisions, and up
+FORMATS = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}   # the metadata field that names gpubp
+SIDE = 200   # grid points per axis of a decision boundary plot
 
 
 def learning_curve(history, path=None):
-    """Draw cost and accuracy (or R^2) by epoch, of training and of validation; returns the matplotlib Figure.
+    """Draw training and validation cost and accuracy (or R^2) by epoch; returns the matplotlib Figure.
 
-    history: what fit returns, with at least one epoch. path: a .png, .svg or .pdf file to write too, whole or not at
-    all. Raises ImportError, naming the extra, where matplotlib is absent, and OSError where path cannot be written.
+    history: the History that fit returns, with at least one epoch. path: a .png, .svg or .pdf file to write atomically; by
+    default none is written. Raises ValueError for an empty history or another file type, ImportError if matplotlib is not
+    installed, and OSError if path cannot be written.
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([2, 1], seed=1)
@@ -28,7 +29,7 @@ def learning_curve(history, path=None):
     if not len(history):
         raise ValueError("expected a history of at least one finished epoch, got an empty one")
     accurate = any(value is not None for value in (*history.accuracy, *history.validation_accuracy))
-    # accuracy is measured on training samples too where there are labels; without labels the score is R^2
+    # only classification measures accuracy on training samples; in a regression the validation score is R^2
     labelled = any(value is not None for value in history.accuracy)
     figure, axes = _figure(10 if accurate else 5.5, 1 + accurate)
     _curve(axes[0], "cost", history.cost, history.validation_cost, 1.0)
@@ -40,11 +41,11 @@ def learning_curve(history, path=None):
 
 
 def decision_boundary(decisions, path=None):
-    """Draw where scores of points in the plane are above and below 0, and the margins at 1 and -1; returns the matplotlib Figure.
+    """Draw decision boundaries (score 0) and margins (scores 1 and -1) in the plane; returns the matplotlib Figure.
 
-    decisions: {title: (score, points, labels)}, a picture beside the other for each. score gives a number for each row of an
-    array of shape (n, 2); points has that shape; labels above 0 are of one kind, others of the other. path, ImportError and
-    OSError are as for learning_curve.
+    decisions: {title: (score, points, labels)}, one plot for each, side by side. score maps rows (n, 2) to n numbers; points
+    is (n, 2); labels (n,) above 0 are one class, the others the other. path as for learning_curve. Raises ValueError for no
+    decisions or other shapes, and ImportError and OSError as learning_curve does.
 
     >>> import numpy as np
     >>> figure = decision_boundary({"a line": (lambda x: x[:, 0] - x[:, 1], np.eye(2), np.array([1, -1]))})
@@ -64,7 +65,7 @@ def decision_boundary(decisions, path=None):
 
 
 def checked_path(path):
-    """path as a Path, if a picture can have that name.
+    """path as a Path; raises ValueError unless it ends in .png, .svg or .pdf.
 
     >>> checked_path("curve.bmp")
     Traceback (most recent call last):
@@ -78,7 +79,7 @@ def checked_path(path):
 
 
 def _figure(width, count):
-    """A figure with so many axes side by side."""
+    """(figure, axes): a new figure, `width` inches wide, with `count` axes side by side."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -89,7 +90,7 @@ def _figure(width, count):
 
 def _save(figure, path):
     if path is not None:
-        # drawn in memory first: where a disk is full, Pillow's own writing would not say so
+        # draw in memory first, because Pillow does not report a full disk
         content = io.BytesIO()
         kind = path.suffix.lower()
         figure.savefig(content, format=kind[1:], dpi=120, metadata={FORMATS[kind]: "gpubp"})
@@ -97,7 +98,7 @@ def _save(figure, path):
 
 
 def _plane(axes, score, points, labels):
-    """Areas by the sign of the score, lines where it is -1, 0 and 1, and the points."""
+    """Draw regions by the sign of the score, lines at scores -1, 0 and 1, and the points."""
     points, labels = np.asarray(points), np.asarray(labels)
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != (len(points),) or not len(points):
         raise ValueError(f"expected points of shape (n, 2) and labels of shape (n,), got {points.shape} and {labels.shape}")
