@@ -290,5 +290,5 @@ def test_mistakes(net, random):
     assert parity(net, x, y, ("CPU ", "Reference")).devices == ("cpu", "reference")
     for wrong in (np.nan, np.inf):
         net.parameters["b2"][3] = wrong
-        with pytest.raises(ValueError, match="expected a network of finite parameters, got NaN or infinity in b2: take one"):
+        with pytest.raises(ValueError, match="expected a network of finite parameters, got NaN or infinity in b2: use one"):
             parity(net, x, y, ("cpu", "reference"))
