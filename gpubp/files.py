@@ -5,6 +5,7 @@ Arrays are stored by name and shape, never by offset; everything else is one JSO
 
 import json
 import os
+import re
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ from .maths.gradient_transforms import Chain
 from .maths.initializers import INITIALIZERS
 
 FORMAT = 3
+# initializers whose names format 3 changed
+RENAMED = {"book": "nielsen", "large": "standard_normal", "glorot": "glorot_normal", "he": "he_normal", "lecun": "lecun_normal"}
 # what NumPy, zipfile, JSON and a header of other contents raise
 DAMAGE = (zipfile.BadZipFile, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError, MemoryError,
           NotImplementedError, RuntimeError, OSError, SyntaxError, TokenError)
@@ -106,7 +109,7 @@ def _read(content):
 
 
 def _upgraded(header):
-    """The header of an older format as this one has it: 1 knew no precision, 2 had other names in the history."""
+    """The header of an older format in the names of this one: format 1 had no precision, format 2 other names."""
     if header.get("format") == 1:
         header |= {"format": 2, "precision": "exact"}
         if header["training"]:
@@ -114,6 +117,11 @@ def _upgraded(header):
     if header.get("format") == 2:
         history = header["history"]
         history |= {"learning_rate": history.pop("rate"), "delta_norms": history.pop("speeds")}
+        for layer in header["layers"][1:]:
+            if layer.get("initializer") in RENAMED:
+                layer["initializer"] = RENAMED[layer["initializer"]]
+        if header["training"]:
+            header["training"]["optimizer"] = re.sub(r"\brate=", "learning_rate=", header["training"]["optimizer"])
         header["format"] = FORMAT
     return header
 
@@ -189,10 +197,10 @@ def _layer(text, custom):
 
 
 def _readable(chain):
-    """Whether the chain's text gives the chain again; a rate that is a user's function does not."""
+    """Whether the chain's text gives the chain again; a learning rate that is a user's function does not."""
     with suppress(ValueError):
         if Chain.of(str(chain)) == chain:
             return True
-    warnings.warn(f"the optimizer {chain} has a function as its rate, which no file can hold: the network is saved without the "
-                  "optimizer's state", stacklevel=4)
+    warnings.warn(f"the optimizer {chain} has a function as its learning rate, which no file can hold: the network is "
+                  "saved without the optimizer's state", stacklevel=4)
     return False

@@ -116,7 +116,7 @@ def test_ones_own_row_with_a_tables_name(path):
 def test_a_rate_that_is_a_function_warns(path, random):
     net = Network([4, 2], device="cpu", seed=1)
     net.fit(*two_classes(random), optimizer=SGD(lambda epoch: np.float32(0.1), momentum=0.5), epochs=1)
-    with pytest.warns(UserWarning, match="has a function as its rate, which no file can hold"):
+    with pytest.warns(UserWarning, match="has a function as its learning rate, which no file can hold"):
         net.save(path)
     back = load(path, device="cpu")
     assert back.training_state is None and (back.vector == net.vector).all() and back.history == net.history
@@ -287,6 +287,8 @@ def test_a_file_of_format_2_is_read_and_training_goes_on():
     assert net.epoch == 4 and net.metadata == {"story": "two halves"} and net.is_classifier
     assert net.history.learning_rate == [0.02, 0.02, 0.01, 0.01] and len(net.history.delta_norms[3]) == 2
     assert net.training_state.step == 20 and net.training_state.chain.optimizer.beta1 == 0.9
+    assert "adam(learning_rate=step(learning_rate=0.02, every=2" in str(net.training_state.chain)
+    assert net.layers[0].initializer.name == "glorot_normal"
     random = np.random.default_rng(3)
     x = random.standard_normal((40, 4)).astype("float32")
     history = net.fit(x, (x[:, 0] + x[:, 1] > 0).astype(int), epochs=1, batch_size=8)

@@ -88,6 +88,6 @@ def schedule(args, network, seen, count):
 
 def _rated(chain, rate):
     """The chain with another learning rate, on its own schedule."""
-    old = chain.optimizer.rate
-    new = replace(old, rate=rate) if is_dataclass(old) and not isinstance(old, type) else rate
-    return replace(chain, optimizer=replace(chain.optimizer, rate=new))
+    old = chain.optimizer.learning_rate
+    new = replace(old, learning_rate=rate) if is_dataclass(old) and not isinstance(old, type) else rate
+    return replace(chain, optimizer=replace(chain.optimizer, learning_rate=new))

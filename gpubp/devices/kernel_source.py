@@ -14,7 +14,7 @@ from .. import resources
 from ..maths.activations import ACTIVATIONS
 from ..maths.costs import COSTS
 from ..maths.formula import device_function
-from ..maths.gradient_transforms import OPTIMIZERS, Chain, Modifier
+from ..maths.gradient_transforms import OPTIMIZERS, Chain, GradientTransform
 from ..maths.optimizers import Optimizer
 from ..maths.registry import Interval
 
@@ -165,7 +165,8 @@ def sources(dtype, storage=None, few=None):
     yield from ((f"layer.cu {row.name}", layer_source(row, dtype, storage)) for row in activations() if not row.rowwise)
     pairs = outputs(few=storage is not None if few is None else few)
     yield from ((f"output.cu {cost.name} {row.name}", output_source(cost, row, dtype, storage)) for cost, row in pairs)
-    steps = chains() if storage is None else [chain for chain in chains() if not chain.modifiers and chain.optimizer.timeless]
+    steps = [chain for chain in chains()
+             if storage is None or (not chain.modifiers and chain.optimizer.time_invariant)]
     yield from ((f"step.cu {chain}", step_source(chain, dtype, storage)) for chain in steps)
 
 
@@ -195,7 +196,7 @@ def outputs(few=False):
 def chains():
     """Each optimizer bare, with its switches on one by one and all together, and behind every modifier."""
     amount = 0.5
-    modifiers = [row(amount) for row in OPTIMIZERS.values() if issubclass(row, Modifier)]
+    modifiers = [row(amount) for row in OPTIMIZERS.values() if issubclass(row, GradientTransform)]
     modifiers.sort(key=lambda modifier: not modifier.uses_norm)   # the order that Chain asks for
     result = []
     for row in OPTIMIZERS.values():

@@ -34,7 +34,7 @@ class Epochs:
     def __init__(self, fit):
         self.fit, self.waiting, self.read_at = fit, [], perf_counter()
         self.each = (fit.network.ops.array_checks is None or fit.patience is not None or bool(fit.callbacks)
-                     or isinstance(fit.chain.optimizer.rate, Plateau))
+                     or isinstance(fit.chain.optimizer.learning_rate, Plateau))
 
     @cached_property
     def sizes(self):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..devices.random import SHUFFLE, generator
 from ..maths.gradient_transforms import Chain
-from ..maths.optimizers import Part
+from ..maths.optimizers import OptimizerPart
 from . import call_arrays, input_checks
 from .device_choice import choose
 from .divergence import Divergence, TrainingError, first_nonfinite_parameter
@@ -25,7 +25,8 @@ from .workspace_cache import WorkspaceCache
 MAX_BURST_SECONDS = 0.02   # longest burst of steps: bounds the latency of Ctrl-C and of the progress bar
 
 
-def fit(network: Any, x: Any, y: Any, *, optimizer: str | Part | Chain | Sequence[str | Part] | None = None, epochs: int = 30,
+def fit(network: Any, x: Any, y: Any, *,
+        optimizer: str | OptimizerPart | Chain | Sequence[str | OptimizerPart] | None = None, epochs: int = 30,
         batch_size: int | Literal["auto"] | None = "auto", validation: tuple[Any, Any] | None = None, sample_weight: Any = None,
         samples_per_epoch: int | None = None, shuffle: bool = True, patience: int | None = None,
         monitor: Literal["cost", "accuracy"] = "cost",
@@ -156,7 +157,7 @@ class _Fit:
             name = first_nonfinite_parameter(network)
             raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
         self.chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
-        self.chain.optimizer.rate_at(0.0)   # an invalid learning rate raises before anything is changed
+        self.chain.optimizer.learning_rate_at(0.0)   # an invalid learning rate raises before anything is changed
         self.training_state = own if own and optimizer is None else TrainingState.begin(network, self.chain)
         self.resuming = self.training_state.shape == (self.count, self.size)   # within an epoch, perhaps
 
@@ -275,10 +276,10 @@ class _Fit:
     def rates(self, batches):
         """The learning rates of mini-batches of the current epoch."""
         optimizer, history, begun = self.chain.optimizer, self.network.history, self.training_state.first_epoch
-        if not callable(optimizer.rate):
-            return [optimizer.rate] * len(batches)
+        if not callable(optimizer.learning_rate):
+            return [optimizer.learning_rate] * len(batches)
         costs = (history.validation_cost if self.validation else history.cost)[begun:self.epoch]
-        return [optimizer.rate_at(self.epoch - begun + batch / self.batches, costs) for batch in batches]
+        return [optimizer.learning_rate_at(self.epoch - begun + batch / self.batches, costs) for batch in batches]
 
     def step(self, times=1):
         """Run the current mini-batch, or the next `times` of equal size: gather, feed forward, backpropagate, update."""

@@ -6,7 +6,7 @@ from operator import index
 from typing import Any
 
 from ..maths.activations import ACTIVATIONS
-from ..maths.costs import settle
+from ..maths.costs import resolve_cost
 from ..maths.initializers import INITIALIZERS
 from ..maths.registry import number
 
@@ -45,7 +45,7 @@ def resolve(entries, activation, output, cost, initializer):
     if not isinstance(layers[-1], Dense):
         raise ValueError(f"expected a Dense layer last, got {layers[-1]!r}: dropout goes between layers")
     common = ACTIVATIONS.find(activation)
-    cost, last = settle(cost, common, output if output is not None else layers[-1].activation, layers[-1].neurons)
+    cost, last = resolve_cost(cost, common, output if output is not None else layers[-1].activation, layers[-1].neurons)
     layers = [layer if isinstance(layer, Dropout) else
               _resolved(layer, last if place == len(layers) - 1 else layer.activation or common, initializer)
               for place, layer in enumerate(layers)]

@@ -86,7 +86,7 @@ class TrainingWorkspace:
 
     def set_rates(self, rates):
         """Write down the optimizer's numbers for the steps to come, which have these rates."""
-        if not len(rates) or (self.chain.optimizer.timeless and rates == self.rates):   # there already
+        if not len(rates) or (self.chain.optimizer.time_invariant and rates == self.rates):   # there already
             return
         self.rates = rates
         table = self.chain.table(self.training_state.step + 1, rates, self.n)

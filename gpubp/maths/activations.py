@@ -36,7 +36,7 @@ class Activation:
     sigma: Callable[[Any, Any], Any] | None
     prime: Callable[[Any, Any, Any], Any] | None
     range: str = "(-inf, inf)"
-    initializer: str = "book"
+    initializer: str = "nielsen"
     kinks: tuple[float, ...] = ()
 
     def __post_init__(self):
@@ -104,49 +104,50 @@ def leaky_relu(slope=0.01):
     """max(z, 0) + slope min(z, 0)."""
     slope = number("the slope of leaky_relu", slope)
     return Activation(f"leaky_relu({slope!r})", lambda xp, z: xp.where(z > 0.0, z, slope * z),
-                      lambda xp, z, a: xp.where(z > 0.0, 1.0, slope), initializer="he", kinks=(0.0,))
+                      lambda xp, z, a: xp.where(z > 0.0, 1.0, slope), initializer="he_normal", kinks=(0.0,))
 
 
 def elu(alpha=1.0):
     """z where z > 0, else alpha (exp(z) - 1)."""
     alpha = number("alpha of elu", alpha, "[0, inf)")
-    return _elu(f"elu({alpha!r})", alpha, 1.0, range=f"[{-alpha!r}, inf)", initializer="he", kinks=(0.0,))
+    return _elu(f"elu({alpha!r})", alpha, 1.0, range=f"[{-alpha!r}, inf)", initializer="he_normal", kinks=(0.0,))
 
 
 identity = Activation("identity", lambda xp, z: 1.0 * z, lambda xp, z, a: xp.where(a == a, 1.0, a))   # NaN passes
 sigmoid = Activation("sigmoid", _sigmoid, lambda xp, z, a: a * (1.0 - a), range="(0, 1)")
-tanh = Activation("tanh", lambda xp, z: xp.tanh(z), lambda xp, z, a: 1.0 - a * a, range="(-1, 1)", initializer="glorot")
+tanh = Activation("tanh", lambda xp, z: xp.tanh(z), lambda xp, z, a: 1.0 - a * a, range="(-1, 1)", initializer="glorot_normal")
 relu = Activation("relu", lambda xp, z: xp.maximum(z, 0.0), lambda xp, z, a: xp.where(a > 0.0, 1.0, 0.0 * a),
-                  range="[0, inf)", initializer="he", kinks=(0.0,))
+                  range="[0, inf)", initializer="he_normal", kinks=(0.0,))
 selu = _elu("selu", 1.6732632423543772848170429916717, 1.0507009873554804934193349852946,
-            range="[-1.7581, inf)", initializer="lecun", kinks=(0.0,))
-softplus = Activation("softplus", _softplus, lambda xp, z, a: -xp.expm1(-a), range="(0, inf)", initializer="he")
+            range="[-1.7581, inf)", initializer="lecun_normal", kinks=(0.0,))
+softplus = Activation("softplus", _softplus, lambda xp, z, a: -xp.expm1(-a), range="(0, inf)", initializer="he_normal")
 softsign = Activation("softsign", lambda xp, z: z / (1.0 + xp.absolute(z)),
-                      lambda xp, z, a: xp.square(1.0 - xp.absolute(a)), range="(-1, 1)", initializer="glorot",
+                      lambda xp, z, a: xp.square(1.0 - xp.absolute(a)), range="(-1, 1)", initializer="glorot_normal",
                       kinks=(0.0,))
 silu = Activation("silu", lambda xp, z: z * _sigmoid(xp, z),
-                  lambda xp, z, a: _sigmoid(xp, z) * (1.0 + z * _sigmoid(xp, -z)), range="[-0.2785, inf)", initializer="he")
+                  lambda xp, z, a: _sigmoid(xp, z) * (1.0 + z * _sigmoid(xp, -z)), range="[-0.2785, inf)",
+                  initializer="he_normal")
 gelu = Activation("gelu", lambda xp, z: z * _normal(xp, z),
                   lambda xp, z, a: _normal(xp, z) + z * (xp.exp(-0.5 * z * z) / sqrt(2.0 * pi)),
-                  range="[-0.17, inf)", initializer="he")
+                  range="[-0.17, inf)", initializer="he_normal")
 gelu_tanh = Activation(
     "gelu_tanh", lambda xp, z: 0.5 * z * (1.0 + _gelu_tanh(xp, z)),
     lambda xp, z, a: (0.5 * (1.0 + _gelu_tanh(xp, z))
                       + 0.5 * z * (1.0 - xp.square(_gelu_tanh(xp, z))) * (sqrt(2.0 / pi) * (1.0 + 3.0 * 0.044715 * z * z))),
-    range="[-0.1701, inf)", initializer="he")
+    range="[-0.1701, inf)", initializer="he_normal")
 mish = Activation("mish", lambda xp, z: z * xp.tanh(_softplus(xp, z)),
                   lambda xp, z, a: (xp.tanh(_softplus(xp, z))
                                     + z * (1.0 - xp.square(xp.tanh(_softplus(xp, z)))) * _sigmoid(xp, z)),
-                  range="[-0.3089, inf)", initializer="he")
+                  range="[-0.3089, inf)", initializer="he_normal")
 hard_sigmoid = Activation("hard_sigmoid", lambda xp, z: xp.minimum(xp.maximum(z + 3.0, 0.0), 6.0) / 6.0,
                           lambda xp, z, a: xp.where((z > -3.0) & (z < 3.0), 1.0 / 6.0, 0.0),
                           range="[0, 1]", kinks=(-3.0, 3.0))
 hard_tanh = Activation("hard_tanh", lambda xp, z: xp.minimum(xp.maximum(z, -1.0), 1.0),
                        lambda xp, z, a: xp.where((z > -1.0) & (z < 1.0), 1.0, 0.0),
-                       range="[-1, 1]", initializer="glorot", kinks=(-1.0, 1.0))
+                       range="[-1, 1]", initializer="glorot_normal", kinks=(-1.0, 1.0))
 gaussian = Activation("gaussian", lambda xp, z: xp.exp(-z * z), lambda xp, z, a: -2.0 * z * a, range="(0, 1]")
-sine = Activation("sine", lambda xp, z: xp.sin(z), lambda xp, z, a: xp.cos(z), range="[-1, 1]", initializer="glorot")
-softmax = Activation("softmax", None, None, range="(0, 1)", initializer="glorot")
+sine = Activation("sine", lambda xp, z: xp.sin(z), lambda xp, z, a: xp.cos(z), range="[-1, 1]", initializer="glorot_normal")
+softmax = Activation("softmax", None, None, range="(0, 1)", initializer="glorot_normal")
 
 ACTIVATIONS = Table("activation", Activation, {
     "identity": identity, "sigmoid": sigmoid, "tanh": tanh, "relu": relu, "leaky_relu": leaky_relu, "elu": elu,

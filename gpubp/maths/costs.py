@@ -161,17 +161,17 @@ COSTS = Table("cost", Cost, {
     "generalized_kullback_leibler": generalized_kullback_leibler, "itakura_saito": itakura_saito, "hinge": hinge,
     "squared_hinge": squared_hinge, "multiclass_hinge": multiclass_hinge,
     "multiclass_squared_hinge": multiclass_squared_hinge, "absolute": absolute, "huber": huber, "log_cosh": log_cosh,
-    "poisson": poisson}, words=["cross_entropy"])   # which settle reads
+    "poisson": poisson}, words=["cross_entropy"])   # which resolve_cost reads
 
 
-def settle(cost, activation, output=None, neurons=None):
+def resolve_cost(cost, activation, output=None, neurons=None):
     """The cost and the output activation that the words of a user mean, both as table rows.
 
     "cross-entropy" is the binary sum on sigmoid outputs and the categorical one on softmax outputs; where output is not
     given it takes sigmoid if `activation` is sigmoid or there is a single output neuron, else softmax. Hinge costs take
     identity. Raises ValueError where the activation's range leaves the cost's domain.
 
-    >>> [row.name for row in settle("cross-entropy", "relu")]
+    >>> [row.name for row in resolve_cost("cross-entropy", "relu")]
     ['softmax_cross_entropy', 'softmax']
     """
     activation = ACTIVATIONS.find(activation)

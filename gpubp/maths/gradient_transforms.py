@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .linear import factors
-from .optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, Optimizer, Part, RAdam, RMSprop
+from .optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, Optimizer, OptimizerPart, RAdam, RMSprop
 from .registry import Table
 from .schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
-class Modifier(Part):
+class GradientTransform(OptimizerPart):
     """Changes the gradient before the optimizer sees it: change(xp, g, w, weight, norm, amount) gives g'.
 
     weight is 1 for weights and 0 for biases, norm the norm of the whole gradient. One that splits weights from biases acts
@@ -31,10 +31,10 @@ class Modifier(Part):
 
 
 @dataclass(frozen=True)
-class L2(Modifier):
+class L2(GradientTransform):
     """Adds l2 / (2 n) times the sum of the squared weights to the cost, biases left alone, as in the book.
 
-    Under SGD that is w := (1 - rate l2 / n) w - rate g.
+    Under SGD that is w := (1 - lr l2 / n) w - lr g.
     """
 
     splits = True
@@ -44,7 +44,7 @@ class L2(Modifier):
 
 
 @dataclass(frozen=True)
-class L1(Modifier):
+class L1(GradientTransform):
     """Adds l1 / n times the sum of the absolute weights to the cost, biases left alone, as in the book."""
 
     splits = True
@@ -54,7 +54,7 @@ class L1(Modifier):
 
 
 @dataclass(frozen=True)
-class ClipValue(Modifier):
+class ClipValue(GradientTransform):
     """Keeps each element of the gradient within [-amount, amount]."""
 
     bounds = {"amount": "(0, inf)"}
@@ -64,7 +64,7 @@ class ClipValue(Modifier):
 
 
 @dataclass(frozen=True)
-class ClipNorm(Modifier):
+class ClipNorm(GradientTransform):
     """Shortens the gradient to length amount where it is longer. Pascanu et al., 2013."""
 
     bounds = {"amount": "(0, inf)"}
@@ -75,7 +75,7 @@ class ClipNorm(Modifier):
 
 
 @dataclass(frozen=True)
-class MaxNorm(Part):
+class MaxNorm(OptimizerPart):
     """After each step shortens a neuron's incoming weights to length amount where they are longer. Srebro et al., 2005."""
 
     amount: float
@@ -88,10 +88,10 @@ class Chain:
     """Parts in their order: modifiers of the gradient, one optimizer, and at the end perhaps MaxNorm.
 
     >>> print(Chain.of([ClipNorm(1.0), L2(5.0), SGD(0.5)]))
-    clip_norm(amount=1.0), l2(amount=5.0), sgd(rate=0.5)
+    clip_norm(amount=1.0), l2(amount=5.0), sgd(learning_rate=0.5)
     """
 
-    modifiers: tuple[Modifier, ...]
+    modifiers: tuple[GradientTransform, ...]
     optimizer: Optimizer
     max_norm: float | None = None
 
@@ -103,7 +103,7 @@ class Chain:
         if isinstance(parts, str):
             parts = OPTIMIZERS.find_all(parts)
         parts = [OPTIMIZERS.find(p) for p in (parts if isinstance(parts, (list, tuple)) else [parts])]
-        kinds = ["m" if isinstance(p, Modifier) else "x" if isinstance(p, MaxNorm) else "o" for p in parts]
+        kinds = ["m" if isinstance(p, GradientTransform) else "x" if isinstance(p, MaxNorm) else "o" for p in parts]
         order = "".join(kinds)
         if order.count("o") != 1 or order.strip("m") not in ("o", "ox") or "m" in order[order.index("o"):]:
             raise ValueError("expected any modifiers, then one optimizer, then perhaps MaxNorm, got "
@@ -132,16 +132,16 @@ class Chain:
         """Whether weights and biases are treated differently."""
         return any(m.splits for m in self.modifiers)
 
-    def scalars(self, t, rate, n):
+    def scalars(self, t, learning_rate, n):
         """The rule's numbers at step t (from 1) for a training set of n samples."""
-        return (*self.optimizer.scalars(t, rate), *(m.scaled(n) for m in self.modifiers))
+        return (*self.optimizer.scalars(t, learning_rate), *(m.scaled(n) for m in self.modifiers))
 
     def table(self, first, rates, n):
         """The same for the steps from `first` on, one for each of the rates: an array with a row a step."""
-        if self.optimizer.timeless and len(set(rates)) == 1:
+        if self.optimizer.time_invariant and len(set(rates)) == 1:
             own = np.tile(self.optimizer.scalars(first, rates[0]), (len(rates), 1))
         else:
-            own = np.array([self.optimizer.scalars(t, rate) for t, rate in enumerate(rates, first)])
+            own = np.array([self.optimizer.scalars(t, learning_rate) for t, learning_rate in enumerate(rates, first)])
         return np.hstack([own, np.tile([modifier.scaled(n) for modifier in self.modifiers], (len(own), 1))])
 
     def parameters(self):
@@ -166,7 +166,7 @@ class Chain:
         return self.optimizer.rule(xp, w, *state, g, *scalars[:len(scalars) - len(self.modifiers)])
 
 
-OPTIMIZERS = Table("optimizer", Part, {
+OPTIMIZERS = Table("optimizer", OptimizerPart, {
     "sgd": SGD, "adagrad": Adagrad, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW, "adamax": Adamax, "nadam": NAdam,
     "radam": RAdam, "adadelta": Adadelta, "lion": Lion,
     "l1": L1, "l2": L2, "clip_value": ClipValue, "clip_norm": ClipNorm, "max_norm": MaxNorm}, arguments=SCHEDULES)

@@ -47,14 +47,14 @@ def orthogonal(gain=1.0):
 
 INITIALIZERS = Table("initializer", Initializer, {
     # Nielsen, chapter 3: saturation is avoided by dividing by the root of the number of inputs
-    "book": Initializer("book", _normal(lambda i, o: 1.0 / sqrt(i)), _standard_normal),
+    "nielsen": Initializer("nielsen", _normal(lambda i, o: 1.0 / sqrt(i)), _standard_normal),
     # Nielsen, chapter 1
-    "large": Initializer("large", _normal(lambda i, o: 1.0), _standard_normal),
-    "glorot": Initializer("glorot", _normal(lambda i, o: sqrt(2.0 / (i + o)))),
+    "standard_normal": Initializer("standard_normal", _normal(lambda i, o: 1.0), _standard_normal),
+    "glorot_normal": Initializer("glorot_normal", _normal(lambda i, o: sqrt(2.0 / (i + o)))),
     "glorot_uniform": Initializer("glorot_uniform", _uniform(lambda i, o: sqrt(6.0 / (i + o)))),
-    "he": Initializer("he", _normal(lambda i, o: sqrt(2.0 / i))),
+    "he_normal": Initializer("he_normal", _normal(lambda i, o: sqrt(2.0 / i))),
     "he_uniform": Initializer("he_uniform", _uniform(lambda i, o: sqrt(6.0 / i))),
-    "lecun": Initializer("lecun", _normal(lambda i, o: sqrt(1.0 / i))),
+    "lecun_normal": Initializer("lecun_normal", _normal(lambda i, o: sqrt(1.0 / i))),
     "lecun_uniform": Initializer("lecun_uniform", _uniform(lambda i, o: sqrt(3.0 / i))),
     "orthogonal": orthogonal,
     "zeros": Initializer("zeros", lambda random, neurons, inputs: np.zeros((neurons, inputs)))})

@@ -87,7 +87,7 @@ def text(row):
 
     >>> from gpubp.maths.optimizers import SGD
     >>> text(SGD(0.5, momentum=0.9))
-    'sgd(rate=0.5, momentum=0.9)'
+    'sgd(learning_rate=0.5, momentum=0.9)'
     """
     name = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", type(row).__name__).lower()
     given = [f for f in fields(row) if f.init and (f.default is MISSING or getattr(row, f.name) != f.default)]

@@ -1,6 +1,6 @@
-"""Learning-rate schedules: the rate as a function of the epoch, a real number that grows within an epoch too.
+"""Learning-rate schedules: functions of the epoch, a real number that grows within an epoch too.
 
-An optimizer's rate may be a number, one of these, or any callable epoch -> rate.
+All durations are in epochs. An optimizer's learning_rate is a number, a schedule, or any callable epoch -> learning rate.
 """
 
 from dataclasses import dataclass
@@ -11,60 +11,60 @@ from .registry import Settings, Table
 
 @dataclass(frozen=True)
 class Schedule(Settings):
-    """A rate as a function of the epoch."""
+    """The learning rate as a function of the epoch."""
 
     def __call__(self, epoch):
-        raise TypeError(f"{type(self).__name__} gives no rate; use a schedule from gpubp.maths.schedules.SCHEDULES")
+        raise TypeError(f"{type(self).__name__} gives no learning rate; use a schedule from gpubp.maths.schedules.SCHEDULES")
 
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same rate for ever."""
+    """The same learning rate for ever."""
 
-    rate: float
+    learning_rate: float
 
     def __call__(self, epoch):
-        return self.rate
+        return self.learning_rate
 
 
 @dataclass(frozen=True)
 class Step(Schedule):
-    """rate * factor^k after k times `every` epochs.
+    """learning_rate * factor^k after k times `every` epochs.
 
     >>> Step(0.8, every=10, factor=0.5)(25.0)
     0.2
     """
 
-    rate: float
+    learning_rate: float
     every: float = 10
     factor: float = 0.1
 
     bounds = {"every": "(0, inf)"}
 
     def __call__(self, epoch):
-        return self.rate * self.factor ** (epoch // self.every)
+        return self.learning_rate * self.factor ** (epoch // self.every)
 
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """rate * factor^epoch."""
+    """learning_rate * factor^epoch."""
 
-    rate: float
+    learning_rate: float
     factor: float = 0.95
 
     def __call__(self, epoch):
-        return self.rate * self.factor ** epoch
+        return self.learning_rate * self.factor ** epoch
 
 
 @dataclass(frozen=True)
 class Inverse(Schedule):
-    """rate / (1 + decay * epoch): the 1/t rule, whose sum diverges while the sum of its squares does not."""
+    """learning_rate / (1 + decay * epoch): the 1/t rule, whose sum diverges while the sum of its squares does not."""
 
-    rate: float
+    learning_rate: float
     decay: float = 1.0
 
     def __call__(self, epoch):
-        return self.rate / (1.0 + self.decay * epoch)
+        return self.learning_rate / (1.0 + self.decay * epoch)
 
 
 @dataclass(frozen=True)
@@ -74,26 +74,28 @@ class Cosine(Schedule):
     Source: Loshchilov and Hutter, SGDR (2017), without restarts.
     """
 
-    rate: float
+    learning_rate: float
     epochs: float = 30
     warmup: float = 0
     final: float = 0.0
 
     def __call__(self, epoch):
         if epoch < self.warmup:
-            return self.rate * epoch / self.warmup
+            return self.learning_rate * epoch / self.warmup
         done = min(1.0, (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-12))
-        return self.final + (self.rate - self.final) * 0.5 * (1.0 + cos(pi * done))
+        return self.final + (self.learning_rate - self.final) * 0.5 * (1.0 + cos(pi * done))
 
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """From rate / start up to rate during the first `rise` of all epochs, then down to rate / start / end; cosine-shaped.
+    """Up from learning_rate / start to learning_rate, then down to learning_rate / start / end, both along half a cosine.
+
+    The rise takes the fraction `rise` of all `epochs`.
 
     Source: Smith and Topin, Super-convergence (2018), with PyTorch's OneCycleLR defaults.
     """
 
-    rate: float
+    learning_rate: float
     epochs: float = 30
     rise: float = 0.3
     start: float = 25.0
@@ -102,7 +104,7 @@ class OneCycle(Schedule):
     bounds = {"epochs": "(0, inf)", "rise": "(0, 1)", "start": "(0, inf)", "end": "(0, inf)"}
 
     def __call__(self, epoch):
-        low, top, last = self.rate / self.start, self.rate, self.rate / self.start / self.end
+        low, top, last = self.learning_rate / self.start, self.learning_rate, self.learning_rate / self.start / self.end
         peak = self.rise * self.epochs
         begin, goal, done = (low, top, epoch / peak) if epoch < peak else (
             top, last, min(1.0, (epoch - peak) / max(self.epochs - peak, 1e-12)))
@@ -111,28 +113,28 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """Multiplies the rate by factor when the cost has not improved for more than `patience` epochs.
+    """Multiplies the learning rate by factor when the cost has not improved for more than `patience` epochs.
 
     The cost is the validation cost where there is one. It looks at the costs of the epochs so far, so that a resumed run
     goes on as if it had never stopped. Improvement is relative by `threshold`, as in PyTorch's ReduceLROnPlateau.
     """
 
-    rate: float
+    learning_rate: float
     factor: float = 0.1
     patience: int = 10
     threshold: float = 1e-4
     lowest: float = 0.0
 
     def __call__(self, epoch, costs=()):
-        rate, best, waited = self.rate, float("inf"), 0
+        learning_rate, best, waited = self.learning_rate, float("inf"), 0
         for cost in (c for c in costs if c is not None):
             if cost < best * (1.0 - self.threshold) or best == float("inf"):
                 best, waited = cost, 0
             else:
                 waited += 1
             if waited > self.patience:
-                rate, waited = max(self.lowest, rate * self.factor), 0
-        return rate
+                learning_rate, waited = max(self.lowest, learning_rate * self.factor), 0
+        return learning_rate
 
 
 SCHEDULES = Table("schedule", Schedule, {

@@ -6,7 +6,7 @@ import pytest
 import gpubp
 from gpubp import reference
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.costs import COSTS, settle
+from gpubp.maths.costs import COSTS, resolve_cost
 from gpubp.maths.registry import Interval
 
 ROWS, WIDTH = 5, 3
@@ -31,7 +31,7 @@ def outputs(activation, cost):
 @pytest.mark.parametrize("activation, cost, depth", PAIRS, ids=map("-".join, ((a, c, str(d)) for a, c, d in PAIRS)))
 def test_a_circuit_equals_a_network(activation, cost, depth, random):
     """The same network, written down as plain NumPy code with the table's formulas: cost and gradient agree to rounding."""
-    cost, output = settle(cost, activation, outputs(activation, cost))
+    cost, output = resolve_cost(cost, activation, outputs(activation, cost))
     net = gpubp.Network([4, *[3] * (depth - 1), WIDTH], activation, output, cost, dtype="float64", seed=3, device="cpu")
     x, y = random.standard_normal((ROWS, 4)), targets(cost, random)
 

@@ -74,7 +74,7 @@ def test_options_reach_the_network(gpubp_):
              "--batch-size 12 --dtype float64 --no-picture --optimizer")
     code, out, _ = gpubp_(words, "l2(1), sgd(momentum=0.9)")
     assert code == 0 and "2-7-2, tanh-sigmoid, quadratic" in out and "float64" in out
-    assert "l2(amount=1), sgd(rate=0.5, momentum=0.9), batches of 12, 2 epochs" in out
+    assert "l2(amount=1), sgd(learning_rate=0.5, momentum=0.9), batches of 12, 2 epochs" in out
 
 
 def test_a_quantity(gpubp_):

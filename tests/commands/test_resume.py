@@ -97,7 +97,8 @@ def test_nothing_left_to_do(capsys):
 def test_a_longer_run_begins_a_new_schedule(capsys):
     assert gpubp_("train --hidden 8 --epochs 2 --no-picture --quiet --save a.npz") == 0
     assert gpubp_("train --resume a.npz --epochs 5 --no-picture") == 0
-    assert "adam(rate=cosine(rate=0.005, epochs=3)), batches of 32, 5 epochs, from epoch 3" in capsys.readouterr().out
+    assert ("adam(learning_rate=cosine(learning_rate=0.005, epochs=3)), batches of 32, 5 epochs, from epoch 3"
+            in capsys.readouterr().out)
     history = gpubp.load("a.npz").history
     assert len(history) == 5 and history.learning_rate[2] > history.learning_rate[1]
 

@@ -9,7 +9,7 @@ import pytest
 import gpubp
 from gpubp.devices.kernel_source import activations
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.costs import COSTS, settle
+from gpubp.maths.costs import COSTS, resolve_cost
 from gpubp.maths.registry import Interval
 from tests.conftest import needs
 
@@ -241,4 +241,4 @@ def test_fifty_steps_of_training(optimizer, make, cost, activation, random):
 def test_settled_outputs_are_those_of_the_oracles():
     for cost in COSTS:
         for activation in ACTIVATIONS:
-            assert settle(cost, activation, output_for(activation, cost))
+            assert resolve_cost(cost, activation, output_for(activation, cost))

@@ -177,7 +177,7 @@ def test_l2_is_a_prefix(ops, random):
 
 
 def test_max_norm_bounds_each_neuron(ops, random):
-    net = Network([4, 5, 2], initializer="large", device=ops, seed=1)
+    net = Network([4, 5, 2], initializer="standard_normal", device=ops, seed=1)
     net.fit(*two_classes(random), optimizer=[SGD(0.5), MaxNorm(0.7)], epochs=2)
     for l in (1, 2):
         lengths = np.linalg.norm(ops.to_numpy(net.parameters[f"w{l}"]), axis=1)

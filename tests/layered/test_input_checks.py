@@ -162,7 +162,7 @@ def test_options_of_fit(trained, name):
     ([4, 2], {"cost": "cross-entropy(1.5)"}, r"label smoothing to be a number in \[0, 1\), got 1.5"),
     ([4, 2], {"cost": "itakura_saito", "output": "tanh"}, r"needs outputs in \(0, inf\), but tanh gives .*choose output= from"),
     ([4, 2], {"cost": "binary_cross_entropy", "output": "relu"}, r"needs outputs in \(0, 1\)"),
-    ([4, 2], {"initializer": "hee"}, "unknown initializer 'hee': did you mean 'he'"),
+    ([4, 2], {"initializer": "he_norml"}, "unknown initializer 'he_norml': did you mean 'he_normal'"),
     ([4, 2], {"dtype": "int32"}, "expected dtype 'float32' or 'float64', got 'int32'"),
     ([4, 2], {"dtype": "float16"}, "expected dtype"),
     ([4, 2], {"dtype": None}, "expected dtype"),
@@ -193,7 +193,7 @@ def test_dropout_rates(rate):
                                   lambda: ClipNorm(-1.0), lambda: MaxNorm(None), lambda: gpubp.Adam(1e-3, beta1=-0.5),
                                   lambda: gpubp.Adam(1e-3, beta1=1.5)], ids=range(11))
 def test_numbers_of_optimizers(make):
-    with pytest.raises(ValueError, match=r"expected (rate|momentum|amount|beta1) of [A-Za-z]+ to be a number in"):
+    with pytest.raises(ValueError, match=r"expected (learning_rate|momentum|amount|beta1) of [A-Za-z]+ to be a number in"):
         make()
 
 

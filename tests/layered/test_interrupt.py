@@ -36,7 +36,7 @@ def test_what_breaks_off_an_epoch_leaves_a_network_that_can_go_on(random, monkey
 def test_a_rate_that_is_no_number_is_found_before_its_epoch_begins(random):
     x, y = two_classes(random)
     net = made()
-    with pytest.raises(ValueError, match=r"the rate at epoch 1\.5"):
+    with pytest.raises(ValueError, match=r"the learning rate at epoch 1\.5"):
         net.fit(x, y, optimizer=SGD(lambda epoch: 0.1 if epoch < 1.5 else float("nan")), batch_size=4)
     assert net.epoch == 1 and net.training_state.step == STEPS and net.training_state.batch == 0
 

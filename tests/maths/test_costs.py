@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import gpubp
 from gpubp.devices.kernel_source import outputs
 from gpubp.maths.activations import ACTIVATIONS, Activation
-from gpubp.maths.costs import COSTS, Cost, exponential, huber, multiclass_hinge, settle
+from gpubp.maths.costs import COSTS, Cost, exponential, huber, multiclass_hinge, resolve_cost
 from gpubp.maths.registry import Interval
 
 ROWS = [COSTS.find(name) for name in COSTS] + [huber(0.3), exponential(2.5), multiclass_hinge(0.5)]
@@ -203,7 +203,7 @@ def test_exponential_is_a_function_of_the_sum(ops, tau, random):
     (("quadratic", "sigmoid"), ("quadratic", "sigmoid")), (("quadratic", "relu", "identity"), ("quadratic", "identity")),
     (("poisson", "relu", "softplus"), ("poisson", "softplus"))])
 def test_settle_finds_what_is_meant(wanted, meant):
-    assert tuple(row.name for row in settle(*wanted)) == meant
+    assert tuple(row.name for row in resolve_cost(*wanted)) == meant
 
 
 @pytest.mark.parametrize("wanted, sentence", [
@@ -215,7 +215,7 @@ def test_settle_finds_what_is_meant(wanted, meant):
     (("cross-entropy(-0.1)", "relu"), r"in \[0, 1\), got -0.1")])
 def test_settle_says_what_is_wrong(wanted, sentence):
     with pytest.raises(ValueError, match=sentence):
-        settle(*wanted)
+        resolve_cost(*wanted)
 
 
 @each
@@ -223,25 +223,25 @@ def test_settle_says_what_is_wrong(wanted, sentence):
 def test_settle_admits_what_stays_in_the_domain(row, name):
     activation = ACTIVATIONS.find(name)
     if Interval(activation.range) in Interval(row.outputs):
-        assert settle(row, "relu", activation) == (row, activation)
+        assert resolve_cost(row, "relu", activation) == (row, activation)
     else:
         with pytest.raises(ValueError, match="needs outputs in"):
-            settle(row, "relu", activation)
+            resolve_cost(row, "relu", activation)
 
 
 def test_every_cost_has_outputs_that_suit_it():
     assert {cost.name for cost, _ in outputs()} == {COSTS.find(name).name for name in COSTS}
     for row in ROWS:
-        assert row.output is None or settle(row, "relu")[1].name == row.output
+        assert row.output is None or resolve_cost(row, "relu")[1].name == row.output
         assert Interval(ACTIVATIONS.find(row.partner or row.output or "sigmoid").range) in Interval(row.outputs)
 
 
 def test_a_cost_and_an_activation_of_ones_own():
     mine = Activation("mine", lambda xp, z: 1.0 + z * z, lambda xp, z, a: 2.0 * z, range="[1, inf)")
     cost = Cost("own", lambda xp, a, y: (a - y) ** 4, lambda xp, a, y: 4.0 * (a - y) ** 3, outputs="(0, inf)")
-    assert settle(cost, "relu", mine) == (cost, mine)
+    assert resolve_cost(cost, "relu", mine) == (cost, mine)
     with pytest.raises(ValueError, match="cost own needs outputs in"):
-        settle(cost, "relu")
+        resolve_cost(cost, "relu")
 
 
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])

@@ -16,12 +16,13 @@ ROWS = {name: INITIALIZERS.find(name) for name in INITIALIZERS}
 SHAPES = [(300, 200), (200, 300), (1, 50_000), (50_000, 1)]
 
 VARIANCES = {   # of a weight, from the number of inputs and of neurons
-    "book": lambda i, o: 1.0 / i, "large": lambda i, o: 1.0, "glorot": lambda i, o: 2.0 / (i + o),
-    "glorot_uniform": lambda i, o: 2.0 / (i + o), "he": lambda i, o: 2.0 / i, "he_uniform": lambda i, o: 2.0 / i,
-    "lecun": lambda i, o: 1.0 / i, "lecun_uniform": lambda i, o: 1.0 / i, "zeros": lambda i, o: 0.0,
+    "nielsen": lambda i, o: 1.0 / i, "standard_normal": lambda i, o: 1.0, "glorot_normal": lambda i, o: 2.0 / (i + o),
+    "glorot_uniform": lambda i, o: 2.0 / (i + o), "he_normal": lambda i, o: 2.0 / i, "he_uniform": lambda i, o: 2.0 / i,
+    "lecun_normal": lambda i, o: 1.0 / i, "lecun_uniform": lambda i, o: 1.0 / i, "zeros": lambda i, o: 0.0,
     "orthogonal": lambda i, o: 1.0 / max(i, o)}
-NORMAL, UNIFORM = ("book", "large", "glorot", "he", "lecun"), ("glorot_uniform", "he_uniform", "lecun_uniform")
-RANDOM_BIASES = {"book", "large"}
+NORMAL, UNIFORM = ("nielsen", "standard_normal", "glorot_normal", "he_normal", "lecun_normal"), (
+    "glorot_uniform", "he_uniform", "lecun_uniform")
+RANDOM_BIASES = {"nielsen", "standard_normal"}
 
 each = pytest.mark.parametrize("name", list(ROWS))
 
@@ -97,13 +98,14 @@ def test_every_row_has_a_variance_here():
 
 
 @pytest.mark.parametrize("activation, initializer", [
-    ("sigmoid", "book"), ("tanh", "glorot"), ("relu", "he"), ("leaky_relu", "he"), ("selu", "lecun"), ("softmax", "glorot")])
+    ("sigmoid", "nielsen"), ("tanh", "glorot_normal"), ("relu", "he_normal"),
+    ("leaky_relu", "he_normal"), ("selu", "lecun_normal"), ("softmax", "glorot_normal")])
 def test_activations_bring_the_initializer_that_suits_them(activation, initializer):
     net = gpubp.Network([400, 300, 5], activation=activation, device="cpu", dtype="float64", seed=1)
     assert net.layers[0].initializer is INITIALIZERS[initializer]
     assert net.parameters["w1"].var() == pytest.approx(VARIANCES[initializer](400, 300), rel=0.03)
-    given = gpubp.Network([400, gpubp.Dense(300, activation, "zeros"), 5], initializer="large", device="cpu", seed=1)
-    assert not given.parameters["w1"].any() and given.layers[1].initializer.name == "large"
+    given = gpubp.Network([400, gpubp.Dense(300, activation, "zeros"), 5], initializer="standard_normal", device="cpu", seed=1)
+    assert not given.parameters["w1"].any() and given.layers[1].initializer.name == "standard_normal"
 
 
 @pytest.mark.parametrize("name", list(ACTIVATIONS))

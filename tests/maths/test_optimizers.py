@@ -10,7 +10,7 @@ import pytest
 
 from gpubp import L1, L2, SGD, Adam, AdamW, Chain, ClipNorm, ClipValue, Lion, MaxNorm, NAdam, RMSprop
 from gpubp.devices.kernel_source import chains
-from gpubp.maths.gradient_transforms import OPTIMIZERS, Modifier
+from gpubp.maths.gradient_transforms import OPTIMIZERS, GradientTransform
 from gpubp.maths.optimizers import Optimizer
 from gpubp.maths.schedules import Cosine, Plateau, Step
 from tests.conftest import needs
@@ -39,7 +39,7 @@ def steps(chain, w, gradients, n=1, weight=1.0, rate=None):
     """w after one step of the plain rule for each gradient, and the state."""
     state = [np.zeros_like(w) for _ in chain.state]
     for t, g in enumerate(gradients, 1):
-        scalars = chain.scalars(t, chain.optimizer.rate_at(0.0) if rate is None else rate, n)
+        scalars = chain.scalars(t, chain.optimizer.learning_rate_at(0.0) if rate is None else rate, n)
         w, *state = chain.rule(np, w, *state, g, weight, np.linalg.norm(g), *scalars)   # the norm has g's dtype
     return w, state
 
@@ -49,7 +49,7 @@ def stepped(ops, chain, vector, gradients, weights, shape=None, n=1):
     vector = ops.asarray(np.array(vector))
     gradient, state = ops.zeros(vector.shape, vector.dtype), [ops.zeros(vector.shape, vector.dtype) for _ in chain.state]
     matrices = [vector[:shape[0] * shape[1]].reshape(shape)] if shape else []
-    rate = chain.optimizer.rate_at(0.0)
+    rate = chain.optimizer.learning_rate_at(0.0)
     scalars = ops.asarray(np.array([chain.scalars(t, rate, n) for t in range(1, len(gradients) + 1)], vector.dtype))
     clock = ops.zeros(2, np.int64)
     call = ops.step(chain, vector, gradient, state, weights, matrices, scalars, clock)
@@ -60,15 +60,15 @@ def stepped(ops, chain, vector, gradients, weights, shape=None, n=1):
 
 
 TORCH = {
-    "SGD": lambda optim, p, o: optim.SGD(p, o.rate, momentum=o.momentum, nesterov=o.nesterov and o.momentum > 0.0),
-    "Adagrad": lambda optim, p, o: optim.Adagrad(p, o.rate, lr_decay=o.decay, eps=o.eps),
-    "RMSprop": lambda optim, p, o: optim.RMSprop(p, o.rate, o.alpha, o.eps, momentum=o.momentum, centered=o.centered),
-    "Adam": lambda optim, p, o: optim.Adam(p, o.rate, (o.beta1, o.beta2), o.eps),
-    "AdamW": lambda optim, p, o: optim.AdamW(p, o.rate, (o.beta1, o.beta2), o.eps, weight_decay=o.decay),
-    "Adamax": lambda optim, p, o: optim.Adamax(p, o.rate, (o.beta1, o.beta2), o.eps),
-    "NAdam": lambda optim, p, o: optim.NAdam(p, o.rate, (o.beta1, o.beta2), o.eps, momentum_decay=o.momentum_decay),
-    "RAdam": lambda optim, p, o: optim.RAdam(p, o.rate, (o.beta1, o.beta2), o.eps),
-    "Adadelta": lambda optim, p, o: optim.Adadelta(p, o.rate, o.rho, o.eps)}
+    "SGD": lambda optim, p, o: optim.SGD(p, o.learning_rate, momentum=o.momentum, nesterov=o.nesterov and o.momentum > 0.0),
+    "Adagrad": lambda optim, p, o: optim.Adagrad(p, o.learning_rate, lr_decay=o.decay, eps=o.eps),
+    "RMSprop": lambda optim, p, o: optim.RMSprop(p, o.learning_rate, o.alpha, o.eps, momentum=o.momentum, centered=o.centered),
+    "Adam": lambda optim, p, o: optim.Adam(p, o.learning_rate, (o.beta1, o.beta2), o.eps),
+    "AdamW": lambda optim, p, o: optim.AdamW(p, o.learning_rate, (o.beta1, o.beta2), o.eps, weight_decay=o.decay),
+    "Adamax": lambda optim, p, o: optim.Adamax(p, o.learning_rate, (o.beta1, o.beta2), o.eps),
+    "NAdam": lambda optim, p, o: optim.NAdam(p, o.learning_rate, (o.beta1, o.beta2), o.eps, momentum_decay=o.momentum_decay),
+    "RAdam": lambda optim, p, o: optim.RAdam(p, o.learning_rate, (o.beta1, o.beta2), o.eps),
+    "Adadelta": lambda optim, p, o: optim.Adadelta(p, o.learning_rate, o.rho, o.eps)}
 
 
 def test_rows_without_a_torch_oracle_are_these():
@@ -123,7 +123,7 @@ def test_float32_stays_float32(chain, random):
 def test_converges_in_a_quadratic_bowl(chain):
     """C = (w1^2 + 10 w2^2) / 2, with a rate that falls, as theory asks for."""
     rate = {"Adadelta": 1.0, "Adagrad": 0.5}.get(type(chain.optimizer).__name__, 0.03)
-    chain = Chain.of(replace(chain.optimizer, rate=rate, **{"decay": 0.0} if hasattr(chain.optimizer, "decay") else {}))
+    chain = Chain.of(replace(chain.optimizer, learning_rate=rate, **{"decay": 0.0} if hasattr(chain.optimizer, "decay") else {}))
     curve, w, state = np.array([1.0, 10.0]), np.array([1.0, -1.0]), [np.zeros(2) for _ in chain.state]
     for t in range(1, 2001):
         w, *state = chain.rule(np, w, *state, curve * w, 1.0, 1.0, *chain.scalars(t, rate / (1.0 + t / 100.0), 1))
@@ -142,7 +142,7 @@ def test_scalars_do_not_remember(chain):
 
 SCHEDULED = [Chain.of([*parts, optimizer]) for parts in ([], [ClipNorm(1.0), L2(5.0)]) for optimizer in (
     SGD(Step(0.5, every=7, factor=0.25), momentum=0.9, nesterov=True), Adam(Cosine(1e-3, epochs=9, warmup=1.5)),
-    AdamW(Plateau(0.1, patience=3), decay=0.0), RMSprop(rate=1e-05, centered=True), NAdam(rate=3))]
+    AdamW(Plateau(0.1, patience=3), decay=0.0), RMSprop(learning_rate=1e-05, centered=True), NAdam(learning_rate=3))]
 
 
 @pytest.mark.parametrize("chain", CHAINS + SCHEDULED, ids=str)
@@ -168,7 +168,7 @@ def test_a_chain_is_made_of_texts_objects_and_lists():
     ([SGD(), MaxNorm(1.0), MaxNorm(2.0)], "that order"), ([L2(1.0), MaxNorm(1.0), SGD()], "that order"),
     ([L2(1.0), ClipNorm(1.0), SGD()], "ClipNorm measures the gradient as it was computed: put it first"),
     ("sgd(0.1), l1(2.0)", "that order"), ("adm", "did you mean 'adam'"), ("adam(stp(0.1))", "unknown schedule 'stp'"),
-    ("adam(beta3=1)", "beta3"), ("l2", "amount"), ("sgd(rate=quick)", "cannot read the argument 'quick'")])
+    ("adam(beta3=1)", "beta3"), ("l2", "amount"), ("sgd(learning_rate=quick)", "cannot read the argument 'quick'")])
 def test_a_wrong_chain_is_refused(parts, sentence):
     with pytest.raises(ValueError, match=sentence):
         Chain.of(parts)
@@ -176,7 +176,7 @@ def test_a_wrong_chain_is_refused(parts, sentence):
 
 @pytest.mark.parametrize("row", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_parts_are_frozen_and_hold_numbers_that_are_not_negative(row):
-    name = "rate" if issubclass(row, Optimizer) else "amount"
+    name = "learning_rate" if issubclass(row, Optimizer) else "amount"
     part = row(0.5)
     with pytest.raises(FrozenInstanceError):
         setattr(part, name, 1.0)
@@ -194,9 +194,9 @@ def test_numbers_out_of_bounds_are_refused_before_they_divide(wrong):
 
 
 def test_rates():
-    assert SGD(0.5).rate_at(3.5) == 0.5 and SGD(lambda epoch: 1.0 / (1.0 + epoch)).rate_at(1.0) == 0.5
-    assert SGD(Step(0.8, every=2, factor=0.5)).rate_at(5.9) == 0.2
-    assert SGD(Plateau(0.8, factor=0.5, patience=0)).rate_at(4, [1.0, 1.0, 0.5, 0.6]) == 0.2
+    assert SGD(0.5).learning_rate_at(3.5) == 0.5 and SGD(lambda epoch: 1.0 / (1.0 + epoch)).learning_rate_at(1.0) == 0.5
+    assert SGD(Step(0.8, every=2, factor=0.5)).learning_rate_at(5.9) == 0.2
+    assert SGD(Plateau(0.8, factor=0.5, patience=0)).learning_rate_at(4, [1.0, 1.0, 0.5, 0.6]) == 0.2
 
 
 # ---- what composes, on every device
@@ -256,15 +256,15 @@ def test_a_device_steps_as_the_plain_rules_do(ops, dtype, random):
 
 
 def test_amounts_that_act_on_the_cost_are_shared_by_the_samples():
-    assert {row.__name__ for row in OPTIMIZERS.values() if issubclass(row, Modifier) and row.splits} == {"L1", "L2"}
-    for row in (row for row in OPTIMIZERS.values() if issubclass(row, Modifier)):
+    assert {row.__name__ for row in OPTIMIZERS.values() if issubclass(row, GradientTransform) and row.splits} == {"L1", "L2"}
+    for row in (row for row in OPTIMIZERS.values() if issubclass(row, GradientTransform)):
         assert row(3.0).scaled(50) == (3.0 / 50 if row.splits else 3.0)
 
 
 @pytest.mark.parametrize("name", [name for name, row in OPTIMIZERS.items() if issubclass(row, Optimizer)])
 def test_a_table_of_scalars_is_one_row_a_step(name):
-    """Whatever the rates; timeless are those whose numbers are the same at all times."""
+    """Whatever the rates; time_invariant are those whose numbers are the same at all times."""
     chain = Chain.of(f"l2(3.0), {name}")
     for rates in ([0.1] * 4, [0.1, 0.2, 0.3, 0.4]):
         np.testing.assert_array_equal(chain.table(3, rates, 50), [chain.scalars(t, rate, 50) for t, rate in enumerate(rates, 3)])
-    assert not chain.optimizer.timeless or chain.scalars(1, 0.1, 50) == chain.scalars(7, 0.1, 50)
+    assert not chain.optimizer.time_invariant or chain.scalars(1, 0.1, 50) == chain.scalars(7, 0.1, 50)

@@ -14,7 +14,7 @@ from gpubp.maths.activations import ACTIVATIONS, Activation
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import OPTIMIZERS
 from gpubp.maths.initializers import INITIALIZERS
-from gpubp.maths.optimizers import SGD, Adam, AdamW, Part, RMSprop
+from gpubp.maths.optimizers import SGD, Adam, AdamW, OptimizerPart, RMSprop
 from gpubp.maths.registry import Interval, Table, text
 from gpubp.maths.schedules import SCHEDULES, OneCycle, Step
 
@@ -95,7 +95,7 @@ def test_arguments():
     assert OPTIMIZERS.find("sgd(0.5, momentum=0.9, nesterov=True)") == SGD(0.5, 0.9, True)
     assert OPTIMIZERS.find("sgd(0.5, 0.9, nesterov=False)") == SGD(0.5, 0.9)
     assert OPTIMIZERS.find("adam(one-cycle(0.1, epochs=5))") == Adam(OneCycle(0.1, epochs=5))
-    assert OPTIMIZERS.find("adam(rate=step(0.1, 3))") == Adam(Step(0.1, 3))
+    assert OPTIMIZERS.find("adam(learning_rate=step(0.1, 3))") == Adam(Step(0.1, 3))
 
 
 def test_several_at_once():
@@ -122,7 +122,7 @@ def test_text_leaves_defaults_out_and_splits_words():
 
 
 def test_a_table_of_ones_own():
-    table = Table("toy", Part, {"sgd": SGD})
+    table = Table("toy", OptimizerPart, {"sgd": SGD})
     assert table.find("sgd(0.5)") == SGD(0.5)
     with pytest.raises(ValueError, match=r"cannot read the argument 'step.1.' of toy"):
         table.find("sgd(step(1))")   # without a table of arguments, calls are not read

@@ -90,11 +90,11 @@ def test_one_cycle_meets_its_corners_and_stays_down():
 @pytest.mark.parametrize("schedule", [row(0.5) for row in SCHEDULES.values()] + CHANGED, ids=str)
 def test_every_schedule(schedule):
     rates = [schedule(epoch) for epoch in EPOCHS]
-    assert all(math.isfinite(rate) and 0.0 <= rate <= schedule.rate * 2.0 for rate in rates)
-    assert max(rates) >= schedule.rate * 0.9   # it is reached, or nearly
+    assert all(math.isfinite(rate) and 0.0 <= rate <= schedule.learning_rate * 2.0 for rate in rates)
+    assert max(rates) >= schedule.learning_rate * 0.9   # it is reached, or nearly
     again = SCHEDULES.find(str(schedule))
     assert again == schedule and hash(again) == hash(schedule) and [again(epoch) for epoch in EPOCHS] == rates
-    assert gpubp.SGD(schedule).rate_at(2.25) == schedule(2.25)
+    assert gpubp.SGD(schedule).learning_rate_at(2.25) == schedule(2.25)
 
 
 def test_plateau_looks_at_all_the_costs_so_that_it_need_not_remember():
@@ -103,7 +103,7 @@ def test_plateau_looks_at_all_the_costs_so_that_it_need_not_remember():
 
 
 def test_a_schedule_without_a_rate_says_so():
-    with pytest.raises(TypeError, match="Schedule gives no rate"):
+    with pytest.raises(TypeError, match="Schedule gives no learning rate"):
         Schedule()(1.0)
 
 
