@@ -1,5 +1,4 @@
-"""Arrays of other libraries, by DLPack: PyTorch's tensors, JAX's arrays and the like come in without a copy, and answers go
-back as what was handed in."""
+"""DLPack: import arrays of other libraries without a copy, and return answers in the caller's library."""
 
 import numpy as np
 
@@ -9,7 +8,7 @@ GPUS = 2, 13   # DLPack's numbers for CUDA memory and CUDA managed memory
 
 
 def is_on_gpu(values):
-    """Whether DLPack says of an array that it is in a GPU's memory."""
+    """Whether an array lies in GPU memory according to DLPack."""
     try:
         return hasattr(type(values), "__dlpack_device__") and int(values.__dlpack_device__()[0]) in GPUS
     except (BufferError, RuntimeError, TypeError, ValueError):   # such as PyTorch's "meta", which is nowhere
@@ -17,11 +16,11 @@ def is_on_gpu(values):
 
 
 def import_array(ops, values, name):
-    """What is neither an array of this device nor NumPy's, as one of the two: nothing is copied and nothing moved."""
+    """A foreign array as an array of this device or of NumPy, without copying or moving it."""
     if getattr(values, "requires_grad", False):
         raise TypeError(f"{name}: expected numbers alone, got a tensor that requires a gradient, which would be lost here: pass "
                         f"{name}.detach()")
-    if hasattr(values, "resolve_neg"):   # PyTorch may note a minus sign beside the numbers, of which DLPack says nothing
+    if hasattr(values, "resolve_neg"):   # PyTorch may negate lazily, by a flag that DLPack does not carry
         values = values.resolve_neg()
     there, array = is_on_gpu(values), None
     if hasattr(type(values), "__dlpack__") and not (there and ops.xp is np):
@@ -39,9 +38,9 @@ def import_array(ops, values, name):
 
 
 def like(ops, given, answer):
-    """An answer of the device as the kind of array that was asked with: of the same library, on the device where that was.
+    """The answer as an array of the same library and device as `given`.
 
-    On a GPU its memory is the caller's: that of CuPy's pool for the caller's stream, or of the other library.
+    On a GPU the caller owns its memory: it comes from CuPy's pool for the caller's stream, or from the other library.
     """
     if ops.is_on_device(given):
         return ops.copy_for_caller(answer)
@@ -73,7 +72,7 @@ def follow(ops, given):
 
 
 def _from_dlpack(array):
-    """The function by which the array's library takes arrays in, or None."""
+    """The from_dlpack function of the array's library, or None."""
     return getattr(namespace(array), "from_dlpack", None)
 
 

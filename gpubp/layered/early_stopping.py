@@ -1,4 +1,4 @@
-"""Early stopping by the validation set."""
+"""Early stopping: stop training when the validation figure no longer improves."""
 
 import math
 from hashlib import sha256
@@ -9,15 +9,15 @@ from .inference import chunks
 
 
 class EarlyStopping:
-    """Remembers the best parameters by the validation set, and says when to give up waiting for better.
+    """Keeps the parameters with the best validation figure, and decides when to stop.
 
-    What it remembers lies in the training's state, so that a resumed run waits on as if it had never stopped.
+    All of it is stored in the training state, so that a resumed run continues as if it had never stopped.
     """
 
     def __init__(self, fit):
         self.fit, self.training_state = fit, fit.training_state
         key = "" if fit.patience is None else f"{fit.monitor} {self._digest()}"
-        if self.training_state.best_of != key:   # what was best by another measure says nothing here
+        if self.training_state.best_of != key:   # a best value of another monitor or validation set does not compare
             self._forget()
             self.training_state.best_of = key
 

@@ -1,17 +1,17 @@
-"""History: what training has done so far, one entry an epoch."""
+"""History: the figures of each training epoch."""
 
 from dataclasses import asdict, dataclass, field
 
 
 @dataclass
 class History:
-    """Lists with one entry for each epoch since the first weights; None where a figure was not measured.
+    """Lists with one entry per epoch since initialization; None where a figure was not measured.
 
-    cost: mean of the mini-batches' costs, as they were met. accuracy: on the first training samples (at most 10,000), after the
-    epoch. validation_cost, validation_accuracy (R^2 for costs of measurements). seconds: of the epoch's training only, by the
-    device's clock. learning_rate: the learning rate of its last step. gradient_norm, delta_norms: of its last mini-batch, the
-    length of the gradient and the learning speeds |delta_l| of the layers. stopped says why the last fit ended before its epochs
-    were over.
+    cost: mean cost of the mini-batches, measured during the epoch. accuracy: on the first training samples (at most 10,000),
+    after the epoch. validation_cost, validation_accuracy (R^2 for regression): after the epoch. seconds: training time of the
+    epoch, without evaluation, by the device's clock. learning_rate: the learning rate of its last step. gradient_norm,
+    delta_norms: of its last mini-batch, the norm of the gradient and the learning speeds |delta_l| of the layers. stopped: why
+    the last fit ended early, or None.
     """
 
     cost: list[float] = field(default_factory=list)

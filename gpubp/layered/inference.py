@@ -1,6 +1,6 @@
-"""Passes over any number of rows: plans without dropout, kept for the next batch of the same size, filled chunk by chunk.
+"""Inference: outputs, cost and gradient for any number of rows, computed in chunks by cached plans without dropout.
 
-The rows may lie on the host, where the device has no room for them.
+Rows that do not fit in device memory may stay on the host.
 """
 
 from functools import reduce
@@ -11,19 +11,19 @@ from .deferred_validation import DeferredArray
 from .plan import Plan
 
 CHUNK = 4096   # rows that go through the network at once
-KEPT = 8       # plans, those used last
+KEPT = 8       # most recently used plans
 
 
 def chunks(count):
-    """Slices that make up so many rows."""
+    """Slices that cover `count` rows."""
     return [slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
 
 
 class Inference:
-    """The plans of a network. A kind is "outputs", at the network's precision, "cost" or "gradient", which are exact."""
+    """The plans of a network. A kind is "outputs" (at the network's precision), "cost" or "gradient" (both exact)."""
 
     def __init__(self, network):
-        self.network, self.plans = proxy(network), {}   # a network that goes takes its plans along at once
+        self.network, self.plans = proxy(network), {}   # no cycle: plans are freed together with the network
 
     def _plan(self, rows, kind):
         plan = self.plans.pop((rows, kind), None)
@@ -49,7 +49,7 @@ class Inference:
             yield rows, plan
 
     def cost(self, x, y, weights=None):
-        """The cost, a number of the device in float64."""
+        """The cost, a float64 scalar on the device."""
         first, *others = (self._nan_where_invalid(plan, plan.costs.sum(dtype="float64"), x, y, weights)
                           for _, plan in self.run("cost", x, y, weights))
         return sum(others, first)
@@ -72,7 +72,7 @@ class Inference:
         return out
 
     def _nan_where_invalid(self, plan, answer, *given, axis=None):
-        """The answer, or NaN where arrays that nobody has checked put NaN into the plan: a formula with a `where` may hide it."""
+        """The answer, or NaN where an unchecked array brought NaN into the plan: a `where` in a formula may hide it."""
         parts = [part for one, part in zip(given, (plan.x, *([plan.y, plan.weights] if given[1:] else ())))
                  if isinstance(one, DeferredArray)]
         if not parts:

@@ -1,14 +1,14 @@
-"""Ctrl-C during training: the step under way is finished, so that what was learned is kept whole."""
+"""Ctrl-C during training: finish the current step, so that the parameters stay consistent."""
 
 import signal
 import threading
 
 
 class Interrupt:
-    """A context in which the first Ctrl-C sets asked.interrupted; a second one breaks off with KeyboardInterrupt.
+    """A context in which the first Ctrl-C sets asked.interrupted; a second one raises KeyboardInterrupt.
 
-    Signals reach the main thread alone: in another thread this does nothing; nor where Ctrl-C is ignored, as in a job in the
-    background, or handled outside Python.
+    Python delivers signals to the main thread only. Nothing happens in any other thread, nor where Ctrl-C is ignored (as in a
+    background job) or handled outside Python.
     """
 
     def __init__(self, asked):

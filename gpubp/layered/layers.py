@@ -1,4 +1,4 @@
-"""Layers: what the list given to Network is made of."""
+"""Layers: Dense and Dropout, the entries of the list given to Network."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from ..maths.registry import number
 
 @dataclass(frozen=True)
 class Dense:
-    """`neurons` sigmas of weighted sums; activation and initializer are names, texts or objects, None for the network's.
+    """A fully connected layer; activation and initializer are names, texts or objects, None for the network's default.
 
     >>> Dense(10, "tanh")
     Dense(neurons=10, activation='tanh', initializer=None)
@@ -26,7 +26,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Dropout:
-    """While training, sets each output of the layer before to zero with probability rate (0 <= rate < 1)."""
+    """During training, sets each output of the previous layer to zero with probability rate (0 <= rate < 1)."""
 
     rate: float
 
@@ -35,7 +35,7 @@ class Dropout:
 
 
 def resolve(entries, activation, output, cost, initializer):
-    """(number of inputs, Dense and Dropout layers with all names resolved, cost) from what a user wrote."""
+    """(number of inputs, Dense and Dropout layers with all names resolved, cost) from the arguments of Network."""
     entries = list(entries) if isinstance(entries, Iterable) else [entries]
     if len(entries) < 2:
         raise ValueError(f"expected [inputs, ..., outputs], at least two numbers, got {entries!r}")

@@ -1,10 +1,10 @@
-"""How well outputs meet their targets: accuracy, or the variance explained."""
+"""Metrics: accuracy for classification, R^2 (variance explained) for regression."""
 
 from .inference import chunks
 
 
 def labels(network, outputs):
-    """The label of each row of outputs: the strongest, or for a single output whether it passes the middle of its codes."""
+    """The label of each row of outputs: argmax, or for a single output whether it exceeds the midpoint of the codes."""
     if network.sizes[-1] > 1:
         return network.ops.xp.argmax(outputs, axis=1)
     off, on = network.cost_function.codes
@@ -13,8 +13,8 @@ def labels(network, outputs):
 
 
 def labels_or_none(network, outputs):
-    """The same; on a GPU with -1 (0 where -1 is a label) for rows of which an output is NaN."""
-    if network.ops.array_checks is None:   # what went in was looked at
+    """As labels; on a GPU, rows with a NaN output get -1 (0 where -1 is a label)."""
+    if network.ops.array_checks is None:   # the inputs have been checked
         return labels(network, outputs)
     xp, none = network.ops.xp, 0 if network.sizes[-1] == 1 and network.cost_function.codes[0] == -1 else -1
     return xp.where(xp.isnan(outputs).any(axis=1), none, labels(network, outputs))
@@ -27,8 +27,8 @@ def score(network, x, codes, labelled):
 
 
 def figures(network, x, codes, labelled):
-    """The numbers that a score is made of, which the device has and the host has not read: how many labels are right, or the sums
-    of squares that are unexplained and that there are."""
+    """The terms of a score, left on the device: the number of correct labels, or the residual and the total sum of
+    squares."""
     xp, count, here = network.ops.xp, x.shape[0], lambda rows: network.ops.asarray(codes[rows], network.dtype)
     if labelled:
         return [sum((labels(network, plan.a[-1]) == labels(network, here(rows))).sum()
@@ -42,7 +42,7 @@ def figures(network, x, codes, labelled):
 
 
 def value(figures, count, labelled):
-    """The score of `count` samples from an iterator over its figures on the host."""
+    """The score of `count` samples from an iterator over its terms on the host."""
     if labelled:
         return next(figures) / count
     unexplained, spread = next(figures), next(figures)

@@ -1,4 +1,4 @@
-"""Parameters: every weight and bias of a network in one vector, seen through named views."""
+"""Parameters: all weights and biases of a network in one vector, with named views of it."""
 
 from itertools import accumulate
 from math import prod
@@ -12,7 +12,7 @@ class Parameters:
     """Named views of one contiguous vector: all weights first, then all biases.
 
     Views start on 128-byte lines; the gaps between them hold zeros, which every optimizer rule leaves at zero. A view is
-    written with [...] =; it cannot be bound anew, since the vector is what is trained.
+    written with [...] =; it cannot be rebound, because the optimizer trains the vector.
 
     >>> from gpubp.devices import open_device
     >>> p = Parameters({"w1": (3, 2), "b1": (3,)}, open_device("cpu"), "float64")
@@ -28,20 +28,20 @@ class Parameters:
         self.vector = ops.zeros(size, dtype)
         self._views = self.seen(self.vector)
         biases = [start for shape, start in zip(shapes.values(), self._starts) if len(shape) == 1]
-        self.weights = biases[0] if biases else size   # elements of the prefix that weights fill
+        self.weights = biases[0] if biases else size   # number of leading elements that hold weights
         self._rounded: dict[np.dtype, Parameters] = {}
 
     def like(self, ops=None):
-        """Zeros with the same names and shapes, perhaps on another device."""
+        """Zeros with the same names and shapes, on this device or that of ops."""
         return Parameters(self.shapes, ops or self.ops, self.dtype)
 
     def seen(self, vector):
-        """{name: view} of a vector in this layout; it may be a circuit's wire."""
+        """{name: view} of a vector in this layout; the vector may be a traced value."""
         return {name: vector[start:start + prod(shape)].reshape(shape)
                 for (name, shape), start in zip(self.shapes.items(), self._starts)}
 
     def rounded(self, dtype):
-        """Their twin in another dtype, whose elements lie in the same order; one for each dtype, filled by ops.cast."""
+        """A copy in another dtype with the same layout; one is cached per dtype and filled by ops.cast."""
         if dtype == self.dtype:
             return self
         if dtype not in self._rounded:
@@ -49,12 +49,12 @@ class Parameters:
         return self._rounded[dtype]
 
     def rounding(self, dtype):
-        """The calls that fill the twin with the weights."""
+        """The calls that cast the weights into the rounded copy."""
         twin = self.rounded(dtype)
         return [] if twin is self else [self.ops.cast(self.vector[:self.weights], twin.vector[:self.weights])]
 
     def copy(self, ops):
-        """The same values on a device, in a vector of their own."""
+        """A copy of the values in a new vector on the device of ops."""
         copied = self.like(ops)
         for name, view in self.items():
             copied.write(name, self.ops.to_numpy(view))

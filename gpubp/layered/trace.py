@@ -1,4 +1,4 @@
-"""Trace: one pass of backpropagation with everything kept, so that each of the four equations can be looked at."""
+"""Trace: one pass of backpropagation that keeps every intermediate array of the four equations."""
 
 from .plan import Plan
 
@@ -6,9 +6,9 @@ from .plan import Plan
 class Trace:
     """Lists by layer l = 1..L (z[0], delta[0], dw[0], db[0] are None; a[0] is x).
 
-    z, a and delta have a row for each sample; delta is dC_i/dz of that sample's own cost C_i. dw and db are the gradient,
-    averaged over the samples. costs[i] is C_i, cost their average. sample_norms[i] is the length of sample i's own gradient,
-    from |delta_i| and |a_i| alone, without forming it. With sample weights, C_i is weighted. Arrays are the device's,
+    z, a and delta have one row per sample; delta is dC_i/dz of that sample's own cost C_i. dw and db are the gradient,
+    averaged over the samples. costs[i] is C_i, cost their average. sample_norms[i] is the norm of sample i's own gradient,
+    computed from |delta_i| and |a_i| only, without forming it. With sample weights, C_i is weighted. Arrays lie on the device,
     in the network's dtype at every precision.
 
     >>> import numpy as np, gpubp

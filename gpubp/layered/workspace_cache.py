@@ -1,21 +1,21 @@
-"""Equipment that a network keeps for its next fit: loops of fit(epochs=1) need not plan, bind and capture anew each time."""
+"""A cache of the workspace of a fit, so that loops of fit(epochs=1) do not plan, bind and capture again."""
 
 from contextlib import suppress
 from functools import partial
 from typing import Any
 from weakref import ref
 
-MOST = 1 << 26       # bytes of the training set that are copied on a GPU to be kept,
-LITTLE = 1 << 20     # and on the CPU, which plans faster than it copies more;
-BUFFERS = 1 << 28    # and bytes of a plan, about
+MOST = 1 << 26       # largest training set in bytes that is copied on a GPU,
+LITTLE = 1 << 20     # and on the CPU, where planning is faster than copying more;
+BUFFERS = 1 << 28    # largest plan in bytes, approximately
 
 
 class WorkspaceCache:
-    """What a fit was given, by weak references, and its equipment, which goes when one of the arrays goes.
+    """Weak references to the arrays of a fit, and its workspace, which is dropped when one of the arrays is freed.
 
-    The first fit only leaves a note of what it was given. A second one on the same arrays makes equipment with copies of them,
-    which it keeps, and later ones fill the copies anew: the arrays may have changed, and nothing here holds them. Callbacks may
-    change them within a fit, which copies would not show: with callbacks nothing is kept.
+    The first fit only records its arrays. A second fit on the same arrays makes a workspace with copies of them and keeps it;
+    later fits refresh the copies, because the arrays may have changed. Callbacks may change the arrays during a fit, which
+    copies would not show: with callbacks nothing is kept.
     """
 
     def __init__(self, fit, given):
@@ -29,18 +29,18 @@ class WorkspaceCache:
             self.refs = [array if array is None else ref(array, partial(_drop, ref(self))) for array in given]
         before = network.workspace_cache
         self.again = before is not None and before._fits(self, given) and self._is_small(fit)
-        self.again = self.again and not fit.callbacks   # which may change the arrays in the middle of a fit
+        self.again = self.again and not fit.callbacks   # callbacks may change the arrays during a fit
         if self.again and before.workspace is not None and _same(before.workspace.training_state.vectors,
                                                                  fit.training_state.vectors):
             self.workspace = before.workspace
 
     def keep(self, workspace):
-        """The fit is done: keep its equipment, where another on the same arrays may follow."""
+        """Keep the workspace of a finished fit if another fit on the same arrays may follow."""
         alive = self.refs is not None and all(one is None or one() is not None for one in self.refs)
         self.workspace = workspace if self.again and alive else None
 
     def _fits(self, other, given):
-        """Whether the other is of the same arrays, sizes, optimizer and parameters."""
+        """Whether the other has the same arrays, sizes, optimizer and parameters."""
         return (self.key == other.key and self.refs is not None and other.refs is not None
                 and self.parameters() is other.parameters() and _same([one and one() for one in self.refs], given))
 
