@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gpubp.circuits.numpy_dispatch import name_of
-from gpubp.circuits.rules import COMPOSED, GATES, SPECIAL
+from gpubp.circuits.refusals import name_of
+from gpubp.circuits.tape import COMPOSED, GATES, SPECIAL
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import OPTIMIZERS

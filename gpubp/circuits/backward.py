@@ -5,7 +5,7 @@ from heapq import heapify, heappop, heappush
 import numpy as np
 
 from . import watcher
-from .wire import NUMBERS  # these need neither a sum over broadcast axes nor a conversion
+from .tape import NUMBERS  # these need neither a sum over broadcast axes nor a conversion
 
 SPENT: tuple = None, (), (), {}   # the record of a wire through which errors have flowed
 

@@ -5,11 +5,11 @@ from functools import wraps
 
 import numpy as np
 
-from .numpy_dispatch import GIVEN
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
-from .rules import COMPOSED, FLAT, GATES
-from .tracing import TracedCall, filled
-from .wire import Gate, Wire, apply, carried, floating
+from .tape import COMPOSED, FLAT, GATES, GIVEN, Gate, carried, floating
+from .tracing import TracedCall
+from .values import filled
+from .wire import Wire, apply
 
 
 class Parts(tuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from . import watcher
-from .wire import carried, floating
+from .tape import carried, floating
 
 HOUSE = str(Path(__file__).resolve().parent.parent)
 LIBRARIES = HOUSE, str(Path(np.__file__).parent)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .pytree import CONTAINERS, leaves, leaves_along, mapped, rebuilt, tupled
-from .tracing import TracedCall, as_error, filled, kind
+from .tracing import TracedCall
+from .values import as_error, filled, kind
 
 Function = Callable[..., Any]
 

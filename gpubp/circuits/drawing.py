@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .backward import SPENT
-from .numpy_dispatch import answers
 from .svg import GREEN, RED, escaped, svg
-from .wire import carried
+from .tape import carried
 
 # how gates of this name and number of inputs are written that are not written as calls
 SPELLINGS = {
@@ -47,28 +46,11 @@ class Drawing(str):
         return str(self) if self.startswith("<svg ") else None
 
 
-@answers("draw")
-def draw(self, form="text"):
-    """The circuit that leads to this wire: each value and, after backward(), each gradient.
-
-    form is "text", a line for each wire in the order of computing; "svg", a picture that notebooks show; or "dot", for
-    Graphviz. All are texts: pathlib.Path("circuit.svg").write_text(out.draw("svg")).
-
-    >>> import gpubp
-    >>> x, y, z = gpubp.wires(x=-2.0, y=5.0, z=-4.0)
-    >>> out = (x + y) * z
-    >>> out.backward()
-    >>> out.draw()
-    wire         value  gradient
-    x               -2        -4
-    y                5        -4
-    z               -4         3
-    v1 = x + y       3        -4
-    v2 = v1 * z    -12         1
-    """
+def drawn(end, form):
+    """The circuit that leads to a wire, in one of the forms."""
     if form not in FORMS:
         raise ValueError(f'draw: expected form "text", "svg" or "dot", got {form!r}')
-    return Drawing(FORMS[form](_parts(self)))
+    return Drawing(FORMS[form](_parts(end)))
 
 
 # ---- forms

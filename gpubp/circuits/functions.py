@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from ..maths import special
-from .rules import SPECIAL
-from .wire import Gate, apply
+from .rules.elementwise import SPECIAL_FUNCTIONS
+from .tape import Gate
+from .wire import apply
 
-_erf = Gate("erf", partial(special.erf, np), *SPECIAL["erf"], opaque=True)
+_erf = Gate("erf", partial(special.erf, np), *SPECIAL_FUNCTIONS["erf"], opaque=True)
 
 
 def erf(x: Any) -> Any:

@@ -1,20 +1,26 @@
 """Wires for looking at: a circuit that stays, with the value and the error of every wire."""
 
 from itertools import count, islice
-from typing import Any
+from typing import Any, overload
 
-from .backward import backward
-from .numpy_dispatch import answers
 from .pytree import CONTAINERS
-from .tracing import as_error, checked, filled, owned
-from .wire import Circuit, Wire, numbers
+from .tape import Circuit
+from .tracing import checked
+from .wire import Wire
 
 
+@overload
+def wires(value: Any, /) -> Wire: ...
+@overload
+def wires(*values: Any, **named: Any) -> Any: ...
 def wires(*values: Any, **named: Any) -> Any:
     """The input wires of a new circuit, one for each number or array; a single one comes alone.
 
     Compute with them, then out.backward() and look at x.grad, or out.draw(). wires(x=-2.0, y=5.0) names them; others are
     x1, x2 and so on.
+
+    A wire has value, grad, backward(error=None, keep=True) and draw(form="text"), NumPy's operators and array methods: see
+    help(type(x)) of a wire x.
 
     >>> import gpubp
     >>> x, y, z = gpubp.wires(-2.0, 5.0, -4.0)
@@ -31,33 +37,3 @@ def wires(*values: Any, **named: Any) -> Any:
     circuit, fresh = Circuit("wires", whole=True), (name for name in map("x{}".format, count(1)) if name not in named)
     inputs = tuple(Wire(value, circuit, name=name) for value, name in zip(given, (*islice(fresh, len(values)), *named)))
     return inputs if len(inputs) > 1 else inputs[0]
-
-
-@answers("backward")
-def _backward(self, error=None, keep=True):
-    """Send an error back, 1 by default: every wire's grad becomes the derivative of this one by it.
-
-    The circuit stays, to be drawn and used again; with keep=False it is freed on the way.
-    """
-    if error is None and self.shape != ():
-        raise TypeError(f"backward: expected a wire that carries one number, got one of shape {self.shape}: reduce it, with "
-                        f"np.sum for instance, or pass its error, backward(error)")
-    error = filled(self.value, 1.0) if error is None else as_error("backward", error, self.value)
-    circuit, taken = self.circuit.checked(), {id(error)}
-    sweep = next(numbers)
-
-    def leave(wire, error):
-        wire.error = sweep, error if wire.record else owned(error, wire.value, taken)
-    backward([(self, error)], keep, leave)
-    circuit.sweep = sweep
-
-
-def _grad(self):
-    """The derivative by this wire of the one whose backward() was called last; None before."""
-    sweep, error = getattr(self, "error", (0, None))
-    if sweep == self.circuit.sweep:
-        return error
-    return filled(self.value, 0.0)   # the last sweep did not come by
-
-
-answers("grad")(property(_grad))

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..gates import BiasActivation, linear
 from ..reference import times_prime
-from .wire import Gate, apply
+from .tape import Gate
+from .wire import apply
 
 
 class EagerOps:

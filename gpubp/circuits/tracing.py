@@ -6,7 +6,10 @@ import numpy as np
 
 from .backward import backward
 from .pytree import leaves, mapped, rebuilt
-from .wire import Circuit, Wire, carried, floating, of_one_package, refuse_other_kinds
+from .refusals import refuse_other_kinds
+from .tape import Circuit, carried, floating
+from .values import answers_numpy, kind, owned
+from .wire import Wire
 
 
 class TracedCall:
@@ -84,7 +87,7 @@ def checked(owner, leaf):
         return leaf
     refuse_other_kinds(owner, number)
     dtype = getattr(number, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind == "f" and _answers_numpy(number):
+    if isinstance(dtype, np.dtype) and dtype.kind == "f" and answers_numpy(number):
         return leaf
     if type(number) in (int, bool) or (isinstance(dtype, np.dtype) and dtype.kind in "iub"):
         remedy = "x.astype(float)" if isinstance(dtype, np.dtype) and np.shape(number) else f"{float(number)!r}"
@@ -102,47 +105,6 @@ def _real(owner, leaf):
                         f"not differentiated besides, with has_aux=True")
 
 
-def kind(x):
-    """What x is, in a few words."""
-    x = carried(x)
-    dtype = getattr(x, "dtype", None)
-    if dtype is not None and not _answers_numpy(x):
-        return f"a {type(x).__module__.partition('.')[0]} {type(x).__name__}"
-    if dtype is not None:
-        return f"an array of shape {tuple(x.shape)} and dtype {dtype}" if np.shape(x) else f"one number of dtype {dtype}"
-    if isinstance(x, int | float | complex):
-        return f"the {type(x).__name__} {x!r}"
-    return "None" if x is None else f"a {type(x).__name__}"
-
-
-def _answers_numpy(x):
-    """Whether NumPy's functions of x compute with its own kind: CuPy's arrays do, PyTorch's and JAX's do not."""
-    return isinstance(x, np.generic) or hasattr(x, "__array_function__")
-
-
-def filled(value, number):
-    """Something of the value's kind, shape and dtype, full of the number."""
-    value = carried(value)
-    if isinstance(value, np.generic):
-        return value.dtype.type(number)
-    return np.full_like(value, number) if hasattr(value, "dtype") else number
-
-
-def as_error(owner, error, value, what="an error like the value,"):
-    """An error or tangent that a user gives, as one of the value: of its shape and dtype."""
-    if np.shape(error) != np.shape(value):
-        raise ValueError(f"{owner}: expected {what} of shape {np.shape(value)}, got shape {np.shape(error)}")
-    refuse_other_kinds(owner, carried(error))
-    if type(error) is not type(value):
-        of_one_package(owner, (error, value))
-    dtype = getattr(value, "dtype", None)
-    if isinstance(error, np.generic) and not isinstance(value, np.generic):
-        return error if dtype is None else filled(value, error)   # beside a CuPy array of one number
-    if dtype is None or getattr(error, "dtype", 0) == dtype:   # None would equal float64
-        return error
-    return error.astype(dtype) if hasattr(error, "astype") else filled(value, error)
-
-
 def _value(leaf, circuit):
     """A leaf of a result for those outside: what wires of this circuit carry, and others as they are."""
     if type(leaf) is Wire and leaf.circuit is circuit:
@@ -150,21 +112,3 @@ def _value(leaf, circuit):
     if type(leaf) is Wire:
         leaf.circuit.checked()
     return leaf
-
-
-def owned(error, leaf, taken):
-    """The error of a number or array, of its kind; an array of its own, none of those whose ids are taken."""
-    if error is None:
-        return filled(leaf, 0.0)
-    if type(leaf) is Wire or type(error) is Wire:
-        return error
-    if type(leaf) is float:
-        return float(error)
-    if isinstance(leaf, np.generic):
-        return leaf.dtype.type(error.item() if hasattr(error, "item") else error)   # NumPy's numbers take none of CuPy's
-    if isinstance(leaf, np.ndarray):
-        error = np.asarray(error, leaf.dtype)
-    if error.base is not None or id(error) in taken:   # a view, perhaps of the user's array, or of one number broadcast
-        error = error.copy()
-    taken.add(id(error))
-    return error

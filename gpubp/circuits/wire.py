@@ -1,103 +1,220 @@
-"""Wires, gates, and the circuits in which they are recorded: what is computed forward, and how errors will flow back."""
+"""Wires: what a value in a circuit can do, and how what is done with it is recorded."""
 
-from dis import get_instructions
-from functools import cache, partial
-from inspect import CO_VARARGS, CO_VARKEYWORDS
-from itertools import count
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+import operator
+from collections.abc import Iterator
+from functools import lru_cache
+from inspect import signature
+from typing import Any
 
 import numpy as np
 
+from ..devices.array_namespace import namespace
+from ..reference import times_prime
 from . import watcher
-from .pytree import CONTAINERS
+from .inspection import Inspection
+from .refusals import (
+    explain,
+    name_of,
+    refuse_options,
+    refuse_other_kinds,
+    refuse_out,
+    refuse_unless_real,
+    refuse_writing,
+)
+from .retention import forget
+from .tape import COMPOSED, FLAT, GATES, GIVEN, MADE_LIKE, NUMBERS, OPERATORS, SPECIAL, Gate, carried, stripped
 
-numbers = count()   # wires are numbered in the order of recording, in which each comes after its inputs
 NO_OPTIONS: dict = {}
-NUMBERS = {float, np.float64}
 LARGE = 1 << 16   # bytes of a value that is worth forgetting
-EVERY = range(1 << 16)
 
 
-class Circuit:
-    """One recording. Of two circuits the younger is the inner one, to which the wires of the other are mere values.
-
-    With whole, it remembers every value, to be looked at; otherwise large ones only if a formula will read them.
-    """
-
-    __slots__ = ("closed", "level", "owner", "sweep", "whole")
-
-    def __init__(self, owner, whole=False):
-        self.level, self.owner, self.whole, self.closed = next(numbers), owner, whole, False
-        self.sweep = 0   # the last of wire.backward()
-
-    def checked(self):
-        """This circuit, if it is still recorded."""
-        if self.closed:
-            raise RuntimeError(f"expected a wire whose circuit is being recorded, got one of a {self.owner} that has returned: "
-                               f"give it back with the result (has_aux=True makes it a value), or keep its .value")
-        return self
+def _no_list(x):
+    """Lists of numbers beside a wire are arrays, as beside an array."""
+    return np.asarray(x) if type(x) is list else x
 
 
-class Wire:
-    """A value on its way through a circuit, recorded so that errors can flow back along it.
+def _binary(function):
+    def forward(self, other: Any) -> Any:
+        return apply(OPERATORS[function], (self, _no_list(other)))
+
+    def reflected(self, other: Any) -> Any:
+        return apply(OPERATORS[function], (_no_list(other), self))
+    return forward, reflected
+
+
+def _unary(function):
+    return lambda self: apply(OPERATORS[function], (self,))
+
+
+def _compared(function):
+    return lambda self, other: function(carried(self), carried(other))
+
+
+def _method(function):
+    def method(self, *args: Any, **options: Any) -> Any:
+        return call(function, (self, *args), {name: option for name, option in options.items() if option is not None})
+    method.__name__, method.__doc__ = function.__name__, f"As np.{function.__name__}."
+    return method
+
+
+class Wire(Inspection):
+    """A value on its way through a circuit, recorded so that errors can flow back along it: a traced value.
 
     Wires take NumPy's operators, functions and array methods, whatever array they carry. They never change: there is no
     wire[i] = ..., and no conversion to an array; value is what this one carries. See gpubp.wires and gpubp.grad.
     """
 
-    __slots__ = ("bare", "circuit", "error", "name", "number", "record", "value")
+    __slots__ = ()
+    __array_priority__ = 1000   # above every array's
+    __hash__ = object.__hash__
 
-    def __init__(self, value, circuit, record=None, name=None):
-        self.value, self.circuit, self.record, self.name, self.number = value, circuit, record, name, next(numbers)
-        self.bare = None   # this wire without its value, where that is enough for the circuit to remember
+    # ---- attributes
 
-    if TYPE_CHECKING:
-        def __getattr__(self, name) -> Any:
-            """What circuits/numpy_dispatch.py and others teach wires."""
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: np.size(self.value))
+    nbytes = property(lambda self: getattr(self.value, "nbytes", 0))
+    dtype = property(lambda self: np.dtype(float) if type(self.value) is float else getattr(self.value, "dtype", None))
+    T = property(lambda self: np.transpose(self))
+    mT = property(lambda self: np.matrix_transpose(self))
+    real = property(lambda self: self)
 
+    # ---- operators: Python's compute numbers ten times faster than NumPy's functions
 
-class Like(NamedTuple):
-    """What is remembered of a value that is forgotten."""
+    __add__, __radd__ = _binary(operator.add)
+    __sub__, __rsub__ = _binary(operator.sub)
+    __mul__, __rmul__ = _binary(operator.mul)
+    __truediv__, __rtruediv__ = _binary(operator.truediv)
+    __pow__, __rpow__ = _binary(operator.pow)
+    __matmul__, __rmatmul__ = _binary(operator.matmul)
+    __mod__, __rmod__ = _binary(operator.mod)
+    __neg__ = _unary(operator.neg)
+    __pos__ = _unary(operator.pos)
+    __abs__ = _unary(operator.abs)
+    __lt__ = _compared(operator.lt)
+    __le__ = _compared(operator.le)
+    __gt__ = _compared(operator.gt)
+    __ge__ = _compared(operator.ge)
+    __eq__ = _compared(operator.eq)
+    __ne__ = _compared(operator.ne)
+    __floordiv__ = _compared(operator.floordiv)
+    __rfloordiv__ = _compared(lambda x, other: other // x)
 
-    shape: tuple
-    dtype: Any
+    def __bool__(self) -> bool:
+        return bool(carried(self))
 
+    def __len__(self) -> int:
+        return len(self.value)
 
-class Gate:
-    """What is computed, beside how errors flow back.
+    def __getitem__(self, index: Any) -> Any:
+        return apply(OPERATORS[operator.getitem], (self, index))
 
-    forward(*inputs, **options) gives the value. errors has a formula for each input, (error, value, *inputs, **options) ->
-    that input's error, or None where it is not to be differentiated, as an index. In their place stand, for any number of
-    inputs, `each`, (i, error, value, *inputs, **options) -> the error of input i, or `joint`, without i, which gives all of
-    them at once. Formulas are plain NumPy, so that they can be differentiated again and run on any array. Sums over
-    broadcast axes and the conversion to the input's dtype are made for all gates alike. An opaque gate's forward is not
-    NumPy's, which would record wires of an outer circuit by itself: there the gate is recorded again.
-    """
+    def __iter__(self) -> Iterator:
+        if self.ndim == 0:
+            raise TypeError("expected a wire with rows to go through, got one that carries a single number")
+        return (self[i] for i in range(len(self)))
 
-    __slots__ = ("each", "errors", "formulas", "forward", "joint", "name", "opaque")
+    def __repr__(self) -> str:
+        return f"<Wire {self.value!r}>" if self.name is None else f"<Wire {self.name} {self.value!r}>"
 
-    def __init__(self, name, forward, *errors, each=None, joint=None, opaque=False):
-        self.name, self.forward, self.errors, self.each, self.joint = name, forward, errors, each, joint
-        self.opaque = opaque or joint is not None
-        self.formulas = errors if joint is None and each is None else ()   # by place, without asking formula(i)
+    def __format__(self, form: str) -> str:
+        return format(carried(self), form)
 
-    def __call__(self, *inputs, **options):
-        return apply(self, inputs, options)
+    # ---- NumPy's protocols and CuPy's
 
-    def __repr__(self):
-        return f"<gate {self.name}>"
+    def __array_ufunc__(self, ufunc, method, *inputs, **options) -> Any:
+        if list in map(type, inputs):
+            inputs = tuple(map(_no_list, inputs))
+        if method == "__call__" and not options and ufunc in GATES:   # as nearly always
+            return apply(GATES[ufunc], inputs)
+        name = f"np.{ufunc.__name__}"
+        if method != "__call__":
+            remedy = {"reduce": "a function that reduces, such as np.sum", "accumulate": "np.cumsum or np.cumprod",
+                      "outer": "np.expand_dims and broadcasting"}.get(method, "functions that change nothing in place")
+            raise TypeError(f"{name}.{method} has no rule for wires: use {remedy}")
+        if "out" in options:
+            refuse_writing(name)
+        if options.get("where", True) is not True:
+            raise TypeError(f"{name}: expected no where= beside a wire: write np.where(condition, {name}(...), other)")
+        return call(ufunc, inputs, options)
 
-    def formula(self, i):
-        """How the error of input i follows, or None; its number, where all follow at once."""
-        if self.joint is not None:
-            return i
-        if self.each is not None:
-            return partial(self.each, i)
-        if i >= len(self.errors):
-            raise TypeError(f"{self.name}: expected numbers for argument {i + 1}, got a wire: take its .value, which is not "
-                            f"differentiated")
-        return self.errors[i]
+    def __array_function__(self, function, types, inputs, options) -> Any:
+        if function in MADE_LIKE:
+            module = namespace(carried(self)) if hasattr(self.value, "dtype") else np   # CuPy's functions do not know device=
+            return getattr(module, function.__name__)(*inputs, **{name: x for name, x in options.items() if x is not None})
+        return call(function, inputs, options)
+
+    def __cupy_override_elementwise_kernel__(self, kernel, *inputs, **options) -> Any:
+        name = kernel.name.removeprefix("cupy_").removeprefix("cupyx_scipy_special_")   # cupy.tanh is the kernel cupy_tanh
+        options = {option: x for option, x in options.items() if x is not None}   # CuPy's functions pass out=None to each other
+        if "out" in options or len(inputs) > kernel.nin:   # array += wire calls the kernel with the array as its third argument
+            refuse_writing(f"np.{name}")
+        if name in SPECIAL:
+            refuse_options(name, SPECIAL[name][0], inputs, options)
+            return apply(Gate(name, kernel, *SPECIAL[name]), inputs)
+        if not hasattr(np, name):
+            raise TypeError(f"CuPy's {name} has no rule for wires: give it one with gpubp.gate(forward, backward)")
+        return call(getattr(np, name), inputs, options)
+
+    # ---- what wires refuse
+
+    def __array__(self, *args, **options):
+        raise TypeError("expected functions that take wires, got one that makes an array of a wire, through which no error could "
+                        "flow: write np.stack([x, y]) for np.array([x, y]), np.matmul for cupy.matmul, and x.value for the "
+                        "numbers alone")
+
+    def item(self, *args):
+        raise TypeError("expected functions that take wires, got one that takes a plain number, through which no error could "
+                        "flow: write np.exp(x), not math.exp(x), and x.value for the number alone")
+
+    __float__ = __int__ = __complex__ = __index__ = tolist = item
+
+    def __setitem__(self, index, new):
+        raise TypeError("wires do not change: for x[index] = new write np.where(mask, new, x), or join parts with np.concatenate")
+
+    def sort(self, *args, **options):
+        raise TypeError("wires do not change: write y = np.sort(x) for x.sort(), y = np.partition(x, k) for x.partition(k)")
+
+    partition = sort
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("wires are not saved: save what they carry, x.value")
+
+    def __copy__(self, memo: Any = None) -> Any:
+        return self   # it never changes, and a copy of its circuit would be another's
+
+    __deepcopy__ = __copy__
+
+    # ---- array methods; arguments have NumPy's places, in which CuPy's functions hand them on
+
+    sum, mean, prod, var, std, max, min = map(
+        _method, (np.sum, np.mean, np.prod, np.var, np.std, np.max, np.min))
+    cumsum, cumprod, argmax, argmin, argsort, all, any = map(
+        _method, (np.cumsum, np.cumprod, np.argmax, np.argmin, np.argsort, np.all, np.any))
+    swapaxes, squeeze, repeat, diagonal, trace, take, round = map(
+        _method, (np.swapaxes, np.squeeze, np.repeat, np.diagonal, np.trace, np.take, np.round))
+    clip, dot, ravel, nonzero, searchsorted, copy, conjugate = map(
+        _method, (np.clip, np.dot, np.ravel, np.nonzero, np.searchsorted, np.copy, np.conjugate))
+
+    conj = conjugate
+
+    def flatten(self, order="C"):
+        return np.ravel(self, order)
+
+    def reshape(self, *shape, order="C", copy=None):
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **({} if order == "C" else {"order": order}))
+
+    def transpose(self, *axes):
+        return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    def astype(self, dtype: Any, **options: Any) -> Any:
+        refuse_other_kinds("astype", np.dtype(dtype).type())
+        if np.dtype(dtype).kind != "f":
+            return carried(self).astype(dtype, **options)
+        return apply(OPERATORS[np.ndarray.astype], (self, dtype))
+
+    def through(self, activation: Any) -> Any:
+        """activation(self): sigma forward, sigma' backward."""
+        return apply(_gate_of(activation), (self,))
 
 
 def apply(gate, inputs, options=NO_OPTIONS):
@@ -128,94 +245,55 @@ def apply(gate, inputs, options=NO_OPTIONS):
         else:
             value = gate.forward(*values, **options) if options else gate.forward(*values)
     except (TypeError, ValueError) as error:
-        _explain(gate, values, options, error)
+        explain(gate, values, options, error)
         raise
     if not parents:
         return value
     if type(value) not in NUMBERS and (type(value) is not np.ndarray or value.dtype.kind != "f"):
-        _refuse_unless_real(gate, value, values)
+        refuse_unless_real(gate, value, values)
     wire = Wire(value, circuit, (gate, parents, values, options))
     if watcher.watcher is not None:
         watcher.watcher.sees(wire)
     elif getattr(value, "nbytes", 0) >= LARGE and not circuit.whole:
-        _forget(wire)
+        forget(wire)
     return wire
 
 
-def _refuse_unless_real(gate, value, inputs):
-    """TypeError where the value is not what errors can flow back from: real numbers, plain arrays of them, or tuples of both."""
-    for part in value if isinstance(value, tuple) else (value,):
-        dtype = getattr(part, "dtype", None)
-        if type(part) is Wire:
-            if not any(type(x) is Wire and x.circuit is part.circuit for x in inputs):
-                raise TypeError(f"{gate.name}: expected a function that takes its wires by place, got one that uses others "
-                                f"besides: hand them in")
-            continue
-        refuse_other_kinds(gate.name, part)
-        if isinstance(part, CONTAINERS) or getattr(dtype, "kind", "f") == "O" or (
-                dtype is None and part is value and not isinstance(part, float | int)):
-            raise TypeError(f"{gate.name}: expected a number, an array of numbers or a tuple of them as the value, got a "
-                            f"{type(part).__name__}: take it apart")
+def function_of(gate):
+    """The gate as a function of numbers, arrays and wires."""
+    return lambda *inputs, **options: apply(gate, inputs, options)
 
 
-def _forget(wire):
-    """Keep only those of the gate's value and inputs that its formulas read."""
-    _, parents, values, _ = wire.record
-    places = [_read(formula.__code__) if type(formula) is FunctionType else EVERY for formula, _ in parents]
-    for i in range(len(values)):
-        if not any(i + 1 in read for read in places):
-            values[i] = None
-    if not any(0 in read for read in places):
-        wire.bare = Wire(Like(wire.value.shape, wire.value.dtype), wire.circuit, wire.record)
-        wire.bare.number, wire.record = wire.number, None   # who keeps the wire keeps its value alone
+def call(function, inputs, options):
+    """NumPy's function of wires and other things."""
+    if options.get("out") is not None:
+        refuse_out(name_of(function))
+    if function in FLAT:
+        return function(*map(stripped, inputs), **{name: stripped(x) for name, x in options.items()})
+    if function in COMPOSED:
+        if options or len(inputs) > 2:
+            refuse_options(name_of(function), COMPOSED[function], inputs, options)
+        return COMPOSED[function](*inputs, **options)
+    if function in GIVEN:
+        return GIVEN[function](*inputs, **options)
+    gate = GATES.get(function)
+    if gate is None and function.__name__ in SPECIAL:
+        gate = Gate(function.__name__, function, *SPECIAL[function.__name__])
+    if gate is None:
+        raise TypeError(f"{name_of(function)} has no rule for wires: compute it from functions that have one, or give it one "
+                        f"with gpubp.gate(forward, backward)")
+    if options and any(type(x) is Wire for x in options.values()):   # np.sum(a=wire): formulas take wires by place
+        bound = signature(function).bind(*inputs, **options)
+        inputs, options = bound.args, bound.kwargs
+        for name, x in options.items():
+            if type(x) is Wire:
+                raise TypeError(f"{name_of(function)}: expected a number as {name}=, got a wire: take its .value, "
+                                f"which is not differentiated")
+    if options or len(inputs) > 2:
+        refuse_options(name_of(function), next(filter(None, gate.errors)), inputs, options)
+    return apply(gate, inputs, options)
 
 
-@cache
-def _read(code):
-    """Which of (value, *inputs) the code of a formula (error, value, *inputs, **options) mentions, by place."""
-    if code.co_flags & (CO_VARARGS | CO_VARKEYWORDS):
-        return EVERY
-    named = {name for instruction in get_instructions(code)   # of which newer Pythons' name two at once
-             for name in (instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,))
-             if isinstance(name, str)}
-    return frozenset(i for i, name in enumerate(code.co_varnames[1:code.co_argcount]) if name in named)
-
-
-def floating(x):
-    """Whether it is a real floating number, an array of them, or a wire."""
-    return type(x) is Wire or type(x) is float or getattr(getattr(x, "dtype", None), "kind", "") == "f"
-
-
-def refuse_other_kinds(owner, x):
-    """TypeError at complex numbers, and at arrays that compute in their own way."""
-    if isinstance(x, complex) or getattr(getattr(x, "dtype", None), "kind", "") == "c":
-        raise TypeError(f"{owner}: expected real numbers, got complex ones: carry real and imaginary parts by themselves")
-    if hasattr(x, "mask") or isinstance(x, np.matrix):
-        raise TypeError(f"{owner}: expected plain arrays, got a {type(x).__name__}, which computes in its own way: pass "
-                        f"np.asarray(x)")
-
-
-def carried(x):
-    """What wires of wires carry in the end; other things as they are."""
-    while type(x) is Wire:
-        x = x.value
-    return x
-
-
-def of_one_package(name, values, error=None):
-    """The package of the arrays among the values; TypeError where NumPy's lie beside CuPy's."""
-    arrays = [x for x in map(carried, values) if hasattr(x, "dtype") and not isinstance(x, np.generic)]
-    packages = sorted({type(x).__module__.partition(".")[0] for x in arrays})
-    if len(packages) > 1:
-        raise TypeError(f"{name}: expected arrays of one device, got {' and '.join(packages)}: move them first, with "
-                        f"cupy.asarray or cupy.asnumpy") from error
-    return packages[0] if packages else "numpy"
-
-
-def _explain(gate, values, options, error):
-    """Libraries refuse each other's arrays, and NumPy's options, in many words; here they are said once."""
-    package = of_one_package(gate.name, values, error)
-    unknown = [option for option in options if f"unexpected keyword argument '{option}'" in str(error)]
-    if unknown and package != "numpy":
-        raise TypeError(f"{gate.name}: expected no {unknown[0]}= beside arrays of {package}, whose function does not know it: "
-                        f"pass it by place, or compute what it does with other functions, such as np.where for where=") from error
+@lru_cache(256)
+def _gate_of(activation):
+    return Gate(activation.name, activation, lambda error, a, z: times_prime(np, activation, error, z, a))

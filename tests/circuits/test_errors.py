@@ -5,7 +5,8 @@ import pytest
 
 import gpubp
 from gpubp.circuits import differentiate
-from gpubp.circuits.wire import Wire, carried
+from gpubp.circuits.tape import carried
+from gpubp.circuits.wire import Wire
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
 

@@ -11,7 +11,7 @@ import pytest
 
 import gpubp
 from gpubp.circuits.pytree import leaves, mapped
-from gpubp.circuits.rules import SPECIAL
+from gpubp.circuits.tape import SPECIAL
 from tests import circuit_cases
 from tests.beside_numpy import assert_like_numpys, moved, opened, pulled, twice
 from tests.circuit_cases import CASES

@@ -12,9 +12,9 @@ import pytest
 
 import gpubp
 from gpubp.circuits import wire
-from gpubp.circuits.numpy_dispatch import name_of
 from gpubp.circuits.pytree import leaves, mapped, rebuilt
-from gpubp.circuits.rules import COMPOSED, GATES, SPECIAL
+from gpubp.circuits.refusals import name_of
+from gpubp.circuits.tape import COMPOSED, GATES, SPECIAL
 from tests import circuit_cases
 from tests.circuit_cases import CASES, Drawn
 from tests.conftest import device, needs

@@ -8,7 +8,7 @@ import pytest
 
 import gpubp
 from gpubp.circuits.pytree import leaves
-from gpubp.circuits.rules import FLAT
+from gpubp.circuits.tape import FLAT
 from gpubp.circuits.wire import Wire
 from tests.beside_numpy import assert_like_numpys, moved, opened
 from tests.circuit_cases import CASES

@@ -5,12 +5,12 @@ from math import nan, prod
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..wire import carried
+from ..tape import carried
 from .elementwise import clipped, picked, where
 from .joining import PARTS
 from .linear_algebra import MADE_OF_LINEAR_ALGEBRA
 from .products import MADE_OF_PRODUCTS
-from .shapes import cast
+from .shapes import as_dtype
 
 
 def where_(condition, *of):
@@ -96,7 +96,7 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
 
 def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None):
     ones = np.ones_like(a, dtype=dtype, shape=shape)
-    return cast(ones * fill_value, ones.dtype)
+    return as_dtype(ones * fill_value, ones.dtype)
 
 
 def select(condlist, choicelist, default=0):
@@ -150,7 +150,7 @@ def take(a, indices, axis=None, out=None, mode="raise"):
     return a[(slice(None),) * axis + (list(indices) if isinstance(indices, tuple) else indices,)]
 
 
-COMPOSED: dict = {
+COMPOSITES: dict = {
     **PARTS, **MADE_OF_PRODUCTS, **MADE_OF_LINEAR_ALGEBRA, np.where: where_, np.clip: clip, np.nan_to_num: nan_to_num,
     np.ptp: ptp, np.trace: trace, np.average: average, np.median: median, np.diff: diff, np.trapezoid: trapezoid,
     np.full_like: full_like, np.select: select,

@@ -4,7 +4,8 @@ from math import factorial, log, pi, sqrt
 
 import numpy as np
 
-from ..wire import Gate
+from ..tape import Gate
+from ..wire import function_of
 
 
 def where(condition, x, y):
@@ -64,12 +65,12 @@ def _only_one(error, value, x):
     return error
 
 
-clipped = Gate("clip", np.clip, lambda error, value, x, low, high: where(_inside(x, low, high), error, 0.0),
+clipped = function_of(Gate("clip", np.clip, lambda error, value, x, low, high: where(_inside(x, low, high), error, 0.0),
                lambda error, value, x, low, high: where(x < low, error, 0.0),
-               lambda error, value, x, low, high: where(x > high, error, 0.0))
+               lambda error, value, x, low, high: where(x > high, error, 0.0)))
 
-picked = Gate("where", np.where, None, lambda error, value, condition, x, y: np.where(condition, error, 0.0),
-              lambda error, value, condition, x, y: np.where(condition, 0.0, error))
+picked = function_of(Gate("where", np.where, None, lambda error, value, condition, x, y: np.where(condition, error, 0.0),
+              lambda error, value, condition, x, y: np.where(condition, 0.0, error)))
 
 ELEMENTWISE: dict = {
     np.add: (lambda error, value, x, y: error, lambda error, value, x, y: error),
@@ -126,7 +127,7 @@ ELEMENTWISE: dict = {
 }
 
 # functions of scipy.special and cupyx.scipy.special, known by their names alone
-SPECIAL = {
+SPECIAL_FUNCTIONS = {
     "erf": (lambda error, value, x: error * (2.0 / sqrt(pi) * np.exp(-x * x)),),
     "erfc": (lambda error, value, x: -error * (2.0 / sqrt(pi) * np.exp(-x * x)),),
     "expit": (lambda error, value, x: error * value * (1.0 - value),),

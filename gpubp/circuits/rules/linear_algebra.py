@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..wire import Gate, Wire, carried
+from ..tape import Gate, carried
+from ..wire import Wire, function_of
 from .elementwise import over
 from .reductions import product_of_others
 
@@ -52,8 +53,8 @@ def _cholesky(error, value, x, *, upper=False):
     return 0.5 * (sent + _turned(sent))
 
 
-_solution = Gate("solve", np.linalg.solve, _solve_matrix, _solve_right)
-_log_determinant_of = Gate("slogdet", lambda x, found: found, _log_determinant, None, opaque=True)
+_solution = function_of(Gate("solve", np.linalg.solve, _solve_matrix, _solve_right))
+_log_determinant_of = function_of(Gate("slogdet", lambda x, found: found, _log_determinant, None, opaque=True))
 
 LINEAR_ALGEBRA = {
     np.linalg.inv: (_inverse,), np.linalg.det: (_determinant,), np.linalg.cholesky: (_cholesky,),
@@ -83,8 +84,8 @@ def solve(a, b):
     return _solution(a, b)
 
 
-_root = Gate("root", lambda x, power: np.sqrt(x) if power == 0.5 else x ** power,
-             lambda error, value, x, power: error * (power * over(value, x)), None, opaque=True)
+_root = function_of(Gate("root", lambda x, power: np.sqrt(x) if power == 0.5 else x ** power,
+             lambda error, value, x, power: error * (power * over(value, x)), None, opaque=True))
 
 
 def norm(x, ord=None, axis=None, keepdims=False):

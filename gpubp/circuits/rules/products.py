@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..wire import Gate, of_one_package
+from ..refusals import of_one_package
+from ..tape import Gate
+from ..wire import function_of
 
 
 def _as_matrices(error, x, y):
@@ -68,7 +70,7 @@ PRODUCTS = {np.matmul: (_left, _right), np.dot: (_dot_left, _dot_right),
             np.inner: (lambda error, value, a, b: _dot_left(error, value, a, b, last=True),
                        lambda error, value, a, b: _dot_right(error, value, a, b, last=True))}
 
-_sum_of_products = Gate("einsum", np.einsum, each=_einsum)
+_sum_of_products = function_of(Gate("einsum", np.einsum, each=_einsum))
 
 
 def einsum(subscripts, *operands, optimize=False):

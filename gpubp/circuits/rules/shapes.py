@@ -4,7 +4,8 @@ import numpy as np
 
 from ...devices.array_namespace import namespace
 from ..pytree import leaves
-from ..wire import Gate
+from ..tape import Gate
+from ..wire import function_of
 
 
 def _reshape(error, value, x, shape=None, order="C", *, copy=None):
@@ -94,8 +95,9 @@ def _put_on_diagonal(numbers, shape, offset, axis1, axis2):
     return whole
 
 
-_on_diagonal = Gate("on_diagonal", _put_on_diagonal, lambda error, value, numbers, shape, *place: np.diagonal(error, *place),
-                    None, None, None, None, opaque=True)
+_on_diagonal = function_of(Gate("on_diagonal", _put_on_diagonal,
+                                lambda error, value, numbers, shape, *place: np.diagonal(error, *place),
+                                None, None, None, None, opaque=True))
 
 
 def _scatter(numbers, shape, index):
@@ -116,8 +118,8 @@ def _is_basic(index):
                for part in parts) and sum(hasattr(part, "ndim") for part in parts) <= 1
 
 
-scatter = Gate("scatter", _scatter, lambda error, value, numbers, shape, index: error[index], None, None,
-               opaque=True)
+scatter = function_of(Gate("scatter", _scatter, lambda error, value, numbers, shape, index: error[index], None, None,
+                           opaque=True))
 
 
 def _item(x, index):
@@ -167,9 +169,10 @@ def _concatenate(i, error, value, axis, *arrays):
     return error[(slice(None),) * (axis % np.ndim(error)) + (slice(start, start + np.shape(arrays[i - 1])[axis]),)]
 
 
-joined = Gate("concatenate", lambda axis, *arrays: np.concatenate(arrays, axis), each=_concatenate)
-padded = Gate("pad", np.pad, _pad, None, None)
+joined = function_of(Gate("concatenate", lambda axis, *arrays: np.concatenate(arrays, axis), each=_concatenate))
+padded = function_of(Gate("pad", np.pad, _pad, None, None))
 cast = Gate("astype", lambda x, dtype: x.astype(dtype), _whole, None)
+as_dtype = function_of(cast)
 
 MOVES = {
     np.reshape: (_reshape,), np.ravel: (_ravel,), np.squeeze: (_narrowed,), np.expand_dims: (_narrowed,),
