@@ -96,6 +96,15 @@ class Gate:
         return self.errors[i]
 
 
+def reads(*names):
+    """Declare which of value and inputs a formula reads: a circuit keeps only these. Without it, all are kept."""
+    def declared(formula):
+        arguments = formula.__code__.co_varnames[1:formula.__code__.co_argcount]   # after the error
+        formula.reads = frozenset(map(arguments.index, names))
+        return formula
+    return declared
+
+
 def floating(x):
     """Whether it is a real floating number, an array of them, or a wire."""
     return isinstance(x, Traced) or type(x) is float or getattr(getattr(x, "dtype", None), "kind", "") == "f"

@@ -22,7 +22,7 @@ from .refusals import (
     refuse_writing,
 )
 from .retention import forget
-from .tape import COMPOSED, FLAT, GATES, GIVEN, MADE_LIKE, NUMBERS, OPERATORS, SPECIAL, Gate, carried, stripped
+from .tape import COMPOSED, FLAT, GATES, GIVEN, MADE_LIKE, NUMBERS, OPERATORS, SPECIAL, Gate, carried, reads, stripped
 
 NO_OPTIONS: dict = {}
 LARGE = 1 << 16   # bytes of a value that is worth forgetting
@@ -296,4 +296,4 @@ def call(function, inputs, options):
 
 @lru_cache(256)
 def _gate_of(activation):
-    return Gate(activation.name, activation, lambda error, a, z: times_prime(np, activation, error, z, a))
+    return Gate(activation.name, activation, reads("a", "z")(lambda error, a, z: times_prime(np, activation, error, z, a)))

@@ -3,11 +3,14 @@
 import gc
 import tracemalloc
 import weakref
+from dis import get_instructions
+from inspect import CO_VARARGS, CO_VARKEYWORDS
 
 import numpy as np
 import pytest
 
 import gpubp
+from gpubp.circuits.tape import GATES, OPERATORS, SPECIAL
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
 LENGTH, NUMBERS = 100, 100_000
@@ -90,3 +93,19 @@ def test_checkpoints_remember_the_arguments_alone():
     whole, parts = (peak(lambda part=part: gpubp.grad(f)(x, part)) for part in (ten, gpubp.checkpoint(ten)))
     assert parts < 32 < 90 < whole
     np.testing.assert_array_equal(gpubp.grad(f)(x, ten), gpubp.grad(f)(x, gpubp.checkpoint(ten)))
+
+
+def test_declared_reads_are_those_of_the_code():
+    """What a formula declares that it reads is what its code mentions; one that takes any argument declares nothing."""
+    formulas = [formula for errors in (*(gate.errors for gate in (*GATES.values(), *OPERATORS.values())), *SPECIAL.values())
+                for formula in errors if formula is not None]
+    assert len(formulas) > 100
+    for formula in formulas:
+        code = formula.__code__
+        if code.co_flags & (CO_VARARGS | CO_VARKEYWORDS):
+            assert not hasattr(formula, "reads")
+            continue
+        named = {name for instruction in get_instructions(code)   # of which newer Pythons' name two at once
+                 for name in (instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,))
+                 if isinstance(name, str) and any(kind in instruction.opname for kind in ("FAST", "DEREF", "CELL"))}
+        assert formula.reads == {i for i, name in enumerate(code.co_varnames[1:code.co_argcount]) if name in named}, formula

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..tape import Gate, carried
+from ..tape import Gate, carried, reads
 from ..wire import Wire, function_of
 from .elementwise import over
 from .reductions import product_of_others
@@ -14,10 +14,12 @@ def _turned(x):
     return np.swapaxes(x, -1, -2)
 
 
+@reads("value")
 def _inverse(error, value, x):
     return -_turned(value) @ error @ _turned(value)
 
 
+@reads("value", "a", "b")
 def _solve_matrix(error, value, a, b):
     sent = _solve_right(error, value, a, b)
     if np.ndim(b) == 1:
@@ -25,12 +27,14 @@ def _solve_matrix(error, value, a, b):
     return -sent @ _turned(value)
 
 
+@reads("a", "b")
 def _solve_right(error, value, a, b):
     if np.ndim(b) == 1 < np.ndim(error):   # one right side for many matrices
         return np.linalg.solve(_turned(a), np.expand_dims(error, -1))[..., 0]
     return np.linalg.solve(_turned(a), error)
 
 
+@reads("value", "x")
 def _determinant(error, value, x):
     if np.all(value != 0):
         return np.expand_dims(error * value, (-1, -2)) * _turned(np.linalg.inv(x))
@@ -39,10 +43,12 @@ def _determinant(error, value, x):
     return np.expand_dims(signs, (-1, -2)) * (left * np.expand_dims(product_of_others(singular, -1), -2)) @ right
 
 
+@reads("x")
 def _log_determinant(error, value, x, found):
     return np.expand_dims(error, (-1, -2)) * _turned(np.linalg.inv(x))
 
 
+@reads("value")
 def _cholesky(error, value, x, *, upper=False):
     """Murray, Differentiation of the Cholesky decomposition (2016), equation 10, spread evenly over both triangles."""
     lower, error = (_turned(value), _turned(error)) if upper else (value, error)
@@ -85,7 +91,7 @@ def solve(a, b):
 
 
 _root = function_of(Gate("root", lambda x, power: np.sqrt(x) if power == 0.5 else x ** power,
-             lambda error, value, x, power: error * (power * over(value, x)), None, opaque=True))
+             reads("value", "x", "power")(lambda error, value, x, power: error * (power * over(value, x))), None, opaque=True))
 
 
 def norm(x, ord=None, axis=None, keepdims=False):

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..refusals import of_one_package
-from ..tape import Gate
+from ..tape import Gate, reads
 from ..wire import function_of
 
 
@@ -17,6 +17,7 @@ def _as_matrices(error, x, y):
     return error, x, y
 
 
+@reads("x", "y")
 def _left(error, value, x, y):
     if np.ndim(x) == 2 == np.ndim(y):
         return error @ y.T
@@ -25,6 +26,7 @@ def _left(error, value, x, y):
     return sent[..., 0, :] if np.ndim(x) == 1 else sent
 
 
+@reads("x", "y")
 def _right(error, value, x, y):
     if np.ndim(x) == 2 == np.ndim(y):
         return x.T @ error
@@ -53,12 +55,14 @@ def _dotted(b, last):
     return axis, [i for i in range(np.ndim(b)) if i != axis]
 
 
+@reads("a", "b")
 def _dot_left(error, value, a, b, out=None, *, last=False):
     if np.ndim(a) == 0 or np.ndim(b) == 0 or np.ndim(error) == 0:
         return error * b
     return np.tensordot(error, b, ([*range(np.ndim(a) - 1, np.ndim(error))], _dotted(b, last)[1]))
 
 
+@reads("a", "b")
 def _dot_right(error, value, a, b, out=None, *, last=False):
     if np.ndim(a) == 0 or np.ndim(b) == 0 or np.ndim(error) == 0:
         return error * a
@@ -67,8 +71,8 @@ def _dot_right(error, value, a, b, out=None, *, last=False):
 
 
 PRODUCTS = {np.matmul: (_left, _right), np.dot: (_dot_left, _dot_right),
-            np.inner: (lambda error, value, a, b: _dot_left(error, value, a, b, last=True),
-                       lambda error, value, a, b: _dot_right(error, value, a, b, last=True))}
+            np.inner: (reads("value", "a", "b")(lambda error, value, a, b: _dot_left(error, value, a, b, last=True)),
+                       reads("value", "a", "b")(lambda error, value, a, b: _dot_right(error, value, a, b, last=True)))}
 
 _sum_of_products = function_of(Gate("einsum", np.einsum, each=_einsum))
 

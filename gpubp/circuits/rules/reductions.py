@@ -4,6 +4,7 @@ from math import nan, prod
 
 import numpy as np
 
+from ..tape import reads
 from .elementwise import over
 from .shapes import inverted
 
@@ -37,18 +38,22 @@ def _chosen(where, numbers, other=0.0):
     return numbers if where is True else np.where(where, numbers, other)
 
 
+@reads("x", "axis", "where")
 def _sum(error, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=0.0, where=True):
     return _chosen(where, spread(error, x, axis))
 
 
+@reads("x", "axis", "where")
 def _nansum(error, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=0.0, where=True):
     return np.where(np.isnan(x), 0.0, _chosen(where, spread(error, x, axis)))
 
 
+@reads("x", "axis", "keepdims")
 def _mean(error, value, x, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
     return _chosen(where, spread(error * (1.0 / _counted(x, axis, keepdims, where)), x, axis))
 
 
+@reads("value", "x", "axis", "initial", "where")
 def _prod(error, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=1.0, where=True):
     x = _chosen(where, x, 1.0)
     if np.all(x != 0):
@@ -77,15 +82,18 @@ def _away(x, axis, where):
     return x - np.mean(x, axis=axis, keepdims=True, **options)
 
 
+@reads("x", "axis", "ddof", "keepdims")
 def _var(error, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
     return _chosen(where, spread(error * (2.0 / _counted(x, axis, keepdims, where, ddof)), x, axis) * _away(x, axis, where))
 
 
+@reads("value", "x", "axis", "ddof", "keepdims")
 def _std(error, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
     share = over(error * (1.0 / _counted(x, axis, keepdims, where, ddof)), value)
     return _chosen(where, spread(share, x, axis) * _away(x, axis, where))
 
 
+@reads("value", "x", "axis", "keepdims", "initial", "where")
 def _extreme(error, value, x, axis=None, out=None, keepdims=False, initial=None, where=True):
     found = spread(value, x, axis)
     ties = _chosen(where, (x == found) | (x != x), False)   # NaN, if there is one, wins
@@ -103,11 +111,13 @@ def _cumulated(x, axis):
     return (np.reshape(x, (-1,)), 0) if axis is None else (x, axis)
 
 
+@reads("x", "axis")
 def _cumsum(error, value, x, axis=None, dtype=None, out=None):
     _, along = _cumulated(x, axis)
     return np.reshape(np.flip(np.cumsum(np.flip(error, along), along), along), np.shape(x))
 
 
+@reads("value", "x", "axis")
 def _cumprod(error, value, x, axis=None, dtype=None, out=None):
     flat, along = _cumulated(x, axis)
     if np.all(x != 0):

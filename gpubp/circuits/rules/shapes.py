@@ -4,14 +4,16 @@ import numpy as np
 
 from ...devices.array_namespace import namespace
 from ..pytree import leaves
-from ..tape import Gate
+from ..tape import Gate, reads
 from ..wire import function_of
 
 
+@reads("x", "order")
 def _reshape(error, value, x, shape=None, order="C", *, copy=None):
     return np.reshape(error, np.shape(x), order=_plain_order(order))
 
 
+@reads("x", "order")
 def _ravel(error, value, x, order="C"):
     return np.reshape(error, np.shape(x), order=_plain_order(order))
 
@@ -23,10 +25,12 @@ def _plain_order(order):
     return order
 
 
+@reads("x")
 def _narrowed(error, value, x, axis=None):
     return np.reshape(error, np.shape(x))
 
 
+@reads("x", "axes")
 def _transpose(error, value, x, axes=None):
     return np.transpose(error, None if axes is None else inverted([range(np.ndim(x))[axis] for axis in axes]))
 
@@ -36,6 +40,7 @@ def inverted(order):
     return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
+@reads("source", "destination")
 def _moveaxis(error, value, x, source, destination):
     return np.moveaxis(error, destination, source)
 
@@ -44,11 +49,13 @@ def _whole(error, value, x, *options, **named):
     return error   # of which the broadcast axes are summed
 
 
+@reads("shift", "axis")
 def _roll(error, value, x, shift, axis=None):
     back = tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift
     return np.roll(error, back, axis)
 
 
+@reads("x", "repeats", "axis")
 def _repeat(error, value, x, repeats, axis=None):
     """Copies of a number add up: all those of the same place of x."""
     if isinstance(repeats, int | np.integer):
@@ -64,6 +71,7 @@ def _repeat(error, value, x, repeats, axis=None):
     return np.reshape(scatter(error, x_shape, (slice(None),) * (axis % len(x_shape)) + (places,)), np.shape(x))
 
 
+@reads("x", "reps")
 def _tile(error, value, x, reps):
     reps = (reps,) if np.ndim(reps) == 0 else tuple(reps)
     shape = (1,) * (len(reps) - np.ndim(x)) + np.shape(x)
@@ -76,12 +84,14 @@ def _pad(error, value, x, widths, mode, **options):
     return error[tuple(slice(before, before + n) for (before, _), n in zip(widths, np.shape(x)))]
 
 
+@reads("x", "k")
 def _diag(error, value, x, k=0):
     if np.ndim(x) == 1:
         return np.diagonal(error, k)
     return _on_diagonal(error, np.shape(x), k, 0, 1)
 
 
+@reads("x", "offset", "axis1", "axis2")
 def _diagonal(error, value, x, offset=0, axis1=0, axis2=1):
     return _on_diagonal(error, np.shape(x), offset, axis1, axis2)
 
@@ -118,7 +128,8 @@ def _is_basic(index):
                for part in parts) and sum(hasattr(part, "ndim") for part in parts) <= 1
 
 
-scatter = function_of(Gate("scatter", _scatter, lambda error, value, numbers, shape, index: error[index], None, None,
+scatter = function_of(Gate("scatter", _scatter,
+    reads("index")(lambda error, value, numbers, shape, index: error[index]), None, None,
                            opaque=True))
 
 
@@ -161,7 +172,7 @@ def _refuse_outside(shape, parts):
         axis += axes
 
 
-getitem = Gate("getitem", _item, lambda error, value, x, index: scatter(error, np.shape(x), index), None)
+getitem = Gate("getitem", _item, reads("x", "index")(lambda error, value, x, index: scatter(error, np.shape(x), index)), None)
 
 
 def _concatenate(i, error, value, axis, *arrays):
@@ -177,12 +188,13 @@ as_dtype = function_of(cast)
 MOVES = {
     np.reshape: (_reshape,), np.ravel: (_ravel,), np.squeeze: (_narrowed,), np.expand_dims: (_narrowed,),
     np.transpose: (_transpose,), np.moveaxis: (_moveaxis,),
-    np.swapaxes: (lambda error, value, x, axis1, axis2: np.swapaxes(error, axis1, axis2),),
-    np.matrix_transpose: (lambda error, value, x: np.matrix_transpose(error),),
+    np.swapaxes: (reads("axis1", "axis2")(lambda error, value, x, axis1, axis2: np.swapaxes(error, axis1, axis2)),),
+    np.matrix_transpose: (reads()(lambda error, value, x: np.matrix_transpose(error)),),
     np.broadcast_to: (_whole,), np.copy: (_whole,),
     np.roll: (_roll,), np.repeat: (_repeat,), np.tile: (_tile,),
-    np.flip: (lambda error, value, x, axis=None: np.flip(error, axis),),
-    np.rot90: (lambda error, value, x, k=1, axes=(0, 1): np.rot90(error, -k, axes),),
-    np.tril: (lambda error, value, x, k=0: np.tril(error, k),), np.triu: (lambda error, value, x, k=0: np.triu(error, k),),
+    np.flip: (reads("axis")(lambda error, value, x, axis=None: np.flip(error, axis)),),
+    np.rot90: (reads("k", "axes")(lambda error, value, x, k=1, axes=(0, 1): np.rot90(error, -k, axes)),),
+    np.tril: (reads("k")(lambda error, value, x, k=0: np.tril(error, k)),),
+        np.triu: (reads("k")(lambda error, value, x, k=0: np.triu(error, k)),),
     np.diag: (_diag,), np.diagonal: (_diagonal,),
 }
