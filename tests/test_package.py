@@ -23,7 +23,7 @@ FLOORS = {"maths": 1, "atomic": 1, "resources": 1, "devices": 2, "reference": 2,
           "parity": 4.5, "check": 5, "files": 5, "plots": 5, "datasets": 5, "estimators": 5, "demos": 5, "commands": 6,
           "cli": 6, "__main__": 7, "__init__": 5.5}
 CUPY_MAY = {"devices/cuda/cuda_ops.py", "devices/kernel_source.py", "devices/cuda/probe.py"}
-BUDGET = 13_300   # lines of gpubp/*.py
+BUDGET = 13_500   # lines of gpubp/*.py
 HEAVY = ("cupy", "sklearn", "matplotlib", "scipy", "torch", "tqdm", "pandas", "numba")
 
 

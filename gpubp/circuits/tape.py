@@ -24,6 +24,10 @@ MADE_LIKE: frozenset = frozenset((
     np.identity, np.tri))
 
 
+class PlainNumberError(TypeError):
+    """A function took a wire for a plain number, through which no error could flow."""
+
+
 class Circuit:
     """One recording. Of two circuits the younger is the inner one, to which the wires of the other are mere values.
 

@@ -7,7 +7,7 @@ import numpy as np
 from .backward import backward
 from .pytree import leaves, mapped, rebuilt
 from .refusals import refuse_other_kinds
-from .tape import Circuit, carried, floating
+from .tape import Circuit, PlainNumberError, carried, floating
 from .values import answers_numpy, kind, owned
 from .wire import Wire
 
@@ -43,7 +43,7 @@ class TracedCall:
         try:
             result = f(*args, **options)
         except (AttributeError, TypeError, ValueError) as error:
-            if "takes a plain number" in str(error.__cause__):
+            if isinstance(error.__cause__, PlainNumberError):
                 raise TypeError("wires are not written into arrays: for array[index] = wire fill a list, and np.stack "
                                 "it") from error
             if _comes_of_cupy(error):

@@ -22,7 +22,21 @@ from .refusals import (
     refuse_writing,
 )
 from .retention import forget
-from .tape import COMPOSED, FLAT, GATES, GIVEN, MADE_LIKE, NUMBERS, OPERATORS, SPECIAL, Gate, carried, reads, stripped
+from .tape import (
+    COMPOSED,
+    FLAT,
+    GATES,
+    GIVEN,
+    MADE_LIKE,
+    NUMBERS,
+    OPERATORS,
+    SPECIAL,
+    Gate,
+    PlainNumberError,
+    carried,
+    reads,
+    stripped,
+)
 
 NO_OPTIONS: dict = {}
 LARGE = 1 << 16   # bytes of a value that is worth forgetting
@@ -163,8 +177,8 @@ class Wire(Inspection):
                         "numbers alone")
 
     def item(self, *args):
-        raise TypeError("expected functions that take wires, got one that takes a plain number, through which no error could "
-                        "flow: write np.exp(x), not math.exp(x), and x.value for the number alone")
+        raise PlainNumberError("expected functions that take wires, got one that takes a plain number, through which no error "
+                               "could flow: write np.exp(x), not math.exp(x), and x.value for the number alone")
 
     __float__ = __int__ = __complex__ = __index__ = tolist = item
 
