@@ -228,7 +228,7 @@ def test_prototypes(ops):
 @pytest.mark.parametrize("architecture", ["90", "100"])
 def test_the_kernel_of_a_cluster_compiles(architecture):
     needs("cuda.bindings.nvrtc")
-    from tests.devices.cuda.test_nvrtc import compiled
+    from tests.devices.test_nvrtc import compiled
     ptx, log = compiled(gpu_facts.CLUSTER_KERNEL, architecture)
     assert "st.shared::cluster" in ptx and "0 bytes stack frame" in log, log
 
