@@ -1,6 +1,6 @@
-"""Kernel text and its compilation: the files of kernels/ with a dtype and the tables' formulas written in.
+"""Kernel text: the files of kernels/ with a dtype and the tables' formulas written in.
 
-One text serves CuPy here, and in the tests NVRTC, which needs no GPU to compile, and g++, which runs it on the host.
+One text serves CuPy (cuda/compiler.py), and in the tests NVRTC, which needs no GPU to compile, and g++, which runs it on the host.
 """
 
 from dataclasses import fields, replace
@@ -126,26 +126,6 @@ def _activation(activation):
 
 def _outer(cost):
     return device_function("outer", cost.outer) + device_function("outer_prime", cost.outer_prime or (lambda xp, s: 1.0))
-
-
-class CupyCompiler:
-    """Compiles by NVRTC through CuPy, at first use; CuPy keeps the machine code, per device and on disk."""
-
-    def kernel(self, text, name):
-        """The kernel of that name, to be called as kernel(grid, block, arguments)."""
-        return _kernel(text, name)
-
-
-@cache
-def _kernel(text, name):
-    return _module(text).get_function(name)
-
-
-@cache
-def _module(text):
-    import cupy
-
-    return cupy.RawModule(code=text, options=options())
 
 
 def arguments(dtype, *values):

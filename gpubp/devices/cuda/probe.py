@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from ..kernel_source import CupyCompiler
+from .compiler import CupyCompiler
 from .cublas import Cublas
 from .cuda_ops import CudaOps
 from .graph import LOCK, Session
