@@ -1,4 +1,4 @@
-"""Where it is computed: the verbs of a device, on NumPy arrays and on CuPy arrays."""
+"""The devices: the operations of a training step on NumPy arrays (CPU) and on CuPy arrays (CUDA)."""
 
 import os
 import re
@@ -15,7 +15,10 @@ CPUS: dict[str, Callable[[], Ops]] = {
 
 
 def checked_name(name: object, source: str = "", more: str = "") -> str:
-    """The name of a device in small letters, or an error; `more` is one that is understood besides."""
+    """The device name in lower case; raises ValueError if it is unknown.
+
+    source: text for the error that says where the name comes from. more: one further name to accept.
+    """
     asked = str(name).strip().lower()
     if asked not in (*CPUS, "auto", more or "auto") and not re.fullmatch(r"cuda(:[0-9]+)?", asked):
         known = ", ".join(map(repr, filter(None, (more, "auto", *CPUS, "cuda"))))
@@ -24,16 +27,25 @@ def checked_name(name: object, source: str = "", more: str = "") -> str:
 
 
 def named_by_environment() -> str:
-    """What GPUBP_DEVICE names in place of "auto", in small letters; "" where it names nothing else."""
+    """The value of GPUBP_DEVICE in lower case; "" if it is unset or "auto"."""
     name = os.environ.get("GPUBP_DEVICE", "").strip().lower()
     return "" if name == "auto" else name
 
 
 def open_device(name: str | Ops = "auto") -> Ops:
-    """The Ops of "cpu", "cuda", "cuda:1", or of the best device present ("auto", which GPUBP_DEVICE overrides).
+    """The Ops of a device: the object through which a network allocates arrays and computes on that device.
 
-    On "cpu" training is compiled where a C++ compiler is at hand and an epoch long enough to repay it; "cpu:compiled" compiles
-    everything, "cpu:numpy" nothing.
+    name: "cpu", "cpu:numpy", "cpu:compiled", "cuda" (the same as "cuda:0"), "cuda:1", ..., or "auto" (the default): the device
+    that the environment variable GPUBP_DEVICE names, else the first GPU if it works, else the CPU. An Ops is returned unchanged.
+
+    "cpu" compiles training if a C++ compiler is installed and an epoch is long enough to repay the compilation. "cpu:compiled"
+    compiles everything and "cpu:numpy" nothing.
+
+    Raises ValueError for an unknown name and RuntimeError if the device is absent or unusable. If "auto" finds a GPU that does
+    not work, it warns once per process and takes the CPU.
+
+    >>> open_device("cpu").name
+    'cpu'
     """
     if isinstance(name, Ops):
         return name
@@ -45,7 +57,7 @@ def open_device(name: str | Ops = "auto") -> Ops:
         return CPUS[asked]()
     kind, _, number = asked.partition(":")
     index = int(number or 0)
-    from .cuda.probe import cuda_ops, why_absent, why_unusable  # not needed on a laptop that says so
+    from .cuda.probe import cuda_ops, why_absent, why_unusable  # a program that asks for the CPU does not need it
 
     absent = why_absent(index)
     reason = absent or why_unusable(index)
@@ -61,6 +73,6 @@ def open_device(name: str | Ops = "auto") -> Ops:
 
 @cache
 def _warn_unusable(reason: str) -> None:
-    """Once in a process."""
+    """Warn once per process."""
     warnings.warn(f"expected the GPU to compute, got: {reason}; device 'auto' takes the CPU: see `gpubp info`, or pass "
                   "device='cpu'", RuntimeWarning, stacklevel=4)

@@ -1,10 +1,10 @@
-"""The array module that an array belongs to."""
+"""The array module of an array."""
 
 import sys
 
 
 def namespace(array):
-    """numpy of NumPy's arrays, cupy of CuPy's: by the array API's way, or else by the package of the type.
+    """The array module of an array, numpy or cupy: from `__array_namespace__` if it exists, else the top package of its type.
 
     >>> import numpy as np
     >>> namespace(np.ones(3)).__name__

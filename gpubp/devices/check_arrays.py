@@ -1,10 +1,17 @@
-"""What the arrays of one verb must agree on, where kernels that know neither strides nor dtypes are to read them."""
+"""Checks of the arrays of one verb, whose kernels read raw memory and know neither strides nor dtypes."""
 
 import numpy as np
 
 
 def agreed(ops, shape, dtype=None, **arrays):
-    """The arrays' common dtype; what a kernel would misread is refused."""
+    """The common dtype of the named arrays, after checking that a kernel can read them.
+
+    ops: the device on which the arrays must be. shape: the shape that each must have. dtype: the dtype that each must have; None
+    takes the dtype of the first array.
+
+    Raises TypeError for an array of another device. Raises ValueError for another shape or dtype, for an array that is not
+    C-contiguous, and for a matrix with 2**31 rows or columns or more.
+    """
     for name, array in arrays.items():
         if not ops.is_on_device(array):
             kind = f"{type(array).__module__}.{type(array).__name__}"

@@ -1,24 +1,24 @@
-"""Places in the order of a device's work, for which the host can wait, and the time between two of them."""
+"""Events: points in the work of a device that the host can wait for, and the time between two of them."""
 
 from time import perf_counter
 
 
 class HostEvent:
-    """Where the host computes, all work before it has been done."""
+    """An event of the CPU, which has completed when it is recorded, since the CPU works synchronously."""
 
     def __init__(self):
         self.at = perf_counter()
 
     def finish(self):
-        """Nothing to wait for."""
+        """Return immediately: there is nothing to wait for."""
 
     def since(self, earlier):
-        """Seconds from an earlier mark to this one."""
+        """The seconds from an earlier event to this one."""
         return self.at - earlier.at
 
 
 class CudaEvent:
-    """After the work that a session's stream was given so far."""
+    """A CUDA event, recorded on the stream of a session behind all work enqueued so far."""
 
     def __init__(self, session):
         self.cuda = session.xp.cuda
@@ -26,9 +26,9 @@ class CudaEvent:
             self.event = session.stream.record(self.cuda.Event(block=True))
 
     def finish(self):
-        """The host waits until the work before it has been done."""
+        """Make the host wait until all work before the event has completed."""
         self.event.synchronize()
 
     def since(self, earlier):
-        """Seconds of the device from an earlier mark to this one; both must have been reached."""
+        """The seconds on the device from an earlier event to this one; both must have completed."""
         return self.cuda.get_elapsed_time(earlier.event, self.event) / 1e3

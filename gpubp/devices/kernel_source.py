@@ -19,20 +19,21 @@ from ..maths.optimizers import Optimizer
 from ..maths.registry import Interval
 
 C_TYPES = {"float32": "float", "float64": "double"}
-STORAGE = {"float16": "Half", "uint16": "Bfloat16"}   # in kernels/common.cuh; a bfloat16 is known by its bits, NumPy having none
-# the files that are complete without a formula, and those whose kernels depend on S
+# types of kernels/common.cuh; NumPy has no bfloat16, so that uint16 holds its bits
+STORAGE = {"float16": "Half", "uint16": "Bfloat16"}
+# The files that need no formula, and those of them whose kernels depend on the storage type S.
 UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu", "scale.cu", "intake.cu", "report.cu")
 SIXTEEN_BITS = ("softmax.cu", "sums.cu", "dropout.cu", "intake.cu")
 
 
 @cache
 def folder():
-    """Where the kernels lie."""
+    """The folder of the kernels."""
     return resources.folder("kernels", "kernels", "common.cuh")
 
 
 def options():
-    """Compiler options, for CuPy and for NVRTC."""
+    """The compiler options for CuPy and for NVRTC."""
     return "-std=c++17", f"-I{folder()}"
 
 
@@ -43,9 +44,13 @@ def _digest():
 
 
 def source(file, dtype, written="", storage=None):
-    """The text of one program: the dtype, that of `storage` where it is another, what is written in, and the file.
+    """The source text of one program: type aliases, generated functions and the kernel file.
 
-    The digest is there for CuPy, whose cache on disk keys on this text and not on what it includes.
+    file: a file of kernels/. dtype: float32 or float64, the type T in which the kernels compute. written: the generated text.
+    storage: the type S in which the factors of products are stored; None takes dtype. Besides dtype it may be float16, or uint16
+    for a bfloat16, if dtype is float32. Raises TypeError for other dtypes.
+
+    The text starts with a digest of kernels/, because the key of CuPy's disk cache covers the text but not the files it includes.
     """
     dtype = np.dtype(dtype)
     storage = dtype if storage is None else np.dtype(storage)
@@ -59,19 +64,19 @@ def source(file, dtype, written="", storage=None):
 
 
 def computed(dtype):
-    """The dtype in which numbers stored as dtype are computed with."""
+    """The dtype in which kernels compute with numbers that are stored as dtype: float32 for the 16-bit formats."""
     return np.dtype("float32" if np.dtype(dtype).name in STORAGE else dtype)
 
 
-# layer, output and step are there for a GPU (.cu) and for the CPU (.cpp), of the same words
+# layer, output and step exist for the GPU (.cu) and for the CPU (.cpp) with the same kernel names and macros
 
 def layer_source(activation, dtype, storage=None, ending="cu"):
-    """layer.cu for an activation that is a formula."""
+    """The source of layer.cu (or .cpp) for an elementwise activation."""
     return source(f"layer.{ending}", dtype, _activation(activation), storage)
 
 
 def output_source(cost, activation, dtype, storage=None, ending="cu"):
-    """output.cu for a cost on outputs of an activation."""
+    """The source of output.cu (or .cpp) for a cost and the activation of the last layer."""
     partner = cost.meets_partner(activation)
     flags = {"SOFTMAX": activation.rowwise, "PARTNER": partner, "RELATIVE": cost.relative, "OUTER": cost.outer is not None}
     return source(f"output.{ending}", dtype, "".join((
@@ -83,8 +88,11 @@ def output_source(cost, activation, dtype, storage=None, ending="cu"):
 
 
 def step_source(chain, dtype, storage=None, ending="cu"):
-    """step.cu for a chain, whose vectors become parameters of the kernel and whose scalars a row of a table; with a storage of
-    another dtype it rounds the weights too."""
+    """The source of step.cu (or .cpp) for a Chain of optimizer and gradient transforms.
+
+    The state vectors of the chain become parameters of the kernel, its scalars a row of a table. If storage differs from dtype,
+    the kernel also writes the weights rounded to storage.
+    """
     rounds = storage is not None and np.dtype(storage) != dtype
     parameters = chain.parameters()
     scalars = parameters[parameters.index("norm") + 1:]
@@ -107,7 +115,10 @@ def step_source(chain, dtype, storage=None, ending="cu"):
 
 
 def copy_source(*pairs):
-    """copy.cu for the dtypes of up to three sources and of what each is copied into, in turn: of one dtype and one storage."""
+    """The source of copy.cu for up to three copies; pairs alternate source dtype and target dtype.
+
+    Raises TypeError unless all of them are one computing dtype and one storage dtype.
+    """
     dtypes = [np.dtype(one) for one in pairs]
     dtype = next((one for one in dtypes if one.name not in STORAGE), np.dtype("float32"))
     storage = next((one for one in dtypes if one.name in STORAGE), dtype)
@@ -115,7 +126,7 @@ def copy_source(*pairs):
         raise TypeError(f"expected numbers of {dtype} or its storage, got {', '.join(unlike)}: "
                         "convert with ops.asarray(values, dtype)")
     names = [f"{side}{place}" for place in range(3) for side in ("From", "To")]
-    dtypes += dtypes[-2:] * 2   # of what is not given
+    dtypes += dtypes[-2:] * 2   # for the copies that are not given
     return source("copy.cu", dtype, "".join(f"using {name} = {'T' if one == dtype else 'S'};\n"
                                             for name, one in zip(names, dtypes)), storage)
 
@@ -129,16 +140,19 @@ def _outer(cost):
 
 
 def arguments(dtype, *values):
-    """Values as a kernel declares them: left alone, a float would arrive as a double and an int as 64 bits."""
+    """The values converted to the types that kernels declare: a float to dtype, an int to int32; CuPy would pass 64 bits."""
     return tuple(dtype.type(value) if isinstance(value, float) else np.int32(value) if isinstance(value, int) else value
                  for value in values)
 
 
-# ---- every program that the tables can lead to, so that the tests compile and run a new row unasked
+# ---- all programs that the tables can lead to, so that the tests compile and run every new row without being changed
 
 def sources(dtype, storage=None, few=None):
-    """Pairs of a label and a text, for every file and every row of the tables, or for those that depend on a storage; few: take
-    outputs(few), as by default for a storage."""
+    """Yield (label, source text) for every kernel file and every row of the tables.
+
+    With a storage dtype, only the programs that depend on it are included. few: see `outputs`; None means True with a storage
+    dtype, else False.
+    """
     files = [file for file in UNFORMULATED if storage is None or file in SIXTEEN_BITS]
     yield from ((file, source(file, dtype, storage=storage)) for file in files)
     yield from ((f"copy.cu {' '.join(map(str, pair))}", copy_source(*pair)) for pair in copies(dtype, storage))
@@ -151,18 +165,20 @@ def sources(dtype, storage=None, few=None):
 
 
 def copies(dtype, storage=None):
-    """The pairs of dtypes that are copied into each other."""
+    """The (source, target) pairs of dtypes that copy.cu must support."""
     return [(dtype, dtype)] if storage is None else [(dtype, storage), (storage, dtype), (storage, storage)]
 
 
 def activations():
-    """The rows of the table of activations, factories with their defaults."""
+    """All activations of the table; those with arguments have their defaults."""
     return [ACTIVATIONS.find(name) for name in ACTIVATIONS]
 
 
 def outputs(few=False):
-    """The pairs of a cost and an output activation that suits it; or few of these, which have each cost, each activation, each
-    partner and each way in which output.cu joins two."""
+    """The (cost, output activation) pairs that go together.
+
+    few: only a subset that covers each cost, each activation, each partner pair and each code path of output.cu.
+    """
     costs, found = [COSTS.find(name) for name in COSTS], []
     seen: set[Any] = set()
     for cost, row in ((cost, row) for cost in costs for row in activations() if Interval(row.range) in Interval(cost.outputs)):
@@ -174,10 +190,10 @@ def outputs(few=False):
 
 
 def chains():
-    """Each optimizer bare, with its switches on one by one and all together, and behind every modifier."""
+    """Chains for each optimizer: plain, with each option on, with all options on, and behind all gradient transforms."""
     amount = 0.5
     modifiers = [row(amount) for row in OPTIMIZERS.values() if issubclass(row, GradientTransform)]
-    modifiers.sort(key=lambda modifier: not modifier.uses_norm)   # the order that Chain asks for
+    modifiers.sort(key=lambda modifier: not modifier.uses_norm)   # Chain requires this order
     result = []
     for row in OPTIMIZERS.values():
         if issubclass(row, Optimizer):

@@ -1,10 +1,15 @@
-"""The verbs of a device: an abstract base and nothing else.
+"""The interface of a device: an abstract base class and nothing else.
 
-A verb is bound once to its arrays and returns a call without arguments, which a plan runs as often as it likes: shapes are
-checked, kernels found and blocks cut at binding, not at each step. What changes from step to step lies in arrays (the clock, the
-table of scalars), so that a program of calls can be captured. Matrices are C-contiguous, rows of a batch; all arrays of one verb
-have one floating dtype, except that z, a and delta of hidden layers, x and the copy of the weights may be in the dtype of
-`storage`.
+Most methods bind a verb: they take its arrays once and return a call without arguments, which a plan runs as often as it needs.
+Binding checks shapes and dtypes, finds the kernels and chooses the launch shapes; a bound call only computes. The docstrings of
+these methods start with "Bind". The other methods act immediately.
+
+Values that change from step to step live in arrays (the clock, the table of scalars), so that a sequence of bound calls can be
+captured as a CUDA graph. The clock is two int64 numbers: (mini-batch of the epoch, epoch).
+
+Matrices are C-contiguous, one sample per row. All arrays of a verb share one floating dtype, float32 or float64, with one
+exception: x, the z, a and delta of hidden layers and the rounded copy of the weights may have the dtype `storage_dtype`, which is
+a 16-bit one in mixed precision.
 """
 
 from abc import ABC, abstractmethod
@@ -13,16 +18,16 @@ from math import ceil
 from typing import Any
 
 PRECISIONS = "exact", "tf32", "bfloat16", "float16"
-# of numbers stored in 16 bits: the largest relative error, the smallest number that is sure to be kept, the largest one; a
-# bfloat16 below the normal ones is one of float32, too, which CuPy's kernels, compiled with -ftz=true, take for 0
+# For each 16-bit format: its unit roundoff, its smallest magnitude that is sure to be kept, and its largest finite number. A
+# subnormal bfloat16 is also a subnormal float32, which CuPy's kernels flush to zero (-ftz=true).
 HALVES = {"bfloat16": (2.0**-8, 2.0**-126, 3.3895e38), "float16": (2.0**-11, 2.0**-24, 65504.0)}
-STEADY = 2000             # finite gradients after which a loss scale is doubled,
-LARGEST_SCALE = 2.0**24   # unless it is this large;
-LEAST_SCALE = 2.0**-24    # and it never becomes smaller than this
+STEADY = 2000             # consecutive finite gradients after which the loss scale is doubled
+LARGEST_SCALE = 2.0**24   # upper bound of the loss scale
+LEAST_SCALE = 2.0**-24    # lower bound of the loss scale
 
 
 def checked_precision(precision, dtype="float32"):
-    """precision, or an error that says which there are for a dtype."""
+    """Return `precision` if it is one of PRECISIONS and suits `dtype`; else raise ValueError."""
     if precision not in PRECISIONS or (precision != "exact" and dtype != "float32"):
         raise ValueError(f"expected precision {', '.join(map(repr, PRECISIONS))}, all but 'exact' with dtype 'float32', got "
                          f"{precision!r} with {dtype}")
@@ -30,21 +35,31 @@ def checked_precision(precision, dtype="float32"):
 
 
 def thinning(rate):
-    """(the factor of what dropout keeps, the limit below which 32 random bits keep an element), or an error."""
+    """The (scale, threshold) of inverted dropout: scale = 1 / (1 - rate); an element is kept if its 32 random bits < threshold.
+
+    Raises ValueError unless 0 <= rate < 1.
+
+    >>> thinning(0.5)
+    (2.0, 2147483648)
+    """
     if not 0.0 <= rate < 1.0:
         raise ValueError(f"expected a dropout rate in [0, 1), got {rate!r}")
     return 1.0 / (1.0 - rate), ceil((1.0 - rate) * 2**32)
 
 
 class Ops(ABC):
-    """What a device can do; NumpyOps, CompiledOps and CudaOps are its final classes.
+    """The operations of a device. The concrete classes are NumpyOps, CompiledOps and CudaOps.
 
-    name is "cpu", "cuda:0", ...; precision the one of PRECISIONS at which it multiplies; xp is the array module, for work outside
-    the hot loop, and device the context in which such work belongs.
-    scratch_bytes: bytes that a verb with a formula keeps for the values in between, about. cores: the threads that can work side
-    by side, for the further verbs of CpuOps, 0 on a GPU. folds: the number of weights from which on `fold` should update them,
-    infinity where it cannot. admission: the ArrayChecks of a GPU, which checks arrays without making the host wait; None where
-    looking at an array costs nothing.
+    name: "cpu", "cuda:0", ...
+    precision: one of PRECISIONS; the precision of matrix products.
+    xp: the array module (NumPy or CuPy), for work outside the hot loop.
+    device: the context manager in which such work must run.
+    threads: the number of threads that can work in parallel; 0 on a GPU. If it is not 0, the methods of CpuOps are available.
+    min_weights_for_gemm_update: the smallest weight matrix, in elements, that `gemm_update` should update; infinity if the device
+    has no such product.
+    scratch_bytes: approximately the bytes that a verb with a formula needs for intermediate values.
+    array_checks: the ArrayChecks of a GPU, which validate arrays without a synchronization; None on the CPU, where the host reads
+    arrays directly.
     """
 
     name: str
@@ -56,36 +71,36 @@ class Ops(ABC):
     scratch_bytes = 0
     array_checks: Any = None
 
-    # ---- what the same device can be besides; arrays belong to all of these
+    # ---- variants of the device; arrays belong to all of them
     @abstractmethod
     def with_precision(self, precision):
-        """The same device at one of PRECISIONS: what products may round in exchange for speed. The CPU is always exact."""
+        """The same device with another precision of matrix products, one of PRECISIONS. The CPU is always exact."""
 
     @abstractmethod
     def training_backend(self, seconds):
-        """The device as it trains best, where an epoch takes NumPy about so many seconds: itself, or one that compiles first."""
+        """The Ops to train with, if NumPy needs about `seconds` per epoch: self, or a backend that must compile first."""
 
     @abstractmethod
     def storage_dtype(self, dtype):
-        """The dtype in which factors of products are kept at this precision; uint16 stands for the bits of a bfloat16."""
+        """The dtype in which the factors of products are stored at this precision; uint16 holds the bits of a bfloat16."""
 
-    # ---- arrays come and go
+    # ---- arrays
 
     @abstractmethod
     def asarray(self, values, dtype=None):
-        """A C-contiguous array on this device with these values; the very same array where it is that already."""
+        """The values as a C-contiguous array on this device; the same object if it already is one."""
 
     @abstractmethod
     def to_numpy(self, array):
-        """An array of this device, or of the host, as a NumPy array."""
+        """An array of this device or of the host as a NumPy array."""
 
     @abstractmethod
     def is_on_device(self, array):
-        """Whether the array lies on this device."""
+        """Whether the array is on this device."""
 
     @abstractmethod
     def copy_for_caller(self, array):
-        """The array as the caller gets it, on a GPU a copy in memory of the caller's stream; see Session.empty."""
+        """The array to return to the caller; on a GPU a copy in memory of the caller's stream, see Session.empty."""
 
     @abstractmethod
     def zeros(self, shape, dtype):
@@ -93,126 +108,132 @@ class Ops(ABC):
 
     @abstractmethod
     def cast(self, source, out):
-        """Bind out := source, rounded to the dtype of out or widened to it; both C-contiguous, of one size."""
+        """Bind out := source, converted to the dtype of out. Both are C-contiguous and have the same number of elements."""
 
     @abstractmethod
     def gather(self, sources, order, clock, size, outs):
-        """Bind outs[k] := the rows order[clock[0] * size : ... + rows] of sources[k].
+        """Bind outs[k] := sources[k][order[start:start + rows]], where start = clock[0] * size and rows = len(outs[0]).
 
-        At most three sources, matrices or vectors with a number for each row; rows are those of the outs. order and clock
-        are int64 arrays of this device; clock is (mini-batch of the epoch, epoch).
+        sources: one to three matrices, or vectors with one number per row. order: int64 row indices. clock: (mini-batch of the
+        epoch, epoch), int64. size: rows of a full mini-batch; the last one of an epoch may have fewer.
         """
 
-    # ---- data too big for the device pass through it in windows
+    # ---- streaming: data that do not fit on the device pass through it in windows
 
     @abstractmethod
     def free_bytes(self):
-        """Bytes that a training set may take on this device."""
+        """The bytes that a training set may take on this device; infinity on the CPU."""
 
     @abstractmethod
     def pinned_empty(self, shape, dtype):
-        """A NumPy array from which `send` copies while the device computes."""
+        """A NumPy array in pinned memory, from which `copy_async` copies while the device computes."""
 
     @abstractmethod
     def copy_async(self, staged, out):
-        """At once, begin out := staged, after the work that the device has been given so far; returns a Transfer.
+        """Start the copy out := staged behind all work already enqueued on the device, and return a Transfer.
 
-        transfer.arrive() makes the device's later work wait for the copy, transfer.finish() the host, which may then change
-        staged.
+        transfer.arrive() makes later work of the device wait for the copy. transfer.finish() makes the host wait for it; only
+        then may `staged` be changed.
         """
 
     # ---- the equations
 
     @abstractmethod
     def matmul(self, a, b, out):
-        """Bind out := a b; a and b may be transposed views of C-contiguous matrices."""
+        """Bind out := a b. The shapes are (m, k), (k, n) and (m, n); a and b may be transposed views of C-contiguous matrices."""
 
     @abstractmethod
     def bias_activation(self, activation, z, b, a):
-        """Bind z := z + b and a := sigma(z); a may be z itself. Softmax works row by row."""
+        """Bind z := z + b and a := sigma(z). a may be z itself. Softmax works on rows."""
 
     @abstractmethod
-    def activation_backward(self, activation, delta, z, a, sums):
-        """Bind BP2's second half and BP3: delta := delta * sigma'(z), and sums[j] := sum of delta's column j.
+    def activation_backward(self, activation, delta, z, a, db):
+        """Bind the second half of BP2, and BP3: delta := delta * sigma'(z) and db[j] := the sum of column j of delta.
 
-        delta arrives as dC/da. For softmax delta_j := a_j (delta_j - sum_k delta_k a_k).
+        delta holds dC/da before the call and dC/dz after it. For softmax, delta_j := a_j (delta_j - sum_k delta_k a_k).
         """
 
     @abstractmethod
     def cost_partials(self, rows, width):
-        """The number of partial sums that `output` leaves of the costs of `rows` rows when it need not keep each row's cost."""
+        """The length of `costs` if `cost_and_delta` is bound with keep=False for matrices of shape (rows, width)."""
 
     @abstractmethod
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
-        """Bind the last layer's activation, the cost, BP1 and BP3, in one pass over the rows.
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, scaling=None, keep=True):
+        """Bind the activation of the last layer, the cost, BP1 and BP3, in one pass over the rows.
 
-        z := z + b, a := sigma(z); costs[i] := weights[i] C_i; delta := weights[i] dC_i/dz, its column sums into sums.
-        y has the shape of a, weights and costs are vectors of one number a row. Without delta and sums (None) the cost
-        alone is computed. delta alone may be in the dtype of `storage`; with scaling it is multiplied by scaling[0]. With delta
-        and keep=False, costs has `summands` numbers, whose sum is that of all costs, and nobody may read z and a afterwards.
+        z := z + b and a := sigma(z); costs[i] := weights[i] C_i; delta := weights[i] dC_i/dz; db := the column sums of delta.
+
+        z, a, y and delta have the shape (rows, width), b and db (width,), weights and costs (rows,). Only delta may have the
+        dtype `storage_dtype`. If delta and db are None, only the activation and the costs are computed. With scaling, delta and
+        db are multiplied by the loss scale scaling[0]. With keep=False and a delta, costs has cost_partials(rows, width)
+        elements, whose sum is the total cost, and z and a are undefined afterwards.
         """
 
     @abstractmethod
-    def dropout(self, a, out, error, rate, seed, layer, clock):
-        """Bind two calls, forward out := a mask / (1 - rate) and backward error := error mask / (1 - rate).
+    def dropout(self, a, out, da, rate, seed, layer, clock):
+        """Bind two calls: forward, out := a mask / (1 - rate), and backward, da := da mask / (1 - rate).
 
-        The mask keeps element i where 32 random bits are below (1 - rate) 2^32; they are the i-th half (low half first) of
-        the words of numpy.random.Philox(key=[seed, 0], counter=[0, step, layer, 0]), the same on every device. step is
-        (clock[1] << 32) + clock[0], so that no two steps of a network share their masks.
+        The mask keeps element i if its 32 random bits are below (1 - rate) 2^32. These bits are the i-th half, low half first, of
+        the words of numpy.random.Philox(key=[seed, 0], counter=[0, step, layer, 0]), on every device. step is
+        (clock[1] << 32) + clock[0], so that every step of a training run has its own mask.
         """
 
     @abstractmethod
     def gemm_update(self, a, b, w, table, clock):
-        """Bind w := keep w + part (a b), where row clock[0] of the table, of w's dtype, holds keep and part: BP4 and the step of
-        gradient descent in one product. a and b may be in the dtype of `storage`."""
+        """Bind w := beta w + alpha (a b), which is BP4 and the step of gradient descent in one GEMM.
+
+        Row clock[0] of the table holds (beta, alpha) in the dtype of w. a and b may have the dtype `storage_dtype`.
+        """
 
     @abstractmethod
     def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
-        """Bind one optimizer step: row clock[0] of the table scalars holds chain.scalars(...), vector and the state vectors
-        change in place.
+        """Bind one optimizer step, which updates `vector` (the parameters) and the vectors of `state` in place.
 
-        The first `weights` elements of vector are weights, the rest biases; matrices are the weight matrices, views of
-        vector, whose rows chain.max_norm bounds. With scaling, nothing changes where scaling[2] is 0. rounded, a vector in the
-        dtype of `storage` where that is another, is given the weights as they are afterwards.
+        Row clock[0] of the table `scalars` holds chain.scalars(...). The first `weights` elements of vector are weights, the rest
+        biases. matrices are the weight matrices, as views of vector; chain.max_norm bounds the norms of their rows. With scaling,
+        the step is skipped if scaling[2] is 0. rounded, if given, is a vector in the dtype `storage_dtype`, to which the updated
+        weights are written.
         """
 
     @abstractmethod
     def update_loss_scale(self, gradient, scaling):
-        """Bind gradient := gradient / scaling[0], and the search for a scale that keeps small errors from vanishing.
+        """Bind gradient := gradient / scaling[0] and the update of the loss scale, which keeps small deltas from underflow.
 
-        scaling holds (scale, steps since it changed, whether the gradient was finite, 1 / the scale that it came with). After a
-        gradient that is not finite the scale is halved, after STEADY finite ones doubled, from LEAST_SCALE to LARGEST_SCALE.
+        scaling holds (scale, steps since the last change, 1 if the gradient was finite else 0, 1 / the scale of this gradient).
+        A gradient that is not finite halves the scale; STEADY finite ones in a row double it. It stays between LEAST_SCALE and
+        LARGEST_SCALE.
         """
 
     # ---- sums
 
     @abstractmethod
     def log_cost(self, costs, log, clock):
-        """Bind log[clock[0]] := sum of costs, and clock[0] := clock[0] + 1: the last call of a step."""
+        """Bind log[clock[0]] := sum of costs and clock[0] := clock[0] + 1; this is the last call of a step."""
 
     @abstractmethod
     def norm(self, array):
-        """At once: the root of the sum of the squares of an array, as a Python float."""
+        """Compute the Euclidean norm of an array immediately; returns a Python float."""
 
     @abstractmethod
     def norms(self, vector, arrays, out):
-        """Bind out[0] := 0 where all of the vector is finite, else another number, and out[1 + k] := |arrays[k]|, as norm has it.
+        """Bind out[0] := 0 if all of the vector is finite, else another number, and out[1 + k] := the norm of arrays[k].
 
-        out has the vector's dtype; on the CPU it is of float64.
+        out has the dtype of the vector on a GPU, float64 on the CPU.
         """
 
     # ---- programs
 
     @abstractmethod
     def record_event(self):
-        """Immediately, a mark behind the work that the device has been given so far. mark.finish() makes the host wait for that
-        work; later.since(mark) are the seconds between two marks that have been reached."""
+        """Record an event immediately, behind all work already enqueued on the device.
+
+        event.finish() makes the host wait for that work. later.since(event) is the time in seconds between two completed events.
+        """
 
     @abstractmethod
     def on_caller_stream(self):
-        """A context for functions of the user that are called within `device`: on the caller's stream; see Session.outside."""
+        """A context for user functions that are called within `device`: the caller's stream is current in it; see Session."""
 
     @abstractmethod
     def program(self, calls):
-        """One call that makes all these calls in their order, as one captured program where the device has such a thing; with
-        times=n it makes them n times."""
+        """A single call that runs the bound calls in order, on a GPU as a captured CUDA graph; times=n runs them n times."""

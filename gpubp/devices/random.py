@@ -1,7 +1,8 @@
-"""Random numbers that depend on (seed, purpose, counter) alone: one seed gives one run on every device.
+"""Random numbers that depend only on (seed, purpose, counter): the same seed gives the same run on every device.
 
-The generator is NumPy's Philox 4x64-10, a function of a key and a counter; the CUDA kernel computes the same function. Key:
-(seed, purpose). Counter: the upper words tell steps, layers and epochs apart, the lowest counts the blocks drawn.
+The generator is NumPy's Philox 4x64-10, a function of a key and a counter (Salmon et al., "Parallel random numbers: as easy as
+1, 2, 3", 2011). The CUDA kernel computes the same function. The key is (seed, purpose). The upper words of the counter identify
+the step, layer or epoch; the lowest word counts the blocks of 256 bits that have been drawn.
 """
 
 import secrets
@@ -13,7 +14,7 @@ DROPOUT, WEIGHTS, SHUFFLE, SPLIT, CHECK = range(5)
 
 
 def bits(seed, purpose, *counter):
-    """The bit generator of a purpose; counter is up to three numbers, such as (step, layer).
+    """The bit generator (numpy.random.Philox) for a purpose; counter is up to three numbers, such as (step, layer).
 
     >>> hex(int(bits(1, DROPOUT, 5, 2).random_raw()))
     '0xc8b3aeddddd1d773'
@@ -23,12 +24,12 @@ def bits(seed, purpose, *counter):
 
 
 def generator(seed, purpose, *counter):
-    """The same as a numpy.random.Generator."""
+    """The numpy.random.Generator of `bits(seed, purpose, *counter)`."""
     return np.random.Generator(bits(seed, purpose, *counter))
 
 
 def checked_seed(seed):
-    """A seed as a Python int from 0 to 2^64 - 1; None draws one from the system's entropy."""
+    """The seed as a Python int from 0 to 2**64 - 1; None draws one from the system's entropy. Else raises ValueError."""
     if seed is None:
         return secrets.randbits(63)
     try:
