@@ -1,1 +1,1 @@
-"""The CPU: NumPy, and programs compiled for its own processor."""
+"""The CPU backends: NumPy, and kernels that are compiled on this machine."""

@@ -1,4 +1,4 @@
-"""CpuOps: what both ways of computing on the CPU share; the arrays are NumPy's, and data are where they are."""
+"""CpuOps: the base class of both CPU backends. Arrays are NumPy arrays, and no data are moved."""
 
 import os
 from abc import abstractmethod
@@ -11,14 +11,14 @@ from ..events import HostEvent
 from ..ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision
 from . import blas
 
-LINE = 128   # bytes of a line on which arrays begin
+ALIGNMENT_BYTES = 128   # of every new array
 
 
 class CpuOps(Ops):
-    """The verbs of arrays, and those that only the CPU has.
+    """The methods that both CPU backends share, and the verbs that only the CPU has.
 
-    threads: the threads that may work side by side. block: bytes of z, a and delta of a block of rows that goes through all
-    layers while it stays in a core's cache.
+    threads: the number of threads that may work in parallel. block: the bytes of z, a and delta for a block of rows that passes
+    through all layers; they fit the cache of a core.
     """
 
     precision = "exact"
@@ -28,11 +28,11 @@ class CpuOps(Ops):
 
     @property
     def threads(self):   # type: ignore[override]
-        """As many as the process has and the BLAS may use."""
+        """The cores available to the process, at most the threads of the BLAS; 1 if the BLAS cannot be called directly."""
         there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return 1 if blas.find() is None else min(there, blas.find().threads())
 
-    # ---- what the same device can be besides
+    # ---- variants of the device
 
     def with_precision(self, precision):
         checked_precision(precision)
@@ -44,7 +44,7 @@ class CpuOps(Ops):
     def cost_partials(self, rows, width):
         return rows
 
-    # ---- arrays come and go
+    # ---- arrays
 
     def asarray(self, values, dtype=None):
         return np.ascontiguousarray(values, dtype)
@@ -60,8 +60,8 @@ class CpuOps(Ops):
 
     def zeros(self, shape, dtype):
         size, dtype = prod(np.atleast_1d(shape)), np.dtype(dtype)
-        memory = np.zeros(size * dtype.itemsize + LINE, np.uint8)
-        start = -memory.ctypes.data % LINE
+        memory = np.zeros(size * dtype.itemsize + ALIGNMENT_BYTES, np.uint8)
+        start = -memory.ctypes.data % ALIGNMENT_BYTES
         return memory[start:start + size * dtype.itemsize].view(dtype).reshape(shape)
 
     def free_bytes(self):
@@ -74,7 +74,7 @@ class CpuOps(Ops):
         np.copyto(out, staged)
         return Arrived()
 
-    # ---- a loss scale, which half floats need: the CPU has none, but can do what a GPU does
+    # ---- loss scaling: the CPU has no mixed precision and does not need it, but it computes the same as a GPU
 
     def update_loss_scale(self, gradient, scaling):
         def call():
@@ -100,25 +100,25 @@ class CpuOps(Ops):
     def on_caller_stream(self):
         return nullcontext()
 
-    # ---- what only the CPU has
+    # ---- verbs that only the CPU has
 
     @abstractmethod
     def add(self, source, out):
-        """Bind out := out + source, vectors."""
+        """Bind out := out + source, for vectors of one size."""
 
     @abstractmethod
     def add_squares(self, array, total):
-        """Bind total[0] := total[0] + the sum of the squares of an array."""
+        """Bind total[0] := total[0] + the sum of squares of an array."""
 
     @abstractmethod
     def parallel(self, parts):
-        """Bind lists of calls, at most `cores` of them, each of which runs in a thread of its own, products too."""
+        """Bind lists of calls, at most `threads` of them; each runs in its own thread, with the BLAS limited to one thread."""
 
 
 class Arrived:
-    """A transfer that is done."""
+    """A Transfer that has completed."""
 
     def arrive(self):
-        """Nothing to wait for."""
+        """Return immediately: there is nothing to wait for."""
 
     finish = arrive

@@ -1,6 +1,6 @@
-"""NumPy's own BLAS, called directly: products that add to what is there, and how many threads they take.
+"""Direct calls of NumPy's own BLAS: GEMM with alpha and beta, and control of its number of threads.
 
-A second BLAS would bring threads of its own that wait for the same cores; the one that NumPy has loaded is already warm.
+A second BLAS would bring its own thread pool, which would compete for the same cores. NumPy's BLAS is already loaded.
 """
 
 import ctypes
@@ -17,13 +17,14 @@ from ..cuda.cublas import OP_T, column_major
 
 COLUMN_MAJOR, NO_TRANS, TRANS = 102, 111, 112   # cblas.h
 LETTERS = {"float32": "s", "float64": "d"}
-# how builds of a BLAS spell gemm ("{}" is its letter), whether its integers have 64 bits, and how they spell calls about threads
+# for each kind of build: the name of gemm ("{}" is the type letter), whether its integers have 64 bits, the name of the thread
+# functions ("{}" is get or set)
 BUILDS = [(f"{prefix}cblas_{{}}gemm{suffix}", suffix == "64_", f"{prefix}openblas_{{}}_num_threads{suffix}")
           for suffix in ("64_", "") for prefix in ("scipy_", "")]
 
 
 class Blas:
-    """gemm by dtype, as ctypes functions; wide: whether its integers have 64 bits."""
+    """The gemm functions of a BLAS library by dtype, through ctypes; wide: whether the library uses 64-bit integers."""
 
     def __init__(self, library, name, wide, threads):
         integer = ctypes.c_int64 if wide else ctypes.c_int32
@@ -44,12 +45,12 @@ class Blas:
             os.register_at_fork(after_in_child=self._after_fork)
 
     def threads(self):
-        """The threads that it may use, where nobody is `alone`; 1 where it does not tell."""
+        """The number of threads that the library uses outside `alone`; 1 if the library does not tell."""
         return 1 if self._get is None or self._limit is None else self._before if self._inside else self._get()
 
     @contextmanager
     def alone(self):
-        """Meanwhile a product stays in the thread that makes it; the limit is the process's, and ends with the last who asked."""
+        """Limit the BLAS to one thread in this context; the limit is process-wide and reference-counted."""
         with self._lock:
             self._before = self.threads()
             self._inside += 1
@@ -67,27 +68,27 @@ class Blas:
             self._limit(threads)
 
     def _after_fork(self):
-        """Those who were alone are threads of the parent."""
+        """Reset the count in a forked child, since the threads inside `alone` exist only in the parent."""
         if self._inside:
             self._set(self._before)
         self._lock, self._inside = Lock(), 0
 
     def product(self, a, b, out):
-        """(gemm, its arguments between the order of storage and alpha, those of the matrices) for out := a b."""
+        """The call of gemm for out := a b: (function, the arguments from transa to k, the matrices with their strides)."""
         transa, transb, m, n, k, lda, ldb, ldc = column_major(a, b, out)
         shapes = *(TRANS if trans == OP_T else NO_TRANS for trans in (transa, transb)), m, n, k
-        return self.gemms[out.dtype], shapes, (b, lda, a, ldb, out, ldc)   # b first: to gemm all are transposed
+        return self.gemms[out.dtype], shapes, (b, lda, a, ldb, out, ldc)   # b first: column-major gemm sees transposes
 
 
 def address(function):
-    """Where a function of a library lies."""
+    """The address of a ctypes function."""
     return ctypes.cast(function, ctypes.c_void_p).value
 
 
 @cache
 def find():
-    """NumPy's BLAS, or None where it cannot be called."""
-    try:   # a symbol is looked for in what the module is linked with, too
+    """The Blas that NumPy uses, or None if it cannot be called directly."""
+    try:   # looking up a symbol also searches the libraries that the module is linked with
         library = ctypes.CDLL(import_module("numpy._core._multiarray_umath").__file__)
     except (ImportError, OSError):
         return None
@@ -99,7 +100,7 @@ def find():
 
 
 def _multiplies(blas):
-    """Whether it computes what NumPy does: integers of the wrong width would show here."""
+    """Whether a small product agrees with NumPy; integers of the wrong width would fail here."""
     a, b = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
     out = np.empty((2, 4))
     gemm, shapes, (first, lda, second, ldb, _, ldc) = blas.product(a, b, out)

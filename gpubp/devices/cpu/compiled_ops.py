@@ -1,6 +1,7 @@
-"""CompiledOps: the verbs as calls of compiled kernels, which a program makes without coming back to Python.
+"""CompiledOps: the verbs as calls of compiled kernels, which a program runs without returning to Python.
 
-The formulas are those of the tables, written in C as for a GPU; products are made by NumPy's own BLAS, but for those of few rows.
+The formulas come from the same tables and the same writer as on a GPU. NumPy's own BLAS makes the products, except those of few
+rows.
 """
 
 import ctypes
@@ -18,17 +19,20 @@ from ..ops import thinning
 from . import blas, cxx
 from .base import CpuOps
 
-# Products of at most so many rows and multiplications are made tile by tile (kernels/tiles.h). Greater ones a BLAS divides among
-# its threads, which pays earlier where the weights change.
-ROWS, IN_PRODUCT, IN_FOLD = 16, 10**6, 1 << 18
-LINE = 64   # bytes
+# The largest products that the register-tiled kernels of kernels/tiles.h make: rows, and multiply-adds of `matmul` and of
+# `gemm_update`. For larger ones the threads of the BLAS pay, and they pay earlier in `gemm_update`, which writes the weights.
+ROWS, IN_PRODUCT, IN_UPDATE = 16, 10**6, 1 << 18
+CACHE_LINE_BYTES = 64
 
 
 class CompiledOps(CpuOps):
-    """The verbs on NumPy arrays, compiled for this machine; raises RuntimeError where that cannot be."""
+    """The verbs on NumPy arrays, compiled for this machine.
+
+    Raises RuntimeError if there is no C++ compiler, if it fails, or if NumPy's BLAS cannot be called directly.
+    """
 
     name = "cpu:compiled"
-    block, min_weights_for_gemm_update, scratch_bytes = 1 << 19, 0, 4 * cxx.BLOCK
+    block, min_weights_for_gemm_update, scratch_bytes = 1 << 19, 0, 4 * cxx.ROW_BLOCK_ELEMENTS
     _check = agreed
 
     def __init__(self):
@@ -38,7 +42,7 @@ class CompiledOps(CpuOps):
     def training_backend(self, seconds):
         return self
 
-    # ---- arrays come and go
+    # ---- arrays
 
     def cast(self, source, out):
         self._check(source.shape, source=source)
@@ -47,7 +51,7 @@ class CompiledOps(CpuOps):
         self._check(out.shape, source.dtype, out=out)
         if out.size != source.size:
             raise ValueError(f"expected out of {source.size} elements, as many as the source has, got {out.size}")
-        return self._plain("copy", source.dtype, source, out, source.size)
+        return self._kernel_call("copy", source.dtype, source, out, source.size)
 
     def gather(self, sources, order, clock, size, outs):
         self._check((2,), np.int64, clock=clock)
@@ -57,59 +61,58 @@ class CompiledOps(CpuOps):
             dtype = self._check((rows, *source.shape[1:]), out=out)
             self._check(source.shape, dtype, source=source)
             row = out.nbytes // max(1, rows)
-            calls.append(self._plain("gather", dtype, source, out, row, order, order.size, clock, int(size), rows))
+            calls.append(self._kernel_call("gather", dtype, source, out, row, order, order.size, clock, int(size), rows))
         return calls[0] if len(calls) == 1 else Program(calls)
 
     # ---- the equations
 
     def matmul(self, a, b, out):
         dtype = self._factors(a, b, out)
-        if _in_tiles(IN_PRODUCT, b.T, a) and b[:, :1].nbytes >= LINE:
-            return self._plain("tiled_product", dtype, a, b, out, *out.shape, len(b))
+        if _in_tiles(IN_PRODUCT, b.T, a) and b[:, :1].nbytes >= CACHE_LINE_BYTES:
+            return self._kernel_call("tiled_product", dtype, a, b, out, *out.shape, len(b))
         return self._product("product", a, b, out)
 
     def gemm_update(self, a, b, w, table, clock):
         dtype = self._factors(a, b, w)
         self._check((len(table), 2), dtype, table=table)
         self._check((2,), np.int64, clock=clock)
-        if _in_tiles(IN_FOLD, w, b, a.T) and w[:1].nbytes % LINE == 0:
-            return self._plain("tiled_fold", dtype, a, b, w, self.zeros(a.size, dtype), len(b), *w.shape, table, clock)
+        if _in_tiles(IN_UPDATE, w, b, a.T) and w[:1].nbytes % CACHE_LINE_BYTES == 0:
+            return self._kernel_call("tiled_fold", dtype, a, b, w, self.zeros(a.size, dtype), len(b), *w.shape, table, clock)
         return self._product("fold", a, b, w, table, clock)
 
     def bias_activation(self, activation, z, b, a):
         (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a)
         self._check((width,), dtype, b=b)
         if activation.rowwise:
-            return self._plain("softmax", dtype, z, b, a, rows, width)
+            return self._kernel_call("softmax", dtype, z, b, a, rows, width)
         return Native(kernel_source.layer_source(activation, dtype, ending="cpp"), "layer", z, b, a, rows, width)
 
-    def activation_backward(self, activation, delta, z, a, sums):
+    def activation_backward(self, activation, delta, z, a, db):
         (rows, width), dtype = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
-        self._check((width,), dtype, sums=sums)
+        self._check((width,), dtype, db=db)
         if activation.rowwise:
-            return self._plain("softmax_hadamard", dtype, delta, a, sums, rows, width)
-        return Native(kernel_source.layer_source(activation, dtype, ending="cpp"), "hadamard", delta, z, a, sums, rows, width)
+            return self._kernel_call("softmax_hadamard", dtype, delta, a, db, rows, width)
+        return Native(kernel_source.layer_source(activation, dtype, ending="cpp"), "hadamard", delta, z, a, db, rows, width)
 
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, scaling=None, keep=True):
         (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a, y=y)
         self._check((width,), dtype, b=b)
         self._check((rows,), dtype, weights=weights, costs=costs)
         if delta is not None:
             self._check(z.shape, dtype, delta=delta)
-            self._check((width,), dtype, sums=sums)
-        spare = self.zeros(2 * max(cxx.BLOCK, width), dtype)
+            self._check((width,), dtype, db=db)
+        spare = self.zeros(2 * max(cxx.ROW_BLOCK_ELEMENTS, width), dtype)
         call = Native(kernel_source.output_source(cost, activation, dtype, ending="cpp"), "output", z, b, a, y, weights, delta,
-                      sums,
-                      costs, spare, rows, width)
+                      db, costs, spare, rows, width)
         if delta is None or scaling is None:
             return call
-        return Program([call, *(partial(np.multiply, array, scaling[:1], array) for array in (delta, sums))])
+        return Program([call, *(partial(np.multiply, array, scaling[:1], array) for array in (delta, db))])
 
-    def dropout(self, a, out, error, rate, seed, layer, clock):
-        dtype = self._check(a.shape, a=a, out=out, error=error)
+    def dropout(self, a, out, da, rate, seed, layer, clock):
+        dtype = self._check(a.shape, a=a, out=out, da=da)
         self._check((2,), np.int64, clock=clock)
         fixed = *thinning(rate), seed, clock, layer, a.size
-        return tuple(self._plain("dropout", dtype, source, target, *fixed) for source, target in ((a, out), (error, error)))
+        return tuple(self._kernel_call("dropout", dtype, source, target, *fixed) for source, target in ((a, out), (da, da)))
 
     def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
         names = dict(zip(chain.state, state, strict=True))
@@ -117,7 +120,7 @@ class CompiledOps(CpuOps):
         self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
         self._check((2,), np.int64, clock=clock)
         text, norm = kernel_source.step_source(chain, dtype, ending="cpp"), self.zeros(1, dtype)
-        calls = [self._plain("norm", dtype, gradient, norm, n)] if chain.uses_norm else []
+        calls = [self._kernel_call("norm", dtype, gradient, norm, n)] if chain.uses_norm else []
         calls.append(Native(text, "step", vector, *state, gradient, norm, scalars, clock, weights, n))
         for w in matrices if chain.max_norm is not None else ():
             self._check(w.shape, dtype, w=w)
@@ -129,23 +132,23 @@ class CompiledOps(CpuOps):
 
     def add(self, source, out):
         self._check(out.shape, source=source, out=out)
-        return self._plain("add", out.dtype, source, out, out.size)
+        return self._kernel_call("add", out.dtype, source, out, out.size)
 
     def add_squares(self, array, total):
         dtype = self._check(array.shape, array=array)
         self._check((total.size,), dtype, total=total)
-        return self._plain("add_squares", dtype, array, total, array.size)
+        return self._kernel_call("add_squares", dtype, array, total, array.size)
 
     def log_cost(self, costs, log, clock):
         dtype = self._check((costs.size,), costs=costs)
         self._check((log.size,), dtype, log=log)
         self._check((2,), np.int64, clock=clock)
-        return self._plain("record", dtype, costs, log, clock, costs.size)
+        return self._kernel_call("record", dtype, costs, log, clock, costs.size)
 
     def norm(self, array):
         dtype = self._check(array.shape, array=array)
         length = self.zeros(1, dtype)
-        self._plain("norm", dtype, array, length, array.size)()
+        self._kernel_call("norm", dtype, array, length, array.size)()
         return float(length[0])
 
     # ---- programs
@@ -157,13 +160,13 @@ class CompiledOps(CpuOps):
         programs = list(map(Program, parts))
         return programs[0] if len(programs) == 1 else Together(programs)
 
-    # ---- what the verbs are made of
+    # ---- helpers of the verbs
 
-    def _plain(self, name, dtype, *values):
+    def _kernel_call(self, name, dtype, *values):
         return Native(cxx.program_source(dtype), name, *values)
 
     def _factors(self, a, b, out):
-        """The dtype of a product out := a b, when all is as it must be."""
+        """Check the matrices of out := a b and return their dtype."""
         dtype = self._check(out.shape, out=out)
         for factor_name, factor in (("a", a), ("b", b)):
             flat = factor if factor.flags.c_contiguous else factor.T
@@ -174,11 +177,11 @@ class CompiledOps(CpuOps):
 
     def _product(self, name, a, b, out, *more):
         gemm, shapes, matrices = blas.find().product(a, b, out)
-        return self._plain(name, out.dtype, blas.address(gemm), *shapes, *matrices, *more)
+        return self._kernel_call(name, out.dtype, blas.address(gemm), *shapes, *matrices, *more)
 
 
 class Native:
-    """A call of one kernel with its arguments settled; it holds its arrays."""
+    """A bound call of one kernel; it keeps its arrays alive."""
 
     def __init__(self, text, name, *values):
         self.kernel, self.words, self.held = cxx.kernel(text, name), cxx.words(*values), values
@@ -188,7 +191,7 @@ class Native:
 
 
 class Program:
-    """Calls in their order. Those of kernels run one after the other without Python, as often as they are asked to."""
+    """Calls in order. Consecutive kernel calls run as one Tape, without Python between them, `times` times."""
 
     def __init__(self, calls):
         self.calls: list[Any] = []
@@ -207,7 +210,7 @@ class Program:
                 run(1)
 
     def _joined(self):
-        """Functions of a number of times, one for each row of calls of kernels and for each of Python's own."""
+        """Functions of `times`: a Tape for each run of consecutive kernel calls, a loop for each Python call."""
         runs: list[Any] = []
         row: list[Native] = []
         for call in [*self.calls, None]:
@@ -222,7 +225,7 @@ class Program:
         return runs or [_nothing]
 
     def tape(self):
-        """The same as one row, which all of its calls must allow."""
+        """The program as a single Tape. Raises TypeError if one of its calls is not a kernel call."""
         strange = [call for call in self.calls if not isinstance(call, Native)]
         if strange:
             raise TypeError(f"expected calls of kernels alone, got {strange[0]!r}")
@@ -230,7 +233,7 @@ class Program:
 
 
 class Tape:
-    """Calls of kernels as the kernel `sequence` takes them."""
+    """Kernel calls in the form that the kernel `sequence` runs: a table of function and argument addresses."""
 
     def __init__(self, calls):
         self.calls = list(calls)
@@ -247,15 +250,15 @@ class Tape:
 
 
 class Together(Native):
-    """Programs side by side: the first in the caller's thread, the others in threads that wait for them as long as this lives."""
+    """Programs in parallel: the first in the caller's thread, the others in threads that live as long as this object."""
 
     def __init__(self, programs):
         self.programs, self.words = programs, np.zeros(3, np.uint64)
-        self.team = np.zeros(16, np.int64)   # two lines: others write the first
+        self.team = np.zeros(16, np.int64)   # two cache lines: the other threads write to the first
         self.threads = None
 
     def kernel(self):
-        """Threads and addresses are settled when a program that has this in it runs for the first time."""
+        """The address of the kernel `together`; the first call starts the threads."""
         if self.threads is None:
             self.tapes = [program.tape() for program in self.programs]
             runner = _runner().wait()
@@ -271,18 +274,18 @@ class Together(Native):
 
 
 def _in_tiles(most, w, *factors):
-    """Whether few rows are multiplied by w, or change w by their product, without the BLAS."""
+    """Whether the tiled kernels multiply w by the rows, or update w by a product: few rows, at most `most` multiply-adds."""
     rows = len(factors[0])
     return 0 < rows <= ROWS and rows * w.size <= most and all(matrix.flags.c_contiguous for matrix in (w, *factors))
 
 
 def _runner():
-    """The one program whose `sequence`, `together` and `serve` run all others, whatever their dtype."""
+    """The library whose `sequence`, `together` and `serve` run all programs, of any dtype."""
     return cxx.library(cxx.program_source("float32"))
 
 
 def _serve(serve, team, part, tapes):
-    """A thread's life; what its kernels touch is held by it."""
+    """The body of a thread; its arguments keep the memory of its kernels alive."""
     serve(team.ctypes.data, part.ctypes.data)
 
 
@@ -292,4 +295,4 @@ def _repeat(call, times):
 
 
 def _nothing(times):
-    """A program without calls."""
+    """The run of a program without calls."""

@@ -1,7 +1,7 @@
-"""Programs for the CPU, compiled from C++ for this very machine by the compiler that it has, and kept for the next run.
+"""CPU programs that are compiled from C++ on this machine, by the installed compiler, and cached on disk.
 
-A compiler that is there already costs no installation and no import, compiles beside the program in processes of its own, and
-knows this processor's vectors and, with glibc, the vector versions of exp and its like.
+An installed compiler needs no further dependency and no import, and it runs in the background in its own process. It knows the
+vector instructions of this processor and, with glibc, vectorized versions of exp and similar functions.
 """
 
 import ctypes
@@ -25,17 +25,18 @@ from ... import atomic
 from .. import kernel_source
 from . import blas
 
-BLOCK = 4096   # elements of whole rows, at least one, that pass through the formulas together and stay in a core's cache
+ROW_BLOCK_ELEMENTS = 4096   # BLOCK in C++: elements of a block of whole rows (at least one) that fits a core's cache
 COMPILERS = "c++", "g++", "clang++"
-# Nothing that takes NaN or infinity for impossible, nor -fno-signed-zeros, with which gcc lets a NaN become 0.
+# No option that assumes that NaN and infinity do not occur, and not -fno-signed-zeros, with which gcc lets a NaN become 0.
 OPTIONS = ("-std=c++17", "-O3", "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native",
-           "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", f"-DBLOCK={BLOCK}", "-w", "-shared", "-fPIC")
+           "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", f"-DBLOCK={ROW_BLOCK_ELEMENTS}", "-w", "-shared",
+           "-fPIC")
 REMEDY = "install g++ or clang++ (Debian: apt install g++, macOS: xcode-select --install)"
 
 
 @cache
 def command():
-    """The compiler and the first words for it, or None; the environment variable CXX goes first."""
+    """The compiler's path and its first arguments, or None; the environment variable CXX overrides the search."""
     given = shlex.split(os.environ.get("CXX", ""))
     for first, *more in [given] if given else [[name] for name in COMPILERS]:
         if path := shutil.which(first):
@@ -45,7 +46,7 @@ def command():
 
 @cache
 def why_not():
-    """None where programs can be compiled and multiply by NumPy's BLAS, else the reason in a few words."""
+    """None if programs can be compiled and can call NumPy's BLAS, else the reason in a few words."""
     if blas.find() is None:
         return "the BLAS of this NumPy cannot be called directly"
     if command() is None:
@@ -59,27 +60,27 @@ def why_not():
 
 @cache
 def program_source(dtype):
-    """The kernels without a formula; integers are those of NumPy's BLAS."""
+    """The source of the kernels that need no formula; BlasInt is the integer type of NumPy's BLAS."""
     return kernel_source.source("program.cpp", dtype, f"typedef {'long long' if blas.find().wide else 'int'} BlasInt;\n")
 
 
 def folder():
-    """Where compiled programs are kept: GPUBP_CACHE, else the user's own folder for such things; None where there is none."""
+    """The cache folder of compiled programs: GPUBP_CACHE, else gpubp in the user's cache folder; None if there is none."""
     try:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:   # nobody's home
+    except RuntimeError:   # the user has no home folder
         home = ""
     place = os.environ.get("GPUBP_CACHE") or (home and Path(home, "gpubp"))
     if not place:
         return None
-    with suppress(OSError):   # one that cannot be written to may still hold programs
+    with suppress(OSError):   # a read-only folder may still hold programs
         Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
     return Path(place)
 
 
 @cache
 def _machine():
-    """What a program for this machine must not be run without: the processor with its features, the compiler."""
+    """The machine's part of the cache key: CPU model and features, compiler path, size and modification time."""
     path = Path(command()[0]).resolve()
     facts = [path, command()[1:], path.stat().st_size, path.stat().st_mtime_ns, platform.machine(), platform.processor()]
     with suppress(OSError):
@@ -90,12 +91,12 @@ def _machine():
 
 @cache
 def library(text):
-    """The Library of a program; its compilation has begun."""
+    """The Library of a source text; its compilation has started if it was not cached."""
     return Library(text)
 
 
 class Library:
-    """One compiled program: compiled in the background where it is not kept from an earlier run, waited for at its first use."""
+    """A compiled program: loaded from the cache, or else compiled in the background and waited for at its first use."""
 
     def __init__(self, text):
         self.text, self.lock, self.loaded = text, Lock(), None
@@ -105,7 +106,7 @@ class Library:
             self._begin()
 
     def _kept(self):
-        """Its file, whose name tells its size: one that was cut short would take Python along."""
+        """The cached file or None. Its name contains its size, because loading a truncated file would crash Python."""
         place = folder()
         for path in place.glob(f"{self.key}.*.so") if place else ():
             if path.name.split(".")[1] == str(path.stat().st_size):
@@ -116,18 +117,18 @@ class Library:
         self.place = tempfile.TemporaryDirectory(prefix="gpubp-")
         self.built, text = Path(self.place.name, "built.so"), Path(self.place.name, "text.cpp")
         text.write_text(self.text)
-        self.process = subprocess.Popen(   # in a session of its own, since Ctrl-C is meant for training
+        self.process = subprocess.Popen(   # in its own session, so that Ctrl-C does not reach the compiler
             [*command(), *OPTIONS, f"-I{kernel_source.folder()}", "-include", "words.h", text, "-o", self.built], text=True,
             errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
             env={**os.environ, "LC_ALL": "C"})
 
     def wait(self):
-        """The program, as ctypes has it."""
+        """The loaded library (ctypes.CDLL); waits for the compiler. Raises RuntimeError if the compilation failed."""
         with self.lock:
             if self.loaded is None:
                 path = self._kept()
                 if path is None:
-                    if self.process is None:   # it failed before, or what was kept has gone
+                    if self.process is None:   # an earlier attempt failed, or the cached file was deleted
                         self._begin()
                     path = self._finish()
                 self.loaded = ctypes.CDLL(str(path))
@@ -140,7 +141,7 @@ class Library:
             first = next((line for line in said.splitlines() if "error" in line), f"exit code {code}")
             raise RuntimeError(f"expected {' '.join(command())} to compile a program of gpubp, got: {first.strip()}")
         path = self.built
-        with suppress(OSError, TypeError):   # where there is no folder to keep it in, it lives as long as this
+        with suppress(OSError, TypeError):   # without a cache folder the file lives as long as self
             kept = folder() / f"{self.key}.{path.stat().st_size}.so"
             atomic.atomically(kept, lambda file: file.write(path.read_bytes()), "a compiled program")
             path = kept
@@ -149,13 +150,16 @@ class Library:
 
 
 def kernel(text, name):
-    """A function that waits for the program and returns the address of that kernel in it."""
+    """A function that waits for the program of this text and returns the address of the named kernel."""
     program = library(text)
     return cache(lambda: blas.address(getattr(program.wait(), f"call_{name}")))
 
 
 def words(*values):
-    """Arguments as kernels take them: arrays as their addresses, ints and floats; they are to be held as long as the words."""
+    """The arguments of a kernel as 64-bit words: addresses of arrays, ints and floats; None is 0.
+
+    The caller must keep the arrays alive as long as the words.
+    """
     result = np.zeros(len(values), np.uint64)
     for place, value in enumerate(values):
         if value is None:

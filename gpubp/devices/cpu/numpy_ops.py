@@ -1,6 +1,6 @@
-"""NumpyOps: the verbs on NumPy arrays, products by NumPy's BLAS.
+"""NumpyOps: the verbs on NumPy arrays; matrix products by NumPy's BLAS.
 
-Formulas run block by block, so that the values in between stay in cache and do not grow with the batch.
+Formulas run block by block, so that intermediate values stay in cache and do not grow with the batch.
 """
 
 from functools import partial
@@ -16,24 +16,24 @@ from .compiled_ops import CompiledOps
 from .threads import Sequence, Threads, sequence
 from .ufunc_program import Scratch, bind
 
-BLOCK = 1 << 14   # elements of a block: 64 KiB of float32, so that a formula's few values in between fit a core's own cache
-REPAYS = 0.1      # seconds of an epoch, from which on the second of a first compilation is soon repaid
+BLOCK_ELEMENTS = 1 << 14   # 64 KiB of float32, so that a formula's few intermediate values fit a core's cache
+REPAYS = 0.1      # seconds: shortest epoch that soon repays the first compilation, which takes about a second
 
 
 class NumpyOps(CpuOps):
     """The verbs on NumPy arrays.
 
-    compiles: whether training may be given to CompiledOps where an epoch is long enough; else NumPy does all of it.
+    compiles: whether CompiledOps may take over training if an epoch is long enough; else NumPy computes everything.
     """
 
-    block, scratch_bytes = 1 << 22, 4 * BLOCK
+    block, scratch_bytes = 1 << 22, 4 * BLOCK_ELEMENTS
 
     def __init__(self, compiles=True):
         self.compiles, self.name = compiles, "cpu" if compiles else "cpu:numpy"
 
     @property
     def min_weights_for_gemm_update(self):   # type: ignore[override]
-        """A call of the BLAS by Python itself takes longer than NumPy's."""
+        """2**15, since for smaller matrices the overhead of a BLAS call through ctypes costs more than it saves."""
         return 1 << 15 if blas.find() is not None else inf
 
     def training_backend(self, seconds):
@@ -45,7 +45,7 @@ class NumpyOps(CpuOps):
     def gather(self, sources, order, clock, size, outs):
         rows, pairs = len(outs[0]), [(source.take, out) for source, out in zip(sources, outs, strict=True)]
 
-        now = memoryview(clock)   # whose elements are Python's numbers, several times faster than NumPy's
+        now = memoryview(clock)   # its elements are Python ints, several times faster than NumPy scalars
 
         def call():
             start = now[0] * size
@@ -55,15 +55,15 @@ class NumpyOps(CpuOps):
         return call
 
     def matmul(self, a, b, out):
-        return partial(np.dot, a, b, out)   # a third of a microsecond less than np.matmul takes for a call
+        return partial(np.dot, a, b, out)   # a call takes a third of a microsecond less than np.matmul
 
     def gemm_update(self, a, b, w, table, clock):
         gemm, shapes, (first, lda, second, ldb, out, ldc) = blas.find().product(a, b, w)
         addresses, now = [array.ctypes.data for array in (first, second, out)], memoryview(clock)
 
         def call(held=(a, b, w)):
-            keep, part = table[now[0]].tolist()
-            gemm(blas.COLUMN_MAJOR, *shapes, part, addresses[0], lda, addresses[1], ldb, keep, addresses[2], ldc)
+            beta, alpha = table[now[0]].tolist()
+            gemm(blas.COLUMN_MAJOR, *shapes, alpha, addresses[0], lda, addresses[1], ldb, beta, addresses[2], ldc)
         return call
 
     def add(self, source, out):
@@ -83,16 +83,16 @@ class NumpyOps(CpuOps):
             calls += [partial(_softmax, zs, out)] if activation.rowwise else _bind(activation.sigma, [zs], out, scratch)
         return sequence(calls)
 
-    def activation_backward(self, activation, delta, z, a, sums):
+    def activation_backward(self, activation, delta, z, a, db):
         scratch, calls = _scratch(z), []
         for ds, zs, outs in _row_blocks(delta, z, a):
             calls += _times_prime(activation, ds, zs, outs, scratch)
-        return sequence([*calls, _column_sums(delta, sums)])
+        return sequence([*calls, _column_sums(delta, db)])
 
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, scaling=None, keep=True):
         scratch, spare = _scratch(z), np.empty((2, _rows(z), z.shape[1]), z.dtype)
         calls = [self.bias_activation(activation, z, b, a)]
-        deltas = z if delta is None else delta   # a stand-in, which is not touched
+        deltas = z if delta is None else delta   # a placeholder that is not used
         for zs, outs, ys, factors, totals, ds in _row_blocks(z, a, y, weights, costs, deltas):
             u, valuing = _row_values(cost, activation, zs, outs, ys, totals, spare, scratch)
             calls += valuing
@@ -103,12 +103,12 @@ class NumpyOps(CpuOps):
             if cost.outer:
                 calls.append(partial(_apply_outer, cost, totals))
             calls.append(partial(np.multiply, totals, factors, totals))
-        return sequence(calls if delta is None else [*calls, _column_sums(delta, sums)])
+        return sequence(calls if delta is None else [*calls, _column_sums(delta, db)])
 
-    def dropout(self, a, out, error, rate, seed, layer, clock):
+    def dropout(self, a, out, da, rate, seed, layer, clock):
         mask = np.empty(a.shape, bool)
         flat = mask.reshape(-1)
-        blocks = [flat[start:start + BLOCK] for start in range(0, flat.size, BLOCK)]
+        blocks = [flat[start:start + BLOCK_ELEMENTS] for start in range(0, flat.size, BLOCK_ELEMENTS)]
         scale, limit = thinning(rate)
         last_kept = np.uint32(limit - 1)
 
@@ -121,8 +121,8 @@ class NumpyOps(CpuOps):
             np.multiply(out, scale, out)
 
         def backward():
-            np.multiply(error, mask, error)
-            np.multiply(error, scale, error)
+            np.multiply(da, mask, da)
+            np.multiply(da, scale, da)
         return forward, backward
 
     def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
@@ -130,10 +130,10 @@ class NumpyOps(CpuOps):
         cells = [row[i:i + 1].reshape(()) for i in range(row.size)]
         norm, kinds = np.zeros((), vector.dtype), [np.asarray(kind, vector.dtype) for kind in (1, 0)]
         bounds = [(kinds[0], 0, weights), (kinds[1], weights, vector.size)] if chain.splits else [(kinds[0], 0, vector.size)]
-        scratch, calls = Scratch(BLOCK, vector.dtype), []
+        scratch, calls = Scratch(BLOCK_ELEMENTS, vector.dtype), []
         for kind, begin, end in bounds:
-            for start in range(begin, end, BLOCK):
-                part = slice(start, min(start + BLOCK, end))
+            for start in range(begin, end, BLOCK_ELEMENTS):
+                part = slice(start, min(start + BLOCK_ELEMENTS, end))
                 changed = [array[part] for array in (vector, *state)]
                 calls += bind(chain.rule, [*changed, gradient[part], kind, norm, *cells], changed, scratch)
         run, now = sequence(calls), memoryview(clock)
@@ -171,13 +171,13 @@ class NumpyOps(CpuOps):
 
 
 def _rows(z):
-    """Rows of a block of whole rows, about BLOCK elements."""
-    return min(len(z), max(1, BLOCK // max(1, z.shape[1])))
+    """The rows of a block of whole rows with about BLOCK_ELEMENTS elements."""
+    return min(len(z), max(1, BLOCK_ELEMENTS // max(1, z.shape[1])))
 
 
 def _row_blocks(*arrays):
     """The same rows of each array, block by block."""
-    rows = _rows(arrays[0]) if arrays[0].ndim == 2 else BLOCK
+    rows = _rows(arrays[0]) if arrays[0].ndim == 2 else BLOCK_ELEMENTS
     return [[array[start:start + rows] for array in arrays] for start in range(0, len(arrays[0]), rows)]
 
 
@@ -189,13 +189,13 @@ def _bind(formula, operands, out, scratch):
     return bind(formula, [array.reshape(-1) for array in operands], [out.reshape(-1)], scratch)
 
 
-def _column_sums(delta, sums):
-    """A call for BP3: a product with ones, since BLAS adds up columns several times faster than NumPy's reduction."""
-    return partial(np.dot, np.ones(len(delta), delta.dtype), delta, sums)
+def _column_sums(delta, db):
+    """A call for BP3: a product with ones, since the BLAS sums columns several times faster than NumPy's reduction."""
+    return partial(np.dot, np.ones(len(delta), delta.dtype), delta, db)
 
 
 def _row_values(cost, activation, z, a, y, sums, spare, scratch):
-    """(what the cost's formulas see of the outputs, calls for sums := sum of the values along each row)."""
+    """(u, calls for sums := the row sums of the cost's values); u, the argument of its formulas, is a, z, log a or a - a_true."""
     value, other = spare[0, :len(z)], spare[1, :len(z)]
     exact, u, calls = cost.meets_partner(activation), a, []
     if exact:
@@ -209,7 +209,7 @@ def _row_values(cost, activation, z, a, y, sums, spare, scratch):
 
 
 def _first_delta(cost, activation, z, a, y, u, delta, sums, scratch):
-    """Calls for delta := dC/dz of the last layer, before weights."""
+    """Calls for delta := dC/dz of the last layer, without the weights of the samples."""
     if cost.meets_partner(activation):
         return [partial(np.subtract, a, y, delta)]   # BP1 with the partner activation
     calls = _bind(cost.prime, [u, y], delta, scratch)
@@ -251,7 +251,7 @@ def _differences(a, y, out):
 
 
 def _true_output(delta, y):
-    delta -= y * np.add.reduce(delta, 1, keepdims=True)   # the true output moves all the differences
+    delta -= y * np.add.reduce(delta, 1, keepdims=True)   # the true output occurs in all differences
 
 
 def _times_outer_prime(cost, delta, sums):

@@ -1,4 +1,4 @@
-"""Programs whose calls Python makes: one after the other, or several such rows side by side in threads."""
+"""Programs whose calls are made by Python, in sequence or in parallel threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -8,7 +8,7 @@ from . import blas
 
 
 def sequence(calls):
-    """One call that makes them all."""
+    """A single call that makes all calls in order."""
     if len(calls) == 1:
         return calls[0]
 
@@ -19,7 +19,7 @@ def sequence(calls):
 
 
 class Sequence:
-    """A program of calls that Python makes one by one."""
+    """A program that makes its calls in order, `times` times."""
 
     def __init__(self, calls):
         self.call = sequence(list(calls))
@@ -30,15 +30,15 @@ class Sequence:
 
 
 class Threads:
-    """Calls side by side; they are as many as the threads of the pool that waits for them, less the caller's own."""
+    """Calls in parallel: the first in the caller's thread, each of the others in a thread of a pool."""
 
     def __init__(self, parts):
         self.first, *self.others = parts
-        self.pool = ThreadPoolExecutor(max(1, len(self.others)))   # it begins threads when they are needed
+        self.pool = ThreadPoolExecutor(max(1, len(self.others)))   # it starts threads on demand
 
     def __call__(self):
         with blas.find().alone() if self.others else nullcontext():
-            # each in a copy of the context, in which the caller may have silenced warnings
+            # each in a copy of the caller's context, which holds NumPy's error state
             waiting = [self.pool.submit(copy_context().run, part) for part in self.others]
             self.first()
             for other in waiting:

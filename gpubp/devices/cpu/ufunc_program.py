@@ -1,6 +1,6 @@
-"""A formula bound to NumPy arrays: traced once, then run as ufunc calls into arrays that are already there.
+"""Bind a formula to NumPy arrays: trace it once, then run it as ufunc calls that write into preallocated arrays.
 
-Read by numpy directly, a formula allocates an array for each of its operations; bound, it allocates nothing.
+Called with numpy itself, a formula allocates an array for each of its operations; bound, it allocates nothing.
 """
 
 from functools import partial
@@ -18,11 +18,11 @@ UFUNCS = {"__add__": np.add, "__sub__": np.subtract, "__mul__": np.multiply, "__
               "sinh", "cosh", "sin", "cos", "arctan", "power")}}
 
 
-NAMED = "maximum", "minimum"   # whose third argument NumPy wants to be named
+NAMED = "maximum", "minimum"   # NumPy takes their `out` only as a keyword
 
 
 class Trace(Writer):
-    """Writes (name, operands) pairs; Terms are numbered in their order."""
+    """A Writer that records (name, operands) pairs; the Term of a step is its number."""
 
     def __init__(self):
         self.steps: list[tuple[str, tuple]] = []
@@ -35,14 +35,14 @@ class Trace(Writer):
 
 
 class Scratch:
-    """Arrays for the values in between, shared by all the calls that run one after the other."""
+    """Arrays for intermediate values, shared by all calls that run in sequence."""
 
     def __init__(self, size, dtype):
         self.size, self.dtype = size, np.dtype(dtype)
         self.arrays: dict[tuple[int, bool], np.ndarray] = {}
 
     def take(self, number, test, size):
-        """The array of that number, cut to size; of Booleans for a test."""
+        """The first `size` elements of array `number`; Boolean for a test, else of the dtype."""
         key = number, test
         if key not in self.arrays:
             self.arrays[key] = np.empty(self.size, bool if test else self.dtype)
@@ -52,15 +52,16 @@ class Scratch:
 def bind(formula, operands, outs, scratch):
     """A list of calls that compute outs := formula(xp, *operands).
 
-    operands: flat arrays of one size, or 0-d arrays; outs may be among them. formula returns one value or a tuple.
+    operands: 1-d arrays of one size, or 0-d arrays; outs may be among them. formula returns one value or a tuple. scratch: the
+    Scratch for intermediate values.
     """
     trace = Trace()
-    results = formula(trace, *(Term(~place, trace) for place in range(len(operands))))   # inputs count from -1 down
+    results = formula(trace, *(Term(~place, trace) for place in range(len(operands))))   # inputs are numbered -1, -2, ...
     return Binding(trace.steps, results if isinstance(results, tuple) else (results,), operands, outs, scratch).calls
 
 
 class Binding:
-    """Gives each value of a trace an array, and each step a call; arrays in between are used again after their last use."""
+    """Assigns an array to each value of a trace and a call to each step; scratch arrays are reused after their last use."""
 
     def __init__(self, steps, results, operands, outs, scratch):
         self.outs, self.scratch = outs, scratch
@@ -68,9 +69,9 @@ class Binding:
         self.arrays = {~place: array for place, array in enumerate(operands)}
         self.last_use = {name: step for step, (_, terms) in enumerate(steps) for name in _names(terms)}
         self.last_use |= {name: len(steps) for name in _names(results)}
-        self.free: dict[bool, list[int]] = {False: [], True: []}   # numbers of scratch arrays, for numbers and for tests
+        self.free: dict[bool, list[int]] = {False: [], True: []}   # indices of free scratch arrays: floats and Booleans
         self.held: dict[int, tuple[bool, int]] = {}
-        # the last step may write where its value is to go, unless another result is an input as it came
+        # the last step may write directly into outs[0], unless another result is an unchanged input
         last = len(steps) - 1
         self.direct = last if _names(results[:1]) == [last] and min(_names(results), default=0) >= 0 else None
         for step, (name, terms) in enumerate(steps):
@@ -78,10 +79,10 @@ class Binding:
         self._deliver(results)
 
     def _apply(self, step, name, terms):
-        self._release(step, terms)   # a ufunc may write over its operands
+        self._release(step, terms)   # a ufunc may overwrite its operands
         out = self.outs[0] if step == self.direct else self._new(step, terms, name in TESTS)
         ufunc, operands = UFUNCS.get(name) or getattr(np, name), [*map(self._array, terms)]
-        # by its place where it may be: by its name a call of small arrays takes twice as long
+        # positional where possible: as a keyword, `out` doubles the time of a call on small arrays
         self.calls.append(partial(ufunc, *operands, out=out) if name in NAMED else partial(ufunc, *operands, out))
         self.arrays[step] = out
 
@@ -89,13 +90,13 @@ class Binding:
         condition, this, that = map(self._array, terms)
         if condition.dtype != bool:
             raise TypeError("xp.where takes a condition, such as z > 0.0, as its first argument")
-        out = self._new(step, terms, test=False)   # written in two passes, so never over an operand
+        out = self._new(step, terms, test=False)   # written in two passes, so it must not overlap an operand
         self.calls += [partial(np.copyto, out, that), partial(np.copyto, out, this, where=condition)]
         self.arrays[step] = out
         self._release(step, terms)
 
     def _deliver(self, results):
-        """Copy what does not stand in its place already; inputs first aside, where another result is written over them."""
+        """Copy the results that are not in outs yet; results that are inputs are saved first, before outs overwrite them."""
         finished = [self._array(result) for result in results]
         for place, (result, out) in enumerate(zip(results, self.outs)):
             if isinstance(result, Term) and result.name < 0 and finished[place] is not out:
@@ -107,7 +108,7 @@ class Binding:
         return self.arrays[operand.name] if isinstance(operand, Term) else np.asarray(constant(operand), self.scratch.dtype)
 
     def _new(self, step, terms, test):
-        if all(self._array(term).ndim == 0 for term in terms):   # of the step's numbers alone
+        if all(self._array(term).ndim == 0 for term in terms):   # a scalar needs no scratch array
             return np.empty((), bool if test else self.scratch.dtype)
         used = [number for kind, number in self.held.values() if kind == test]
         number = self.free[test].pop() if self.free[test] else len(used)
