@@ -1,6 +1,6 @@
-"""Cublas: products of row-major matrices by cuBLAS, through a handle of our own that works on a stream while it captures.
+"""Cublas: products of row-major matrices by cuBLAS, through our own handle, so that they work during stream capture.
 
-CuPy refuses its own cuBLAS calls in a capture; the library that it has loaded does not.
+CuPy refuses cuBLAS calls during a capture, but the cuBLAS library itself does not.
 """
 
 import ctypes
@@ -21,13 +21,13 @@ SIGNATURES = {
                      INT, INT),
 }
 
-# the headers' constants, CUBLAS_ left out
+# constants of the cuBLAS headers, without the prefix CUBLAS_
 OP_N, OP_T = 0, 1
 POINTER_MODE_HOST, POINTER_MODE_DEVICE = 0, 1
 GEMM_DEFAULT = -1
-MATH_DISALLOW_REDUCED_PRECISION_REDUCTION = 16   # halves would be added up as halves, and overflow; says nothing of other dtypes
+MATH_DISALLOW_REDUCED_PRECISION_REDUCTION = 16   # else 16-bit products are summed in 16 bits and overflow; others unaffected
 COMPUTE_32F, COMPUTE_64F, COMPUTE_32F_FAST_TF32 = 68, 70, 77
-R_32F, R_64F, R_16F, R_16BF = 0, 1, 2, 14        # these are CUDA_'s
+R_32F, R_64F, R_16F, R_16BF = 0, 1, 2, 14        # prefix CUDA_
 
 TYPES = {"float32": R_32F, "float64": R_64F, "float16": R_16F, "uint16": R_16BF}   # uint16 holds the bits of a bfloat16
 COMPUTE = {("float64", "float64"): COMPUTE_64F, ("float32", "float32"): COMPUTE_32F, ("float16", "float16"): COMPUTE_32F,
@@ -50,7 +50,7 @@ STATUSES = {
 
 @cache
 def load():
-    """The library that CuPy loads, with typed signatures."""
+    """The cuBLAS library that CuPy uses, with ctypes signatures. Raises RuntimeError if it does not load."""
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib
 
@@ -65,21 +65,24 @@ def load():
 
 
 class Cublas:
-    """Products on the stream of a session. A bound product is to be called within the session, and holds its arrays.
+    """Products on the stream of a session. A bound product must be called within the session; it keeps its arrays alive.
 
-    Each thread has a handle and a workspace of its own, which belong to the session's Resources. The tests give another library
-    and workspace.
+    Each thread has its own handle and workspace, which belong to the session's Resources. The tests substitute the library and
+    the workspace.
     """
 
     def __init__(self, session):
         self.session = session
 
     def gemm(self, a, b, out, alpha=1.0, beta=0.0, precision="exact", scalars=None):
-        """Bind out := alpha a b + beta out; with beta 0, whatever out held is not read. scalars, an array of the device in the
-        dtype that is computed in, holds beta and alpha as they are when the product is made.
+        """Bind out := alpha a b + beta out; if beta is 0, out is not read.
 
-        A matrix may be a transposed one or a slice, as long as it has steps of one element along rows or along columns; out
-        has them along its rows. dtypes are those of TYPES, those of a and b alike; of halves, out may be float32.
+        scalars: a device array (beta, alpha) in the computing dtype, read when the product runs; it replaces alpha and beta.
+
+        a and b may be transposed or sliced if their elements are adjacent along rows or along columns; out needs adjacent
+        elements along rows. a and b have one dtype of TYPES; for 16-bit factors, out may be float32.
+
+        Raises ValueError for shapes or strides that do not fit, TypeError for other dtypes.
         """
         compute = _compute_type(a, b, out, precision)
         if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or out.shape != (a.shape[0], b.shape[1]):
@@ -89,14 +92,14 @@ class Cublas:
             return _nothing
         if 0 in a.shape:
             return _without_product(out, beta)
-        _ = self._handle   # none can be made in a capture
+        _ = self._handle   # a handle cannot be created during a capture
         transa, transb, m, n, k, lda, ldb, ldc = column_major(a, b, out)
         scalar = ctypes.c_double if compute == COMPUTE_64F else ctypes.c_float
         on_device = scalars is not None
         if on_device:
             first, second = scalars.data.ptr + scalars.dtype.itemsize, scalars.data.ptr
         else:
-            scalars = scalar(alpha), scalar(beta)   # on the host, where a capture reads them once and for all
+            scalars = scalar(alpha), scalar(beta)   # on the host: a capture reads them once and keeps the values
             first, second = map(ctypes.addressof, scalars)
         kind, kind_out = TYPES[a.dtype.name], TYPES[out.dtype.name]
         arguments = (transa, transb, m, n, k, first, b.data.ptr, kind, lda, a.data.ptr, kind, ldb, second, out.data.ptr, kind_out,
@@ -104,7 +107,7 @@ class Cublas:
         return partial(self._product, arguments, (a, b, out, scalars), on_device)
 
     def _product(self, arguments, held, on_device=False):
-        """held is what the arguments point to."""
+        """Call cuBLAS; held keeps alive the memory that the arguments point to."""
         handle = self._handle
         if not on_device:
             return self._call("cublasGemmEx", handle, *arguments)
@@ -132,9 +135,9 @@ class Cublas:
         return resources.handle or self._made(resources)
 
     def _made(self, resources):
-        """A new handle; the workspace comes after the stream, since a new stream takes the workspace away."""
+        """A new handle; its workspace is set after its stream, since setting the stream resets the workspace."""
         with LOCK, self.session:
-            workspace, size = self._workspace()   # first, since a handle would be lost if there were no memory for it
+            workspace, size = self._workspace()   # first: if this fails, no handle leaks
             made = ADDRESS()
             self._call("cublasCreate_v2", ctypes.pointer(made))
             handle = made.value
@@ -146,16 +149,15 @@ class Cublas:
         return handle
 
     def _workspace(self):
-        """Memory of our own and its bytes, as many as cuBLAS recommends: with its own it would allocate in a capture."""
+        """(memory, bytes) of the size that cuBLAS recommends; without it cuBLAS would allocate during a capture."""
         size = (32 if int(self.session.device.compute_capability) >= 90 else 4) << 20
         return self.session.xp.cuda.alloc(size), size
 
 
 def column_major(a, b, out):
-    """cuBLAS's transa, transb, m, n, k, lda, ldb, ldc for row-major matrices.
+    """The arguments transa, transb, m, n, k, lda, ldb, ldc of a column-major GEMM for row-major matrices out := a b.
 
-    Rows that lie in memory one after the other are columns to cuBLAS, so that it sees each matrix transposed; it is given
-    out^T := b^T a^T, b as its first factor.
+    A column-major GEMM sees each row-major matrix transposed. It therefore computes out^T := b^T a^T, with b as its first factor.
     """
     transa, lda = _layout("b", b)
     transb, ldb = _layout("a", a)
@@ -169,7 +171,7 @@ def column_major(a, b, out):
 
 
 def _layout(name, matrix):
-    """Whether cuBLAS has to transpose what it sees, and the elements from one row (of a transposed one: column) to the next."""
+    """(OP_N or OP_T, leading dimension): the elements from one row to the next, or from one column to the next for OP_T."""
     (rows, columns), (down, right), item = matrix.shape, matrix.strides, matrix.dtype.itemsize
     for trans, count, length, step, unit in ((OP_N, rows, columns, down, right), (OP_T, columns, rows, right, down)):
         leading, rest = divmod(step, item) if count > 1 else (length, 0)
@@ -180,7 +182,7 @@ def _layout(name, matrix):
 
 
 def _compute_type(a, b, out, precision):
-    """In what cuBLAS multiplies and adds; halves are added up in float32."""
+    """The cuBLAS compute type; 16-bit products are accumulated in float32."""
     checked_precision(precision)
     compute = COMPUTE.get((a.dtype.name, out.dtype.name))
     if compute is None or a.dtype != b.dtype:
@@ -191,11 +193,11 @@ def _compute_type(a, b, out, precision):
 
 
 def _without_product(out, beta):
-    """Bind out := beta out, a sum of no products being zero; arrays without elements have no address to give to cuBLAS."""
+    """Bind out := beta out, for an inner dimension of 0, since cuBLAS cannot take arrays without elements."""
     if beta not in (0.0, 1.0):
         raise ValueError(f"expected beta 0 or 1 where a has no columns, got {beta!r}: scale out yourself")
     return partial(out.fill, 0) if beta == 0.0 else _nothing
 
 
 def _nothing():
-    """The product of matrices without elements."""
+    """The product for an out without elements."""

@@ -1,7 +1,7 @@
-"""CudaOps: the verbs on CuPy arrays, products by cuBLAS, everything else by the kernels.
+"""CudaOps: the verbs on CuPy arrays; products by cuBLAS, everything else by gpubp's kernels.
 
-Checks, kernels, arguments and the few buffers that a verb needs are settled at binding; a bound call only launches: it allocates
-nothing, and nothing waits for the device.
+Binding checks the arrays, compiles the kernels, fixes the arguments and allocates the few buffers of a verb. A bound call only
+launches kernels: it allocates nothing and never synchronizes.
 """
 
 from copy import copy
@@ -17,26 +17,26 @@ from . import graph, transfer
 from .array_checks import ArrayChecks
 from .launch import THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, summands, summing, wide
 
-STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store what they compute
+STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store the computing dtype
 
 
 class CudaOps(Ops):
     """The verbs on the arrays of one CUDA device.
 
-    xp is CuPy, device the session on whose stream everything runs, products what multiplies matrices; the tests give their own
-    and run kernels on the host. processors: multiprocessors, by which work is cut into blocks.
+    xp: CuPy. compiler: compiles the kernels. device: the Session on whose stream everything runs. products: the Cublas that
+    multiplies matrices. The tests pass substitutes that run the kernels on the host. processors: the number of multiprocessors.
     """
 
     device: graph.Session
     threads = 0
-    min_weights_for_gemm_update = 1 << 23   # below it the launches that fetch cuBLAS's scalars cost more than is saved
+    min_weights_for_gemm_update = 1 << 23   # below it, the launches that fetch cuBLAS's scalars cost more than they save
     _check = agreed
 
     def __init__(self, name, xp, compiler, session, products, precision="exact"):
         self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
         self.precision, self.processors = precision, session.device.attributes["MultiProcessorCount"]
 
-    # ---- what the same device can be besides
+    # ---- variants of the device
 
     @property
     def array_checks(self):   # type: ignore[override]
@@ -53,10 +53,10 @@ class CudaOps(Ops):
     def storage_dtype(self, dtype):
         return STORED.get(self.precision, np.dtype(dtype)) if np.dtype(dtype) == np.float32 else np.dtype(dtype)
 
-    # ---- arrays come and go
+    # ---- arrays
 
     def asarray(self, values, dtype=None):
-        with self.device:   # CuPy copies to the device that is current, from the host and from other devices
+        with self.device:   # CuPy copies from the host and from other devices to the current device
             return self.xp.asarray(values, dtype=dtype, order="C")
 
     def to_numpy(self, array):
@@ -93,7 +93,7 @@ class CudaOps(Ops):
         self._check((2,), np.int64, clock=clock)
         self._check((order.size,), np.int64, order=order)
         rows, dtypes, values, units = len(outs[0]), [], [], 1
-        for place in range(3):   # where there are fewer, columns of no width follow
+        for place in range(3):   # the kernel takes three; missing ones have width 0
             source, out = (sources[place], outs[place]) if place < len(outs) else (sources[0], outs[0])
             dtypes += [self._check(source.shape, source=source), self._check((rows, *source.shape[1:]), out=out)]
             width = prod(source.shape[1:]) if place < len(outs) else 0
@@ -103,7 +103,7 @@ class CudaOps(Ops):
         kernel = self._kernel(kernel_source.copy_source(*dtypes), "gather")
         return self._bound(launch(kernel, *cover(rows, units, self.processors), None, order, clock, int(size), rows, *values))
 
-    # ---- data too big for the device
+    # ---- streaming
 
     def free_bytes(self):
         with self.device:
@@ -132,24 +132,24 @@ class CudaOps(Ops):
         (rows, width), kept = z.shape, self._check(z.shape, z=z, a=a)
         dtype = self._check((width,), b=b)
         if activation.rowwise:
-            kernel = self._plain("softmax.cu", "softmax", dtype, kept)
+            kernel = self._file_kernel("softmax.cu", "softmax", dtype, kept)
             return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, rows, width))
         elements = pack(width, z, b, a)
         kernel = self._kernel(kernel_source.layer_source(activation, dtype, kept), wide("layer", elements))
         return self._bound(launch(kernel, *cover(rows, width // elements, self.processors), dtype, z, b, a, rows, width))
 
-    def activation_backward(self, activation, delta, z, a, sums):
+    def activation_backward(self, activation, delta, z, a, db):
         (rows, width), kept = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
-        dtype = self._check((width,), sums=sums)
+        dtype = self._check((width,), db=db)
         if activation.rowwise:
-            kernel = self._plain("softmax.cu", "softmax_hadamard", dtype, kept)
-            return self._bound(on_rows(kernel, dtype, self.processors, delta, a, rows, width), *self._column_sums(delta, sums))
-        return self._bound(*self._summing(kernel_source.layer_source(activation, dtype, kept), "hadamard", (delta, z, a), sums))
+            kernel = self._file_kernel("softmax.cu", "softmax_hadamard", dtype, kept)
+            return self._bound(on_rows(kernel, dtype, self.processors, delta, a, rows, width), *self._column_sums(delta, db))
+        return self._bound(*self._summing(kernel_source.layer_source(activation, dtype, kept), "hadamard", (delta, z, a), db))
 
     def cost_partials(self, rows, width):
         return summands(rows, width, self.processors)
 
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, sums, costs, scaling=None, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, scaling=None, keep=True):
         dtype, (rows, width) = self._check(z.shape, z=z, a=a, y=y), z.shape
         self._check((width,), dtype, b=b)
         self._check((rows,), dtype, weights=weights)
@@ -157,23 +157,23 @@ class CudaOps(Ops):
         if delta is None:
             kernel = self._kernel(kernel_source.output_source(cost, activation, dtype), "cost")
             return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, y, weights, costs, rows, width))
-        self._check((width,), dtype, sums=sums)
+        self._check((width,), dtype, db=db)
         text = kernel_source.output_source(cost, activation, dtype, self._check(z.shape, delta=delta))
         values = z, b, a, y, weights, delta, costs, self._scaling(scaling, dtype)
         name, blocks = ("output", None) if keep else ("learn_of_few" if costs.size == 1 else "learn", costs.size)
-        more = [sums] if name == "learn_of_few" else []   # its one block adds up delta's columns, too
+        more = [db] if name == "learn_of_few" else []   # its single block also sums the columns of delta
         launches = [on_rows(self._kernel(text, name), dtype, self.processors, *values, *more, rows, width, blocks=blocks)]
-        return self._bound(*launches, *([] if more else self._column_sums(delta, sums)))
+        return self._bound(*launches, *([] if more else self._column_sums(delta, db)))
 
-    def dropout(self, a, out, error, rate, seed, layer, clock):
+    def dropout(self, a, out, da, rate, seed, layer, clock):
         scale, limit = thinning(rate)
         self._check((2,), np.int64, clock=clock)
-        kept, n = self._check(a.shape, a=a, out=out, error=error), a.size
-        dtype, elements = kernel_source.computed(kept), pack(n, a, out, error)
-        kernel = self._plain("dropout.cu", wide("dropout", elements), dtype, kept)
+        kept, n = self._check(a.shape, a=a, out=out, da=da), a.size
+        dtype, elements = kernel_source.computed(kept), pack(n, a, out, da)
+        kernel = self._file_kernel("dropout.cu", wide("dropout", elements), dtype, kept)
         fixed = scale, np.uint64(limit), np.uint64(seed), clock, np.uint64(layer), np.int64(n)
         return tuple(self._bound(launch(kernel, grid(ceil(n / 8)), (THREADS,), dtype, source, target, *fixed))
-                     for source, target in ((a, out), (error, error)))
+                     for source, target in ((a, out), (da, da)))
 
     def gemm_update(self, a, b, w, table, clock):
         dtype, row = self._check(w.shape, w=w), self.zeros((1, 2), w.dtype)
@@ -186,7 +186,7 @@ class CudaOps(Ops):
         dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
         self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
         self._check((2,), np.int64, clock=clock)
-        at_once = [] if rounded is None or chain.max_norm is not None else [rounded]   # else once the weights are bounded
+        at_once = [] if rounded is None or chain.max_norm is not None else [rounded]   # max_norm changes them later
         kept = self._check((weights,), rounded=rounded) if at_once else None
         text, norm, scaling = kernel_source.step_source(chain, dtype, kept), self.zeros(1, dtype), self._scaling(scaling, dtype)
         calls = self._norm(gradient, norm) if chain.uses_norm else []
@@ -206,18 +206,18 @@ class CudaOps(Ops):
         dtype, n = self._check(gradient.shape, gradient=gradient), gradient.size
         partials, scaling = self.zeros(summing(n, self.processors), dtype), self._scaling(scaling, dtype)
         return self._bound(
-            on_vector(self._plain("scale.cu", "unscale", dtype), n, partials.shape, dtype, gradient, scaling, partials),
-            in_one_block(self._plain("scale.cu", "rescale", dtype), partials.size, dtype, partials, scaling, float(STEADY),
+            on_vector(self._file_kernel("scale.cu", "unscale", dtype), n, partials.shape, dtype, gradient, scaling, partials),
+            in_one_block(self._file_kernel("scale.cu", "rescale", dtype), partials.size, dtype, partials, scaling, float(STEADY),
                          LARGEST_SCALE, LEAST_SCALE))
 
     # ---- sums
 
     def log_cost(self, costs, log, clock):
-        """The log has the costs' dtype: float32 kernels keep clear of float64."""
+        """log has the dtype of costs, since float32 kernels must not use float64."""
         dtype = self._check((costs.size,), costs=costs)
         self._check((log.size,), dtype, log=log)
         self._check((2,), np.int64, clock=clock)
-        kernel = self._plain("sums.cu", "total", dtype)
+        kernel = self._file_kernel("sums.cu", "total", dtype)
         return self._bound(in_one_block(kernel, costs.size, dtype, costs, log, clock))
 
     def norm(self, array):
@@ -229,11 +229,12 @@ class CudaOps(Ops):
         dtype, sources = self._check((1 + len(arrays),), out=out), [vector, *arrays]
         self._check((vector.size,), dtype, vector=vector)
         grids = [summing(source.size, self.processors) for source in sources]
-        partials = self.zeros((len(sources), max(grids)[0]), dtype)   # what a row has beyond its blocks stays 0
-        kernels = [self._plain("report.cu", "lost", dtype), *(self._plain("sums.cu", "squares", dtype, a.dtype) for a in arrays)]
+        partials = self.zeros((len(sources), max(grids)[0]), dtype)   # unused elements of a row stay 0
+        kernels = [self._file_kernel("report.cu", "lost", dtype),
+                   *(self._file_kernel("sums.cu", "squares", dtype, a.dtype) for a in arrays)]
         calls = [on_vector(kernel, source.size, blocks, dtype, source, row)
                  for kernel, source, blocks, row in zip(kernels, sources, grids, partials)]
-        finish = self._plain("report.cu", "finish", dtype)
+        finish = self._file_kernel("report.cu", "finish", dtype)
         return self._bound(*calls, launch(finish, (len(sources),), (THREADS,), dtype, partials, out, partials.shape[1]))
 
     def record_event(self):
@@ -247,10 +248,10 @@ class CudaOps(Ops):
     def program(self, calls):
         return graph.Program(self.device, calls)
 
-    # ---- what the verbs are made of
+    # ---- helpers of the verbs
 
     def _bound(self, *launches):
-        """One call that makes the launches in their order."""
+        """A single call that makes the launches in order."""
         def call():
             with self.device:
                 for one in launches:
@@ -261,11 +262,11 @@ class CudaOps(Ops):
         with self.device:
             return self.compiler.kernel(text, name)
 
-    def _plain(self, file, name, dtype, kept=None):
+    def _file_kernel(self, file, name, dtype, kept=None):
         return self._kernel(kernel_source.source(file, dtype, storage=kept), name)
 
     def _scaling(self, scaling, dtype):
-        """A loss scale; where there is none, one that changes nothing."""
+        """The state of the loss scale, checked; None gives one with the constant scale 1."""
         if scaling is None:
             with self.device:
                 return self.xp.ones(4, dtype)
@@ -276,7 +277,7 @@ class CudaOps(Ops):
         return self._summing(kernel_source.source("sums.cu", sums.dtype, storage=matrix.dtype), "column_sums", (matrix,), sums)
 
     def _summing(self, text, name, matrices, sums):
-        """Launches of a kernel(*matrices, sums, rows, width) that sums columns, many rows in chunks first."""
+        """Launches of a kernel(*matrices, sums, rows, width) that sums columns; many rows are first summed in chunks."""
         (rows, width), dtype = matrices[0].shape, sums.dtype
         elements = pack(width, *matrices)
         kernel = self._kernel(text, wide(name, elements))
@@ -288,7 +289,7 @@ class CudaOps(Ops):
                 *self._column_sums(partials, sums)]
 
     def _norm(self, array, norm):
-        """Launches that leave the array's norm in the one element of norm."""
+        """Launches that write the norm of the array to norm[0]."""
         dtype, n, partials = norm.dtype, array.size, self.zeros(summing(array.size, self.processors), norm.dtype)
-        return [on_vector(self._plain("sums.cu", "squares", dtype, array.dtype), n, partials.shape, dtype, array, partials),
-                in_one_block(self._plain("sums.cu", "root", dtype), partials.size, dtype, partials, norm)]
+        return [on_vector(self._file_kernel("sums.cu", "squares", dtype, array.dtype), n, partials.shape, dtype, array, partials),
+                in_one_block(self._file_kernel("sums.cu", "root", dtype), partials.size, dtype, partials, norm)]

@@ -1,7 +1,7 @@
-"""The session of a device: a stream for each thread that works on it, and programs captured there as CUDA graphs.
+"""The session of a device, with one stream per thread, and programs that are captured as CUDA graphs.
 
-A small training step costs the host more than the device: launched one by one, its dozen kernels keep Python busy far longer
-than they run. Captured as a graph, they are one launch.
+A small training step takes the host longer than the device: Python needs far longer to launch its dozen kernels than they need
+to run. Captured as a graph, they need a single launch.
 """
 
 import gc
@@ -11,18 +11,18 @@ from functools import cached_property
 from threading import RLock, local
 from weakref import finalize
 
-BURST = 16     # runs of a program that one graph captures
-ATTEMPTS = 3   # to capture a program, before its calls are launched one by one for good
-# Held while a stream captures, and while streams and cuBLAS handles are made: a call that synchronizes the device, as these may,
-# breaks a capture of another thread. It is one for the whole process, as the driver is.
+BURST = 16     # runs of a program in its second, longer graph
+ATTEMPTS = 3   # failed captures in a row, after which the calls are always launched one by one
+# Held during a capture and while streams and cuBLAS handles are created: these may synchronize the device, which invalidates a
+# capture in another thread. There is one lock for the whole process, like the driver.
 LOCK = RLock()
 
 
 class Resources:
-    """What one thread works with on a device: a stream, its events, a stream for copies, and a cuBLAS handle with its workspace.
+    """The resources of one thread on a device: a stream, its events, a copy stream, and a cuBLAS handle with its workspace.
 
-    They live as long as the process. Of a thread that has ended, the next new thread takes them over, and with the stream the
-    memory that CuPy's pool keeps for it.
+    They live as long as the process. When a thread ends, the next new thread takes over its resources, including the memory that
+    CuPy's pool keeps for the stream.
     """
 
     def __init__(self, session):
@@ -31,27 +31,28 @@ class Resources:
             self.stream = session.xp.cuda.Stream(non_blocking=True)   # other threads may use the legacy stream during a capture
             self.before, self.after = event(disable_timing=True), event(disable_timing=True)
         self.session = session
-        self.handle = self.workspace = None   # devices/cuda/cublas.py makes them
-        self.transfers = set()                # copies from the host that may still be under way
+        self.handle = self.workspace = None   # created by devices/cuda/cublas.py
+        self.transfers = set()                # copies from the host that may still be running
 
     @cached_property
     def copies(self):
-        """The stream of the copies from the host."""
+        """The stream for copies from the host."""
         with LOCK, self.session.device:
             return self.session.xp.cuda.Stream(non_blocking=True)
 
 
 class Session(AbstractContextManager):
-    """A device and a stream of gpubp's own made current; the device, not the host, keeps the order with the caller's stream.
+    """A context that makes a device and gpubp's own stream current, and orders that stream with the caller's by events.
 
-    Work that the caller's current stream was given before comes before ours, and what it is given afterwards comes after. Each
-    thread has a stream of its own, and the order holds between them too, since networks and memory go from thread to thread.
-    Entering again where it is current does nothing more. xp is CuPy; the tests have a stand-in.
+    Work already enqueued on the caller's current stream runs before ours; work enqueued there afterwards runs after it. The host
+    does not wait. Each thread has its own stream. The streams of all threads are ordered in the same way, since networks and
+    memory may pass from thread to thread. Entering the session again while it is current has no effect. xp: CuPy; the tests pass
+    a substitute.
     """
 
     def __init__(self, xp, index):
         self.xp, self.index, self.device, self._thread = xp, index, xp.cuda.Device(index), local()
-        self._made, self._idle = [], []   # Resources: all, and those whose thread has ended
+        self._made, self._idle = [], []   # all Resources, and those whose thread has ended
         self._warned = False
 
     @property
@@ -73,7 +74,7 @@ class Session(AbstractContextManager):
         except IndexError:
             resources = Resources(self)
             self._made.append(resources)
-        self._thread.lease = lease = _Lease()   # which goes with the thread
+        self._thread.lease = lease = _Lease()   # dies with the thread
         finalize(lease, self._idle.append, resources).atexit = False
         self._thread.resources, self._thread.callers = resources, []
         return resources
@@ -84,7 +85,7 @@ class Session(AbstractContextManager):
         if callers and self._is_current():
             callers.append(None)
             return self
-        with LOCK, self.device:   # so that none of the others captures
+        with LOCK, self.device:   # no other thread captures meanwhile
             caller = self.xp.cuda.get_current_stream()
             for stream in (caller, *self._others()):
                 ours.stream.wait_event(stream.record(ours.before))
@@ -98,7 +99,7 @@ class Session(AbstractContextManager):
         if caller is not None:
             ours = self.resources
             ours.stream.__exit__(*error)
-            caller.use()   # CuPy goes back to the stream of the surrounding `with`, not to one that was set by use()
+            caller.use()   # CuPy restores the stream of the enclosing `with`, but not one set by use()
             try:
                 with LOCK:
                     after = ours.stream.record(ours.after)
@@ -113,7 +114,7 @@ class Session(AbstractContextManager):
 
     @contextmanager
     def on_caller_stream(self):
-        """The caller's stream is current again, for functions of the user that are called in the middle of our work."""
+        """A context in which the caller's stream is current again, for user functions that are called during our work."""
         ours, caller = self.resources, self._caller()
         caller.wait_event(ours.stream.record(ours.after))
         try:
@@ -127,44 +128,46 @@ class Session(AbstractContextManager):
         return next(caller for caller in reversed(self._thread.callers) if caller is not None)
 
     def empty(self, shape, dtype):
-        """An array for the caller: its memory is that of the stream on which the caller entered.
+        """An uninitialized array for the caller, allocated on the stream from which the caller entered.
 
-        CuPy's pool gives freed memory to the next allocation on the same stream. An answer in memory of the session's stream
-        would be overwritten by the session while another stream of the caller still reads it.
+        CuPy's pool gives freed memory to the next allocation on the same stream. If a result were allocated on the session's
+        stream, the session could overwrite it while another stream of the caller still reads it.
         """
         with self, self._caller():
             return self.xp.empty(shape, dtype)
 
     def warn(self, message):
-        """Warn, the first time."""
+        """Warn once per session."""
         if not self._warned:
             self._warned = True
             warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     def _is_current(self):
-        """Not so in a callback that has made another stream or device current, another session's perhaps."""
+        """Whether our device and stream are current; a callback may have made others current, e.g. of another session."""
         cuda = self.xp.cuda
         return cuda.Device() == self.device and cuda.get_current_stream().ptr == self.stream.ptr
 
 
 class _Lease:
-    """Ends with the thread that holds it."""
+    """An object whose lifetime is that of its thread."""
 
 
 class Program:
-    """Calls in their order. The first run makes them one by one, which compiles, loads and warms whatever they need; the second
-    captures them in a graph, which that run and all later ones launch. When BURST runs or more are asked for, a second graph of
-    BURST runs is captured.
+    """A sequence of bound calls that is captured as a CUDA graph.
 
-    The calls own every array that the graph touches, and allocate nothing. A capture that fails has executed nothing: the calls,
-    or the runs, are then launched one by one, and after ATTEMPTS failures in a row always so, with one warning for the device. A
-    program that another thread runs is warmed and captured anew, as it depends on the thread's cuBLAS workspace.
+    The first run makes the calls one by one, which compiles and loads everything they need. The second run captures them in a
+    graph, which it and all later runs launch. If BURST runs or more are requested at once, a second graph of BURST runs is
+    captured.
+
+    The calls own all arrays of the graph and allocate nothing. A failed capture has executed nothing, so the calls (or the
+    single runs) are then launched one by one; after ATTEMPTS failures in a row this stays so, with one warning per device. If
+    another thread runs the program, it is warmed up and captured again, since it depends on the cuBLAS workspace of the thread.
     """
 
     def __init__(self, session, calls):
         self.session, self.calls, self.graph, self.burst = session, list(calls), None, None
-        self.failures: dict[int, list[Exception]] = {1: [], BURST: []}   # of captures, one after the other, by their runs
-        self._warm = None   # the Resources with which it has run
+        self.failures: dict[int, list[Exception]] = {1: [], BURST: []}   # consecutive failed captures, by number of runs
+        self._warm = None   # the Resources of its last run that was not captured
 
     def __call__(self, times=1):
         with self.session:
@@ -172,7 +175,7 @@ class Program:
                 times -= self._some(times)
 
     def _some(self, times):
-        """Run once, or BURST times if `times` allows; returns the number of runs."""
+        """Run BURST times if `times` allows and a graph exists, else once; return the number of runs."""
         resources = self.session.resources
         if self._warm is not resources:
             self.graph = self.burst = None
@@ -197,7 +200,7 @@ class Program:
                 call()
 
     def _captured(self, times=1):
-        """A graph of `times` runs; None if the capture fails or has failed ATTEMPTS times."""
+        """A graph of `times` runs; None if the capture fails or has failed ATTEMPTS times in a row."""
         failures = self.failures[times]
         if len(failures) == ATTEMPTS:
             return None
@@ -208,7 +211,7 @@ class Program:
                 try:
                     self.run(times)
                 except BaseException:
-                    with suppress(Exception):   # a capture that is broken does not end without an error of its own
+                    with suppress(Exception):   # ending an invalidated capture raises an error, too
                         stream.end_capture()
                     raise
                 graph = stream.end_capture()
@@ -227,7 +230,7 @@ class Program:
 
 @contextmanager
 def _without_collection():
-    """The collector may free a stream or a handle of somebody else's, whose end would break a capture."""
+    """Disable garbage collection: it could destroy a foreign stream or handle, which would invalidate a capture."""
     enabled = gc.isenabled()
     gc.disable()
     try:

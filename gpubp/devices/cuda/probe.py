@@ -1,4 +1,4 @@
-"""Whether a CUDA device can be used: CuPy finds it, and it computes."""
+"""Check whether a CUDA device is usable: CuPy finds it, and a test computation succeeds."""
 
 from functools import cache
 
@@ -9,16 +9,16 @@ from .cublas import Cublas
 from .cuda_ops import CudaOps
 from .graph import LOCK, Session
 
-OUT_OF_MEMORY = 2   # the status of such errors of CUDA's runtime and of its driver
+OUT_OF_MEMORY = 2   # status code of the CUDA runtime and of the driver
 
 
 def why_no_cuda(index=0):
-    """None where a CUDA device of that index can be used, else the reason in a few words."""
+    """None if the CUDA device of this index is usable, else the reason in a few words."""
     return why_absent(index) or why_unusable(index)
 
 
 def why_absent(index=0):
-    """None where CuPy finds a CUDA device of that index, else the reason."""
+    """None if CuPy finds a CUDA device of this index, else the reason."""
     try:
         import cupy
     except ModuleNotFoundError as error:
@@ -35,10 +35,10 @@ def why_absent(index=0):
 
 
 def why_unusable(index=0):
-    """None where a device that CuPy finds computes, else the reason.
+    """None if a device that CuPy finds computes correctly, else the reason.
 
-    It is tried once in a process: a kernel of CuPy's and one of gpubp's are compiled and launched, and cuBLAS multiplies. That
-    takes less than a second. Memory may be there later, so that a lack of it is tried again.
+    The test runs once per process and takes less than a second: it compiles and launches one kernel of CuPy and one of gpubp, and
+    multiplies with cuBLAS. If it runs out of memory, the next call tries again.
     """
     with LOCK:
         try:
@@ -59,7 +59,7 @@ def _tried(index):
         found = str(float(ops.to_numpy(a)[0, 0]))
     except MemoryError:
         raise
-    except Exception as error:   # an incomplete CuPy fails in many ways; each of them is a reason
+    except Exception as error:   # an incomplete CuPy installation can fail in many ways
         if getattr(error, "status", None) == OUT_OF_MEMORY:
             raise MemoryError(_first_line(error)) from error
         found = _first_line(error)
@@ -67,8 +67,8 @@ def _tried(index):
 
 
 def cuda_ops(index=0):
-    """The CudaOps of a device, the same for all who ask."""
-    with LOCK:   # two threads at once would otherwise open two
+    """The CudaOps of a device; there is one per device and process."""
+    with LOCK:   # else two threads could open the device twice
         return _opened(index)
 
 

@@ -1,17 +1,17 @@
-"""Copies from the host that run while the device computes: pinned memory, a stream of their own, events for the order.
+"""Asynchronous copies from the host during computation: pinned memory, a separate stream, and events for the order.
 
-Work and copies wait for each other on the device; the host waits only before it writes again where a copy still reads.
+Work and copies wait for each other on the device. The host waits only before it overwrites memory that a copy may still read.
 """
 
 from math import prod
 
 import numpy as np
 
-PART = 0.75   # of the free memory, for a training set; the rest is for the network's own buffers
+PART = 0.75   # the share of free memory for a training set; the rest is for the network's buffers
 
 
 def room(xp):
-    """Bytes that a training set may take on the current device: a part of what is free, or kept by CuPy's pool for reuse."""
+    """The bytes that a training set may take on the current device: PART of the memory that is free, or free in CuPy's pool."""
     pool, (free, _) = xp.get_default_memory_pool(), xp.cuda.runtime.memGetInfo()
     free += pool.free_bytes()
     if pool.get_limit():
@@ -20,14 +20,15 @@ def room(xp):
 
 
 def staging(xp, shape, dtype):
-    """A NumPy array in pinned memory: from there alone does a copy run beside the computation."""
+    """A NumPy array in pinned memory; only copies from pinned memory overlap with computation."""
     return np.ndarray(shape, dtype, xp.cuda.alloc_pinned_memory(max(1, prod(np.atleast_1d(shape)) * np.dtype(dtype).itemsize)))
 
 
 def send(session, staged, out):
-    """Begin out := staged after the work that the session's stream was given so far; returns a Transfer.
+    """Start the copy out := staged behind all work already enqueued on the session's stream; return a Transfer.
 
-    The copies of a thread run on one stream, in the order of their sending.
+    The copies of a thread run on one stream, in the order of the calls. Raises ValueError unless both arrays are C-contiguous and
+    have the same shape and dtype.
     """
     if (staged.shape, staged.dtype) != (out.shape, out.dtype) or not (staged.flags.c_contiguous and out.flags.c_contiguous):
         raise ValueError(f"expected C-contiguous arrays of one shape and dtype, got {staged.dtype} of shape {staged.shape} "
@@ -41,18 +42,18 @@ def send(session, staged, out):
 
 
 class Transfer:
-    """One copy. It keeps its arrays until somebody has waited for it: their memory must not go to others before."""
+    """A copy that may still be running. It keeps its arrays alive until the copy has completed."""
 
     def __init__(self, session, event, arrays):
         self.session, self.event, self.arrays, self.under_way = session, event, arrays, session.resources.transfers
         self.under_way.add(self)
 
     def arrive(self):
-        """The device's later work waits for the copy."""
+        """Make later work of the device wait for the copy."""
         with self.session as session:
             session.stream.wait_event(self.event)
 
     def finish(self):
-        """The host waits for the copy, and may then change what was sent."""
+        """Make the host wait for the copy; afterwards `staged` may be changed."""
         self.event.synchronize()
         self.under_way.discard(self)
