@@ -15,10 +15,7 @@ CPUS: dict[str, Callable[[], Ops]] = {
 
 
 def checked_name(name: object, source: str = "", more: str = "") -> str:
-    """The device name in lower case; raises ValueError if it is unknown.
-
-    source: text for the error that says where the name comes from. more: one further name to accept.
-    """
+    """The device name in lower case; ValueError if it is unknown. source: where it comes from; more: a further valid name."""
     asked = str(name).strip().lower()
     if asked not in (*CPUS, "auto", more or "auto") and not re.fullmatch(r"cuda(:[0-9]+)?", asked):
         known = ", ".join(map(repr, filter(None, (more, "auto", *CPUS, "cuda"))))

@@ -4,14 +4,9 @@ import numpy as np
 
 
 def agreed(ops, shape, dtype=None, **arrays):
-    """The common dtype of the named arrays, after checking that a kernel can read them.
-
-    ops: the device on which the arrays must be. shape: the shape that each must have. dtype: the dtype that each must have; None
-    takes the dtype of the first array.
-
-    Raises TypeError for an array of another device. Raises ValueError for another shape or dtype, for an array that is not
-    C-contiguous, and for a matrix with 2**31 rows or columns or more.
-    """
+    """The common dtype of the named arrays, after checking that a kernel can read them. Each must be on the device `ops` and have
+    this shape and dtype; None takes the dtype of the first array. Raises TypeError for an array of another device, ValueError for
+    another shape or dtype, for one that is not C-contiguous, and for a matrix of 2**31 rows or columns or more."""
     for name, array in arrays.items():
         if not ops.is_on_device(array):
             kind = f"{type(array).__module__}.{type(array).__name__}"

@@ -46,11 +46,9 @@ def _digest():
 def source(file, dtype, written="", storage=None):
     """The source text of one program: type aliases, generated functions and the kernel file.
 
-    file: a file of kernels/. dtype: float32 or float64, the type T in which the kernels compute. written: the generated text.
-    storage: the type S in which the factors of products are stored; None takes dtype. Besides dtype it may be float16, or uint16
-    for a bfloat16, if dtype is float32. Raises TypeError for other dtypes.
-
-    The text starts with a digest of kernels/, because the key of CuPy's disk cache covers the text but not the files it includes.
+    dtype: float32 or float64, the type T in which the kernels compute. written: the generated text. storage: the type S in which
+    the factors of products are stored; None takes dtype, and beside float32 it may be float16, or uint16 for a bfloat16. Raises
+    TypeError for other dtypes. The digest of kernels/ is for CuPy's disk cache, whose key does not cover included files.
     """
     dtype = np.dtype(dtype)
     storage = dtype if storage is None else np.dtype(storage)
@@ -88,11 +86,8 @@ def output_source(cost, activation, dtype, storage=None, ending="cu"):
 
 
 def step_source(chain, dtype, storage=None, ending="cu"):
-    """The source of step.cu (or .cpp) for a Chain of optimizer and gradient transforms.
-
-    The state vectors of the chain become parameters of the kernel, its scalars a row of a table. If storage differs from dtype,
-    the kernel also writes the weights rounded to storage.
-    """
+    """The source of step.cu (or .cpp) for a Chain: its state vectors become parameters of the kernel, its scalars a row of a
+    table. If storage differs from dtype, the kernel also writes the weights rounded to storage."""
     rounds = storage is not None and np.dtype(storage) != dtype
     parameters = chain.parameters()
     scalars = parameters[parameters.index("norm") + 1:]
@@ -115,10 +110,8 @@ def step_source(chain, dtype, storage=None, ending="cu"):
 
 
 def copy_source(*pairs):
-    """The source of copy.cu for up to three copies; pairs alternate source dtype and target dtype.
-
-    Raises TypeError unless all of them are one computing dtype and one storage dtype.
-    """
+    """The source of copy.cu for up to three copies; pairs alternate source dtype and target dtype. Raises TypeError unless all of
+    them are one computing dtype and one storage dtype."""
     dtypes = [np.dtype(one) for one in pairs]
     dtype = next((one for one in dtypes if one.name not in STORAGE), np.dtype("float32"))
     storage = next((one for one in dtypes if one.name in STORAGE), dtype)
@@ -148,11 +141,8 @@ def arguments(dtype, *values):
 # ---- all programs that the tables can lead to, so that the tests compile and run every new row without being changed
 
 def sources(dtype, storage=None, few=None):
-    """Yield (label, source text) for every kernel file and every row of the tables.
-
-    With a storage dtype, only the programs that depend on it are included. few: see `outputs`; None means True with a storage
-    dtype, else False.
-    """
+    """Yield (label, source text) for every kernel file and every row of the tables; with a storage dtype only those that depend
+    on it. few: see `outputs`; None means True with a storage dtype, else False."""
     files = [file for file in UNFORMULATED if storage is None or file in SIXTEEN_BITS]
     yield from ((file, source(file, dtype, storage=storage)) for file in files)
     yield from ((f"copy.cu {' '.join(map(str, pair))}", copy_source(*pair)) for pair in copies(dtype, storage))
@@ -175,10 +165,8 @@ def activations():
 
 
 def outputs(few=False):
-    """The (cost, output activation) pairs that go together.
-
-    few: only a subset that covers each cost, each activation, each partner pair and each code path of output.cu.
-    """
+    """The (cost, output activation) pairs that go together; few: a subset with each cost, each activation, each partner and each
+    code path of output.cu."""
     costs, found = [COSTS.find(name) for name in COSTS], []
     seen: set[Any] = set()
     for cost, row in ((cost, row) for cost in costs for row in activations() if Interval(row.range) in Interval(cost.outputs)):

@@ -3,7 +3,6 @@
 Most methods bind a verb: they take its arrays once and return a call without arguments, which a plan runs as often as it needs.
 Binding checks shapes and dtypes, finds the kernels and chooses the launch shapes; a bound call only computes. The docstrings of
 these methods start with "Bind". The other methods act immediately.
-
 Values that change from step to step live in arrays (the clock, the table of scalars), so that a sequence of bound calls can be
 captured as a CUDA graph. The clock is two int64 numbers: (mini-batch of the epoch, epoch).
 
@@ -36,12 +35,7 @@ def checked_precision(precision, dtype="float32"):
 
 def thinning(rate):
     """The (scale, threshold) of inverted dropout: scale = 1 / (1 - rate); an element is kept if its 32 random bits < threshold.
-
-    Raises ValueError unless 0 <= rate < 1.
-
-    >>> thinning(0.5)
-    (2.0, 2147483648)
-    """
+    Raises ValueError unless 0 <= rate < 1."""
     if not 0.0 <= rate < 1.0:
         raise ValueError(f"expected a dropout rate in [0, 1), got {rate!r}")
     return 1.0 / (1.0 - rate), ceil((1.0 - rate) * 2**32)
@@ -50,10 +44,8 @@ def thinning(rate):
 class Ops(ABC):
     """The operations of a device. The concrete classes are NumpyOps, CompiledOps and CudaOps.
 
-    name: "cpu", "cuda:0", ...
-    precision: one of PRECISIONS; the precision of matrix products.
-    xp: the array module (NumPy or CuPy), for work outside the hot loop.
-    device: the context manager in which such work must run.
+    name: "cpu", "cuda:0", ...; precision: that of matrix products, one of PRECISIONS.
+    xp: the array module (NumPy or CuPy), for work outside the hot loop; device: the context manager in which it must run.
     threads: the number of threads that can work in parallel; 0 on a GPU. If it is not 0, the methods of CpuOps are available.
     min_weights_for_gemm_update: the smallest weight matrix, in elements, that `gemm_update` should update; infinity if the device
     has no such product.
@@ -130,11 +122,8 @@ class Ops(ABC):
 
     @abstractmethod
     def copy_async(self, staged, out):
-        """Start the copy out := staged behind all work already enqueued on the device, and return a Transfer.
-
-        transfer.arrive() makes later work of the device wait for the copy. transfer.finish() makes the host wait for it; only
-        then may `staged` be changed.
-        """
+        """Start the copy out := staged behind all work already enqueued on the device, and return a Transfer. Its arrive() makes
+        later work of the device wait for the copy; its finish() makes the host wait, which only then may change `staged`."""
 
     # ---- the equations
 
@@ -180,10 +169,8 @@ class Ops(ABC):
 
     @abstractmethod
     def gemm_update(self, a, b, w, table, clock):
-        """Bind w := beta w + alpha (a b), which is BP4 and the step of gradient descent in one GEMM.
-
-        Row clock[0] of the table holds (beta, alpha) in the dtype of w. a and b may have the dtype `storage_dtype`.
-        """
+        """Bind w := beta w + alpha (a b): BP4 and the step of gradient descent in one GEMM. Row clock[0] of the table holds
+        (beta, alpha) in the dtype of w. a and b may have the dtype `storage_dtype`."""
 
     @abstractmethod
     def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
@@ -216,19 +203,15 @@ class Ops(ABC):
 
     @abstractmethod
     def norms(self, vector, arrays, out):
-        """Bind out[0] := 0 if all of the vector is finite, else another number, and out[1 + k] := the norm of arrays[k].
-
-        out has the dtype of the vector on a GPU, float64 on the CPU.
-        """
+        """Bind out[0] := 0 if all of the vector is finite, else another number, and out[1 + k] := the norm of arrays[k]. out has
+        the dtype of the vector on a GPU, float64 on the CPU."""
 
     # ---- programs
 
     @abstractmethod
     def record_event(self):
-        """Record an event immediately, behind all work already enqueued on the device.
-
-        event.finish() makes the host wait for that work. later.since(event) is the time in seconds between two completed events.
-        """
+        """Record an event immediately, behind all work already enqueued on the device. event.finish() makes the host wait for
+        that work; later.since(event) is the time in seconds between two completed events."""
 
     @abstractmethod
     def on_caller_stream(self):

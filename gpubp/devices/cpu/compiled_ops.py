@@ -26,10 +26,7 @@ CACHE_LINE_BYTES = 64
 
 
 class CompiledOps(CpuOps):
-    """The verbs on NumPy arrays, compiled for this machine.
-
-    Raises RuntimeError if there is no C++ compiler, if it fails, or if NumPy's BLAS cannot be called directly.
-    """
+    """The verbs on NumPy arrays, compiled for this machine; raises RuntimeError if `cxx.why_not` gives a reason."""
 
     name = "cpu:compiled"
     block, min_weights_for_gemm_update, scratch_bytes = 1 << 19, 0, 4 * cxx.ROW_BLOCK_ELEMENTS

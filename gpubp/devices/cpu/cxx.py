@@ -156,10 +156,7 @@ def kernel(text, name):
 
 
 def words(*values):
-    """The arguments of a kernel as 64-bit words: addresses of arrays, ints and floats; None is 0.
-
-    The caller must keep the arrays alive as long as the words.
-    """
+    """The arguments of a kernel as 64-bit words: array addresses, ints, floats; None is 0. The caller keeps the arrays alive."""
     result = np.zeros(len(values), np.uint64)
     for place, value in enumerate(values):
         if value is None:

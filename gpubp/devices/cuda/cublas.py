@@ -75,14 +75,12 @@ class Cublas:
         self.session = session
 
     def gemm(self, a, b, out, alpha=1.0, beta=0.0, precision="exact", scalars=None):
-        """Bind out := alpha a b + beta out; if beta is 0, out is not read.
-
-        scalars: a device array (beta, alpha) in the computing dtype, read when the product runs; it replaces alpha and beta.
+        """Bind out := alpha a b + beta out; if beta is 0, out is not read. scalars: a device array (beta, alpha) in the computing
+        dtype, read when the product runs; it replaces alpha and beta.
 
         a and b may be transposed or sliced if their elements are adjacent along rows or along columns; out needs adjacent
-        elements along rows. a and b have one dtype of TYPES; for 16-bit factors, out may be float32.
-
-        Raises ValueError for shapes or strides that do not fit, TypeError for other dtypes.
+        elements along rows. a and b have one dtype of TYPES; for 16-bit factors, out may be float32. Raises ValueError for shapes
+        or strides that do not fit, TypeError for other dtypes.
         """
         compute = _compute_type(a, b, out, precision)
         if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or out.shape != (a.shape[0], b.shape[1]):

@@ -68,10 +68,8 @@ def cover(rows, width, processors):
 
 
 def chunked(rows, width, processors):
-    """(grid, block) for column sums; chunks of rows are the y dimension of the grid.
-
-    If wide tiles would leave multiprocessors idle, tiles are narrower, so that more threads share a column.
-    """
+    """(grid, block) for column sums; chunks of rows are the y dimension of the grid. If wide tiles would leave multiprocessors
+    idle, tiles are narrower, so that more threads share a column."""
     block, tiles = tile(width)
     while block[0] > NARROW and tiles < processors and rows > block[1] * ROWS_AHEAD:
         block, tiles = tile(width, block[0] // 2)
