@@ -110,8 +110,8 @@ def _train(parser):
     add("--ignore", type=_words, metavar="C,...", help="columns to ignore")
     add("--task", choices=("auto", "classification", "regression"), help="how to interpret the target (default auto)")
     width = parser.add_mutually_exclusive_group()
-    width.add_argument("--layers", type=_numbers, metavar="N,N,...", help="all layer sizes from inputs to outputs, such as "
-                                                                          "784,30,10")
+    width.add_argument("--layers", type=_numbers, metavar="N,N,...",
+                       help="all layer sizes from inputs to outputs, such as 784,30,10")
     width.add_argument("--hidden", type=_numbers, metavar="N,...", help="sizes of the hidden layers (default 128)")
     add("--activation", metavar="NAME", help="activation of the hidden layers (default relu)")
     add("--output", metavar="NAME", help="activation of the output layer (default: chosen to match the cost)")

@@ -86,8 +86,8 @@ def whole_compiled():
     texts = [cxx.program_source(dtype) for dtype in kernel_source.C_TYPES]
     for dtype in kernel_source.C_TYPES:
         texts += [kernel_source.layer_source(row, dtype, ending="cpp") for row in kernel_source.activations() if not row.rowwise]
-        texts += [kernel_source.output_source(*pair, dtype, ending="cpp") for pair in kernel_source.outputs(few=few("compiled",
-                                                                                                                    dtype))]
+        pairs = kernel_source.outputs(few=few("compiled", dtype))
+        texts += [kernel_source.output_source(*pair, dtype, ending="cpp") for pair in pairs]
         texts += [kernel_source.step_source(chain, dtype, ending="cpp") for chain in kernel_source.chains()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda text: cxx.library(text).wait(), texts))

@@ -165,8 +165,8 @@ def test_one_wrong_number_among_many_is_found(random):
     def one(activation, delta, z, a, sums):
         delta[3, 5] *= 1.0001
     net = Network([50, 200, 10], device="cpu", seed=1)
-    report = parity(net, random.standard_normal((100, 50)), random.integers(10, size=100), ("cpu", Faulty("activation_backward",
-                                                                                                          one)))
+    x, y = random.standard_normal((100, 50)), random.integers(10, size=100)
+    report = parity(net, x, y, ("cpu", Faulty("activation_backward", one)))
     assert first(report) == ("delta", 1) and [row.passed for row in report.rows].count(False) <= 2
 
 

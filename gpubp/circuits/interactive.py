@@ -14,7 +14,7 @@ def wires(value: Any, /) -> Wire: ...
 @overload
 def wires(*values: Any, **named: Any) -> Any: ...
 def wires(*values: Any, **named: Any) -> Any:
-    """The input wires of a new circuit, one for each number or array; a single one comes alone.
+    """The input wires of a new circuit, one for each number or array: a tuple, or a single wire for a single value.
 
     Compute with them, then out.backward() and look at x.grad, or out.draw(). wires(x=-2.0, y=5.0) names them; others are
     x1, x2 and so on.

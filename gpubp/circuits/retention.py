@@ -1,4 +1,4 @@
-"""Which of a gate's value and inputs are remembered for the way back."""
+"""Choose which of a primitive's value and inputs are kept for the backward pass."""
 
 from .tape import Like, Traced
 
@@ -6,7 +6,7 @@ EVERY = range(1 << 16)
 
 
 def forget(wire):
-    """Keep only those of the gate's value and inputs that its formulas read."""
+    """Drop each input, and the value, that no VJP of the primitive declares to read."""
     _, parents, values, _ = wire.record
     places = [getattr(formula, "reads", EVERY) for formula, _ in parents]
     for i in range(len(values)):
@@ -14,4 +14,4 @@ def forget(wire):
             values[i] = None
     if not any(0 in read for read in places):
         wire.bare = Traced(Like(wire.value.shape, wire.value.dtype), wire.circuit, wire.record)
-        wire.bare.number, wire.record = wire.number, None   # who keeps the wire keeps its value alone
+        wire.bare.number, wire.record = wire.number, None   # a reference to the wire keeps only its value alive

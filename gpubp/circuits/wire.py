@@ -174,11 +174,11 @@ class Wire(Inspection):
     def __array__(self, *args, **options):
         raise TypeError("expected functions that take wires, got one that makes an array of a wire, through which no error could "
                         "flow: write np.stack([x, y]) for np.array([x, y]), np.matmul for cupy.matmul, and x.value for the "
-                        "numbers alone")
+                        "numbers")
 
     def item(self, *args):
         raise PlainNumberError("expected functions that take wires, got one that takes a plain number, through which no error "
-                               "could flow: write np.exp(x), not math.exp(x), and x.value for the number alone")
+                               "could flow: write np.exp(x), not math.exp(x), and x.value for the number")
 
     __float__ = __int__ = __complex__ = __index__ = tolist = item
 

@@ -7,19 +7,19 @@ import numpy as np
 
 SLOT = 1 << 25    # bytes of a slot, about: enough for copies at full speed
 SHARE = 0.25      # of the device's room that both slots take at most
-BLOCK = 1 << 18   # elements that the host converts at once, within its cache
+BLOCK = 1 << 18   # elements that the host converts together, within its cache
 
 
 def open_batches(ops, dtype, x, y, weights, count, size, own=False):
     """DeviceBatches or StreamedBatches, which gather the mini-batches of `size` rows in epochs of `count` samples.
 
-    x, y and weights (or None) are what intake made of them; own: a DeviceBatches takes copies. Call begin(order, batch) when an
-    epoch begins or goes on, and before(batch) before mini-batches are launched, as many as ahead(batch) says at most; put the
-    call of gather(clock, outs) at the head of their program.
+    x, y and weights (or None) are those of input_checks; own: DeviceBatches holds copies. Call begin(order, batch) when an epoch
+    begins or resumes, and before(batch) before launching at most ahead(batch) mini-batches. The call that gather(clock, outs)
+    binds is the first of their program.
     """
-    there = [array for array in (x, y) if not ops.is_on_device(array)]
-    return StreamedBatches(ops, dtype, x, y, weights, count, size) if there else DeviceBatches(ops, dtype, x, y, weights, count,
-                                                                                               size, own)
+    if ops.is_on_device(x) and ops.is_on_device(y):
+        return DeviceBatches(ops, dtype, x, y, weights, count, size, own)
+    return StreamedBatches(ops, dtype, x, y, weights, count, size)
 
 
 class DeviceBatches:

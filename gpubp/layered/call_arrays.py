@@ -23,8 +23,8 @@ def checked_arrays(network, x, y, sample_weight=None, check_now=True):
     """The arrays of one call, as samples, targets and sample_weights give them."""
     check_same_device(network, x=x, y=y, sample_weight=sample_weight)
     x = samples(network, x, check_now=check_now)
-    return (x, targets(network, y, x.shape[0], check_now=check_now), sample_weights(network, sample_weight, x.shape[0],
-                                                                                    check_now=check_now))
+    return (x, targets(network, y, x.shape[0], check_now=check_now),
+            sample_weights(network, sample_weight, x.shape[0], check_now=check_now))
 
 
 def check_together(network, take):

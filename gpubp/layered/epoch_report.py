@@ -1,4 +1,4 @@
-"""The report of an epoch: costs and norms in one block of device memory, read by one copy, for many epochs at once."""
+"""The report of an epoch: costs and norms in one block of device memory, read by one copy, for one or many epochs."""
 
 from itertools import accumulate
 from types import SimpleNamespace

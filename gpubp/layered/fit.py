@@ -82,8 +82,8 @@ def fit(network: Any, x: Any, y: Any, *,
     ([0, 0, 0, 1], 1.0, 100)
     """
     return _Fit(network, x, y, validation, sample_weight, optimizer, epochs=epochs, batch_size=batch_size,
-                samples_per_epoch=samples_per_epoch,
-                shuffle=shuffle, patience=patience, monitor=monitor, callbacks=callbacks, progress=progress).run()
+                samples_per_epoch=samples_per_epoch, shuffle=shuffle, patience=patience, monitor=monitor, callbacks=callbacks,
+                progress=progress).run()
 
 
 class _Fit:
@@ -134,8 +134,8 @@ class _Fit:
 
     def _take_options(self, epochs, batch_size, samples_per_epoch, shuffle, patience, monitor, callbacks, progress):
         self.goal = self.network.epoch + input_checks.count("epochs", epochs, 0)
-        self.count = self.n if samples_per_epoch is None else input_checks.count("samples_per_epoch", samples_per_epoch, 1,
-                                                                                 self.n, "the number of training samples")
+        self.count = self.n if samples_per_epoch is None else input_checks.count(
+            "samples_per_epoch", samples_per_epoch, 1, self.n, "the number of training samples")
         batch_size = min(10, self.count) if batch_size == "auto" else batch_size
         self.size = self.count if batch_size is None else input_checks.count(
             "batch_size", batch_size, 1, self.count, "the number of samples of an epoch",

@@ -305,8 +305,8 @@ class Network:
         >>> net.gradient([[0.0, 1.0]], [[1.0]]).shape == net.vector.shape
         True
         """
-        return self.ops.copy_for_caller(self.passes.cost_and_gradient(*call_arrays.checked_arrays(self, x, y, sample_weight,
-                                                                                           check_now=False))[1])
+        arrays = call_arrays.checked_arrays(self, x, y, sample_weight, check_now=False)
+        return self.ops.copy_for_caller(self.passes.cost_and_gradient(*arrays)[1])
 
     @_on_device
     def objective(self, x: Any, y: Any, sample_weight: Any = None) -> Callable[[Any], tuple[float, np.ndarray]]:

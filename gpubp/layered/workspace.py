@@ -1,4 +1,4 @@
-"""What a fit works with: buffers, the table of the optimizer's numbers, and its steps as programs."""
+"""The workspace of a fit: its buffers, the table of the optimizer's scalars, and its training steps as programs."""
 
 import math
 
@@ -11,11 +11,13 @@ from .training_step import step_of
 
 
 class TrainingWorkspace:
-    """Everything that training allocates, for epochs of `count` samples in mini-batches of `size` out of n; own: it
-    holds copies of the data, which feed.refresh fills anew.
+    """Everything that training allocates, for epochs of `count` samples in mini-batches of `size` out of n.
+
+    own: it holds copies of the data, which mini_batches.refresh fills anew.
 
     ops is the device as it trains; steps has a step for each size of a mini-batch. The host writes to the device before an epoch
-    (order, rates, clock) and reads from it afterwards (report); what a step does in between depends on the device's arrays alone.
+    (order, rates, clock) and reads from it afterwards (report); between, a step depends only on arrays
+    of the device.
     """
 
     def __init__(self, network, chain, training, x, y, weights, n, count, size, own=False):
@@ -23,7 +25,7 @@ class TrainingWorkspace:
         self.weighted = weights is not None
         full, rest = divmod(count, size)
         self.batches = full + (rest > 0)
-        # by sizes alone, so that what is chosen by them is the same in every run
+        # predicted from sizes only, so that every run makes the same choice
         seconds = numpy_epoch_seconds(network.vector.size, self.batches, count, len(chain.state))
         self.ops = ops = network.ops.with_precision(network.precision).training_backend(seconds)
         self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)

@@ -30,8 +30,8 @@ class WorkspaceCache:
         before = network.workspace_cache
         self.again = before is not None and before._fits(self, given) and self._is_small(fit)
         self.again = self.again and not fit.callbacks   # callbacks may change the arrays during a fit
-        if self.again and before.workspace is not None and _same(before.workspace.training_state.vectors,
-                                                                 fit.training_state.vectors):
+        if (self.again and before.workspace is not None
+                and _same(before.workspace.training_state.vectors, fit.training_state.vectors)):
             self.workspace = before.workspace
 
     def keep(self, workspace):
@@ -47,8 +47,8 @@ class WorkspaceCache:
     def _is_small(self, fit):
         ops, network = fit.network.ops, fit.network
         width = network.dtype.itemsize * (network.sizes[0] + network.sizes[-1])
-        return (ops.is_on_device(fit.x) and ops.is_on_device(fit.y) and fit.n * width <= (LITTLE
-                                                                                          if ops.array_checks is None else MOST)
+        most = LITTLE if ops.array_checks is None else MOST
+        return (ops.is_on_device(fit.x) and ops.is_on_device(fit.y) and fit.n * width <= most
                 and 3 * network.dtype.itemsize * fit.size * sum(network.sizes) <= BUFFERS)
 
 

@@ -26,6 +26,11 @@ dice = random.Random(1)
 freed: list = []                  # memory of arrays that are gone, which queued work may still touch
 
 
+def living():
+    """The streams that exist now; valuerefs() makes its list in one operation, while other threads add streams."""
+    return [stream for ref in streams.valuerefs() if (stream := ref()) is not None]
+
+
 class _Thread(threading.local):
     """What is current in a thread."""
 
@@ -78,7 +83,7 @@ def release(values):
     with lock:
         freed.append(values)
         if sum(one.nbytes for one in freed) > MOST_FREED and not here.moving:
-            for stream in filter(None, (ref() for ref in streams.valuerefs())):   # a list made at once: other threads add streams
+            for stream in living():
                 stream.move_on(stream.given)
             freed.clear()
 
@@ -106,7 +111,7 @@ class Device:
     def synchronize(self):
         """Waits for all streams; from another thread, this ends a capture with an error, as CUDA's does."""
         refuse_in_capture("synchronising")
-        for stream in filter(None, (ref() for ref in streams.valuerefs())):   # a list made at once: other threads add streams
+        for stream in living():
             stream.broken = stream.recorded is not None
             if not stream.broken and stream.device == self.id:
                 stream.synchronize()
@@ -167,7 +172,7 @@ class Stream:
             self.given += 1
             if len(self.queue) > LONGEST:
                 self.move_on(self.made + 1)
-            for stream in filter(None, (ref() for ref in streams.valuerefs())):   # a list made at once: other threads add streams
+            for stream in living():
                 if stream.queue and dice.random() < 0.1:
                     stream.move_on(stream.made + dice.randint(1, len(stream.queue)))
 

@@ -66,9 +66,8 @@ def test_bursts_end_where_a_slot_ends(ops, patient, size, random, monkeypatch):
     x, y = samples(random, 163)
     streamed, resident, given, step = made(ops), made(ops), [], _Fit.step
     monkeypatch.setattr("gpubp.layered.batches.SLOT", 4 * 6 * size * 20)   # 20 mini-batches
-    monkeypatch.setattr(_Fit, "step", lambda self, times=1: given.append((self.workspace.mini_batches,
-                                                                          self.training_state.batch, times))
-                        or step(self, times))
+    monkeypatch.setattr(_Fit, "step", lambda self, times=1: given.append(
+        (self.workspace.mini_batches, self.training_state.batch, times)) or step(self, times))
     resident.fit(x, y, epochs=3, batch_size=size)
     assert all(type(feed) is DeviceBatches for feed, *_ in given)
     given.clear()

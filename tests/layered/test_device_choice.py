@@ -62,9 +62,8 @@ def test_both_sides_of_the_crossover(work, name):
 @pytest.mark.parametrize("steps", [100, 1000, 3000, 10_000])
 def test_it_is_predicted_to_compile_where_a_fit_compiles(steps, compiled):
     net, count = Network([784, 10], device="cpu", seed=1), 10 * steps
-    workspace = TrainingWorkspace(net, Chain.of("sgd"), TrainingState.begin(net, Chain.of("sgd")), np.zeros((count, 784),
-                                                                                                            np.float32),
-                    np.zeros((count, 10), np.float32), None, count, count, 10)
+    x, y = np.zeros((count, 784), np.float32), np.zeros((count, 10), np.float32)
+    workspace = TrainingWorkspace(net, Chain.of("sgd"), TrainingState.begin(net, Chain.of("sgd")), x, y, None, count, count, 10)
     seconds = device_choice.seconds_on_cpu(net.sizes, 10, steps, 0, 4, True)
     assert (seconds == device_choice.seconds_on_cpu(net.sizes, 10, steps, 0, 4, False)) == (workspace.ops.name == net.ops.name)
 

@@ -43,8 +43,8 @@ def test_parameters_are_those_before(ops, optimizer, size, random):
     assert np.isfinite(ops.to_numpy(net.vector)).all() and good > 0
     stop_after(good, other, x, y, **options)
     assert (ops.to_numpy(net.vector) == ops.to_numpy(other.vector)).all()
-    assert all((ops.to_numpy(a) == ops.to_numpy(b)).all() for a, b in zip(net.training_state.vectors,
-                                                                          other.training_state.vectors))
+    assert all((ops.to_numpy(a) == ops.to_numpy(b)).all()
+               for a, b in zip(net.training_state.vectors, other.training_state.vectors))
     message = str(caught.value)
     if match := re.match(r"the cost became (nan|inf) in epoch (\d+), mini-batch (\d+) of (\d+), first in (layer [12]|the cost) "
                          r"at training sample (\d+);", message):

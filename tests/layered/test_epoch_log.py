@@ -33,9 +33,9 @@ def room(request, monkeypatch):
 
 @pytest.mark.parametrize("options", [
     {}, {"validation": True}, {"batch_size": None}, {"batch_size": 4, "validation": True}, {"precision": "float16"},
-    {"optimizer": "clip_norm(1.0), adam(0.01)"}, {"shuffle": False}, {"samples_per_epoch": 9,
-                                                                      "batch_size": 4}, {"measured": True},
-    {"measured": True, "validation": True}, {"dtype": "float64", "batch_size": 4}], ids=str)
+    {"optimizer": "clip_norm(1.0), adam(0.01)"}, {"shuffle": False},
+    {"samples_per_epoch": 9, "batch_size": 4}, {"measured": True}, {"measured": True, "validation": True},
+    {"dtype": "float64", "batch_size": 4}], ids=str)
 def test_epochs_read_together_are_those_read_one_by_one(ops, room, options, random):
     options = dict(options)
     x, y = two_classes(random)

@@ -1,4 +1,4 @@
-"""Equipment kept between fits: the same training, planned and captured once; nothing is held that the user has let go."""
+"""The workspace kept between fits: the same training, planned and captured once; nothing is held that the user has let go."""
 
 import gc
 import pickle
@@ -24,7 +24,7 @@ def made(ops, **options):
 
 @pytest.fixture
 def built(monkeypatch):
-    """The Equipment that is built, by weak references."""
+    """The workspaces that are built, by weak references."""
     found = []
 
     def build(*arguments):
