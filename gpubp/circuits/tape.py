@@ -73,9 +73,9 @@ class Gate:
     forward(*inputs, **options) gives the value. errors has a formula for each input, (error, value, *inputs, **options) ->
     that input's error, or None where it is not to be differentiated, as an index. In their place stand, for any number of
     inputs, `each`, (i, error, value, *inputs, **options) -> the error of input i, or `joint`, without i, which gives the
-    errors of all inputs together. Formulas are plain NumPy, so that they can be differentiated again and run on any array. Sums over
-    broadcast axes and the conversion to the input's dtype are made for all gates alike. An opaque gate's forward is not
-    NumPy's, which would record wires of an outer circuit by itself: there the gate is recorded again.
+    errors of all inputs together. Formulas are plain NumPy, so that they can be differentiated again and run on any array.
+    Sums over broadcast axes and the conversion to the input's dtype are made for all gates alike. An opaque gate's forward
+    is not NumPy's, which would record wires of an outer circuit by itself: there the gate is recorded again.
     """
 
     __slots__ = ("each", "errors", "formulas", "forward", "joint", "name", "opaque")

@@ -1,6 +1,6 @@
 """Kernel text: the files of kernels/ with a dtype and the tables' formulas written in.
 
-One text serves CuPy (cuda/compiler.py); in the tests also NVRTC, which compiles without a GPU, and g++, which runs it on the host.
+One text serves CuPy (cuda/compiler.py). In the tests NVRTC compiles the same text without a GPU, and g++ runs it on the host.
 """
 
 from dataclasses import fields, replace
