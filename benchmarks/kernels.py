@@ -20,8 +20,8 @@ from benchmarks.alternate import REST, alternating_processes, serve
 from benchmarks.gpu_kernels import verbs
 from benchmarks.gpu_peers import LeftOutError
 from benchmarks.timing import filled, window
-from gpubp import reference
 from gpubp.devices import open_device
+from gpubp.maths import reference
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import Chain

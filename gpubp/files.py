@@ -1,71 +1,29 @@
-"""Files: a network, its optimizer's state and its history in one .npz without pickle, portable between devices.
-
-Arrays are stored by name and shape, never by offset; everything else is one JSON text under the key "gpubp".
-"""
+"""Files: read a saved network, from one .npz without pickle, portable between devices."""
 
 import json
 import os
 import re
-import warnings
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
 from io import BytesIO
 from tokenize import TokenError
 
 import numpy as np
 
-from .atomic import atomically
 from .devices import open_device
 from .devices.ops import Ops
 from .layered.device_choice import DeviceChoice
-from .layered.history import History
-from .layered.layers import Dense, Dropout
 from .layered.network import Network
-from .layered.training_state import UNSCALED, TrainingState
-from .maths.activations import ACTIVATIONS, Activation
-from .maths.costs import COSTS, Cost
-from .maths.gradient_transforms import Chain
-from .maths.initializers import INITIALIZERS
+from .layered.packing import FORMAT, unpack
+from .layered.training_state import UNSCALED
+from .maths.activations import Activation
+from .maths.costs import Cost
 
-FORMAT = 3
 # initializers whose names format 3 changed
 RENAMED = {"book": "nielsen", "large": "standard_normal", "glorot": "glorot_normal", "he": "he_normal", "lecun": "lecun_normal"}
 # what NumPy, zipfile, JSON and a header of other contents raise
 DAMAGE = (zipfile.BadZipFile, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError, MemoryError,
           NotImplementedError, RuntimeError, OSError, SyntaxError, TokenError)
-
-
-def save(network: Network, path: str | os.PathLike) -> None:
-    """Write a network to path, whole or not at all: what was there stays until the new file is complete.
-
-    Raises OSError where it cannot be written.
-    """
-    header, arrays = pack(network)
-    atomically(path, lambda file: np.savez(file, gpubp=np.array(json.dumps(header)), **arrays), "the network")
-
-
-def pack(network):
-    """(header, arrays) that hold everything of a network: what JSON can hold, and NumPy arrays by name."""
-    host, training = network.ops.to_numpy, network.training_state
-    header = {
-        "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,
-        "precision": network.precision, "layers": [network.sizes[0], *map(_layer_text, network.layers)],
-        "custom": _custom(network), "notes": network.metadata, "labelled": network.is_classifier,
-        "history": network.history.as_dict(),
-        "training": None}
-    arrays = {name: host(view) for name, view in network.parameters.items()}
-    if training is not None and _readable(training.chain):
-        header["training"] = {"optimizer": str(training.chain), "step": training.step, "batch": training.batch,
-                              "first_epoch": training.first_epoch, "shape": training.shape, "costs": training.costs,
-                              "best_value": training.best_value, "best_epoch": training.best_epoch,
-                              "best_of": training.best_of, "scaling": training.scaling}
-        vectors = training.state if training.best is None else {**training.state, "best": training.best}
-        arrays |= {f"{vector}.{name}": host(view) for vector, parameters in vectors.items() for name, view in parameters.items()}
-    try:
-        return json.loads(json.dumps(header, default=_number)), arrays
-    except TypeError as error:
-        raise TypeError(f"net.metadata must hold what JSON can: {error}") from None
 
 
 def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[Activation | Cost] = ()) -> Network:
@@ -89,7 +47,7 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
         if header.get("format") == FORMAT:
             missing = [name for name in header["custom"] if name not in rows]
             if not missing:
-                network = unpack(header, arrays, ops, rows)
+                network = unpack(Network, header, arrays, ops, rows)
                 network.device_choice = DeviceChoice.of(device, ops)
                 return network
     except DAMAGE as error:
@@ -124,83 +82,3 @@ def _upgraded(header):
             header["training"]["optimizer"] = re.sub(r"\brate=", "learning_rate=", header["training"]["optimizer"])
         header["format"] = FORMAT
     return header
-
-
-def unpack(header, arrays, device, custom):
-    """The network that pack packed; custom: rows that are not in the tables, by name."""
-    inputs, *layers = header["layers"]
-    network = Network([inputs, *(_layer(layer, custom) for layer in layers)], cost=custom.get(header["cost"], header["cost"]),
-                      device=device, dtype=header["dtype"], seed=header["seed"],
-                      precision=header["precision"])
-    _fill(network.parameters, arrays, "")
-    network.history, network.metadata, network.is_classifier = History(**header["history"]), header["notes"], header["labelled"]
-    if header["training"]:
-        facts = header["training"]
-        training = TrainingState.begin(network, Chain.of(facts["optimizer"]))
-        training.step, training.batch, training.first_epoch = facts["step"], facts["batch"], facts["first_epoch"]
-        training.shape, training.costs = tuple(facts["shape"]), facts["costs"]
-        training.best_value, training.best_epoch = facts["best_value"], facts["best_epoch"]
-        training.best_of, training.scaling = facts["best_of"], facts["scaling"]
-        if facts["best_epoch"]:
-            training.best = network.parameters.like()
-        vectors = training.state if training.best is None else {**training.state, "best": training.best}
-        for vector, parameters in vectors.items():
-            _fill(parameters, arrays, f"{vector}.")
-        network.training_state = training
-    return network
-
-
-def _fill(parameters, arrays, prefix):
-    for name, view in parameters.items():
-        array = arrays.get(prefix + name)
-        if array is None or array.shape != view.shape or array.dtype.kind != "f":
-            raise ValueError(f"expected {prefix + name} of shape {view.shape}, got "
-                             f"{'nothing' if array is None else f'{array.dtype} of shape {array.shape}'}")
-        parameters.write(name, array)
-
-
-def _number(value):
-    """NumPy's numbers as Python's, for JSON."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} is not a type of JSON's")
-
-
-def _custom(network):
-    """The names of what a network was built with that is no row of the tables."""
-    rows = [(ACTIVATIONS, layer.activation) for layer in network.layers if isinstance(layer, Dense)]
-    rows.append((COSTS, network.cost_function))
-    return sorted({row.name for table, row in rows if not _in_table(table, row)})
-
-
-def _in_table(table, row):
-    with suppress(ValueError):
-        return all(getattr(mine, "__code__", mine) == getattr(its, "__code__", its)   # a factory's row is new each time
-                   for mine, its in zip(vars(row).values(), vars(table.find(row.name)).values()))
-    return False
-
-
-def _layer_text(layer):
-    if isinstance(layer, Dropout):
-        return {"dropout": layer.rate}
-    return {"neurons": layer.neurons, "activation": layer.activation.name, "initializer": layer.initializer.name}
-
-
-def _layer(text, custom):
-    if "dropout" in text:
-        return Dropout(text["dropout"])
-    name = text["activation"]
-    initializer = None
-    with suppress(ValueError):   # one of the user's own drew the first weights, and is not needed again
-        initializer = INITIALIZERS.find(text["initializer"])
-    return Dense(text["neurons"], custom.get(name, name), initializer)
-
-
-def _readable(chain):
-    """Whether the chain's text gives the chain again; a learning rate that is a user's function does not."""
-    with suppress(ValueError):
-        if Chain.of(str(chain)) == chain:
-            return True
-    warnings.warn(f"the optimizer {chain} has a function as its learning rate, which no file can hold: the network is "
-                  "saved without the optimizer's state", stacklevel=4)
-    return False

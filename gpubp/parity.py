@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from . import reference
 from .devices import checked_name, open_device
 from .devices.ops import HALVES, Ops, checked_precision
 from .layered import input_checks
@@ -19,6 +18,7 @@ from .layered.divergence import first_nonfinite_parameter
 from .layered.layers import Dense
 from .layered.network import Network
 from .layered.trace import Trace
+from .maths import reference
 from .maths.rounding import Rounding
 
 REFERENCE = "reference"   # a pseudo-device: the formulas, evaluated by NumPy in float64

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..gates import BiasActivation, linear
-from ..reference import times_prime
+from ..maths.reference import times_prime
 from .tape import Gate
 from .wire import apply
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..devices.array_namespace import namespace
-from ..reference import times_prime
+from ..maths.reference import times_prime
 from . import watcher
 from .inspection import Inspection
 from .refusals import (

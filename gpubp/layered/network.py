@@ -19,7 +19,7 @@ from ..maths.activations import Activation
 from ..maths.costs import Cost
 from ..maths.initializers import Initializer
 from ..maths.registry import Interval
-from . import call_arrays, input_checks
+from . import call_arrays, input_checks, packing
 from .device_choice import DeviceChoice
 from .dlpack import follow, like
 from .fit import fit
@@ -198,10 +198,9 @@ class Network:
         return self.copy()
 
     def __reduce__(self):
-        from ..files import pack, unpack
-        header, arrays = pack(self)
+        header, arrays = packing.pack(self)
         rows = {row.name: row for row in (self.cost_function, *(gate.activation for gate in self.gates.values()))}
-        return unpack, (header, arrays, self.ops.name, {name: rows[name] for name in header["custom"]})
+        return packing.unpack, (Network, header, arrays, self.ops.name, {name: rows[name] for name in header["custom"]})
 
     @_on_device
     def feedforward(self, x: Any) -> Any:
@@ -350,7 +349,7 @@ class Network:
     @_on_device
     def check(self, x: Any, y: Any, seed: int = 0) -> Any:
         """Verify BP1 to BP4 on these samples against numerical derivatives; see gpubp.check."""
-        from ..check import check
+        from .gradient_check import check  # needed rarely
         return check(self, x, y, seed)
 
     def memory(self, batch_size: int, samples: int = 0, optimizer: Any = None) -> Memory:
@@ -366,5 +365,4 @@ class Network:
 
     def save(self, path: str | PathLike) -> None:
         """Write network, optimizer state and history to one .npz file, atomically; gpubp.load reads it."""
-        from ..files import save
-        save(self, path)
+        packing.save(self, path)

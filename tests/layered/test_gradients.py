@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gpubp import check as checking
-from gpubp.check import Plain, derivative, finite_differences
 from gpubp.devices.kernel_source import activations
+from gpubp.layered import gradient_check as checking
+from gpubp.layered.gradient_check import Plain, derivative, finite_differences
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.layered.plan import Plan

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from gpubp import check as checking
 from gpubp import gates
 from gpubp.check import Plain, check
 from gpubp.devices.cpu.numpy_ops import NumpyOps
+from gpubp.layered import gradient_check as checking
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.activations import Activation
