@@ -1,7 +1,6 @@
 """Atomic file writes: a file is replaced completely or not at all."""
 
 import os
-import secrets
 from contextlib import suppress
 
 
@@ -17,7 +16,7 @@ def atomically(path, write, what):
     ('hello', ['greeting.txt'])
     """
     path = os.fsdecode(path)
-    partial = f"{path}.{secrets.token_hex(4)}.partial"   # in the same folder: os.replace is atomic only in one file system
+    partial = f"{path}.{os.urandom(4).hex()}.partial"   # in the same folder: os.replace is atomic only in one file system
     try:
         with open(partial, "xb") as file:
             write(file)

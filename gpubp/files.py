@@ -1,12 +1,9 @@
 """Files: read a saved network, from one .npz without pickle, portable between devices."""
 
-import json
 import os
 import re
-import zipfile
 from collections.abc import Sequence
 from io import BytesIO
-from tokenize import TokenError
 
 import numpy as np
 
@@ -21,9 +18,6 @@ from .maths.costs import Cost
 
 # initializers whose names format 3 changed
 RENAMED = {"book": "nielsen", "large": "standard_normal", "glorot": "glorot_normal", "he": "he_normal", "lecun": "lecun_normal"}
-# what NumPy, zipfile, JSON and a header of other contents raise
-DAMAGE = (zipfile.BadZipFile, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError, MemoryError,
-          NotImplementedError, RuntimeError, OSError, SyntaxError, TokenError)
 
 
 def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[Activation | Cost] = ()) -> Network:
@@ -50,7 +44,7 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
                 network = unpack(Network, header, arrays, ops, rows)
                 network.device_choice = DeviceChoice.of(device, ops)
                 return network
-    except DAMAGE as error:
+    except _damage() as error:
         raise ValueError(f"{path} is not a gpubp network, or is damaged ({error or type(error).__name__}): save it again or "
                          "use a copy") from None
     if header.get("format") != FORMAT:
@@ -59,7 +53,18 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
                      "load(path, custom=[...])")
 
 
+def _damage():
+    """What NumPy, zipfile, JSON and a header of other contents raise."""
+    from tokenize import TokenError
+    from zipfile import BadZipFile
+
+    return (BadZipFile, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError, MemoryError,
+            NotImplementedError, RuntimeError, OSError, SyntaxError, TokenError)
+
+
 def _read(content):
+    import json  # only files and pickles need it
+
     with np.lib.npyio.NpzFile(BytesIO(content), allow_pickle=False) as file:
         if "gpubp" not in file:
             raise ValueError(f"it holds {', '.join(file.files[:6]) or 'nothing'}")

@@ -1,6 +1,5 @@
 """The picture of a circuit: gates in columns by depth, on every line its value above and its gradient below."""
 
-from html import escape
 
 GREEN, RED = "#0a7a35", "#c62828"
 LETTER = 7.83        # width of a letter of 13 pixels, in the widest of the usual fonts
@@ -32,6 +31,8 @@ def svg(parts):
 
 def escaped(text):
     """The text for XML and HTML, in ASCII, so that it can be written to a file in any encoding."""
+    from html import escape  # few programs need it
+
     return escape(text).encode("ascii", "xmlcharrefreplace").decode()
 
 

@@ -1,6 +1,5 @@
 """A call of a function, recorded as a circuit: what goes in is checked, what comes out is of the kind that went in."""
 
-from traceback import walk_tb
 
 import numpy as np
 
@@ -72,6 +71,8 @@ class TracedCall:
 
 def _comes_of_cupy(error):
     """Whether an error comes out of CuPy's own code that was given wires: most of its functions do not dispatch."""
+    from traceback import walk_tb  # only errors need it
+
     tail: list = []
     for frame, _ in walk_tb(error.__traceback__):
         tail = [*tail, frame] if (frame.f_globals.get("__name__") or "").partition(".")[0] in ("cupy", "cupyx") else []

@@ -6,12 +6,18 @@ import warnings
 from collections.abc import Callable
 from functools import cache, partial
 
-from .cpu.compiled_ops import CompiledOps
 from .cpu.numpy_ops import NumpyOps
 from .ops import Ops
 
+
+def _compiled_ops() -> Ops:
+    from .cpu.compiled_ops import CompiledOps  # it loads the compiler's tools
+
+    return CompiledOps()
+
+
 CPUS: dict[str, Callable[[], Ops]] = {
-    "cpu": NumpyOps, "cpu:numpy": partial(NumpyOps, compiles=False), "cpu:compiled": CompiledOps}
+    "cpu": NumpyOps, "cpu:numpy": partial(NumpyOps, compiles=False), "cpu:compiled": _compiled_ops}
 
 
 def checked_name(name: object, source: str = "", more: str = "") -> str:

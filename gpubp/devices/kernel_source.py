@@ -5,7 +5,6 @@ One text serves CuPy (cuda/compiler.py). In the tests NVRTC compiles the same te
 
 from dataclasses import fields, replace
 from functools import cache
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -39,6 +38,8 @@ def options():
 
 @cache
 def _digest():
+    from hashlib import sha256  # programs without kernels do without it
+
     files = (path for path in sorted(folder().iterdir()) if path.suffix in (".cu", ".cuh", ".cpp", ".h"))
     return sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 

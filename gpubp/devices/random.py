@@ -5,7 +5,6 @@ The generator is NumPy's Philox 4x64-10, a function of a key and a counter (Salm
 the step, layer or epoch; the lowest word counts the blocks of 256 bits that have been drawn.
 """
 
-import secrets
 from operator import index
 
 import numpy as np
@@ -31,6 +30,8 @@ def generator(seed, purpose, *counter):
 def checked_seed(seed):
     """The seed as a Python int from 0 to 2**64 - 1; None draws one from the system's entropy. Else raises ValueError."""
     if seed is None:
+        import secrets  # few programs need it
+
         return secrets.randbits(63)
     try:
         number = index(seed)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..devices import named_by_environment
-from ..devices.cpu import cxx
 from ..devices.cpu.numpy_ops import REPAYS
 from ..devices.ops import Ops
 
@@ -57,6 +56,8 @@ def choose(network, batch, steps, state):
 
     batch: samples of a step; steps: of an epoch; state: how many vectors the optimizer has.
     """
+    from ..devices.cpu import cxx  # it loads the compiler's tools
+
     sizes = tuple(network.sizes)
     cpu = seconds_on_cpu(sizes, batch, steps, state, network.dtype.itemsize, cxx.why_not() is None)
     gpu = seconds_on_gpu(sizes, batch, state, network.dtype.itemsize, network.precision)

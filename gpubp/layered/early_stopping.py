@@ -1,7 +1,6 @@
 """Early stopping: stop training when the validation figure no longer improves."""
 
 import math
-from hashlib import sha256
 
 import numpy as np
 
@@ -22,6 +21,8 @@ class EarlyStopping:
             self.training_state.best_of = key
 
     def _digest(self):
+        from hashlib import sha256  # few programs need it
+
         digest = sha256()
         for part in self.fit.validation:
             for rows in chunks(part.shape[0]):

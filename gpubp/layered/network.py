@@ -7,7 +7,6 @@ from os import PathLike
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from ..circuits import layers as circuit
 from ..circuits.wire import Wire
@@ -89,8 +88,8 @@ class Network:
 
     def __init__(self, layers: Sequence[int | Dense | Dropout], activation: str | Activation = "sigmoid",
                  output: str | Activation | None = None, cost: str | Cost = "quadratic",
-                 initializer: str | Initializer | None = None, device: str | Ops = "auto", dtype: DTypeLike = "float32",
-                 seed: int | None = None, precision: str = "exact") -> None:
+                 initializer: str | Initializer | None = None, device: str | Ops = "auto",
+                 dtype: "np.typing.DTypeLike" = "float32", seed: int | None = None, precision: str = "exact") -> None:
         inputs, self.layers, self.cost_function = resolve(layers, activation, output, cost, initializer)
         self.dtype = np.dtype(dtype).newbyteorder("=")
         if dtype is None or self.dtype.name not in ("float32", "float64"):

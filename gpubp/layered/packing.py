@@ -3,7 +3,6 @@
 Arrays are stored by name and shape, never by offset; everything else is one JSON text under the key "gpubp".
 """
 
-import json
 import warnings
 from contextlib import suppress
 
@@ -26,12 +25,16 @@ def save(network, path):
 
     Raises OSError where it cannot be written.
     """
+    import json  # only files and pickles need it
+
     header, arrays = pack(network)
     atomically(path, lambda file: np.savez(file, gpubp=np.array(json.dumps(header)), **arrays), "the network")
 
 
 def pack(network):
     """(header, arrays) that hold everything of a network: what JSON can hold, and NumPy arrays by name."""
+    import json
+
     host, training = network.ops.to_numpy, network.training_state
     header = {
         "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,

@@ -15,8 +15,8 @@ class Initializer:
     """weights(random, neurons, inputs) gives w; biases(random, neurons) gives b; random is a numpy.random.Generator."""
 
     name: str
-    weights: Callable[[np.random.Generator, int, int], Any]
-    biases: Callable[[np.random.Generator, int], Any] = lambda random, neurons: np.zeros(neurons)
+    weights: Callable[["np.random.Generator", int, int], Any]   # in quotes, since numpy.random is slow to import
+    biases: Callable[["np.random.Generator", int], Any] = lambda random, neurons: np.zeros(neurons)
 
 
 def _normal(scale):

@@ -3,7 +3,6 @@
 import ast
 import re
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from difflib import get_close_matches
 from inspect import signature
 from math import isfinite
 from numbers import Integral, Real
@@ -77,6 +76,8 @@ class Table(dict):
     def _row(self, name):
         if name in self:
             return self[name]
+        from difflib import get_close_matches  # only errors need it
+
         near = get_close_matches(name, self.names, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(self.names)}"
         raise ValueError(f"unknown {self.kind} {name!r}: {remedy}")

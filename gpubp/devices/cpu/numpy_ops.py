@@ -10,9 +10,8 @@ import numpy as np
 
 from ..ops import thinning
 from ..random import DROPOUT, bits
-from . import blas, cxx
+from . import blas
 from .base import CpuOps
-from .compiled_ops import CompiledOps
 from .threads import Sequence, Threads, sequence
 from .ufunc_program import Scratch, bind
 
@@ -37,7 +36,12 @@ class NumpyOps(CpuOps):
         return 1 << 15 if blas.find() is not None else inf
 
     def training_backend(self, seconds):
-        return CompiledOps() if self.compiles and seconds > REPAYS and cxx.why_not() is None else self
+        if not self.compiles or seconds <= REPAYS:
+            return self
+        from . import cxx  # it loads the compiler's tools
+        from .compiled_ops import CompiledOps
+
+        return CompiledOps() if cxx.why_not() is None else self
 
     def cast(self, source, out):
         return partial(np.copyto, out, source, "same_kind")

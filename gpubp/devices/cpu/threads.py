@@ -1,6 +1,5 @@
 """Programs whose calls are made by Python, in sequence or in parallel threads."""
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from contextvars import copy_context
 
@@ -33,6 +32,8 @@ class Threads:
     """Calls in parallel: the first in the caller's thread, each of the others in a thread of a pool."""
 
     def __init__(self, parts):
+        from concurrent.futures import ThreadPoolExecutor  # few programs need it
+
         self.first, *self.others = parts
         self.pool = ThreadPoolExecutor(max(1, len(self.others)))   # it starts threads on demand
 
