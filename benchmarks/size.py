@@ -25,7 +25,8 @@ from gpubp.devices import kernel_source
 
 FLOOR = "numpy"
 CANDIDATES = {   # distribution: what a program imports of it
-    "numpy": "numpy", "gpubp": "gpubp", "autograd": "autograd.numpy", "scikit-learn": "sklearn.neural_network",
+    "numpy": "numpy", "gpubp": "gpubp.files",   # `import gpubp` loads nothing yet; this loads Network and grad
+    "autograd": "autograd.numpy", "scikit-learn": "sklearn.neural_network",
     "jax": "jax.numpy", "torch": "torch", "tensorflow": "tensorflow"}
 IMPORT = "import time; begun = time.perf_counter(); import {}; print(time.perf_counter() - begun)"
 PATIENCE = 300     # seconds until an import is given up
@@ -60,7 +61,7 @@ def installed(name):
     """Bytes of the files of one distribution."""
     if name == "gpubp":   # in a checkout its files are listed nowhere
         files = {path for folder in (Path(gpubp.__file__).parent, kernel_source.folder(), Path(__file__).parent)
-                 for kind in ("*.py", "*.cu*", "*.cpp", "*.h", "py.typed") for path in folder.rglob(kind)}
+                 for kind in ("*.py", "*.pyi", "*.cu*", "*.cpp", "*.h", "py.typed") for path in folder.rglob(kind)}
     else:
         files = {Path(str(metadata.distribution(name).locate_file(file))) for file in metadata.files(name) or []}
     return sum(path.stat().st_size for path in files if path.suffix != ".pyc" and path.is_file())

@@ -2,47 +2,43 @@
 
 from importlib import import_module
 
-from .circuits import (
-    check_grads,
-    checkpoint,
-    debug,
-    elementwise_grad,
-    erf,
-    gate,
-    grad,
-    hessian,
-    hvp,
-    jacobian,
-    jvp,
-    logsumexp,
-    value_and_grad,
-    vjp,
-    wires,
-)
-from .devices import open_device
-from .files import load
-from .layered.divergence import TrainingError
-from .layered.layers import Dense, Dropout
-from .layered.network import Network
-from .maths import activations, costs, initializers, schedules
-from .maths.activations import Activation
-from .maths.costs import Cost
-from .maths.gradient_transforms import L1, L2, Chain, ClipNorm, ClipValue, MaxNorm
-from .maths.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
+# The public names by the module that has each; it is loaded at first use. Type checkers read __init__.pyi.
+_NAMES = {name: module for module, names in {
+    "circuits": "check_grads checkpoint debug elementwise_grad erf gate grad hessian hvp jacobian jvp logsumexp value_and_grad "
+                "vjp wires",
+    "devices": "open_device",
+    "files": "load",
+    "layered.divergence": "TrainingError",
+    "layered.layers": "Dense Dropout",
+    "layered.network": "Network",
+    "maths.activations": "Activation",
+    "maths.costs": "Cost",
+    "maths.gradient_transforms": "L1 L2 Chain ClipNorm ClipValue MaxNorm",
+    "maths.optimizers": "SGD Adadelta Adagrad Adam Adamax AdamW Lion NAdam RAdam RMSprop"}.items() for name in names.split()}
+_MODULES = {name: f"maths.{name}" for name in ("activations", "costs", "initializers", "schedules")}
+_ROOMS = "check", "circuits", "datasets", "devices", "files", "layered", "maths", "plots"
 
-__all__ = ["L1", "L2", "SGD", "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Chain", "ClipNorm", "ClipValue",
-           "Cost", "Dense", "Dropout", "Lion", "MaxNorm", "NAdam", "Network", "RAdam", "RMSprop", "TrainingError",
-           "activations", "check_grads", "checkpoint", "costs", "debug", "elementwise_grad", "erf", "gate", "grad", "hessian",
-           "hvp", "initializers", "jacobian", "jvp", "load", "logsumexp", "open_device", "schedules", "value_and_grad", "vjp",
-           "wires"]
+__all__ = sorted([*_NAMES, *_MODULES])
 
 
 def __getattr__(name):
-    """What takes longer to import than it is often needed: three modules, and the version from the installed package's data."""
-    if name in ("check", "datasets", "plots"):
-        return import_module(f".{name}", __name__)
-    if name != "__version__":
+    if name in _NAMES:
+        value = getattr(import_module(f".{_NAMES[name]}", __name__), name)
+    elif name in _MODULES or name in _ROOMS:
+        value = import_module(f".{_MODULES.get(name, name)}", __name__)
+    elif name == "__version__":
+        value = _version()
+    else:
         raise AttributeError(f"module 'gpubp' has no attribute {name!r}")
+    return globals().setdefault(name, value)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, *_ROOMS, "__version__"})
+
+
+def _version():
+    """The version of the installed package."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -1,6 +1,7 @@
 """The house and its delivery: floors, where CuPy may be imported, what importing brings, and kernels in every kind of install."""
 
 import ast
+import importlib
 import inspect
 import os
 import shutil
@@ -22,7 +23,7 @@ FILES = sorted(HOUSE.rglob("*.py"))
 FLOORS = {"maths": 1, "atomic": 1, "resources": 1, "devices": 2, "gates": 2, "circuits": 3, "layered": 4, "files": 5, "parity": 5,
           "plots": 5, "datasets": 5, "demos": 5, "check": 6, "__init__": 7, "commands": 8, "cli": 8, "__main__": 9}
 BUDGET = 13_500   # lines of gpubp/*.py
-MAY_LOAD = {"_heapq", "copy", "dataclasses", "gc", "heapq", "signal", "threading"}   # by `import gpubp`, beyond what NumPy loads
+MAY_LOAD = {"_heapq", "copy", "dataclasses", "gc", "heapq", "signal", "threading"}   # beyond NumPy, by Network and grad
 HEAVY = ("cupy", "sklearn", "matplotlib", "scipy", "torch", "tqdm", "pandas", "numba")
 
 
@@ -119,10 +120,22 @@ def test_the_package_stays_small():
 
 
 def test_importing_loads_little_beyond_numpy():
-    program = ("import sys, numpy; before = set(sys.modules); import gpubp; "
+    program = ("import sys, numpy; before = set(sys.modules); import gpubp; gpubp.Network, gpubp.grad, gpubp.load; "
                "print(*{name.partition('.')[0] for name in {*sys.modules} - before} - {'gpubp'})")
     loaded = set(python("-c", program, cwd=ROOT.parent, path=ROOT).split())
     assert loaded <= MAY_LOAD, f"import {', '.join(sorted(loaded - MAY_LOAD))} inside the functions that need it"
+
+
+def test_names_load_at_first_use_and_type_checkers_know_them():
+    loaded = python("-c", "import sys, gpubp; print(*[name for name in sys.modules if name.startswith(('gpubp', 'numpy'))])",
+                    cwd=ROOT.parent, path=ROOT)
+    assert loaded.split() == ["gpubp"]
+    stub = ast.parse((HOUSE / "__init__.pyi").read_text())
+    typed = {alias.name: node.module for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert {*typed} == {*gpubp.__all__, "check", "datasets", "plots"} and {*typed} <= {*dir(gpubp)}
+    for name, module in typed.items():
+        there = importlib.import_module(f"gpubp.{module}" if module else "gpubp")
+        assert getattr(there, name) is getattr(gpubp, name)
 
 
 def test_every_public_name_has_a_docstring():
@@ -207,7 +220,7 @@ def test_a_wheel_carries_its_kernels(built, tmp_path):
     with zipfile.ZipFile(wheel) as file:
         names = file.namelist()
         file.extractall(tmp_path / "site")
-    assert {f"gpubp/kernels/{kernel}" for kernel in KERNELS} | {"gpubp/py.typed"} <= set(names)
+    assert {f"gpubp/kernels/{kernel}" for kernel in KERNELS} | {"gpubp/py.typed", "gpubp/__init__.pyi"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"gpubp"}, "nothing else enters site-packages"
     assert {f"gpubp/{relative(path)}" for path in FILES} <= set(names), "a room is missing in pyproject.toml's packages"

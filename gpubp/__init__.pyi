@@ -1,0 +1,38 @@
+from . import check as check
+from . import datasets as datasets
+from . import plots as plots
+from .circuits import (
+    check_grads,
+    checkpoint,
+    debug,
+    elementwise_grad,
+    erf,
+    gate,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    logsumexp,
+    value_and_grad,
+    vjp,
+    wires,
+)
+from .devices import open_device
+from .files import load
+from .layered.divergence import TrainingError
+from .layered.layers import Dense, Dropout
+from .layered.network import Network
+from .maths import activations, costs, initializers, schedules
+from .maths.activations import Activation
+from .maths.costs import Cost
+from .maths.gradient_transforms import L1, L2, Chain, ClipNorm, ClipValue, MaxNorm
+from .maths.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
+
+__all__ = ["L1", "L2", "SGD", "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Chain", "ClipNorm", "ClipValue",
+           "Cost", "Dense", "Dropout", "Lion", "MaxNorm", "NAdam", "Network", "RAdam", "RMSprop", "TrainingError",
+           "activations", "check_grads", "checkpoint", "costs", "debug", "elementwise_grad", "erf", "gate", "grad", "hessian",
+           "hvp", "initializers", "jacobian", "jvp", "load", "logsumexp", "open_device", "schedules", "value_and_grad", "vjp",
+           "wires"]
+
+__version__: str
