@@ -1,9 +1,10 @@
-"""README's table of the evidence on GPUs: what is tested without one, and what benchmarks/results/ holds of gpu.py's commands.
+"""The evidence on GPUs: what is tested without one, and what benchmarks/results/ holds of gpu.py's commands.
 
-    python benchmarks/gpu_evidence.py      renews the table in README.md
+    python benchmarks/gpu_evidence.py      renews the table in gpubp/devices/README.md and the status line in README.md
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # a checkout n
 from benchmarks.guard import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
+README, DEVICES = ROOT / "README.md", ROOT / "gpubp" / "devices" / "README.md"
 BEGIN, END = "<!-- evidence on GPUs: written by benchmarks/gpu_evidence.py -->", "<!-- end of the evidence -->"
 NOT_RUN = "**not run on hardware**"
 TESTED = {   # what: where it is tested without hardware
@@ -42,6 +44,12 @@ def runs(folder=RESULTS):
     return {command: [results for (of, _), results in latest.items() if of == command] for command in COMMANDS}
 
 
+def status(folder=RESULTS):
+    """The evidence in one sentence."""
+    devices = sorted({results["machine"]["name"] for command in runs(folder).values() for results in command})
+    return f"Run on {', '.join(devices)}." if devices else "The GPU path is **compiled and emulated, not run on hardware**."
+
+
 def evidence(folder=RESULTS):
     """The text between the two comments."""
     found = runs(folder)
@@ -52,10 +60,8 @@ def evidence(folder=RESULTS):
         for results in found[command]:
             where = f"{results['machine']['name']}, {results['date']}"
             rows += [(goal["goal"], f"{_verdict(goal)} ({where})") for goal in results["goals"]]
-    devices = sorted({results["machine"]["name"] for command in found.values() for results in command})
-    said = f"Run on {', '.join(devices)}." if devices else "The GPU path is **compiled and emulated, not run on hardware**."
     cells = [" | ".join(text.replace("|", r"\|") for text in row) for row in rows]
-    return "\n".join([said, "", "| what | state |", "|---|---|", *(f"| {row} |" for row in cells)])
+    return "\n".join([status(folder), "", "| what | state |", "|---|---|", *(f"| {row} |" for row in cells)])
 
 
 def _verdict(goal):
@@ -65,11 +71,16 @@ def _verdict(goal):
 
 
 def renewed(text, folder=RESULTS):
-    """A README with the evidence as it is now."""
+    """The text of gpubp/devices/README.md with the current evidence."""
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}\n\n{evidence(folder)}\n\n{END}{rest.split(END)[1]}"
 
 
+def renewed_status(text, folder=RESULTS):
+    """The text of README.md with the current status line."""
+    return re.sub(r"(?m)^> GPU status: .*$", lambda line: f"> GPU status: {status(folder)}", text)
+
+
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(renewed(readme.read_text()))
+    DEVICES.write_text(renewed(DEVICES.read_text()))
+    README.write_text(renewed_status(README.read_text()))

@@ -1,24 +1,31 @@
-"""README's table of the evidence on GPUs is current, and says what the results say."""
+"""The table of the evidence on GPUs is current and says what the results say; README's status line agrees with it."""
 
 import json
 
 from benchmarks import gpu, gpu_evidence
-from benchmarks.gpu_evidence import BEGIN, END, NOT_RUN, evidence, renewed
+from benchmarks.gpu_evidence import BEGIN, DEVICES, END, NOT_RUN, README, evidence, renewed, renewed_status, status
 from benchmarks.guard import ROOT
 from tests.commands.test_gpu_command import good
 
-README = (ROOT / "README.md").read_text()
+DESCRIBED = DEVICES.read_text()
 
 
 def test_the_table_is_current():
-    assert renewed(README) == README, "python benchmarks/gpu_evidence.py renews it"
+    assert renewed(DESCRIBED) == DESCRIBED, "python benchmarks/gpu_evidence.py renews it"
+
+
+def test_the_readme_states_the_status():
+    text = README.read_text()
+    assert text.count(f"\n> GPU status: {status()}\n") == 1, "python benchmarks/gpu_evidence.py renews it"
+    assert status() == evidence().splitlines()[0]
+    assert renewed_status("before\n> GPU status: old\nafter") == f"before\n> GPU status: {status()}\nafter"
 
 
 def test_the_commands_and_their_sections_are_described():
     described = (ROOT / "benchmarks" / "README.md").read_text()
     assert set(gpu_evidence.COMMANDS) == set(gpu.COMMANDS)
     for command, sections in gpu.COMMANDS.items():
-        assert f"python benchmarks/gpu.py {command}" in README and f"python benchmarks/gpu.py {command}" in described
+        assert f"python benchmarks/gpu.py {command}" in DESCRIBED and f"python benchmarks/gpu.py {command}" in described
         for name, section in sections.items():
             assert f"| {name} | {section.seconds} | " in described
 
