@@ -184,6 +184,14 @@ def test_the_programs_of_the_readme_run(tmp_path, monkeypatch, capsys):
     assert scope["net"].score(scope["test"].x, scope["test"].y) > 0.9 and (tmp_path / "digits.npz").exists()
 
 
+def test_the_programs_of_circuits_run(capsys):
+    scope: dict = {}
+    for program in programs(DOCUMENTS["gpubp/circuits/README.md"]):
+        exec(program, scope)
+    assert scope["gradient"]["w"].shape == (3, 8) and scope["curvature"]["b"].shape == (8,)
+    assert capsys.readouterr().out.startswith("-4.0 -4.0 3.0\nwire")
+
+
 def test_the_programs_of_layered_run(tmp_path, monkeypatch, capsys):
     needs("sklearn")
     scope = {"scipy": needs("scipy")}
