@@ -10,6 +10,7 @@ import numpy as np
 from .. import datasets, plots
 from ..files import load
 from ..layered.divergence import TrainingError
+from ..layered.history import StopReason
 from ..layered.layers import Dense
 from ..layered.network import Network
 from . import recipe
@@ -46,7 +47,7 @@ def run(args):
     save, picture = _save(network, args, data)
     if network.device_choice != device:
         say("device", f"{network.ops.name} ({network.device_choice.reason})")
-    if history.stopped and history.stopped.startswith("interrupted") and network.epoch < epochs:
+    if history.stop_reason == StopReason.INTERRUPTED and network.epoch < epochs:
         say("stopped", history.stopped)
         say("saved", save)
         say("resume", f"gpubp train --resume {shlex.quote(str(save))}")

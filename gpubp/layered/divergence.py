@@ -1,6 +1,6 @@
-"""What to do when training diverges: the step that did it is found by repeating what came before it, and undone.
+"""Recovery from divergence: the first bad step is found by repeating the steps before it, and undone.
 
-Looking at each step's cost would make the device wait; an epoch repeated from its beginning is the same epoch bit by bit.
+Reading each step's cost would make the host wait for the device. Instead epochs are repeated from their beginning, bit by bit.
 """
 
 import numpy as np
@@ -10,150 +10,153 @@ from .training_state import UNSCALED
 
 
 class TrainingError(RuntimeError):
-    """Training met a cost that is not a finite number; the network holds its last good parameters."""
+    """A cost or parameter became infinite or NaN in training; the network holds its last good parameters."""
 
 
 class Snapshot:
-    """All that steps change, and where training stood: steps made, the epoch and its next mini-batch."""
+    """A copy of all vectors that steps change, and the position of training: steps done, epoch and next mini-batch."""
 
-    def __init__(self, fit):
-        self.vectors = [vector.copy() for vector in fit.workspace.vectors()]
-        self.note(fit)
+    def __init__(self, run):
+        self.run, self.vectors = run, [vector.copy() for vector in run.workspace.vectors()]
+        self.take_position()
 
-    def note(self, fit):
-        """Note where training is."""
-        self.step, self.place = fit.training_state.step, (fit.network.epoch, fit.training_state.batch)
+    def take_position(self):
+        """Set the position to the current one; the vectors stay."""
+        self.step, self.position = self.run.training_state.step, (self.run.network.epoch, self.run.training_state.batch)
 
-    def keep(self, fit):
-        """Keep what there is now."""
-        for kept, vector in zip(self.vectors, fit.workspace.vectors()):
-            kept[...] = vector
-        self.note(fit)
+    def take(self):
+        """Copy the current vectors and position."""
+        for copy, vector in zip(self.vectors, self.run.workspace.vectors()):
+            copy[...] = vector
+        self.take_position()
 
-    def keep_vectors(self, fit, fine):
-        """Keep the vectors as they are now where `fine`, a truth value of the device; on a GPU the host does not wait for it."""
-        copyto = fit.ops.xp.copyto
-        for kept, vector in zip(self.vectors, fit.workspace.vectors()):
-            if fit.ops.array_checks is not None:
-                copyto(kept, vector, where=fine)
+    def take_vectors_if(self, fine):
+        """Copy the current vectors if `fine`, a Boolean of the device; on a GPU the host does not wait for it."""
+        ops = self.run.workspace.ops
+        for copy, vector in zip(self.vectors, self.run.workspace.vectors()):
+            if ops.array_checks is not None:
+                ops.xp.copyto(copy, vector, where=fine)
             elif fine:   # several times faster than the same with where=
-                copyto(kept, vector)
+                ops.xp.copyto(copy, vector)
 
 
 class Divergence:
-    """Keeps what a fit would go back to.
+    """Two snapshots to go back to, and the search for the first bad step.
 
-    start: what was there when the epochs began that the host has not read. before: the same, one reading earlier; where the first
-    step of start turns out to be bad, steps are repeated from there, so that the step before it can be undone. Where each epoch
-    is read, a callback may change the network or the data between epochs, so that no epoch before the present one can be
-    repeated: before is then what was there before the last step of the epoch before, and once the costs of this one have been
-    fine so far, before its own last step.
+    start: taken when the epochs began that the host has not read. before: the same, one reading earlier. If the first step after
+    `start` is bad, steps are repeated from `before`, so that the step that led there can be undone.
+
+    With reads_each (see EpochLog), a callback may change network or data between epochs, so that only the current epoch can be
+    repeated. `before` is then taken before the last step of the previous epoch; once the costs of the current epoch are known
+    to be finite so far, before its own last step.
     """
 
-    def __init__(self, fit):
-        self.fit, self.training_state = fit, fit.training_state
-        self.before, self.start = Snapshot(fit), Snapshot(fit)
+    def __init__(self, run, reads_each):
+        self.run, self.reads_each, self.training_state = run, reads_each, run.training_state
+        self.before, self.start = Snapshot(run), Snapshot(run)
 
     def begin_fit(self):
-        """Training begins, perhaps not where the network's last fit was broken off."""
+        """Training begins, perhaps not where the network's last fit ended."""
         for snapshot in (self.before, self.start):
-            snapshot.note(self.fit)
+            snapshot.take_position()
 
     def begin(self):
-        """The next epoch, or the rest of one, begins, and the costs of all before it are known to be fine."""
+        """The next epoch, or the rest of one, begins; the costs of all epochs before it are known to be finite."""
         self.passed = False
-        if self.fit.epochs.each:
-            self.start.keep(self.fit)
+        if self.reads_each:
+            self.start.take()
         elif self.training_state.step != self.start.step:
             self.before, self.start = self.start, self.before
-            self.start.keep(self.fit)
+            self.start.take()
 
     def before_last_step(self):
-        """The last step of the epoch is next, each epoch being read."""
-        first, done = self.start.place[1], self.training_state.batch
+        """With reads_each, the last step of the epoch is next."""
+        first, done = self.start.position[1], self.training_state.batch
         if done > first:
-            self.before.keep_vectors(self.fit, self.fit.ops.xp.isfinite(self.fit.workspace.log[first:done]).all())
+            workspace = self.run.workspace
+            self.before.take_vectors_if(workspace.ops.xp.isfinite(workspace.log[first:done]).all())
             self.passed = True
 
     def check(self, found):
-        """Raises TrainingError where a cost or a parameter is not finite; found is what Epochs.read returned."""
+        """Raises TrainingError if a cost or a parameter is not finite; found is what EpochLog.read returned."""
+        network, workspace = self.run.network, self.run.workspace
         for epoch, done, record in found:
             first = epoch.first
             if done == first:
                 continue
-            fine = np.isfinite(record.log[first:done])
-            if not fine.all():
-                self._give_up_at(epoch.number, first + int(fine.argmin()), record.log)
-            if record.lengths[0] if done == self.fit.batches else first_nonfinite_parameter(self.fit.network):
+            finite = np.isfinite(record.log[first:done])
+            if not finite.all():
+                self._undo_step_before(epoch.number, first + int(finite.argmin()), record.log)
+            if record.lengths[0] if done == self.run.batches else first_nonfinite_parameter(network):
                 good = self._repeat_up_to(epoch.number, done)
-                name = first_nonfinite_parameter(self.fit.network)
+                name = first_nonfinite_parameter(network)
                 self._restore(*good)
                 self._raise(f"{name} became infinite", done, record.log)
-            scale, _, finite, _ = record.scaling
-            if self.fit.workspace.scaling is not None and not finite and scale <= LEAST_SCALE:
+            scale, _, all_finite, _ = record.scaling
+            if workspace.scaling is not None and not all_finite and scale <= LEAST_SCALE:
                 self._repeat_up_to(epoch.number, first)
-                # other samples may do with it
-                self.fit.workspace.scaling[...] = self.fit.ops.asarray(UNSCALED, self.fit.network.dtype)
+                workspace.scaling[...] = workspace.ops.asarray(UNSCALED, network.dtype)   # it may suit other samples
                 self._raise("the gradient overflows at every scale", done, record.log)
-        if self.fit.epochs.each and found:
+        if self.reads_each and found:
             if not self.passed:   # an epoch of one step, before which it began
                 self.before, self.start = self.start, self.before
             self.before.step = self.training_state.step - 1
 
-    def _give_up_at(self, number, bad, log):
-        """The cost of mini-batch `bad` was not finite: the step before it is undone."""
-        fit = self.fit
+    def _undo_step_before(self, number, bad, log):
+        """The cost of mini-batch `bad` was not finite: undo the step before it, and raise."""
+        run = self.run
         good = self._repeat_up_to(number, bad)
-        layer, sample = _first_nonfinite(fit.replay())
-        row = int(fit.order[bad * fit.size + sample])
+        layer, sample = _first_nonfinite(run.replay())
+        row = int(run.order[bad * run.arguments.batch_size + sample])
         self._restore(*good)
         self._raise(f"the cost became {log[bad]}", bad + 1, log, f", first in {layer} at training sample {row}")
 
     def _repeat_up_to(self, number, bad):
-        """Repeat the steps before mini-batch `bad` of an epoch, to whose beginning the history goes back; returns what was there
-        before the last of them, for _restore."""
-        fit, training = self.fit, self.training_state
-        each = fit.epochs.each
-        begun = self.start if each or (number, bad) > self.start.place else self.before   # a step that leads there is undone
-        fit.network.history.cut(number)
-        last = self.before if each else begun
-        (epoch, batch), good = begun.place, (last.vectors, last.step, begun.place[1])
-        self._put_back(begun.vectors)
+        """Repeat the steps before mini-batch `bad` of an epoch, with which the history then ends.
+
+        Returns what _restore needs to undo the last of these steps.
+        """
+        run, training = self.run, self.training_state
+        begun = self.start if self.reads_each or (number, bad) > self.start.position else self.before
+        run.network.history.cut(number)
+        last = self.before if self.reads_each else begun
+        (epoch, batch), good = begun.position, (last.vectors, last.step, begun.position[1])
+        self._overwrite(begun.vectors)
         training.step = begun.step
-        fit.enter(epoch, batch)
-        left = (number - epoch) * fit.batches + bad - batch
+        run.enter(epoch, batch)
+        left = (number - epoch) * run.batches + bad - batch
         while left:
-            if training.batch == fit.batches:
-                fit.enter(fit.epoch + 1, 0)
+            if training.batch == run.batches:
+                run.enter(run.epoch + 1, 0)
             if left == 1:
-                good = ([v.copy() for v in fit.workspace.vectors()], training.step, training.batch if fit.epoch == number else 0)
-            fit.step()
+                good = ([v.copy() for v in run.workspace.vectors()], training.step, training.batch if run.epoch == number else 0)
+            run.step()
             left -= 1
-        if fit.epoch < number:
-            fit.enter(number, 0)
+        if run.epoch < number:
+            run.enter(number, 0)
         return good
 
     def _raise(self, what, batch, log, more=""):
-        fit = self.fit
+        run, workspace = self.run, self.run.workspace
         self.training_state.costs = log[:self.training_state.batch].tolist()
-        if fit.workspace.scaling is not None:
-            self.training_state.scaling = fit.ops.to_numpy(fit.workspace.scaling).tolist()
-        reach = "" if fit.workspace.scaling is None else ", or precision='bfloat16', which knows larger numbers"
-        where = f"epoch {fit.network.epoch + 1}, mini-batch {batch} of {fit.batches}{more}"
+        if workspace.scaling is not None:
+            self.training_state.scaling = workspace.ops.to_numpy(workspace.scaling).tolist()
+        wider = "" if workspace.scaling is None else ", or precision='bfloat16', which has a wider range"
+        where = f"epoch {run.network.epoch + 1}, mini-batch {batch} of {run.batches}{more}"
         raise TrainingError(f"{what} in {where}; the network has its last good parameters: try a smaller learning rate or "
-                            f"ClipNorm{reach}")
+                            f"ClipNorm{wider}")
 
-    def _put_back(self, vectors):
-        for vector, kept in zip(self.fit.workspace.vectors(), vectors):
-            vector[...] = kept
+    def _overwrite(self, vectors):
+        for vector, copy in zip(self.run.workspace.vectors(), vectors):
+            vector[...] = copy
 
     def _restore(self, vectors, step, batch):
-        self._put_back(vectors)
-        self.fit.seek(step, batch)
+        self._overwrite(vectors)
+        self.run.seek(step, batch)
 
 
 def first_nonfinite_parameter(network):
-    """The name of the first parameter that is not finite, or None."""
+    """The name of the first parameter with a nonfinite element, or None."""
     xp = network.ops.xp
     finite = lambda array: bool(xp.isfinite(array.max()) & xp.isfinite(array.min()))   # nothing of the array's size is allocated
     if finite(network.vector):
@@ -162,7 +165,7 @@ def first_nonfinite_parameter(network):
 
 
 def _first_nonfinite(plan):
-    """(layer, row) of the first number of a pass that is not finite, in the order of computation."""
+    """(layer, row) of the first nonfinite number of a pass, in the order of computation."""
     stages = [(f"layer {l}", values) for l in range(1, len(plan.z)) for values in (plan.z[l], plan.a[l])]
     for layer, values in [*stages, ("the cost", plan.costs.reshape(-1, 1))]:
         bad = ~np.isfinite(plan.ops.to_numpy(plan.wide(values))).all(axis=1)

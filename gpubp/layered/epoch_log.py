@@ -1,4 +1,4 @@
-"""Epochs that the device has been given and the host has not read: where nobody looks at each, many are read in one go."""
+"""The figures of epochs: measured on the device, and read by the host together for as many epochs as nobody inspects."""
 
 import math
 from dataclasses import dataclass
@@ -12,103 +12,107 @@ from ..maths.schedules import Plateau
 from . import metrics
 
 ACCURACY_SAMPLES = 10_000   # training samples on which the accuracy of an epoch is measured
-LATEST = 0.1    # seconds after which the host reads what there is
+MAX_WAIT = 0.1   # seconds after which the host reads the epochs that are waiting
 
 
 @dataclass
 class Epoch:
-    """number: its place in the history; first: its first mini-batch, 0 unless it is the rest of one; marks: its two ends."""
+    """number: its index in the history; first: its first mini-batch, 0 unless it was resumed; events: its beginning and end."""
 
     number: int
     first: int
-    marks: list[Any]
+    events: list[Any]
 
 
-class Epochs:
-    """What is known of the epochs of a fit; the history has an entry of each, NaN until it is read.
+class EpochLog:
+    """The epochs of a run; the history has an entry for each, NaN until the host has read it.
 
-    each: whether somebody looks at every epoch, so that it is read at once: patience, a callback, a rate that depends on costs;
-    or the host computes, which makes reading free.
+    each: every epoch is read immediately, because something depends on its figures: early stopping, a callback, or a learning
+    rate that follows the costs. On the CPU too, where reading costs nothing.
     """
 
-    def __init__(self, fit):
-        self.fit, self.waiting, self.read_at = fit, [], perf_counter()
-        self.each = (fit.network.ops.array_checks is None or fit.patience is not None or bool(fit.callbacks)
-                     or isinstance(fit.chain.optimizer.learning_rate, Plateau))
+    def __init__(self, run):
+        self.run, self.network, self.training_state, self.workspace = run, run.network, run.training_state, run.workspace
+        self.arguments, self.waiting, self.read_at = run.arguments, [], perf_counter()
+        self.each = (self.network.ops.array_checks is None or self.arguments.patience is not None
+                     or bool(self.arguments.callbacks) or isinstance(self.arguments.chain.optimizer.learning_rate, Plateau))
 
     @cached_property
     def sizes(self):
-        """The samples of each mini-batch."""
-        return np.minimum(self.fit.size, self.fit.count - self.fit.size * np.arange(self.fit.batches))
+        """The number of samples of each mini-batch."""
+        count, size = self.arguments.samples_per_epoch, self.arguments.batch_size
+        return np.minimum(size, count - size * np.arange(self.run.batches))
 
     def begin(self):
         """An epoch, or the rest of one, begins."""
-        self.epoch = Epoch(self.fit.network.epoch, self.fit.training_state.batch, [self.fit.ops.record_event()])
+        self.epoch = Epoch(self.network.epoch, self.training_state.batch, [self.workspace.ops.record_event()])
 
     def finish(self):
-        """Its steps have been given to the device: what is measured of it follows them; the deltas are still in the buffers."""
-        fit, epoch, history = self.fit, self.epoch, self.fit.network.history
-        epoch.marks.append(fit.ops.record_event())
-        if epoch.first < fit.batches:
-            fit.workspace.measure()
+        """All steps of the epoch have been launched: launch its measurements while the deltas are still in the buffers."""
+        epoch, arguments = self.epoch, self.arguments
+        epoch.events.append(self.workspace.ops.record_event())
+        if epoch.first < self.run.batches:
+            self.workspace.measure()
         for place, figure in enumerate(self._figures()):
-            fit.workspace.report.figures[place] = figure
-        fit.workspace.report.keep(len(self.waiting))
-        (rate,) = fit.rates([fit.batches - 1])
-        unknown = math.nan if fit.validation else None
-        history.add(cost=math.nan, learning_rate=rate, seconds=math.nan, gradient_norm=math.nan, delta_norms=[math.nan]
-                    * fit.network.depth,
-                    accuracy=math.nan if fit.is_classifier else None, validation_cost=unknown, validation_accuracy=unknown)
+            self.workspace.report.figures[place] = figure
+        self.workspace.report.keep(len(self.waiting))
+        (learning_rate,) = self.run.learning_rates([self.run.batches - 1])
+        unknown = math.nan if arguments.validation else None
+        self.network.history.add(
+            cost=math.nan, learning_rate=learning_rate, seconds=math.nan, gradient_norm=math.nan,
+            delta_norms=[math.nan] * self.network.depth, accuracy=math.nan if arguments.is_classifier else None,
+            validation_cost=unknown, validation_accuracy=unknown)
         self.waiting.append(epoch)
-        fit.training_state.batch, fit.training_state.costs = 0, []
+        self.training_state.batch, self.training_state.costs = 0, []
 
     def _figures(self):
-        """What the epoch's scores are made of, on the device."""
-        fit, network = self.fit, self.fit.network
-        if fit.is_classifier:
-            yield from metrics.figures(network, fit.x[:ACCURACY_SAMPLES], fit.y[:ACCURACY_SAMPLES], True)
-        if fit.validation:
-            yield network.passes.cost(*fit.validation)
-            x, y = fit.validation
-            yield from metrics.figures(network, x, y, fit.is_classifier)
+        """The terms of the epoch's scores, on the device."""
+        arguments = self.arguments
+        if arguments.is_classifier:
+            yield from metrics.figures(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], True)
+        if arguments.validation:
+            x, y = arguments.validation
+            yield from metrics.cost_and_figures(self.network, x, y, arguments.is_classifier)
 
     def due(self):
-        """Whether to read now."""
-        return (self.each or len(self.waiting) == self.fit.workspace.report.room or perf_counter() - self.read_at > LATEST)
+        """Whether it is time to read."""
+        return self.each or len(self.waiting) == self.workspace.report.room or perf_counter() - self.read_at > MAX_WAIT
 
     def read(self):
-        """Wait for the device and write down what it has found; returns (epoch, mini-batches done, record) of each epoch, the
-        one under way too."""
-        fit, training, report = self.fit, self.fit.training_state, self.fit.workspace.report
-        found = [(epoch, fit.batches, record) for epoch, record in zip(self.waiting, report.read(len(self.waiting)))]
+        """Wait for the device and write its figures into the history.
+
+        Returns (epoch, number of mini-batches done, record) for each epoch, the current one included.
+        """
+        training, report = self.training_state, self.workspace.report
+        found = [(epoch, self.run.batches, record) for epoch, record in zip(self.waiting, report.read(len(self.waiting)))]
         for epoch, _, record in found:
-            self._fill(epoch, record)
+            self._write(epoch, record)
         if training.batch:
             found.append((self.epoch, training.batch, report.now()))
             training.costs = found[-1][2].log[:training.batch].tolist()
-        if found and fit.workspace.scaling is not None:
+        if found and self.workspace.scaling is not None:
             training.scaling = found[-1][2].scaling.tolist()
         self.waiting, self.read_at = [], perf_counter()
         return found
 
-    def _fill(self, epoch, record):
-        fit, history, i = self.fit, self.fit.network.history, epoch.number
-        history.cost[i] = float(record.log @ self.sizes) / fit.count
-        history.seconds[i] = epoch.marks[1].since(epoch.marks[0])
-        if epoch.first < fit.batches:   # of a finished epoch that is taken up again nothing is left
-            _, history.gradient_norm[i], *speeds = record.lengths.tolist()
-            scale = 1.0 if fit.workspace.scaling is None else float(record.scaling[3])
-            history.delta_norms[i] = [scale * speed for speed in speeds]
+    def _write(self, epoch, record):
+        arguments, history, i = self.arguments, self.network.history, epoch.number
+        history.cost[i] = float(record.log @ self.sizes) / arguments.samples_per_epoch
+        history.seconds[i] = epoch.events[1].since(epoch.events[0])
+        if epoch.first < self.run.batches:   # else all its steps were made by an earlier fit
+            _, history.gradient_norm[i], *norms = record.lengths.tolist()
+            scale = 1.0 if self.workspace.scaling is None else float(record.scaling[3])
+            history.delta_norms[i] = [scale * norm for norm in norms]
         figures = iter(record.figures.tolist())
-        if fit.is_classifier:
-            history.accuracy[i] = metrics.value(figures, min(fit.n, ACCURACY_SAMPLES), True)
-        if fit.validation:
+        if arguments.is_classifier:
+            history.accuracy[i] = metrics.value(figures, min(arguments.n, ACCURACY_SAMPLES), True)
+        if arguments.validation:
             history.validation_cost[i] = next(figures)
-            history.validation_accuracy[i] = metrics.value(figures, fit.validation[0].shape[0], fit.is_classifier)
+            history.validation_accuracy[i] = metrics.value(figures, arguments.validation[0].shape[0], arguments.is_classifier)
 
     def break_off(self):
-        """Something has ended training: read what the device has done, as `read` does, so that it can go on from there."""
-        history, known = self.fit.network.history, self.fit.network.epoch - len(self.waiting)
+        """An exception has ended training: read what the device has done, so that training can continue from there."""
+        history, known = self.network.history, self.network.epoch - len(self.waiting)
         try:
             return self.read()
         except BaseException:

@@ -1,6 +1,15 @@
 """History: the figures of each training epoch."""
 
 from dataclasses import asdict, dataclass, field
+from enum import Enum
+
+
+class StopReason(str, Enum):
+    """Why a fit ended before its last epoch; each equals its value, which is what JSON holds."""
+
+    EARLY_STOPPING = "early stopping"
+    CALLBACK = "callback"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass
@@ -10,8 +19,8 @@ class History:
     cost: mean cost of the mini-batches, measured during the epoch. accuracy: on the first training samples (at most 10,000),
     after the epoch. validation_cost, validation_accuracy (R^2 for regression): after the epoch. seconds: training time of the
     epoch, without evaluation, by the device's clock. learning_rate: the learning rate of its last step. gradient_norm,
-    delta_norms: of its last mini-batch, the norm of the gradient and the learning speeds |delta_l| of the layers. stopped: why
-    the last fit ended early, or None.
+    delta_norms: of its last mini-batch, the norm of the gradient and the learning speeds |delta_l| of the layers.
+    stop_reason, stopped: why the last fit ended early, as a StopReason and as a sentence, or None.
     """
 
     cost: list[float] = field(default_factory=list)
@@ -22,7 +31,15 @@ class History:
     learning_rate: list[float] = field(default_factory=list)
     gradient_norm: list[float] = field(default_factory=list)
     delta_norms: list[list[float]] = field(default_factory=list)
+    stop_reason: StopReason | None = None
     stopped: str | None = None
+
+    def __post_init__(self):
+        self.stop_reason = self.stop_reason and StopReason(self.stop_reason)
+
+    def stop(self, reason=None, sentence=None):
+        """Write down why the fit ends early; without a reason, that it does not."""
+        self.stop_reason, self.stopped = reason, sentence
 
     def __len__(self):
         return len(self.cost)

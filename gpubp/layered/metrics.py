@@ -26,19 +26,35 @@ def score(network, x, codes, labelled):
     return value(iter(numbers), x.shape[0], labelled)
 
 
-def figures(network, x, codes, labelled):
-    """The terms of a score, left on the device: the number of correct labels, or the residual and the total sum of
-    squares."""
+def figures(network, x, codes, labelled, passes=None):
+    """The terms of a score, left on the device: the number of correct labels, or the residual and the total sum of squares.
+
+    passes: (rows, plan) after each forward pass; default: those of the network on x.
+    """
     xp, count, here = network.ops.xp, x.shape[0], lambda rows: network.ops.asarray(codes[rows], network.dtype)
+    passes = passes or network.passes.run("outputs", x)
     if labelled:
-        return [sum((labels(network, plan.a[-1]) == labels(network, here(rows))).sum()
-                    for rows, plan in network.passes.run("outputs", x))]
+        return [sum((labels(network, plan.a[-1]) == labels(network, here(rows))).sum() for rows, plan in passes)]
     mean = sum(here(rows).sum(axis=0, dtype="float64") for rows in chunks(count)) / count
     unexplained = spread = 0.0
-    for rows, plan in network.passes.run("outputs", x):
+    for rows, plan in passes:
         unexplained += xp.square(here(rows) - plan.a[-1]).sum(dtype="float64")
         spread += xp.square(here(rows) - mean).sum(dtype="float64")
     return [unexplained, spread]
+
+
+def cost_and_figures(network, x, codes, labelled):
+    """The cost and the terms of a score, from one forward pass, or from two if the network's precision is not exact."""
+    if network.ops.with_precision(network.precision).precision != "exact":   # outputs are rounded, costs are not
+        return [network.passes.cost(x, codes), *figures(network, x, codes, labelled)]
+    costs = []
+
+    def passes():
+        for rows, plan in network.passes.run("cost", x, codes):
+            costs.append(plan.costs.sum(dtype="float64"))
+            yield rows, plan
+    terms = figures(network, x, codes, labelled, passes())
+    return [sum(costs), *terms]
 
 
 def value(figures, count, labelled):

@@ -36,6 +36,10 @@ class TrainingState:
         """The state vectors, in the rule's order."""
         return [self.state[name].vector for name in self.chain.state]
 
+    def forget_best(self, best_of=""):
+        """Forget the best parameters; those to come are compared by `best_of`."""
+        self.best, self.best_value, self.best_epoch, self.best_of = None, math.inf, 0, best_of
+
     def copy(self, ops):
         """A copy whose vectors lie on the device of ops."""
         state = {name: parameters.copy(ops) for name, parameters in self.state.items()}

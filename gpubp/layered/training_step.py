@@ -10,15 +10,15 @@ MIN_MULTIPLY_ADDS = 1 << 26   # of a forward pass, for our own threads to pay: b
                               # product compete for the cores
 
 
-def step_of(workspace, rows):
-    """The step of a mini-batch of `rows` rows."""
-    size = _rows_of_a_block(workspace, rows)
-    return WholeBatchStep(workspace, rows) if size is None else BlockedStep(workspace, rows, size)
+def training_step(network, ops, mini_batches, gradient, update, clock, report, scaling, rows):
+    """The step of a mini-batch of `rows` rows: gathers it, computes the gradient, updates the parameters and logs the cost."""
+    block_rows = _block_rows(network, ops, rows)
+    given = network, ops, mini_batches, gradient, update, clock, report, scaling, rows
+    return WholeBatchStep(*given) if block_rows is None else BlockedStep(*given, block_rows)
 
 
-def _rows_of_a_block(workspace, rows):
-    """Rows of a block, or None if all rows are processed together."""
-    ops, network = workspace.ops, workspace.network
+def _block_rows(network, ops, rows):
+    """The rows of a block, or None if all rows are processed together."""
     parameters = sum(view.size for _, view in network.parameters.items())
     # a dropout mask is drawn for a whole batch
     if not ops.threads or network.dropout_rates or parameters > MAX_PARAMETERS or rows * parameters < MIN_MULTIPLY_ADDS:
@@ -28,91 +28,89 @@ def _rows_of_a_block(workspace, rows):
     return -(-rows // (ops.threads * rounds))
 
 
-class WholeBatchStep:
-    """All rows together. If optimizer and device allow it, the matrix product of BP4 updates the weights directly.
+class _Step:
+    """run and last are its programs; last, for an epoch's last step, forms the whole gradient, whose norm the history records."""
 
-    The last step of an epoch forms the gradient all the same, since the history records its norm.
-    """
+    def __init__(self, network, ops, mini_batches, clock, scaling, rows):
+        self.network, self.ops, self.mini_batches, self.clock, self.scaling = network, ops, mini_batches, clock, scaling
+        self.rows = rows
 
-    def __init__(self, workspace, rows):
-        self.plan = plan = Plan(workspace.network, rows, workspace.gradient, dropout=True, ops=workspace.ops,
-                                clock=workspace.clock, scaling=workspace.scaling, rounded=True)
-        plan.weights[...] = 1.0 / rows
-        gather = workspace.mini_batches.gather(workspace.clock, workspace.gathered(plan), rows)
-        record = workspace.ops.log_cost(plan.costs, workspace.log, workspace.clock)
-        self.last = workspace.ops.program([gather, *plan.calls, *workspace.update(), record])
-        self.run = self.last if workspace.folds is None else workspace.ops.program(
-            [gather, *plan.folded(workspace.fold), workspace.update_of_biases(), *workspace.rounding, record])
+    def _plan(self, rows, gradient, **options):
+        plan = Plan(self.network, rows, gradient, ops=self.ops, clock=self.clock, **options)
+        plan.weights[...] = 1.0 / self.rows
+        return plan
 
-    def measuring(self, workspace):
+    def _gather(self, plan, first=None):
+        outs = [plan.x, plan.y] + [plan.weights] * (self.mini_batches.weights is not None)
+        if first is None:
+            return self.mini_batches.gather(self.clock, outs, self.rows)
+        return self.mini_batches.gather_block(self.clock, outs, self.rows, first)
+
+    def replay(self):
+        """A plan that keeps all values, after the forward and backward pass of the mini-batch at the clock.
+
+        It is made anew, since it is needed only after training has diverged.
+        """
+        plan = self._plan(self.rows, self.network.parameters.like(), dropout=True, scaling=self.scaling, keep=True)
+        self._gather(plan)()
+        plan.run()
+        return plan
+
+
+class WholeBatchStep(_Step):
+    """All rows together. If optimizer and device allow it, the matrix product of BP4 updates the weights directly."""
+
+    def __init__(self, network, ops, mini_batches, gradient, update, clock, report, scaling, rows):
+        super().__init__(network, ops, mini_batches, clock, scaling, rows)
+        self.plan = plan = self._plan(rows, gradient, dropout=True, scaling=scaling, rounded=True)
+        self.gradient, self.norms = gradient, report.lengths
+        gather, log_cost = self._gather(plan), ops.log_cost(plan.costs, report.log, clock)
+        self.last = ops.program([gather, *plan.calls, *update.calls(), log_cost])
+        self.run = self.last if not update.folds else ops.program(
+            [gather, *plan.folded(update.fold), *update.bias_calls(), log_cost])
+
+    def measuring(self):
         """Calls that write the norms into the report after the last step: |delta_l| times the loss scale."""
-        return [workspace.ops.norms(workspace.network.vector, [workspace.gradient.vector, *self.plan.delta[1:]],
-                                    workspace.report.lengths)]
-
-    def replay(self, workspace):
-        """A plan that keeps all values, after the forward and backward pass of the mini-batch at the clock."""
-        return _replay(workspace, self.plan.rows)
+        return [self.ops.norms(self.network.vector, [self.gradient.vector, *self.plan.delta[1:]], self.norms)]
 
 
-class BlockedStep:
+class BlockedStep(_Step):
     """Blocks of rows on several threads, each with its own gradient; these are summed in the order of the threads.
 
     The result depends on the number of threads, but not on which of them finishes first.
     """
 
-    def __init__(self, workspace, rows, size):
-        self.rows, ops = rows, workspace.ops
-        starts = range(0, rows, size)
-        self.costs = ops.zeros(rows, workspace.network.dtype)
-        parts = [_ThreadBlocks(workspace, rows, size, starts[place::ops.threads], self.costs,
-                               workspace.gradient if place == 0 else None)
-                 for place in range(min(ops.threads, len(starts)))]
-        self.parts = parts
-        sums = [ops.add(part.gradient.vector, workspace.gradient.vector) for part in parts[1:]]
-        ends = [*sums, *workspace.update(), ops.log_cost(self.costs, workspace.log, workspace.clock)]
-        self.run, self.last = (ops.program([ops.parallel([part.calls(measured) for part in parts]), *ends])
+    def __init__(self, network, ops, mini_batches, gradient, update, clock, report, scaling, rows, block_rows):
+        super().__init__(network, ops, mini_batches, clock, scaling, rows)
+        self.gradient, self.norms, self.costs = gradient, report.lengths, ops.zeros(rows, network.dtype)
+        starts = range(0, rows, block_rows)
+        self.threads = [_ThreadBlocks(self, block_rows, starts[i::ops.threads], network.parameters.like() if i else gradient)
+                        for i in range(min(ops.threads, len(starts)))]
+        sums = [ops.add(thread.gradient.vector, gradient.vector) for thread in self.threads[1:]]
+        ends = [*sums, *update.calls(), ops.log_cost(self.costs, report.log, clock)]
+        self.run, self.last = (ops.program([ops.parallel([thread.calls(measured) for thread in self.threads]), *ends])
                                for measured in (False, True))
 
-    def measuring(self, workspace):
+    def measuring(self):
         """Calls that write the norms into the report after the last step."""
-        lengths, parts = workspace.report.lengths, self.parts
+        norms, threads = self.norms, self.threads
 
         def delta_norms():
-            lengths[2:] = [float(sum(part.squares[l] for part in parts)) ** 0.5 for l in range(len(lengths) - 2)]
-        return [workspace.ops.norms(workspace.network.vector, [workspace.gradient.vector], lengths[:2]), delta_norms]
-
-    def replay(self, workspace):
-        """A plan of all rows that keeps all values, as WholeBatchStep.replay gives it."""
-        return _replay(workspace, self.rows)
-
-
-def _replay(workspace, rows):
-    """Make such a plan and run it: done only after training has diverged."""
-    plan = Plan(workspace.network, rows, workspace.network.parameters.like(), dropout=True, ops=workspace.ops,
-                clock=workspace.clock, scaling=workspace.scaling, keep=True)
-    plan.weights[...] = 1.0 / rows
-    workspace.mini_batches.gather(workspace.clock, workspace.gathered(plan), rows)()
-    plan.run()
-    return plan
+            norms[2:] = [float(sum(thread.squares[l] for thread in threads)) ** 0.5 for l in range(len(norms) - 2)]
+        return [self.ops.norms(self.network.vector, [self.gradient.vector], norms[:2]), delta_norms]
 
 
 class _ThreadBlocks:
     """The blocks of one thread, their plans and their gradient."""
 
-    def __init__(self, workspace, rows, size, starts, costs, gradient):
-        self.ops, network = workspace.ops, workspace.network
-        self.gradient = gradient or network.parameters.like()
-        block_gradient = self.gradient if len(starts) == 1 else network.parameters.like()
-        self.squares = self.ops.zeros(network.depth, network.dtype)
-        self.zeros = self.ops.zeros(network.depth, network.dtype)
-        self.plans = {count: Plan(network, count, block_gradient, ops=self.ops, clock=workspace.clock)
-                      for count in {min(size, rows - start) for start in starts}}
-        self.blocks = []
-        for start in starts:
-            plan = self.plans[min(size, rows - start)]
-            plan.weights[...] = 1.0 / rows
-            self.blocks.append((workspace.mini_batches.gather_block(workspace.clock, workspace.gathered(plan), rows, start), plan,
-                                self.ops.cast(plan.costs, costs[start:start + plan.rows])))
+    def __init__(self, step, block_rows, starts, gradient):
+        self.ops, self.gradient, network = step.ops, gradient, step.network
+        block_gradient = gradient if len(starts) == 1 else network.parameters.like()
+        self.squares, self.zeros = (self.ops.zeros(network.depth, network.dtype) for _ in range(2))
+        rows = {start: min(block_rows, step.rows - start) for start in starts}
+        plans = {count: step._plan(count, block_gradient) for count in set(rows.values())}
+        self.blocks = [(step._gather(plans[rows[start]], start), plans[rows[start]],
+                        self.ops.cast(plans[rows[start]].costs, step.costs[start:start + rows[start]])) for start in starts]
 
     def calls(self, measured):
         """The calls of all blocks; with measured, also those that sum the squares of the deltas."""

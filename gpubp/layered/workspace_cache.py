@@ -5,33 +5,32 @@ from functools import partial
 from typing import Any
 from weakref import ref
 
-MOST = 1 << 26       # largest training set in bytes that is copied on a GPU,
-LITTLE = 1 << 20     # and on the CPU, where planning is faster than copying more;
-BUFFERS = 1 << 28    # largest plan in bytes, approximately
+MAX_BYTES_GPU = 1 << 26    # the largest training set that is copied
+MAX_BYTES_CPU = 1 << 20    # the same where planning anew is faster than copying more
+MAX_PLAN_BYTES = 1 << 28   # the largest plan that is kept, approximately
 
 
 class WorkspaceCache:
     """Weak references to the arrays of a fit, and its workspace, which is dropped when one of the arrays is freed.
 
     The first fit only records its arrays. A second fit on the same arrays makes a workspace with copies of them and keeps it;
-    later fits refresh the copies, because the arrays may have changed. Callbacks may change the arrays during a fit, which
-    copies would not show: with callbacks nothing is kept.
+    later fits refresh the copies, because the arrays may have changed. With callbacks, which may change the arrays during a
+    fit, nothing is kept.
     """
 
-    def __init__(self, fit, given):
-        network = fit.network
+    def __init__(self, network, arguments, given):
         self.workspace: Any = None
-        self.key = (fit.n, fit.count, fit.size, fit.chain, fit.weights is None, network.precision, network.seed,
-                    network.ops.threads)
+        self.key = (arguments.n, arguments.samples_per_epoch, arguments.batch_size, arguments.chain, arguments.weights is None,
+                    network.precision, network.seed, network.ops.threads)
         self.parameters = ref(network.parameters)
         self.refs: list[ref[Any] | None] | None = None
         with suppress(TypeError):   # of a list, for instance
             self.refs = [array if array is None else ref(array, partial(_drop, ref(self))) for array in given]
         before = network.workspace_cache
-        self.again = before is not None and before._fits(self, given) and self._is_small(fit)
-        self.again = self.again and not fit.callbacks   # callbacks may change the arrays during a fit
+        self.again = (not arguments.callbacks   # they may change the arrays during a fit
+                      and before is not None and before._fits(self, given) and _is_small(network, arguments))
         if (self.again and before.workspace is not None
-                and _same(before.workspace.training_state.vectors, fit.training_state.vectors)):
+                and _same(before.workspace.training_state.vectors, arguments.training_state.vectors)):
             self.workspace = before.workspace
 
     def keep(self, workspace):
@@ -44,17 +43,17 @@ class WorkspaceCache:
         return (self.key == other.key and self.refs is not None and other.refs is not None
                 and self.parameters() is other.parameters() and _same([one and one() for one in self.refs], given))
 
-    def _is_small(self, fit):
-        ops, network = fit.network.ops, fit.network
-        width = network.dtype.itemsize * (network.sizes[0] + network.sizes[-1])
-        most = LITTLE if ops.array_checks is None else MOST
-        return (ops.is_on_device(fit.x) and ops.is_on_device(fit.y) and fit.n * width <= most
-                and 3 * network.dtype.itemsize * fit.size * sum(network.sizes) <= BUFFERS)
+
+def _is_small(network, arguments):
+    ops, width = network.ops, network.dtype.itemsize * (network.sizes[0] + network.sizes[-1])
+    most = MAX_BYTES_CPU if ops.array_checks is None else MAX_BYTES_GPU
+    return (ops.is_on_device(arguments.x) and ops.is_on_device(arguments.y) and arguments.n * width <= most
+            and 3 * network.dtype.itemsize * arguments.batch_size * sum(network.sizes) <= MAX_PLAN_BYTES)
 
 
-def _drop(kept, dead):
-    if kept() is not None:
-        kept().workspace = None
+def _drop(cache, dead):
+    if cache() is not None:
+        cache().workspace = None
 
 
 def _same(some, others):

@@ -11,7 +11,7 @@ import pytest
 import gpubp
 from gpubp import cli, plots
 from gpubp.commands.outputs import first_free, holds_network, holds_picture, holds_predictions
-from gpubp.layered.history import History
+from gpubp.layered.history import History, StopReason
 from tests.commands import test_cli
 from tests.conftest import needs
 
@@ -120,7 +120,7 @@ def test_the_way_on_can_be_pasted(gpubp_, monkeypatch):
 
     def interrupted(network, *args, epochs, **kwargs):
         history = fit(network, *args, epochs=1, **kwargs)
-        history.stopped = "interrupted"
+        history.stop(StopReason.INTERRUPTED, "interrupted")
         return history
     monkeypatch.setattr(gpubp.Network, "fit", interrupted)
     for words, name in (((), "it's here-network.npz"), (("--save", "a b.npz"), "a b.npz")):

@@ -11,9 +11,10 @@ from gpubp.devices.cpu.base import CpuOps
 from gpubp.devices.cpu.compiled_ops import CompiledOps, Program
 from gpubp.devices.cpu.numpy_ops import NumpyOps
 from gpubp.devices.kernel_source import activations, chains
-from gpubp.layered import fit, training_step, workspace
+from gpubp.layered import fit, training_step
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
+from gpubp.layered.optimizer_update import OptimizerUpdate
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.gradient_transforms import Chain
 from tests.cases import two_classes
@@ -95,8 +96,8 @@ def test_folded_training_is_unfolded_training(cpu, optimizer, layers, random, mo
     plain = trained(cpu, optimizer, random, layers, dtype="float64")
     monkeypatch.setattr(type(cpu), "min_weights_for_gemm_update", 0)
     made = []
-    fold = workspace.TrainingWorkspace.fold
-    monkeypatch.setattr(workspace.TrainingWorkspace, "fold", lambda *given, **named: made.append(1) or fold(*given, **named))
+    fold = OptimizerUpdate.fold
+    monkeypatch.setattr(OptimizerUpdate, "fold", lambda *given, **named: made.append(1) or fold(*given, **named))
     agree(trained(cpu, optimizer, random, layers, dtype="float64"), plain, 1e-9)
     assert made, "the update was not folded"
 
@@ -131,17 +132,10 @@ def test_blocks_repeat_bit_by_bit(cpu, random, in_blocks):
 def test_a_step_goes_in_blocks_by_its_size(cpu, monkeypatch):
     """Narrow networks on big batches alone; never where masks are those of the whole batch."""
     monkeypatch.setattr(CpuOps, "threads", 2)
-    rows = lambda layers, batch: training_step._rows_of_a_block(equipment_of(cpu, layers, batch), batch)
+    rows = lambda layers, batch: training_step._block_rows(Network(layers, device=cpu, seed=1), cpu, batch)
     assert rows([64, 64, 64, 4], 65536) is not None
     assert rows([64, 64, Dropout(0.1), 64, 4], 65536) is None
     assert rows([784, 30, 10], 10) is None and rows([1024, 1024, 1024], 65536) is None
-
-
-class equipment_of:
-    """What _rows_of_a_block looks at."""
-
-    def __init__(self, ops, layers, batch):
-        self.ops, self.network = ops, Network(layers, device=ops, seed=1)
 
 
 def test_divergence_in_blocks_names_the_sample(cpu, random, in_blocks):

@@ -7,11 +7,11 @@ import gpubp
 from gpubp import TrainingError
 from gpubp.devices.ops import LEAST_SCALE, PRECISIONS
 from gpubp.layered import training_state
-from gpubp.layered.fit import _Fit
 from gpubp.layered.network import Network
 from gpubp.layered.trace import Trace
 from tests.cases import two_classes
 from tests.conftest import device
+from tests.layered.steps import stepping
 
 pytestmark = pytest.mark.usefixtures("current_device")
 
@@ -151,18 +151,15 @@ def test_gradients_that_overflow_at_every_scale_are_told(device_ops, random, mon
     assert net.epoch == 1 and (device_ops.to_numpy(net.vector) != before).any()
 
 
-def test_the_scale_goes_back_with_the_parameters(device_ops, random, monkeypatch):
+def test_the_scale_goes_back_with_the_parameters(device_ops, random):
     """A network given back as it was before a bad step has the scale of that time, too."""
     x, y = two_classes(random)
-    net, step, left = made(device_ops, "float16"), _Fit.step, [1]
+    net, left = made(device_ops, "float16"), [1]
 
-    def broken_once(self):
-        if self.training_state.step == 8 and left:
+    def broken_once(run, times):
+        if run.training_state.step == 8 and left:
             left.clear()
             net.vector[...] = np.nan
-        step(self)
-    monkeypatch.setattr(_Fit, "step", broken_once)
-    monkeypatch.setattr("gpubp.layered.fit.MAX_BURST_SECONDS", 0.0)   # one by one
-    with pytest.raises(TrainingError, match="the cost became nan in epoch 2, mini-batch 3 of 6"):
+    with stepping(broken_once), pytest.raises(TrainingError, match="the cost became nan in epoch 2, mini-batch 3 of 6"):
         net.fit(x, y, batch_size=4, epochs=3)
     assert net.training_state.step == 7 and net.training_state.scaling == [2.0**16, 7.0, 1.0, 2.0**-16]

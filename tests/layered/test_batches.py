@@ -13,12 +13,12 @@ from gpubp.layered import batches as feeding
 from gpubp.layered import input_checks
 from gpubp.layered.batches import DeviceBatches, StreamedBatches, open_batches
 from gpubp.layered.divergence import TrainingError
-from gpubp.layered.fit import _Fit
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.costs import softmax_cross_entropy
 from tests.cases import two_classes
 from tests.conftest import device
+from tests.layered.steps import stepping
 
 pytestmark = pytest.mark.long   # works with the host's kernels
 
@@ -115,23 +115,17 @@ def test_the_one_that_is_too_big_stays(little, random):
     assert state(streamed) == state(expected)
 
 
-def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random, monkeypatch):
+def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random):
     """The copy under way when an epoch ends before its time keeps its memory until it is done."""
     x, y = two_classes(random, ROWS)
-    expected, plain = fitted(x, y, batch_size=7), _Fit.step
+    expected = fitted(x, y, batch_size=7)
     little(3000)
-    monkeypatch.setattr("gpubp.layered.fit.MAX_BURST_SECONDS", 0.0)   # one by one
     net = fitted(x, y, batch_size=7, epochs=0)
     for steps in (5, 1, 40, 20):   # of 33 an epoch
-        made = []
-
-        def step(self, made=made, steps=steps):
-            made.append(plain(self))
-            self.interrupted = len(made) == steps
-        monkeypatch.setattr(_Fit, "step", step)
-        net.fit(x, y, batch_size=7, epochs=3 - net.epoch, progress=False)
+        goal = net.training_state.step + steps
+        with stepping(after=lambda run, times, goal=goal: run.training_state.step == goal):
+            net.fit(x, y, batch_size=7, epochs=3 - net.epoch, progress=False)
     assert net.training_state.batch == 0
-    monkeypatch.setattr(_Fit, "step", plain)
     net.fit(x, y, batch_size=7, epochs=3 - net.epoch, progress=False)
     assert state(net) == state(expected)
     assert all(transfer.event.done for transfer in net.ops.device.resources.transfers)

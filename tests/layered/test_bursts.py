@@ -8,10 +8,10 @@ import pytest
 from gpubp.devices.cuda.graph import BURST
 from gpubp.layered import epoch_log, fit
 from gpubp.layered.batches import DeviceBatches, StreamedBatches
-from gpubp.layered.fit import _Fit
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from tests.conftest import device
+from tests.layered.steps import stepping
 from tests.layered.test_resume import state
 
 
@@ -47,32 +47,35 @@ def test_a_program_runs_as_often_as_it_is_asked_to(ops, times):
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "clip_norm(1.0), adam(0.01)"}, {"shuffle": False}, {"batch_size": 3},
                                      {"precision": "float16"}, {"samples_per_epoch": 90}], ids=str)
-def test_steps_in_bursts_are_those_one_by_one(ops, patient, options, random, monkeypatch):
+def test_steps_in_bursts_are_those_one_by_one(ops, patient, options, random):
     x, y = samples(random)
     options = {"batch_size": 2} | options
     kind = {"precision": options.pop("precision")} if "precision" in options else {}
-    bursts, plain, fits, run = made(ops, **kind), made(ops, **kind), [], _Fit._run
-    monkeypatch.setattr(_Fit, "_run", lambda self: fits.append(self.workspace.steps[self.size].run) or run(self))
-    bursts.fit(x, y, epochs=2, **options)
-    monkeypatch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
-    plain.fit(x, y, epochs=2, **options)
-    assert fits[0].burst is not None and fits[1].burst is None
-    assert state(bursts) == state(plain)
+    bursts, single, programs = made(ops, **kind), made(ops, **kind), []
+    look = lambda run, times: programs.append(run.workspace.steps[options["batch_size"]].run)
+    with stepping(look, bursts=True):
+        bursts.fit(x, y, epochs=2, **options)
+    assert programs[-1].burst is not None
+    with stepping(look):
+        single.fit(x, y, epochs=2, **options)
+    assert programs[-1].burst is None
+    assert state(bursts) == state(single)
 
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_bursts_end_where_a_slot_ends(ops, patient, size, random, monkeypatch):
     """Data that pass through the device in slots: the host must fill the next one in between."""
     x, y = samples(random, 163)
-    streamed, resident, given, step = made(ops), made(ops), [], _Fit.step
+    streamed, resident, given = made(ops), made(ops), []
     monkeypatch.setattr("gpubp.layered.batches.SLOT", 4 * 6 * size * 20)   # 20 mini-batches
-    monkeypatch.setattr(_Fit, "step", lambda self, times=1: given.append(
-        (self.workspace.mini_batches, self.training_state.batch, times)) or step(self, times))
-    resident.fit(x, y, epochs=3, batch_size=size)
+    look = lambda run, times: given.append((run.workspace.mini_batches, run.training_state.batch, times))
+    with stepping(look, bursts=True):
+        resident.fit(x, y, epochs=3, batch_size=size)
     assert all(type(feed) is DeviceBatches for feed, *_ in given)
     given.clear()
     monkeypatch.setattr("gpubp.layered.input_checks._stays", lambda network, array, *_: not network.ops.is_on_device(array))
-    streamed.fit(x, y, epochs=3, batch_size=size)
+    with stepping(look, bursts=True):
+        streamed.fit(x, y, epochs=3, batch_size=size)
     assert all(type(feed) is StreamedBatches for feed, *_ in given) and max(times for *_, times in given) >= BURST
     slot = given[0][0].batches
     assert all(batch // slot == (batch + times - 1) // slot for _, batch, times in given)
@@ -90,8 +93,8 @@ def test_the_host_is_one_burst_ahead(ops, random, monkeypatch):
         made_now.finish = lambda: (finish(), seen.append(made_now), time.sleep(0.03))   # a slow device
         return made_now
     monkeypatch.setattr(type(ops), "record_event", marked)
-    monkeypatch.setattr(epoch_log, "LATEST", 1e3)
-    given, step = [], _Fit.step
-    monkeypatch.setattr(_Fit, "step", lambda self, times=1: given.append(times) or step(self, times))
-    made(ops).fit(x, y, epochs=2, batch_size=2, progress=False)
+    monkeypatch.setattr(epoch_log, "MAX_WAIT", 1e3)
+    given = []
+    with stepping(lambda run, times: given.append(times), bursts=True):
+        made(ops).fit(x, y, epochs=2, batch_size=2, progress=False)
     assert max(given) <= 2 and len(seen) == len(given) - 1, "a pause of 20 ms is shorter than two steps"

@@ -5,23 +5,15 @@ import re
 import numpy as np
 import pytest
 
-from gpubp.layered import fit
 from gpubp.layered.divergence import TrainingError
-from gpubp.layered.fit import _Fit
 from gpubp.layered.network import Network
 from tests.cases import as_before, two_classes
+from tests.layered.steps import stepping
 
 
 def stop_after(k, net, *args, **options):
     """Train exactly k steps, in the middle of an epoch if need be."""
-    step = _Fit.step
-
-    def counted(self):
-        step(self)
-        self.interrupted = self.training_state.step >= k
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_Fit, "step", counted)
-        patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)   # one by one
+    with stepping(after=lambda run, times: run.training_state.step >= k):
         net.fit(*args, **options)
     assert net.training_state.step == k
 

@@ -7,11 +7,11 @@ import pytest
 
 from gpubp.layered import epoch_log, epoch_report, fit
 from gpubp.layered.divergence import TrainingError
-from gpubp.layered.fit import _Fit
 from gpubp.layered.network import Network
 from gpubp.maths.schedules import Cosine, Plateau
 from tests.cases import two_classes
 from tests.conftest import device
+from tests.layered.steps import stepping
 from tests.layered.test_resume import state
 
 
@@ -28,7 +28,7 @@ def looked_at(net, x, y, **options):
 def room(request, monkeypatch):
     """So many epochs wait, however slow the emulation."""
     monkeypatch.setattr(epoch_report, "LONGEST", request.param)
-    monkeypatch.setattr(epoch_log, "LATEST", math.inf)
+    monkeypatch.setattr(epoch_log, "MAX_WAIT", math.inf)
 
 
 @pytest.mark.parametrize("options", [
@@ -115,12 +115,10 @@ def test_training_diverges_at_the_same_step(ops, room, optimizer, size, random):
 def test_divergence_after_an_epoch_that_was_broken_off(ops, room, size, random, monkeypatch):
     """With another size of mini-batches, training begins an epoch anew, and is rolled back to there."""
     x, y = two_classes(random)
-    nets, errors, plain = [], [], _Fit.step
+    nets, errors = [], []
     for train in (looked_at, Network.fit):
         nets.append(Network([4, 5, 2], activation="relu", output="identity", device=ops, seed=5))
-        with monkeypatch.context() as patch:
-            patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
-            patch.setattr(_Fit, "step", lambda self: plain(self) or setattr(self, "interrupted", self.training_state.step == 3))
+        with stepping(after=lambda run, times: run.training_state.step == 3):
             train(nets[-1], x, y, optimizer="sgd(20.0)", epochs=1, batch_size=4)
         assert nets[-1].training_state.batch == 3
         with pytest.raises(TrainingError) as caught:
@@ -132,19 +130,17 @@ def test_divergence_after_an_epoch_that_was_broken_off(ops, room, size, random, 
 
 def test_what_breaks_off_an_epoch_that_diverged_leaves_the_last_good_parameters(ops, room, random, monkeypatch):
     x, y = two_classes(random)
-    nets, options, plain = [], {"optimizer": "sgd(1e4, momentum=0.9)", "epochs": 300, "batch_size": 4}, _Fit.step
+    nets, options = [], {"optimizer": "sgd(1e4, momentum=0.9)", "epochs": 300, "batch_size": 4}
     for breaks, error in ((False, TrainingError), (True, OSError)):
         nets.append(Network([4, 5, 2], activation="relu", output="identity", device=ops, seed=5))
+        broken = []
 
-        def step(self, *times, breaks=breaks):
-            if breaks and self.training_state.step >= 4 and not times:
+        def step(run, times, breaks=breaks, broken=broken):
+            if breaks and run.training_state.step >= 4 and not broken:
+                broken.append(True)
                 raise OSError("the data went away")
-            plain(self, *times)
-        with monkeypatch.context() as patch:
-            patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
-            patch.setattr(_Fit, "step", step)
-            with pytest.raises(error):
-                nets[-1].fit(x * 20.0, y, **options)
+        with stepping(step), pytest.raises(error):
+            nets[-1].fit(x * 20.0, y, **options)
     assert repr(state(nets[0])) == repr(state(nets[1])) and np.isfinite(ops.to_numpy(nets[1].vector)).all()
 
 
@@ -154,18 +150,13 @@ def test_what_breaks_off_loses_no_epoch(ops, room, step, random, monkeypatch):
     x, y = two_classes(random)
     whole = made(ops)
     looked_at(whole, x, y, optimizer="adam(0.01)", epochs=4, batch_size=4)
-    monkeypatch.setattr(fit, "MAX_BURST_SECONDS", 0.0)   # one by one
-    plain = _Fit.step
 
-    def breaks(self):
-        if self.training_state.step == step and error:
+    def breaks(run, times):
+        if run.training_state.step == step and error:
             raise OSError("the data went away")
-        plain(self)
-        self.interrupted = self.training_state.step == step and not error
     for error in (True, False):
         parts = made(ops)
-        with monkeypatch.context() as patch:
-            patch.setattr(_Fit, "step", breaks)
+        with stepping(breaks, lambda run, times, error=error: run.training_state.step == step and not error):
             try:
                 parts.fit(x, y, optimizer="adam(0.01)", epochs=4, batch_size=4)
                 assert not error and parts.history.stopped.startswith("interrupted")
@@ -193,7 +184,7 @@ def test_what_cannot_be_read_is_not_in_the_history(ops, random, monkeypatch):
 def test_who_looks_at_every_epoch(rate, each, random, monkeypatch):
     ops, seen, read = device("host"), [], epoch_report.Report.read
     monkeypatch.setattr(epoch_report.Report, "read", lambda self, count: seen.append(count) or read(self, count))
-    monkeypatch.setattr(epoch_log, "LATEST", math.inf)
+    monkeypatch.setattr(epoch_log, "MAX_WAIT", math.inf)
     x, y = two_classes(random)
     for options, always in (({}, False), ({"validation": (x, y)}, False), ({"validation": (x, y), "patience": 9}, True),
                             ({"callbacks": len.__call__}, True)):
@@ -221,7 +212,7 @@ def test_an_epochs_end_on_cuda(looks, reads, waits, random, monkeypatch):
     """What it costs the host, on the real CuPy: 8 reads, 16 waits, 18 launches and 7 graphs it was, six steps among them."""
     device("cuda")
     pytest.importorskip("cupyhost", reason="no emulated CUDA, which counts what is asked of it")
-    monkeypatch.setattr(epoch_log, "LATEST", math.inf)
+    monkeypatch.setattr(epoch_log, "MAX_WAIT", math.inf)
     net, options = Network([4, 5, 3], device="cuda", seed=1), {"callbacks": lambda net: None} if looks else {}
     x, y = net.ops.asarray(random.standard_normal((60, 4)), "float32"), net.ops.asarray(np.arange(60) % 3)
     found = counted(20, net, x, y, optimizer="sgd(0.1)", batch_size=10, progress=False, **options)

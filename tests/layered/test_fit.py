@@ -7,10 +7,10 @@ import pytest
 
 from gpubp.devices.random import SHUFFLE, generator
 from gpubp.layered import inference
-from gpubp.layered.fit import _Fit
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.layered.plan import Plan
+from gpubp.layered.training_run import TrainingRun
 from gpubp.maths.gradient_transforms import L2, MaxNorm
 from gpubp.maths.optimizers import SGD
 from gpubp.maths.schedules import SCHEDULES, Plateau
@@ -115,8 +115,8 @@ def test_one_seed_is_one_run(ops, random):
 def test_shuffling_differs_by_epoch_and_repeats(monkeypatch, random):
     x, y = two_classes(random)
     orders = []
-    made = _Fit._order
-    monkeypatch.setattr(_Fit, "_order", lambda self: orders.append(made(self)) or orders[-1])
+    made = TrainingRun._order
+    monkeypatch.setattr(TrainingRun, "_order", lambda self: orders.append(made(self)) or orders[-1])
     for _ in range(2):
         Network([4, 2], device="cpu", seed=3).fit(x, y, epochs=3)
     assert all((a == b).all() for a, b in zip(orders[:3], orders[3:])) and not (orders[0] == orders[1]).all()
@@ -230,4 +230,4 @@ def test_plans_that_are_used_are_kept(random, monkeypatch):
     monkeypatch.setattr(inference, "CHUNK", 50)
     x, y = random.standard_normal((120, 4)), random.integers(0, 2, 120)
     Network([4, 3, 2], seed=1, device="cpu").fit(x, y, epochs=4, batch_size=30, validation=(x[:75], y[:75]))
-    assert sorted(made) == [20, 25, 25, 30, 50, 50]   # the step's 30; outputs of 50, 20 and 25 rows, costs of 50 and 25
+    assert sorted(made) == [20, 25, 30, 50, 50]   # the step's 30; outputs of 50 and 20, costs and outputs of 50 and 25

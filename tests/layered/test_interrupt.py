@@ -9,23 +9,22 @@ import pytest
 import gpubp
 from gpubp.devices.cpu.numpy_ops import NumpyOps
 from gpubp.layered import fit, metrics
-from gpubp.layered.fit import _Fit
+from gpubp.layered.fit_arguments import FitArguments
+from gpubp.layered.training_run import TrainingRun
 from gpubp.maths.optimizers import SGD
 from tests.cases import two_classes
+from tests.layered.steps import stepping
 from tests.layered.test_resume import STEPS, made, state
 
 
-def test_what_breaks_off_an_epoch_leaves_a_network_that_can_go_on(random, monkeypatch):
+def test_what_breaks_off_an_epoch_leaves_a_network_that_can_go_on(random):
     x, y = two_classes(random)
-    whole, parts, step = made(), made(), _Fit.step
+    whole, parts = made(), made()
 
-    def breaks(self):
-        if self.training_state.step == 9:
+    def breaks(run, times):
+        if run.training_state.step == 9:
             raise OSError("the data went away")
-        step(self)
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="went away"):
-        patch.setattr(_Fit, "step", breaks)
-        patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)   # one by one
+    with stepping(breaks), pytest.raises(OSError, match="went away"):
         parts.fit(x, y, optimizer="sgd(0.1)", epochs=2, batch_size=4)
     assert parts.epoch == 1 and parts.training_state.batch == 3 == len(parts.training_state.costs)
     parts.fit(x, y, epochs=1, batch_size=4)
@@ -48,16 +47,12 @@ def test_a_second_ctrl_c_while_the_host_waits_loses_no_step(random, monkeypatch,
     def interrupted(self, array):
         monkeypatch.setattr(NumpyOps, "to_numpy", host)
         raise KeyboardInterrupt
-    step = _Fit.step
 
-    def counted(self):
-        step(self)
-        if self.training_state.step == 9:
-            self.interrupted = True
+    def first_ctrl_c(run, times):
+        if run.training_state.step == 9:
             monkeypatch.setattr(NumpyOps, "to_numpy", interrupted)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(_Fit, "step", counted)
-        patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
+            return True
+    with stepping(after=first_ctrl_c), pytest.raises(KeyboardInterrupt):
         parts.fit(x, y, optimizer="adam(0.1)", epochs=3, batch_size=4)
     assert parts.training_state.batch == 3
     parts.save(tmp_path / "net.npz")
@@ -85,16 +80,19 @@ def test_an_epoch_whose_measuring_broke_off_is_measured_later(random, monkeypatc
 
 def test_networks_and_fits_are_no_circles(random, monkeypatch):
     x, y = two_classes(random)
-    fits, run = [], _Fit.run
-    monkeypatch.setattr(_Fit, "run", lambda self: fits.append(weakref.ref(self)) or run(self))
+    seen = []
+    for kind in (fit._Loop, TrainingRun, FitArguments):
+        made_by = kind.__init__
+        monkeypatch.setattr(kind, "__init__", lambda self, *given, made_by=made_by, **named: (
+            seen.append(weakref.ref(self)), made_by(self, *given, **named))[1])
     gc.collect()
     gc.disable()
     try:
         net = made()
         net.fit(x, y, epochs=2, batch_size=4, validation=(x, y), patience=1)
         net.predict(x)
-        seen = [weakref.ref(thing) for thing in (net, net.parameters, net.passes, net.parameters.like())]
+        seen += [weakref.ref(thing) for thing in (net, net.parameters, net.passes, net.parameters.like())]
         del net
-        assert [ref() for ref in [*fits, *seen]] == [None] * 5
+        assert [ref() for ref in seen] == [None] * 7
     finally:
         gc.enable()

@@ -6,10 +6,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from gpubp.layered import fit
 from gpubp.layered.network import Network
 from gpubp.maths.gradient_transforms import Chain
 from tests.conftest import device
+from tests.layered.steps import stepping
 
 
 @pytest.fixture(params=["cpu", "compiled"])
@@ -52,14 +52,10 @@ def test_steps_allocate_nothing(cpu, random):
     """Whatever the batch, beyond a few small objects of Python's and NumPy's own buffer of 8,192 elements."""
     x, y = random.random((4000, 50), dtype=np.float32), random.integers(0, 10, 4000)
     net, seen = Network([50, 200, 10], device=cpu, seed=1), []
-    step = fit._Fit.step
 
-    def watched(self, *times):
-        tracemalloc.start()
-        step(self, *times)
+    def measured(run, times):
         seen.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit._Fit, "step", watched)
+    with stepping(lambda run, times: tracemalloc.start(), measured, bursts=True):
         net.fit(x, y, optimizer="clip_norm(1.0), adam(0.01)", epochs=2, batch_size=1000)
     assert max(seen[2:]) < 50_000, seen

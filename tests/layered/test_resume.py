@@ -10,12 +10,12 @@ import pytest
 import gpubp
 from gpubp.devices.kernel_source import chains
 from gpubp.layered import fit
-from gpubp.layered.fit import _Fit
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.optimizers import SGD
 from gpubp.maths.schedules import Plateau
 from tests.cases import two_classes
+from tests.layered.steps import stepping
 
 STEPS = 6   # mini-batches of an epoch: 23 samples by 4
 
@@ -33,22 +33,20 @@ def state(net):
 
 
 @pytest.fixture
-def ctrl_c(monkeypatch):
+def ctrl_c():
     """ctrl_c(k): the next fit gets a SIGINT in its k-th step."""
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach the main thread alone, and this is another")
-    step, left = _Fit.step, []
+    left = []
 
-    def counted(self):
+    def counted(run, times):
         if left:
             left[0] -= 1
             if left[0] == 0:
                 left.clear()
                 os.kill(os.getpid(), signal.SIGINT)
-        return step(self)
-    monkeypatch.setattr(_Fit, "step", counted)
-    monkeypatch.setattr(fit, "MAX_BURST_SECONDS", 0.0)   # one by one
-    return lambda k: left.append(k)
+    with stepping(counted):
+        yield lambda k: left.append(k)
 
 
 @pytest.mark.parametrize("chain", chains(), ids=str)
@@ -168,12 +166,10 @@ def test_the_best_by_another_measure_is_forgotten(ctrl_c, random):
     assert net.epoch == before + 2
 
 
-def test_a_second_ctrl_c_breaks_off(monkeypatch, random):
+def test_a_second_ctrl_c_breaks_off(random):
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach the main thread alone, and this is another")
-    step = _Fit.step
-    monkeypatch.setattr(_Fit, "step", lambda self: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)] and step(self))
-    with pytest.raises(KeyboardInterrupt):
+    with stepping(lambda run, times: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]), pytest.raises(KeyboardInterrupt):
         made().fit(*two_classes(random))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -232,7 +228,7 @@ def test_a_fit_that_is_refused_keeps_the_place_within_the_epoch(ctrl_c, random, 
     for broken in ("TrainingWorkspace", "EarlyStopping"):
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
             patch.setattr(fit, broken, lambda *_: 1 / 0)
-            net.fit(x, y, batch_size=7)
+            net.fit(x, y, batch_size=7, validation=(x, y), patience=1)
         assert (net.training_state.batch, net.training_state.shape, net.training_state.costs) == before and before[0] == 3
     net.fit(x, y, batch_size=4, epochs=1)
     assert net.epoch == 1

@@ -149,7 +149,7 @@ def test_another_task_has_equipment_of_its_own(ops, built, change, random):
 
 def test_only_a_little_is_kept(ops, built, random, monkeypatch):
     x, y = two_classes(random)
-    for names in (("MOST", "LITTLE"), ("BUFFERS",)):
+    for names in (("MAX_BYTES_GPU", "MAX_BYTES_CPU"), ("MAX_PLAN_BYTES",)):
         with monkeypatch.context() as patch:
             for name in names:
                 patch.setattr(workspace_cache, name, 100)

@@ -1,0 +1,91 @@
+"""The arguments of fit: all are checked before anything is changed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..maths.gradient_transforms import Chain
+from . import call_arrays, input_checks
+from .device_choice import choose
+from .divergence import first_nonfinite_parameter
+from .training_state import TrainingState
+
+
+class FitArguments:
+    """The data on the network's device (or on the host, where the device has no room for them), sizes, and the optimizer.
+
+    x, y, weights and validation are as input_checks returns them; n samples, of which an epoch takes `samples_per_epoch` in
+    `batches` mini-batches. resuming: training continues with the optimizer's state, perhaps within an epoch.
+    """
+
+    x: Any
+    y: Any
+    weights: Any
+    validation: tuple[Any, Any] | None
+
+    def __init__(self, network, x, y, validation, sample_weight, optimizer, callbacks, **options):
+        self.network = network
+        # an iterator is read once
+        self.callbacks = (callbacks,) if callable(callbacks) or not isinstance(callbacks, Iterable) else tuple(callbacks)
+
+        def check():
+            self._check_data(x, y, validation, sample_weight)
+            self._check_options(**options)
+            self._check_optimizer(optimizer)
+            return True
+        call_arrays.check_together(network, check)
+        if network.device_choice.open and self._moves_to_cpu():
+            self._check_data(x, y, validation, sample_weight)
+            self._check_optimizer(optimizer)
+
+    def _check_data(self, x, y, validation, sample_weight):
+        network = self.network
+        if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) != 2):
+            raise TypeError(f"expected validation=(x, y), got {type(validation).__name__}: split the samples beforehand")
+        xv, yv = validation or (None, None)
+        call_arrays.check_same_device(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
+        self.x = input_checks.samples(network, x)
+        self.n, y = self.x.shape[0], input_checks.array_of(network, y, "y")
+        self.is_classifier = input_checks.is_classification(network, y)
+        self.y = input_checks.targets(network, y, self.n)
+        self.weights = input_checks.sample_weights(network, sample_weight, self.n)
+        self.validation = None
+        if validation is not None:
+            xv = input_checks.samples(network, xv, "validation x")
+            self.validation = xv, input_checks.targets(network, yv, xv.shape[0], "validation y")
+
+    def _check_options(self, epochs, batch_size, samples_per_epoch, shuffle, patience, monitor, progress):
+        self.epochs = input_checks.count("epochs", epochs, 0)
+        self.samples_per_epoch = self.n if samples_per_epoch is None else input_checks.count(
+            "samples_per_epoch", samples_per_epoch, 1, self.n, "the number of training samples")
+        batch_size = min(10, self.samples_per_epoch) if batch_size == "auto" else batch_size
+        self.batch_size = self.samples_per_epoch if batch_size is None else input_checks.count(
+            "batch_size", batch_size, 1, self.samples_per_epoch, "the number of samples of an epoch",
+            "give a smaller one, or None for the whole set")
+        self.batches = -(-self.samples_per_epoch // self.batch_size)
+        self.patience = None if patience is None else input_checks.count("patience", patience, 1)
+        if patience is not None and self.validation is None:
+            raise ValueError("patience watches the validation set, got none: pass validation=(x, y)")
+        if monitor not in ("cost", "accuracy"):
+            raise ValueError(f"expected monitor 'cost' or 'accuracy', got {monitor!r}")
+        if not all(map(callable, self.callbacks)):
+            raise TypeError(f"expected callbacks to be functions of the network, got {self.callbacks!r}")
+        self.monitor, self.shuffle, self.progress = monitor, shuffle, progress
+
+    def _check_optimizer(self, optimizer):
+        network, own = self.network, self.network.training_state
+        vector, xp = network.vector, network.ops.xp
+        if not input_checks.all_true(network, xp.isfinite(vector.max()) & xp.isfinite(vector.min())):
+            name = first_nonfinite_parameter(network)
+            raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
+        self.chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
+        self.chain.optimizer.learning_rate_at(0.0)   # an invalid learning rate raises before anything is changed
+        self.training_state = own if own and optimizer is None else TrainingState.begin(network, self.chain)
+        self.resuming = self.training_state.shape == (self.samples_per_epoch, self.batch_size)
+
+    def _moves_to_cpu(self):
+        """Move the network to the CPU if a step is predicted to be faster there; returns whether it moved."""
+        network, choice = self.network, choose(self.network, self.batch_size, self.batches, len(self.chain.state))
+        if choice.name == "cpu":
+            network.to("cpu")
+        network.device_choice = choice
+        return choice.name == "cpu"

@@ -1,0 +1,52 @@
+"""The optimizer's update as calls of a step, and the table of its scalars that the host writes for each epoch."""
+
+import numpy as np
+
+
+class OptimizerUpdate:
+    """Binds the update of a network's parameters by the rule of a chain, once for all mini-batches of a size.
+
+    state: the vectors of the optimizer's state. A call reads the scalars of mini-batch clock[0] from a table on the device.
+    folds: whether the matrix product of BP4 may update the weights directly, without their gradient.
+    """
+
+    def __init__(self, network, ops, chain, state, gradient, clock, batches, n, scaling):
+        self.network, self.ops, self.chain, self.state, self.gradient = network, ops, chain, state, gradient
+        self.clock, self.batches, self.n, self.scaling = clock, batches, n, scaling
+        scalars = chain.scalars(1, 0.1, n)
+        self.table, self.learning_rates = ops.zeros((batches, len(scalars)), network.dtype), None   # those in the table
+        self.folds = bool(scaling is None and network.parameters.weights >= ops.min_weights_for_gemm_update
+                          and chain.folding(*scalars) is not None)
+        self.fold_table = ops.zeros((batches if self.folds else 0, 2), network.dtype)
+        storage = ops.storage_dtype(network.dtype)
+        self.rounding = network.parameters.rounding(storage)   # each step leaves this done for the next
+        self.rounded = network.parameters.rounded(storage).vector[:network.parameters.weights] if self.rounding else None
+
+    def calls(self):
+        """The calls that update all parameters by the gradient."""
+        p, ops = self.network.parameters, self.ops
+        unscale = [] if self.scaling is None else [ops.update_loss_scale(self.gradient.vector, self.scaling)]
+        return [*unscale, ops.step(self.chain, p.vector, self.gradient.vector, self.state, p.weights, p.matrices(), self.table,
+                                   self.clock, self.scaling, self.rounded)]
+
+    def fold(self, a, b, w):
+        """The call that updates the weights w, whose gradient is the product a b."""
+        return self.ops.gemm_update(a, b, w, self.fold_table, self.clock)
+
+    def bias_calls(self):
+        """The calls that update the biases, after `fold` has updated the weights."""
+        p = self.network.parameters
+        return [self.ops.step(self.chain, p.vector[p.weights:], self.gradient.vector[p.weights:], [], 0, [], self.table,
+                              self.clock), *self.rounding]
+
+    def set_learning_rates(self, learning_rates, step):
+        """Write the scalars of the steps that follow `step` into the last rows of the table, one a learning rate."""
+        if not len(learning_rates) or (self.chain.optimizer.time_invariant and learning_rates == self.learning_rates):
+            return   # nothing to write, or it is there already
+        self.learning_rates = learning_rates
+        table = self.chain.table(step + 1, learning_rates, self.n)
+        first = self.batches - len(table)
+        self.table[first:] = self.ops.asarray(table, self.network.dtype)
+        if self.folds:
+            factors = np.stack(np.broadcast_arrays(*self.chain.folding(*table.T)), axis=1)
+            self.fold_table[first:] = self.ops.asarray(factors, self.network.dtype)

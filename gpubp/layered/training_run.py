@@ -1,0 +1,66 @@
+"""The position of training, and how to step on from there or go back: which mini-batch of which epoch is next."""
+
+import numpy as np
+
+from ..devices.random import SHUFFLE, generator
+
+
+class TrainingRun:
+    """The steps of a fit. What is done with them, and when they end, is for its callers to decide.
+
+    network, workspace and arguments are those of the fit; epoch and order (which sample comes when) those of the current epoch.
+    """
+
+    def __init__(self, network, workspace, arguments):
+        self.network, self.workspace, self.arguments = network, workspace, arguments
+        self.training_state, self.batches = arguments.training_state, arguments.batches
+
+    def enter(self, epoch, batch):
+        """Continue at a mini-batch of an epoch: draw the epoch's order and write its learning rates."""
+        self.epoch, self.training_state.batch = epoch, batch
+        self.workspace.update.set_learning_rates(self.learning_rates(range(batch, self.batches)), self.training_state.step)
+        self.order = self._order()
+        self.seek(self.training_state.step, batch)
+
+    def seek(self, step, batch):
+        """Continue at mini-batch `batch` of the current epoch, after `step` optimizer steps."""
+        self.training_state.step, self.training_state.batch = step, batch
+        self.workspace.seek(batch, self.epoch, self.order)
+
+    def _order(self):
+        n, count = self.arguments.n, self.arguments.samples_per_epoch
+        if self.arguments.shuffle or count < n:
+            return generator(self.network.seed, SHUFFLE, self.epoch).permutation(n)[:count]
+        return np.arange(n)
+
+    def learning_rates(self, batches):
+        """The learning rates of mini-batches of the current epoch."""
+        optimizer, history, begun = self.arguments.chain.optimizer, self.network.history, self.training_state.first_epoch
+        if not callable(optimizer.learning_rate):
+            return [optimizer.learning_rate] * len(batches)
+        costs = (history.validation_cost if self.arguments.validation else history.cost)[begun:self.epoch]
+        return [optimizer.learning_rate_at(self.epoch - begun + batch / self.batches, costs) for batch in batches]
+
+    def step(self, times=1):
+        """Run the current mini-batch, or the next `times` of equal size: gather, feed forward, backpropagate, update."""
+        step, batch = self.workspace.steps[self._rows()], self.training_state.batch
+        self.workspace.mini_batches.before(batch)
+        if batch == self.batches - 1:
+            step.last()
+        else:
+            step.run(times)
+        self.count(times)
+
+    def count(self, times):
+        """Count steps that the device has been given."""
+        self.training_state.step += times
+        self.training_state.batch += times
+
+    def replay(self):
+        """The plan of the current mini-batch after its forward and backward pass, without an update."""
+        self.workspace.mini_batches.before(self.training_state.batch)
+        return self.workspace.steps[self._rows()].replay()
+
+    def _rows(self):
+        size = self.arguments.batch_size
+        return min(size, self.arguments.samples_per_epoch - self.training_state.batch * size)
