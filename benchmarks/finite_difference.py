@@ -19,7 +19,7 @@ import gpubp
 from benchmarks import report
 from benchmarks.alternate import REST, alternating_processes, serve
 from benchmarks.timing import seconds, window
-from gpubp.check import Plain, finite_differences
+from gpubp.check import ReferenceNetwork, finite_differences
 
 WEIGHTS = 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000
 QUICK = 100, 1000, 10_000
@@ -46,8 +46,8 @@ def prepare(way, weights, device, length):
     net, x, y = network(weights, device)
     if way == "differences":
         return {"error": disagreement(net, x, y)}, lambda: seconds(net.ops, lambda: finite_differences(net, x, y))
-    plain = Plain(net)
-    call = {"pass": lambda: plain.cost(x, y), "cost": lambda: net.cost(x, y), "gradient": lambda: net.gradient(x, y)}[way]
+    reference = ReferenceNetwork(net)
+    call = {"pass": lambda: reference.cost(x, y), "cost": lambda: net.cost(x, y), "gradient": lambda: net.gradient(x, y)}[way]
     return {"parameters": parameters(net)}, window(net.ops, call, length)
 
 

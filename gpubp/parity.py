@@ -4,18 +4,18 @@ Each array is compared with its formula, evaluated in float64 from the same devi
 the rounding error of one operation, even in an ill-conditioned network, and a fault shows up where it arises.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import inf, isfinite
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .devices import checked_name, open_device
 from .devices.ops import HALVES, Ops, checked_precision
 from .layered import input_checks
 from .layered.divergence import first_nonfinite_parameter
-from .layered.layers import Dense
 from .layered.network import Network
 from .layered.trace import Trace
 from .maths import reference
@@ -28,7 +28,7 @@ TRUNCATING = 4            # units of rounding per addition on tensor cores, whic
 
 
 @dataclass(frozen=True)
-class Row:
+class ArrayComparison:
     """One array of the step: the difference between the devices, and of each device from the formula.
 
     absolute, relative: the largest difference, and its ratio to the largest magnitude in the array. ulp: the largest difference
@@ -50,18 +50,18 @@ class Row:
     @property
     def passed(self):
         """Whether both errors are within the rounding bound."""
-        return all(part <= 1.0 for part in self.rounding)
+        return max(self.rounding) <= 1.0
 
 
 @dataclass(frozen=True)
-class Report:
+class ParityReport:
     """The result of parity: rows in the order of computation; str(report) is a printable table, as_dict() is for JSON."""
 
     devices: tuple[str, str]
     dtype: str
     precisions: tuple[str, str]   # of each device's matrix products; always exact for the CPU and the reference
     samples: int
-    rows: list[Row]
+    rows: list[ArrayComparison]
 
     @property
     def passed(self):
@@ -76,45 +76,61 @@ class Report:
     @property
     def verdict(self):
         """The result in one sentence."""
-        first, second = self.devices
         row = self.diverging
         if row is None:
-            unjudged = sum(one.unjudged for one in self.rows)
+            unjudged = sum(row.unjudged for row in self.rows)
             but = f", but for {unjudged} numbers at the edge of overflow, which were not judged" if unjudged else ""
-            return f"{first} and {second} agree: every array is what its formula gives, up to rounding{but}"
-        where = f"{row.name} of layer {row.layer} diverges first"
-        part, device = max((part, device) for part, device in zip(row.rounding, self.devices))
-        if isfinite(part):
-            return f"{where}: on {device} it is {part:.3g} times as far from its formula as rounding explains"
-        return f"{where}: on {device} it has NaN or infinities where its formula has none, or has none where it should"
+            return f"{' and '.join(self.devices)} agree: every array is what its formula gives, up to rounding{but}"
+        error, device = max(zip(row.rounding, self.devices))
+        found = (f"is {error:.3g} times as far from its formula as rounding explains" if isfinite(error) else
+                 "has NaN or infinities where its formula has none, or has none where it should")
+        return f"{row.name} of layer {row.layer} diverges first: on {device} it {found}"
 
     def as_dict(self):
         """The report as a dictionary for JSON; non-finite numbers become the strings "inf", "-inf" and "nan"."""
-        rows = [{**asdict(row), "rounding": list(row.rounding), "passed": row.passed} for row in self.rows]
         first = self.diverging
-        return _plain({"devices": list(self.devices), "dtype": self.dtype, "precisions": list(self.precisions),
-                       "samples": self.samples, "passed": self.passed, "verdict": self.verdict, "rows": rows,
-                       "diverging": first and {"name": first.name, "layer": first.layer}})
+        report = {**asdict(self), "passed": self.passed, "verdict": self.verdict,
+                  "rows": [{**asdict(row), "passed": row.passed} for row in self.rows],
+                  "diverging": first and {"name": first.name, "layer": first.layer}}
+        return json.loads(json.dumps(report), parse_constant=lambda word: str(float(word)))
 
     def __str__(self):
         lines = [f"{'':<10} {'absolute':>9} {'relative':>9} {'ulp':>9}   part of the rounding allowed",
                  *(f"{'':<40} {' '.join(f'{word[:12]:>12}' for word in words)}" for words in (self.devices, self.precisions))]
         for row in self.rows:
-            parts = " ".join(f"{part:12.2g}" for part in row.rounding)
-            marks = [f"{row.misplaced} misplaced"] * (row.misplaced > 0) + [f"{row.unjudged} unjudged"] * (row.unjudged > 0)
-            lines.append(f"{row.name:<6} {row.layer:>3} {row.absolute:9.1e} {row.relative:9.1e} {row.ulp:9.3g} {parts}  "
-                         + ", ".join(["agrees" if row.passed else "DIVERGES", *marks]))
+            marks = ["agrees" if row.passed else "DIVERGES",
+                     *(f"{count} {kind}" for kind in ("misplaced", "unjudged") if (count := getattr(row, kind)))]
+            lines.append(f"{row.name:<6} {row.layer:>3} {row.absolute:9.1e} {row.relative:9.1e} {row.ulp:9.3g} "
+                         f"{' '.join(f'{error:12.2g}' for error in row.rounding)}  {', '.join(marks)}")
         return "\n".join([*lines, self.verdict])
 
 
-def parity(network: Network, x: Any, y: Any, devices: Sequence[str | Ops] = ("cpu", "cuda"),
-           precision: str | None = None) -> Report:
-    """Run one forward and backward pass of a network, without dropout, on two devices; returns a Report.
+def parity(network: Network, x: ArrayLike, y: ArrayLike, devices: Sequence[str | Ops] = ("cpu", "cuda"),
+           precision: str | None = None) -> ParityReport:
+    """Run one forward and backward pass of a network, without dropout, on two devices, and compare every array.
 
-    x, y: a few samples, as for fit. devices: two device names as for Network, or "reference", which evaluates the formulas with
-    NumPy in float64. Each device gets a copy of the network, which is not changed. precision: of the matrix products on both,
-    by default the network's own; the CPU and the reference are always exact. Raises ValueError for other devices or samples and
-    for parameters that are not finite, and RuntimeError if a device is not available.
+    Parameters
+    ----------
+    network : Network
+        Each device gets a copy; the network itself is not changed.
+    x, y : as for fit
+        A few samples.
+    devices : two device names as for Network, default ("cpu", "cuda")
+        "reference" evaluates the formulas with NumPy in float64.
+    precision : "exact", "tf32", "bfloat16" or "float16", optional
+        Of the matrix products on both devices; None is the network's own. The CPU and the reference are always exact.
+
+    Returns
+    -------
+    ParityReport
+        print(report) shows a table; report.passed tells whether the devices agree up to rounding.
+
+    Raises
+    ------
+    ValueError
+        The devices, the precision or the samples are not as described, or a parameter is not finite.
+    RuntimeError
+        A device is not available.
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([3, 4, 2], seed=1)
@@ -125,17 +141,18 @@ def parity(network: Network, x: Any, y: Any, devices: Sequence[str | Ops] = ("cp
     if isinstance(devices, str) or not isinstance(devices, Sequence) or len(devices) != 2:
         raise ValueError(f"expected two devices, such as ('cpu', 'cuda'), got {devices!r}")
     precision = checked_precision(network.precision if precision is None else precision, network.dtype)
-    places = [_opened(device) for device in devices]
+    opened = [_opened(device) for device in devices]
     with network.ops.device, np.errstate(all="ignore"):
         if (bad := first_nonfinite_parameter(network)) is not None:
             raise ValueError(f"expected a network of finite parameters, got NaN or infinity in {bad}: use one from before its "
                              "training diverged")
-        x = input_checks.samples(network, x)
-        x, y = (network.ops.to_numpy(array[:]) for array in (x, input_checks.targets(network, y, x.shape[0])))
-        one, other = (_side(network, place, x, y, precision) for place in places)
-        rows = [_row(key, network.dtype, (one, other)) for key in one[0].order]
-    names = [place if isinstance(place, str) else place.name for place in places]
-    return Report((names[0], names[1]), network.dtype.name, (one[0].precision, other[0].precision), len(x), rows)
+        samples = input_checks.samples(network, x)
+        targets = input_checks.targets(network, y, samples.shape[0])
+        inputs, outputs = (network.ops.to_numpy(array[:]) for array in (samples, targets))
+        one, other = sides = [_side(network, device, inputs, outputs, precision) for device in opened]
+        rows = [_comparison(key, network.dtype, sides) for key in one[0].order]
+    names = [device if isinstance(device, str) else device.name for device in opened]
+    return ParityReport((names[0], names[1]), network.dtype.name, (one[0].precision, other[0].precision), len(inputs), rows)
 
 
 def _opened(device):
@@ -146,27 +163,27 @@ def _opened(device):
     return name if name == REFERENCE else open_device(name)
 
 
-def _side(network, place, x, y, precision):
+def _side(network, device, x, y, precision):
     """(Formulas, {(name, layer): float64 array}) of one step on a device."""
-    if place == REFERENCE:
+    if device == REFERENCE:
         formulas = Formulas(network, x, y, "exact")
         formulas.largest = inf   # of float64, as good as none
         return formulas, formulas.arrays()
-    formulas = Formulas(network, x, y, place.with_precision(precision).precision)
-    copied = network.copy(place)
-    with place.device:
-        trace = Trace(copied, place.asarray(x), place.asarray(y), precision=precision)
-        found = {("x", 0): trace.a[0], ("cost", network.depth): trace.costs.reshape(-1, 1)}
-        for l in range(1, network.depth + 1):
-            found |= {(name, l): getattr(trace, name)[l] for name in ("z", "a", "delta", "db", "dw")}
-        return formulas, {key: np.array(place.to_numpy(array), np.float64) for key, array in found.items()}
+    formulas = Formulas(network, x, y, device.with_precision(precision).precision)
+    copied = network.copy(device)
+    with device.device:
+        trace = Trace(copied, device.asarray(x), device.asarray(y), precision=precision)
+        special = {("x", 0): trace.a[0], ("cost", network.depth): trace.costs.reshape(-1, 1)}
+        found = {(name, l): special[name, l] if (name, l) in special else getattr(trace, name)[l] for name, l in formulas.order}
+        return formulas, {key: np.array(device.to_numpy(array), np.float64) for key, array in found.items()}
 
 
-def _row(key, dtype, sides):
-    parts, unjudged = zip(*(_judged(formulas.stage(*key, arrays).name, arrays[key]) for formulas, arrays in sides))
+def _comparison(key, dtype, sides):
+    errors, unjudged = zip(*(_judged(formulas.stage(*key, arrays).name, arrays[key]) for formulas, arrays in sides))
+    unjudged = unjudged[0] | unjudged[1]
     one, other = (arrays[key] for _, arrays in sides)
     finite = np.isfinite(one) & np.isfinite(other)
-    misplaced = ~(finite | (one == other) | (np.isnan(one) & np.isnan(other)) | unjudged[0] | unjudged[1])
+    misplaced = ~(finite | (one == other) | (np.isnan(one) & np.isnan(other)) | unjudged)
     widest = max(formulas.largest for formulas, _ in sides)
     for formulas, arrays in sides:
         misplaced &= np.isfinite(arrays[key]) | (formulas.largest == widest)
@@ -174,25 +191,17 @@ def _row(key, dtype, sides):
     largest = size.max()
     unit = np.spacing(np.maximum(size, np.finfo(dtype).smallest_normal).astype(dtype)).astype(np.float64)
     name, l = key
-    return Row(name, l, float(apart.max()), float(apart.max() / largest) if largest else 0.0,
-               float(np.where(size >= NOTICED * largest, apart / unit, 0.0).max()), int(misplaced.sum()),
-               (parts[0], parts[1]), int((unjudged[0] | unjudged[1]).sum()))
+    return ArrayComparison(name, l, float(apart.max()), float(apart.max() / largest) if largest else 0.0,
+                           float(np.where(size >= NOTICED * largest, apart / unit, 0.0).max()), int(misplaced.sum()),
+                           (errors[0], errors[1]), int(unjudged.sum()))
 
 
 def _judged(bounded, found):
     """(the largest error of the device's array divided by its bound, mask of elements without a bound)."""
-    value, error = (part.reshape(found.shape) for part in bounded)
+    value, bound = (array.reshape(found.shape) for array in bounded)
     same = (found == value) | (np.isnan(found) & np.isnan(value))
-    parts = np.where(same | np.isinf(error), 0.0, np.abs(found - value) / error)
-    return float(np.where(np.isnan(parts), np.inf, parts).max()), np.isinf(error)
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return str(value) if isinstance(value, float) and not isfinite(value) else value
+    errors = np.where(same | np.isinf(bound), 0.0, np.abs(found - value) / bound)
+    return float(np.where(np.isnan(errors), np.inf, errors).max()), np.isinf(bound)
 
 
 class Formulas:
@@ -207,11 +216,11 @@ class Formulas:
         self.xp = xp = Rounding(network.dtype, 1 if precision == "exact" else TRUNCATING)
         self.short = (TF32, xp.tiny, xp.largest) if precision == "tf32" else None
         self.largest = self.half[2] if self.half else xp.largest
-        self.activations = [None] + [layer.activation for layer in network.layers if isinstance(layer, Dense)]
-        parameters = {name: network.ops.to_numpy(view) for name, view in network.parameters.items()}
+        self.activations = {l: gate.activation for l, gate in network.gates.items()}
+        parameters = {name: xp.given(network.ops.to_numpy(view)) for name, view in network.parameters.items()}
         layers = range(1, network.depth + 1)
-        self.b = {l: xp.given(parameters[f"b{l}"]) for l in layers}
-        self.w = {l: self._factor(self._kept(xp.given(parameters[f"w{l}"]))) for l in layers}
+        self.b = {l: parameters[f"b{l}"] for l in layers}
+        self.w = {l: self._factor(self._kept(parameters[f"w{l}"])) for l in layers}
         self.x, self.y = xp.given(x), xp.given(y)
         self.order = [("x", 0), *((name, l) for l in layers for name in ("z", "a")), ("cost", network.depth),
                       *((name, l) for l in reversed(layers) for name in ("delta", "db", "dw"))]
@@ -254,8 +263,8 @@ class Formulas:
             case "delta" if l == self.depth:                                                                     # BP1
                 return kept(self._first_delta(of("z", l), of("a", l)))
             case "delta":                                                                                        # BP2
-                arriving = kept(xp.product(factor("delta", l + 1), self.w[l + 1]))
-                return kept(reference.times_prime(xp, self.activations[l], arriving, of("z", l), of("a", l)))
+                da = kept(xp.product(factor("delta", l + 1), self.w[l + 1]))
+                return kept(reference.times_prime(xp, self.activations[l], da, of("z", l), of("a", l)))
             case "db":                                                                                           # BP3
                 return xp.sum(before("delta", l), axis=0) / float(len(arrays["x", 0]))
         return xp.product(_transposed(factor("delta", l)), factor("a", l - 1)) / float(len(arrays["x", 0]))      # BP4

@@ -10,7 +10,7 @@ from gpubp.devices.cpu.numpy_ops import NumpyOps
 from gpubp.devices.cuda.cuda_ops import CudaOps
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
-from gpubp.parity import Report, Row, parity
+from gpubp.parity import ArrayComparison, ParityReport, parity
 from tests.cases import PAIR_NAMES, PAIRS, as_before, network, targets, two_classes
 from tests.conftest import device
 
@@ -262,7 +262,7 @@ def test_the_order_is_that_of_the_computation(net, random):
     assert [f"{row.name}{row.layer}" for row in report.rows] == [
         "x0", "z1", "a1", "z2", "a2", "z3", "a3", "cost3", "delta3", "db3", "dw3", "delta2", "db2", "dw2", "delta1", "db1", "dw1"]
     assert all(row.absolute == row.relative == row.ulp == 0.0 for row in report.rows)
-    assert isinstance(report, Report) and all(type(row) is Row for row in report.rows)
+    assert isinstance(report, ParityReport) and all(type(row) is ArrayComparison for row in report.rows)
     assert checking.parity is parity and report == checking.parity(net, *two_classes(np.random.default_rng(1)), ("cpu", "cpu"))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial, wraps
 from os import PathLike
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from .parameters import Parameters
 from .trace import Trace
 from .training_state import TrainingState
 from .workspace_cache import WorkspaceCache
+
+if TYPE_CHECKING:
+    from .gradient_check import GradientReport
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -346,8 +349,33 @@ class Network:
     fit = _on_device(fit)
 
     @_on_device
-    def check(self, x: Any, y: Any, seed: int = 0) -> Any:
-        """Verify BP1 to BP4 on these samples against numerical derivatives; see gpubp.check."""
+    def check(self, x: Any, y: Any, seed: int = 0) -> "GradientReport":
+        """Verify BP1 to BP4, without dropout, against numerical derivatives; print(net.check(x, y)) shows a table.
+
+        Parameters
+        ----------
+        x, y : as for fit
+            A few samples.
+        seed : int, default 0
+            Of the random directions v.
+
+        Returns
+        -------
+        GradientReport
+            report.passed, and report.rows with the error of each equation: |g . v - difference along v| / (|g| |v| / sqrt(size))
+            for its gradient g, the largest over three directions and over the layers. The tolerance is 1e-7 in float64 and 2e-3
+            in float32.
+
+        Raises
+        ------
+        ValueError
+            All samples lie on a kink, or the outputs equal the targets up to rounding.
+
+        >>> import numpy as np, gpubp
+        >>> net = gpubp.Network([3, 4, 2], dtype="float64", seed=1)
+        >>> net.check(np.eye(3), [[0, 1], [1, 0], [1, 1]]).passed
+        True
+        """
         from .gradient_check import check  # needed rarely
         return check(self, x, y, seed)
 

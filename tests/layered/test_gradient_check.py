@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpubp import gates
-from gpubp.check import Plain, check
+from gpubp.check import ReferenceNetwork, check
 from gpubp.devices.cpu.numpy_ops import NumpyOps
 from gpubp.layered import gradient_check as checking
 from gpubp.layered.layers import Dense, Dropout
@@ -146,13 +146,13 @@ def test_the_price_is_told(net, random):
 
 
 def test_the_numbers_are_independent_of_the_engine(net, monkeypatch, random):
-    """Plain never runs a plan or a verb."""
+    """ReferenceNetwork never runs a plan or a verb."""
     x, y = two_classes(random, 6)
     targets = np.eye(2)[y]
     expected = net.cost(x, y)
     monkeypatch.setattr(NumpyOps, "matmul", None)
     monkeypatch.setattr(NumpyOps, "cost_and_delta", None)
-    assert Plain(net).cost(x, targets) == pytest.approx(expected, rel=1e-12)
+    assert ReferenceNetwork(net).cost(x, targets) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -5,7 +5,7 @@ import pytest
 
 from gpubp.devices.kernel_source import activations
 from gpubp.layered import gradient_check as checking
-from gpubp.layered.gradient_check import Plain, derivative, finite_differences
+from gpubp.layered.gradient_check import ReferenceNetwork, derivative, finite_differences
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.layered.plan import Plan
@@ -25,15 +25,15 @@ def _quick(monkeypatch):
 
 def largest_error(net, x, y, random):
     """|g . v - difference quotient along v|, over directions v of the whole vector, relative to |g|."""
-    plain, g, worst = Plain(net), net.ops.to_numpy(net.gradient(x, y)).astype(np.float64), 0.0
+    reference, g, worst = ReferenceNetwork(net), net.ops.to_numpy(net.gradient(x, y)).astype(np.float64), 0.0
     pieces = net.parameters.like()
     for _ in range(3):
         v = random.standard_normal(g.size)
         v /= np.linalg.norm(v)
         pieces.vector[...] = net.ops.asarray(v, net.dtype)
         along = {name: net.ops.to_numpy(view).astype(np.float64) for name, view in pieces.items()}
-        moved = lambda h, along=along: {name: w + h * along[name] for name, w in plain.parameters.items()}
-        numeric = derivative(lambda h, moved=moved: plain.cost(x, y, 0, moved(h)), 1e-4)
+        moved = lambda h, along=along: {name: w + h * along[name] for name, w in reference.parameters.items()}
+        numeric = derivative(lambda h, moved=moved: reference.cost(x, y, 0, moved(h)), 1e-4)
         worst = np.maximum(worst, abs(g @ v - numeric) / max(np.linalg.norm(g) / np.sqrt(g.size), 1e-3))
     return worst
 
