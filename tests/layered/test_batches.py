@@ -239,7 +239,7 @@ def test_evaluation_in_pieces(little, random):
 
 
 def test_errors_name_the_row_of_a_later_block(little, random, monkeypatch):
-    monkeypatch.setattr(input_checks, "BLOCK", 40)
+    monkeypatch.setattr(input_checks, "CHUNK_ELEMENTS", 40)
     x, y = two_classes(random)
     net = Network([4, Dense(2, "softmax")], cost="cross-entropy", device=device("host"), seed=7)
     nan, high, off, hole = x.copy(), y.copy(), np.eye(2)[y], np.eye(2)[y]
@@ -265,7 +265,7 @@ def test_a_mini_batch_that_does_not_fit(little, random):
 def test_no_copy_of_the_whole(little, tmp_path, monkeypatch):
     """A file of 50 MB trains within a few."""
     monkeypatch.setattr(feeding, "SLOT", 1 << 20)
-    monkeypatch.setattr(input_checks, "BLOCK", 1 << 17)
+    monkeypatch.setattr(input_checks, "CHUNK_ELEMENTS", 1 << 17)
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (125_000, 400))
     y = np.arange(125_000) % 2
     net = Network([400, 2], device=device("host"), seed=7)
