@@ -29,7 +29,7 @@ ROWS = 230
 def little(monkeypatch):
     """A function that leaves the host stand-in room for so many bytes of a training set."""
     from tests.host import stream
-    monkeypatch.setattr(input_checks, "ALWAYS", 0)
+    monkeypatch.setattr(input_checks, "ALWAYS_FITS", 0)
     return lambda room: monkeypatch.setattr(stream.memory, "free", int(room / transfer.PART) + 1)
 
 
