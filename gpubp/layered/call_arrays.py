@@ -1,4 +1,4 @@
-"""The arrays of one call: on one device, checked together."""
+"""The arrays of one call: they must be on one device, and their checks on a GPU are read together."""
 
 from math import isnan
 from typing import Any
@@ -10,17 +10,17 @@ from .input_checks import array_of, sample_weights, samples, targets
 
 
 def check_same_device(network, **arrays):
-    """Refuses device arrays beside host arrays in one call: which of them should move is for the caller to say."""
+    """Refuse device arrays and host arrays in one call: only the caller can say which of them should move."""
     ops = network.ops
-    here = [name for name, array in arrays.items() if ops.is_on_device(array) or is_on_gpu(array)]
-    host = [name for name, array in arrays.items() if name not in here and hasattr(array, "__dlpack__")]
-    if here and host and ops.xp is not np:
-        raise ValueError(f"expected arrays of one device, got {', '.join(here)} on {ops.name} and {', '.join(host)} on "
-                         "the host: move the ones or the others")
+    on_device = [name for name, array in arrays.items() if ops.is_on_device(array) or is_on_gpu(array)]
+    on_host = [name for name, array in arrays.items() if name not in on_device and hasattr(array, "__dlpack__")]
+    if on_device and on_host and ops.xp is not np:
+        raise ValueError(f"expected arrays of one device, got {', '.join(on_device)} on {ops.name} and {', '.join(on_host)} on "
+                         "the host: move them to one device, for example by cupy.asarray(y)")
 
 
 def checked_arrays(network, x, y, sample_weight=None, check_now=True):
-    """The arrays of one call, as samples, targets and sample_weights give them."""
+    """(x, y, sample_weight) of one call, as samples, targets and sample_weights of input_checks give them."""
     check_same_device(network, x=x, y=y, sample_weight=sample_weight)
     x = samples(network, x, check_now=check_now)
     return (x, targets(network, y, x.shape[0], check_now=check_now),
@@ -28,14 +28,14 @@ def checked_arrays(network, x, y, sample_weight=None, check_now=True):
 
 
 def check_together(network, take):
-    """take(), which checks arrays; what it checks on a GPU is read in one go, and where something is wrong, take() says what."""
+    """The result of take(), which checks arrays: its checks on a GPU are read together, and if one fails, take() runs again."""
     if network.ops.array_checks is None:
         return take()
     flags: list[Any] = []
     network.pending_checks = flags
     try:
         taken = take()
-    except (TypeError, ValueError):   # there may have been another error before it
+    except (TypeError, ValueError):   # an earlier check may have failed before this one
         taken = None
     finally:
         network.pending_checks = None
@@ -44,18 +44,18 @@ def check_together(network, take):
 
 
 def raise_if_nan(network, cost, x, y, sample_weight):
-    """The cost of arrays that nobody may have looked at: where it is NaN this is done now, and may raise ValueError."""
+    """The cost; if it is NaN, the arrays are checked, which may raise ValueError."""
     if isnan(cost):
         checked_arrays(network, x, y, sample_weight)
     return cost
 
 
 def vector(network, values):
-    """values as an array of the network's device, with the shape and dtype of its vector: what is assigned to net.vector."""
+    """values as an array on the network's device, with the shape and dtype of net.vector."""
     array = array_of(network, values, "vector")
     if array.shape != network.vector.shape:
         raise ValueError(f"vector: expected shape {network.vector.shape}, that of net.vector, got shape {array.shape}")
     if hasattr(values, "__dlpack__") and not network.ops.is_on_device(array):
-        raise ValueError(f"vector: expected an array on {network.ops.name}, where the network is, got one on the host: pass "
+        raise ValueError(f"vector: expected an array on {network.ops.name}, as the network, got one on the host: pass "
                          "net.ops.asarray(vector)")
     return network.ops.asarray(array, network.dtype)

@@ -1,4 +1,4 @@
-"""What a training run takes, predicted: its plans are made on a device that counts bytes instead of allocating them."""
+"""Prediction of the memory of a training run: its plans are built on a device that counts bytes instead of allocating them."""
 
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,19 +13,19 @@ from .plan import Plan
 from .training_state import TrainingState
 from .workspace import TrainingWorkspace
 
-KEPT = 2   # copies of parameters and optimizer state, to go back to where training diverges: see Divergence
-CALL = 1 << 10   # bytes of Python's objects for a bound call, about
-FORMULATED = "bias_activation", "activation_backward", "cost_and_delta", "step"   # verbs that keep values in between
+KEPT = 2         # copies of parameters and optimizer state, for recovery from divergence
+CALL = 1 << 10   # approximate bytes of Python objects for a bound call
+FORMULATED = "bias_activation", "activation_backward", "cost_and_delta", "step"   # verbs with intermediate values
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of a training run by what they are for; int(memory) is all of them.
+    """The bytes of a training run by purpose; int(memory) is their sum.
 
-    data: x and y in the network's dtype, and twice the order of the samples; copies that a second fit on the same arrays keeps
-    (see WorkspaceCache) are not counted. parameters: three times the vector and the optimizer's state, once to train and twice
-    kept in case training diverges. plan: the gradient, and for a mini-batch (or a block of its rows for each thread) x, y, z, a,
-    delta, weights and costs. evaluation: the plans of the predictions that an epoch ends with.
+    data: x and y in the network's dtype, and two orders of the samples; copies that a second fit on the same arrays keeps (see
+    WorkspaceCache) are not counted. parameters: the vector and the optimizer's state, and two copies of them in case training
+    diverges. plan: the gradient, and for a mini-batch (or a block of its rows for each thread) x, y, z, a, delta, weights and
+    costs. evaluation: the plans of the predictions after an epoch.
     """
 
     data: int
@@ -40,8 +40,8 @@ class Memory:
         return ", ".join(f"{name} {size / 2**20:.3g} MiB" for name, size in asdict(self).items())
 
 
-class Counter:
-    """A device of the same kind whose arrays all lie at one place, and whose verbs do nothing."""
+class CountingOps:
+    """Stands in for a device: arrays take no memory, bound calls do nothing, and bytes counts what both would take."""
 
     def __init__(self, ops):
         self.ops, self.bytes = ops, 0
@@ -51,48 +51,35 @@ class Counter:
         return partial(self._bound, name) if callable(value) and name not in ("storage_dtype", "cost_partials") else value
 
     def _bound(self, name, *arguments):
+        if name in ("with_precision", "training_backend"):
+            self.ops = getattr(self.ops, name)(*arguments)
+            return self
         self.bytes += CALL + (self.ops.scratch_bytes if name in FORMULATED else 0)
-        return self._nothing
-
-    def _nothing(self, times=1):
-        """What a verb binds."""
+        call = lambda times=1: None
+        return (call, call) if name == "dropout" else call
 
     def zeros(self, shape, dtype):
-        """An array that takes no memory."""
+        """An array whose elements all share one place in memory."""
         self.bytes += prod(np.atleast_1d(shape)) * np.dtype(dtype).itemsize
-        if np.dtype(dtype) == np.uint8:   # a report, of which views are made: small
+        if np.dtype(dtype) == np.uint8:   # a small report, of which views are made
             return np.zeros(shape, dtype)
         return np.lib.stride_tricks.as_strided(np.zeros(1, dtype), np.atleast_1d(shape), [0] * np.size(shape))
 
-    def dropout(self, *arguments):
-        """Two calls."""
-        return self._nothing, self._nothing
-
-    def with_precision(self, precision):
-        """The device at that precision."""
-        self.ops = self.ops.with_precision(precision)
-        return self
-
-    def training_backend(self, seconds):
-        """The device as it trains."""
-        self.ops = self.ops.training_backend(seconds)
-        return self
-
     def asarray(self, values, dtype=None):
-        """Values that are there already."""
+        """The values, uncounted."""
         return np.asarray(values, dtype)
 
     def is_on_device(self, array):
-        """All arrays are its own."""
+        """True: the data are counted as if they fitted on the device."""
         return True
 
 
 def memory(network, batch_size, samples=0, optimizer=None):
-    """The Memory of network.fit; optimizer None is the network's own."""
+    """The Memory of network.fit; by default with the network's own optimizer."""
     state = network.training_state
     chain = Chain.of(optimizer) if optimizer is not None else state.chain if state else Chain.of("sgd")
     ghost = object.__new__(type(network))
-    counter = Counter(network.ops)
+    counter = CountingOps(network.ops)
     ghost.__dict__.update(network.__dict__, ops=counter, parameters=network.parameters.like(counter))
     training = TrainingState.begin(ghost, chain)
     parameters, counter.bytes = counter.bytes * (1 + KEPT), 0

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial, wraps
-from os import PathLike
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -201,8 +200,7 @@ class Network:
 
     def __reduce__(self):
         header, arrays = packing.pack(self)
-        rows = {row.name: row for row in (self.cost_function, *(gate.activation for gate in self.gates.values()))}
-        return packing.unpack, (Network, header, arrays, self.ops.name, {name: rows[name] for name in header["custom"]})
+        return packing.unpack, (Network, header, arrays, self.ops.name, packing.custom(self))
 
     @_on_device
     def feedforward(self, x: Any) -> Any:
@@ -390,6 +388,4 @@ class Network:
         """
         return memory(self, input_checks.count("batch_size", batch_size, 1), input_checks.count("samples", samples, 0), optimizer)
 
-    def save(self, path: str | PathLike) -> None:
-        """Write network, optimizer state and history to one .npz file, atomically; gpubp.load reads it."""
-        packing.save(self, path)
+    save = packing.save

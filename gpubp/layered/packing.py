@@ -1,10 +1,12 @@
-"""Packing: a network, its optimizer's state and its history as one JSON text and NumPy arrays, and their file.
+"""Packing: a network, its optimizer's state and its history as a JSON text and NumPy arrays, for files and pickle.
 
 Arrays are stored by name and shape, never by offset; everything else is one JSON text under the key "gpubp".
 """
 
 import warnings
 from contextlib import suppress
+from os import PathLike
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +20,29 @@ from .layers import Dense, Dropout
 from .training_state import TrainingState
 
 FORMAT = 3
+STATE = "step", "batch", "first_epoch", "shape", "costs", "best_value", "best_epoch", "best_of", "scaling"   # of TrainingState
 
 
-def save(network, path):
-    """Write a network to path, whole or not at all: what was there stays until the new file is complete.
+def save(network: Any, path: str | PathLike) -> None:
+    """Write the network, its optimizer's state and its history to one .npz file, which gpubp.load reads.
 
-    Raises OSError where it cannot be written.
+    Parameters
+    ----------
+    path : str or path
+        A previous file stays until the new one is complete.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    TypeError
+        net.metadata holds something that JSON cannot hold.
+
+    >>> import gpubp, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
+    >>> gpubp.Network([2, 1], seed=1).save(path)
+    >>> gpubp.load(path).sizes
+    [2, 1]
     """
     import json  # only files and pickles need it
 
@@ -32,51 +51,47 @@ def save(network, path):
 
 
 def pack(network):
-    """(header, arrays) that hold everything of a network: what JSON can hold, and NumPy arrays by name."""
+    """(header, arrays) of a network: a dictionary for JSON, and NumPy arrays by name."""
     import json
 
     host, training = network.ops.to_numpy, network.training_state
     header = {
         "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,
         "precision": network.precision, "layers": [network.sizes[0], *map(_layer_text, network.layers)],
-        "custom": _custom(network), "notes": network.metadata, "labelled": network.is_classifier,
-        "history": network.history.as_dict(),
-        "training": None}
+        "custom": sorted(custom(network)), "notes": network.metadata, "labelled": network.is_classifier,
+        "history": network.history.as_dict(), "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
     if training is not None and _readable(training.chain):
-        header["training"] = {"optimizer": str(training.chain), "step": training.step, "batch": training.batch,
-                              "first_epoch": training.first_epoch, "shape": training.shape, "costs": training.costs,
-                              "best_value": training.best_value, "best_epoch": training.best_epoch,
-                              "best_of": training.best_of, "scaling": training.scaling}
-        vectors = training.state if training.best is None else {**training.state, "best": training.best}
-        arrays |= {f"{vector}.{name}": host(view) for vector, parameters in vectors.items() for name, view in parameters.items()}
+        header["training"] = {"optimizer": str(training.chain), **{name: getattr(training, name) for name in STATE}}
+        arrays |= {f"{vector}.{name}": host(view) for vector, parameters in _vectors(training)
+                   for name, view in parameters.items()}
     try:
         return json.loads(json.dumps(header, default=_number)), arrays
     except TypeError as error:
-        raise TypeError(f"net.metadata must hold what JSON can: {error}") from None
+        raise TypeError(f"expected net.metadata of types that JSON has, got another: {error}") from None
 
 
 def unpack(build, header, arrays, device, custom):
-    """The network that pack packed, built by build, the class Network; custom: rows that are not in the tables, by name."""
+    """The network that pack packed; build: the class Network; custom: {name: activation or cost} that no table has."""
     inputs, *layers = header["layers"]
     network = build([inputs, *(_layer(layer, custom) for layer in layers)], cost=custom.get(header["cost"], header["cost"]),
                     device=device, dtype=header["dtype"], seed=header["seed"], precision=header["precision"])
     _fill(network.parameters, arrays, "")
     network.history, network.metadata, network.is_classifier = History(**header["history"]), header["notes"], header["labelled"]
-    if header["training"]:
-        facts = header["training"]
+    if facts := header["training"]:
         training = TrainingState.begin(network, Chain.of(facts["optimizer"]))
-        training.step, training.batch, training.first_epoch = facts["step"], facts["batch"], facts["first_epoch"]
-        training.shape, training.costs = tuple(facts["shape"]), facts["costs"]
-        training.best_value, training.best_epoch = facts["best_value"], facts["best_epoch"]
-        training.best_of, training.scaling = facts["best_of"], facts["scaling"]
-        if facts["best_epoch"]:
-            training.best = network.parameters.like()
-        vectors = training.state if training.best is None else {**training.state, "best": training.best}
-        for vector, parameters in vectors.items():
+        for name in STATE:
+            setattr(training, name, facts[name])
+        training.shape, training.best = tuple(training.shape), network.parameters.like() if training.best_epoch else None
+        for vector, parameters in _vectors(training):
             _fill(parameters, arrays, f"{vector}.")
         network.training_state = training
     return network
+
+
+def _vectors(training):
+    """(name, Parameters) of the optimizer's state and of the best parameters."""
+    return [*training.state.items(), *([("best", training.best)] if training.best else [])]
 
 
 def _fill(parameters, arrays, prefix):
@@ -89,23 +104,22 @@ def _fill(parameters, arrays, prefix):
 
 
 def _number(value):
-    """NumPy's numbers as Python's, for JSON."""
+    """A NumPy number as a Python number, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} is not a type of JSON's")
+    raise TypeError(f"{type(value).__name__} is not a JSON type")
 
 
-def _custom(network):
-    """The names of what a network was built with that is no row of the tables."""
-    rows = [(ACTIVATIONS, layer.activation) for layer in network.layers if isinstance(layer, Dense)]
-    rows.append((COSTS, network.cost_function))
-    return sorted({row.name for table, row in rows if not _in_table(table, row)})
+def custom(network):
+    """{name: cost or activation} of a network that no table has."""
+    used = [(COSTS, network.cost_function), *((ACTIVATIONS, gate.activation) for gate in network.gates.values())]
+    return {entry.name: entry for table, entry in used if not _in_table(table, entry)}
 
 
-def _in_table(table, row):
+def _in_table(table, entry):
     with suppress(ValueError):
-        return all(getattr(mine, "__code__", mine) == getattr(its, "__code__", its)   # a factory's row is new each time
-                   for mine, its in zip(vars(row).values(), vars(table.find(row.name)).values()))
+        return all(getattr(mine, "__code__", mine) == getattr(its, "__code__", its)   # a factory makes a new entry each time
+                   for mine, its in zip(vars(entry).values(), vars(table.find(entry.name)).values()))
     return False
 
 
@@ -120,16 +134,16 @@ def _layer(text, custom):
         return Dropout(text["dropout"])
     name = text["activation"]
     initializer = None
-    with suppress(ValueError):   # one of the user's own drew the first weights, and is not needed again
+    with suppress(ValueError):   # a custom initializer is not needed again
         initializer = INITIALIZERS.find(text["initializer"])
     return Dense(text["neurons"], custom.get(name, name), initializer)
 
 
 def _readable(chain):
-    """Whether the chain's text gives the chain again; a learning rate that is a user's function does not."""
+    """Whether the chain can be read from its text; not if its learning rate is a function."""
     with suppress(ValueError):
         if Chain.of(str(chain)) == chain:
             return True
-    warnings.warn(f"the optimizer {chain} has a function as its learning rate, which no file can hold: the network is "
-                  "saved without the optimizer's state", stacklevel=4)
+    warnings.warn(f"the learning rate of {chain} is a function, which cannot be saved: the network is saved without its "
+                  "optimizer and the optimizer's state; use a schedule of gpubp.schedules instead", stacklevel=4)
     return False

@@ -107,7 +107,7 @@ def test_arrays_of_the_gpu_keep_it_there(gpu, use, random):
     x, y = two_classes(random)
     net = Network([4, 5, 2], seed=1)
     use(net, gpu.asarray(x, "float32"), gpu.asarray(y))
-    assert str(net.device_choice) == f"{gpu.name}: arrays on it were handed in"
+    assert str(net.device_choice) == f"{gpu.name}: arrays on it were given"
     net.fit(x, y, epochs=1)
     assert net.ops is gpu
 
@@ -118,8 +118,8 @@ def test_what_was_asked_for_is_left_alone(gpu, random, monkeypatch):
     moved.to(gpu)
     for asked in (net, moved, moved.copy()):
         asked.fit(x, y, epochs=1)
-        assert asked.ops is gpu and str(asked.device_choice) == f"{gpu.name}: it was handed in"
-    assert str(Network([4, 2], device="cpu").device_choice) == "cpu: it was asked for"
+        assert asked.ops is gpu and str(asked.device_choice) == f"{gpu.name}: an open device was given"
+    assert str(Network([4, 2], device="cpu").device_choice) == "cpu: it was given by name"
     monkeypatch.setenv("GPUBP_DEVICE", gpu.name)
     told = Network([4, 5, 2], seed=1)
     told.fit(x, y, epochs=1)
