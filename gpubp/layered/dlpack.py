@@ -8,7 +8,7 @@ GPUS = 2, 13   # DLPack's numbers for CUDA memory and CUDA managed memory
 
 
 def is_on_gpu(values):
-    """Whether an array lies in GPU memory according to DLPack."""
+    """Whether DLPack says that an array is in GPU memory."""
     try:
         return hasattr(type(values), "__dlpack_device__") and int(values.__dlpack_device__()[0]) in GPUS
     except (BufferError, RuntimeError, TypeError, ValueError):   # such as PyTorch's "meta", which is nowhere
@@ -18,14 +18,19 @@ def is_on_gpu(values):
 def import_array(ops, values, name):
     """A foreign array as an array of this device or of NumPy, without copying or moving it."""
     if getattr(values, "requires_grad", False):
-        raise TypeError(f"{name}: expected numbers alone, got a tensor that requires a gradient, which would be lost here: pass "
-                        f"{name}.detach()")
+        raise TypeError(f"{name}: expected an array without a gradient, got a tensor that requires one, which would be lost "
+                        f"here: pass {name}.detach()")
     if hasattr(values, "resolve_neg"):   # PyTorch may negate lazily, by a flag that DLPack does not carry
         values = values.resolve_neg()
-    there, array = is_on_gpu(values), None
-    if hasattr(type(values), "__dlpack__") and not (there and ops.xp is np):
-        array = _imported(ops.xp if there else np, values, name)
-    if (there and not ops.is_on_device(array)) or (array is None and hasattr(values, "__cuda_array_interface__")):
+    on_gpu, array = is_on_gpu(values), None
+    if hasattr(type(values), "__dlpack__") and not (on_gpu and ops.xp is np):
+        try:
+            array = (ops.xp if on_gpu else np).from_dlpack(values)
+        except (AttributeError, BufferError, TypeError, ValueError, RuntimeError) as error:
+            kind = getattr(values, "dtype", "no dtype")
+            raise TypeError(f"{name}: expected an array of real numbers, dense and of a dtype that NumPy has, got {kind} in a "
+                            f"{type(values).__name__} ({error}): convert it") from None
+    if (on_gpu and not ops.is_on_device(array)) or (array is None and hasattr(values, "__cuda_array_interface__")):
         remedy = ("move the network with net.to('cuda'), or the array to the host with cupy.asnumpy, or cpu() of a tensor"
                   if ops.xp is np else f"pass cupy.asarray({name}), made on that device")
         raise ValueError(f"{name} lies on a GPU and this network on {ops.name}: {remedy}")
@@ -57,7 +62,7 @@ def like(ops, given, answer):
 
 
 def follow(ops, given):
-    """Make libraries that own GPU arrays among `given` wait for the work that the device was given.
+    """Make libraries that own GPU arrays among `given` wait for the device's work on them.
 
     They may reuse the memory of a temporary tensor immediately, on a stream that is not ordered with ours.
     """
@@ -74,11 +79,3 @@ def follow(ops, given):
 def _from_dlpack(array):
     """The from_dlpack function of the array's library, or None."""
     return getattr(namespace(array), "from_dlpack", None)
-
-
-def _imported(xp, values, name):
-    try:
-        return xp.from_dlpack(values)
-    except (AttributeError, BufferError, TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name}: expected an array of real numbers, dense and of a dtype that NumPy has, got "
-                        f"{getattr(values, 'dtype', 'no dtype')} in a {type(values).__name__} ({error}): convert it") from None

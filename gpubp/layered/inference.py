@@ -1,6 +1,6 @@
-"""Inference: outputs, cost and gradient for any number of rows, computed in chunks by cached plans without dropout.
+"""Inference: outputs, cost and gradient for any number of rows, in chunks, by cached plans without dropout.
 
-Rows that do not fit in device memory may stay on the host.
+Data that do not fit in device memory may stay on the host.
 """
 
 from functools import reduce
@@ -10,13 +10,13 @@ from weakref import proxy
 from .deferred_validation import DeferredArray
 from .plan import Plan
 
-CHUNK = 4096   # rows that go through the network at once
-KEPT = 8       # most recently used plans
+CHUNK_ROWS = 4096   # rows of one pass
+KEPT = 8            # most recently used plans
 
 
 def chunks(count):
     """Slices that cover `count` rows."""
-    return [slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+    return [slice(start, min(start + CHUNK_ROWS, count)) for start in range(0, count, CHUNK_ROWS)]
 
 
 class Inference:
@@ -37,14 +37,11 @@ class Inference:
         return plan
 
     def run(self, kind, x, y=None, weights=None):
-        """Run plans over the rows of checked arrays; yields (rows, plan) after each."""
+        """Run plans over checked arrays, chunk by chunk; yields (slice of rows, plan) after each."""
         count = x.shape[0]
         for rows in chunks(count):
             plan = self._plan(rows.stop - rows.start, kind)
-            if y is None:
-                plan.fill(x[rows])
-            else:
-                plan.fill(x[rows], y[rows], 1.0 / count if weights is None else weights[rows] / count)
+            plan.fill(x[rows], *(() if y is None else (y[rows], 1.0 / count if weights is None else weights[rows] / count)))
             plan.run()
             yield rows, plan
 
@@ -58,9 +55,9 @@ class Inference:
         """The cost as above, and its gradient, a new vector."""
         cost = total = None
         for _, plan in self.run("gradient", x, y, weights):
-            part, gradient = (self._nan_where_invalid(plan, answer, x, y, weights)
+            more, gradient = (self._nan_where_invalid(plan, answer, x, y, weights)
                               for answer in (plan.costs.sum(dtype="float64"), plan.gradient.vector))
-            cost, total = (part, gradient.copy()) if total is None else (cost + part, total + gradient)
+            cost, total = (more, gradient.copy()) if total is None else (cost + more, total + gradient)
         return cost, total
 
     def outputs(self, x):
@@ -72,11 +69,11 @@ class Inference:
         return out
 
     def _nan_where_invalid(self, plan, answer, *given, axis=None):
-        """The answer, or NaN where an unchecked array brought NaN into the plan: a `where` in a formula may hide it."""
-        parts = [part for one, part in zip(given, (plan.x, *([plan.y, plan.weights] if given[1:] else ())))
-                 if isinstance(one, DeferredArray)]
-        if not parts:
+        """The answer, with NaN where a DeferredArray was invalid: a `where` in a formula may have hidden it."""
+        buffers = plan.x, *([plan.y, plan.weights] if given[1:] else ())
+        deferred = [buffer for array, buffer in zip(given, buffers) if isinstance(array, DeferredArray)]
+        if not deferred:
             return answer
         xp = self.network.ops.xp
-        lost = [xp.isnan(plan.wide(part)).any(axis=axis, keepdims=axis is not None) for part in parts]
-        return xp.where(reduce(xp.logical_or, lost), answer.dtype.type(nan), answer)
+        invalid = [xp.isnan(plan.wide(buffer)).any(axis=axis, keepdims=axis is not None) for buffer in deferred]
+        return xp.where(reduce(xp.logical_or, invalid), answer.dtype.type(nan), answer)

@@ -13,7 +13,18 @@ from ..maths.registry import number
 
 @dataclass(frozen=True)
 class Dense:
-    """A fully connected layer; activation and initializer are names, texts or objects, None for the network's default.
+    """A fully connected layer, an entry in the list of layers of a Network.
+
+    Parameters
+    ----------
+    neurons : int
+        1 or more.
+    activation : name or Activation, optional
+        Such as "tanh" or "leaky_relu(0.2)"; None is the network's activation.
+    initializer : name or Initializer, optional
+        None is the network's initializer, or else the default of the activation.
+
+    A Network raises ValueError or TypeError for other arguments.
 
     >>> Dense(10, "tanh")
     Dense(neurons=10, activation='tanh', initializer=None)
@@ -26,7 +37,23 @@ class Dense:
 
 @dataclass(frozen=True)
 class Dropout:
-    """During training, sets each output of the previous layer to zero with probability rate (0 <= rate < 1)."""
+    """Inverted dropout (Srivastava et al., 2014) of the previous layer's outputs, an entry in the list of layers of a Network.
+
+    Parameters
+    ----------
+    rate : float, 0 <= rate < 1
+        In each training step, an output is set to zero with this probability, and otherwise divided by 1 - rate. Predictions,
+        costs and gradients outside of training use all outputs.
+
+    Raises
+    ------
+    ValueError
+        The rate is outside of its range.
+
+    >>> import gpubp
+    >>> gpubp.Network([784, Dropout(0.2), 30, Dropout(0.5), 10], device="cpu", seed=1)
+    <Network 784 - dropout 0.2 - 30 sigmoid - dropout 0.5 - 10 sigmoid, cost quadratic, float32 on cpu, seed 1>
+    """
 
     rate: float
 
@@ -39,38 +66,29 @@ def resolve(entries, activation, output, cost, initializer):
     entries = list(entries) if isinstance(entries, Iterable) else [entries]
     if len(entries) < 2:
         raise ValueError(f"expected [inputs, ..., outputs], at least two numbers, got {entries!r}")
-    inputs, *layers = [_layer(entry, place) for place, entry in enumerate(entries)]
+    layers: list[Any] = [entry if isinstance(entry, Dropout) else _dense(entry, place) for place, entry in enumerate(entries)]
+    inputs, *layers = layers
     if isinstance(entries[0], (Dense, Dropout)):
         raise ValueError(f"expected the number of inputs first, got {entries[0]!r}")
     if not isinstance(layers[-1], Dense):
         raise ValueError(f"expected a Dense layer last, got {layers[-1]!r}: dropout goes between layers")
     common = ACTIVATIONS.find(activation)
     cost, last = resolve_cost(cost, common, output if output is not None else layers[-1].activation, layers[-1].neurons)
-    layers = [layer if isinstance(layer, Dropout) else
-              _resolved(layer, last if place == len(layers) - 1 else layer.activation or common, initializer)
-              for place, layer in enumerate(layers)]
+    layers[-1] = replace(layers[-1], activation=last)
+    for place, layer in enumerate(layers):
+        if isinstance(layer, Dense):
+            sigma = ACTIVATIONS.find(layer.activation or common)
+            layers[place] = Dense(layer.neurons, sigma, INITIALIZERS.find(layer.initializer or initializer or sigma.initializer))
     return inputs.neurons, layers, cost
 
 
-def _layer(entry, place):
-    if isinstance(entry, Dropout):
-        return entry
-    if isinstance(entry, Dense):
-        return replace(entry, neurons=_count(entry.neurons, place))
-    return Dense(_count(entry, place))
-
-
-def _count(wanted, place):
+def _dense(entry, place):
+    layer = entry if isinstance(entry, Dense) else Dense(entry)
     try:
-        count = index(wanted)
+        neurons = index(layer.neurons)
     except TypeError:
-        count = 0
-    if count < 1 or isinstance(wanted, bool):
+        neurons = 0
+    if neurons < 1 or isinstance(layer.neurons, bool):
         raise ValueError(f"expected a number of neurons (1, 2, ...), Dense(...) or Dropout(...) at place {place} of the layers, "
-                         f"got {wanted!r}")
-    return count
-
-
-def _resolved(layer, activation, initializer):
-    activation = ACTIVATIONS.find(activation)
-    return Dense(layer.neurons, activation, INITIALIZERS.find(layer.initializer or initializer or activation.initializer))
+                         f"got {layer.neurons!r}")
+    return replace(layer, neurons=neurons)

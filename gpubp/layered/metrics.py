@@ -21,13 +21,12 @@ def labels_or_none(network, outputs):
 
 
 def score(network, x, codes, labelled):
-    """Accuracy where the samples are labelled, else R^2, NaN where the targets do not vary; arrays may lie on the host."""
-    numbers = [float(figure) for figure in figures(network, x, codes, labelled)]
-    return value(iter(numbers), x.shape[0], labelled)
+    """Accuracy if labelled, else R^2, which is NaN if the targets do not vary; arrays may be on the host."""
+    return value(map(float, figures(network, x, codes, labelled)), x.shape[0], labelled)
 
 
 def figures(network, x, codes, labelled, passes=None):
-    """The terms of a score, left on the device: the number of correct labels, or the residual and the total sum of squares.
+    """The terms of a score, on the device: the number of correct labels, or the residual and the total sum of squares.
 
     passes: (rows, plan) after each forward pass; default: those of the network on x.
     """
@@ -36,11 +35,11 @@ def figures(network, x, codes, labelled, passes=None):
     if labelled:
         return [sum((labels(network, plan.a[-1]) == labels(network, here(rows))).sum() for rows, plan in passes)]
     mean = sum(here(rows).sum(axis=0, dtype="float64") for rows in chunks(count)) / count
-    unexplained = spread = 0.0
+    residual = total = 0.0
     for rows, plan in passes:
-        unexplained += xp.square(here(rows) - plan.a[-1]).sum(dtype="float64")
-        spread += xp.square(here(rows) - mean).sum(dtype="float64")
-    return [unexplained, spread]
+        residual += xp.square(here(rows) - plan.a[-1]).sum(dtype="float64")
+        total += xp.square(here(rows) - mean).sum(dtype="float64")
+    return [residual, total]
 
 
 def cost_and_figures(network, x, codes, labelled):
@@ -61,5 +60,5 @@ def value(figures, count, labelled):
     """The score of `count` samples from an iterator over its terms on the host."""
     if labelled:
         return next(figures) / count
-    unexplained, spread = next(figures), next(figures)
-    return 1.0 - unexplained / spread if spread > 0.0 else float("nan")
+    residual, total = next(figures), next(figures)
+    return 1.0 - residual / total if total > 0.0 else float("nan")

@@ -232,7 +232,7 @@ class Network:
         if vector is None:
             parameters = self.parameters
         elif np.shape(vector) == self.vector.shape:
-            parameters = self.parameters.seen(vector)
+            parameters = self.parameters.views(vector)
         else:
             raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
         layers, rows = range(1, self.depth + 1), input_checks.rows(self, x)

@@ -11,8 +11,8 @@ LINE = 128   # bytes
 class Parameters:
     """Named views of one contiguous vector: all weights first, then all biases.
 
-    Views start on 128-byte lines; the gaps between them hold zeros, which every optimizer rule leaves at zero. A view is
-    written with [...] =; it cannot be rebound, because the optimizer trains the vector.
+    Views start on 128-byte lines; the gaps between them are zero, and every optimizer keeps them zero. Write to a view with
+    [...] =; it cannot be replaced, because the optimizer trains the vector.
 
     >>> from gpubp.devices import open_device
     >>> p = Parameters({"w1": (3, 2), "b1": (3,)}, open_device("cpu"), "float64")
@@ -26,16 +26,16 @@ class Parameters:
         line = LINE // np.dtype(rounded_from or dtype).itemsize
         *self._starts, size = accumulate((-(-prod(shape) // line) * line for shape in shapes.values()), initial=0)
         self.vector = ops.zeros(size, dtype)
-        self._views = self.seen(self.vector)
+        self._views = self.views(self.vector)
         biases = [start for shape, start in zip(shapes.values(), self._starts) if len(shape) == 1]
         self.weights = biases[0] if biases else size   # number of leading elements that hold weights
         self._rounded: dict[np.dtype, Parameters] = {}
 
     def like(self, ops=None):
-        """Zeros with the same names and shapes, on this device or that of ops."""
+        """Zeros with the same names and shapes, on the device of ops or on this one."""
         return Parameters(self.shapes, ops or self.ops, self.dtype)
 
-    def seen(self, vector):
+    def views(self, vector):
         """{name: view} of a vector in this layout; the vector may be a traced value."""
         return {name: vector[start:start + prod(shape)].reshape(shape)
                 for (name, shape), start in zip(self.shapes.items(), self._starts)}

@@ -1,6 +1,6 @@
-"""Plans: every buffer of a computation on a batch of known size, allocated once, and the bound calls that fill them.
+"""Plans: all buffers of a forward or backward pass for a fixed batch size, allocated once, and the bound calls that fill them.
 
-A training step of a plan allocates nothing that grows with the batch; on a GPU nothing at all, so that it can be captured.
+A step of a plan allocates nothing that grows with the batch; on a GPU it allocates nothing, so that a graph can capture it.
 """
 
 from functools import partial
@@ -14,13 +14,15 @@ from .deferred_validation import DeferredArray
 class Plan:
     """Feedforward, and with `gradient` the four equations, on `rows` samples.
 
-    Buffers, by layer l = 1..L as in the book: z[l], a[l], and delta[l]; a[0] is the input x, layer_out[l] what layer l sends on
-    (a[l], or a[l] after dropout). costs[i] is weights[i] times the cost of sample i. Unless `keep`, a hidden z[l] that nothing
-    reads once a[l] is known gives its place to a[l], and with gradient z[L] and a[L] mean nothing after a run, and costs are sums
-    over some samples each. The deltas and the gradient carry the weights too, so that weights of 1/n
-    give BP3 and BP4 averaged over the batch. clock is (mini-batch, epoch), on which dropout's masks depend. At a precision of
-    half floats the factors of products are kept in those, which the device rounds and `wide` widens: x, the hidden z and a, the
-    deltas, and a copy of the weights, which each run makes anew unless it is `rounded`; with scaling the deltas are scaled.
+    Buffers, by layer l = 1..L as in the book: z[l], a[l] and delta[l]. a[0] is the input x; layer_out[l] is a[l], after dropout
+    if there is any. costs[i] is weights[i] times the cost of sample i. The deltas and the gradient contain the weights too, so
+    that weights of 1/n give BP3 and BP4 averaged over the batch. clock is (mini-batch, epoch), which seeds the dropout masks.
+
+    Unless `keep`, buffers are reused: a hidden z[l] that nothing reads after a[l] is known shares its memory with a[l]; with
+    gradient, z[L] and a[L] are undefined after a run, and each of costs is the sum over some samples.
+
+    In a 16-bit precision, the factors of products have 16 bits: x, the hidden z and a, the deltas, and a copy of the weights,
+    which each run makes again unless `rounded`. `wide` converts them back. With scaling, the deltas contain the loss scale.
     """
 
     def __init__(self, network, rows, gradient=None, dropout=False, targets=True, ops=None, clock=None, scaling=None, keep=False,
@@ -42,9 +44,9 @@ class Plan:
             self.costs = self.ops.zeros(rows if keep or gradient is None else self.ops.cost_partials(rows, outputs),
                                         network.dtype)
         self.masks = {l: self._mask(l) for l in network.dropout_rates} if dropout else {}
-        self.forward = ([] if rounded else self._rounding()) + self._feedforward(targets, keep)
+        self.forward = [*([] if rounded else network.parameters.rounding(self.storage)), *self._feedforward(targets, keep)]
         self.calls = self.forward + ([] if gradient is None else self._backpropagate())
-        self.run = self.ops.program(self.calls)   # computes everything from x (and y and weights, where the plan has them)
+        self.run = self.ops.program(self.calls)   # computes everything from x, y and weights
 
     def _matrix(self, width):
         return self.ops.zeros((self.rows, width), self.storage)
@@ -52,11 +54,8 @@ class Plan:
     def _mask(self, l):
         """(forward calls, backward calls) of the dropout after layer l."""
         self.layer_out[l] = self._matrix(self.network.sizes[l])
-        error = self.layer_out[l] if self.delta[l] is None else self.delta[l]   # nothing arrives at the input
-        return self.network.mask(l).bind(self.ops, self.a[l], self.layer_out[l], error, self.clock)
-
-    def _rounding(self):
-        return self.network.parameters.rounding(self.storage)
+        da = self.layer_out[l] if self.delta[l] is None else self.delta[l]   # no gradient reaches the input
+        return self.network.mask(l).bind(self.ops, self.a[l], self.layer_out[l], da, self.clock)
 
     def _feedforward(self, targets, keep):
         ops, w, z, a, layer_out, last = self.ops, self.w, self.z, self.a, self.layer_out, self.network.depth
@@ -74,7 +73,7 @@ class Plan:
             self.weights, self.delta[last], db, self.costs, self.scaling, keep)]
 
     def folded(self, fold):
-        """The calls whose BP4 is fold(delta^T, a, w), which updates w, instead of forming the gradient of the weights."""
+        """The calls of a pass in which BP4 is fold(delta^T, a, w), which updates w directly."""
         return self.forward + self._backpropagate(fold)
 
     def _backpropagate(self, fold=None):
@@ -91,7 +90,7 @@ class Plan:
         return calls
 
     def fill(self, x, y=None, weights=None):
-        """Put in the rows of x and y, from this device or the host, and their weights, a number or one a row."""
+        """Copy in rows of x and y, from this device or the host, and their weights: one number, or one per row."""
         self._enter(x, self.x)
         if y is not None:
             self._enter(y, self.y)
@@ -106,7 +105,7 @@ class Plan:
             self.ops.cast(self.ops.asarray(values, self.network.dtype), out)()
 
     def wide(self, array):
-        """A buffer of this plan in the network's dtype, itself or a copy."""
+        """A buffer of this plan in the network's dtype: the buffer itself or a copy."""
         if array is None or array.dtype == self.network.dtype:
             return array
         wide = self.ops.zeros(array.shape, self.network.dtype)

@@ -4,12 +4,12 @@ from .plan import Plan
 
 
 class Trace:
-    """Lists by layer l = 1..L (z[0], delta[0], dw[0], db[0] are None; a[0] is x).
+    """The arrays of one pass, in lists by layer l = 1..L (z[0], delta[0], dw[0], db[0] are None; a[0] is x).
 
-    z, a and delta have one row per sample; delta is dC_i/dz of that sample's own cost C_i. dw and db are the gradient,
-    averaged over the samples. costs[i] is C_i, cost their average. sample_norms[i] is the norm of sample i's own gradient,
-    computed from |delta_i| and |a_i| only, without forming it. With sample weights, C_i is weighted. Arrays lie on the device,
-    in the network's dtype at every precision.
+    z, a, delta have shape (n, neurons); delta[l][i] is dC_i/dz of the cost C_i of sample i, weighted if sample weights are given.
+    dw, db are the gradient, averaged over the samples, in the shapes of net.parameters. costs, of shape (n,), holds C_i; cost is
+    their average, a float. sample_norms, of shape (n,), holds the norm of each sample's gradient, computed from |delta| and |a|
+    only. Arrays are on the network's device and in its dtype.
 
     >>> import numpy as np, gpubp
     >>> trace = gpubp.Network([2, 3, 1], seed=1).trace(np.zeros((4, 2)), np.ones(4))
@@ -27,8 +27,7 @@ class Trace:
         answer = network.ops.copy_for_caller
         self.z, self.a, self.delta = ([array if array is None else answer(plan.wide(array)) for array in arrays]
                                       for arrays in (plan.z, plan.a, plan.delta))
-        self.dw = [None] + [answer(gradient[f"w{l}"]) for l in range(1, depth + 1)]
-        self.db = [None] + [answer(gradient[f"b{l}"]) for l in range(1, depth + 1)]
+        self.dw, self.db = ([None] + [answer(gradient[f"{kind}{l}"]) for l in range(1, depth + 1)] for kind in "wb")
         self.costs = answer(plan.costs)
         self.cost = float(plan.costs.sum(dtype="float64")) / rows
         squares = [(xp.square(delta).sum(axis=1), xp.square(a).sum(axis=1)) for delta, a in zip(self.delta[1:], self.a)]

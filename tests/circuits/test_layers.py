@@ -44,7 +44,7 @@ def test_a_circuit_equals_a_network(activation, cost, depth, random):
     parameters = {part: [net.parameters[f"{part}{l}"] for l in range(1, depth + 1)] for part in "wb"}
     value, found = gpubp.value_and_grad(circuit)(parameters)
     assert value == pytest.approx(net.cost(x, y), rel=1e-12)
-    gradient = net.parameters.seen(net.gradient(x, y))
+    gradient = net.parameters.views(net.gradient(x, y))
     scale = max(np.abs(view).max() for view in gradient.values())
     for part in "wb":
         for l, array in enumerate(found[part], 1):

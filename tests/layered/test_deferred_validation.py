@@ -155,7 +155,7 @@ def test_nan_without_a_culprit_is_an_answer(ops):
 
 @pytest.mark.parametrize("chunk", [4, 100])
 def test_fine_arrays_are_answered_as_from_the_host(ops, chunk, monkeypatch):
-    monkeypatch.setattr("gpubp.layered.inference.CHUNK", chunk)
+    monkeypatch.setattr("gpubp.layered.inference.CHUNK_ROWS", chunk)
     net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy(0.1)", device=ops, seed=1)
     there = {name: ops.asarray(array) for name, array in GOOD.items()}
     for given in (("x", "y"), GOOD):

@@ -227,7 +227,7 @@ def test_plans_that_are_used_are_kept(random, monkeypatch):
     """The sets that a fit measures, in chunks, take turns."""
     made, init = [], Plan.__init__
     monkeypatch.setattr(Plan, "__init__", lambda self, *args, **options: made.append(args[1]) or init(self, *args, **options))
-    monkeypatch.setattr(inference, "CHUNK", 50)
+    monkeypatch.setattr(inference, "CHUNK_ROWS", 50)
     x, y = random.standard_normal((120, 4)), random.integers(0, 2, 120)
     Network([4, 3, 2], seed=1, device="cpu").fit(x, y, epochs=4, batch_size=30, validation=(x[:75], y[:75]))
     assert sorted(made) == [20, 25, 30, 50, 50]   # the step's 30; outputs of 50 and 20, costs and outputs of 50 and 25

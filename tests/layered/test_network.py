@@ -96,7 +96,7 @@ def test_more_rows_than_a_chunk(ops, monkeypatch, random):
     questions = (lambda n: n.feedforward(x), lambda n: n.predict(x), lambda n: n.score(x, y), lambda n: n.cost(x, y, weights),
                  lambda n: ops.to_numpy(n.gradient(x, y)), lambda n: ops.to_numpy(n.gradient(x, y, weights)))
     answers = [question(whole) for question in questions]
-    monkeypatch.setattr(module, "CHUNK", 5)
+    monkeypatch.setattr(module, "CHUNK_ROWS", 5)
     parts = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
     for question, answer in zip(questions, answers):
         np.testing.assert_allclose(question(parts), answer, rtol=1e-11, atol=1e-14)
@@ -220,7 +220,7 @@ def test_any_shape(sizes, rows, chunk, dtype, seed):
     net = Network(sizes, device=open_device("cpu"), dtype=dtype, seed=seed)
     x, y = random.standard_normal((rows, sizes[0])), random.uniform(size=(rows, sizes[-1]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CHUNK", chunk)
+        patch.setattr(module, "CHUNK_ROWS", chunk)
         assert net.feedforward(x).shape == (rows, sizes[-1]) and net.feedforward(x).dtype == dtype
         np.testing.assert_allclose(net.feedforward(x), by_hand(net, x), **close)
         alone = [net.gradient(x[i:i + 1], y[i:i + 1]) for i in range(rows)]
