@@ -1,8 +1,8 @@
-"""gpubp: layered networks and circuits of gates, differentiated by backpropagation, on NumPy arrays and on CuPy arrays."""
+"""gpubp: layered neural networks and automatic differentiation, on NumPy and CuPy arrays."""
 
 from importlib import import_module
 
-# The public names by the module that has each; it is loaded at first use. Type checkers read __init__.pyi.
+# {public name: its module}; a module is loaded when one of its names is first used. Type checkers read __init__.pyi.
 _NAMES = {name: module for module, names in {
     "circuits": "check_grads checkpoint debug elementwise_grad erf gate grad hessian hvp jacobian jvp logsumexp value_and_grad "
                 "vjp wires",
@@ -16,7 +16,7 @@ _NAMES = {name: module for module, names in {
     "maths.gradient_transforms": "L1 L2 Chain ClipNorm ClipValue MaxNorm",
     "maths.optimizers": "SGD Adadelta Adagrad Adam Adamax AdamW Lion NAdam RAdam RMSprop"}.items() for name in names.split()}
 _MODULES = {name: f"maths.{name}" for name in ("activations", "costs", "initializers", "schedules")}
-_ROOMS = "check", "circuits", "datasets", "devices", "files", "layered", "maths", "plots"
+_SUBMODULES = "check", "circuits", "datasets", "devices", "files", "layered", "maths", "plots"
 
 __all__ = sorted([*_NAMES, *_MODULES])
 
@@ -24,7 +24,7 @@ __all__ = sorted([*_NAMES, *_MODULES])
 def __getattr__(name):
     if name in _NAMES:
         value = getattr(import_module(f".{_NAMES[name]}", __name__), name)
-    elif name in _MODULES or name in _ROOMS:
+    elif name in _MODULES or name in _SUBMODULES:
         value = import_module(f".{_MODULES.get(name, name)}", __name__)
     elif name == "__version__":
         value = _version()
@@ -34,7 +34,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *__all__, *_ROOMS, "__version__"})
+    return sorted({*globals(), *__all__, *_SUBMODULES, "__version__"})
 
 
 def _version():

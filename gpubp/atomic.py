@@ -7,7 +7,7 @@ from contextlib import suppress
 def atomically(path, write, what):
     """Call write(file) on a temporary binary file, then rename it to path; until then a previous file stays unchanged.
 
-    what: the contents in words, for the error. Raises OSError, with path as its filename, if the file cannot be written.
+    what: words for the contents in the error. Raises OSError with the filename path if the file cannot be written.
 
     >>> import tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "greeting.txt")

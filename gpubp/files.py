@@ -1,4 +1,4 @@
-"""Files: read a saved network, from one .npz without pickle, portable between devices."""
+"""Files: load a saved network from an .npz file without pickle, on any device."""
 
 import os
 import re
@@ -16,15 +16,33 @@ from .layered.training_state import UNSCALED
 from .maths.activations import Activation
 from .maths.costs import Cost
 
-# initializers whose names format 3 changed
+# initializers renamed in format 3
 RENAMED = {"book": "nielsen", "large": "standard_normal", "glorot": "glorot_normal", "he": "he_normal", "lecun": "lecun_normal"}
 
 
 def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[Activation | Cost] = ()) -> Network:
-    """The network saved at path, on a device of this machine, ready to go on training where it stopped.
+    """Load a network that net.save wrote; fit without an optimizer continues its training.
 
-    custom: the Activation and Cost objects of your own that the network was built with. Raises ValueError where the file is
-    not a gpubp network or is damaged.
+    Parameters
+    ----------
+    path : str or path
+        The .npz file.
+    device : "auto", "cpu", "cuda" or "cuda:N", default "auto"
+    custom : sequence of Activation and Cost
+        Your own activations and cost that the network was built with.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ValueError
+        The file is not a gpubp network or is damaged, or an entry of custom is missing.
+    OSError
+        The file cannot be read.
+    RuntimeError
+        The device is not available.
 
     >>> import gpubp, tempfile, os
     >>> net = gpubp.Network([2, 3, 1], seed=1)
@@ -33,33 +51,24 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
     >>> bool((gpubp.load(path).vector == net.vector).all())
     True
     """
-    path, ops, rows = os.fsdecode(path), open_device(device), {row.name: row for row in custom}
+    path, ops, entries = os.fsdecode(path), open_device(device), {entry.name: entry for entry in custom}
     with open(path, "rb") as stream:
         content = stream.read()
     try:
         header, arrays = _read(content)
         if header.get("format") == FORMAT:
-            missing = [name for name in header["custom"] if name not in rows]
+            missing = [name for name in header["custom"] if name not in entries]
             if not missing:
-                network = unpack(Network, header, arrays, ops, rows)
+                network = unpack(Network, header, arrays, ops, entries)
                 network.device_choice = DeviceChoice.of(device, ops)
                 return network
-    except _damage() as error:
+    except Exception as error:   # NumPy, zipfile, JSON and unpack raise many kinds for a damaged file
         raise ValueError(f"{path} is not a gpubp network, or is damaged ({error or type(error).__name__}): save it again or "
                          "use a copy") from None
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} has format {header.get('format')!r}, this gpubp reads {FORMAT}: use the version that wrote it")
     raise ValueError(f"{path} was built with {' and '.join(map(str, missing))} of your own: pass those objects, "
                      "load(path, custom=[...])")
-
-
-def _damage():
-    """What NumPy, zipfile, JSON and a header of other contents raise."""
-    from tokenize import TokenError
-    from zipfile import BadZipFile
-
-    return (BadZipFile, EOFError, LookupError, AttributeError, TypeError, ValueError, ArithmeticError, MemoryError,
-            NotImplementedError, RuntimeError, OSError, SyntaxError, TokenError)
 
 
 def _read(content):
@@ -72,7 +81,7 @@ def _read(content):
 
 
 def _upgraded(header):
-    """The header of an older format in the names of this one: format 1 had no precision, format 2 other names."""
+    """The header in the current format; format 1 had no precision, and format 2 other names."""
     if header.get("format") == 1:
         header |= {"format": 2, "precision": "exact"}
         if header["training"]:

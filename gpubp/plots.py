@@ -1,22 +1,43 @@
 """Plots of learning curves and decision boundaries, drawn without a display and without matplotlib's global state."""
 
 import io
+from collections.abc import Callable, Mapping
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .atomic import atomically
+from .layered.history import History
 
 FORMATS = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}   # the metadata field that names gpubp
 SIDE = 200   # grid points per axis of a decision boundary plot
 
 
-def learning_curve(history, path=None):
-    """Draw training and validation cost and accuracy (or R^2) by epoch; returns the matplotlib Figure.
+def learning_curve(history: History, path: str | PathLike | None = None) -> Any:
+    """Draw the cost and the accuracy (or R^2) by epoch, on the training and the validation set.
 
-    history: the History that fit returns, with at least one epoch. path: a .png, .svg or .pdf file to write atomically; by
-    default none is written. Raises ValueError for an empty history or another file type, ImportError if matplotlib is not
-    installed, and OSError if path cannot be written.
+    Parameters
+    ----------
+    history : History
+        As fit returns it, with at least one epoch.
+    path : str or path, optional
+        A .png, .svg or .pdf file to write.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        The history is empty, or path has another file type.
+    ImportError
+        matplotlib is not installed.
+    OSError
+        The file cannot be written; a previous one is unchanged.
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([2, 1], seed=1)
@@ -24,47 +45,59 @@ def learning_curve(history, path=None):
     >>> figure.axes[0].get_ylabel()
     'cost'
     """
-    if path is not None:
-        path = checked_path(path)
+    path = None if path is None else checked_path(path)
     if not len(history):
         raise ValueError("expected a history of at least one finished epoch, got an empty one")
-    accurate = any(value is not None for value in (*history.accuracy, *history.validation_accuracy))
     # only classification measures accuracy on training samples; in a regression the validation score is R^2
     labelled = any(value is not None for value in history.accuracy)
-    figure, axes = _figure(10 if accurate else 5.5, 1 + accurate)
+    scored = labelled or any(value is not None for value in history.validation_accuracy)
+    figure, axes = _figure(10 if scored else 5.5, 1 + scored)
     _curve(axes[0], "cost", history.cost, history.validation_cost, 1.0)
-    if accurate:
+    if scored:
         _curve(axes[1], "accuracy (%)" if labelled else "R² (variance explained)", history.accuracy,
                history.validation_accuracy, 100.0 if labelled else 1.0)
-    _save(figure, path)
-    return figure
+    return _saved(figure, path)
 
 
-def decision_boundary(decisions, path=None):
-    """Draw decision boundaries (score 0) and margins (scores 1 and -1) in the plane; returns the matplotlib Figure.
+def decision_boundary(decisions: Mapping[str, tuple[Callable[[np.ndarray], ArrayLike], ArrayLike, ArrayLike]],
+                      path: str | PathLike | None = None) -> Any:
+    """Draw decision boundaries (score 0) and margins (scores 1 and -1) in the plane.
 
-    decisions: {title: (score, points, labels)}, one plot for each, side by side. score maps rows (n, 2) to n numbers; points
-    is (n, 2); labels (n,) above 0 are one class, the others the other. path as for learning_curve. Raises ValueError for no
-    decisions or other shapes, and ImportError and OSError as learning_curve does.
+    Parameters
+    ----------
+    decisions : {title: (score, points, labels)}
+        One plot for each, side by side. score maps an array (n, 2) to n numbers; points has shape (n, 2); labels of shape (n,)
+        are one class above 0, and the other class otherwise.
+    path : str or path, optional
+        A .png, .svg or .pdf file to write.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        There are no decisions, an array has another shape, or path has another file type.
+    ImportError, OSError
+        As learning_curve does.
 
     >>> import numpy as np
     >>> figure = decision_boundary({"a line": (lambda x: x[:, 0] - x[:, 1], np.eye(2), np.array([1, -1]))})
     >>> figure.axes[0].get_title()
     'a line'
     """
-    if path is not None:
-        path = checked_path(path)
+    path = None if path is None else checked_path(path)
     if not decisions:
         raise ValueError("expected at least one decision to draw, {title: (score, points, labels)}, got none")
     figure, axes = _figure(4.5 * len(decisions), len(decisions))
     for one, (title, decision) in zip(axes, decisions.items()):
         _plane(one, *decision)
         one.set_title(title)
-    _save(figure, path)
-    return figure
+    return _saved(figure, path)
 
 
-def checked_path(path):
+def checked_path(path: str | PathLike) -> Path:
     """path as a Path; raises ValueError unless it ends in .png, .svg or .pdf.
 
     >>> checked_path("curve.bmp")
@@ -88,13 +121,13 @@ def _figure(width, count):
     return figure, figure.subplots(1, count, squeeze=False)[0]
 
 
-def _save(figure, path):
+def _saved(figure, path):
+    """The figure, written to path unless that is None; drawn in memory first, because Pillow does not report a full disk."""
     if path is not None:
-        # draw in memory first, because Pillow does not report a full disk
-        content = io.BytesIO()
-        kind = path.suffix.lower()
+        content, kind = io.BytesIO(), path.suffix.lower()
         figure.savefig(content, format=kind[1:], dpi=120, metadata={FORMATS[kind]: "gpubp"})
         atomically(path, lambda file: file.write(content.getbuffer()), "the picture")
+    return figure
 
 
 def _plane(axes, score, points, labels):

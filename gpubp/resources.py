@@ -1,4 +1,4 @@
-"""Data files that lie inside the package in a wheel and beside it in a checkout."""
+"""Folders that are inside the package in a wheel, and beside it in a checkout."""
 
 from pathlib import Path
 

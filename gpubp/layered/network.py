@@ -6,13 +6,14 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..circuits import layers as circuit
 from ..circuits.wire import Wire
 from ..devices import open_device
 from ..devices.ops import Ops, checked_precision
 from ..devices.random import WEIGHTS, checked_seed, generator
-from ..gates import BiasActivation, DropoutGate
+from ..gates import BiasActivation
 from ..maths.activations import Activation
 from ..maths.costs import Cost
 from ..maths.initializers import Initializer
@@ -39,7 +40,7 @@ R = TypeVar("R")
 
 
 def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Run the method on the network's device, with NumPy's warnings silenced: NaN and infinity are checked explicitly."""
+    """Run the method on the network's device, without NumPy's warnings: NaN and infinity are checked explicitly."""
     @wraps(method)
     def on_device(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.ops.device, np.errstate(all="ignore"):
@@ -47,7 +48,7 @@ def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate
                 return method(self, *args, **kwargs)
             except MemoryError as error:
                 raise MemoryError(f"expected memory on {self.ops.name} for {method.__name__}, got: {error}: use smaller batches, "
-                                  "or fewer rows at once; net.memory predicts what fit takes") from error
+                                  "or fewer rows in one call; net.memory predicts the memory of fit") from error
             finally:
                 follow(self.ops, (*args, *kwargs.values()))
     return on_device
@@ -59,24 +60,31 @@ class Network:
     Parameters
     ----------
     layers : [inputs, ..., outputs]
-        Numbers of neurons; after the first, Dense and Dropout layers too. Without a hidden layer, learning is the delta rule.
-    activation, output : name or Activation, default "sigmoid"
-        The activation of every layer; output replaces it in the last layer.
+        Numbers of neurons; after the first, also Dense and Dropout layers. Without a hidden layer, learning is the delta rule.
+    activation : name or Activation, default "sigmoid"
+        Of every layer that has none of its own.
+    output : name or Activation, optional
+        The activation of the last layer; None is the common one.
     cost : name or Cost, default "quadratic"
         The loss, summed over outputs and averaged over the batch. "cross-entropy" is binary cross-entropy on sigmoid outputs and
         categorical cross-entropy on softmax outputs.
     initializer : name or Initializer, optional
-        Default: the one that suits each layer's activation.
-    device : "auto", "cpu", "cuda" or "cuda:N"
+        None is the default of each layer's activation.
+    device : "auto", "cpu", "cuda" or "cuda:N", default "auto"
         "auto" takes a GPU, unless the first fit predicts that the CPU is faster; net.device_choice says why.
-    dtype : "float32" or "float64"
+    dtype : "float32" or "float64", default "float32"
     seed : int, optional
-        Fixes first weights, order of the samples and dropout masks; None draws one, which is kept as net.seed.
-    precision : "exact", "tf32", "bfloat16" or "float16"
+        Fixes the initial weights, the order of the samples and the dropout masks; None draws one, which is kept as net.seed.
+    precision : "exact", "tf32", "bfloat16" or "float16", default "exact"
         Mixed precision: a GPU may round the factors of matrix products in fit and predict. Weights and their gradient stay
         float32. Everything else, and the CPU, is exact.
 
-    Raises ValueError or TypeError where an argument is not as described, and RuntimeError where the device is not available.
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is not as described.
+    RuntimeError
+        The device is not available.
 
     net.parameters["w1"], ["b1"], ... are views of net.vector. A network owns its buffers: give each thread its own net.copy().
 
@@ -91,7 +99,7 @@ class Network:
     def __init__(self, layers: Sequence[int | Dense | Dropout], activation: str | Activation = "sigmoid",
                  output: str | Activation | None = None, cost: str | Cost = "quadratic",
                  initializer: str | Initializer | None = None, device: str | Ops = "auto",
-                 dtype: "np.typing.DTypeLike" = "float32", seed: int | None = None, precision: str = "exact") -> None:
+                 dtype: DTypeLike = "float32", seed: int | None = None, precision: str = "exact") -> None:
         inputs, self.layers, self.cost_function = resolve(layers, activation, output, cost, initializer)
         self.dtype = np.dtype(dtype).newbyteorder("=")
         if dtype is None or self.dtype.name not in ("float32", "float64"):
@@ -123,19 +131,18 @@ class Network:
         self.training_state: TrainingState | None = None
         self.is_training = False   # whether a fit is under way
         self.workspace_cache: WorkspaceCache | None = None   # of the last fit, for the next one
-        self.pending_checks: list[Any] | None = None   # of arrays on a GPU, while they are collected to be read in one go
-        self.is_classifier: bool | None = None   # whether it was trained on labels; None before
+        self.pending_checks: list[Any] | None = None   # flags of arrays on a GPU, while they are collected
+        self.is_classifier: bool | None = None   # whether it was trained on labels; None before training
         self.history = History()
-        self.metadata: dict[str, Any] = {}   # what JSON can hold, saved with the network
+        self.metadata: dict[str, Any] = {}   # of the user, saved with the network as JSON
 
     @property
     def vector(self) -> Any:
-        """Every weight and bias, one contiguous vector of the device; zeros fill the gaps between the views."""
+        """All weights and biases in one contiguous vector on the device; zeros fill the gaps between the views."""
         return self.parameters.vector
 
     @vector.setter
-    def vector(self, values: Any) -> None:
-        """Copy values of the same shape, on the network's device or the host, into the vector in place."""
+    def vector(self, values: ArrayLike) -> None:
         with self.ops.device:
             values = call_arrays.vector(self, values)
             if values is not self.vector:   # as after net.vector *= 2
@@ -153,18 +160,14 @@ class Network:
 
     @property
     def number_format(self) -> str:
-        """The dtype, and the precision of products where the device makes it another."""
+        """The dtype, and the precision of products if the device rounds them."""
         precision = self.ops.with_precision(self.precision).precision
         return self.dtype.name if precision == "exact" else f"{self.dtype.name} with {precision} products"
-
-    def mask(self, l):
-        """The dropout gate after layer l."""
-        return DropoutGate(self.dropout_rates[l], self.seed, l)
 
     def to(self, device: str | Ops) -> "Network":
         """Move parameters and training state to a device ("cpu", "cuda", "cuda:1"); returns the network itself.
 
-        Raises RuntimeError within fit, or where the device is not available.
+        Raises RuntimeError in a callback of fit or if the device is not available, and ValueError for an unknown device.
 
         >>> import gpubp
         >>> gpubp.Network([2, 1], device="cpu", seed=1).to("cpu:numpy")
@@ -179,7 +182,9 @@ class Network:
         return self
 
     def copy(self, device: str | Ops | None = None) -> "Network":
-        """An independent network with the same parameters, training state, history and metadata; default device: the same.
+        """An independent network with the same parameters, training state, history and metadata.
+
+        device is a name as for Network, None for the same device. Raises ValueError and RuntimeError as Network does.
 
         >>> import gpubp
         >>> net = gpubp.Network([2, 1], seed=1)
@@ -203,11 +208,11 @@ class Network:
         return packing.unpack, (Network, header, arrays, self.ops.name, packing.custom(self))
 
     @_on_device
-    def feedforward(self, x: Any) -> Any:
-        """The outputs a_L, of shape (n, outputs), for rows x of shape (n, inputs): an array of the same library as x.
+    def feedforward(self, x: ArrayLike) -> Any:
+        """The outputs a_L, of shape (n, outputs), for samples x of shape (n, inputs).
 
-        Raises ValueError where a number in x is not finite. For an x on a GPU the host does not wait: there such a number becomes
-        NaN, and so do the outputs of its row.
+        The outputs have the network's dtype, and the library and device of x. Raises ValueError or TypeError if x has another
+        shape, or a number that is not finite. For an x on a GPU the host does not wait: such a number makes its row NaN.
 
         >>> import gpubp
         >>> gpubp.Network([2, 3, 1], seed=1).feedforward([[0.0, 1.0], [1.0, 0.0]]).shape
@@ -215,10 +220,19 @@ class Network:
         """
         return like(self.ops, x, self.passes.outputs(input_checks.samples(self, x, check_now=False)))
 
-    def __call__(self, x: Any, vector: Any = None) -> Any:
-        """feedforward(x), with net.vector or another in its place; in a circuit, differentiated by both to any order.
+    def __call__(self, x: ArrayLike | Wire, vector: ArrayLike | Wire | None = None) -> Any:
+        """feedforward(x) as a differentiable function of x and of the parameters; gpubp.grad and its relatives take it.
 
-        x, of shape (n, inputs), and vector, of the shape of net.vector, may be wires; the network stays as it is.
+        Parameters
+        ----------
+        x : array or traced value (n, inputs)
+        vector : array or traced value of the shape of net.vector, optional
+            Parameters to use instead of net.vector, which does not change.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An array has another shape, or x has a number that is not finite.
 
         >>> import numpy as np, gpubp
         >>> net = gpubp.Network([2, 3, 1], dtype="float64", seed=1)
@@ -241,14 +255,14 @@ class Network:
                                    [parameters[f"b{l}"] for l in layers], rows)
 
     @_on_device
-    def predict(self, x: Any) -> Any:
-        """Labels (n,) of a classifier as int64, or the outputs of a regression, for rows x of shape (n, inputs).
+    def predict(self, x: ArrayLike) -> Any:
+        """Labels (n,) of a classifier as int64, or the outputs of a regression, for samples x of shape (n, inputs).
 
-        A label is the index of the largest output, or for a single output whether it exceeds the middle of its two codes. On a
-        GPU, rows whose outputs are NaN get -1 (0 where -1 is a label). A regression's outputs have shape (n, outputs), or (n,)
-        for a single output. Training on labels makes a classifier; before training, the cost and the range of the outputs decide.
+        A label is the index of the largest output; for a single output, it is the code (such as 0 or 1) that is nearer. On a GPU,
+        rows whose outputs are NaN get -1 (0 if -1 is a label). A regression's outputs have shape (n, outputs), or (n,) for a
+        single output. Training on labels makes a classifier; before training, the cost and the range of the outputs decide.
 
-        Raises ValueError where x has another width or a number in it is not finite.
+        Raises ValueError or TypeError if x has another shape, or a number that is not finite.
 
         >>> import gpubp
         >>> gpubp.Network([2, 3, 2], output="softmax", seed=1).predict([[0.0, 1.0]]).shape
@@ -263,11 +277,20 @@ class Network:
         return like(self.ops, x, outputs[:, 0] if self.sizes[-1] == 1 else outputs)
 
     @_on_device
-    def score(self, x: Any, y: Any) -> float:
+    def score(self, x: ArrayLike, y: ArrayLike) -> float:
         """Accuracy (0 to 1) of a classifier, or R^2, the fraction of variance explained (at most 1), of a regression.
 
-        y are labels where they are integers from 0 of shape (n,), or where the cost classifies; for a single bounded output,
-        integers 0 and 1. Other y are targets of shape (n, outputs). Raises ValueError or TypeError as fit does.
+        Parameters
+        ----------
+        x : array (n, inputs)
+        y : labels (n,) or targets (n, outputs)
+            The score is the accuracy if y has integers of shape (n,) (0 and 1 for a single bounded output), or if the cost is one
+            of classification.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As fit does.
 
         >>> import gpubp
         >>> gpubp.Network([2, 2], output="softmax", cost="cross-entropy", seed=1).score([[0.0, 1.0]], [1]) in (0.0, 1.0)
@@ -278,10 +301,17 @@ class Network:
         return score(self, x, codes, labelled)
 
     @_on_device
-    def cost(self, x: Any, y: Any, sample_weight: Any = None) -> float:
-        """The cost (loss) of rows x and labels or targets y, a float: summed over outputs, averaged over rows.
+    def cost(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The cost (loss), summed over outputs and averaged over samples.
 
-        sample_weight, of shape (n,), multiplies the costs of the rows. Raises ValueError or TypeError as fit does.
+        Parameters
+        ----------
+        x, y, sample_weight : as for fit
+
+        Raises
+        ------
+        ValueError, TypeError
+            As fit does.
 
         >>> import gpubp
         >>> net = gpubp.Network([1, 1], activation="identity", dtype="float64", seed=1)
@@ -293,11 +323,17 @@ class Network:
         return call_arrays.raise_if_nan(self, float(cost), x, y, sample_weight)
 
     @_on_device
-    def gradient(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
-        """dC/d(vector): a new vector with the layout, dtype and device of net.vector, by BP1 to BP4, averaged over the rows.
+    def gradient(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+        """dC/d(vector), a new vector with the layout, dtype and device of net.vector, by BP1 to BP4.
 
-        Raises ValueError or TypeError as fit does. For arrays on a GPU the host does not wait: there, invalid numbers make the
-        gradient NaN.
+        Parameters
+        ----------
+        x, y, sample_weight : as for fit
+
+        Raises
+        ------
+        ValueError, TypeError
+            As fit does. For arrays on a GPU the host does not wait: invalid numbers make the gradient NaN.
 
         >>> import gpubp
         >>> net = gpubp.Network([2, 3, 1], seed=1)
@@ -308,11 +344,24 @@ class Network:
         return self.ops.copy_for_caller(self.passes.cost_and_gradient(*arrays)[1])
 
     @_on_device
-    def objective(self, x: Any, y: Any, sample_weight: Any = None) -> Callable[[Any], tuple[float, np.ndarray]]:
+    def objective(self, x: ArrayLike, y: ArrayLike,
+                  sample_weight: ArrayLike | None = None) -> Callable[[ArrayLike], tuple[float, np.ndarray]]:
         """A function vector -> (cost, gradient) for scipy.optimize.minimize(..., jac=True).
 
-        Vectors and gradients are NumPy arrays of float64. Each call sets net.vector; copy the result back with
-        net.vector[...] = result.x. Raises ValueError or TypeError as fit does.
+        Parameters
+        ----------
+        x, y, sample_weight : as for fit
+
+        Returns
+        -------
+        function
+            Its gradient is a NumPy array of float64. Each call sets net.vector; copy the result back with
+            net.vector[...] = result.x.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As fit does.
 
         >>> import gpubp
         >>> net = gpubp.Network([2, 1], seed=1)
@@ -333,10 +382,17 @@ class Network:
         return partial(cost_and_gradient, self)
 
     @_on_device
-    def trace(self, x: Any, y: Any, sample_weight: Any = None) -> Trace:
-        """A Trace of one pass over the rows: z, a, delta, dw and db of each layer, and the gradient norm of each sample.
+    def trace(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Trace:
+        """All arrays of one forward and backward pass: z, a, delta, dw and db of each layer, and gradient norms of the samples.
 
-        Raises ValueError or TypeError as fit does.
+        Parameters
+        ----------
+        x, y, sample_weight : as for fit
+
+        Raises
+        ------
+        ValueError, TypeError
+            As fit does.
 
         >>> import gpubp
         >>> gpubp.Network([2, 3, 1], seed=1).trace([[0.0, 1.0]], [[1.0]]).delta[1].shape
@@ -347,7 +403,7 @@ class Network:
     fit = _on_device(fit)
 
     @_on_device
-    def check(self, x: Any, y: Any, seed: int = 0) -> "GradientReport":
+    def check(self, x: ArrayLike, y: ArrayLike, seed: int = 0) -> "GradientReport":
         """Verify BP1 to BP4, without dropout, against numerical derivatives; print(net.check(x, y)) shows a table.
 
         Parameters
@@ -378,9 +434,26 @@ class Network:
         return check(self, x, y, seed)
 
     def memory(self, batch_size: int, samples: int = 0, optimizer: Any = None) -> Memory:
-        """Predict the bytes that `fit` allocates for n samples with this batch size and optimizer (None: the network's own).
+        """Predict the memory of fit in bytes, without allocating it.
 
-        Nothing is allocated. The figure excludes Python, CUDA, cuBLAS's workspace, and the samples as they were passed in.
+        Parameters
+        ----------
+        batch_size : int
+        samples : int, default 0
+            Training samples; with 0, data and predictions are not counted.
+        optimizer : as for fit, optional
+            None is the network's own.
+
+        Returns
+        -------
+        Memory
+            int(memory) is the sum; str(memory) names the purposes. Python, CUDA, cuBLAS's workspace and the arrays passed to fit
+            are not counted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is not as described.
 
         >>> import gpubp
         >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ..gates import linear
+from ..gates import DropoutGate, linear
 from .deferred_validation import DeferredArray
 
 
@@ -55,7 +55,8 @@ class Plan:
         """(forward calls, backward calls) of the dropout after layer l."""
         self.layer_out[l] = self._matrix(self.network.sizes[l])
         da = self.layer_out[l] if self.delta[l] is None else self.delta[l]   # no gradient reaches the input
-        return self.network.mask(l).bind(self.ops, self.a[l], self.layer_out[l], da, self.clock)
+        gate = DropoutGate(self.network.dropout_rates[l], self.network.seed, l)
+        return gate.bind(self.ops, self.a[l], self.layer_out[l], da, self.clock)
 
     def _feedforward(self, targets, keep):
         ops, w, z, a, layer_out, last = self.ops, self.w, self.z, self.a, self.layer_out, self.network.depth
