@@ -11,14 +11,15 @@ FEATURES = ("x", "data", "images", "image", "features", "inputs")
 TARGETS = ("y", "target", "targets", "labels", "label")
 PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+LABELS = ("images", "labels"), ("idx3", "idx1")   # the words that differ between the names of MNIST's files
+IMAGES = tuple(pair[::-1] for pair in LABELS)
 
 
 def read_npz(path, target=None, needed=True):
-    """Read an .npz file: {part: (x, y or None)}, where part is "train", "valid" or "test".
+    """Read an .npz file: {part: (x, y or None)}, where part is "train", "valid" or "test", and x is (n, features).
 
     The arrays may be called x and y, data and target, or images and labels, with the part as prefix or suffix (train_x,
-    x_test). target: the name of the target array, if it has another one; with needed=True it must exist. x is (n, features),
-    in the file's dtype. Raises ValueError if the file is damaged or its arrays are not as expected.
+    x_test). target: the name of the target array, if it has another one; with needed=True it must exist.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -52,10 +53,8 @@ def _meaning(key, target):
     for word in key.lower().replace("-", "_").split("_"):
         if word in PARTS:
             part = PARTS[word]
-        elif kind is None and word in FEATURES:
-            kind = "x"
-        elif kind is None and word in TARGETS:
-            kind = "y"
+        elif kind is None and word in FEATURES + TARGETS:
+            kind = "x" if word in FEATURES else "y"
         else:
             return None
     return None if kind is None or (kind == "y" and target is not None) else (part, kind)
@@ -68,18 +67,23 @@ def _rows(path, part, x):
     return x.reshape(len(x), -1)
 
 
-def read_idx(path):
-    """The array in an idx file, gzipped or not, in native byte order; raises ValueError if the file is damaged.
+def read_bytes(path, size=-1):
+    """The first `size` bytes of a file, by default all, decompressed if it is gzipped."""
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    try:
+        with (gzip.open if zipped else open)(path, "rb") as file:
+            return file.read(size)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} is truncated or damaged ({error}): download it again") from None
+
+
+def _read_idx(path):
+    """The array in an idx file, in native byte order.
 
     The format: the bytes 0, 0, type and number of dimensions, then big-endian sizes and values.
     """
-    with open(path, "rb") as file:
-        content = file.read()
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is truncated or damaged ({error}): download it again") from None
+    content = read_bytes(path)
     kind, depth = (content[2], content[3]) if len(content) >= 4 else (0, 0)
     if content[:2] != b"\0\0" or kind not in IDX_TYPES:
         raise ValueError(f"{path} is not an idx file: expected the magic number 00 00 08 .., got "
@@ -105,37 +109,25 @@ def read_idx_parts(path, labels=True):
     if path.is_dir():
         images = sorted(p for p in path.iterdir() if "images" in p.name and "idx3" in p.name)
         if not images:
-            raise ValueError(f"the folder {path} holds no idx images: expected files such as "
-                             "train-images-idx3-ubyte.gz")
+            raise ValueError(f"the folder {path} holds no idx images: expected files such as train-images-idx3-ubyte.gz")
         path = next((p for p in images if p.name.startswith("train")), images[0])
     if "labels" in path.name and "idx1" in path.name:
-        path = _beside(path, "labels", "images", "idx1", "idx3") or _no_partner(path, "images")
-    parts = {"train": _pair(path, labels)}
-    if path.name.startswith("train"):
-        test = _beside(path, "train", "t10k")
-        if test is not None:
-            parts["test"] = _pair(test, labels)
-    return parts
+        path = _beside(path, IMAGES, needed="images")
+    test = _beside(path, [("train", "t10k")]) if path.name.startswith("train") else None
+    return {part: _pair(images, labels) for part, images in (("train", path), ("test", test)) if images is not None}
 
 
-def _pair(path, labels):
-    images = read_idx(path)
-    beside = _beside(path, "images", "labels", "idx3", "idx1")
-    if beside is None and labels:
-        _no_partner(path, "labels")
-    return _rows(path, "idx", images), None if beside is None else read_idx(beside)
+def _pair(path, needed):
+    images, labels = _read_idx(path), _beside(path, LABELS, needed="labels" if needed else "")
+    return _rows(path, "idx", images), None if labels is None else _read_idx(labels)
 
 
-def _beside(path, *changes):
-    """The file in the same folder whose name has these words replaced, gzipped or not; None if it does not exist."""
+def _beside(path, changes, needed=""):
+    """The file in the same folder whose name has words replaced, gzipped or not; None if it does not exist and is not needed."""
     name = path.name.removesuffix(".gz")
-    for old, new in zip(changes[::2], changes[1::2]):
+    for old, new in changes:
         name = name.replace(old, new)
-    candidates = (path.with_name(name), path.with_name(name + ".gz"))
-    return next((p for p in candidates if p.is_file() and p.name != path.name), None)
-
-
-def _no_partner(path, kind):
-    name = path.name.replace("images", "labels").replace("idx3", "idx1") if kind == "labels" else (
-        path.name.replace("labels", "images").replace("idx1", "idx3"))
-    raise ValueError(f"the {kind} of {path.name} are missing: expected {name} (or with .gz) beside it")
+    found = next((p for p in (path.with_name(name), path.with_name(name + ".gz")) if p.is_file() and p != path), None)
+    if found is None and needed:
+        raise ValueError(f"the {needed} of {path.name} are missing: expected {name} (or with .gz) beside it")
+    return found

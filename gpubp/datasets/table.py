@@ -4,7 +4,6 @@ import csv
 from array import array
 from difflib import get_close_matches
 from itertools import chain
-from math import isfinite
 
 import numpy as np
 
@@ -16,10 +15,7 @@ def read_table(stream, name, target=None, ignore=(), like=None, targets=True):
     """Read the table in a text stream: (x, targets, place, columns, header, target).
 
     x is float64 (n, features); targets (n,) are float64 or text, or None; place(i) is file and line of sample i as text;
-    columns, header and target are names. target: the target column by name or number from 1 (-1 is the last), by default the
-    first column named in TARGET_NAMES, else the last one. ignore: columns to leave out. like: a mapping with columns, header
-    and target of an earlier table, whose columns are then read; the target is then optional. targets=False skips the target
-    column. Raises ValueError if the table is not as expected.
+    columns, header and target are names. target, ignore, like and targets are those of gpubp.datasets.load.
     """
     rows = _rows(stream, name)
     header, rows = _header(rows, name, like)
@@ -27,21 +23,20 @@ def read_table(stream, name, target=None, ignore=(), like=None, targets=True):
     features = [header.index(c) for c in columns]
     aim = None if target is None or not targets else header.index(target)
     numbers, cells_of_target, lines = array("d"), [], array("q")
-    for line, cells in rows:
-        if len(cells) != len(header):
-            raise ValueError(f"{name}, line {line}: expected {len(header)} cells as in the first line, got "
-                             f"{len(cells)}")
-        try:
-            numbers.extend([float(cells[i]) for i in features])
-        except ValueError:
-            raise _bad_cell(name, line, header, cells, features) from None
-        if aim is not None:
-            cells_of_target.append(cells[aim].strip())
-        lines.append(line)
 
     def place(i):
         return f"{name}, line {lines[i]}"
-
+    for line, cells in rows:
+        lines.append(line)
+        if len(cells) != len(header):
+            raise ValueError(f"{place(-1)}: expected {len(header)} cells as in the first line, got {len(cells)}")
+        try:
+            numbers.extend([float(cells[i]) for i in features])
+        except ValueError:
+            i = next(i for i in features if not _number(cells[i]))
+            raise ValueError(_complaint(place(-1), header[i], cells[i].strip())) from None
+        if aim is not None:
+            cells_of_target.append(cells[aim].strip())
     if not lines:
         raise ValueError(f"{name}: expected at least one row of data, got only a header")
     x = np.frombuffer(numbers).reshape(len(lines), len(features))
@@ -94,11 +89,10 @@ def _header(rows, name, like):
         if twice is not None:
             raise ValueError(f"{name}: expected each column name once, got {twice!r} twice")
         return tuple(header), chain(two[1:], rows)
-    if like and like.get("columns") and len(first) in (len(like["columns"]), len(like["header"])):
-        # without a header, the columns are in the same order as in the earlier table
-        names = like["columns"] if len(first) == len(like["columns"]) else like["header"]
-        return tuple(names), chain(two, rows)
-    return tuple(f"column {i + 1}" for i in range(len(first))), chain(two, rows)
+    # without a header, the columns are in the same order as in the earlier table
+    earlier = (like["columns"], like["header"]) if like and like.get("columns") else ()
+    numbered = [f"column {i + 1}" for i in range(len(first))]
+    return tuple(next((names for names in earlier if len(names) == len(first)), numbered)), chain(two, rows)
 
 
 def _choose(header, name, target, ignore, like):
@@ -107,7 +101,7 @@ def _choose(header, name, target, ignore, like):
         for column in like["columns"]:
             if column not in header:
                 raise ValueError(f"{name}: expected the column {column!r}, which the network was trained on, got "
-                                 f"{', '.join(header[:8])}{', ...' if len(header) > 8 else ''}")
+                                 f"{listed(header)}")
         return tuple(like["columns"]), like["target"] if like["target"] in header else None
     ignored = {_find(header, name, column) for column in ignore}
     if header[0] == "":
@@ -139,14 +133,13 @@ def _find(header, name, wanted):
                          "or a name")
     folded = {h.lower(): h for h in reversed(header)}
     near = get_close_matches(wanted.lower(), folded, n=1)
-    remedy = f"did you mean {folded[near[0]]!r}?" if near else (
-        f"its columns are {', '.join(header[:8])}{', ...' if len(header) > 8 else ''}")
+    remedy = f"did you mean {folded[near[0]]!r}?" if near else f"its columns are {listed(header)}"
     raise ValueError(f"{name} has no column {wanted!r}: {remedy}")
 
 
-def _bad_cell(name, line, header, cells, features):
-    i = next(i for i in features if not _number(cells[i]))
-    return ValueError(_complaint(f"{name}, line {line}", header[i], cells[i].strip()))
+def listed(names, most=8):
+    """The names in words, the first few of many."""
+    return ", ".join([*map(str, names[:most]), *["..."] * (len(names) > most)])
 
 
 def _complaint(place, column, cell):
@@ -160,20 +153,16 @@ def _complaint(place, column, cell):
 
 def _targets(cells, target, place):
     """The target column (n,): float64 if all cells are finite numbers, else text."""
-    empty = next((i for i, cell in enumerate(cells) if cell.lower() in MISSING), None)
-    if empty is not None:
-        raise ValueError(_complaint(place(empty), target, cells[empty]))
-    try:
+    numeric = list(map(_number, cells))
+    bad = [cell.lower() in MISSING for cell in cells]
+    if all(numeric) and not any(bad):
         values = np.array([float(cell) for cell in cells])
-    except ValueError:
-        values = np.array(cells)
-        numeric = sum(map(_number, cells))
-        if numeric > len(cells) // 2:
-            odd = next(i for i, cell in enumerate(cells) if not _number(cell))
-            raise ValueError(f"{place(odd)}, column {target!r}: expected a number as on most lines, "
-                             f"got {cells[odd]!r}") from None
+        bad = (~np.isfinite(values)).tolist()
+    if any(bad):
+        raise ValueError(_complaint(place(bad.index(True)), target, cells[bad.index(True)]))
+    if all(numeric):
         return values
-    endless = next((i for i, value in enumerate(values) if not isfinite(value)), None)
-    if endless is not None:
-        raise ValueError(_complaint(place(endless), target, cells[endless]))
-    return values
+    if sum(numeric) > len(cells) // 2:
+        odd = numeric.index(False)
+        raise ValueError(f"{place(odd)}, column {target!r}: expected a number as on most lines, got {cells[odd]!r}")
+    return np.array(cells)
