@@ -96,7 +96,9 @@ def _parser():
     _predict(command("predict", "apply a saved network to data"))
     _check(command("check", "verify the equations of backpropagation against numerical derivatives"))
     _parity(command("parity", "compare one training step on two devices, array by array"))
-    _bench(command("bench", "run or list the benchmarks", description=BENCH))
+    bench = command("bench", "run or list the benchmarks", description=BENCH)
+    bench.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME ... [OPTION ...]",
+                       help="names of benchmarks, or all, then options of their scripts")
     _demo(command("demo", "explain backpropagation with worked examples, or list the demos", description=DEMO))
     command("info", "show versions, devices and missing packages, and how to use a GPU")
     return parser
@@ -169,11 +171,6 @@ def _parity(parser):
     add("--against", default="cuda", metavar="DEVICE", help="the device to compare with (default cuda)")
     add("--precision", choices=PRECISIONS, help="precision of matrix products on a GPU (default: the network's own)")
     add("--json", type=_file, metavar="FILE.json", help="also write the report to this file; an earlier report is replaced")
-
-
-def _bench(parser):
-    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME ... [OPTION ...]",
-                        help="names of benchmarks, or all, then options of their scripts")
 
 
 def _demo(parser):

@@ -127,7 +127,7 @@ def test_the_machine_learns_all_six_points(demo, seed):
     missing = np.maximum(0.0, 1.0 - svm.LABELS * (svm.POINTS @ [1.0, -2.0] - 1.0)).mean()
     assert before == [67.0, round(missing + 2.5, 4), 67.0, round(missing + 0.25, 4)]   # a = 1, b = -2: alpha / 2 * 5
     assert after[2] == 100.0 and after[3] < before[3] and after[1] < before[1]
-    a, b, c = map(float, re.search(r"a = (\S+), b = (\S+), c = (-?[\d.]+\d)", told.partition("The weak one")[2]).groups())
+    a, b, c = map(float, re.search(r"a = (\S+), b = (\S+), c = (-?[\d.]+\d)", told.partition("Weak regularization")[2]).groups())
     assert np.all(svm.LABELS * (svm.POINTS @ [a, b] + c) > 0.0)
     rows = re.findall(r"\|(.*)\|", told)
     assert "".join(rows).count("o") == "".join(rows).count("x") == 3 and {len(row) for row in rows} == {telling.COLUMNS}

@@ -20,8 +20,12 @@ def run(args):
     there = scripts()
     names, options = _split(args.words, there)
     if not names:
-        _list(there)
-        return 0
+        width = max(map(len, there))
+        for name, path in there.items():
+            words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            print(f"{name:<{width}}  {words.partition(chr(10))[0]}")
+        print("\nRun some with: gpubp bench NAME ... [options of the script]; run all with: gpubp bench all. Results go to "
+              f"{OUT}/, or to the folder given by --out.")
     code = 0
     for name in names:
         print(f"---- {name}", flush=True)
@@ -39,15 +43,6 @@ def folder():
 def scripts():
     """{name: path} of the benchmark scripts in the folder."""
     return {path.stem: path for path in sorted(folder().glob("*.py")) if COMMON in path.read_text(encoding="utf-8")}
-
-
-def _list(there):
-    width = max(map(len, there))
-    for name, path in there.items():
-        words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        print(f"{name:<{width}}  {words.partition(chr(10))[0]}")
-    print(f"\nRun some with: gpubp bench NAME ... [options of the script]; run all with: gpubp bench all. Results go to {OUT}/, "
-          "or to the folder given by --out.")
 
 
 def _split(words, there):

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from .. import datasets
 from ..files import load
 from ..layered.network import Network
-from .samples import random_samples
+from . import samples
 
 SAMPLES = 16
 
@@ -16,7 +15,7 @@ def run(args):
         network = Network([784, 30, 10], cost="cross-entropy", device=args.device, dtype="float64", seed=1)
     else:
         network = load(args.network, device=args.device)
-    x, y = random_samples(network, SAMPLES) if args.data is None else _from(args.data, network)
+    x, y = samples.random_samples(network, SAMPLES) if args.data is None else _from(args.data, network)
     print(network)
     report = network.check(x, y)
     print(report)
@@ -24,11 +23,8 @@ def run(args):
 
 
 def _from(path, network):
-    data = datasets.load(path, like={"features": network.sizes[0], **network.metadata})
-    data = (data.test or data).take(np.arange(min(SAMPLES, len(data.test or data))))
+    data = samples.load(path, network)
     if data.y is None:
         raise ValueError(f"{path}: expected targets as in the training data, since the cost needs them, got only features")
-    if data.classes:
-        return data.x, data.y
-    run = network.metadata.get("run", {})
-    return data.x, datasets.Scaling(run.get("target_shift", 0.0), run.get("target_scale", 1.0))(data.y)
+    data = data.take(np.arange(min(SAMPLES, len(data))))
+    return data.x, data.y if data.classes else samples.target_scaling(network)(data.y)

@@ -14,28 +14,17 @@ def run(args):
             print(f"{name:<8}{(inspect.getdoc(demo) or '').partition(chr(10))[0]}")
         print("\nRun one with: gpubp demo NAME")
         return 0
-    demo = DEMOS.find(args.name)
-    picture = _picture(args, demo)
-    decisions = demo.tell(args.seed)
-    if picture is not None:
-        _draw(decisions, picture)
-    return 0
-
-
-def _picture(args, demo):
-    """The path of the picture, which can be written, or None for no picture."""
+    demo, picture = DEMOS.find(args.name), None
     if args.picture and not demo.DRAWS:
         raise ValueError(f"--picture: expected a demo that draws a picture, got {args.name}: leave --picture out")
-    if args.no_picture or not demo.DRAWS:
-        return None
-    path = plots.checked_path(args.picture or f"gpubp-{args.name}.png")
-    check_free(path, holds_picture, "a picture by gpubp", "--picture")
-    return path
-
-
-def _draw(decisions, path):
-    try:
-        plots.decision_boundary(decisions, path)
-        print(f"picture   {path}")
-    except ImportError as error:
-        print(f"picture   none: {error}")
+    if demo.DRAWS and not args.no_picture:
+        picture = plots.checked_path(args.picture or f"gpubp-{args.name}.png")
+        check_free(picture, holds_picture, "a picture by gpubp", "--picture")
+    decisions = demo.tell(args.seed)
+    if picture is not None:
+        try:
+            plots.decision_boundary(decisions, picture)
+            print(f"picture   {picture}")
+        except ImportError as error:
+            print(f"picture   none: {error}")
+    return 0

@@ -17,6 +17,7 @@ from ..devices.cuda.probe import why_no_cuda
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's wheels are named after the CUDA version that they are built for
 EXTRAS = (("digits", "sklearn", "scikit-learn", "the handwritten digits of `gpubp train`"),
           ("plots", "matplotlib", "matplotlib", "the picture of the learning curve"))
+LIMITS = "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 GPU = """\
 to use an NVIDIA GPU:
   1. run `nvidia-smi`; if it does not list the GPU, install the driver
@@ -29,36 +30,12 @@ def run(args):
     line("gpubp", f"{__version__} in {Path(__file__).parents[1]}")
     line("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
     line("NumPy", np.__version__)
-    line("BLAS", _blas())
-    line("threads", _threads())
-    line("compiler", cxx.why_not() or f"{' '.join(cxx.command())}, for device='cpu:compiled' and long training runs on 'cpu'")
-    _cupy()
-    _devices()
-    for extra, module, package, use in EXTRAS:
-        found = find_spec(module) is not None
-        line(extra, f"{package} {version(package)}" if found else f'not installed, needed for {use}: pip install '
-                                                                  f'"gpubp[{extra}]"')
-    return 0
-
-
-def line(head, text):
-    """Print one line of the report: a head of up to 9 characters, then the text."""
-    print(f"{head:<10}{text}")
-
-
-def _blas():
-    facts = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
-    return f"{facts.get('name', 'unknown')} {facts.get('version', '')}".strip()
-
-
-def _threads():
+    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    line("BLAS", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    limits = [f"{name}={os.environ[name]}" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-              if name in os.environ]
-    return f"{cores} cores for this process" + (f", {', '.join(limits)}" if limits else ", no limit set for BLAS")
-
-
-def _cupy():
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
+    line("threads", f"{cores} cores for this process, {', '.join(limits) or 'no limit set for BLAS'}")
+    line("compiler", cxx.why_not() or f"{' '.join(cxx.command())}, for device='cpu:compiled' and long training runs on 'cpu'")
     found = []
     for package in CUPY:
         with suppress(PackageNotFoundError):
@@ -66,6 +43,16 @@ def _cupy():
     line("CuPy", ", ".join(found) or "not installed")
     if len(found) > 1:
         line("", "these packages overwrite each other: uninstall all of them, then install one")
+    _devices()
+    for extra, module, package, use in EXTRAS:
+        line(extra, f"{package} {version(package)}" if find_spec(module) is not None else
+             f'not installed, needed for {use}: pip install "gpubp[{extra}]"')
+    return 0
+
+
+def line(head, text):
+    """Print one line of the report: a head of up to 9 characters, then the text."""
+    print(f"{head:<10}{text}")
 
 
 def _devices():

@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 
-from .. import datasets
 from ..atomic import atomically
 from ..files import load
 from ..maths.registry import Interval
+from . import samples
 from .outputs import check_free, holds_predictions
 
 
@@ -23,13 +23,11 @@ def run(args):
         raise ValueError(f"--proba: expected a network that outputs class probabilities, got {args.network} with "
                          f"{activation.name} outputs{'' if network.metadata.get('classes') else ' and no classes'}: leave "
                          "--proba out")
-    like = {"features": network.sizes[0], **network.metadata}
     try:
-        data = datasets.load(args.data, like=like)
+        data = samples.load(args.data, network)
     except ValueError:
         # predictions need no targets, and the file's may be placeholders that cannot be read
-        data = datasets.load(args.data, like=like, targets=False)
-    data = data.test or data
+        data = samples.load(args.data, network, targets=False)
     header, rows = _table(network, data, args.proba)
     if args.output:
         atomically(args.output, lambda file: _write(codecs.getwriter("utf-8")(file), header, rows), "the predictions")
@@ -57,11 +55,9 @@ def _table(network, data, proba):
             return (["prediction", *map(str, data.classes)],
                     ([name, *(f"{p:.6g}" for p in row)] for name, row in zip(names, outputs)))
         return ["prediction"], ([name] for name in names)
-    run = notes.get("run", {})
-    values = datasets.Scaling(run.get("target_shift", 0.0), run.get("target_scale", 1.0)).undo(outputs)
+    values = samples.target_scaling(network).undo(outputs)
     if data.y is not None:
         error = np.sqrt(np.square(values - data.y).mean())
         print(f"root mean square error {error:.4g} on {len(data)} rows", file=sys.stderr)
-    width = values.shape[1]
-    header = ["prediction"] if width == 1 else [f"prediction {i + 1}" for i in range(width)]
-    return header, ([f"{value:.8g}" for value in row] for row in values)
+    header = [f"prediction {i + 1}" for i in range(values.shape[1])]
+    return header if len(header) > 1 else ["prediction"], ([f"{value:.8g}" for value in row] for row in values)

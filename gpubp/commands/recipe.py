@@ -21,10 +21,10 @@ EVERYTHING = Interval("(-inf, inf)")
 
 def check(args):
     """Raise ValueError if an option has a value that is wrong for any data."""
-    for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
+    for name in ("epochs", "batch_size", "patience"):
         value = getattr(args, name)
-        if value is not None and value < least:
-            raise ValueError(f"--{name.replace('_', '-')}: expected {least} or more, got {value}")
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')}: expected 1 or more, got {value}")
     if args.lr is not None and not (isfinite(args.lr) and args.lr > 0):
         raise ValueError(f"--lr: expected a number above 0, got {args.lr}")
     if args.hold_back is not None and not 0 <= args.hold_back < 1:
@@ -39,13 +39,13 @@ def layers(args, data):
     if len(widths) < 2:
         raise ValueError(f"--layers: expected at least inputs and outputs, such as {data.features},{data.outputs}, got "
                          f"{widths[0]}")
-    if widths[0] != data.features:
-        raise ValueError(f"--layers: expected {data.features} first, the number of features of {data.name}, got {widths[0]}")
-    if widths[-1] != data.outputs:
-        raise ValueError(f"--layers: expected {data.outputs} last, the number of {'classes' if data.classes else 'targets'} "
-                         f"of {data.name}, got {widths[-1]}")
-    thinned = () if args.dropout is None else (Dropout(args.dropout),)
-    return [widths[0], *(entry for width in widths[1:-1] for entry in (width, *thinned)), widths[-1]]
+    aims = "classes" if data.classes else "targets"
+    for width, expected, what in ((widths[0], data.features, "first, the number of features"),
+                                  (widths[-1], data.outputs, f"last, the number of {aims}")):
+        if width != expected:
+            raise ValueError(f"--layers: expected {expected} {what} of {data.name}, got {width}")
+    dropout = [] if args.dropout is None else [Dropout(args.dropout)]
+    return [widths[0], *(entry for width in widths[1:-1] for entry in (width, *dropout)), widths[-1]]
 
 
 def words(args, data):

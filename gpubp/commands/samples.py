@@ -1,13 +1,26 @@
-"""Random samples for `gpubp check` and `gpubp parity`, whose verdicts do not depend on the data."""
+"""Samples for a saved network: read from a file as those that it was trained on, or random ones, and the scaling of targets."""
 
 import numpy as np
 
+from .. import datasets
 from ..devices.random import CHECK, generator
 from ..maths.registry import Interval
 
 
+def load(path, network, targets=True):
+    """The Data in a file, its test part if it has one, read as the network's training data were."""
+    data = datasets.load(path, like={"features": network.sizes[0], **network.metadata}, targets=targets)
+    return data.test or data
+
+
+def target_scaling(network):
+    """The Scaling of regression targets that `gpubp train` recorded; the identity if it recorded none."""
+    run = network.metadata.get("run", {})
+    return datasets.Scaling(run.get("target_shift", 0.0), run.get("target_scale", 1.0))
+
+
 def random_samples(network, count):
-    """Random (x, y): x is (count, inputs) in [0, 1), y are targets that the network's cost accepts."""
+    """Random (x, y), for verdicts that do not depend on the data: x is (count, inputs) in [0, 1), the cost accepts y."""
     random, cost, width = generator(1, CHECK), network.cost_function, network.sizes[-1]
     x, allowed, codes = random.random((count, network.sizes[0])), Interval(cost.targets), np.array(cost.codes)
     if not allowed.holds(codes).all():   # a regression cost

@@ -13,7 +13,7 @@ from ..layered.divergence import TrainingError
 from ..layered.history import StopReason
 from ..layered.layers import Dense
 from ..layered.network import Network
-from . import recipe
+from . import recipe, samples
 from .outputs import check_free, first_free, holds_network, holds_picture
 
 # options that determine the network and its validation samples; --resume cannot change them
@@ -29,7 +29,7 @@ def run(args):
     network, data, seen = _resumed(args) if args.resume else _begun(args)
     learn, held = _parts(data, seen["hold_back"], network.seed)
     _check_destinations(*_destinations(args, data))
-    goal = datasets.Scaling(seen["target_shift"], seen["target_scale"]) if data.classes is None else (lambda y: y)
+    goal = samples.target_scaling(network) if data.classes is None else (lambda y: y)
     epochs, optimizer, batch_size = recipe.schedule(args, network, seen, len(learn))
     _introduce(say, args, network, learn, held, optimizer or network.training_state.chain, batch_size, seen)
     before, device = sum(network.history.seconds), network.device_choice
@@ -44,16 +44,16 @@ def run(args):
         network.save(save)
         say("saved", f"{save}, with the last finite parameters")
         raise
-    save, picture = _save(network, args, data)
+    save, picture = _destinations(args, data)   # again, because a concurrent run may have taken the free name
+    network.save(save)
     if network.device_choice != device:
         say("device", f"{network.ops.name} ({network.device_choice.reason})")
-    if history.stop_reason == StopReason.INTERRUPTED and network.epoch < epochs:
-        say("stopped", history.stopped)
-        say("saved", save)
-        say("resume", f"gpubp train --resume {shlex.quote(str(save))}")
-        return 130
     if history.stopped:
         say("stopped", history.stopped)
+        if history.stop_reason == StopReason.INTERRUPTED and network.epoch < epochs:
+            say("saved", save)
+            say("resume", f"gpubp train --resume {shlex.quote(str(save))}")
+            return 130
     seconds = sum(history.seconds) - before
     _tell(say, network, goal, learn, held, data.test, f"after {network.epoch} epochs, {seconds:.1f} s of training")
     say("saved", save)
@@ -133,16 +133,6 @@ def _check_destinations(save, picture):
         if picture.resolve() == save.resolve():
             raise ValueError(f"--picture: expected another name than the network's, got {picture} for both")
         check_free(picture, holds_picture, "a picture by gpubp", "--picture")
-
-
-def _save(network, args, data):
-    """Save the network; returns its path and the picture's.
-
-    The paths are determined again, because a concurrent run may have taken the free name.
-    """
-    save, picture = _destinations(args, data)
-    network.save(save)
-    return save, picture
 
 
 def _introduce(say, args, network, learn, held, optimizer, batch_size, seen):

@@ -47,7 +47,7 @@ def _one_gate(random):
         With each gradient we took one step along it, with step size {STEP:g}. For n inputs the numerical
         gradient evaluates the circuit n + 1 times. The analytic one needs one forward and one backward pass:
         """)
-    example("gpubp.grad(lambda x, y: x * y, argnums=(0, 1))(-2.0, 3.0)", exact)
+    example("gpubp.grad(lambda x, y: x * y, argnums=(0, 1))(-2.0, 3.0)")
 
 
 def _circuit():
@@ -65,7 +65,7 @@ def _circuit():
         its output is z = {q.grad:g} with respect to q, and q = {z.grad:g} with respect to z. The derivative of the add
         gate is 1 with respect to each input. The chain rule multiplies them: for x it gives {q.grad:g} * 1 = {x.grad:g}.
         """)
-    example("gpubp.grad(lambda x, y, z: (x + y) * z, argnums=(0, 1, 2))(-2.0, 5.0, -4.0)", exact)
+    example("gpubp.grad(lambda x, y, z: (x + y) * z, argnums=(0, 1, 2))(-2.0, 5.0, -4.0)")
     paragraph("After out.backward(), out.draw() shows the circuit with its values and gradients:")
     aside(out.draw())
     _compared("xyz", circuit, at, exact)
@@ -86,8 +86,6 @@ def _neuron():
 
 
 def _patterns():
-    def in_one_sweep(a, x, b, y, c):
-        return a * x + b * y + c
     heading("4. Patterns in the backward flow")
     paragraph("""
         In the backward pass each gate receives the gradient of the circuit's output with respect to its
@@ -105,8 +103,7 @@ def _patterns():
         With these patterns you can read off the gradient of a x + b y + c: the additions distribute 1 to c
         and to both products, and each product switches its factors. At a = 1, x = -1, b = 2, y = 3, c = -3:
         """)
-    example("gpubp.grad(lambda a, x, b, y, c: a * x + b * y + c, (0, 1, 2, 3, 4))(1.0, -1.0, 2.0, 3.0, -3.0)",
-            grad(in_one_sweep, (0, 1, 2, 3, 4))(1.0, -1.0, 2.0, 3.0, -3.0))
+    example("gpubp.grad(lambda a, x, b, y, c: a * x + b * y + c, (0, 1, 2, 3, 4))(1.0, -1.0, 2.0, 3.0, -3.0)")
 
 
 def _forks():
@@ -116,10 +113,10 @@ def _forks():
         Two separate wires of value 3 get a gradient of 3 each from their product. In x * x one wire
         gets both, which makes 2x:
         """)
-    example("gpubp.grad(lambda x, y: x * y, argnums=(0, 1))(3.0, 3.0)", grad(lambda x, y: x * y, argnums=(0, 1))(3.0, 3.0))
-    example("gpubp.grad(lambda x: x * x)(3.0)", grad(lambda x: x * x)(3.0))
+    example("gpubp.grad(lambda x, y: x * y, argnums=(0, 1))(3.0, 3.0)")
+    example("gpubp.grad(lambda x: x * x)(3.0)")
     paragraph("In (x + y) * x, the wire x gets x + y from the multiply gate, and another x through the add gate:")
-    example("gpubp.grad(lambda x, y: (x + y) * x)(3.0, 5.0)", grad(lambda x, y: (x + y) * x)(3.0, 5.0))
+    example("gpubp.grad(lambda x, y: (x + y) * x)(3.0, 5.0)")
 
 
 def _compared(names, f, at, exact):

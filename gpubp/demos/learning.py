@@ -1,5 +1,6 @@
 """Shared by the demos, in plain NumPy code that gpubp.grad differentiates: two models, two costs, gradient descent."""
 
+from functools import partial
 from math import sqrt
 
 import numpy as np
@@ -42,13 +43,13 @@ def hinge(score, labels):
     return np.mean(np.maximum(0.0, 1.0 - labels * score))
 
 
-def descended(cost, p, rate, steps):
-    """The parameters after `steps` steps of gradient descent on cost(p) with the learning rate `rate`."""
-    gradient = grad(cost)
+def descended(model, p, loss, points, labels, rate, steps):
+    """(parameters after steps of gradient descent with the learning rate `rate` from p, the trained model as a function of x)."""
+    gradient = grad(lambda p: loss(model(p, points), labels))
     for _ in range(steps):
         found = gradient(p)
         p = {name: p[name] - rate * found[name] for name in p}
-    return p
+    return p, partial(model, p)
 
 
 def right(score, labels):

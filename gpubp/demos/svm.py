@@ -4,30 +4,39 @@ The support vector machine is one score, a x + b y + c, with a rule that pulls o
 of a cost.
 """
 
+from functools import partial
+
 import numpy as np
 
 from ..circuits import grad
 from ..devices.random import checked_seed
-from . import logic, rings
-from .learning import right
+from ..layered.network import Network
+from ..maths.activations import sigmoid
+from ..maths.optimizers import SGD
+from .learning import HIDDEN, descended, first_line, first_network, hinge, line, logistic, network, right
 from .telling import decision_map, heading, paragraph, table
 
 DRAWS = True
+INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+TRUTHS = {"AND": np.array([-1.0, -1.0, -1.0, 1.0]), "OR": np.array([-1.0, 1.0, 1.0, 1.0]),
+          "XOR": np.array([-1.0, 1.0, 1.0, -1.0])}
 POINTS = np.array([[1.2, 0.7], [-0.3, -0.5], [3.0, 0.1], [-0.1, -1.0], [-1.0, 1.1], [2.1, -3.0]])
 LABELS = np.array([1.0, -1.0, 1.0, -1.0, -1.0, 1.0])
 START = 1.0, -2.0, -1.0
-RATE, STEPS, EVERY = 0.01, 400, 50
+LOGIC_RATE, LOGIC_STEPS = 1.0, 400
+MACHINE_RATE, MACHINE_STEPS, EVERY = 0.01, 400, 50
+RINGS_RATE, RINGS_STEPS, EACH = 0.2, 300, 40   # EACH: points in each class
 ALPHAS = STRONG, WEAK = 1.0, 0.1
 
 
 def tell(seed):
     """Print the demo; returns {title: (score, points, labels)} for plots.decision_boundary."""
     random = np.random.default_rng(checked_seed(seed))
-    of_xor = logic.tell(random)
+    decisions = {"XOR: a small network": _logic(random)}
     _rule()
-    of_machine = _machine(random)
-    return {"XOR: a small network": of_xor, "six points: a support vector machine": of_machine,
-            "rings: a small network": rings.tell(random)}
+    decisions["six points: a support vector machine"] = _machine(random)
+    decisions["rings: a small network"] = _rings(random)
+    return decisions
 
 
 def pulls(a, b, c, x, y, label, alpha):
@@ -42,6 +51,29 @@ def cost(a, b, c, x, y, label, alpha):
 
 
 gradient = grad(cost, argnums=(0, 1, 2))
+
+
+def _logic(random):
+    heading("1. AND, OR, XOR")
+    paragraph(f"""
+        A neuron computes the probability of "true" as sigmoid(v x + w y + c). The cost is the mean of
+        -log(probability of the right answer) over the four rows. gpubp.grad gives the gradient of the
+        cost with respect to v, w and c, and gradient descent takes {LOGIC_STEPS} steps with learning rate {LOGIC_RATE:g}.
+        The last column is XOR again, learned by a network with a hidden layer of {HIDDEN} relu neurons:
+        """)
+    truths = *TRUTHS.values(), TRUTHS["XOR"]
+    models = [(line, first_line(random)) for _ in TRUTHS] + [(network, first_network(random))]
+    scores = [descended(*model, logistic, INPUTS, truth, LOGIC_RATE, LOGIC_STEPS)[1] for model, truth in zip(models, truths)]
+    found = [score(INPUTS) for score in scores]
+    rows = ((f"{x:.0f}  {y:.0f}", *(f"{sigmoid(a[i]):.2f} for {truth[i] > 0:d}" for a, truth in zip(found, truths)))
+            for i, (x, y) in enumerate(INPUTS))
+    table(("x  y", *(f"{name:>11}" for name in TRUTHS), "XOR, hidden"), *rows,
+          ("correct", *(f"{right(a, truth)} of 4" for a, truth in zip(found, truths))))
+    paragraph("""
+        The decision boundary of one neuron is a straight line. No straight line separates (0, 1) and
+        (1, 0) from (0, 0) and (1, 1), so one neuron cannot learn XOR. Hidden neurons bend the boundary.
+        """)
+    return scores[-1], INPUTS, truths[-1]
 
 
 def _rule():
@@ -69,21 +101,19 @@ def _rule():
 def _machine(random):
     heading("3. The support vector machine learns")
     paragraph(f"""
-        Stochastic gradient descent takes {STEPS} steps with learning rate {RATE:g}, each on one point, in random
+        Stochastic gradient descent takes {MACHINE_STEPS} steps with learning rate {MACHINE_RATE:g}, each on one point, in random
         order. We train once with strong and once with weak regularization. The cost is the mean of C:
         """)
     walks = [_walk(alpha, random) for alpha in ALPHAS]
     rows = ((f"{step}", *(told for walk, alpha in zip(walks, ALPHAS) for told in _progress(walk[step], alpha)))
-            for step in range(0, STEPS + 1, EVERY))
+            for step in range(0, MACHINE_STEPS + 1, EVERY))
     table(("", *(told for alpha in ALPHAS for told in (f"alpha = {alpha:g}", ""))), ("steps", *("correct", "cost") * 2), *rows)
     a, b, c = walks[-1][-1]
     paragraph(f"""
-        Strong regularization keeps a and b small, even where it misclassifies points. The weak one ended
-        with a = {a:.2f}, b = {b:.2f}, c = {c:.2f}. On the map o is +1, x is -1, and dots mark a positive score:
+        Strong regularization keeps a and b small, even if some points stay misclassified. Weak regularization
+        led to a = {a:.2f}, b = {b:.2f}, c = {c:.2f}. On the map o is +1, x is -1, and dots mark a positive score:
         """)
-
-    def score(points):
-        return points @ np.array([a, b]) + c
+    score = partial(line, {"w": np.array([a, b]), "b": c})
     decision_map(score, POINTS, LABELS)
     return score, POINTS, LABELS
 
@@ -91,9 +121,9 @@ def _machine(random):
 def _walk(alpha, random):
     """[(a, b, c), ...] at the start and after each step of stochastic gradient descent."""
     walk = [START]
-    for i in random.permuted(np.arange(STEPS) % len(POINTS)):
+    for i in random.permuted(np.arange(MACHINE_STEPS) % len(POINTS)):
         slopes = gradient(*walk[-1], *POINTS[i], LABELS[i], alpha)
-        walk.append(tuple(x - RATE * slope for x, slope in zip(walk[-1], slopes)))
+        walk.append(tuple(x - MACHINE_RATE * slope for x, slope in zip(walk[-1], slopes)))
     return walk
 
 
@@ -101,3 +131,53 @@ def _progress(at, alpha):
     """(accuracy as a text in %, mean cost) at parameters (a, b, c)."""
     (a, b, c), (x, y) = at, POINTS.T
     return f"{right(a * x + b * y + c, LABELS) / len(LABELS):.0%}", float(np.mean(cost(a, b, c, x, y, LABELS, alpha)))
+
+
+def _rings(random):
+    points, labels = _disc_and_ring(random)
+    heading("4. From the support vector machine to a neural network")
+    paragraph(f"""
+        Now {EACH} points with label +1 form a disc, and {EACH} points with label -1 form a ring around it. Any
+        circuit can compute the score. We add a hidden layer of {HIDDEN} relu neurons and keep the hinge loss
+        max(0, 1 - label * score). Each of the {RINGS_STEPS} steps uses all points; the learning rate is {RINGS_RATE:g}:
+        """)
+    first = first_network(random)
+    _, straight = descended(line, first_line(random), hinge, points, labels, RINGS_RATE, RINGS_STEPS)
+    bent, score = descended(network, first, hinge, points, labels, RINGS_RATE, RINGS_STEPS)
+    table(("", "correct", "cost"),
+          *((name, f"{right(found, labels)} of {len(labels)}", float(hinge(found, labels)))
+            for name, found in (("a line", straight(points)), ("the network", score(points)))))
+    decision_map(score, points, labels)
+    _same(points, labels, first, bent)
+    return score, points, labels
+
+
+def _same(points, labels, first, bent):
+    """Print the differences between gpubp.Network and the circuit: of the first gradients, and of the trained parameters."""
+    net = Network([2, HIDDEN, 1], activation="relu", cost="hinge", device="cpu:numpy", dtype="float64", seed=1)
+    for name, value in first.items():
+        net.parameters.write(name, value)
+    targets = labels[:, None]
+    trace, exact = net.trace(points, targets), grad(lambda p: hinge(network(p, points), labels))(first)
+    by_equations = {"w1": trace.dw[1], "w2": trace.dw[2], "b1": trace.db[1], "b2": trace.db[2]}
+    net.fit(points, targets, optimizer=SGD(RINGS_RATE), epochs=RINGS_STEPS, batch_size=len(points))
+    by_gradient, by_fit = _apart(by_equations, exact), _apart(dict(net.parameters.items()), bent)
+    paragraph(f"""
+        So far gpubp.grad has differentiated the cost, which is a few lines of NumPy. The same network,
+            gpubp.Network([2, {HIDDEN}, 1], activation="relu", cost="hinge", dtype="float64"),
+        computes its gradient layer by layer, with the four equations of backpropagation. From the same
+        initial parameters, the two gradients differ by at most {by_gradient:.1g}. After the same {RINGS_STEPS} steps by
+        net.fit, the parameters differ by at most {by_fit:.1g}: it is the same mathematics, written twice.
+        """)
+
+
+def _apart(some, others):
+    """The largest difference between two dictionaries of arrays."""
+    return max(float(np.abs(some[name] - others[name]).max()) for name in some)
+
+
+def _disc_and_ring(random):
+    """(points (n, 2), labels (n,)): a disc with label +1 inside a ring with label -1."""
+    radius = np.concatenate([random.uniform(0.0, 1.0, EACH), random.uniform(1.5, 2.2, EACH)])
+    angle = random.uniform(0.0, 2.0 * np.pi, 2 * EACH)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), np.repeat([1.0, -1.0], EACH)

@@ -4,6 +4,8 @@ from textwrap import dedent, indent
 
 import numpy as np
 
+from .. import circuits
+
 COLUMNS, ROWS = 57, 17   # letters across and down a decision map
 
 
@@ -22,9 +24,9 @@ def aside(text):
     print(indent(text, "    ") + "\n")
 
 
-def example(code, found):
+def example(code):
     """Print a line of Python, to be typed after `import gpubp`, and its result."""
-    aside(f">>> {code}\n{found!r}")
+    aside(f">>> {code}\n{eval(code, {'gpubp': circuits})!r}")
 
 
 def table(*rows):
