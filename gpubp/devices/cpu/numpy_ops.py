@@ -8,6 +8,7 @@ from math import inf, sqrt
 
 import numpy as np
 
+from ...maths import reference
 from ..ops import thinning
 from ..random import DROPOUT, bits
 from . import blas
@@ -81,33 +82,30 @@ class NumpyOps(CpuOps):
         return call
 
     def bias_activation(self, activation, z, b, a):
-        scratch, calls = _scratch(z), []
-        for zs, out in _row_blocks(z, a):
-            calls.append(partial(np.add, zs, b, zs))
-            calls += [partial(_softmax, zs, out)] if activation.rowwise else _bind(activation.sigma, [zs], out, scratch)
-        return sequence(calls)
+        if z is a:
+            return sequence(_blockwise(lambda xp, z, b: activation.of(xp, z + b), [z], [a], b))
+        return sequence(_blockwise(lambda xp, z, b: (z + b, activation.of(xp, z + b)), [z], [z, a], b))
 
     def activation_backward(self, activation, delta, z, a, db):
-        scratch, calls = _scratch(z), []
-        for ds, zs, outs in _row_blocks(delta, z, a):
-            calls += _times_prime(activation, ds, zs, outs, scratch)
+        calls = _blockwise(lambda xp, delta, z, a: reference.times_prime(xp, activation, delta, z, a), [delta, z, a], [delta])
         return sequence([*calls, _column_sums(delta, db)])
 
     def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, scaling=None, keep=True):
-        scratch, spare = _scratch(z), np.empty((2, _rows(z), z.shape[1]), z.dtype)
-        calls = [self.bias_activation(activation, z, b, a)]
-        deltas = z if delta is None else delta   # a placeholder that is not used
-        for zs, outs, ys, factors, totals, ds in _row_blocks(z, a, y, weights, costs, deltas):
-            u, valuing = _row_values(cost, activation, zs, outs, ys, totals, spare, scratch)
-            calls += valuing
-            if delta is not None:
-                calls += _first_delta(cost, activation, zs, outs, ys, u, ds, totals, scratch)
-                calls.append(partial(np.multiply, ds, factors[:, None], ds))
-                calls += [] if scaling is None else [partial(np.multiply, ds, scaling[:1], ds)]
-            if cost.outer:
-                calls.append(partial(_apply_outer, cost, totals))
-            calls.append(partial(np.multiply, totals, factors, totals))
-        return sequence(calls if delta is None else [*calls, _column_sums(delta, db)])
+        def layer(xp, z, y, weight, b):
+            z = z + b
+            a = activation.of(xp, z)
+            return z, a, weight * reference.costs(xp, cost, activation, z, a, y)
+
+        def layer_and_delta(xp, z, y, weight, b):
+            z, a, weighted = layer(xp, z, y, weight, b)
+            return z, a, weighted, weight * reference.first_delta(xp, cost, activation, z, a, y)   # BP1
+
+        operands, outs = [z, y, weights[:, None]], [z, a, costs[:, None]]
+        if delta is None:
+            return sequence(_blockwise(layer, operands, outs, b))
+        calls = _blockwise(layer_and_delta, operands, [*outs, delta], b)
+        calls += [] if scaling is None else [partial(np.multiply, delta, scaling[:1], delta)]
+        return sequence([*calls, _column_sums(delta, db)])
 
     def dropout(self, a, out, da, rate, seed, layer, clock):
         mask = np.empty(a.shape, bool)
@@ -174,93 +172,17 @@ class NumpyOps(CpuOps):
         return Threads(list(map(sequence, parts)))
 
 
-def _rows(z):
-    """The rows of a block of whole rows with about BLOCK_ELEMENTS elements."""
-    return min(len(z), max(1, BLOCK_ELEMENTS // max(1, z.shape[1])))
-
-
-def _row_blocks(*arrays):
-    """The same rows of each array, block by block."""
-    rows = _rows(arrays[0]) if arrays[0].ndim == 2 else BLOCK_ELEMENTS
-    return [[array[start:start + rows] for array in arrays] for start in range(0, len(arrays[0]), rows)]
-
-
-def _scratch(z):
-    return Scratch(_rows(z) * z.shape[1], z.dtype)
-
-
-def _bind(formula, operands, out, scratch):
-    return bind(formula, [array.reshape(-1) for array in operands], [out.reshape(-1)], scratch)
+def _blockwise(formula, operands, outs, *shared):
+    """Calls for outs := formula(xp, *operands, *shared), for about BLOCK_ELEMENTS elements of whole rows at a time."""
+    count, width = operands[0].shape
+    rows = min(count, max(1, BLOCK_ELEMENTS // max(1, width)))
+    scratch, calls = Scratch(rows, operands[0].dtype), []
+    for start in range(0, count, max(1, rows)):
+        part = slice(start, start + rows)
+        calls += bind(formula, [*(array[part] for array in operands), *shared], [array[part] for array in outs], scratch)
+    return calls
 
 
 def _column_sums(delta, db):
     """A call for BP3: a product with ones, since the BLAS sums columns several times faster than NumPy's reduction."""
     return partial(np.dot, np.ones(len(delta), delta.dtype), delta, db)
-
-
-def _row_values(cost, activation, z, a, y, sums, spare, scratch):
-    """(u, calls for sums := the row sums of the cost's values); u, the argument of its formulas, is a, z, log a or a - a_true."""
-    value, other = spare[0, :len(z)], spare[1, :len(z)]
-    exact, u, calls = cost.meets_partner(activation), a, []
-    if exact:
-        u = value if activation.rowwise else z
-        calls += [partial(_log_softmax, z, value, other)] if activation.rowwise else []
-    elif cost.relative:
-        u = other
-        calls.append(partial(_differences, a, y, other))
-    calls += _bind(cost.value_at if exact else cost.value, [u, y], value, scratch)
-    return u, [*calls, partial(np.dot, value, np.ones(z.shape[1], z.dtype), sums)]
-
-
-def _first_delta(cost, activation, z, a, y, u, delta, sums, scratch):
-    """Calls for delta := dC/dz of the last layer, without the weights of the samples."""
-    if cost.meets_partner(activation):
-        return [partial(np.subtract, a, y, delta)]   # BP1 with the partner activation
-    calls = _bind(cost.prime, [u, y], delta, scratch)
-    if cost.relative:
-        calls.append(partial(_true_output, delta, y))
-    if cost.outer:
-        calls.append(partial(_times_outer_prime, cost, delta, sums))
-    return calls + _times_prime(activation, delta, z, a, scratch)   # BP1
-
-
-def _times_prime(activation, delta, z, a, scratch):
-    """Calls for delta := delta * sigma'(z)."""
-    if activation.rowwise:
-        return [partial(_times_softmax_prime, delta, a)]
-    return _bind(lambda xp, delta, z, a: delta * activation.prime(xp, z, a), [delta, z, a], delta, scratch)
-
-
-def _softmax(z, a):
-    """a := softmax of the rows of z."""
-    np.subtract(z, np.maximum.reduce(z, 1, keepdims=True), a)
-    np.exp(a, a)
-    np.divide(a, np.add.reduce(a, 1, keepdims=True), a)
-
-
-def _log_softmax(z, out, powers):
-    """out := log softmax of the rows of z."""
-    np.subtract(z, np.maximum.reduce(z, 1, keepdims=True), out)
-    np.exp(out, powers)
-    np.subtract(out, np.log(np.add.reduce(powers, 1, keepdims=True)), out)
-
-
-def _times_softmax_prime(delta, a):
-    delta -= np.add.reduce(delta * a, 1, keepdims=True)
-    delta *= a
-
-
-def _differences(a, y, out):
-    np.subtract(a, np.add.reduce(y * a, 1, keepdims=True), out)
-
-
-def _true_output(delta, y):
-    delta -= y * np.add.reduce(delta, 1, keepdims=True)   # the true output occurs in all differences
-
-
-def _times_outer_prime(cost, delta, sums):
-    delta *= cost.outer_prime(np, sums)[:, None]
-
-
-def _apply_outer(cost, sums):
-    sums[...] = cost.outer(np, sums)

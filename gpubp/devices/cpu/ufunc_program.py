@@ -3,11 +3,12 @@
 Called with numpy itself, a formula allocates an array for each of its operations; bound, it allocates nothing.
 """
 
+from collections import defaultdict
 from functools import partial
 
 import numpy as np
 
-from ...maths.formula import REFLECTED, Term, Writer, constant
+from ...maths.formula import REFLECTED, Term, Writer, constant, spell
 
 TESTS = {"__eq__": np.equal, "__ne__": np.not_equal, "__gt__": np.greater, "__ge__": np.greater_equal, "__lt__": np.less,
          "__le__": np.less_equal, "__and__": np.logical_and, "__or__": np.logical_or, "__invert__": np.logical_not}
@@ -18,42 +19,53 @@ UFUNCS = {"__add__": np.add, "__sub__": np.subtract, "__mul__": np.multiply, "__
               "sinh", "cosh", "sin", "cos", "arctan", "power")}}
 
 
-NAMED = "maximum", "minimum"   # NumPy takes their `out` only as a keyword
+TWO_PASSES = "where", "sum", "max"   # their result must not overlap an operand
 
 
 class Trace(Writer):
-    """A Writer that records (name, operands) pairs; the Term of a step is its number."""
+    """A Writer that records (name, operands) pairs, equal ones once; the Term of a step is its number."""
 
     def __init__(self):
         self.steps: list[tuple[str, tuple]] = []
+        self.known: dict[tuple, Term] = {}
 
     def write(self, name, *operands):
         if name in REFLECTED:
             name, operands = REFLECTED[name], operands[::-1]
-        self.steps.append((name, operands))
-        return Term(len(self.steps) - 1, self)
+        key = name, *map(spell, operands)
+        if key not in self.known:
+            self.known[key] = Term(len(self.steps), self)
+            self.steps.append((name, operands))
+        return self.known[key]
+
+    def sum(self, x, axis=-1, keepdims=True):
+        """The sums of the rows of x, a column."""
+        return self.write("sum", x)
+
+    def max(self, x, axis=-1, keepdims=True):
+        """The maxima of the rows of x, a column."""
+        return self.write("max", x)
 
 
 class Scratch:
-    """Arrays for intermediate values, shared by all calls that run in sequence."""
+    """Arrays of at most `rows` rows for intermediate values, shared by all calls that run in sequence."""
 
-    def __init__(self, size, dtype):
-        self.size, self.dtype = size, np.dtype(dtype)
-        self.arrays: dict[tuple[int, bool], np.ndarray] = {}
+    def __init__(self, rows, dtype):
+        self.rows, self.dtype = rows, np.dtype(dtype)
+        self.arrays: dict[tuple, np.ndarray] = {}
 
-    def take(self, number, test, size):
-        """The first `size` elements of array `number`; Boolean for a test, else of the dtype."""
-        key = number, test
-        if key not in self.arrays:
-            self.arrays[key] = np.empty(self.size, bool if test else self.dtype)
-        return self.arrays[key][:size]
+    def take(self, number, kind, rows):
+        """The first rows of array `number` of a kind: (dtype, shape of a row)."""
+        if (number, kind) not in self.arrays:
+            self.arrays[number, kind] = np.empty((self.rows, *kind[1]), kind[0])
+        return self.arrays[number, kind][:rows]
 
 
 def bind(formula, operands, outs, scratch):
     """A list of calls that compute outs := formula(xp, *operands).
 
-    operands: 1-d arrays of one size, or 0-d arrays; outs may be among them. formula returns one value or a tuple. scratch: the
-    Scratch for intermediate values.
+    operands: C-contiguous arrays that broadcast against each other, in which xp.sum and xp.max act on rows; outs may be among
+    them. formula returns one value or a tuple. scratch: the Scratch for intermediate values.
     """
     trace = Trace()
     results = formula(trace, *(Term(~place, trace) for place in range(len(operands))))   # inputs are numbered -1, -2, ...
@@ -61,7 +73,7 @@ def bind(formula, operands, outs, scratch):
 
 
 class Binding:
-    """Assigns an array to each value of a trace and a call to each step; scratch arrays are reused after their last use."""
+    """Assigns an array to each value of a trace and calls to each step; scratch arrays are reused after their last use."""
 
     def __init__(self, steps, results, operands, outs, scratch):
         self.outs, self.scratch = outs, scratch
@@ -69,31 +81,50 @@ class Binding:
         self.arrays = {~place: array for place, array in enumerate(operands)}
         self.last_use = {name: step for step, (_, terms) in enumerate(steps) for name in _names(terms)}
         self.last_use |= {name: len(steps) for name in _names(results)}
-        self.free: dict[bool, list[int]] = {False: [], True: []}   # indices of free scratch arrays: floats and Booleans
-        self.held: dict[int, tuple[bool, int]] = {}
-        # the last step may write directly into outs[0], unless another result is an unchanged input
-        last = len(steps) - 1
-        self.direct = last if _names(results[:1]) == [last] and min(_names(results), default=0) >= 0 else None
+        self.free: defaultdict[tuple, list[int]] = defaultdict(list)   # numbers of free scratch arrays, by kind
+        self.held: dict[int, tuple[tuple, int]] = {}
+        # steps that write into an out immediately, since no later step reads what it held
+        self.direct = {step: out for result, out in zip(results, outs) for step in _names([result])
+                       if step >= 0 and self._unread(out, step, steps[step][0])}
         for step, (name, terms) in enumerate(steps):
-            (self._choose if name == "where" else self._apply)(step, name, terms)
+            self._apply(step, name, terms)
         self._deliver(results)
 
-    def _apply(self, step, name, terms):
-        self._release(step, terms)   # a ufunc may overwrite its operands
-        out = self.outs[0] if step == self.direct else self._new(step, terms, name in TESTS)
-        ufunc, operands = UFUNCS.get(name) or getattr(np, name), [*map(self._array, terms)]
-        # positional where possible: as a keyword, `out` doubles the time of a call on small arrays
-        self.calls.append(partial(ufunc, *operands, out=out) if name in NAMED else partial(ufunc, *operands, out))
-        self.arrays[step] = out
+    def _unread(self, out, step, name):
+        last = max((self.last_use.get(operand, -1) for operand, array in self.arrays.items() if np.may_share_memory(array, out)),
+                   default=-1)
+        return last < step if name in TWO_PASSES else last <= step
 
-    def _choose(self, step, name, terms):
-        condition, this, that = map(self._array, terms)
-        if condition.dtype != bool:
-            raise TypeError("xp.where takes a condition, such as z > 0.0, as its first argument")
-        out = self._new(step, terms, test=False)   # written in two passes, so it must not overlap an operand
-        self.calls += [partial(np.copyto, out, that), partial(np.copyto, out, this, where=condition)]
-        self.arrays[step] = out
-        self._release(step, terms)
+    def _apply(self, step, name, terms):
+        operands = [*map(self._array, terms)]
+        shape = np.broadcast_shapes(*(array.shape for array in operands))
+        if name in ("sum", "max"):
+            shape = *shape[:-1], 1
+        if name not in TWO_PASSES:
+            self._release(step, terms)
+        out = self.arrays[step] = self._out(step, shape, bool if name in TESTS else self.scratch.dtype)
+        if name not in ("sum", "max") and {array.shape for array in operands} <= {(), out.shape}:   # a call on vectors is faster
+            *operands, out = (array.reshape(-1) if array.ndim else array for array in (*operands, out))
+        self._call(name, operands, out)
+        if name in TWO_PASSES:
+            self._release(step, terms)
+
+    def _call(self, name, operands, out):
+        match name:
+            case "where":
+                condition, this, that = operands
+                if condition.dtype != bool:
+                    raise TypeError("xp.where takes a condition, such as z > 0.0, as its first argument")
+                self.calls += [partial(np.copyto, out, that), partial(np.copyto, out, this, where=condition)]
+            case "sum":   # by the BLAS, which sums narrow rows several times faster than NumPy's reduction
+                ones = np.ones(operands[0].shape[-1], out.dtype)
+                self.calls.append(partial(np.dot, operands[0], ones, out.reshape(-1)))
+            case "max":
+                self.calls.append(partial(np.maximum.reduce, operands[0], -1, None, out, True))
+            case "maximum" | "minimum":   # NumPy takes their `out` only as a keyword
+                self.calls.append(partial(UFUNCS[name], *operands, out=out))
+            case _:   # positional: as a keyword, `out` doubles the time of a call on small arrays
+                self.calls.append(partial(UFUNCS[name], *operands, out))
 
     def _deliver(self, results):
         """Copy the results that are not in outs yet; results that are inputs are saved first, before outs overwrite them."""
@@ -107,19 +138,22 @@ class Binding:
     def _array(self, operand):
         return self.arrays[operand.name] if isinstance(operand, Term) else np.asarray(constant(operand), self.scratch.dtype)
 
-    def _new(self, step, terms, test):
-        if all(self._array(term).ndim == 0 for term in terms):   # a scalar needs no scratch array
-            return np.empty((), bool if test else self.scratch.dtype)
-        used = [number for kind, number in self.held.values() if kind == test]
-        number = self.free[test].pop() if self.free[test] else len(used)
-        self.held[step] = test, number
-        return self.scratch.take(number, test, self.outs[0].size)
+    def _out(self, step, shape, dtype):
+        if step in self.direct and self.direct[step].shape == shape and self.direct[step].dtype == dtype:
+            return self.direct[step]
+        if not shape:   # a scalar needs no scratch array
+            return np.empty((), dtype)
+        kind = dtype, shape[1:]
+        used = [number for held, number in self.held.values() if held == kind]
+        number = self.free[kind].pop() if self.free[kind] else len(used)
+        self.held[step] = kind, number
+        return self.scratch.take(number, kind, shape[0])
 
     def _release(self, step, terms):
         for name in set(_names(terms)) & set(self.held):
             if self.last_use[name] == step:
-                test, number = self.held.pop(name)
-                self.free[test].append(number)
+                kind, number = self.held.pop(name)
+                self.free[kind].append(number)
 
 
 def _names(terms):
