@@ -50,8 +50,9 @@ class Ops(ABC):
     min_weights_for_gemm_update: the smallest weight matrix, in elements, that `gemm_update` should update; infinity if the device
     has no such product.
     scratch_bytes: approximately the bytes that a verb with a formula needs for intermediate values.
-    array_checks: the ArrayChecks of a GPU, which validate arrays without a synchronization; None on the CPU, where the host reads
-    arrays directly.
+
+    Capabilities of a GPU, None on the CPU: array_checks, the ArrayChecks that validate arrays without a synchronization;
+    streaming, the Streaming of data that do not fit on the device; loss_scaling, the LossScaling of precision "float16".
     """
 
     name: str
@@ -62,6 +63,8 @@ class Ops(ABC):
     min_weights_for_gemm_update: float
     scratch_bytes = 0
     array_checks: Any = None
+    streaming: Any = None
+    loss_scaling: Any = None
 
     # ---- variants of the device; arrays belong to all of them
     @abstractmethod
@@ -110,21 +113,6 @@ class Ops(ABC):
         epoch, epoch), int64. size: rows of a full mini-batch; the last one of an epoch may have fewer.
         """
 
-    # ---- streaming: data that do not fit on the device pass through it in windows
-
-    @abstractmethod
-    def free_bytes(self):
-        """The bytes that a training set may take on this device; infinity on the CPU."""
-
-    @abstractmethod
-    def pinned_empty(self, shape, dtype):
-        """A NumPy array in pinned memory, from which `copy_async` copies while the device computes."""
-
-    @abstractmethod
-    def copy_async(self, staged, out):
-        """Start the copy out := staged behind all work already enqueued on the device, and return a Transfer. Its arrive() makes
-        later work of the device wait for the copy; its finish() makes the host wait, which only then may change `staged`."""
-
     # ---- the equations
 
     @abstractmethod
@@ -147,15 +135,14 @@ class Ops(ABC):
         """The length of `costs` if `cost_and_delta` is bound with keep=False for matrices of shape (rows, width)."""
 
     @abstractmethod
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, scaling=None, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
         """Bind the activation of the last layer, the cost, BP1 and BP3, in one pass over the rows.
 
         z := z + b and a := sigma(z); costs[i] := weights[i] C_i; delta := weights[i] dC_i/dz; db := the column sums of delta.
 
         z, a, y and delta have the shape (rows, width), b and db (width,), weights and costs (rows,). Only delta may have the
-        dtype `storage_dtype`. If delta and db are None, only the activation and the costs are computed. With scaling, delta and
-        db are multiplied by the loss scale scaling[0]. With keep=False and a delta, costs has cost_partials(rows, width)
-        elements, whose sum is the total cost, and z and a are undefined afterwards.
+        dtype `storage_dtype`. If delta and db are None, only the activation and the costs are computed. With keep=False and a
+        delta, costs has cost_partials(rows, width) elements, whose sum is the total cost, and z and a are undefined afterwards.
         """
 
     @abstractmethod
@@ -173,22 +160,12 @@ class Ops(ABC):
         (beta, alpha) in the dtype of w. a and b may have the dtype `storage_dtype`."""
 
     @abstractmethod
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
         """Bind one optimizer step, which updates `vector` (the parameters) and the vectors of `state` in place.
 
         Row clock[0] of the table `scalars` holds chain.scalars(...). The first `weights` elements of vector are weights, the rest
-        biases. matrices are the weight matrices, as views of vector; chain.max_norm bounds the norms of their rows. With scaling,
-        the step is skipped if scaling[2] is 0. rounded, if given, is a vector in the dtype `storage_dtype`, to which the updated
-        weights are written.
-        """
-
-    @abstractmethod
-    def update_loss_scale(self, gradient, scaling):
-        """Bind gradient := gradient / scaling[0] and the update of the loss scale, which keeps small deltas from underflow.
-
-        scaling holds (scale, steps since the last change, 1 if the gradient was finite else 0, 1 / the scale of this gradient).
-        A gradient that is not finite halves the scale; STEADY finite ones in a row double it. It stays between LEAST_SCALE and
-        LARGEST_SCALE.
+        biases. matrices are the weight matrices, as views of vector; chain.max_norm bounds the norms of their rows. rounded, if
+        given, is a vector in the dtype `storage_dtype`, to which the updated weights are written.
         """
 
     # ---- sums

@@ -95,7 +95,7 @@ class StreamedBatches(DeviceBatches):
 
     def _batches_of_a_slot(self, size):
         """How many mini-batches of `size` bytes make a slot."""
-        most, total = self.ops.free_bytes(), -(-self.count // self.size)
+        most, total = self.ops.streaming.free_bytes(), -(-self.count // self.size)
         if 2 * size > most:
             raise ValueError(f"expected mini-batches of which two fit on {self.ops.name}, where there is room for "
                              f"{most / 2**20:.3g} MiB, got batch_size {self.size} of {size / 2**20:.3g} MiB each: give a smaller "
@@ -146,7 +146,7 @@ class _StreamBuffer:
     def __init__(self, ops, source, rows, dtype, storage):
         width = source.shape[1]
         self.ops, self.source, self.transfers = ops, source, [None, None]
-        self.staged = [ops.pinned_empty((rows, width), dtype) for _ in range(2)]
+        self.staged = [ops.streaming.pinned_empty((rows, width), dtype) for _ in range(2)]
         self.window = ops.zeros((2 * rows, width), storage)
         self.slots, self.casts = [self.window[:rows], self.window[rows:]], []
         if storage != dtype:   # the device rounds, as it rounds resident data
@@ -160,7 +160,7 @@ class _StreamBuffer:
             self.transfers[place].finish()
         staged = self.staged[place][:len(index)]
         _take(self.source, index, staged)
-        self.transfers[place] = self.ops.copy_async(staged, self.slots[place][:len(index)])
+        self.transfers[place] = self.ops.streaming.copy_async(staged, self.slots[place][:len(index)])
 
     def enter(self, place):
         """Make the device wait for a slot's rows, which it works on next."""

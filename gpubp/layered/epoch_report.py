@@ -14,8 +14,9 @@ LONGEST = 64       # and their largest number
 class Report:
     """Device arrays that are views of one block of memory.
 
-    log: the costs of the epoch's mini-batches. scaling: the loss scale, see Ops.unscale. lengths: whether the vector has a
-    nonfinite element (0: all are finite), |gradient|, and |delta_l| of the last step. figures: float64, the terms of the scores.
+    log: the costs of the epoch's mini-batches. scaling: the state of the loss scale, see LossScaling. lengths: whether the vector
+    has a nonfinite element (0: all are finite), |gradient|, and |delta_l| of the last step. figures: float64, the terms of the
+    scores.
     """
 
     def __init__(self, ops, dtype, batches, depth):

@@ -219,8 +219,8 @@ def _stays(network, array, width, more=0):
 
 
 def _fits(network, rows, width, more=0):
-    size = rows * width * (network.dtype.itemsize + more)
-    return size <= ALWAYS_FITS or size <= network.ops.free_bytes()
+    size, streaming = rows * width * (network.dtype.itemsize + more), network.ops.streaming
+    return streaming is None or size <= ALWAYS_FITS or size <= streaming.free_bytes()
 
 
 def _moved(network, array, shape, code):

@@ -58,6 +58,19 @@ class CountingOps:
         call = lambda times=1: None
         return (call, call) if name == "dropout" else call
 
+    @property
+    def loss_scaling(self):
+        """This object, if the device scales losses: it counts those verbs too."""
+        return self.ops.loss_scaling and self
+
+    def scaled(self, state):
+        """This object, which counts the same with a loss scale."""
+        return self
+
+    def update(self, gradient, state):
+        """The update of the loss scale."""
+        return self._bound("update")
+
     def zeros(self, shape, dtype):
         """An array whose elements all share one place in memory."""
         self.bytes += prod(np.atleast_1d(shape)) * np.dtype(dtype).itemsize

@@ -25,9 +25,12 @@ class OptimizerUpdate:
     def calls(self):
         """The calls that update all parameters by the gradient."""
         p, ops = self.network.parameters, self.ops
-        unscale = [] if self.scaling is None else [ops.update_loss_scale(self.gradient.vector, self.scaling)]
-        return [*unscale, ops.step(self.chain, p.vector, self.gradient.vector, self.state, p.weights, p.matrices(), self.table,
-                                   self.clock, self.scaling, self.rounded)]
+        arguments = (self.chain, p.vector, self.gradient.vector, self.state, p.weights, p.matrices(), self.table, self.clock,
+                     self.rounded)
+        if self.scaling is None:
+            return [ops.step(*arguments)]
+        return [ops.loss_scaling.update(self.gradient.vector, self.scaling),
+                ops.loss_scaling.scaled(self.scaling).step(*arguments)]
 
     def fold(self, a, b, w):
         """The call that updates the weights w, whose gradient is the product a b."""

@@ -28,7 +28,9 @@ class Plan:
     def __init__(self, network, rows, gradient=None, dropout=False, targets=True, ops=None, clock=None, scaling=None, keep=False,
                  rounded=False):
         self.network, self.ops, self.rows, self.gradient = network, ops or network.ops.with_precision("exact"), rows, gradient
-        self.scaling, self.storage = scaling, self.ops.storage_dtype(network.dtype)
+        if scaling is not None:
+            self.ops = self.ops.loss_scaling.scaled(scaling)
+        self.storage = self.ops.storage_dtype(network.dtype)
         self.clock = self.ops.zeros(2, np.int64) if clock is None else clock
         self.w = network.parameters.rounded(self.storage)
         hidden, outputs = network.sizes[1:-1], network.sizes[-1]
@@ -71,7 +73,7 @@ class Plan:
         db = None if self.gradient is None else self.gradient[f"b{last}"]
         return [*calls, ops.cost_and_delta(   # BP1, and BP3 of layer L
             self.network.cost_function, self.network.gates[last].activation, z[last], p[f"b{last}"], a[last], self.y,
-            self.weights, self.delta[last], db, self.costs, self.scaling, keep)]
+            self.weights, self.delta[last], db, self.costs, keep)]
 
     def folded(self, fold):
         """The calls of a pass in which BP4 is fold(delta^T, a, w), which updates w directly."""

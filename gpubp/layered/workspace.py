@@ -29,8 +29,7 @@ class TrainingWorkspace:
         self.ops = ops = network.ops.with_precision(network.precision).training_backend(seconds)
         self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)
         self.report = Report(ops, network.dtype, self.batches, network.depth)
-        scaled = ops.storage_dtype(network.dtype) == np.float16   # whose smallest number is 6e-8
-        self.log, self.scaling = self.report.log, self.report.scaling if scaled else None
+        self.log, self.scaling = self.report.log, self.report.scaling if ops.loss_scaling else None
         self.update = OptimizerUpdate(network, ops, chain, training.vectors, self.gradient, self.clock, self.batches, n,
                                       self.scaling)
         self.mini_batches = open_batches(ops, network.dtype, x, y, weights, count, size, own)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from gpubp.devices import kernel_source
+from gpubp.devices.cuda.cuda_ops import CudaOps
+from gpubp.devices.cuda.loss_scaling import LossScaling
 from gpubp.devices.ops import LARGEST_SCALE, LEAST_SCALE, STEADY
 from gpubp.devices.random import DROPOUT, bits
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import Chain
-from tests.conftest import device
 from tests.host.compiler import KINDS
 from tests.plain import aligned, close, kept, normal, read, unaligned
 
@@ -62,8 +63,9 @@ def test_step_rounds_the_weights_beside(device_ops, text, storage, put):
     vector, rounded = put(device_ops, w), put(device_ops, kept(np.full(weights, 7.0, np.float32), storage))
     state, table = [device_ops.zeros(1000, "float32") for _ in chain.state], np.array([chain.scalars(1, 0.1, 50)], np.float32)
     scaling = device_ops.asarray(np.array([1, 0, 0, 1], np.float32))
-    step = device_ops.step(chain, vector, device_ops.asarray(g), state, weights, [vector[:weights].reshape(16, 44)],
-                           device_ops.asarray(table), clock_of(device_ops), scaling, rounded)
+    scaled = LossScaling(device_ops).scaled(scaling)
+    step = scaled.step(chain, vector, device_ops.asarray(g), state, weights, [vector[:weights].reshape(16, 44)],
+                       device_ops.asarray(table), clock_of(device_ops), rounded)
     if chain.max_norm is None:   # else the copy is made anew, of the same weights
         step()
         np.testing.assert_array_equal(read(device_ops.to_numpy(rounded)), 7.0)   # the gradient was not finite
@@ -104,14 +106,16 @@ def test_max_norm_shortens_long_rows_alone(device_ops, dtype):
         np.testing.assert_array_equal(device_ops.to_numpy(vector)[w.size:], 1.0)
 
 
+@pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)   # which store halves
 @pytest.mark.parametrize("text", ["adam", "clip_norm(1.0), adam, max_norm(0.5)"])
 def test_a_gradient_that_is_not_finite_changes_nothing(device_ops, text):
     chain, (w, g) = Chain.of(text), normal("float32", (8, 32), 256)
     vector, state = device_ops.asarray(w.reshape(-1).copy()), [device_ops.zeros(256, "float32") for _ in Chain.of(text).state]
     matrix, scaling = vector.reshape(8, 32), device_ops.asarray(np.array([1024, 0, 1, 1], np.float32))
     gradient, scalars = device_ops.zeros(256, "float32"), device_ops.asarray(np.array([chain.scalars(1, 0.1, 5)], np.float32))
-    unscale = device_ops.update_loss_scale(gradient, scaling)
-    step = device_ops.step(chain, vector, gradient, state, 256, [matrix], scalars, clock_of(device_ops), scaling)
+    unscale = LossScaling(device_ops).update(gradient, scaling)
+    step = LossScaling(device_ops).scaled(scaling).step(chain, vector, gradient, state, 256, [matrix], scalars,
+                                                        clock_of(device_ops))
     for worst in (np.inf, -np.inf, np.nan):
         g[77] = worst
         gradient[...] = device_ops.asarray(g)
@@ -127,6 +131,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(device_ops, text):
     assert (device_ops.to_numpy(vector) != w.reshape(-1)).all()
 
 
+@pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)   # which store halves
 @pytest.mark.parametrize("lost, before, after", [
     (False, (1024, 5, 0, 0), (1024, 6, 1, 1 / 1024)),
     (True, (1024, 5, 1, 0), (512, 0, 0, 1 / 1024)),
@@ -137,11 +142,10 @@ def test_a_gradient_that_is_not_finite_changes_nothing(device_ops, text):
 def test_the_loss_scale_is_halved_and_doubled(device_ops, lost, before, after):
     g, = normal("float32", 100_001)
     g[-1] = np.nan if lost else 1.0
-    for ops in (device_ops, device("cpu")):
-        gradient, scaling = ops.asarray(g.copy()), ops.asarray(np.array(before, np.float32))
-        ops.update_loss_scale(gradient, scaling)()
-        assert ops.to_numpy(scaling).tolist() == list(map(float, after))
-        np.testing.assert_array_equal(ops.to_numpy(gradient), g / np.float32(before[0]))
+    gradient, scaling = device_ops.asarray(g.copy()), device_ops.asarray(np.array(before, np.float32))
+    LossScaling(device_ops).update(gradient, scaling)()
+    assert device_ops.to_numpy(scaling).tolist() == list(map(float, after))
+    np.testing.assert_array_equal(device_ops.to_numpy(gradient), g / np.float32(before[0]))
 
 
 # ---- dropout
@@ -246,14 +250,16 @@ def test_every_verb_can_be_captured(device_ops, kind):
     first_layer = [ops.gather([put(80, 40)], order, clock, 10, [x]), ops.matmul(x, w, put(10, 40, of=kept_as))]
     hidden = [call(row) for row in (ACTIVATIONS["tanh"], softmax) for call in (
         lambda row: ops.bias_activation(row, z, b, a), lambda row: ops.activation_backward(row, delta, z, a, sums))]
-    outputs = [ops.cost_and_delta(COSTS["quadratic"], ACTIVATIONS["tanh"], put(*size), b, put(*size), put(*size), put(size[0]),
-                          put(*size, of=kept_as), sums, put(size[0]), scaling) for size in ((600, 40), (5, 40))]
+    on_gpu = isinstance(ops, CudaOps)
+    scaled = LossScaling(ops).scaled(scaling) if on_gpu else ops
+    outputs = [scaled.cost_and_delta(COSTS["quadratic"], ACTIVATIONS["tanh"], put(*size), b, put(*size), put(*size),
+                                     put(size[0]), put(*size, of=kept_as), sums, put(size[0])) for size in ((600, 40), (5, 40))]
     evaluation = ops.cost_and_delta(COSTS["quadratic"], ACTIVATIONS["tanh"], put(600, 40), b, put(600, 40), y, put(600), None,
                                     None,
                             costs)
     table = ops.asarray(np.array([chain.scalars(t, 0.1, 5) for t in (1, 2, 3)], dtype))
-    update = [ops.update_loss_scale(g, scaling),
-              ops.step(chain, vector, g, [put(1600), put(1600)], 1000, [vector.reshape(40, 40)], table, clock, scaling),
+    update = [*([LossScaling(ops).update(g, scaling)] if on_gpu else []),
+              scaled.step(chain, vector, g, [put(1600), put(1600)], 1000, [vector.reshape(40, 40)], table, clock),
               ops.cast(vector, w)]
     calls = [*first_layer, *ops.dropout(a, a, delta, 0.5, 1, 1, clock), *hidden, *outputs, evaluation, *update,
              ops.log_cost(costs, put(3), clock)]

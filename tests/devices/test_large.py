@@ -8,6 +8,7 @@ import mmap
 import numpy as np
 import pytest
 
+from gpubp.devices.cuda.loss_scaling import LossScaling
 from gpubp.devices.random import DROPOUT, bits
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
@@ -86,7 +87,7 @@ def test_vectors(ops, start):
     w, g, half = huge(N + start)[start:], huge(N + start)[start:], huge(N + start, "float16")[start:]
     clock, (x, gradient) = ops.zeros(2, np.int64), normal("float32", 4, 4)
     w[-4:], g[-4:] = HostArray(x), HostArray(gradient)
-    ops.update_loss_scale(g, ops.asarray(np.array([4, 0, 1, 1], np.float32)))()
+    LossScaling(ops).update(g, ops.asarray(np.array([4, 0, 1, 1], np.float32)))()
     close(ops.to_numpy(g[-4:]), gradient / 4.0)
     chain = Chain.of("l2(1.0), sgd(0.5)")
     table = ops.asarray(np.array([chain.scalars(1, 0.5, 1)], np.float32))

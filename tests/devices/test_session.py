@@ -219,4 +219,4 @@ def test_a_network_on_the_second_device_while_the_first_is_current(random):
 def test_only_like_is_sent():
     session = device("host").device
     with pytest.raises(ValueError, match=r"one shape and dtype, got float64 of shape \(3, 2\) to send into float32"):
-        transfer.send(session, np.zeros((3, 2)), device("host").zeros((3, 2), "float32"))
+        transfer.Streaming(session).copy_async(np.zeros((3, 2)), device("host").zeros((3, 2), "float32"))

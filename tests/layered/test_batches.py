@@ -4,6 +4,8 @@ The host stand-in makes its copies as late as it may, so that a wait left out sh
 """
 
 import tracemalloc
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -168,7 +170,7 @@ def test_who_waits_for_whom(little, random, monkeypatch):
     note = lambda word, call: lambda *args: (said.append(word), call(*args))[1]
     for name in ("arrive", "finish"):
         monkeypatch.setattr(transfer.Transfer, name, note(name, getattr(transfer.Transfer, name)))
-    monkeypatch.setattr(transfer, "send", note("send", transfer.send))
+    monkeypatch.setattr(transfer.Streaming, "copy_async", note("send", transfer.Streaming.copy_async))
     monkeypatch.setattr(feeding, "_take", note("take", feeding._take))
     net = Network([4, 2], device=ops, seed=7)
     y = input_checks.targets(net, random.integers(2, size=500), 500)
@@ -200,6 +202,8 @@ def test_data_of_the_device_are_used_as_they_are(ops, random):
 def test_mini_batches_are_the_rows_of_the_order(ops, random, size, monkeypatch):
     """StreamedBatches on every device, in the middle of an epoch too, and from one epoch to the next."""
     monkeypatch.setattr(feeding, "SLOT", 24 * 4 * size * 2)
+    if ops.streaming is None:
+        monkeypatch.setattr(type(ops), "streaming", HostStreaming)
     x, y, weights = random.standard_normal((50, 4)), random.standard_normal((50, 2)), random.uniform(size=50)
     net = Network([4, 2], device=ops, seed=7, dtype="float64")
     streamed = StreamedBatches(ops, net.dtype, Hidden(x), Hidden(y), ops.asarray(weights), 23, size)
@@ -215,6 +219,18 @@ def test_mini_batches_are_the_rows_of_the_order(ops, random, size, monkeypatch):
             rows = order[batch * size:(batch + 1) * size]
             for out, expected in zip(outs, (x[rows], y[rows], weights[rows] / size)):
                 assert (ops.to_numpy(out) == expected).all()
+
+
+class HostStreaming:
+    """Streaming as a CPU would do it: each copy has completed when it is started."""
+
+    free_bytes = staticmethod(lambda: np.inf)
+    pinned_empty = staticmethod(np.zeros)
+
+    @staticmethod
+    def copy_async(staged, out):
+        np.copyto(out, staged)
+        return SimpleNamespace(arrive=lambda: None, finish=lambda: None)
 
 
 class Hidden:
@@ -282,12 +298,14 @@ def test_no_copy_of_the_whole(little, tmp_path, monkeypatch):
 
 def test_room_is_a_part_of_what_is_free():
     """With what CuPy's pool keeps for reuse, and within the limit that a user has set it."""
-    from types import SimpleNamespace
     pool = SimpleNamespace(free_bytes=lambda: 1000, used_bytes=lambda: 500, get_limit=lambda: 0)
     xp = SimpleNamespace(get_default_memory_pool=lambda: pool,
                          cuda=SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda: (3000, 9000))))
-    assert transfer.room(xp) == 4000 * transfer.PART
+    session = nullcontext()
+    session.xp = xp
+    streaming = transfer.Streaming(session)
+    assert streaming.free_bytes() == 4000 * transfer.PART
     pool.get_limit = lambda: 1500
-    assert transfer.room(xp) == 1000 * transfer.PART
+    assert streaming.free_bytes() == 1000 * transfer.PART
     pool.get_limit = lambda: 400
-    assert transfer.room(xp) == 0
+    assert streaming.free_bytes() == 0

@@ -3,12 +3,12 @@
 import os
 from abc import abstractmethod
 from contextlib import nullcontext
-from math import inf, prod
+from math import prod
 
 import numpy as np
 
 from ..events import HostEvent
-from ..ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision
+from ..ops import Ops, checked_precision
 from . import blas
 
 ALIGNMENT_BYTES = 128   # of every new array
@@ -64,28 +64,6 @@ class CpuOps(Ops):
         start = -memory.ctypes.data % ALIGNMENT_BYTES
         return memory[start:start + size * dtype.itemsize].view(dtype).reshape(shape)
 
-    def free_bytes(self):
-        return inf
-
-    def pinned_empty(self, shape, dtype):
-        return self.zeros(shape, dtype)
-
-    def copy_async(self, staged, out):
-        np.copyto(out, staged)
-        return Arrived()
-
-    # ---- loss scaling: the CPU has no mixed precision and does not need it, but it computes the same as a GPU
-
-    def update_loss_scale(self, gradient, scaling):
-        def call():
-            scale, steady = scaling[:2]
-            np.multiply(gradient, 1.0 / scale, gradient)
-            finite = np.isfinite(gradient).all()
-            due = finite and steady + 1 >= STEADY
-            scaling[:] = (scale * 2.0 if due and scale < LARGEST_SCALE else scale if finite else max(scale / 2.0, LEAST_SCALE),
-                          steady + 1 if finite and not due else 0.0, finite, 1.0 / scale)
-        return call
-
     # ---- the end of an epoch
 
     def norms(self, vector, arrays, out):
@@ -113,12 +91,3 @@ class CpuOps(Ops):
     @abstractmethod
     def parallel(self, parts):
         """Bind lists of calls, at most `threads` of them; each runs in its own thread, with the BLAS limited to one thread."""
-
-
-class Arrived:
-    """A Transfer that has completed."""
-
-    def arrive(self):
-        """Return immediately: there is nothing to wait for."""
-
-    finish = arrive

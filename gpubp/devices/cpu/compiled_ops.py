@@ -91,7 +91,7 @@ class CompiledOps(CpuOps):
             return self._kernel_call("softmax_hadamard", dtype, delta, a, db, rows, width)
         return Native(kernel_source.layer_source(activation, dtype, ending="cpp"), "hadamard", delta, z, a, db, rows, width)
 
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, scaling=None, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
         (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a, y=y)
         self._check((width,), dtype, b=b)
         self._check((rows,), dtype, weights=weights, costs=costs)
@@ -99,11 +99,8 @@ class CompiledOps(CpuOps):
             self._check(z.shape, dtype, delta=delta)
             self._check((width,), dtype, db=db)
         spare = self.zeros(2 * max(cxx.ROW_BLOCK_ELEMENTS, width), dtype)
-        call = Native(kernel_source.output_source(cost, activation, dtype, ending="cpp"), "output", z, b, a, y, weights, delta,
+        return Native(kernel_source.output_source(cost, activation, dtype, ending="cpp"), "output", z, b, a, y, weights, delta,
                       db, costs, spare, rows, width)
-        if delta is None or scaling is None:
-            return call
-        return Program([call, *(partial(np.multiply, array, scaling[:1], array) for array in (delta, db))])
 
     def dropout(self, a, out, da, rate, seed, layer, clock):
         dtype = self._check(a.shape, a=a, out=out, da=da)
@@ -111,7 +108,7 @@ class CompiledOps(CpuOps):
         fixed = *thinning(rate), seed, clock, layer, a.size
         return tuple(self._kernel_call("dropout", dtype, source, target, *fixed) for source, target in ((a, out), (da, da)))
 
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
         names = dict(zip(chain.state, state, strict=True))
         dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
         self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
@@ -122,8 +119,7 @@ class CompiledOps(CpuOps):
         for w in matrices if chain.max_norm is not None else ():
             self._check(w.shape, dtype, w=w)
             calls.append(Native(text, "max_norm", w, float(chain.max_norm), *w.shape))
-        program = Program(calls)
-        return program if scaling is None else lambda: program() if scaling[2] else None
+        return Program(calls)
 
     # ---- sums
 

@@ -90,7 +90,7 @@ class NumpyOps(CpuOps):
         calls = _blockwise(lambda xp, delta, z, a: reference.times_prime(xp, activation, delta, z, a), [delta, z, a], [delta])
         return sequence([*calls, _column_sums(delta, db)])
 
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, scaling=None, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
         def layer(xp, z, y, weight, b):
             z = z + b
             a = activation.of(xp, z)
@@ -104,7 +104,6 @@ class NumpyOps(CpuOps):
         if delta is None:
             return sequence(_blockwise(layer, operands, outs, b))
         calls = _blockwise(layer_and_delta, operands, [*outs, delta], b)
-        calls += [] if scaling is None else [partial(np.multiply, delta, scaling[:1], delta)]
         return sequence([*calls, _column_sums(delta, db)])
 
     def dropout(self, a, out, da, rate, seed, layer, clock):
@@ -127,7 +126,7 @@ class NumpyOps(CpuOps):
             np.multiply(da, scale, da)
         return forward, backward
 
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
         row = np.zeros(scalars.shape[1], vector.dtype)
         cells = [row[i:i + 1].reshape(()) for i in range(row.size)]
         norm, kinds = np.zeros((), vector.dtype), [np.asarray(kind, vector.dtype) for kind in (1, 0)]
@@ -141,8 +140,6 @@ class NumpyOps(CpuOps):
         run, now = sequence(calls), memoryview(clock)
 
         def call():
-            if scaling is not None and not scaling[2]:
-                return
             row[:] = scalars[now[0]]
             if chain.uses_norm:
                 norm[()] = self.norm(gradient)

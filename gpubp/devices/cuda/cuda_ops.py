@@ -12,10 +12,12 @@ import numpy as np
 from .. import kernel_source
 from ..check_arrays import agreed
 from ..events import CudaEvent
-from ..ops import LARGEST_SCALE, LEAST_SCALE, STEADY, Ops, checked_precision, thinning
-from . import graph, transfer
+from ..ops import Ops, checked_precision, thinning
+from . import graph
 from .array_checks import ArrayChecks
 from .launch import THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, summands, summing, wide
+from .loss_scaling import LossScaling
+from .transfer import Streaming
 
 STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store the computing dtype
 
@@ -30,17 +32,28 @@ class CudaOps(Ops):
     device: graph.Session
     threads = 0
     min_weights_for_gemm_update = 1 << 23   # below it, the launches that fetch cuBLAS's scalars cost more than they save
+    loss_scale = None   # its state, see LossScaling.scaled
     _check = agreed
 
     def __init__(self, name, xp, compiler, session, products, precision="exact"):
         self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
         self.precision, self.processors = precision, session.device.attributes["MultiProcessorCount"]
 
-    # ---- variants of the device
+    # ---- what only a GPU has
 
     @property
     def array_checks(self):   # type: ignore[override]
         return ArrayChecks(self)
+
+    @property
+    def streaming(self):   # type: ignore[override]
+        return Streaming(self.device)
+
+    @property
+    def loss_scaling(self):   # type: ignore[override]
+        return LossScaling(self) if self.precision == "float16" else None
+
+    # ---- variants of the device
 
     def with_precision(self, precision):
         sibling = copy(self)
@@ -103,19 +116,6 @@ class CudaOps(Ops):
         kernel = self._kernel(kernel_source.copy_source(*dtypes), "gather")
         return self._bound(launch(kernel, *cover(rows, units, self.processors), None, order, clock, int(size), rows, *values))
 
-    # ---- streaming
-
-    def free_bytes(self):
-        with self.device:
-            return transfer.room(self.xp)
-
-    def pinned_empty(self, shape, dtype):
-        with self.device:
-            return transfer.staging(self.xp, shape, dtype)
-
-    def copy_async(self, staged, out):
-        return transfer.send(self.device, staged, out)
-
     # ---- the equations
 
     def matmul(self, a, b, out):
@@ -149,7 +149,7 @@ class CudaOps(Ops):
     def cost_partials(self, rows, width):
         return summands(rows, width, self.processors)
 
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, scaling=None, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
         dtype, (rows, width) = self._check(z.shape, z=z, a=a, y=y), z.shape
         self._check((width,), dtype, b=b)
         self._check((rows,), dtype, weights=weights)
@@ -159,7 +159,7 @@ class CudaOps(Ops):
             return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, y, weights, costs, rows, width))
         self._check((width,), dtype, db=db)
         text = kernel_source.output_source(cost, activation, dtype, self._check(z.shape, delta=delta))
-        values = z, b, a, y, weights, delta, costs, self._scaling(scaling, dtype)
+        values = z, b, a, y, weights, delta, costs, self._scaling(dtype)
         name, blocks = ("output", None) if keep else ("learn_of_few" if costs.size == 1 else "learn", costs.size)
         more = [db] if name == "learn_of_few" else []   # its single block also sums the columns of delta
         launches = [on_rows(self._kernel(text, name), dtype, self.processors, *values, *more, rows, width, blocks=blocks)]
@@ -181,14 +181,14 @@ class CudaOps(Ops):
         pick = self.gather([table], self.asarray(np.arange(len(table))), clock, 1, [row])
         return self._bound(pick, self.products.gemm(a, b, w, precision=self.precision, scalars=row))
 
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, scaling=None, rounded=None):
+    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
         names = dict(zip(chain.state, state, strict=True))
         dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
         self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
         self._check((2,), np.int64, clock=clock)
         at_once = [] if rounded is None or chain.max_norm is not None else [rounded]   # max_norm changes them later
         kept = self._check((weights,), rounded=rounded) if at_once else None
-        text, norm, scaling = kernel_source.step_source(chain, dtype, kept), self.zeros(1, dtype), self._scaling(scaling, dtype)
+        text, norm, scaling = kernel_source.step_source(chain, dtype, kept), self.zeros(1, dtype), self._scaling(dtype)
         calls = self._norm(gradient, norm) if chain.uses_norm else []
         elements = min([pack(n, vector, gradient, *state), *(pack(weights, one) for one in at_once)])
         kernel = self._kernel(text, wide("step", elements))
@@ -201,14 +201,6 @@ class CudaOps(Ops):
                 calls.append(on_rows(bound, dtype, self.processors, w, float(chain.max_norm), scaling, *w.shape))
             calls += [] if rounded is None else [self.cast(vector[:weights], rounded)]
         return self._bound(*calls)
-
-    def update_loss_scale(self, gradient, scaling):
-        dtype, n = self._check(gradient.shape, gradient=gradient), gradient.size
-        partials, scaling = self.zeros(summing(n, self.processors), dtype), self._scaling(scaling, dtype)
-        return self._bound(
-            on_vector(self._file_kernel("scale.cu", "unscale", dtype), n, partials.shape, dtype, gradient, scaling, partials),
-            in_one_block(self._file_kernel("scale.cu", "rescale", dtype), partials.size, dtype, partials, scaling, float(STEADY),
-                         LARGEST_SCALE, LEAST_SCALE))
 
     # ---- sums
 
@@ -265,13 +257,13 @@ class CudaOps(Ops):
     def _file_kernel(self, file, name, dtype, kept=None):
         return self._kernel(kernel_source.source(file, dtype, storage=kept), name)
 
-    def _scaling(self, scaling, dtype):
-        """The state of the loss scale, checked; None gives one with the constant scale 1."""
-        if scaling is None:
+    def _scaling(self, dtype):
+        """The state of the loss scale, checked; without one, a constant scale of 1."""
+        if self.loss_scale is None:
             with self.device:
                 return self.xp.ones(4, dtype)
-        self._check((4,), dtype, scaling=scaling)
-        return scaling
+        self._check((4,), dtype, loss_scale=self.loss_scale)
+        return self.loss_scale
 
     def _column_sums(self, matrix, sums):
         return self._summing(kernel_source.source("sums.cu", sums.dtype, storage=matrix.dtype), "column_sums", (matrix,), sums)

@@ -10,35 +10,42 @@ import numpy as np
 PART = 0.75   # the share of free memory for a training set; the rest is for the network's buffers
 
 
-def room(xp):
-    """The bytes that a training set may take on the current device: PART of the memory that is free, or free in CuPy's pool."""
-    pool, (free, _) = xp.get_default_memory_pool(), xp.cuda.runtime.memGetInfo()
-    free += pool.free_bytes()
-    if pool.get_limit():
-        free = min(free, pool.get_limit() - pool.used_bytes())
-    return int(PART * max(0, free))
+class Streaming:
+    """Copies from the host on the device of a session, for training sets that do not fit there."""
 
+    def __init__(self, session):
+        self.session, self.xp = session, session.xp
 
-def staging(xp, shape, dtype):
-    """A NumPy array in pinned memory; only copies from pinned memory overlap with computation."""
-    return np.ndarray(shape, dtype, xp.cuda.alloc_pinned_memory(max(1, prod(np.atleast_1d(shape)) * np.dtype(dtype).itemsize)))
+    def free_bytes(self):
+        """The bytes that a training set may take: PART of the memory that is free, or free in CuPy's pool."""
+        with self.session:
+            pool, (free, _) = self.xp.get_default_memory_pool(), self.xp.cuda.runtime.memGetInfo()
+        free += pool.free_bytes()
+        if pool.get_limit():
+            free = min(free, pool.get_limit() - pool.used_bytes())
+        return int(PART * max(0, free))
 
+    def pinned_empty(self, shape, dtype):
+        """A NumPy array in pinned memory; only copies from pinned memory overlap with computation."""
+        size = max(1, prod(np.atleast_1d(shape)) * np.dtype(dtype).itemsize)
+        with self.session:
+            return np.ndarray(shape, dtype, self.xp.cuda.alloc_pinned_memory(size))
 
-def send(session, staged, out):
-    """Start the copy out := staged behind all work already enqueued on the session's stream; return a Transfer.
+    def copy_async(self, staged, out):
+        """Start the copy out := staged behind all work already enqueued on the session's stream; return a Transfer.
 
-    The copies of a thread run on one stream, in the order of the calls. Raises ValueError unless both arrays are C-contiguous and
-    have the same shape and dtype.
-    """
-    if (staged.shape, staged.dtype) != (out.shape, out.dtype) or not (staged.flags.c_contiguous and out.flags.c_contiguous):
-        raise ValueError(f"expected C-contiguous arrays of one shape and dtype, got {staged.dtype} of shape {staged.shape} "
-                         f"to send into {out.dtype} of shape {out.shape}")
-    runtime, event, ours = session.xp.cuda.runtime, session.xp.cuda.Event, session.resources
-    with session:
-        ours.transfers -= {transfer for transfer in ours.transfers if transfer.event.done}
-        ours.copies.wait_event(ours.stream.record(event(disable_timing=True)))
-        runtime.memcpyAsync(out.data.ptr, staged.ctypes.data, staged.nbytes, runtime.memcpyHostToDevice, ours.copies.ptr)
-        return Transfer(session, ours.copies.record(event(block=True, disable_timing=True)), (staged, out))
+        The copies of a thread run on one stream, in the order of the calls. Raises ValueError unless both arrays are C-contiguous
+        and have the same shape and dtype.
+        """
+        if (staged.shape, staged.dtype) != (out.shape, out.dtype) or not (staged.flags.c_contiguous and out.flags.c_contiguous):
+            raise ValueError(f"expected C-contiguous arrays of one shape and dtype, got {staged.dtype} of shape {staged.shape} "
+                             f"to send into {out.dtype} of shape {out.shape}")
+        runtime, event, ours = self.xp.cuda.runtime, self.xp.cuda.Event, self.session.resources
+        with self.session:
+            ours.transfers -= {transfer for transfer in ours.transfers if transfer.event.done}
+            ours.copies.wait_event(ours.stream.record(event(disable_timing=True)))
+            runtime.memcpyAsync(out.data.ptr, staged.ctypes.data, staged.nbytes, runtime.memcpyHostToDevice, ours.copies.ptr)
+            return Transfer(self.session, ours.copies.record(event(block=True, disable_timing=True)), (staged, out))
 
 
 class Transfer:
