@@ -1,15 +1,15 @@
-// What the kernels share: numbers of 16 bits, loops over vectors, columns and rows, sums over threads, softmax, random bits.
-// gpubp/devices/kernel_source.py chooses T, float or double, in which everything is computed, and S, in which factors of products are
-// stored: T itself, Half or Bfloat16.
+// Shared by the kernels: 16-bit numbers, loops over vectors, columns and rows, sums over threads, softmax, random bits.
+// gpubp/devices/kernel_source.py defines T, the type of all computation (float or double), and S, the type in which factors of
+// products are stored (T, Half or Bfloat16).
 
 #include "philox.cuh"
 
-#define THREADS 256   // of a block
+#define THREADS 256   // per block
 
 
-// ---- numbers of 16 bits: stored, never computed with; both round to the nearest, ties to even
+// ---- 16-bit numbers: for storage only; both formats round to nearest, ties to even
 
-#ifdef __CUDACC__   // on the host the tests have functions of these names
+#ifdef __CUDACC__   // on the host, the tests define these functions
 __device__ inline unsigned short half_bits(float x)
 {
     unsigned short bits;
@@ -46,9 +46,9 @@ struct Bfloat16 {   // the upper half of a float
 };
 
 
-// ---- N numbers that a thread moves at once, computed as T whatever they are stored as
+// ---- N numbers that a thread loads or stores together; they are converted to T for computation
 
-#define WIDE int(16 / sizeof(S))   // numbers to 16 bytes, the most that one instruction moves
+#define WIDE int(16 / sizeof(S))   // numbers per 16 bytes, the widest load or store
 
 template <class V, int N>
 struct alignas(sizeof(V) * N < 16 ? sizeof(V) * N : 16) Pack {
@@ -86,23 +86,23 @@ __device__ inline void store(V* to, const T (&x)[N])
 }
 
 
-// ---- loops: a matrix may have more than 2^31 elements, a row or a column may not
+// ---- loops: a matrix may have more than 2^31 elements, but each row and column has fewer
 
 // each thread takes elements i, i + all threads, ... of a vector
 #define GRID_STRIDE(i, n) \
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < (size_t)(n); i += (size_t)gridDim.x * blockDim.x)
 
-// each thread walks down N columns of a matrix from column j on: columns lie on x, where neighbours read neighbours, rows on y
+// each thread goes down N columns of a matrix: x indexes columns, so that adjacent threads read adjacent columns; y indexes rows
 #define COLUMN(N) (N * (blockIdx.x * blockDim.x + threadIdx.x))
 #define DOWN_THE_ROWS(i, rows) \
     for (unsigned i = blockIdx.y * blockDim.y + threadIdx.y; i < (unsigned)(rows); i += gridDim.y * blockDim.y)
 
-// blockDim.x threads take one row: a warp, or a whole block where rows are long; those without a row leave together
+// blockDim.x threads share a row: a warp, or the whole block if rows are long; threads without a row return together
 #define ROW (blockIdx.x * blockDim.y + threadIdx.y)
 #define ALONG_THE_ROW(j, width) for (unsigned j = threadIdx.x; j < (unsigned)(width); j += blockDim.x)
 
-// Loops that read ahead. A thread takes U places at a time: read(u, i) of each of them comes before use(u, i) of the first, so that
-// U loads are under way at once; one after the other, each would wait for memory. Places are used in their order, as in plain loops.
+// Loops that read ahead. A thread handles U places together: it calls read(u, i) for all of them before use(u, i) for the first.
+// So U loads overlap, instead of each waiting for memory in turn. Places are used in order, as in a plain loop.
 template <int U, class Place, class Read, class Use>
 __device__ inline void read_ahead(Place first, Place stride, Place end, Read read, Use use)
 {
@@ -118,8 +118,8 @@ __device__ inline void read_ahead(Place first, Place stride, Place end, Read rea
     }
 }
 
-#define AHEAD 4                // places of a column, a row or a vector
-#define AHEAD_IN_ONE_BLOCK 8   // of a sum that one block finishes, while the rest of the device waits
+#define AHEAD 4                // places to read ahead in a column, a row or a vector
+#define AHEAD_IN_ONE_BLOCK 8   // the same in a sum that a single block completes while the rest of the device is idle
 
 template <int U, class Read, class Use>
 __device__ inline void down_the_rows(int rows, Read read, Use use)
@@ -140,7 +140,7 @@ __device__ inline void grid_stride(long long n, Read read, Use use)
 }
 
 
-// ---- sums whose order depends on the shape alone, so that a run repeats bit by bit
+// ---- sums whose order depends only on the shape, so that a run repeats bit by bit
 
 struct Sum {
     __device__ T operator()(T x, T y) const { return x + y; }
@@ -151,7 +151,7 @@ struct Max {
 };
 
 template <class Join>
-__device__ inline T warp_join(Join join, T x, int lanes = 32)   // over every so many lanes, each of which gets it
+__device__ inline T warp_join(Join join, T x, int lanes = 32)   // over groups of `lanes` lanes; each lane gets the result
 {
     for (int far = lanes / 2; far > 0; far /= 2)
         x = join(x, __shfl_xor_sync(0xffffffffu, x, far));
@@ -159,13 +159,13 @@ __device__ inline T warp_join(Join join, T x, int lanes = 32)   // over every so
 }
 
 template <class Join>
-__device__ inline T row_join(Join join, T x)   // over the threads of a row, each of which gets it
+__device__ inline T row_join(Join join, T x)   // over the threads of a row; each gets the result
 {
     __shared__ T warps[THREADS / 32];
     x = warp_join(join, x);
     if (blockDim.x == 32)
         return x;
-    __syncthreads();   // the sum before this one has been read
+    __syncthreads();   // all threads have read the previous sum
     if (threadIdx.x % 32 == 0)
         warps[threadIdx.x / 32] = x;
     __syncthreads();
@@ -177,7 +177,7 @@ __device__ inline T row_sum(T x)
     return row_join(Sum(), x);
 }
 
-// partials[blockIdx.x] := sum of the x of the block's first lanes, one a row of threads, in their order; a barrier for the block
+// partials[blockIdx.x] := sum of x over the first threads of the block's rows, in order; contains a barrier for the block
 __device__ inline void store_block_sum(T x, T* partials)
 {
     __shared__ T rows[THREADS / 32];
@@ -193,7 +193,7 @@ __device__ inline void store_block_sum(T x, T* partials)
     partials[blockIdx.x] = x;
 }
 
-// sums[blockIdx.y, j + n] := sum of the x[n] of column j + n, over the threads of this block
+// sums[blockIdx.y, j + n] := sum of x[n], of column j + n, over the threads of this block
 template <int N>
 __device__ inline void store_column_sums(const T (&x)[N], T* sums, int width)
 {

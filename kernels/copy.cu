@@ -1,7 +1,7 @@
-// Copies that change the type. gpubp/devices/kernel_source.py writes in From0, To0, From1, ..., each T or S.
+// Copies that convert the type. gpubp/devices/kernel_source.py defines From0, To0, From1, ... as T or S.
 #include "common.cuh"
 
-#define MOST(From, To) int(16 / (sizeof(From) < sizeof(To) ? sizeof(From) : sizeof(To)))   // numbers that a thread moves at once
+#define MOST(From, To) int(16 / (sizeof(From) < sizeof(To) ? sizeof(From) : sizeof(To)))   // numbers per load or store
 
 template <int N, class From, class To>
 __device__ inline void copy(const From* __restrict__ from, To* __restrict__ to)
@@ -25,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) convert_wide(const From0* 
         copy<N>(source + N * q, out + N * q);
 }
 
-// row i of out := a row of the source; `pack` elements at a time, 1 or MOST
+// row i of out := row `row` of source; a thread moves `pack` elements, 1 or MOST
 template <class From, class To>
 __device__ inline void copy_row(const From* source, To* out, int width, int pack, size_t row, size_t i, unsigned column)
 {

@@ -1,4 +1,4 @@
-// What the CPU's kernels share; C++ for the compiler that the machine has. gpubp/devices/kernel_source.py chooses T, float or double.
+// Shared by the CPU's kernels, in C++ for the machine's own compiler. gpubp/devices/kernel_source.py defines T, float or double.
 #include <utility>
 
 #define __umul64hi(x, y) ((unsigned long long)((unsigned __int128)(x) * (y) >> 64))
@@ -6,7 +6,7 @@
 
 typedef long long Int;
 
-// A kernel is called with its arguments in words of 64 bits: pointers, Ints and doubles, in the order of its parameters.
+// A kernel gets its arguments as 64-bit words: pointers, Ints and doubles, in the order of its parameters.
 template <class Value>
 inline Value word_as(Word word)
 {
@@ -31,8 +31,8 @@ inline void call_with(void (*kernel)(Values...), const Word* words)
 #define KERNEL(name) \
     extern "C" void call_##name(const Word* words) { call_with(name, words); }
 
-// Matrices pass through the formulas in blocks of whole rows that stay in a core's cache; within one, loops are as long as can be,
-// since a vector instruction takes 4 to 16 elements and rows may be short. BLOCK, the elements of one, comes from native.py.
+// Formulas process matrices in blocks of whole rows that fit a core's cache. Within a block, loops run over all elements, since a
+// vector instruction takes 4 to 16 of them and rows may be short. devices/cpu/cxx.py defines BLOCK, the elements of a block.
 #define BLOCKS_OF_ROWS(first, count, rows, width) \
     for (Int first = 0, step_ = BLOCK / (width) > 1 ? BLOCK / (width) : 1, count; \
          first < (rows) && ((count = (rows) - first < step_ ? (rows) - first : step_), true); first += step_)
@@ -53,7 +53,7 @@ inline void add_rows(const T* __restrict__ delta, T* __restrict__ sums, Int rows
             sums[j] += delta[j];
 }
 
-// The sum of term(j), in as many partial sums as a vector has elements: whatever the compiler makes of it, the order is the same.
+// The sum of term(j), in a fixed number of partial sums, so that its order does not depend on the compiler.
 template <class Term>
 inline T sum_over(Int n, Term term)
 {
@@ -63,7 +63,7 @@ inline T sum_over(Int n, Term term)
     for (; j + LANES <= n; j += LANES)
         for (int lane = 0; lane < LANES; lane++)
             part[lane] += term(j + lane);
-    T rest = 0;   // of its own: numbers written one by one into part would not be there in time to be read as vectors
+    T rest = 0;   // separate: scalar writes into part would delay the vector reads after them
     for (; j < n; j++)
         rest += term(j);
     if (n < LANES)
@@ -84,7 +84,7 @@ inline T product_of(const T* x, const T* y, Int n)
     return sum_over(n, [=](Int j) { return x[j] * y[j]; });
 }
 
-// a := softmax of one row, which may be z itself; returns log of the sum of the powers, whose exponents count from the peak
+// a := softmax of one row, which may be z itself; returns log(sum_j exp(z_j - peak))
 inline T softmax_of(const T* z, T* a, Int width, T& peak)
 {
     peak = z[0];

@@ -1,4 +1,4 @@
-// Dropout: forward and backward are one kernel, which draws the same bits again instead of keeping a mask.
+// Dropout: one kernel serves forward and backward; it draws the same bits again instead of storing a mask.
 #include "common.cuh"
 
 template <int N>
@@ -6,7 +6,7 @@ __device__ inline void drop(
     const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, long long n)
 {
     const Word step = ((Word)clock[1] << 32) + clock[0];   // epoch and mini-batch
-    GRID_STRIDE(q, (n + 7) / 8) {   // four words, eight halves; NumPy's counter is one ahead
+    GRID_STRIDE(q, (n + 7) / 8) {   // four words, eight halves; NumPy increments the counter before it draws
         const Words random = philox({q + 1, step, layer, 0}, seed, 0);
 #pragma unroll
         for (unsigned half = 0; half < 8; half += N) {
@@ -23,7 +23,7 @@ __device__ inline void drop(
     }
 }
 
-// out_i := a_i scale where the i-th 32 random bits are below the limit, a_i 0 elsewhere;  out may be a itself
+// out_i := a_i scale if the i-th 32 random bits are below the limit, else a_i 0;  out may be a itself
 extern "C" __global__ void __launch_bounds__(THREADS) dropout(
     const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, long long n)
 {

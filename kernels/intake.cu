@@ -1,10 +1,10 @@
-// What enters a network from arrays of the device, at which the host does not look: what it would refuse becomes NaN.
+// Validation of arrays on the device, which the host does not read: values that it would refuse become NaN.
 #include "common.cuh"
 
-#define LOW_OPEN 1     // bits of `rule`: the interval lacks its low end,
-#define HIGH_OPEN 2    // its high end,
-#define ENDS_ONLY 4    // or holds nothing else;
-#define SUM_IS_ONE 8   // a row adds up to 1
+#define LOW_OPEN 1     // bits of `rule`: the interval is open at its low end;
+#define HIGH_OPEN 2    // it is open at its high end;
+#define ENDS_ONLY 4    // only its ends are allowed;
+#define SUM_IS_ONE 8   // each row must sum to 1
 
 __device__ inline T nothing()
 {
@@ -18,7 +18,7 @@ __device__ inline bool allowed(T x, T low, T high, int rule)
     return (x > low || (x == low && !(rule & LOW_OPEN))) && (x < high || (x == high && !(rule & HIGH_OPEN)));
 }
 
-// out := source, where that lies in the interval
+// out := source, with NaN outside the interval
 extern "C" __global__ void __launch_bounds__(THREADS) numbers(
     const T* __restrict__ source, S* __restrict__ out, T low, T high, int rule, long long n)
 {
@@ -26,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) numbers(
         out[i] = S(allowed(source[i], low, high, rule) ? source[i] : nothing());
 }
 
-// out := source factor + share, rows that are allowed as a whole
+// out := source factor + share, with NaN in rows that break the rule
 extern "C" __global__ void __launch_bounds__(THREADS) targets(
     const T* __restrict__ source, T* __restrict__ out, T low, T high, int rule, T factor, T share, int rows, int width)
 {
@@ -47,7 +47,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) targets(
         out[j] = fine ? source[j] * factor + share : nothing();
 }
 
-// rows of codes: out[i, j] := on where j is the row's label, else off
+// out[i, j] := on if j is the label of row i, else off; NaN in rows whose label is out of range
 extern "C" __global__ void __launch_bounds__(THREADS) codes(
     const long long* __restrict__ labels, T* __restrict__ out, T off, T on, int rows, int width)
 {

@@ -1,4 +1,4 @@
-// What a layer does beside its matrix products, on the CPU. sigma(z) and prime(z, a) are written in by gpubp/devices/kernel_source.py.
+// Bias, activation and its derivative on the CPU. gpubp/devices/kernel_source.py generates sigma(z) and prime(z, a).
 #include "cpu.h"
 
 // z := z + b,  a := sigma(z);  a may be z itself

@@ -1,4 +1,4 @@
-// What a layer does beside its matrix products. sigma(z) and prime(z, a) are written in by gpubp/devices/kernel_source.py.
+// Bias, activation and its derivative. gpubp/devices/kernel_source.py generates sigma(z) and prime(z, a).
 #include "common.cuh"
 
 template <int N>
@@ -7,7 +7,7 @@ __device__ inline void layer_columns(S* z, const T* b, S* a, int rows, int width
     const unsigned j = COLUMN(N);
     if (j >= (unsigned)width)
         return;
-    constexpr int U = N > 4 ? 2 : AHEAD;   // more rows of a long formula would fill the instruction cache
+    constexpr int U = N > 4 ? 2 : AHEAD;   // with more rows, a long formula would overflow the instruction cache
     Pack<S, N> ahead[U];
     T bias[N], x[N];
     load(b + j, bias);
@@ -28,7 +28,7 @@ template <int N>
 __device__ inline void hadamard_columns(S* delta, const S* z, const S* a, T* sums, int rows, int width)
 {
     const unsigned j = COLUMN(N);
-    constexpr int U = sizeof(T) > 4 ? 2 : AHEAD;   // more rows of float64 would spill around its divisions and exponentials
+    constexpr int U = sizeof(T) > 4 ? 2 : AHEAD;   // with more rows, float64 would spill registers around divisions and exponentials
     Pack<S, N> errors[U], zs[U], as[U];
     T sum[N] = {};
     const auto read = [&](int u, unsigned i) {

@@ -1,5 +1,5 @@
-// The last layer on the CPU: activation, cost and BP1, block by block of rows. gpubp/devices/kernel_source.py writes in the same
-// formulas and words as in output.cu: where the activation is the cost's PARTNER, value(u, y) takes u = z or u = log softmax.
+// The last layer on the CPU: activation, cost and BP1, one block of rows at a time. gpubp/devices/kernel_source.py generates the same
+// formulas and macros as for output.cu: if the activation is the cost's PARTNER, value(u, y) takes u = z or u = log softmax.
 #include "cpu.h"
 
 #if !OUTER
@@ -7,7 +7,7 @@ inline T outer(T s) { return s; }
 inline T outer_prime(T s) { return 1; }
 #endif
 
-// What the cost sees of the outputs: z itself, log softmax, a, or how far each output is from the true one
+// The argument u of the cost's formulas: z, log softmax, a, or the differences from the true output
 inline const T* seen(
     const T* z, const T* a, const T* y, T* spare, const T* peaks, const T* log_sums, Int rows, Int width)
 {
@@ -36,7 +36,7 @@ inline void first_delta(
 #else
     for (Int i = 0; i < n; i++)
         delta[i] = slope(u[i], y[i]);
-    if (RELATIVE)   // the true output moves all the differences
+    if (RELATIVE)   // the true output enters all differences
         for (Int i = 0; i < rows; i++) {
             const T slopes = sum_of(delta + i * width, width);
             for (Int j = 0; j < width; j++)

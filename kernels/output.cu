@@ -1,6 +1,6 @@
-// The last layer: activation, cost and BP1 in one pass over the rows, a warp or a block to a row.
-// gpubp/devices/kernel_source.py writes in sigma(z) and prime(z, a) unless SOFTMAX, value(a, y) and slope(a, y) = dC/da,
-// outer(s) and outer_prime(s) if OUTER; where the activation is the cost's PARTNER, value(u, y) takes u = z or u = log softmax.
+// The last layer: activation, cost and BP1 in one pass over the rows, with one warp or one block per row.
+// gpubp/devices/kernel_source.py generates sigma(z) and prime(z, a) unless SOFTMAX, value(a, y) and slope(a, y) = dC/da,
+// outer(s) and outer_prime(s) if OUTER. If the activation is the cost's PARTNER, value(u, y) takes u = z or u = log softmax.
 #include "common.cuh"
 
 #if !OUTER
@@ -8,18 +8,18 @@ __device__ inline T outer(T s) { return s; }
 __device__ inline T outer_prime(T s) { return 1; }
 #endif
 #if SOFTMAX
-__device__ inline T prime(T z, T a) { return 1; }   // its rows are multiplied by the Jacobian as a whole
+__device__ inline T prime(T z, T a) { return 1; }   // whole rows are multiplied by the Jacobian instead
 #endif
 
-// Blocks to a multiprocessor at least: of its own the compiler would make room for 8, by spilling registers on sm_100. Numbers of
-// 8 bytes take two of these each
+// Minimum blocks per multiprocessor: by itself the compiler would make room for 8, and spill registers on sm_100. A number of
+// 8 bytes takes two registers
 #define ROOM int(16 / sizeof(T))
 
-// where neither the row's cost nor its other outputs enter delta, cost and delta follow at once from z
+// if neither the row's cost nor its other outputs enter delta, cost and delta follow directly from z
 #define AT_ONCE (!RELATIVE && (PARTNER || !(SOFTMAX || OUTER)))
 
-// Returns the row's cost, to each of its threads. weight is that of the row; delta, which may be stored in 16 bits, carries the loss
-// scale too. Where delta follows at once, z and a are written only to `keep` them.
+// Returns the row's cost to each of its threads. weight is the weight of the row. delta may be stored in 16 bits, and includes the
+// loss scale. If AT_ONCE, z and a are written only if `keep`.
 template <bool learning, bool keep>
 __device__ inline T output_row(T* z, const T* b, T* a, const T* y, T weight, T scale, S* delta, int width)
 {
@@ -45,18 +45,18 @@ __device__ inline T output_row(T* z, const T* b, T* a, const T* y, T weight, T s
             a[j] = here[u];
         }
         if (AT_ONCE) {
-            sum += value(PARTNER ? x[u] - peak - log_sum : here[u], want[u]);   // log a_j without rounding a first
+            sum += value(PARTNER ? x[u] - peak - log_sum : here[u], want[u]);   // log a_j, without the rounding of a
             if (learning)
                 delta[j] = S(scale * weight * (PARTNER ? here[u] - want[u] : slope(here[u], want[u]) * prime(x[u], here[u])));
         }
     });
     T truth = 0, slopes = 0, mean = 0;
-    const auto read = [&](int u, unsigned j) {   // what this thread has just written
+    const auto read = [&](int u, unsigned j) {   // values that this thread has written
         x[u] = z[j];
         here[u] = a[j];
         want[u] = y[j];
     };
-    if (RELATIVE) {   // the cost sees a_j - truth, where y is 1 at the true output
+    if (RELATIVE) {   // the cost is a function of a_j - truth; truth is the output where y is 1
         along_the_row(width, read, [&](int u, unsigned) { truth += want[u] * here[u]; });
         truth = row_sum(truth);
     }
@@ -73,7 +73,7 @@ __device__ inline T output_row(T* z, const T* b, T* a, const T* y, T weight, T s
     if (RELATIVE)
         slopes = row_sum(slopes);
     weight *= scale * (PARTNER ? T(1) : outer_prime(sum));
-    // dC/da_j is computed again each time, since delta would round it; the true output moves all the differences
+    // dC/da_j is recomputed each time, since delta would round it; the true output enters all differences
     const auto dcda = [&](int u) {
         return PARTNER ? here[u] - want[u] : slope(here[u] - truth, want[u]) - (RELATIVE ? want[u] * slopes : T(0));
     };
@@ -88,7 +88,7 @@ __device__ inline T output_row(T* z, const T* b, T* a, const T* y, T weight, T s
     return cost;
 }
 
-// The sum of the costs of this thread's rows, as output_row computes them without keeping z and a
+// The sum of the costs of this thread's rows; z and a are not kept
 __device__ inline T learn_rows(T* z, const T* b, T* a, const T* y, const T* weights, S* delta, T scale, int rows, int width)
 {
     T cost = 0;
@@ -99,8 +99,8 @@ __device__ inline T learn_rows(T* z, const T* b, T* a, const T* y, const T* weig
     return cost;
 }
 
-// BP1  delta := scaling_0 weights_i dC_i/da * sigma'(z),  and costs[block] := the sum of weights_i C_i over the block's rows, z being
-// without b; what z and a hold afterwards is not said.
+// BP1  delta := scaling_0 weights_i dC_i/da * sigma'(z),  and costs[block] := the sum of weights_i C_i over the block's rows. Before
+// the call z lacks b; after it z and a are undefined.
 extern "C" __global__ void __launch_bounds__(THREADS, ROOM) learn(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
     S* __restrict__ delta, T* __restrict__ costs, const T* __restrict__ scaling, int rows, int width)
@@ -108,13 +108,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, ROOM) learn(
     store_block_sum(learn_rows(z, b, a, y, weights, delta, *scaling, rows, width), costs);
 }
 
-// The same for a few rows, in one block, which then has all rows of delta and adds up its columns: BP3
+// The same for few rows in a single block, which then has all rows of delta and sums its columns: BP3
 extern "C" __global__ void __launch_bounds__(THREADS, ROOM) learn_of_few(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
     S* delta, T* __restrict__ costs, const T* __restrict__ scaling, T* __restrict__ sums, int rows, int width)
 {
     const T cost = learn_rows(z, b, a, y, weights, delta, *scaling, rows, width);
-    store_block_sum(cost, costs);   // after whose barrier all of delta is there
+    store_block_sum(cost, costs);   // after its barrier all of delta is written
     for (unsigned j = threadIdx.y * blockDim.x + threadIdx.x; j < (unsigned)width; j += THREADS) {
         T sum = 0, ahead[AHEAD_IN_ONE_BLOCK];
         read_ahead<AHEAD_IN_ONE_BLOCK>(0u, 1u, (unsigned)rows, [&](int u, unsigned i) { ahead[u] = delta[(size_t)i * width + j]; },
@@ -136,7 +136,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, ROOM) output(
         costs[i] = cost;
 }
 
-// The same without BP1, to evaluate
+// The same without BP1, for evaluation
 extern "C" __global__ void __launch_bounds__(THREADS) cost(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
     T* __restrict__ costs, int rows, int width)

@@ -1,4 +1,4 @@
-// Random bits: Philox 4x64-10 of Salmon et al., 2011, as numpy.random.Philox computes it. The CPU's kernels read this, too.
+// Random bits: Philox 4x64-10 of Salmon et al., 2011, as numpy.random.Philox computes it. The CPU's kernels include this file, too.
 typedef unsigned long long Word;
 
 struct Words {

@@ -1,4 +1,4 @@
-// The CPU's kernels without a formula, and what runs them: programs of calls, and threads side by side.
+// The CPU's kernels without a formula, and the code that runs programs of calls, in one thread or in several.
 #include "cpu.h"
 #include "tiles.h"
 #include <sched.h>
@@ -14,8 +14,8 @@ struct Call {
     const Word* words;
 };
 
-// As on a GPU, numbers below the normal ones are zero while a program runs: computing with them takes a hundred times as long.
-// The BLAS is called with them, since threads that it begins would keep this for good.
+// As on a GPU, denormals are flushed to zero while a program runs: computing with them takes a hundred times as long.
+// The BLAS is called with denormals enabled, since threads that it starts would keep the setting.
 enum { FLUSHED = 0x8040 };
 
 template <bool flushed>
@@ -35,13 +35,13 @@ static void sequence(const Call* calls, Int count, Int times)
             calls[i].kernel(calls[i].words);
 }
 
-// ---- threads side by side: one calls `together`, the others wait in `serve` for their part
+// ---- parallel threads: one calls `together`, the others wait in `serve` for their part
 
 struct Team {
-    Int round, busy, over;   // parts are given out by a new round; so many are at work; the team is no longer needed
+    Int round, busy, over;   // a new round starts the parts; threads that still work; 1 when the team is no longer needed
 };
 
-inline void rest(Int& waited)   // a wait is mostly shorter than the time to fall asleep, but may be as long as an epoch
+inline void rest(Int& waited)   // most waits are shorter than it takes to fall asleep, but one may last an epoch
 {
     if (++waited < 4000)
 #if defined(__SSE__)
@@ -68,7 +68,7 @@ extern "C" void serve(Team* team, const Call* part)
     }
 }
 
-// The parts of all threads at once, the first of which is that of the caller
+// Run all parts in parallel, the first one in the caller's thread
 static void together(Team* team, const Call* part, Int others)
 {
     __atomic_store_n(&team->busy, others, __ATOMIC_RELAXED);
@@ -78,7 +78,7 @@ static void together(Team* team, const Call* part, Int others)
         ;
 }
 
-// ---- products: row-major matrices are transposed ones to a BLAS that counts down the columns, whose integers are BlasInt
+// ---- products: a column-major BLAS, whose integers are BlasInt, sees row-major matrices transposed
 
 typedef void (*Gemm)(int, int, int, BlasInt, BlasInt, BlasInt, T, const T*, BlasInt, const T*, BlasInt, T, T*, BlasInt);
 
@@ -89,7 +89,7 @@ static void product(Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, cons
     gemm(102, transa, transb, m, n, k, 1, a, lda, b, ldb, 0, out, ldc);
 }
 
-// w := keep w + part a b, where row clock_0 of a table holds keep and part: BP4 and the step of gradient descent in one
+// w := keep w + part a b, where row clock_0 of a table holds keep and part: BP4 and the step of gradient descent in one GEMM
 static void fold(
     Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b, Int ldb, T* w, Int ldc,
     const T* table, const Int* clock)
@@ -100,8 +100,8 @@ static void fold(
 
 // ---- rows, vectors and sums
 
-// out_i := source_(order_i) for the rows of a mini-batch, of so many bytes each, out of so many samples;
-// those of the next mini-batch are what comes ahead
+// out_i := source_(order_i) for the rows of a mini-batch, of `bytes` bytes each; order has `samples` elements.
+// Afterwards `ahead` lists the rows of the next mini-batch
 static void gather(
     const char* source, char* out, Int bytes, const Int* order, Int samples, const Int* clock, Int size, Int rows)
 {
@@ -131,7 +131,7 @@ static void add(const T* __restrict__ source, T* __restrict__ out, Int n)
 static T sum_of_squares(const T* x, Int n)
 {
     T sum = 0;
-    for (; n > 0; x += BLOCK, n -= BLOCK)   // block by block, so that rounding does not grow with n
+    for (; n > 0; x += BLOCK, n -= BLOCK)   // block by block, so that rounding errors do not grow with n
         sum += product_of(x, x, n < BLOCK ? n : BLOCK);
     return sum;
 }
@@ -177,10 +177,10 @@ static void softmax_hadamard(T* delta, const T* a, T* sums, Int rows, Int width)
     }
 }
 
-// out_i := a_i scale where the i-th 32 random bits are below the limit, a_i 0 elsewhere;  out may be a itself
+// out_i := a_i scale if the i-th 32 random bits are below the limit, else a_i 0;  out may be a itself
 static void dropout(const T* a, T* out, double scale, Int limit, Int seed, const Int* clock, Int layer, Int n)
 {
-    enum { WORDS = 32 };   // of four words, eight halves each, that are drawn together; NumPy's counter is one ahead
+    enum { WORDS = 32 };   // groups of four words, eight halves, drawn together; NumPy increments the counter before it draws
     const Word step = ((Word)clock[1] << 32) + clock[0];   // epoch and mini-batch
     for (Int first = 0; first < n; first += 8 * WORDS) {
         Word halves[8 * WORDS];

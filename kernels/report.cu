@@ -1,7 +1,7 @@
-// What is measured of an epoch at its end: sums of blocks side by side in the rows of one matrix, finished by one kernel.
+// Measurements at the end of an epoch: each row of a matrix holds the blocks' sums of one measurement; one kernel adds them.
 #include "common.cuh"
 
-// partials[block] := how many of the block's elements are not finite
+// partials[block] := the number of the block's elements that are not finite
 extern "C" __global__ void __launch_bounds__(THREADS) lost(const T* __restrict__ x, T* __restrict__ partials, long long n)
 {
     T sum = 0;
@@ -12,7 +12,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) lost(const T* __restrict__
         partials[blockIdx.x] = sum;
 }
 
-// out[0] := the sum of the first row, out[k] := the root of the sum of row k: a block to a row, in the order of `root`
+// out[0] := the sum of the first row, out[k] := the root of the sum of row k: one block per row, in the order of `root`
 extern "C" __global__ void __launch_bounds__(THREADS) finish(const T* __restrict__ partials, T* __restrict__ out, int width)
 {
     T sum = 0;

@@ -1,11 +1,11 @@
-// The loss scale: scaling holds (scale, steps since it changed, whether the gradient was finite, 1 / the scale it came with).
+// The loss scale: scaling holds (scale, steps since its last change, whether the gradient was finite, 1 / the gradient's scale).
 #include "common.cuh"
 
-// g := g / scale,  partials[block] := how many of the block's elements are not finite
+// g := g / scale,  partials[block] := the number of the block's elements that are not finite
 extern "C" __global__ void __launch_bounds__(THREADS) unscale(
     T* __restrict__ g, const T* __restrict__ scaling, T* __restrict__ partials, long long n)
 {
-    const T factor = T(1) / scaling[0];   // scales are powers of two: nothing is rounded
+    const T factor = T(1) / scaling[0];   // exact, since scales are powers of two
     T lost = 0, ahead[AHEAD];
     grid_stride<AHEAD>(n, [&](int u, size_t i) { ahead[u] = g[i] * factor; }, [&](int u, size_t i) {
         const T x = ahead[u];
@@ -17,8 +17,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) unscale(
         partials[blockIdx.x] = lost;
 }
 
-// Halves the scale where an element was lost; doubles it after `steady` steps without a loss; both within bounds, since gradients
-// that are zero, or never finite, would go on for ever. In one block
+// Halves the scale if an element was not finite; doubles it after `steady` finite steps. The bounds stop it if gradients are always
+// zero or never finite. In one block
 extern "C" __global__ void __launch_bounds__(THREADS) rescale(
     const T* __restrict__ partials, T* __restrict__ scaling, T steady, T largest, T least, long long n)
 {

@@ -1,4 +1,4 @@
-// Softmax layers, a warp or a block to a row.
+// Softmax layers, with one warp or one block per row.
 #include "common.cuh"
 
 // z := z + b,  a_j := exp(z_j) / sum_k exp(z_k);  a may be z itself
@@ -12,7 +12,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) softmax(S* z, const T* __r
     T peak, sum, x[AHEAD];
     softmax_sums(z, b, width, peak, sum);
     along_the_row(width, [&](int u, unsigned j) { x[u] = T(z[j]) + b[j]; }, [&](int u, unsigned j) {
-        z[j] = S(x[u]);   // after the exponential, which would magnify the rounding to S
+        z[j] = S(x[u]);   // rounded to S only here, since the exponential would magnify the rounding
         a[j] = S(exp(x[u] - peak) / sum);
     });
 }

@@ -1,7 +1,7 @@
-// One optimizer step over the whole vector. gpubp/devices/kernel_source.py writes in the rule and, for its state vectors and scalars,
+// One optimizer step over the whole vector. gpubp/devices/kernel_source.py generates the rule and, for its state vectors and scalars,
 // STATE and PASSED (parameters and arguments), LOAD and STORE (N elements of each from i on), SCALARS (a row of the table) and
-// RULE(n), which is rule(w[n], state[n]..., g[n], weight, norm, scalars...), weight being 1 for weights and 0 for biases. With a
-// storage S, ROUNDED is a parameter and PASSED_ROUNDED its argument: the weights as the products read them.
+// RULE(n), which is rule(w[n], state[n]..., g[n], weight, norm, scalars...); weight is 1 for weights and 0 for biases. With a
+// storage S, ROUNDED is the parameter for the weights rounded to S, and PASSED_ROUNDED its argument.
 #include "common.cuh"
 
 template <int N>
@@ -26,7 +26,7 @@ __device__ inline void step_vector(
         store(vector + i, w);
         STORE
 #ifdef ROUNDS
-        if (i < (size_t)weights)   // which fill whole lines
+        if (i < (size_t)weights)   // the weights fill whole cache lines
             store(rounded + i, w);
 #endif
     }
@@ -40,7 +40,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) step(
     step_vector<1>(vector, PASSED gradient, norm, table, clock, scaling, PASSED_ROUNDED weights, count);
 }
 
-// at least 3 blocks to a multiprocessor: of its own the compiler would make room for more, by spilling registers of long rules
+// at least 3 blocks per multiprocessor: by itself the compiler would make room for more, and spill registers of long rules
 extern "C" __global__ void __launch_bounds__(THREADS, 3) step_wide(
     T* __restrict__ vector, STATE const T* __restrict__ gradient, const T* norm, const T* table, const long long* clock,
     const T* scaling, ROUNDED long long weights, long long count)
@@ -48,7 +48,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3) step_wide(
     step_vector<int(16 / sizeof(T))>(vector, PASSED gradient, norm, table, clock, scaling, PASSED_ROUNDED weights, count);
 }
 
-// w_j := w_j limit / |w_j| where the weights w_j into neuron j, a row, are longer than the limit
+// w_j := w_j limit / |w_j| if the weights w_j into neuron j, a row, are longer than the limit
 extern "C" __global__ void __launch_bounds__(THREADS) max_norm(T* w, T limit, const T* scaling, int rows, int width)
 {
     const size_t i = ROW;
@@ -59,7 +59,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) max_norm(T* w, T limit, co
     const auto read = [&](int u, unsigned k) { ahead[u] = w[k]; };
     along_the_row(width, read, [&](int u, unsigned) { sum += ahead[u] * ahead[u]; });
     const T length = sqrt(row_sum(sum));
-    if (length <= limit)   // a NaN goes on into every weight of its neuron, as under NumPy
+    if (length <= limit)   // a NaN spreads to all weights of its neuron, as in NumPy
         return;
     along_the_row(width, read, [&](int u, unsigned k) { w[k] = ahead[u] * (limit / length); });
 }

@@ -1,4 +1,4 @@
-// Sums without a formula: over columns (BP3 of the last layer), over a batch's costs, over a vector's squares.
+// Sums of columns (BP3 of the last layer), of a batch's costs, and of a vector's squares.
 #include "common.cuh"
 
 template <int N>
@@ -18,7 +18,7 @@ __device__ inline void sum_columns(const S* delta, T* sums, int rows, int width)
     store_column_sums(sum, sums, width);
 }
 
-// BP3  sums[chunk, j] := sum of delta's column j over a chunk of rows; over sums of chunks it adds up the chunks
+// BP3  sums[chunk, j] := sum of delta's column j over a chunk of rows; applied to the sums of chunks, it adds these
 extern "C" __global__ void __launch_bounds__(THREADS) column_sums(
     const S* __restrict__ delta, T* __restrict__ sums, int rows, int width)
 {
@@ -58,7 +58,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) root(const T* __restrict__
         *norm = sqrt(sum);
 }
 
-// log[clock_0] := sum of the costs, in one block, and the next mini-batch is due
+// log[clock_0] := sum of the costs and clock_0 := clock_0 + 1, in one block
 extern "C" __global__ void __launch_bounds__(THREADS) total(
     const T* __restrict__ costs, T* __restrict__ log, long long* __restrict__ clock, long long n)
 {

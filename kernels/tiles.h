@@ -1,5 +1,5 @@
-// Products of the few rows of a small mini-batch, tile by tile of what the vector registers hold. A BLAS is as fast or faster for
-// large matrices, but takes longer to begin, and knows nothing of the next mini-batch.
+// Products with the few rows of a small mini-batch, in tiles that fit the vector registers. A BLAS is at least as fast for large
+// matrices, but its calls have more overhead, and it does not prefetch the next mini-batch.
 
 // ---- vectors
 
@@ -18,12 +18,12 @@ typedef decltype(Vector{} < Vector{}) Places;   // integers as wide as a T
 typedef std::make_integer_sequence<int, LANES> Numbers;
 
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 32")   // so that arrays of vectors become registers
+#define UNROLL _Pragma("GCC unroll 32")   // keeps arrays of vectors in registers
 
 INLINE Vector load(const T* from) { return *(const Unaligned*)from; }
 INLINE void store(T* to, Vector vector) { *(Unaligned*)to = vector; }
 
-// The same, once and for all: gcc loads a vector anew for each product that it is in, and loads are what a tile waits for.
+// The same, but loaded only once: gcc would reload a vector for each product that uses it, and loads limit the speed of a tile.
 INLINE Vector load_once(const T* from) { return *(const volatile Unaligned*)from; }
 
 #if defined(__clang__)
@@ -32,7 +32,7 @@ INLINE Vector load_once(const T* from) { return *(const volatile Unaligned*)from
 #define CHOSEN(a, b, ...) __builtin_shuffle(a, b, Places{__VA_ARGS__})
 #endif
 
-// Sums of two lanes that are so far apart: where the lane's number has that bit those of b, elsewhere those of a
+// Sums of two lanes whose distance is `apart`: of b in lanes whose number has that bit, of a in the others
 template <int apart, int... lane>
 INLINE Vector sums_of_lanes(Vector a, Vector b, std::integer_sequence<int, lane...>)
 {
@@ -40,7 +40,7 @@ INLINE Vector sums_of_lanes(Vector a, Vector b, std::integer_sequence<int, lane.
            CHOSEN(a, b, (lane & apart ? LANES + lane : lane + apart)...);
 }
 
-// Lane by lane the sum of one of so many vectors, in an order that hangs on the number of lanes alone
+// Each lane holds the sum of one of `count` vectors; the order of the sums depends only on the number of lanes
 template <int count = LANES>
 INLINE Vector sums_of(const Vector* x)
 {
@@ -50,7 +50,7 @@ INLINE Vector sums_of(const Vector* x)
         return sums_of_lanes<count / 2>(sums_of<count / 2>(x), sums_of<count / 2>(x + count / 2), Numbers());
 }
 
-// The vector with 0 in the lanes from that number on
+// The vector with 0 in lane `number` and all later ones
 template <int... lane>
 INLINE Vector first_lanes(Vector vector, int number, std::integer_sequence<int, lane...>)
 {
@@ -59,20 +59,20 @@ INLINE Vector first_lanes(Vector vector, int number, std::integer_sequence<int, 
 
 // ---- the next mini-batch
 
-// Its rows may lie anywhere in the samples. They are asked for line by line while the present ones are multiplied, and are in the
-// cache in time; asked for faster than memory gives them, some would be forgotten. An address that is out of date does no harm.
+// Its rows may lie anywhere in the samples. They are prefetched line by line during the current products, so that they arrive
+// in time; prefetches that outrun the memory would be dropped. A stale address does no harm.
 struct Ahead {
-    enum { MOST = 16, LONG = 256 };   // rows; bytes of a row, below which the cache finds it by itself
+    enum { MOST = 16, LONG = 256 };   // maximum rows; minimum bytes of a row, since the hardware prefetches shorter ones
     const char* row[MOST];
     Int bytes, left;
 
-    // A row of so many bytes that is to be asked for, or else what is needed anyway
+    // The next row to prefetch if rows have `wanted` bytes, else `otherwise`, which is needed anyway
     const char* next(Int wanted, const T* otherwise)
     {
         if (wanted != bytes || left == 0)
             return (const char*)otherwise;
         const char* found = row[--left];
-        __builtin_prefetch(found + bytes - 1, 0, 2);   // a row need not begin with a line
+        __builtin_prefetch(found + bytes - 1, 0, 2);   // a row need not start at a cache line
         return found;
     }
 };
@@ -87,7 +87,7 @@ enum { DOWN = 5, ACROSS = 5 };
 enum { DOWN = 2, ACROSS = 5 };
 #endif
 
-// work(size), where the compiler knows the size, which is at most `most`
+// work(size) with the size, at most `most`, known at compile time
 template <int most, class Work>
 INLINE void exactly(Int size, Work work)
 {
@@ -99,7 +99,7 @@ INLINE void exactly(Int size, Work work)
 
 INLINE Int parts_of(Int count, Int most) { return (count + most - 1) / most; }
 
-// work(first, size) for as few parts as can be, all of about one size
+// work(first, size) for the fewest parts of at most `most`, all of nearly equal size
 template <int most, class Work>
 INLINE void in_parts(Int count, Work work)
 {
@@ -110,7 +110,7 @@ INLINE void in_parts(Int count, Work work)
     }
 }
 
-// sums := sums + x w^T in one vector of each row, or in its first lanes
+// sums := sums + x w^T for one vector of each row, or for its first lanes
 template <int down, int across, bool whole>
 INLINE void add_products(Vector* sums, const T* x, const T* w, Int k, int lanes = LANES)
 {
@@ -125,7 +125,7 @@ INLINE void add_products(Vector* sums, const T* x, const T* w, Int k, int lanes 
     }
 }
 
-// z := x w^T for so many rows of x and of w, which have a vector or more; meanwhile lines are asked for, one every `stride` bytes
+// z := x w^T for `down` rows of x and `across` rows of w, of a vector or more; prefetches a line every `stride` bytes
 template <int down, int across>
 static void product_tile(const T* x, const T* w, T* z, Int k, Int width, const char* soon, Int stride)
 {
@@ -146,7 +146,7 @@ static void product_tile(const T* x, const T* w, T* z, Int k, Int width, const c
             z[i * width + j] = found[i * across + j];
 }
 
-// w_j := w_j + factors_j^T x in so many vectors of each row w_j, from place p on
+// w_j := w_j + factors_j^T x in `vectors` vectors of each row w_j, from element p on
 template <int across, int vectors>
 INLINE void fold_columns(const T* x, const T* factors, T* const* w, Int p, Int rows, Int k, Int width, const char* soon)
 {
@@ -196,8 +196,8 @@ static void tiled_product(const T* x, const T* w, T* z, Int rows, Int width, Int
     });
 }
 
-// w := keep w + part delta^T x, where row clock_0 of a table holds keep and part; rows of x are whole numbers of 64 bytes, and
-// factors has room for a delta
+// w := keep w + part delta^T x, where row clock_0 of a table holds keep and part; rows of x are multiples of 64 bytes, and
+// factors has the size of delta
 static void tiled_fold(
     const T* delta, const T* x, T* w, T* factors, Int rows, Int width, Int k, const T* table, const Int* clock)
 {

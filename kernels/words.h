@@ -1,5 +1,5 @@
-// The words that written formulas are made of, for the CPU: read before everything else.
-#define __FAST_MATH__ 1   // glibc then declares the vector versions of exp, tanh and the like; nothing else hangs on the word here
+// The math functions of generated formulas on the CPU; included before everything else.
+#define __FAST_MATH__ 1   // makes glibc declare vector versions of exp, tanh and similar functions; no other effect here
 #include <math.h>
 #undef __FAST_MATH__
 
