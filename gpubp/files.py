@@ -1,4 +1,4 @@
-"""Files: load a saved network from an .npz file without pickle, on any device."""
+"""Read saved networks: .npz files without pickle, portable between devices. Network.save writes them."""
 
 import os
 import re
@@ -16,31 +16,27 @@ from .layered.training_state import UNSCALED
 from .maths.activations import Activation
 from .maths.costs import Cost
 
-# initializers renamed in format 3
+# the initializers that format 3 renamed
 RENAMED = {"book": "nielsen", "large": "standard_normal", "glorot": "glorot_normal", "he": "he_normal", "lecun": "lecun_normal"}
 
 
 def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[Activation | Cost] = ()) -> Network:
-    """Load a network that net.save wrote; fit without an optimizer continues its training.
+    """Read a network that Network.save wrote; net.fit continues its training.
 
     Parameters
     ----------
-    path : str or path
-        The .npz file.
+    path : str or path-like
     device : "auto", "cpu", "cuda" or "cuda:N", default "auto"
-    custom : sequence of Activation and Cost
-        Your own activations and cost that the network was built with.
-
-    Returns
-    -------
-    Network
+        The device to load the network to, as for Network. It need not be the device that saved it.
+    custom : sequence of Activation and Cost, optional
+        Your own activations and costs that the network uses. The file contains only their names.
 
     Raises
     ------
-    ValueError
-        The file is not a gpubp network or is damaged, or an entry of custom is missing.
     OSError
-        The file cannot be read.
+        The file does not exist or cannot be read.
+    ValueError
+        The file is damaged, is no gpubp network or has a newer format, custom lacks an object, or the device is unknown.
     RuntimeError
         The device is not available.
 
@@ -48,7 +44,7 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
     >>> net = gpubp.Network([2, 3, 1], seed=1)
     >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
     >>> net.save(path)
-    >>> bool((gpubp.load(path).vector == net.vector).all())
+    >>> bool((gpubp.load(path, device="cpu").vector == net.vector).all())
     True
     """
     path, ops, entries = os.fsdecode(path), open_device(device), {entry.name: entry for entry in custom}
@@ -62,7 +58,7 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
                 network = unpack(Network, header, arrays, ops, entries)
                 network.device_choice = DeviceChoice.of(device, ops)
                 return network
-    except Exception as error:   # NumPy, zipfile, JSON and unpack raise many kinds for a damaged file
+    except Exception as error:   # damage shows as nearly any error of zipfile, NumPy, JSON or Network
         raise ValueError(f"{path} is not a gpubp network, or is damaged ({error or type(error).__name__}): save it again or "
                          "use a copy") from None
     if header.get("format") != FORMAT:
@@ -81,7 +77,7 @@ def _read(content):
 
 
 def _upgraded(header):
-    """The header in the current format; format 1 had no precision, and format 2 other names."""
+    """The header in the current format: format 1 lacks the precision, and format 2 has other names."""
     if header.get("format") == 1:
         header |= {"format": 2, "precision": "exact"}
         if header["training"]:
