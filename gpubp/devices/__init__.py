@@ -1,4 +1,4 @@
-"""The devices: the operations of a training step on NumPy arrays (CPU) and on CuPy arrays (CUDA)."""
+"""Devices: the operations of a training step on NumPy arrays (CPU) and on CuPy arrays (CUDA)."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from .ops import Ops
 
 
 def _compiled_ops() -> Ops:
-    from .cpu.compiled_ops import CompiledOps  # it loads the compiler's tools
+    from .cpu.compiled_ops import CompiledOps  # imports what starts a compiler
 
     return CompiledOps()
 
@@ -21,7 +21,7 @@ CPUS: dict[str, Callable[[], Ops]] = {
 
 
 def checked_name(name: object, source: str = "", more: str = "") -> str:
-    """The device name in lower case; ValueError if it is unknown. source: where it comes from; more: a further valid name."""
+    """The device name in lower case; raises ValueError if it is unknown. source: its origin; more: another valid name."""
     asked = str(name).strip().lower()
     if asked not in (*CPUS, "auto", more or "auto") and not re.fullmatch(r"cuda(:[0-9]+)?", asked):
         known = ", ".join(map(repr, filter(None, (more, "auto", *CPUS, "cuda"))))
@@ -30,22 +30,28 @@ def checked_name(name: object, source: str = "", more: str = "") -> str:
 
 
 def named_by_environment() -> str:
-    """The value of GPUBP_DEVICE in lower case; "" if it is unset or "auto"."""
+    """The environment variable GPUBP_DEVICE in lower case; "" if it is unset or "auto"."""
     name = os.environ.get("GPUBP_DEVICE", "").strip().lower()
     return "" if name == "auto" else name
 
 
 def open_device(name: str | Ops = "auto") -> Ops:
-    """The Ops of a device: the object through which a network allocates arrays and computes on that device.
+    """The Ops of a device: the object that allocates arrays and computes on that device.
 
-    name: "cpu", "cpu:numpy", "cpu:compiled", "cuda" (the same as "cuda:0"), "cuda:1", ..., or "auto" (the default): the device
-    that the environment variable GPUBP_DEVICE names, else the first GPU if it works, else the CPU. An Ops is returned unchanged.
+    Parameters
+    ----------
+    name : str or Ops, default "auto"
+        "auto" is the device that the environment variable GPUBP_DEVICE names, else "cuda" if it works, else "cpu". If there is
+        a GPU that does not work, it warns once per process. "cuda", or "cuda:0", is the first GPU, "cuda:1" the second.
+        "cpu" compiles training if a C++ compiler is installed and an epoch is long enough to repay the compilation;
+        "cpu:compiled" compiles everything, and "cpu:numpy" nothing. An Ops is returned unchanged.
 
-    "cpu" compiles training if a C++ compiler is installed and an epoch is long enough to repay the compilation. "cpu:compiled"
-    compiles everything and "cpu:numpy" nothing.
-
-    Raises ValueError for an unknown name and RuntimeError if the device is absent or unusable. If "auto" finds a GPU that does
-    not work, it warns once per process and takes the CPU.
+    Raises
+    ------
+    ValueError
+        The name is unknown.
+    RuntimeError
+        The device is not available or does not work.
 
     >>> open_device("cpu").name
     'cpu'
@@ -60,14 +66,14 @@ def open_device(name: str | Ops = "auto") -> Ops:
         return CPUS[asked]()
     kind, _, number = asked.partition(":")
     index = int(number or 0)
-    from .cuda.probe import cuda_ops, why_absent, why_unusable  # a program that asks for the CPU does not need it
+    from .cuda.probe import cuda_ops, why_absent, why_unusable  # the CPU does not need it
 
     absent = why_absent(index)
     reason = absent or why_unusable(index)
     if reason is None:
         return cuda_ops(index)
     if kind != "auto":
-        fault = "is not there" if absent else "cannot be used"
+        fault = "is not available" if absent else "cannot be used"
         raise RuntimeError(f"device {asked!r}{source} {fault}: {reason}; device='cpu' works everywhere, `gpubp info` tells more")
     if not absent:
         _warn_unusable(reason)
