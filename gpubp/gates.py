@@ -1,6 +1,6 @@
-"""Gates: forward beside backward, without state; every method binds calls on a device's arrays (see devices/ops.py).
+"""Gates: forward beside backward, without state. Each method binds calls on the arrays of a device (see devices/ops.py).
 
-A network is a straight chain of gates. The errors that arrive and leave are dC/d(output) and dC/d(input).
+A network is a chain of gates. delta is dC/dz; da, db and dw are the gradients dC/da, dC/db and dC/dw.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from .maths.activations import Activation
 
 
 class Linear:
-    """z = a w^T over the rows of a batch; w[j, k] joins neuron k to neuron j. The bias is added where sigma is, in one pass."""
+    """z = a w^T over the rows of a batch; w[j, k] leads from neuron k to neuron j. BiasActivation adds the bias."""
 
     def forward(self, ops, a, w, z):
         return [ops.matmul(a, w.T, z)]
 
     def backward(self, ops, delta, a, w, dw, arriving=None, fold=None):
-        """fold(delta^T, a), where given, binds the update of w by the same product in place of dw."""
+        """arriving := dC/da, if given. fold(delta^T, a), if given, binds a product that updates w; dw is then not computed."""
         calls = [] if arriving is None else [ops.matmul(delta, w, arriving)]   # BP2, first half: w^T delta
         # BP4: dC/dw[j, k] = sum over the batch of delta[j] a[k]
         return [*calls, ops.matmul(delta.T, a, dw) if fold is None else fold(delta.T, a)]
@@ -23,7 +23,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class BiasActivation:
-    """a = sigma(z + b); z is left with the bias added, as the book's weighted input. Softmax is one too, row by row."""
+    """a = sigma(z + b), and z := z + b, the book's weighted input. Softmax is one of these, row by row."""
 
     activation: Activation
 
@@ -36,15 +36,15 @@ class BiasActivation:
 
 @dataclass(frozen=True)
 class DropoutGate:
-    """Dropout: each element is zero with probability rate, else divided by 1 - rate, so that its mean stays."""
+    """Dropout: each element becomes zero with probability rate, and is else divided by 1 - rate, which keeps its mean."""
 
     rate: float
     seed: int
     layer: int
 
-    def bind(self, ops, a, out, error, clock):
-        """(forward calls, backward calls): one mask serves both."""
-        forward, backward = ops.dropout(a, out, error, self.rate, self.seed, self.layer, clock)
+    def bind(self, ops, a, out, da, clock):
+        """(forward calls, backward calls), with the same mask."""
+        forward, backward = ops.dropout(a, out, da, self.rate, self.seed, self.layer, clock)
         return [forward], [backward]
 
 
