@@ -12,12 +12,6 @@ import gpubp
 from gpubp.circuits.refusals import name_of
 from gpubp.circuits.tape import COMPOSED, GATES, SPECIAL
 from gpubp.devices.kernel_source import layer_source
-from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.costs import COSTS
-from gpubp.maths.gradient_transforms import OPTIMIZERS
-from gpubp.maths.initializers import INITIALIZERS
-from gpubp.maths.optimizers import Optimizer
-from gpubp.maths.schedules import SCHEDULES
 from tests.conftest import needs
 from tests.test_package import FILES, FLOORS, HOUSE, room
 
@@ -106,7 +100,7 @@ def test_the_map_names_every_folder_and_module_by_its_floor():
     assert all(len(row) == 1 for row in floors) and floors == sorted(floors, key=max)
 
 
-@pytest.mark.parametrize("folder", ["devices", "layered"])
+@pytest.mark.parametrize("folder", ["devices", "layered", "maths"])
 def test_modules_are_named_in_full(folder):
     rows = "".join(line.split("|")[1] for line in DOCUMENTS[f"gpubp/{folder}/README.md"].splitlines() if line.startswith("| `"))
     modules = {path.relative_to(HOUSE / folder).with_suffix("").as_posix() for path in (HOUSE / folder).rglob("*.py")
@@ -119,26 +113,6 @@ def test_the_modules_that_the_map_names_exist():
         if line.startswith("| `gpubp/"):
             folder = ROOT / re.match(r"\| `([\w/]+)", line)[1]
             assert all((folder / name).exists() for name in re.findall(r"`(\w+\.py)`", line.split("|")[2])), line
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations_table(name):
-    row = ACTIVATIONS.find(name)
-    assert f"| {row.name} | {row.range} | {row.initializer} |" in LAYERED.splitlines()
-
-
-@pytest.mark.parametrize("name", COSTS)
-def test_costs_table(name):
-    row = COSTS.find(name)
-    assert f"| {row.name} | {row.outputs} | {row.targets} | {row.partner or ''} |" in LAYERED.splitlines()
-
-
-def test_other_tables_are_named_in_full():
-    optimizers = [row.__name__ for row in OPTIMIZERS.values() if issubclass(row, Optimizer)]
-    modifiers = [row.__name__ for row in OPTIMIZERS.values() if not issubclass(row, Optimizer)]
-    paragraph = LAYERED[LAYERED.index("Optimizers follow PyTorch"):LAYERED.index("## Modules")]
-    for name in [*optimizers, *modifiers, *(row.__name__ for row in SCHEDULES.values()), *INITIALIZERS]:
-        assert re.search(rf"\b{name}\b", paragraph), name
 
 
 def test_functions_with_a_rule_are_named_in_full():
@@ -197,7 +171,7 @@ def test_the_programs_of_layered_run(tmp_path, monkeypatch, capsys):
     scope = {"scipy": needs("scipy")}
     import_module("scipy.optimize")
     monkeypatch.chdir(tmp_path)
-    first, more, differentiated, cube = programs(LAYERED)
+    first, more, differentiated = programs(LAYERED)
     exec(first, scope)
     assert float(capsys.readouterr().out.splitlines()[-1]) > 0.9
     assert (tmp_path / "ten-lines.npz").exists()
@@ -207,5 +181,9 @@ def test_the_programs_of_layered_run(tmp_path, monkeypatch, capsys):
     exec(on_the_cpu, scope)
     exec(differentiated, scope)
     assert scope["slope"].shape == (5, 2) and scope["uphill"].shape == scope["net"].vector.shape
-    exec(cube, scope)
+
+
+def test_the_program_of_maths_runs():
+    scope: dict = {}
+    exec(*programs(DOCUMENTS["gpubp/maths/README.md"]), scope)
     assert scope["net"].layers[0].activation is scope["cube"]

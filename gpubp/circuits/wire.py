@@ -226,7 +226,7 @@ class Wire(Inspection):
             return carried(self).astype(dtype, **options)
         return apply(OPERATORS[np.ndarray.astype], (self, dtype))
 
-    def through(self, activation: Any) -> Any:
+    def __apply_activation__(self, activation: Any) -> Any:
         """activation(self): sigma forward, sigma' backward."""
         return apply(_gate_of(activation), (self,))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..atomic import atomically
 from ..files import load
-from ..maths.registry import Interval
+from ..maths.validation import Interval
 from . import samples
 from .outputs import check_free, holds_predictions
 

@@ -13,7 +13,7 @@ from ..layered.layers import Dropout
 from ..maths.activations import ACTIVATIONS
 from ..maths.costs import COSTS
 from ..maths.gradient_transforms import Chain
-from ..maths.registry import Interval
+from ..maths.validation import Interval
 
 EPOCHS, RATE, HIDDEN = 30, 0.005, [128]
 EVERYTHING = Interval("(-inf, inf)")

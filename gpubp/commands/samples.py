@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import datasets
 from ..devices.random import CHECK, generator
-from ..maths.registry import Interval
+from ..maths.validation import Interval
 
 
 def load(path, network, targets=True):

@@ -9,4 +9,4 @@ from types import ModuleType
 from ..maths.registry import Table
 from . import gates, svm
 
-DEMOS = Table("demo", ModuleType, {"gates": gates, "svm": svm})
+DEMOS = Table("demo", ModuleType, [gates, svm])

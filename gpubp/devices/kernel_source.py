@@ -15,7 +15,7 @@ from ..maths.costs import COSTS
 from ..maths.formula import device_function
 from ..maths.gradient_transforms import OPTIMIZERS, Chain, GradientTransform
 from ..maths.optimizers import Optimizer
-from ..maths.registry import Interval
+from ..maths.validation import Interval
 
 C_TYPES = {"float32": "float", "float64": "double"}
 # types of kernels/common.cuh; NumPy has no bfloat16, so that uint16 holds its bits
@@ -151,7 +151,7 @@ def sources(dtype, storage=None, few=None):
     pairs = outputs(few=storage is not None if few is None else few)
     yield from ((f"output.cu {cost.name} {row.name}", output_source(cost, row, dtype, storage)) for cost, row in pairs)
     steps = [chain for chain in chains()
-             if storage is None or (not chain.modifiers and chain.optimizer.time_invariant)]
+             if storage is None or (not chain.transforms and chain.optimizer.time_invariant)]
     yield from ((f"step.cu {chain}", step_source(chain, dtype, storage)) for chain in steps)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..circuits.wire import Wire
 from ..devices.cuda.array_checks import HIGH_OPEN, rule
 from ..devices.ops import HALVES
-from ..maths.registry import Interval
+from ..maths.validation import Interval
 from .deferred_validation import DeferredArray, would_wait
 from .dlpack import import_array
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..maths.activations import ACTIVATIONS
 from ..maths.costs import resolve_cost
 from ..maths.initializers import INITIALIZERS
-from ..maths.registry import number
+from ..maths.validation import number
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..gates import BiasActivation
 from ..maths.activations import Activation
 from ..maths.costs import Cost
 from ..maths.initializers import Initializer
-from ..maths.registry import Interval
+from ..maths.validation import Interval
 from . import call_arrays, input_checks, packing
 from .device_choice import DeviceChoice
 from .dlpack import follow, like

@@ -1,7 +1,7 @@
 """Activations: sigma(z) and its derivative, written once for every device.
 
-Each formula is a function of an array module xp; in a derivative, a is sigma(z), already known. Formulas are scalar and
-straight-line: softmax, which sums over a row, stands in the table by name alone and is computed by a gate of its own.
+Each formula is a function of an array module xp; in a derivative, a is sigma(z). Formulas are scalar and straight-line.
+Softmax sums over a row: its entry has no formulas, and devices compute it by a primitive.
 """
 
 from collections.abc import Callable
@@ -13,18 +13,35 @@ from typing import Any
 import numpy as np
 
 from .formula import checked, reads
-from .registry import Interval, Table, number
+from .registry import Table
 from .special import erfc
+from .validation import Interval, numbers
+
+_GELU = "Hendrycks and Gimpel, Gaussian error linear units, 2016"
 
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function: give one of your own wherever a name is accepted, on every device.
+    """An activation function. Networks accept your own wherever they accept a name, on every device.
 
-    sigma(xp, z) and prime(xp, z, a) use the functions of the array module xp and plain numbers; a is sigma(z).
-    range is the interval that sigma never leaves (costs are checked against it), initializer names the first weights
-    that suit it, kinks are the points where its first or second derivative jumps, where gradient checks do not step.
+    Parameters
+    ----------
+    name : str
+    sigma : function (xp, z) -> a
+        Built from operators, numbers and functions of xp, an array module such as NumPy.
+    prime : function (xp, z, a) -> sigma'(z)
+        The derivative; a is sigma(z), which has already been computed.
+    range : str, default "(-inf, inf)"
+        The interval of sigma's values, which must lie in the domain of the cost.
+    initializer : str, default "nielsen"
+        The initializer for layers of this activation.
+    kinks : tuple of float, default ()
+        Where the first or second derivative jumps; gradient checks stay away from these points.
+    formula, source : str, default ""
+        sigma(z) in Python's notation and its publication, for documentation.
 
+    Examples
+    --------
     >>> import gpubp
     >>> cube = gpubp.Activation("cube", lambda xp, z: z * z * z, lambda xp, z, a: 3.0 * z * z)
     >>> net = gpubp.Network([2, gpubp.Dense(3, cube), 1], seed=1)
@@ -38,6 +55,8 @@ class Activation:
     range: str = "(-inf, inf)"
     initializer: str = "nielsen"
     kinks: tuple[float, ...] = ()
+    formula: str = ""
+    source: str = ""
 
     def __post_init__(self):
         Interval(self.range)
@@ -50,7 +69,7 @@ class Activation:
 
     @property
     def rowwise(self):
-        """True of softmax, whose outputs depend on the whole row."""
+        """Whether an output depends on the whole row, as softmax's do."""
         return self.sigma is None
 
     def of(self, xp, z):
@@ -61,18 +80,17 @@ class Activation:
         return powers / xp.sum(powers, axis=-1, keepdims=True)
 
     def __call__(self, z):
-        """sigma(z) of a number, an array of NumPy's or CuPy's, or a wire.
+        """sigma(z) of a number, of an array of NumPy or CuPy, or of an object with the method __apply_activation__.
 
         >>> import numpy as np, gpubp
         >>> gpubp.activations.relu(np.array([-1.0, 2.0]))
         array([0., 2.])
         """
-        through = getattr(z, "through", None)   # a wire's: one gate, with sigma' beside it
-        return self.of(np, z) if through is None else through(self)
+        return z.__apply_activation__(self) if hasattr(z, "__apply_activation__") else self.of(np, z)
 
     @cached_property
     def forgets_z(self):
-        """Whether sigma' follows from a alone, so that a may take the place of z."""
+        """Whether sigma' needs only a, so that z need not be kept."""
         return self.rowwise or "z" not in reads(self.prime, "z", "a")
 
 
@@ -85,7 +103,7 @@ def _softplus(xp, z):
 
 
 def _normal(xp, z):
-    return 0.5 * erfc(xp, -sqrt(0.5) * z)   # the normal distribution's Phi(z)
+    return 0.5 * erfc(xp, -sqrt(0.5) * z)   # the distribution function of the normal distribution
 
 
 def _gelu_tanh(xp, z):
@@ -94,63 +112,76 @@ def _gelu_tanh(xp, z):
 
 def _elu(name, alpha, scale, **facts):
     # the exponential never sees a positive number, so neither branch overflows
-    return Activation(
-        name,
-        lambda xp, z: scale * xp.where(z > 0.0, z, alpha * xp.expm1(xp.minimum(z, 0.0))),
-        lambda xp, z, a: scale * xp.where(z > 0.0, 1.0, alpha * xp.exp(xp.minimum(z, 0.0))), **facts)
+    return Activation(name, lambda xp, z: scale * xp.where(z > 0.0, z, alpha * xp.expm1(xp.minimum(z, 0.0))),
+                      lambda xp, z, a: scale * xp.where(z > 0.0, 1.0, alpha * xp.exp(xp.minimum(z, 0.0))), kinks=(0.0,), **facts)
 
 
+@numbers(slope="(-inf, inf)")
 def leaky_relu(slope=0.01):
-    """max(z, 0) + slope min(z, 0)."""
-    slope = number("the slope of leaky_relu", slope)
-    return Activation(f"leaky_relu({slope!r})", lambda xp, z: xp.where(z > 0.0, z, slope * z),
-                      lambda xp, z, a: xp.where(z > 0.0, 1.0, slope), initializer="he_normal", kinks=(0.0,))
+    """The Activation of a leaky rectified linear unit."""
+    return Activation(
+        f"leaky_relu({slope!r})", lambda xp, z: xp.where(z > 0.0, z, slope * z),
+        lambda xp, z, a: xp.where(z > 0.0, 1.0, slope), initializer="he_normal", kinks=(0.0,),
+        formula="z if z > 0 else slope * z", source="Maas, Hannun and Ng, Rectifier nonlinearities, ICML workshop 2013")
 
 
+@numbers(alpha="[0, inf)")
 def elu(alpha=1.0):
-    """z where z > 0, else alpha (exp(z) - 1)."""
-    alpha = number("alpha of elu", alpha, "[0, inf)")
-    return _elu(f"elu({alpha!r})", alpha, 1.0, range=f"[{-alpha!r}, inf)", initializer="he_normal", kinks=(0.0,))
+    """The Activation of an exponential linear unit."""
+    return _elu(f"elu({alpha!r})", alpha, 1.0, range=f"[{-alpha!r}, inf)", initializer="he_normal",
+                formula="z if z > 0 else alpha * (exp(z) - 1)", source="Clevert, Unterthiner and Hochreiter, ICLR 2016")
 
 
-identity = Activation("identity", lambda xp, z: 1.0 * z, lambda xp, z, a: xp.where(a == a, 1.0, a))   # NaN passes
-sigmoid = Activation("sigmoid", _sigmoid, lambda xp, z, a: a * (1.0 - a), range="(0, 1)")
-tanh = Activation("tanh", lambda xp, z: xp.tanh(z), lambda xp, z, a: 1.0 - a * a, range="(-1, 1)", initializer="glorot_normal")
-relu = Activation("relu", lambda xp, z: xp.maximum(z, 0.0), lambda xp, z, a: xp.where(a > 0.0, 1.0, 0.0 * a),
-                  range="[0, inf)", initializer="he_normal", kinks=(0.0,))
-selu = _elu("selu", 1.6732632423543772848170429916717, 1.0507009873554804934193349852946,
-            range="[-1.7581, inf)", initializer="lecun_normal", kinks=(0.0,))
-softplus = Activation("softplus", _softplus, lambda xp, z, a: -xp.expm1(-a), range="(0, inf)", initializer="he_normal")
-softsign = Activation("softsign", lambda xp, z: z / (1.0 + xp.absolute(z)),
-                      lambda xp, z, a: xp.square(1.0 - xp.absolute(a)), range="(-1, 1)", initializer="glorot_normal",
-                      kinks=(0.0,))
-silu = Activation("silu", lambda xp, z: z * _sigmoid(xp, z),
-                  lambda xp, z, a: _sigmoid(xp, z) * (1.0 + z * _sigmoid(xp, -z)), range="[-0.2785, inf)",
-                  initializer="he_normal")
+identity = Activation("identity", lambda xp, z: 1.0 * z, lambda xp, z, a: xp.where(a == a, 1.0, a),   # NaN passes
+                      formula="z", source="Nielsen, 2015, chapter 3, linear neurons")
+sigmoid = Activation("sigmoid", _sigmoid, lambda xp, z, a: a * (1.0 - a), range="(0, 1)", formula="1 / (1 + exp(-z))",
+                     source="Nielsen, 2015, chapter 1")
+tanh = Activation("tanh", lambda xp, z: xp.tanh(z), lambda xp, z, a: 1.0 - a * a, range="(-1, 1)", initializer="glorot_normal",
+                  formula="tanh(z)", source="Nielsen, 2015, chapter 3")
+relu = Activation("relu", lambda xp, z: xp.maximum(z, 0.0), lambda xp, z, a: xp.where(a > 0.0, 1.0, 0.0 * a), range="[0, inf)",
+                  initializer="he_normal", kinks=(0.0,), formula="max(z, 0)",
+                  source="Nair and Hinton, Rectified linear units improve restricted Boltzmann machines, ICML 2010")
+selu = _elu("selu", 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, range="[-1.7581, inf)",
+            initializer="lecun_normal", formula="1.0507 * (z if z > 0 else 1.67326 * (exp(z) - 1))",
+            source="Klambauer et al., Self-normalizing neural networks, NIPS 2017")
+softplus = Activation(
+    "softplus", _softplus, lambda xp, z, a: -xp.expm1(-a), range="(0, inf)", initializer="he_normal",
+    formula="log(1 + exp(z))", source="Dugas et al., Incorporating second-order functional knowledge, NIPS 2000")
+softsign = Activation(
+    "softsign", lambda xp, z: z / (1.0 + xp.absolute(z)), lambda xp, z, a: xp.square(1.0 - xp.absolute(a)), range="(-1, 1)",
+    initializer="glorot_normal", kinks=(0.0,), formula="z / (1 + abs(z))", source="Glorot and Bengio, AISTATS 2010")
+silu = Activation("silu", lambda xp, z: z * _sigmoid(xp, z), lambda xp, z, a: _sigmoid(xp, z) * (1.0 + z * _sigmoid(xp, -z)),
+                  range="[-0.2785, inf)", initializer="he_normal", formula="z / (1 + exp(-z))",
+                  source="Elfwing, Uchibe and Doya, Sigmoid-weighted linear units, Neural Networks 2018")
 gelu = Activation("gelu", lambda xp, z: z * _normal(xp, z),
-                  lambda xp, z, a: _normal(xp, z) + z * (xp.exp(-0.5 * z * z) / sqrt(2.0 * pi)),
-                  range="[-0.17, inf)", initializer="he_normal")
+                  lambda xp, z, a: _normal(xp, z) + z * (xp.exp(-0.5 * z * z) / sqrt(2.0 * pi)), range="[-0.17, inf)",
+                  initializer="he_normal", formula="z * (1 + erf(z / sqrt(2))) / 2", source=_GELU)
 gelu_tanh = Activation(
     "gelu_tanh", lambda xp, z: 0.5 * z * (1.0 + _gelu_tanh(xp, z)),
     lambda xp, z, a: (0.5 * (1.0 + _gelu_tanh(xp, z))
                       + 0.5 * z * (1.0 - xp.square(_gelu_tanh(xp, z))) * (sqrt(2.0 / pi) * (1.0 + 3.0 * 0.044715 * z * z))),
-    range="[-0.1701, inf)", initializer="he_normal")
-mish = Activation("mish", lambda xp, z: z * xp.tanh(_softplus(xp, z)),
-                  lambda xp, z, a: (xp.tanh(_softplus(xp, z))
-                                    + z * (1.0 - xp.square(xp.tanh(_softplus(xp, z)))) * _sigmoid(xp, z)),
-                  range="[-0.3089, inf)", initializer="he_normal")
+    range="[-0.1701, inf)", initializer="he_normal", formula="z * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 * z**3))) / 2",
+    source=_GELU)
+mish = Activation(
+    "mish", lambda xp, z: z * xp.tanh(_softplus(xp, z)),
+    lambda xp, z, a: (xp.tanh(_softplus(xp, z)) + z * (1.0 - xp.square(xp.tanh(_softplus(xp, z)))) * _sigmoid(xp, z)),
+    range="[-0.3089, inf)", initializer="he_normal", formula="z * tanh(log(1 + exp(z)))", source="Misra, Mish, BMVC 2020")
 hard_sigmoid = Activation("hard_sigmoid", lambda xp, z: xp.minimum(xp.maximum(z + 3.0, 0.0), 6.0) / 6.0,
-                          lambda xp, z, a: xp.where((z > -3.0) & (z < 3.0), 1.0 / 6.0, 0.0),
-                          range="[0, 1]", kinks=(-3.0, 3.0))
-hard_tanh = Activation("hard_tanh", lambda xp, z: xp.minimum(xp.maximum(z, -1.0), 1.0),
-                       lambda xp, z, a: xp.where((z > -1.0) & (z < 1.0), 1.0, 0.0),
-                       range="[-1, 1]", initializer="glorot_normal", kinks=(-1.0, 1.0))
-gaussian = Activation("gaussian", lambda xp, z: xp.exp(-z * z), lambda xp, z, a: -2.0 * z * a, range="(0, 1]")
-sine = Activation("sine", lambda xp, z: xp.sin(z), lambda xp, z, a: xp.cos(z), range="[-1, 1]", initializer="glorot_normal")
-softmax = Activation("softmax", None, None, range="(0, 1)", initializer="glorot_normal")
+                          lambda xp, z, a: xp.where((z > -3.0) & (z < 3.0), 1.0 / 6.0, 0.0), range="[0, 1]", kinks=(-3.0, 3.0),
+                          formula="min(max(z + 3, 0), 6) / 6", source="Howard et al., Searching for MobileNetV3, ICCV 2019")
+hard_tanh = Activation(
+    "hard_tanh", lambda xp, z: xp.minimum(xp.maximum(z, -1.0), 1.0),
+    lambda xp, z, a: xp.where((z > -1.0) & (z < 1.0), 1.0, 0.0), range="[-1, 1]", initializer="glorot_normal", kinks=(-1.0, 1.0),
+    formula="min(max(z, -1), 1)", source="Collobert et al., Natural language processing (almost) from scratch, JMLR 2011")
+gaussian = Activation(
+    "gaussian", lambda xp, z: xp.exp(-z * z), lambda xp, z, a: -2.0 * z * a, range="(0, 1]", formula="exp(-z**2)",
+    source="Broomhead and Lowe, Multivariable functional interpolation and adaptive networks, 1988")
+sine = Activation(
+    "sine", lambda xp, z: xp.sin(z), lambda xp, z, a: xp.cos(z), range="[-1, 1]", initializer="glorot_normal",
+    formula="sin(z)", source="Sitzmann et al., Implicit neural representations with periodic activation functions, 2020")
+softmax = Activation("softmax", None, None, range="(0, 1)", initializer="glorot_normal", formula="exp(z) / sum(exp(z))",
+                     source="Nielsen, 2015, chapter 3")
 
-ACTIVATIONS = Table("activation", Activation, {
-    "identity": identity, "sigmoid": sigmoid, "tanh": tanh, "relu": relu, "leaky_relu": leaky_relu, "elu": elu,
-    "selu": selu, "softplus": softplus, "softsign": softsign, "silu": silu, "gelu": gelu, "gelu_tanh": gelu_tanh,
-    "mish": mish, "hard_sigmoid": hard_sigmoid, "hard_tanh": hard_tanh, "gaussian": gaussian, "sine": sine,
-    "softmax": softmax})
+ACTIVATIONS = Table("activation", Activation, [
+    identity, sigmoid, tanh, relu, leaky_relu, elu, selu, softplus, softsign, silu, gelu, gelu_tanh, mish, hard_sigmoid,
+    hard_tanh, gaussian, sine, softmax])

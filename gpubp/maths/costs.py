@@ -1,7 +1,7 @@
-"""Costs: what a sample's outputs a cost against its targets y, and dC/da, written once for every device.
+"""Costs: how far the outputs a of a sample are from its targets y, and dC/da, written once for every device.
 
-A sample's cost is outer(sum over the outputs j of value(a_j, y_j)); outer is the identity except for the exponential cost.
-Costs are summed over outputs; the network averages them over a batch.
+The cost of a sample is outer(sum over the outputs j of value(a_j, y_j)); outer is the identity except in the exponential cost.
+Networks average the costs of a batch.
 """
 
 import re
@@ -12,22 +12,51 @@ from typing import Any
 
 from .activations import ACTIVATIONS
 from .formula import checked
-from .registry import REAL, Interval, Table, number
+from .registry import Table
+from .validation import REAL, Interval, numbers
+
+_SMOOTHING = "smoothing: Szegedy et al., Rethinking the Inception architecture for computer vision, CVPR 2016"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A cost function.
+    """A cost function. Networks accept your own wherever they accept a name, on every device.
 
-    value(xp, a, y) and prime(xp, a, y) = dC/da are scalar formulas of the array module xp. outputs and targets are the
-    intervals that a and y must lie in. The partner is the output activation with which delta = dC/dz is exactly a - y:
-    BP1 then takes that, and value_at(xp, u, y) gives the value from u = z (from u = log a where the partner is softmax),
-    so that nothing overflows. outer(xp, s) and outer_prime(xp, s) act on a sample's sum. A relative cost is a function of
-    a_j - a_true, where y is 1 at the true output and 0 elsewhere; its formulas take that difference in place of a, and are
-    0 at the true output.
-    codes are the targets that integer labels turn into, for the other outputs and for the labelled one, moved together by
-    smoothing; output names the activation taken where the user names none; kink(xp, a, y) is zero where the first or second
-    derivative jumps, so that gradient checks keep away; classifies tells costs of labels from costs of measurements.
+    Parameters
+    ----------
+    name : str
+    value, prime : function (xp, a, y)
+        The cost of one output, and its derivative dC/da, from operators, numbers and functions of the array module xp.
+    outputs, targets : str, default "(-inf, inf)"
+        The intervals that a and y must lie in.
+    partner : str, optional
+        The output activation with which delta = dC/dz is exactly a - y. Then BP1 computes a - y, and nothing overflows.
+    value_at : function (xp, u, y), needed with a partner
+        The value from u = z; from u = log(a) if the partner is softmax.
+    outer, outer_prime : function (xp, s), optional
+        A function of the sum s over a sample's outputs, and its derivative.
+    relative : bool, default False
+        The cost depends on a_j - a_true, where y is 1 at the true output and 0 elsewhere. The formulas take this difference in
+        place of a, and are 0 at the true output.
+    codes : (float, float), default (0, 1)
+        The targets that an integer label stands for: of the other outputs, and of the labelled one.
+    smoothing : float, default 0
+        How far label smoothing moves both codes together.
+    output : str, optional
+        The default output activation.
+    kink : function (xp, a, y), optional
+        Zero where the first or second derivative jumps; gradient checks stay away from these points.
+    classifies : bool, default False
+        Whether the targets are classes, and not measurements.
+    formula, source : str, default ""
+        The cost of a sample in Python's notation and its publication, for documentation.
+
+    Examples
+    --------
+    >>> import gpubp
+    >>> quartic = gpubp.Cost("quartic", lambda xp, a, y: (a - y) ** 4, lambda xp, a, y: 4.0 * (a - y) ** 3)
+    >>> gpubp.Network([2, 3, 1], cost=quartic, seed=1).cost_function.name
+    'quartic'
     """
 
     name: str
@@ -45,6 +74,8 @@ class Cost:
     output: str | None = None
     kink: Callable[[Any, Any, Any], Any] | None = None
     classifies: bool = False
+    formula: str = ""
+    source: str = ""
 
     def __post_init__(self):
         Interval(self.outputs), Interval(self.targets)
@@ -68,110 +99,115 @@ def _y_over(xp, y, a):
     return xp.where(y > 0.0, y / a, 0.0 * y)
 
 
-def binary_cross_entropy(smoothing=0.0):
-    """-[y log a + (1 - y) log(1 - a)], the book's cross-entropy."""
-    smoothing = number("label smoothing", smoothing, "[0, 1)")
-    return Cost(
-        _named("binary_cross_entropy", smoothing),
-        lambda xp, a, y: -(_y_log(xp, y, a) + _y_log(xp, 1.0 - y, 1.0 - a)),
-        lambda xp, a, y: (a - y) / (a * (1.0 - a)), outputs="(0, 1)", targets="[0, 1]",
-        partner="sigmoid", value_at=lambda xp, z, y: xp.maximum(z, 0.0) - z * y + xp.log1p(xp.exp(-xp.absolute(z))),
-        smoothing=smoothing, output="sigmoid", classifies=True)
-
-
-def softmax_cross_entropy(smoothing=0.0):
-    """-y log a, with y a label, a one-hot row or a distribution over the outputs."""
-    smoothing = number("label smoothing", smoothing, "[0, 1)")
-    return Cost(
-        _named("softmax_cross_entropy", smoothing), lambda xp, a, y: -_y_log(xp, y, a),
-        lambda xp, a, y: -_y_over(xp, y, a), outputs="(0, 1)", targets="[0, 1]",
-        partner="softmax", value_at=lambda xp, log_a, y: xp.where(y > 0.0, -y * log_a, 0.0 * y),
-        smoothing=smoothing, output="softmax", classifies=True)
-
-
-def exponential(tau=1.0):
-    """tau exp(sum of (a - y)^2 / tau): a function of the sum, hence the outer function."""
-    tau = number("tau of the exponential cost", tau, "(0, inf)")
-    return Cost(f"exponential({tau!r})", lambda xp, a, y: xp.square(a - y), lambda xp, a, y: 2.0 * (a - y),
-                outer=lambda xp, s: tau * xp.exp(s / tau), outer_prime=lambda xp, s: xp.exp(s / tau))
-
-
-def multiclass_hinge(margin=1.0):
-    """max(0, margin + a_j - a_true) over the outputs that are not the true one: the linear SVM's cost."""
-    margin = number("the margin", margin, "[0, inf)")
-    return Cost(f"multiclass_hinge({margin!r})", lambda xp, d, y: (1.0 - y) * xp.maximum(d + margin, 0.0),
-                lambda xp, d, y: (1.0 - y) * xp.where(d + margin > 0.0, 1.0, 0.0), targets="[0, 1]",
-                relative=True, output="identity",
-                kink=lambda xp, d, y: d + margin, classifies=True)
-
-
-def multiclass_squared_hinge(margin=1.0):
-    """max(0, margin + a_j - a_true)^2 over the outputs that are not the true one."""
-    margin = number("the margin", margin, "[0, inf)")
-    return Cost(f"multiclass_squared_hinge({margin!r})",
-                lambda xp, d, y: (1.0 - y) * xp.square(xp.maximum(d + margin, 0.0)),
-                lambda xp, d, y: 2.0 * (1.0 - y) * xp.maximum(d + margin, 0.0), targets="[0, 1]",
-                relative=True, output="identity", kink=lambda xp, d, y: d + margin, classifies=True)
-
-
-def huber(delta=1.0):
-    """(a - y)^2 / 2 up to |a - y| = delta, from there on a straight line."""
-    delta = number("delta of huber", delta, "(0, inf)")
-    return Cost(f"huber({delta!r})",
-                lambda xp, a, y: xp.where(xp.absolute(a - y) <= delta, 0.5 * xp.square(a - y),
-                                          delta * (xp.absolute(a - y) - 0.5 * delta)),
-                lambda xp, a, y: xp.minimum(xp.maximum(a - y, -delta), delta),
-                kink=lambda xp, a, y: xp.absolute(a - y) - delta)
-
-
 def _named(name, smoothing):
     return f"{name}({smoothing!r})" if smoothing else name
 
 
-quadratic = Cost("quadratic", lambda xp, a, y: 0.5 * xp.square(a - y), lambda xp, a, y: a - y,
-                 partner="identity", value_at=lambda xp, z, y: 0.5 * xp.square(z - y))
-hellinger = Cost("hellinger", lambda xp, a, y: sqrt(0.5) * xp.square(xp.sqrt(a) - xp.sqrt(y)),
-                 lambda xp, a, y: sqrt(0.5) * (1.0 - xp.sqrt(_y_over(xp, y, a))), outputs="(0, inf)", targets="[0, inf)")
-kullback_leibler = Cost(
-    "kullback_leibler", lambda xp, a, y: _y_log(xp, y, _y_over(xp, y, a)), lambda xp, a, y: -_y_over(xp, y, a),
-    outputs="(0, inf)", targets="[0, inf)", partner="softmax",
-    value_at=lambda xp, log_a, y: xp.where(y > 0.0, y * (xp.log(y) - log_a), 0.0 * y))
+@numbers(smoothing="[0, 1)")
+def binary_cross_entropy(smoothing=0.0):
+    """The book's cross-entropy, a Cost for independent classes; smoothing is label smoothing."""
+    return Cost(_named("binary_cross_entropy", smoothing), lambda xp, a, y: -(_y_log(xp, y, a) + _y_log(xp, 1.0 - y, 1.0 - a)),
+                lambda xp, a, y: (a - y) / (a * (1.0 - a)), outputs="(0, 1)", targets="[0, 1]", partner="sigmoid",
+                value_at=lambda xp, z, y: xp.maximum(z, 0.0) - z * y + xp.log1p(xp.exp(-xp.absolute(z))), smoothing=smoothing,
+                output="sigmoid", classifies=True, formula="-sum(y * log(a) + (1 - y) * log(1 - a))",
+                source=f"Nielsen, 2015, chapter 3; {_SMOOTHING}")
+
+
+@numbers(smoothing="[0, 1)")
+def softmax_cross_entropy(smoothing=0.0):
+    """The cross-entropy Cost for exclusive classes; y is a label, one-hot or a distribution. smoothing is label smoothing."""
+    return Cost(_named("softmax_cross_entropy", smoothing), lambda xp, a, y: -_y_log(xp, y, a),
+                lambda xp, a, y: -_y_over(xp, y, a), outputs="(0, 1)", targets="[0, 1]", partner="softmax",
+                value_at=lambda xp, log_a, y: xp.where(y > 0.0, -y * log_a, 0.0 * y), smoothing=smoothing, output="softmax",
+                classifies=True, formula="-sum(y * log(a))", source=f"Nielsen, 2015, chapter 3, log-likelihood; {_SMOOTHING}")
+
+
+@numbers(tau="(0, inf)")
+def exponential(tau=1.0):
+    """A Cost that grows exponentially with the squared distance of the outputs from the targets."""
+    return Cost(
+        f"exponential({tau!r})", lambda xp, a, y: xp.square(a - y), lambda xp, a, y: 2.0 * (a - y),
+        outer=lambda xp, s: tau * xp.exp(s / tau), outer_prime=lambda xp, s: xp.exp(s / tau),
+        formula="tau * exp(sum((a - y)**2) / tau)", source="List of costs, stats.stackexchange.com/questions/154879, 2015")
+
+
+@numbers(margin="[0, inf)")
+def multiclass_hinge(margin=1.0):
+    """The Cost of a multiclass support vector machine, summed over all outputs except the true one."""
+    return Cost(f"multiclass_hinge({margin!r})", lambda xp, d, y: (1.0 - y) * xp.maximum(d + margin, 0.0),
+                lambda xp, d, y: (1.0 - y) * xp.where(d + margin > 0.0, 1.0, 0.0), targets="[0, 1]", relative=True,
+                output="identity", kink=lambda xp, d, y: d + margin, classifies=True,
+                formula="sum((1 - y) * max(0, margin + a - sum(y * a)))", source="Weston and Watkins, ESANN 1999")
+
+
+@numbers(margin="[0, inf)")
+def multiclass_squared_hinge(margin=1.0):
+    """The multiclass hinge Cost with each term squared."""
+    return Cost(
+        f"multiclass_squared_hinge({margin!r})", lambda xp, d, y: (1.0 - y) * xp.square(xp.maximum(d + margin, 0.0)),
+        lambda xp, d, y: 2.0 * (1.0 - y) * xp.maximum(d + margin, 0.0), targets="[0, 1]",
+        relative=True, output="identity", kink=lambda xp, d, y: d + margin, classifies=True,
+        formula="sum((1 - y) * max(0, margin + a - sum(y * a))**2)", source="Weston and Watkins, 1999; squared: Tang, 2013")
+
+
+@numbers(delta="(0, inf)")
+def huber(delta=1.0):
+    """Huber's Cost: quadratic up to a distance of delta, linear beyond."""
+    return Cost(
+        f"huber({delta!r})", lambda xp, a, y: xp.where(xp.absolute(a - y) <= delta, 0.5 * xp.square(a - y),
+                                                       delta * (xp.absolute(a - y) - 0.5 * delta)),
+        lambda xp, a, y: xp.minimum(xp.maximum(a - y, -delta), delta), kink=lambda xp, a, y: xp.absolute(a - y) - delta,
+        formula="sum(where(abs(a - y) <= delta, (a - y)**2 / 2, delta * (abs(a - y) - delta / 2)))",
+        source="Huber, Robust estimation of a location parameter, 1964")
+
+
+quadratic = Cost("quadratic", lambda xp, a, y: 0.5 * xp.square(a - y), lambda xp, a, y: a - y, partner="identity",
+                 value_at=lambda xp, z, y: 0.5 * xp.square(z - y), formula="sum((a - y)**2) / 2",
+                 source="Nielsen, 2015, chapters 1 and 2")
+hellinger = Cost(
+    "hellinger", lambda xp, a, y: sqrt(0.5) * xp.square(xp.sqrt(a) - xp.sqrt(y)),
+    lambda xp, a, y: sqrt(0.5) * (1.0 - xp.sqrt(_y_over(xp, y, a))), outputs="(0, inf)", targets="[0, inf)",
+    formula="sum((sqrt(a) - sqrt(y))**2) / sqrt(2)", source="Hellinger, Journal für die reine und angewandte Mathematik, 1909")
+kullback_leibler = Cost("kullback_leibler", lambda xp, a, y: _y_log(xp, y, _y_over(xp, y, a)),
+                        lambda xp, a, y: -_y_over(xp, y, a), outputs="(0, inf)", targets="[0, inf)", partner="softmax",
+                        value_at=lambda xp, log_a, y: xp.where(y > 0.0, y * (xp.log(y) - log_a), 0.0 * y),
+                        formula="sum(y * log(y / a))", source="Kullback and Leibler, On information and sufficiency, 1951")
 generalized_kullback_leibler = Cost(
     "generalized_kullback_leibler", lambda xp, a, y: _y_log(xp, y, _y_over(xp, y, a)) - y + a,
-    lambda xp, a, y: 1.0 - _y_over(xp, y, a), outputs="(0, inf)", targets="[0, inf)")
-itakura_saito = Cost("itakura_saito", lambda xp, a, y: y / a - xp.log(y / a) - 1.0,
-                     lambda xp, a, y: (a - y) / a / a, outputs="(0, inf)", targets="(0, inf)")
+    lambda xp, a, y: 1.0 - _y_over(xp, y, a), outputs="(0, inf)", targets="[0, inf)",
+    formula="sum(y * log(y / a) - y + a)", source="Lee and Seung, Algorithms for non-negative matrix factorization, NIPS 2000")
+itakura_saito = Cost("itakura_saito", lambda xp, a, y: y / a - xp.log(y / a) - 1.0, lambda xp, a, y: (a - y) / a / a,
+                     outputs="(0, inf)", targets="(0, inf)", formula="sum(y / a - log(y / a) - 1)",
+                     source="Itakura and Saito, Analysis synthesis telephony based on the maximum likelihood method, 1968")
 hinge = Cost("hinge", lambda xp, a, y: xp.maximum(1.0 - y * a, 0.0), lambda xp, a, y: xp.where(y * a < 1.0, -y, 0.0 * y),
-             targets="[-1, 1]", codes=(-1.0, 1.0), output="identity",
-             kink=lambda xp, a, y: 1.0 - y * a, classifies=True)
+             targets="[-1, 1]", codes=(-1.0, 1.0), output="identity", kink=lambda xp, a, y: 1.0 - y * a, classifies=True,
+             formula="sum(max(0, 1 - y * a))", source="Cortes and Vapnik, Support-vector networks, 1995")
 squared_hinge = Cost("squared_hinge", lambda xp, a, y: xp.square(xp.maximum(1.0 - y * a, 0.0)),
-                     lambda xp, a, y: -2.0 * y * xp.maximum(1.0 - y * a, 0.0),
-                     targets="[-1, 1]", codes=(-1.0, 1.0), output="identity",
-                     kink=lambda xp, a, y: 1.0 - y * a, classifies=True)
-absolute = Cost("absolute", lambda xp, a, y: xp.absolute(a - y), lambda xp, a, y: xp.sign(a - y),
-                kink=lambda xp, a, y: a - y)
-log_cosh = Cost("log_cosh", lambda xp, a, y: xp.absolute(a - y) + xp.log1p(xp.exp(-2.0 * xp.absolute(a - y))) - log(2.0),
-                lambda xp, a, y: xp.tanh(a - y))
-poisson = Cost("poisson", lambda xp, a, y: a - _y_log(xp, y, a), lambda xp, a, y: 1.0 - _y_over(xp, y, a),
-               outputs="(0, inf)", targets="[0, inf)")
+                     lambda xp, a, y: -2.0 * y * xp.maximum(1.0 - y * a, 0.0), targets="[-1, 1]", codes=(-1.0, 1.0),
+                     output="identity", kink=lambda xp, a, y: 1.0 - y * a, classifies=True, formula="sum(max(0, 1 - y * a)**2)",
+                     source="Tang, Deep learning using linear support vector machines, 2013")
+absolute = Cost("absolute", lambda xp, a, y: xp.absolute(a - y), lambda xp, a, y: xp.sign(a - y), kink=lambda xp, a, y: a - y,
+                formula="sum(abs(a - y))", source="Koenker and Bassett, Regression quantiles, 1978, for the median")
+log_cosh = Cost(
+    "log_cosh", lambda xp, a, y: xp.absolute(a - y) + xp.log1p(xp.exp(-2.0 * xp.absolute(a - y))) - log(2.0),
+    lambda xp, a, y: xp.tanh(a - y), formula="sum(log(cosh(a - y)))", source="Saleh and Saleh, arXiv:2208.04564, 2022")
+poisson = Cost("poisson", lambda xp, a, y: a - _y_log(xp, y, a), lambda xp, a, y: 1.0 - _y_over(xp, y, a), outputs="(0, inf)",
+               targets="[0, inf)", formula="sum(a - y * log(a))", source="Nelder and Wedderburn, Generalized linear models, 1972")
 
-COSTS = Table("cost", Cost, {
-    "quadratic": quadratic, "binary_cross_entropy": binary_cross_entropy, "softmax_cross_entropy": softmax_cross_entropy,
-    "exponential": exponential, "hellinger": hellinger, "kullback_leibler": kullback_leibler,
-    "generalized_kullback_leibler": generalized_kullback_leibler, "itakura_saito": itakura_saito, "hinge": hinge,
-    "squared_hinge": squared_hinge, "multiclass_hinge": multiclass_hinge,
-    "multiclass_squared_hinge": multiclass_squared_hinge, "absolute": absolute, "huber": huber, "log_cosh": log_cosh,
-    "poisson": poisson}, words=["cross_entropy"])   # which resolve_cost reads
+COSTS = Table("cost", Cost, [
+    quadratic, binary_cross_entropy, softmax_cross_entropy, exponential, hellinger, kullback_leibler,
+    generalized_kullback_leibler, itakura_saito, hinge, squared_hinge, multiclass_hinge, multiclass_squared_hinge, absolute,
+    huber, log_cosh, poisson], aliases=["cross_entropy"])   # which resolve_cost reads
 
 
 def resolve_cost(cost, activation, output=None, neurons=None):
-    """The cost and the output activation that the words of a user mean, both as table rows.
+    """The Cost and the output Activation that a user's words mean.
 
-    "cross-entropy" is the binary sum on sigmoid outputs and the categorical one on softmax outputs; where output is not
-    given it takes sigmoid if `activation` is sigmoid or there is a single output neuron, else softmax. Hinge costs take
-    identity. Raises ValueError where the activation's range leaves the cost's domain.
+    "cross-entropy" is the binary cross-entropy on sigmoid outputs, and the categorical one on softmax outputs. Without an
+    output it chooses sigmoid if `activation` is sigmoid or the network has one output, else softmax. Other costs choose
+    their own default or `activation`. Raises ValueError if the range of the output leaves the domain of the cost.
 
-    >>> [row.name for row in resolve_cost("cross-entropy", "relu")]
+    >>> [entry.name for entry in resolve_cost("cross-entropy", "relu")]
     ['softmax_cross_entropy', 'softmax']
     """
     activation = ACTIVATIONS.find(activation)

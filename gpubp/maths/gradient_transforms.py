@@ -1,7 +1,8 @@
-"""What composes with any optimizer: penalties on the weights, clipping, bounds; and the chain that makes them one rule."""
+"""Gradient transforms, such as penalties and clipping, which compose with any optimizer; and the Chain of them, one rule."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from re import fullmatch
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,12 +13,11 @@ from .registry import Table
 from .schedules import SCHEDULES
 
 
-@dataclass(frozen=True)
 class GradientTransform(OptimizerPart):
-    """Changes the gradient before the optimizer sees it: change(xp, g, w, weight, norm, amount) gives g'.
+    """The base of changes to the gradient before the optimizer: change(xp, g, w, weight, norm, amount) returns g'.
 
-    weight is 1 for weights and 0 for biases, norm the norm of the whole gradient. One that splits weights from biases acts
-    on the cost of the whole training set: its amount is divided by the number n of training samples.
+    weight is 1 for weights and 0 for biases; norm is the norm of the whole gradient. A transform that splits weights from biases
+    belongs to the cost of the whole training set: its amount is divided by the number n of training samples.
     """
 
     amount: float
@@ -30,43 +30,40 @@ class GradientTransform(OptimizerPart):
         return self.amount / n if self.splits else self.amount
 
 
-@dataclass(frozen=True)
 class L2(GradientTransform):
-    """Adds l2 / (2 n) times the sum of the squared weights to the cost, biases left alone, as in the book.
+    """g' = g + amount / n w for weights, g' = g for biases: adds amount / (2 n) Σ w² to the cost of n training samples."""
 
-    Under SGD that is w := (1 - lr l2 / n) w - lr g.
-    """
-
+    source = "Nielsen, 2015, chapter 3"
     splits = True
 
     def change(self, xp, g, w, weight, norm, amount):
         return g + (amount * weight) * w
 
 
-@dataclass(frozen=True)
 class L1(GradientTransform):
-    """Adds l1 / n times the sum of the absolute weights to the cost, biases left alone, as in the book."""
+    """g' = g + amount / n sign(w) for weights, g' = g for biases: adds amount / n Σ |w| to the cost of n training samples."""
 
+    source = "Nielsen, 2015, chapter 3"
     splits = True
 
     def change(self, xp, g, w, weight, norm, amount):
         return g + (amount * weight) * xp.sign(w)
 
 
-@dataclass(frozen=True)
 class ClipValue(GradientTransform):
-    """Keeps each element of the gradient within [-amount, amount]."""
+    """g' = min(max(g, -amount), amount), for each element of the gradient."""
 
+    source = "Mikolov, Statistical language models based on neural networks, thesis, 2012"
     bounds = {"amount": "(0, inf)"}
 
     def change(self, xp, g, w, weight, norm, amount):
         return xp.minimum(xp.maximum(g, -amount), amount)
 
 
-@dataclass(frozen=True)
 class ClipNorm(GradientTransform):
-    """Shortens the gradient to length amount where it is longer. Pascanu et al., 2013."""
+    """g' = g amount / max(‖g‖, amount), with the norm of the whole gradient."""
 
+    source = "Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, ICML 2013"
     bounds = {"amount": "(0, inf)"}
     uses_norm = True
 
@@ -74,48 +71,59 @@ class ClipNorm(GradientTransform):
         return g * (amount / xp.maximum(norm, amount))
 
 
-@dataclass(frozen=True)
 class MaxNorm(OptimizerPart):
-    """After each step shortens a neuron's incoming weights to length amount where they are longer. Srebro et al., 2005."""
+    """w' = w amount / max(‖w‖, amount) after each step, with the norm of each neuron's incoming weights."""
 
     amount: float
 
+    source = "Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting, JMLR 2014"
     bounds = {"amount": "(0, inf)"}
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Parts in their order: modifiers of the gradient, one optimizer, and at the end perhaps MaxNorm.
+    """Gradient transforms, one optimizer, and perhaps MaxNorm, applied in this order as one rule.
 
+    Parameters
+    ----------
+    transforms : tuple of GradientTransform
+    optimizer : Optimizer
+    max_norm : float, optional
+        The amount of MaxNorm.
+
+    Examples
+    --------
     >>> print(Chain.of([ClipNorm(1.0), L2(5.0), SGD(0.5)]))
     clip_norm(amount=1.0), l2(amount=5.0), sgd(learning_rate=0.5)
     """
 
-    modifiers: tuple[GradientTransform, ...]
+    transforms: tuple[GradientTransform, ...]
     optimizer: Optimizer
     max_norm: float | None = None
 
     @classmethod
     def of(cls, parts):
-        """A chain from an optimizer, a part's text, or a list of either."""
+        """The chain of an optimizer, a text such as "l2(5.0), sgd(0.5)", or a list of optimizer parts and texts.
+
+        Raises ValueError for other parts or another order.
+        """
         if isinstance(parts, cls):
             return parts
         if isinstance(parts, str):
             parts = OPTIMIZERS.find_all(parts)
         parts = [OPTIMIZERS.find(p) for p in (parts if isinstance(parts, (list, tuple)) else [parts])]
-        kinds = ["m" if isinstance(p, GradientTransform) else "x" if isinstance(p, MaxNorm) else "o" for p in parts]
-        order = "".join(kinds)
-        if order.count("o") != 1 or order.strip("m") not in ("o", "ox") or "m" in order[order.index("o"):]:
-            raise ValueError("expected any modifiers, then one optimizer, then perhaps MaxNorm, got "
+        kinds = "".join("t" if isinstance(p, GradientTransform) else "m" if isinstance(p, MaxNorm) else "o" for p in parts)
+        if not fullmatch("t*om?", kinds):
+            raise ValueError("expected any gradient transforms, then one optimizer, then perhaps MaxNorm, got "
                              f"[{', '.join(map(str, parts))}]: put the parts in that order")
-        if any(p.uses_norm for p in parts[1:order.index("o")]):
+        end = kinds.index("o")
+        if any(p.uses_norm for p in parts[1:end]):
             raise ValueError("ClipNorm measures the gradient as it was computed: put it first in the list")
-        end = order.index("o")
-        return cls(tuple(parts[:end]), parts[end], parts[end + 1].amount if order.endswith("x") else None)
+        return cls(tuple(parts[:end]), parts[end], parts[-1].amount if kinds.endswith("m") else None)
 
     def __str__(self):
         ends = () if self.max_norm is None else (MaxNorm(self.max_norm),)
-        return ", ".join(map(str, (*self.modifiers, self.optimizer, *ends)))
+        return ", ".join(map(str, (*self.transforms, self.optimizer, *ends)))
 
     @property
     def state(self):
@@ -125,48 +133,45 @@ class Chain:
     @property
     def uses_norm(self):
         """Whether the rule needs the norm of the gradient."""
-        return any(m.uses_norm for m in self.modifiers)
+        return any(m.uses_norm for m in self.transforms)
 
     @property
     def splits(self):
         """Whether weights and biases are treated differently."""
-        return any(m.splits for m in self.modifiers)
+        return any(m.splits for m in self.transforms)
 
     def scalars(self, t, learning_rate, n):
-        """The rule's numbers at step t (from 1) for a training set of n samples."""
-        return (*self.optimizer.scalars(t, learning_rate), *(m.scaled(n) for m in self.modifiers))
+        """The numbers of the rule at step t (from 1) for a training set of n samples."""
+        return (*self.optimizer.scalars(t, learning_rate), *(m.scaled(n) for m in self.transforms))
 
     def table(self, first, rates, n):
-        """The same for the steps from `first` on, one for each of the rates: an array with a row a step."""
+        """The scalars of the steps from `first` on, one for each of the learning rates: an array with a row for each step."""
         if self.optimizer.time_invariant and len(set(rates)) == 1:
             own = np.tile(self.optimizer.scalars(first, rates[0]), (len(rates), 1))
         else:
             own = np.array([self.optimizer.scalars(t, learning_rate) for t, learning_rate in enumerate(rates, first)])
-        return np.hstack([own, np.tile([modifier.scaled(n) for modifier in self.modifiers], (len(own), 1))])
+        return np.hstack([own, np.tile([transform.scaled(n) for transform in self.transforms], (len(own), 1))])
 
     def parameters(self):
-        """The rule's parameter names after xp: w, the state, g, weight, norm, then the scalars."""
+        """The names of the rule's parameters after xp: w, the state, g, weight, norm, then the scalars."""
         count = len(self.scalars(1, 0.1, 1))
         return ["w", *self.state, "g", "weight", "norm", *(f"s{i}" for i in range(count))]
 
     def folding(self, *scalars):
-        """(keep, part) where the rule is w' = keep w + part g for each weight and nothing else, with these scalars,
-        numbers or arrays of such; else None."""
+        """(keep, share) if the rule with these scalars, numbers or arrays, is w' = keep w + share g for each weight; or None."""
         if self.state or self.uses_norm or self.max_norm is not None:
             return None
         return factors(lambda xp, w, g: self.rule(xp, w, g, 1.0, 0.0, *scalars)[0], 2)
 
     def rule(self, xp, w, *operands):
         """(w', *state') from w, the state, g, weight (1 or 0), norm and the scalars."""
-        count = len(self.state)
-        state, (g, weight, norm), scalars = operands[:count], operands[count:count + 3], operands[count + 3:]
-        amounts = scalars[len(scalars) - len(self.modifiers):]
-        for modifier, amount in zip(self.modifiers, amounts):
-            g = modifier.change(xp, g, w, weight, norm, amount)
-        return self.optimizer.rule(xp, w, *state, g, *scalars[:len(scalars) - len(self.modifiers)])
+        count, own = len(self.state), len(operands) - len(self.transforms)
+        state, (g, weight, norm), scalars = operands[:count], operands[count:count + 3], operands[count + 3:own]
+        for transform, amount in zip(self.transforms, operands[own:]):
+            g = transform.change(xp, g, w, weight, norm, amount)
+        return self.optimizer.rule(xp, w, *state, g, *scalars)
 
 
-OPTIMIZERS = Table("optimizer", OptimizerPart, {
-    "sgd": SGD, "adagrad": Adagrad, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW, "adamax": Adamax, "nadam": NAdam,
-    "radam": RAdam, "adadelta": Adadelta, "lion": Lion,
-    "l1": L1, "l2": L2, "clip_value": ClipValue, "clip_norm": ClipNorm, "max_norm": MaxNorm}, arguments=SCHEDULES)
+OPTIMIZERS = Table("optimizer", OptimizerPart, [
+    SGD, Adagrad, RMSprop, Adam, AdamW, Adamax, NAdam, RAdam, Adadelta, Lion, L1, L2, ClipValue, ClipNorm, MaxNorm],
+    nested=SCHEDULES)

@@ -7,54 +7,82 @@ from typing import Any
 
 import numpy as np
 
-from .registry import Table, number
+from .registry import Table
+from .validation import REAL, numbers
+
+_GLOROT = "Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010"
+_HE = "He, Zhang, Ren and Sun, Delving deep into rectifiers, ICCV 2015"
+_LECUN = "LeCun, Bottou, Orr and Müller, Efficient BackProp, 1998"
 
 
 @dataclass(frozen=True)
 class Initializer:
-    """weights(random, neurons, inputs) gives w; biases(random, neurons) gives b; random is a numpy.random.Generator."""
+    """How the weights and biases of a layer are drawn.
+
+    Parameters
+    ----------
+    name : str
+    weights : function (random, neurons, inputs) -> array (neurons, inputs)
+        random is a numpy.random.Generator.
+    biases : function (random, neurons) -> array (neurons,), default zeros
+    formula, range, source : str
+        The distribution of a weight, its interval and its publication, for documentation.
+
+    Examples
+    --------
+    >>> import numpy as np, gpubp
+    >>> ones = gpubp.initializers.Initializer("ones", lambda random, neurons, inputs: np.ones((neurons, inputs)))
+    >>> gpubp.Network([2, 1], initializer=ones, seed=1).parameters["w1"].tolist()
+    [[1.0, 1.0]]
+    """
 
     name: str
     weights: Callable[["np.random.Generator", int, int], Any]   # in quotes, since numpy.random is slow to import
     biases: Callable[["np.random.Generator", int], Any] = lambda random, neurons: np.zeros(neurons)
+    formula: str = ""
+    range: str = REAL
+    source: str = ""
 
 
-def _normal(scale):
-    return lambda random, neurons, inputs: random.standard_normal((neurons, inputs)) * scale(inputs, neurons)
+def _normal(name, formula, scale, source, **biases):
+    return Initializer(
+        name, lambda random, neurons, inputs: random.standard_normal((neurons, inputs)) * scale(inputs, neurons),
+        formula=formula, source=source, **biases)
 
 
-def _uniform(bound):
-    return lambda random, neurons, inputs: random.uniform(-1.0, 1.0, (neurons, inputs)) * bound(inputs, neurons)
+def _uniform(name, formula, bound, source):
+    return Initializer(
+        name, lambda random, neurons, inputs: random.uniform(-1.0, 1.0, (neurons, inputs)) * bound(inputs, neurons),
+        formula=formula, range="[-s, s)", source=source)
 
 
-def _standard_normal(random, neurons):
+def _normal_biases(random, neurons):
     return random.standard_normal(neurons)
 
 
-def _orthogonal(random, neurons, inputs):
-    """Rows (or columns, whichever are fewer) of length 1 and at right angles: Saxe et al., 2014."""
-    tall = random.standard_normal((max(neurons, inputs), min(neurons, inputs)))
-    q, r = np.linalg.qr(tall)
-    q *= np.sign(np.diag(r))   # else the distribution depends on LAPACK's signs
-    return q if neurons >= inputs else q.T
-
-
+@numbers(gain=REAL)
 def orthogonal(gain=1.0):
-    """An orthogonal matrix times gain."""
-    gain = number("gain of orthogonal", gain)
-    return Initializer(f"orthogonal({gain!r})", lambda random, n, m: gain * _orthogonal(random, n, m))
+    """The Initializer of orthogonal rows, or columns if there are fewer, of length gain."""
+    def weights(random, neurons, inputs):
+        tall = random.standard_normal((max(neurons, inputs), min(neurons, inputs)))
+        q, r = np.linalg.qr(tall)
+        q *= np.sign(np.diag(r))   # else the distribution depends on LAPACK's signs
+        return gain * (q if neurons >= inputs else q.T)
+    return Initializer(
+        f"orthogonal({gain!r})", weights, formula="w = gain q, q uniform among orthogonal matrices", range="[-gain, gain]",
+        source="Saxe, McClelland and Ganguli, Exact solutions to the nonlinear dynamics of learning, ICLR 2014")
 
 
-INITIALIZERS = Table("initializer", Initializer, {
-    # Nielsen, chapter 3: saturation is avoided by dividing by the root of the number of inputs
-    "nielsen": Initializer("nielsen", _normal(lambda i, o: 1.0 / sqrt(i)), _standard_normal),
-    # Nielsen, chapter 1
-    "standard_normal": Initializer("standard_normal", _normal(lambda i, o: 1.0), _standard_normal),
-    "glorot_normal": Initializer("glorot_normal", _normal(lambda i, o: sqrt(2.0 / (i + o)))),
-    "glorot_uniform": Initializer("glorot_uniform", _uniform(lambda i, o: sqrt(6.0 / (i + o)))),
-    "he_normal": Initializer("he_normal", _normal(lambda i, o: sqrt(2.0 / i))),
-    "he_uniform": Initializer("he_uniform", _uniform(lambda i, o: sqrt(6.0 / i))),
-    "lecun_normal": Initializer("lecun_normal", _normal(lambda i, o: sqrt(1.0 / i))),
-    "lecun_uniform": Initializer("lecun_uniform", _uniform(lambda i, o: sqrt(3.0 / i))),
-    "orthogonal": orthogonal,
-    "zeros": Initializer("zeros", lambda random, neurons, inputs: np.zeros((neurons, inputs)))})
+INITIALIZERS = Table("initializer", Initializer, [
+    _normal("nielsen", "w ~ N(0, 1 / inputs), b ~ N(0, 1)", lambda i, o: 1.0 / sqrt(i), "Nielsen, 2015, chapter 3",
+            biases=_normal_biases),
+    _normal("standard_normal", "w ~ N(0, 1), b ~ N(0, 1)", lambda i, o: 1.0, "Nielsen, 2015, chapter 1", biases=_normal_biases),
+    _normal("glorot_normal", "w ~ N(0, 2 / (inputs + neurons))", lambda i, o: sqrt(2.0 / (i + o)), _GLOROT),
+    _uniform("glorot_uniform", "w ~ U(-s, s), s = sqrt(6 / (inputs + neurons))", lambda i, o: sqrt(6.0 / (i + o)), _GLOROT),
+    _normal("he_normal", "w ~ N(0, 2 / inputs)", lambda i, o: sqrt(2.0 / i), _HE),
+    _uniform("he_uniform", "w ~ U(-s, s), s = sqrt(6 / inputs)", lambda i, o: sqrt(6.0 / i), _HE),
+    _normal("lecun_normal", "w ~ N(0, 1 / inputs)", lambda i, o: sqrt(1.0 / i), _LECUN),
+    _uniform("lecun_uniform", "w ~ U(-s, s), s = sqrt(3 / inputs)", lambda i, o: sqrt(3.0 / i), _LECUN),
+    orthogonal,
+    Initializer("zeros", lambda random, neurons, inputs: np.zeros((neurons, inputs)), formula="w = 0", range="[0, 0]",
+                source="Rumelhart, Hinton and Williams, Learning internal representations by error propagation, 1986")])

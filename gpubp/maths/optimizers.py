@@ -1,30 +1,29 @@
-"""Optimizers over the one vector: rules (w, state, g, scalars) -> (w', state').
+"""Optimizers over the vector of all parameters: rules (w, state, g, scalars) -> (w', state'); a prime marks new values.
 
-A rule is a scalar formula, applied to each element of the vector; lr is the learning rate. Numbers that change with time come
-from scalars(), once a step on the host. Formulas are PyTorch's where PyTorch has the optimizer (eps outside the bias correction).
+A rule is a scalar formula, applied to each element of the vector. The host computes the scalars once for each step. Formulas are
+those of PyTorch where PyTorch has the optimizer: eps is added after the bias correction.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import sqrt
 from typing import Any, ClassVar
 
-from .registry import Settings, number
+from .registry import Settings
 from .schedules import Plateau
+from .validation import number
 
 LearningRate = float | Callable[[float], float]
 
 
-@dataclass(frozen=True)
 class OptimizerPart(Settings):
-    """One link of a chain: an optimizer, or what changes gradient or weights around it. Its state lives elsewhere."""
+    """A link of a Chain: an optimizer, or a transform of the gradient or the weights around it. It holds no state."""
 
 
-@dataclass(frozen=True)
 class Optimizer(OptimizerPart):
-    """state names its vectors; rule(xp, w, *state, g, *scalars) returns (w', *state'); scalars(t, learning_rate) counts t from 1.
+    """The base of optimizers: state names its vectors, and rule(xp, w, *state, g, *scalars) returns (w', *state').
 
-    time_invariant: whether the scalars are the same at all t.
+    scalars(t, learning_rate) returns the numbers of step t, counted from 1; time_invariant: whether they are the same at all t.
     """
 
     learning_rate: LearningRate
@@ -40,21 +39,21 @@ class Optimizer(OptimizerPart):
         return ()
 
     def learning_rate_at(self, epoch, costs=()):
-        """The learning rate at an epoch (a real number), given the costs of the finished epochs."""
+        """The learning rate at an epoch, a real number; costs: those of the finished epochs."""
         if not callable(self.learning_rate):
             return self.learning_rate
         past = (costs,) if isinstance(self.learning_rate, Plateau) else ()
         return number(f"the learning rate at epoch {epoch:.6g}", self.learning_rate(epoch, *past), "[0, inf)")
 
 
-@dataclass(frozen=True)
 class SGD(Optimizer):
-    """w' = w - lr v', v' = momentum v + g; with nesterov w' = w - lr (g + momentum v')."""
+    """v' = momentum v + g, w' = w - learning_rate v'; with nesterov w' = w - learning_rate (g + momentum v')."""
 
     learning_rate: LearningRate = 0.1
     momentum: float = 0.0
     nesterov: bool = False
 
+    source = "Nielsen, 2015, chapters 1 and 3; Sutskever et al., On the importance of initialization and momentum, ICML 2013"
     time_invariant = True
 
     @property
@@ -73,14 +72,14 @@ class SGD(Optimizer):
         return w - learning_rate * (g + momentum * v if self.nesterov else v), v
 
 
-@dataclass(frozen=True)
 class Adagrad(Optimizer):
-    """w' = w - lr g / (sqrt(s') + eps), s' = s + g^2. Duchi et al., 2011."""
+    """s' = s + g², w' = w - learning_rate / (1 + (t - 1) decay) g / (√s' + eps) at step t."""
 
     learning_rate: LearningRate = 0.01
     decay: float = 0.0
     eps: float = 1e-10
 
+    source = "Duchi, Hazan and Singer, Adaptive subgradient methods for online learning and stochastic optimization, JMLR 2011"
     bounds = {"eps": "(0, inf)"}   # else 0 / 0 where there is no gradient
     state = ("s",)
 
@@ -92,9 +91,11 @@ class Adagrad(Optimizer):
         return w - learning_rate * g / (xp.sqrt(s) + eps), s
 
 
-@dataclass(frozen=True)
 class RMSprop(Optimizer):
-    """w' = w - lr g / (sqrt(s') + eps), s' = alpha s + (1 - alpha) g^2; centered subtracts the mean's square. Hinton, 2012."""
+    """s' = alpha s + (1 - alpha) g², w' = w - learning_rate g / (√s' + eps).
+
+    If centered, the square of the decaying mean of g is subtracted from s'. The momentum is that of SGD.
+    """
 
     learning_rate: LearningRate = 0.01
     alpha: float = 0.99
@@ -102,6 +103,7 @@ class RMSprop(Optimizer):
     momentum: float = 0.0
     centered: bool = False
 
+    source = "Tieleman and Hinton, lecture 6.5 of Neural networks for machine learning, 2012; centered: Graves, 2013"
     time_invariant = True
     bounds = {"alpha": "[0, 1)", "eps": "(0, inf)"}
 
@@ -126,9 +128,8 @@ class RMSprop(Optimizer):
         return w - learning_rate * step, *new.values()
 
 
-@dataclass(frozen=True)
 class Moments(Optimizer):
-    """What Adam and its relatives share: decaying means m of g and v of g^2."""
+    """The base of Adam and its variants: m' = beta1 m + (1 - beta1) g and v' = beta2 v + (1 - beta2) g²."""
 
     learning_rate: LearningRate = 1e-3
     beta1: float = 0.9
@@ -143,46 +144,46 @@ def _moments(m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2):
     return beta1 * m + one_minus_beta1 * g, beta2 * v + one_minus_beta2 * (g * g)
 
 
-def _adam(xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step, root, eps):
-    m, v = _moments(m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2)
-    return w - step * m / (xp.sqrt(v) * root + eps), m, v
-
-
-def _adam_scalars(adam, t, learning_rate):
-    return (adam.beta1, 1.0 - adam.beta1, adam.beta2, 1.0 - adam.beta2,
-            learning_rate / (1.0 - adam.beta1 ** t), 1.0 / sqrt(1.0 - adam.beta2 ** t), adam.eps)
-
-
-@dataclass(frozen=True)
 class Adam(Moments):
-    """w' = w - lr m^ / (sqrt(v^) + eps), with the bias-corrected m^ and v^. Kingma and Ba, 2015."""
+    """w' = w - learning_rate m̂ / (√v̂ + eps), with m̂ = m' / (1 - beta1^t) and v̂ = v' / (1 - beta2^t) at step t.
+
+    m' = beta1 m + (1 - beta1) g and v' = beta2 v + (1 - beta2) g² are decaying means.
+    """
+
+    source = "Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015"
 
     def scalars(self, t, learning_rate):
-        return _adam_scalars(self, t, learning_rate)
+        return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2,
+                learning_rate / (1.0 - self.beta1 ** t), 1.0 / sqrt(1.0 - self.beta2 ** t), self.eps)
 
-    def rule(self, xp, *operands):
-        return _adam(xp, *operands)
+    def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step, root, eps):
+        m, v = _moments(m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2)
+        return w - step * m / (xp.sqrt(v) * root + eps), m, v
 
 
-@dataclass(frozen=True)
-class AdamW(Moments):
-    """Adam after w := (1 - lr decay) w, on every parameter as in PyTorch. Loshchilov and Hutter, 2019."""
+class AdamW(Adam):
+    """w' = (1 - learning_rate decay) w - learning_rate m̂ / (√v̂ + eps), on every parameter as in PyTorch.
+
+    m̂ and v̂, with beta1 and beta2, are those of Adam.
+    """
 
     decay: float = 0.01
 
+    source = "Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019"
+
     def scalars(self, t, learning_rate):
-        return (*_adam_scalars(self, t, learning_rate), 1.0 - learning_rate * self.decay)
+        return (*super().scalars(t, learning_rate), 1.0 - learning_rate * self.decay)
 
     def rule(self, xp, w, *operands):
-        return _adam(xp, operands[-1] * w, *operands[:-1])   # the last scalar shrinks w
+        return super().rule(xp, operands[-1] * w, *operands[:-1])   # the last scalar shrinks w
 
 
-@dataclass(frozen=True)
 class Adamax(Moments):
-    """w' = w - lr m^ / u', u' = max(beta2 u, |g| + eps). Kingma and Ba, 2015, section 7."""
+    """w' = w - learning_rate m' / ((1 - beta1^t) u') at step t, with u' = max(beta2 u, |g| + eps) and m' as in Adam."""
 
     learning_rate: LearningRate = 2e-3
 
+    source = "Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015, section 7"
     state = ("m", "u")
 
     def scalars(self, t, learning_rate):
@@ -194,14 +195,18 @@ class Adamax(Moments):
         return w - step * m / u, m, u
 
 
-@dataclass(frozen=True)
 class NAdam(Moments):
-    """Adam with Nesterov's momentum, whose coefficient grows with time. Dozat, 2016."""
+    """w' = w - learning_rate ((1 - μ_t) / (1 - Π_t) g + μ_{t+1} / (1 - Π_{t+1}) m') / (√v̂ + eps) at step t.
+
+    μ_t = beta1 (1 - 0.96^(t momentum_decay) / 2), and Π_t is the product of μ_1 to μ_t. m' and v̂, with beta2, are those of Adam.
+    """
 
     learning_rate: LearningRate = 2e-3
     momentum_decay: float = 4e-3
-    # (t, product of the first t coefficients): a memory, so that a step does not multiply t numbers
+    # (t, product of the first t coefficients), kept so that a step does not multiply t numbers
     _product: list = field(default_factory=lambda: [0, 1.0], init=False, repr=False, compare=False)
+
+    source = "Dozat, Incorporating Nesterov momentum into Adam, ICLR workshop 2016"
 
     def _coefficient(self, t):
         return self.beta1 * (1.0 - 0.5 * 0.96 ** (t * self.momentum_decay))
@@ -220,32 +225,37 @@ class NAdam(Moments):
         return w - (step * g + ahead * m) / (xp.sqrt(v) * root + eps), m, v
 
 
-@dataclass(frozen=True)
 class RAdam(Moments):
-    """Adam that trusts v only once its variance is tractable, and is momentum before. Liu et al., 2020."""
+    """w' = w - learning_rate r √(1 - beta2^t) m̂ / (√v' + eps) if ρ > 5, else w' = w - learning_rate m̂, at step t.
+
+    r = √((ρ - 4) (ρ - 2) ρ∞ / ((ρ∞ - 4) (ρ∞ - 2) ρ)), ρ∞ = 2 / (1 - beta2) - 1 and ρ = ρ∞ - 2 t beta2^t / (1 - beta2^t).
+    m̂ and v', with beta1, are those of Adam.
+    """
+
+    source = "Liu et al., On the variance of the adaptive learning rate and beyond, ICLR 2020"
 
     def scalars(self, t, learning_rate):
         corrected, limit = 1.0 - self.beta2 ** t, 2.0 / (1.0 - self.beta2) - 1.0
         length = limit - 2.0 * t * self.beta2 ** t / corrected
-        step, adaptive, plain = learning_rate / (1.0 - self.beta1 ** t), 0.0, 1.0
+        step, adaptive, momentum = learning_rate / (1.0 - self.beta1 ** t), 0.0, 1.0
         if length > 5.0:
-            adaptive, plain = sqrt(corrected * (length - 4.0) * (length - 2.0) * limit
-                                   / ((limit - 4.0) * (limit - 2.0) * length)), 0.0
-        return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, step * adaptive, step * plain, self.eps)
+            adaptive, momentum = sqrt(corrected * (length - 4.0) * (length - 2.0) * limit
+                                      / ((limit - 4.0) * (limit - 2.0) * length)), 0.0
+        return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, step * adaptive, step * momentum, self.eps)
 
-    def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step, plain, eps):
+    def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, adaptive, momentum, eps):
         m, v = _moments(m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2)
-        return w - (step / (xp.sqrt(v) + eps) + plain) * m, m, v
+        return w - (adaptive / (xp.sqrt(v) + eps) + momentum) * m, m, v
 
 
-@dataclass(frozen=True)
 class Adadelta(Optimizer):
-    """w' = w - lr d, d = sqrt(u + eps) / sqrt(s' + eps) g, with decaying means s of g^2 and u of d^2. Zeiler, 2012."""
+    """w' = w - learning_rate d, d = √(u + eps) / √(s' + eps) g, s' = rho s + (1 - rho) g², u' = rho u + (1 - rho) d²."""
 
     learning_rate: LearningRate = 1.0
     rho: float = 0.9
     eps: float = 1e-6
 
+    source = "Zeiler, ADADELTA: an adaptive learning rate method, 2012"
     time_invariant = True
     bounds = {"rho": "[0, 1)", "eps": "(0, inf)"}
     state = ("s", "u")
@@ -259,15 +269,15 @@ class Adadelta(Optimizer):
         return w - learning_rate * step, s, rho * u + one_minus_rho * (step * step)
 
 
-@dataclass(frozen=True)
 class Lion(Optimizer):
-    """w' = (1 - lr decay) w - lr sign(beta1 m + (1 - beta1) g), m' = beta2 m + (1 - beta2) g. Chen et al., 2023."""
+    """w' = (1 - learning_rate decay) w - learning_rate sign(beta1 m + (1 - beta1) g), m' = beta2 m + (1 - beta2) g."""
 
     learning_rate: LearningRate = 1e-4
     beta1: float = 0.9
     beta2: float = 0.99
     decay: float = 0.0
 
+    source = "Chen et al., Symbolic discovery of optimization algorithms, NeurIPS 2023"
     time_invariant = True
     bounds = {"beta1": "[0, 1]", "beta2": "[0, 1]"}
     state = ("m",)

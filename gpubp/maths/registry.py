@@ -1,16 +1,23 @@
-"""Tables of named rows, found by a name or by a text such as "huber(0.5)", so that options, saved files and code agree."""
+"""Tables of named entries, found by a name or by a text such as "huber(0.5)", so that options, saved files and code agree."""
 
 import ast
 import re
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from inspect import signature
-from math import isfinite
-from numbers import Integral, Real
+import sys
+from dataclasses import dataclass, is_dataclass
+from inspect import isclass, signature
 from typing import ClassVar
+
+from .validation import document, number
+
+if sys.version_info >= (3, 11):
+    from typing import dataclass_transform
+else:
+    def dataclass_transform(**options):
+        return lambda cls: cls
 
 
 class Table(dict):
-    """Rows by name; a row is either ready to use or a factory with default arguments.
+    """Entries by name; an entry is an object ready to use, or the class or function that makes one from arguments.
 
     >>> from gpubp.maths.activations import ACTIVATIONS
     >>> ACTIVATIONS.find("leaky-relu(0.2)").name
@@ -21,21 +28,21 @@ class Table(dict):
     ValueError: unknown activation 'sigmiod': did you mean 'sigmoid'?
     """
 
-    def __init__(self, kind, row_type, rows, arguments=None, words=()):
-        """arguments: the table of what rows may have as arguments; words: names that are understood elsewhere."""
-        super().__init__(rows)
-        self.kind, self.row_type, self.arguments, self.names = kind, row_type, arguments, [*words, *rows]
+    def __init__(self, kind, entry_type, entries, nested=None, aliases=()):
+        """nested: the table of entries that may be arguments; aliases: names that other code resolves."""
+        super().__init__((_name(entry), entry) for entry in entries)
+        self.kind, self.entry_type, self.nested, self.names = kind, entry_type, nested, [*aliases, *self]
 
     def find(self, wanted):
-        """The row that `wanted` names; a row of the right type is returned as it is."""
-        if isinstance(wanted, self.row_type):
+        """The entry that a text names; an object of the table's type is returned as it is."""
+        if isinstance(wanted, self.entry_type):
             return wanted
         if not isinstance(wanted, str):
             raise TypeError(f"expected {self.kind} by name or as an object, got {wanted!r}: names are {', '.join(self.names)}")
         return self._build(self._parse(wanted))
 
     def find_all(self, wanted):
-        """The rows that a comma-separated text names."""
+        """The entries that a comma-separated text names."""
         node = self._parse(wanted)
         return [self._build(n) for n in (node.elts if isinstance(node, ast.Tuple) else [node])]
 
@@ -43,29 +50,32 @@ class Table(dict):
         try:
             return ast.parse(re.sub(r"(?<=[a-z])[- ](?=[a-z])", "_", wanted.strip().lower()), mode="eval").body
         except SyntaxError:
-            raise ValueError(f"cannot read {self.kind} {wanted!r}: write a name, or name(argument, ...)") from None
+            raise self._unreadable(wanted, "write a name, or name(argument, ...)") from None
+
+    def _unreadable(self, wanted, remedy):
+        return ValueError(f"cannot read {self.kind} {wanted if isinstance(wanted, str) else ast.unparse(wanted)!r}: {remedy}")
 
     def _build(self, node):
         call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
         if not isinstance(call.func, ast.Name):
-            raise ValueError(f"cannot read {self.kind} {ast.unparse(node)!r}: write a name, or name(argument, ...)")
-        row = self._row(call.func.id)
-        if isinstance(row, self.row_type) and not (call.args or call.keywords):
-            return row
-        if isinstance(row, self.row_type):
-            raise ValueError(f"cannot read {self.kind} {ast.unparse(node)!r}: {call.func.id} takes no arguments")
-        names = signature(row).parameters
-        unknown = [k.arg for k in call.keywords if k.arg not in names]
-        if unknown or len(call.args) + len(call.keywords) > len(names):
-            raise ValueError(f"cannot read {self.kind} {ast.unparse(node)!r}: {call.func.id} takes {', '.join(names)}")
+            raise self._unreadable(node, "write a name, or name(argument, ...)")
+        name, count = call.func.id, len(call.args) + len(call.keywords)
+        entry = self._entry(name)
+        if isinstance(entry, self.entry_type):
+            if count:
+                raise self._unreadable(node, f"{name} takes no arguments")
+            return entry
+        accepted = signature(entry).parameters
+        if count > len(accepted) or any(keyword.arg not in accepted for keyword in call.keywords):
+            raise self._unreadable(node, f"{name} takes {', '.join(accepted)}")
         try:
-            return row(*map(self._argument, call.args), **{str(k.arg): self._argument(k.value) for k in call.keywords})
+            return entry(*map(self._argument, call.args), **{str(k.arg): self._argument(k.value) for k in call.keywords})
         except TypeError as error:
-            raise ValueError(f"cannot read {self.kind} {ast.unparse(node)!r}: {error}") from None
+            raise self._unreadable(node, error) from None
 
     def _argument(self, node):
-        if self.arguments is not None and isinstance(node, ast.Call):
-            return self.arguments._build(node)
+        if self.nested is not None and isinstance(node, ast.Call):
+            return self.nested._build(node)
         if isinstance(node, ast.Name) and node.id in ("true", "false"):   # _parse makes all letters small
             return node.id == "true"
         try:
@@ -73,7 +83,7 @@ class Table(dict):
         except ValueError:
             raise ValueError(f"cannot read the argument {ast.unparse(node)!r} of {self.kind}: write a number") from None
 
-    def _row(self, name):
+    def _entry(self, name):
         if name in self:
             return self[name]
         from difflib import get_close_matches  # only errors need it
@@ -83,86 +93,47 @@ class Table(dict):
         raise ValueError(f"unknown {self.kind} {name!r}: {remedy}")
 
 
-def text(row):
-    """A dataclass row as the text that finds it again in its table.
+def _name(entry):
+    """The name of an entry in its table: "clip_norm" for the class ClipNorm."""
+    if isclass(entry):
+        return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", entry.__name__).lower()
+    return entry.name if hasattr(entry, "name") else entry.__name__.rpartition(".")[2]
+
+
+def text(entry):
+    """The text that finds a dataclass entry again in its table.
 
     >>> from gpubp.maths.optimizers import SGD
     >>> text(SGD(0.5, momentum=0.9))
     'sgd(learning_rate=0.5, momentum=0.9)'
     """
-    name = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", type(row).__name__).lower()
-    given = [f for f in fields(row) if f.init and (f.default is MISSING or getattr(row, f.name) != f.default)]
-    values = ((f.name, getattr(row, f.name)) for f in given)
-    return f"{name}({', '.join(f'{key}={text(v) if is_dataclass(v) else repr(v)}' for key, v in values)})"
+    values = {name: getattr(entry, name) for name, parameter in signature(type(entry)).parameters.items()
+              if getattr(entry, name) != parameter.default}
+    given = (f"{name}={text(value) if is_dataclass(value) else repr(value)}" for name, value in values.items())
+    return f"{_name(type(entry))}({', '.join(given)})"
 
 
-class Interval:
-    """A range of real numbers, written as in mathematics.
-
-    >>> Interval("(0, 1)") in Interval("[0, inf)")
-    True
-    >>> Interval("[0, inf)") in Interval("(0, inf)")
-    False
-    """
-
-    def __init__(self, text):
-        bound = r"\s*(-?(?:inf|[\d.]+(?:e[+-]?\d+)?))\s*"
-        match = re.fullmatch(rf"([(\[]){bound},{bound}([)\]])", str(text))
-        if match is None or not float(match[2]) <= float(match[3]):
-            raise ValueError(f"expected a range such as '[0, 1)' or '(-inf, inf)', got {text!r}")
-        self.low, self.high = float(match[2]), float(match[3])
-        self.low_open, self.high_open = match[1] == "(", match[4] == ")"
-
-    def __contains__(self, other):
-        return ((other.low > self.low or (other.low == self.low and other.low_open >= self.low_open))
-                and (other.high < self.high or (other.high == self.high and other.high_open >= self.high_open)))
-
-    @property
-    def bounded(self):
-        """Whether both ends are finite."""
-        return isfinite(self.low) and isfinite(self.high)
-
-    def holds(self, values):
-        """Whether each of an array's values lies inside: a Boolean array of the same kind."""
-        above = values > self.low if self.low_open else values >= self.low
-        below = values < self.high if self.high_open else values <= self.high
-        return above & below
-
-
-REAL = "(-inf, inf)"
-
-
-def number(name, value, bounds=REAL):
-    """value as a Python number within bounds; NumPy's numbers become Python's, whose text can be read again.
-
-    >>> number("a rate", 2, "[0, 1)")
-    Traceback (most recent call last):
-        ...
-    ValueError: expected a rate to be a number in [0, 1), got 2
-    """
-    real = isinstance(value, Real) and not isinstance(value, bool)
-    if not real or not isfinite(value) or not Interval(bounds).holds(value):
-        raise ValueError(f"expected {name} to be a number in {bounds}, got {value!r}")
-    return int(value) if isinstance(value, Integral) else float(value)
-
-
-@dataclass(frozen=True)
+@dataclass_transform(frozen_default=True)
 class Settings:
-    """A row of numbers and switches, immutable; str gives the text that finds it again.
+    """The base of entries that are numbers and switches: each subclass is a frozen dataclass, and str is its text.
 
     bounds: the interval of each number, by default [0, inf); functions: the fields that may be functions instead.
     """
 
     bounds: ClassVar[dict[str, str]] = {}
     functions: ClassVar[tuple[str, ...]] = ()
+    source: ClassVar[str] = ""
 
     __str__ = text
 
+    def __init_subclass__(cls):
+        document(dataclass(frozen=True)(cls), cls)
+
     def __post_init__(self):
-        for f in filter(lambda f: f.init, fields(self)):
-            value, name = getattr(self, f.name), f"{f.name} of {type(self).__name__}"
-            if isinstance(f.default, bool):
+        for argument, parameter in signature(type(self)).parameters.items():
+            value, name = getattr(self, argument), f"{argument} of {type(self).__name__}"
+            if isinstance(parameter.default, bool):
                 if not isinstance(value, bool):
                     raise ValueError(f"expected {name} to be True or False, got {value!r}")
-            elif not (f.name in self.functions and callable(value) and not isinstance(value, type)):
-                object.__setattr__(self, f.name, number(name, value, self.bounds.get(f.name, "[0, inf)")))
+            elif not (argument in self.functions and callable(value) and not isinstance(value, type)):
+                object.__setattr__(self, argument, number(name, value, self.bounds.get(argument, "[0, inf)")))

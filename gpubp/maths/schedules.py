@@ -1,15 +1,13 @@
-"""Learning-rate schedules: functions of the epoch, a real number that grows within an epoch too.
+"""Learning-rate schedules: functions of the epoch, a real number that also grows within an epoch.
 
-All durations are in epochs. An optimizer's learning_rate is a number, a schedule, or any callable epoch -> learning rate.
+All durations are in epochs. The learning_rate of an optimizer is a number, a schedule, or any function of the epoch.
 """
 
-from dataclasses import dataclass
 from math import cos, pi
 
 from .registry import Settings, Table
 
 
-@dataclass(frozen=True)
 class Schedule(Settings):
     """The learning rate as a function of the epoch."""
 
@@ -17,19 +15,23 @@ class Schedule(Settings):
         raise TypeError(f"{type(self).__name__} gives no learning rate; use a schedule from gpubp.maths.schedules.SCHEDULES")
 
 
-@dataclass(frozen=True)
 class Constant(Schedule):
-    """The same learning rate for ever."""
+    """learning_rate, at every epoch.
+
+    >>> Constant(0.5)(25.0)
+    0.5
+    """
 
     learning_rate: float
+
+    source = "Nielsen, 2015, chapter 1"
 
     def __call__(self, epoch):
         return self.learning_rate
 
 
-@dataclass(frozen=True)
 class Step(Schedule):
-    """learning_rate * factor^k after k times `every` epochs.
+    """learning_rate * factor**floor(epoch / every).
 
     >>> Step(0.8, every=10, factor=0.5)(25.0)
     0.2
@@ -39,39 +41,55 @@ class Step(Schedule):
     every: float = 10
     factor: float = 0.1
 
+    source = "Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017, with every=30"
     bounds = {"every": "(0, inf)"}
 
     def __call__(self, epoch):
         return self.learning_rate * self.factor ** (epoch // self.every)
 
 
-@dataclass(frozen=True)
 class Exponential(Schedule):
-    """learning_rate * factor^epoch."""
+    """learning_rate * factor**epoch.
+
+    >>> Exponential(0.8, factor=0.5)(2.0)
+    0.2
+    """
 
     learning_rate: float
     factor: float = 0.95
+
+    source = "Senior, Heigold, Ranzato and Yang, An empirical study of learning rates in deep neural networks, ICASSP 2013"
 
     def __call__(self, epoch):
         return self.learning_rate * self.factor ** epoch
 
 
-@dataclass(frozen=True)
 class Inverse(Schedule):
-    """learning_rate / (1 + decay * epoch): the 1/t rule, whose sum diverges while the sum of its squares does not."""
+    """learning_rate / (1 + decay * epoch). The sum over all epochs diverges; the sum of squares does not.
+
+    >>> Inverse(0.5, decay=0.25)(4.0)
+    0.25
+    """
 
     learning_rate: float
     decay: float = 1.0
+
+    source = "Robbins and Monro, A stochastic approximation method, 1951"
 
     def __call__(self, epoch):
         return self.learning_rate / (1.0 + self.decay * epoch)
 
 
-@dataclass(frozen=True)
-class Cosine(Schedule):
-    """Straight up from 0 during `warmup` epochs, then half a cosine wave down to `final` at `epochs`.
+def _cosine(first, last, done):
+    """From first to last along half a cosine wave, of which the fraction done is past."""
+    return last + (first - last) * 0.5 * (1.0 + cos(pi * done))
 
-    Source: Loshchilov and Hutter, SGDR (2017), without restarts.
+
+class Cosine(Schedule):
+    """Linear from 0 to learning_rate during warmup epochs, then half a cosine wave down to final at the epoch epochs.
+
+    >>> Cosine(0.5, epochs=20, final=0.1)(20.0)
+    0.1
     """
 
     learning_rate: float
@@ -79,20 +97,21 @@ class Cosine(Schedule):
     warmup: float = 0
     final: float = 0.0
 
+    source = "Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, ICLR 2017, without restarts"
+
     def __call__(self, epoch):
         if epoch < self.warmup:
             return self.learning_rate * epoch / self.warmup
-        done = min(1.0, (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-12))
-        return self.final + (self.learning_rate - self.final) * 0.5 * (1.0 + cos(pi * done))
+        return _cosine(self.learning_rate, self.final, min(1.0, (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-12)))
 
 
-@dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up from learning_rate / start to learning_rate, then down to learning_rate / start / end, both along half a cosine.
+    """From learning_rate / start up to learning_rate, then down to learning_rate / start / end, each along half a cosine wave.
 
-    The rise takes the fraction `rise` of all `epochs`.
+    The cycle takes epochs epochs, and its rise takes the fraction rise of them. Defaults are those of PyTorch's OneCycleLR.
 
-    Source: Smith and Topin, Super-convergence (2018), with PyTorch's OneCycleLR defaults.
+    >>> OneCycle(0.5, epochs=10, rise=0.3)(3.0)
+    0.5
     """
 
     learning_rate: float
@@ -101,22 +120,24 @@ class OneCycle(Schedule):
     start: float = 25.0
     end: float = 1e4
 
+    source = "Smith and Topin, Super-convergence: very fast training of neural networks using large learning rates, 2018"
     bounds = {"epochs": "(0, inf)", "rise": "(0, 1)", "start": "(0, inf)", "end": "(0, inf)"}
 
     def __call__(self, epoch):
-        low, top, last = self.learning_rate / self.start, self.learning_rate, self.learning_rate / self.start / self.end
-        peak = self.rise * self.epochs
-        begin, goal, done = (low, top, epoch / peak) if epoch < peak else (
-            top, last, min(1.0, (epoch - peak) / max(self.epochs - peak, 1e-12)))
-        return goal + (begin - goal) * 0.5 * (1.0 + cos(pi * done))
+        low, top, peak = self.learning_rate / self.start, self.learning_rate, self.rise * self.epochs
+        if epoch < peak:
+            return _cosine(low, top, epoch / peak)
+        return _cosine(top, low / self.end, min(1.0, (epoch - peak) / max(self.epochs - peak, 1e-12)))
 
 
-@dataclass(frozen=True)
 class Plateau(Schedule):
-    """Multiplies the learning rate by factor when the cost has not improved for more than `patience` epochs.
+    """max(lowest, learning_rate * factor**k) after k plateaus: more than patience epochs in which the cost did not improve.
 
-    The cost is the validation cost where there is one. It looks at the costs of the epochs so far, so that a resumed run
-    goes on as if it had never stopped. Improvement is relative by `threshold`, as in PyTorch's ReduceLROnPlateau.
+    The cost is the validation cost if there is one. An improvement is below (1 - threshold) times the best cost, as in
+    PyTorch's ReduceLROnPlateau. The rate follows from the costs of all epochs so far, so a resumed run needs no state.
+
+    >>> Plateau(0.5, factor=0.1, patience=1)(3, costs=[1.0, 1.0, 1.0])
+    0.05
     """
 
     learning_rate: float
@@ -124,6 +145,8 @@ class Plateau(Schedule):
     patience: int = 10
     threshold: float = 1e-4
     lowest: float = 0.0
+
+    source = "Krizhevsky, Sutskever and Hinton, ImageNet classification with deep convolutional neural networks, NIPS 2012"
 
     def __call__(self, epoch, costs=()):
         learning_rate, best, waited = self.learning_rate, float("inf"), 0
@@ -137,6 +160,4 @@ class Plateau(Schedule):
         return learning_rate
 
 
-SCHEDULES = Table("schedule", Schedule, {
-    "constant": Constant, "step": Step, "exponential": Exponential, "inverse": Inverse, "cosine": Cosine,
-    "one_cycle": OneCycle, "plateau": Plateau})
+SCHEDULES = Table("schedule", Schedule, [Constant, Step, Exponential, Inverse, Cosine, OneCycle, Plateau])

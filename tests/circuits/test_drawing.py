@@ -151,7 +151,7 @@ def test_only_what_leads_to_the_wire():
     (lambda x: np.moveaxis(x, 0, 1), "moveaxis(x, 0, 1)"), (lambda x: np.clip(x, None, 1), "clip(x, None, 1)"),
     (lambda x: x.astype(np.float32), "astype(x, float32)"), (lambda x: 2.0 - x, "2 - x"), (lambda x: -x, "-x"),
     (lambda x: np.where(True, 0.5, x), "where(True, 0.5, x)"), (lambda x: x @ np.ones(3), "x @ [1, 1, 1]"),
-    (lambda x: x.through(gpubp.activations.relu), "relu(x)")])
+    (lambda x: x.__apply_activation__(gpubp.activations.relu), "relu(x)")])
 def test_gates(compute, line):
     assert lines(compute(gpubp.wires(x=np.arange(6.0).reshape(2, 3))))[-1] == f"v1 = {line}"
 

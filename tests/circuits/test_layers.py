@@ -7,7 +7,7 @@ import gpubp
 from gpubp.maths import reference
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS, resolve_cost
-from gpubp.maths.registry import Interval
+from gpubp.maths.validation import Interval
 
 ROWS, WIDTH = 5, 3
 PAIRS = [(activation, cost, depth) for activation in ACTIVATIONS for cost in COSTS for depth in (1, 2, 3)]

@@ -76,7 +76,7 @@ def test_a_chain_that_folds_does_what_its_rule_says(chain):
     w, g, scalars = 0.7, -1.3, chain.scalars(2, 0.1, 50)
     folding = chain.folding(*scalars)
     if folding is None:
-        assert chain.state or len(chain.modifiers) > 0 or chain.max_norm is not None
+        assert chain.state or len(chain.transforms) > 0 or chain.max_norm is not None
     else:
         keep, part = folding
         assert keep * w + part * g == pytest.approx(chain.rule(np, w, g, 1.0, 0.0, *scalars)[0], rel=1e-14)

@@ -11,7 +11,7 @@ from gpubp.devices import kernel_source
 from gpubp.devices.cuda.cuda_ops import CudaOps
 from gpubp.devices.cuda.loss_scaling import LossScaling
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.registry import Interval
+from gpubp.maths.validation import Interval
 from tests.cases import PAIR_NAMES, PAIRS
 from tests.host.compiler import KINDS
 from tests.plain import aligned, close, kept, normal, read, sigma, sizes, times_prime, unaligned

@@ -10,7 +10,7 @@ import gpubp
 from gpubp.devices.kernel_source import activations
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS, resolve_cost
-from gpubp.maths.registry import Interval
+from gpubp.maths.validation import Interval
 from tests.conftest import needs
 
 torch = needs("torch")

@@ -159,7 +159,7 @@ def test_options_of_fit(trained, name):
     ([4, 2], {"output": "sofmax"}, "did you mean 'softmax'"),
     ([4, 2], {"cost": "qadratic"}, "unknown cost 'qadratic': did you mean 'quadratic'"),
     ([4, 2], {"cost": None}, "cost by name"),
-    ([4, 2], {"cost": "cross-entropy(1.5)"}, r"label smoothing to be a number in \[0, 1\), got 1.5"),
+    ([4, 2], {"cost": "cross-entropy(1.5)"}, r"smoothing of binary_cross_entropy to be a number in \[0, 1\), got 1.5"),
     ([4, 2], {"cost": "itakura_saito", "output": "tanh"}, r"needs outputs in \(0, inf\), but tanh gives .*choose output= from"),
     ([4, 2], {"cost": "binary_cross_entropy", "output": "relu"}, r"needs outputs in \(0, 1\)"),
     ([4, 2], {"initializer": "he_norml"}, "unknown initializer 'he_norml': did you mean 'he_normal'"),

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpubp.maths.activations import ACTIVATIONS, Activation, elu, leaky_relu
-from gpubp.maths.registry import Interval
 from gpubp.maths.special import erf, erfc
+from gpubp.maths.validation import Interval
 
 FOUND = [ACTIVATIONS.find(name) for name in ACTIVATIONS]
 ROWS = [row for row in FOUND if not row.rowwise] + [leaky_relu(0.25), elu(0.5)]

@@ -14,7 +14,7 @@ import gpubp
 from gpubp.devices.kernel_source import outputs
 from gpubp.maths.activations import ACTIVATIONS, Activation
 from gpubp.maths.costs import COSTS, Cost, exponential, huber, multiclass_hinge, resolve_cost
-from gpubp.maths.registry import Interval
+from gpubp.maths.validation import Interval
 
 ROWS = [COSTS.find(name) for name in COSTS] + [huber(0.3), exponential(2.5), multiclass_hinge(0.5)]
 PARTNERED = [row for row in ROWS if row.partner]

@@ -18,7 +18,7 @@ from tests.conftest import needs
 pytestmark = pytest.mark.usefixtures("current_device")
 
 CHAINS = chains()
-BARE = [chain for chain in CHAINS if not chain.modifiers]
+BARE = [chain for chain in CHAINS if not chain.transforms]
 STEPS = 20
 
 each = pytest.mark.parametrize("chain", CHAINS, ids=str)

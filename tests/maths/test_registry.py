@@ -15,8 +15,9 @@ from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import OPTIMIZERS
 from gpubp.maths.initializers import INITIALIZERS
 from gpubp.maths.optimizers import SGD, Adam, AdamW, OptimizerPart, RMSprop
-from gpubp.maths.registry import Interval, Table, text
+from gpubp.maths.registry import Table, text
 from gpubp.maths.schedules import SCHEDULES, OneCycle, Step
+from gpubp.maths.validation import Interval
 
 NAMED = [(table, name) for table in (ACTIVATIONS, COSTS, INITIALIZERS) for name in table]
 WRITTEN = [(table, name) for table in (OPTIMIZERS, SCHEDULES) for name in table]
@@ -122,7 +123,7 @@ def test_text_leaves_defaults_out_and_splits_words():
 
 
 def test_a_table_of_ones_own():
-    table = Table("toy", OptimizerPart, {"sgd": SGD})
+    table = Table("toy", OptimizerPart, [SGD])
     assert table.find("sgd(0.5)") == SGD(0.5)
     with pytest.raises(ValueError, match=r"cannot read the argument 'step.1.' of toy"):
         table.find("sgd(step(1))")   # without a table of arguments, calls are not read

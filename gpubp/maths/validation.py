@@ -1,0 +1,91 @@
+"""Validation of numbers: intervals, and arguments that must lie in them."""
+
+from functools import wraps
+from inspect import cleandoc, signature
+from math import isfinite
+from numbers import Integral, Real
+from re import fullmatch
+
+REAL = "(-inf, inf)"
+
+
+class Interval:
+    """An interval of real numbers, written as in mathematics.
+
+    >>> Interval("(0, 1)") in Interval("[0, inf)")
+    True
+    >>> Interval("[0, inf)") in Interval("(0, inf)")
+    False
+    """
+
+    def __init__(self, text):
+        bound = r"\s*(-?(?:inf|[\d.]+(?:e[+-]?\d+)?))\s*"
+        match = fullmatch(rf"([(\[]){bound},{bound}([)\]])", str(text))
+        if match is None or not float(match[2]) <= float(match[3]):
+            raise ValueError(f"expected a range such as '[0, 1)' or '(-inf, inf)', got {text!r}")
+        self.low, self.high = float(match[2]), float(match[3])
+        self.low_open, self.high_open = match[1] == "(", match[4] == ")"
+
+    def __contains__(self, other):
+        return ((other.low > self.low or (other.low == self.low and other.low_open >= self.low_open))
+                and (other.high < self.high or (other.high == self.high and other.high_open >= self.high_open)))
+
+    @property
+    def bounded(self):
+        """Whether both ends are finite."""
+        return isfinite(self.low) and isfinite(self.high)
+
+    def holds(self, values):
+        """A Boolean array: whether each of the values lies in the interval."""
+        above = values > self.low if self.low_open else values >= self.low
+        below = values < self.high if self.high_open else values <= self.high
+        return above & below
+
+
+def number(name, value, bounds=REAL):
+    """The value as a Python int or float. Raises ValueError unless it is a finite number within bounds.
+
+    >>> number("a rate", 2, "[0, 1)")
+    Traceback (most recent call last):
+        ...
+    ValueError: expected a rate to be a number in [0, 1), got 2
+    """
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    if not real or not isfinite(value) or not Interval(bounds).holds(value):
+        raise ValueError(f"expected {name} to be a number in {bounds}, got {value!r}")
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def numbers(**bounds):
+    """A decorator for a function that makes table entries: checks that its arguments lie in these bounds, and documents them."""
+    def decorate(function):
+        @wraps(function)
+        def factory(*args, **options):
+            given = signature(function).bind(*args, **options).arguments
+            return function(**{name: number(f"{name} of {function.__name__}", x, bounds[name]) for name, x in given.items()})
+        vars(factory).update(bounds=bounds)
+        return document(factory, function())
+    return decorate
+
+
+def arguments(factory):
+    """[(name, accepted values, default or None)] of each argument of the class or function of a table entry."""
+    found = []
+    for name, parameter in signature(factory).parameters.items():
+        default = None if parameter.default is parameter.empty else parameter.default
+        accepted = "bool" if isinstance(default, bool) else f"float in {factory.bounds.get(name, '[0, inf)')}"
+        found.append((name, accepted + " or function of the epoch" * (name in getattr(factory, "functions", ())), default))
+    return found
+
+
+def document(factory, entry):
+    """Appends the formula and source of an entry, the arguments of its factory, and an example to the docstring of the factory."""
+    head, prompt, example = cleandoc(factory.__doc__ or "").partition("\n>>> ")
+    if not prompt and factory is entry and entry.source:
+        prompt, example = "\n>>> ", f"print({factory.__name__}(0.5))\n{factory(0.5)}"
+    lines = [f"{name} : {accepted}{'' if default is None else f', default {default}'}"
+             for name, accepted, default in arguments(factory)]
+    paragraphs = [head.rstrip(), getattr(entry, "formula", ""), f"Source: {entry.source}." if entry.source else "",
+                  "\n".join(["Parameters", "----------", *lines]), f"Examples\n--------{prompt}{example}" if prompt else ""]
+    factory.__doc__ = "\n\n".join(filter(None, paragraphs))
+    return factory
