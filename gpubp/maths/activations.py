@@ -67,10 +67,7 @@ class Activation:
             checked(f"activation {self.name!r}", self.sigma, "z")
             checked(f"activation {self.name!r}", self.prime, "z", "a")
 
-    @property
-    def rowwise(self):
-        """Whether an output depends on the whole row, as softmax's do."""
-        return self.sigma is None
+    rowwise = property(lambda self: self.sigma is None, doc="Whether an output depends on the whole row, as softmax's do.")
 
     def of(self, xp, z):
         """sigma(z) of arrays of the module xp; softmax along the last axis."""
@@ -94,20 +91,10 @@ class Activation:
         return self.rowwise or "z" not in reads(self.prime, "z", "a")
 
 
-def _sigmoid(xp, z):
-    return 0.5 * xp.tanh(0.5 * z) + 0.5   # no exponential that could overflow, no clip
-
-
-def _softplus(xp, z):
-    return xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.absolute(z)))
-
-
-def _normal(xp, z):
-    return 0.5 * erfc(xp, -sqrt(0.5) * z)   # the distribution function of the normal distribution
-
-
-def _gelu_tanh(xp, z):
-    return xp.tanh(sqrt(2.0 / pi) * (z + 0.044715 * z * z * z))
+_sigmoid = lambda xp, z: 0.5 * xp.tanh(0.5 * z) + 0.5   # no exponential that could overflow, no clip
+_softplus = lambda xp, z: xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.absolute(z)))
+_normal = lambda xp, z: 0.5 * erfc(xp, -sqrt(0.5) * z)   # the distribution function of the normal distribution
+_gelu_tanh = lambda xp, z: xp.tanh(sqrt(2.0 / pi) * (z + 0.044715 * z * z * z))
 
 
 def _elu(name, alpha, scale, **facts):
@@ -139,8 +126,7 @@ sigmoid = Activation("sigmoid", _sigmoid, lambda xp, z, a: a * (1.0 - a), range=
 tanh = Activation("tanh", lambda xp, z: xp.tanh(z), lambda xp, z, a: 1.0 - a * a, range="(-1, 1)", initializer="glorot_normal",
                   formula="tanh(z)", source="Nielsen, 2015, chapter 3")
 relu = Activation("relu", lambda xp, z: xp.maximum(z, 0.0), lambda xp, z, a: xp.where(a > 0.0, 1.0, 0.0 * a), range="[0, inf)",
-                  initializer="he_normal", kinks=(0.0,), formula="max(z, 0)",
-                  source="Nair and Hinton, Rectified linear units improve restricted Boltzmann machines, ICML 2010")
+                  initializer="he_normal", kinks=(0.0,), formula="max(z, 0)", source="Nair and Hinton, ICML 2010")
 selu = _elu("selu", 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, range="[-1.7581, inf)",
             initializer="lecun_normal", formula="1.0507 * (z if z > 0 else 1.67326 * (exp(z) - 1))",
             source="Klambauer et al., Self-normalizing neural networks, NIPS 2017")
@@ -151,8 +137,7 @@ softsign = Activation(
     "softsign", lambda xp, z: z / (1.0 + xp.absolute(z)), lambda xp, z, a: xp.square(1.0 - xp.absolute(a)), range="(-1, 1)",
     initializer="glorot_normal", kinks=(0.0,), formula="z / (1 + abs(z))", source="Glorot and Bengio, AISTATS 2010")
 silu = Activation("silu", lambda xp, z: z * _sigmoid(xp, z), lambda xp, z, a: _sigmoid(xp, z) * (1.0 + z * _sigmoid(xp, -z)),
-                  range="[-0.2785, inf)", initializer="he_normal", formula="z / (1 + exp(-z))",
-                  source="Elfwing, Uchibe and Doya, Sigmoid-weighted linear units, Neural Networks 2018")
+                  range="[-0.2785, inf)", initializer="he_normal", formula="z / (1 + exp(-z))", source="Elfwing et al., 2018")
 gelu = Activation("gelu", lambda xp, z: z * _normal(xp, z),
                   lambda xp, z, a: _normal(xp, z) + z * (xp.exp(-0.5 * z * z) / sqrt(2.0 * pi)), range="[-0.17, inf)",
                   initializer="he_normal", formula="z * (1 + erf(z / sqrt(2))) / 2", source=_GELU)

@@ -91,35 +91,29 @@ class Cost:
         return self.partner is not None and activation == ACTIVATIONS[self.partner]
 
 
-def _y_log(xp, y, x):
-    return xp.where(y > 0.0, y * xp.log(x), 0.0 * y)   # 0 log 0 = 0
-
-
-def _y_over(xp, y, a):
-    return xp.where(y > 0.0, y / a, 0.0 * y)
-
-
-def _named(name, smoothing):
-    return f"{name}({smoothing!r})" if smoothing else name
+_y_log = lambda xp, y, x: xp.where(y > 0.0, y * xp.log(x), 0.0 * y)   # 0 log 0 = 0
+_y_over = lambda xp, y, a: xp.where(y > 0.0, y / a, 0.0 * y)
 
 
 @numbers(smoothing="[0, 1)")
 def binary_cross_entropy(smoothing=0.0):
     """The book's cross-entropy, a Cost for independent classes; smoothing is label smoothing."""
-    return Cost(_named("binary_cross_entropy", smoothing), lambda xp, a, y: -(_y_log(xp, y, a) + _y_log(xp, 1.0 - y, 1.0 - a)),
-                lambda xp, a, y: (a - y) / (a * (1.0 - a)), outputs="(0, 1)", targets="[0, 1]", partner="sigmoid",
-                value_at=lambda xp, z, y: xp.maximum(z, 0.0) - z * y + xp.log1p(xp.exp(-xp.absolute(z))), smoothing=smoothing,
-                output="sigmoid", classifies=True, formula="-sum(y * log(a) + (1 - y) * log(1 - a))",
-                source=f"Nielsen, 2015, chapter 3; {_SMOOTHING}")
+    return Cost(
+        "binary_cross_entropy" + f"({smoothing!r})" * (smoothing > 0), smoothing=smoothing, outputs="(0, 1)", targets="[0, 1]",
+        value=lambda xp, a, y: -(_y_log(xp, y, a) + _y_log(xp, 1.0 - y, 1.0 - a)),
+        prime=lambda xp, a, y: (a - y) / (a * (1.0 - a)), partner="sigmoid", output="sigmoid", classifies=True,
+        value_at=lambda xp, z, y: xp.maximum(z, 0.0) - z * y + xp.log1p(xp.exp(-xp.absolute(z))),
+        formula="-sum(y * log(a) + (1 - y) * log(1 - a))", source=f"Nielsen, 2015, chapter 3; {_SMOOTHING}")
 
 
 @numbers(smoothing="[0, 1)")
 def softmax_cross_entropy(smoothing=0.0):
     """The cross-entropy Cost for exclusive classes; y is a label, one-hot or a distribution. smoothing is label smoothing."""
-    return Cost(_named("softmax_cross_entropy", smoothing), lambda xp, a, y: -_y_log(xp, y, a),
-                lambda xp, a, y: -_y_over(xp, y, a), outputs="(0, 1)", targets="[0, 1]", partner="softmax",
-                value_at=lambda xp, log_a, y: xp.where(y > 0.0, -y * log_a, 0.0 * y), smoothing=smoothing, output="softmax",
-                classifies=True, formula="-sum(y * log(a))", source=f"Nielsen, 2015, chapter 3, log-likelihood; {_SMOOTHING}")
+    return Cost(
+        "softmax_cross_entropy" + f"({smoothing!r})" * (smoothing > 0), smoothing=smoothing, outputs="(0, 1)", targets="[0, 1]",
+        value=lambda xp, a, y: -_y_log(xp, y, a), prime=lambda xp, a, y: -_y_over(xp, y, a), partner="softmax", output="softmax",
+        value_at=lambda xp, log_a, y: xp.where(y > 0.0, -y * log_a, 0.0 * y), classifies=True,
+        formula="-sum(y * log(a))", source=f"Nielsen, 2015, chapter 3, log-likelihood; {_SMOOTHING}")
 
 
 @numbers(tau="(0, inf)")
@@ -147,7 +141,7 @@ def multiclass_squared_hinge(margin=1.0):
         f"multiclass_squared_hinge({margin!r})", lambda xp, d, y: (1.0 - y) * xp.square(xp.maximum(d + margin, 0.0)),
         lambda xp, d, y: 2.0 * (1.0 - y) * xp.maximum(d + margin, 0.0), targets="[0, 1]",
         relative=True, output="identity", kink=lambda xp, d, y: d + margin, classifies=True,
-        formula="sum((1 - y) * max(0, margin + a - sum(y * a))**2)", source="Weston and Watkins, 1999; squared: Tang, 2013")
+        formula="sum((1 - y) * max(0, margin + a - sum(y * a))**2)", source="Weston and Watkins, ESANN 1999; Tang, 2013")
 
 
 @numbers(delta="(0, inf)")
@@ -184,8 +178,8 @@ hinge = Cost("hinge", lambda xp, a, y: xp.maximum(1.0 - y * a, 0.0), lambda xp, 
              formula="sum(max(0, 1 - y * a))", source="Cortes and Vapnik, Support-vector networks, 1995")
 squared_hinge = Cost("squared_hinge", lambda xp, a, y: xp.square(xp.maximum(1.0 - y * a, 0.0)),
                      lambda xp, a, y: -2.0 * y * xp.maximum(1.0 - y * a, 0.0), targets="[-1, 1]", codes=(-1.0, 1.0),
-                     output="identity", kink=lambda xp, a, y: 1.0 - y * a, classifies=True, formula="sum(max(0, 1 - y * a)**2)",
-                     source="Tang, Deep learning using linear support vector machines, 2013")
+                     output="identity", kink=lambda xp, a, y: 1.0 - y * a, classifies=True,
+                     formula="sum(max(0, 1 - y * a)**2)", source="Tang, Deep learning using linear support vector machines, 2013")
 absolute = Cost("absolute", lambda xp, a, y: xp.absolute(a - y), lambda xp, a, y: xp.sign(a - y), kink=lambda xp, a, y: a - y,
                 formula="sum(abs(a - y))", source="Koenker and Bassett, Regression quantiles, 1978, for the median")
 log_cosh = Cost(

@@ -125,20 +125,9 @@ class Chain:
         ends = () if self.max_norm is None else (MaxNorm(self.max_norm),)
         return ", ".join(map(str, (*self.transforms, self.optimizer, *ends)))
 
-    @property
-    def state(self):
-        """Names of the state vectors."""
-        return self.optimizer.state
-
-    @property
-    def uses_norm(self):
-        """Whether the rule needs the norm of the gradient."""
-        return any(m.uses_norm for m in self.transforms)
-
-    @property
-    def splits(self):
-        """Whether weights and biases are treated differently."""
-        return any(m.splits for m in self.transforms)
+    state = property(lambda self: self.optimizer.state, doc="Names of the state vectors.")
+    uses_norm = property(lambda self: any(t.uses_norm for t in self.transforms), doc="Whether it needs the gradient's norm.")
+    splits = property(lambda self: any(t.splits for t in self.transforms), doc="Whether it treats weights and biases differently.")
 
     def scalars(self, t, learning_rate, n):
         """The numbers of the rule at step t (from 1) for a training set of n samples."""

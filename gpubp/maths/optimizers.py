@@ -33,10 +33,7 @@ class Optimizer(OptimizerPart):
     scalars: ClassVar[Callable[..., tuple[float, ...]]]
     rule: ClassVar[Callable[..., tuple[Any, ...]]]
 
-    @property
-    def state(self) -> tuple[str, ...]:
-        """Names of the state vectors."""
-        return ()
+    state = property(lambda self: (), doc="Names of the state vectors.")
 
     def learning_rate_at(self, epoch, costs=()):
         """The learning rate at an epoch, a real number; costs: those of the finished epochs."""
@@ -56,9 +53,7 @@ class SGD(Optimizer):
     source = "Nielsen, 2015, chapters 1 and 3; Sutskever et al., On the importance of initialization and momentum, ICML 2013"
     time_invariant = True
 
-    @property
-    def state(self):
-        return ("v",) if self.momentum else ()
+    state = property(lambda self: ("v",) if self.momentum else ())
 
     def scalars(self, t, learning_rate):
         return (learning_rate, self.momentum) if self.momentum else (learning_rate,)
@@ -107,9 +102,7 @@ class RMSprop(Optimizer):
     time_invariant = True
     bounds = {"alpha": "[0, 1)", "eps": "(0, inf)"}
 
-    @property
-    def state(self):
-        return ("s", *("mean",) * self.centered, *("v",) * (self.momentum > 0.0))
+    state = property(lambda self: ("s", *("mean",) * self.centered, *("v",) * (self.momentum > 0.0)))
 
     def scalars(self, t, learning_rate):
         return learning_rate, self.alpha, 1.0 - self.alpha, self.eps, self.momentum

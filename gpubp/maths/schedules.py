@@ -16,11 +16,7 @@ class Schedule(Settings):
 
 
 class Constant(Schedule):
-    """learning_rate, at every epoch.
-
-    >>> Constant(0.5)(25.0)
-    0.5
-    """
+    """learning_rate, at every epoch."""
 
     learning_rate: float
 
@@ -49,11 +45,7 @@ class Step(Schedule):
 
 
 class Exponential(Schedule):
-    """learning_rate * factor**epoch.
-
-    >>> Exponential(0.8, factor=0.5)(2.0)
-    0.2
-    """
+    """learning_rate * factor**epoch."""
 
     learning_rate: float
     factor: float = 0.95
@@ -65,11 +57,7 @@ class Exponential(Schedule):
 
 
 class Inverse(Schedule):
-    """learning_rate / (1 + decay * epoch). The sum over all epochs diverges; the sum of squares does not.
-
-    >>> Inverse(0.5, decay=0.25)(4.0)
-    0.25
-    """
+    """learning_rate / (1 + decay * epoch). The sum over all epochs diverges; the sum of squares does not."""
 
     learning_rate: float
     decay: float = 1.0
@@ -86,11 +74,7 @@ def _cosine(first, last, done):
 
 
 class Cosine(Schedule):
-    """Linear from 0 to learning_rate during warmup epochs, then half a cosine wave down to final at the epoch epochs.
-
-    >>> Cosine(0.5, epochs=20, final=0.1)(20.0)
-    0.1
-    """
+    """Linear from 0 to learning_rate during warmup epochs, then half a cosine wave down to final at the epoch epochs."""
 
     learning_rate: float
     epochs: float = 30
@@ -109,9 +93,6 @@ class OneCycle(Schedule):
     """From learning_rate / start up to learning_rate, then down to learning_rate / start / end, each along half a cosine wave.
 
     The cycle takes epochs epochs, and its rise takes the fraction rise of them. Defaults are those of PyTorch's OneCycleLR.
-
-    >>> OneCycle(0.5, epochs=10, rise=0.3)(3.0)
-    0.5
     """
 
     learning_rate: float

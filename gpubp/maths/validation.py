@@ -30,10 +30,7 @@ class Interval:
         return ((other.low > self.low or (other.low == self.low and other.low_open >= self.low_open))
                 and (other.high < self.high or (other.high == self.high and other.high_open >= self.high_open)))
 
-    @property
-    def bounded(self):
-        """Whether both ends are finite."""
-        return isfinite(self.low) and isfinite(self.high)
+    bounded = property(lambda self: isfinite(self.low) and isfinite(self.high), doc="Whether both ends are finite.")
 
     def holds(self, values):
         """A Boolean array: whether each of the values lies in the interval."""
@@ -79,10 +76,11 @@ def arguments(factory):
 
 
 def document(factory, entry):
-    """Appends the formula and source of an entry, the arguments of its factory, and an example to the docstring of the factory."""
+    """Appends to a factory's docstring the formula and source of its entry, the arguments of the factory, and an example."""
     head, prompt, example = cleandoc(factory.__doc__ or "").partition("\n>>> ")
     if not prompt and factory is entry and entry.source:
-        prompt, example = "\n>>> ", f"print({factory.__name__}(0.5))\n{factory(0.5)}"
+        made, name = factory(0.5), factory.__name__
+        prompt, example = "\n>>> ", f"{name}(0.5)(20)\n{made(20)}" if callable(made) else f"print({name}(0.5))\n{made}"
     lines = [f"{name} : {accepted}{'' if default is None else f', default {default}'}"
              for name, accepted, default in arguments(factory)]
     paragraphs = [head.rstrip(), getattr(entry, "formula", ""), f"Source: {entry.source}." if entry.source else "",
