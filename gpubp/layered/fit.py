@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import Any, Literal
 from weakref import proxy
 
+from numpy.typing import ArrayLike
+
 from ..maths.gradient_transforms import Chain
 from ..maths.optimizers import OptimizerPart
 from .divergence import Divergence, TrainingError
@@ -21,11 +23,11 @@ from .workspace_cache import WorkspaceCache
 MAX_BURST_SECONDS = 0.02   # longest burst of steps: bounds the latency of Ctrl-C and of the progress bar
 
 
-def fit(network: Any, x: Any, y: Any, *,
+def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         optimizer: str | OptimizerPart | Chain | Sequence[str | OptimizerPart] | None = None, epochs: int = 30,
-        batch_size: int | Literal["auto"] | None = "auto", validation: tuple[Any, Any] | None = None, sample_weight: Any = None,
-        samples_per_epoch: int | None = None, shuffle: bool = True, patience: int | None = None,
-        monitor: Literal["cost", "accuracy"] = "cost",
+        batch_size: int | Literal["auto"] | None = "auto", validation: tuple[ArrayLike, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None, samples_per_epoch: int | None = None, shuffle: bool = True,
+        patience: int | None = None, monitor: Literal["cost", "accuracy"] = "cost",
         callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (), progress: bool | None = None) -> History:
     """Train by mini-batch gradient descent; returns net.history.
 
@@ -65,6 +67,8 @@ def fit(network: Any, x: Any, y: Any, *,
         An argument is not as described; nothing has been changed.
     TrainingError
         A cost or parameter became infinite or NaN; the network holds its last good parameters.
+    RuntimeError
+        A callback trains the network that is being trained.
     MemoryError
         The device is out of memory; net.memory predicts what fit takes.
 
