@@ -10,7 +10,7 @@ import pytest
 
 import gpubp
 from gpubp.circuits.refusals import name_of
-from gpubp.circuits.tape import COMPOSED, GATES, SPECIAL
+from gpubp.circuits.tape import COMPOSITES, PRIMITIVES, SPECIAL
 from gpubp.devices.kernel_source import layer_source
 from tests.conftest import needs
 from tests.test_package import FILES, FLOORS, HOUSE, room
@@ -118,7 +118,7 @@ def test_the_modules_that_the_map_names_exist():
 def test_functions_with_a_rule_are_named_in_full():
     text = section(README, "Automatic differentiation") + DOCUMENTS["gpubp/circuits/README.md"]
     named = set(re.findall(r"[\w.]*\w", text))
-    assert {name_of(function).removeprefix("np.") for function in (*GATES, *COMPOSED)} | set(SPECIAL) <= named
+    assert {name_of(function).removeprefix("np.") for function in (*PRIMITIVES, *COMPOSITES)} | set(SPECIAL) <= named
 
 
 def test_the_autodiff_table_names_the_functions():

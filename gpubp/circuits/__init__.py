@@ -1,12 +1,12 @@
-"""Circuits: plain NumPy code on wires, through which errors flow backwards."""
+"""Automatic differentiation in reverse mode of plain NumPy code: traced values (wires), primitives, and their VJP rules."""
 
 from .check_grads import check_grads
 from .custom_vjp import checkpoint, gate
 from .debugging import debug
 from .differentiate import elementwise_grad, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .functions import erf, logsumexp
-from .interactive import wires
 from .rules import fill_tables
+from .tracing import wires
 
 fill_tables()
 

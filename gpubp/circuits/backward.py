@@ -1,79 +1,80 @@
-"""Errors flow back, from the ends of a circuit to its beginnings: through each gate once, summed where a wire forks."""
+"""The backward pass of reverse-mode differentiation: from the ends of a circuit to its inputs, each primitive once."""
 
 from heapq import heapify, heappop, heappush
 
 import numpy as np
 
-from . import watcher
-from .tape import NUMBERS  # these need neither a sum over broadcast axes nor a conversion
+from . import tape
+from .tape import FLOAT_TYPES
 
-SPENT: tuple = None, (), (), {}   # the record of a wire through which errors have flowed
+FREED: tuple = None, (), (), {}   # the record of a wire that a backward pass has freed
 
 
 def backward(ends, keep=False, visit=None):
-    """{number: error} of the wires without inputs that lead to the ends, pairs of (wire, its error).
+    """{serial: cotangent} of the inputs that lead to the ends, which are pairs (wire, its cotangent).
 
-    Each wire forgets its inputs as soon as its error has passed, so that memory is freed on the way; with keep it does not.
-    visit(wire, error) is called with each wire's whole error.
+    Wires are visited in the reverse order of recording, so that each has its whole cotangent, the sum over its uses. Unless
+    keep, each record is freed after its visit. visit(wire, cotangent), if given, is called for each wire.
     """
-    waiting: dict = {}
-    beginnings, observer = {}, watcher.watcher
-    for end, error in ends:
-        end = end if end.bare is None else end.bare
-        waiting[end.number] = end, error if end.number not in waiting else waiting[end.number][1] + error
-    latest = [-number for number in waiting]
+    pending: dict = {}
+    inputs, watcher = {}, tape.watcher
+    for end, cotangent in ends:
+        end = end if end.without_value is None else end.without_value
+        pending[end.serial] = end, cotangent if end.serial not in pending else pending[end.serial][1] + cotangent
+    latest = [-serial for serial in pending]
     heapify(latest)
-    while latest:   # what was recorded last has got all of its errors
-        wire, error = waiting.pop(-heappop(latest))
+    while latest:
+        wire, cotangent = pending.pop(-heappop(latest))
         if visit is not None:
-            visit(wire, error)
+            visit(wire, cotangent)
         if wire.record is None:
-            beginnings[wire.number] = error
+            inputs[wire.serial] = cotangent
             continue
-        if wire.record is SPENT:
-            raise RuntimeError("expected a circuit through which no errors have flowed, got one that backward has used up: "
+        if wire.record is FREED:
+            raise RuntimeError("expected a circuit that no backward pass has freed, got one that backward has used up: "
                                "compute it again, or let the first call keep it with backward(keep=True)")
-        gate, parents, values, options = wire.record
-        value = sent = all_sent = None
-        if gate.joint is not None:
-            all_sent = gate.joint(error, wire.value, *values, **options)
-        for formula, parent in parents:
-            sent = all_sent[formula] if all_sent is not None else formula(error, wire.value, *values, **options)
-            if sent is None:
+        primitive, parents, values, options = wire.record
+        value = result = joint = None
+        if primitive.joint_vjp is not None:
+            joint = primitive.joint_vjp(cotangent, wire.value, *values, **options)
+        for vjp, parent in parents:
+            result = joint[vjp] if joint is not None else vjp(cotangent, wire.value, *values, **options)
+            if result is None:
                 continue
             value = parent.value
-            if type(sent) is type(value) is np.ndarray:
-                if sent.shape != value.shape or sent.dtype is not value.dtype:
-                    sent = fitted(gate.name, sent, value)
-            elif type(sent) not in NUMBERS or type(value) not in NUMBERS:
-                sent = fitted(gate.name, sent, value)
-            if observer is not None:
-                observer.sees_error(wire, error, sent)
-            number = parent.number
-            if number in waiting:
-                waiting[number] = parent, waiting[number][1] + sent   # forks add
+            if type(result) is type(value) is np.ndarray:
+                if result.shape != value.shape or result.dtype is not value.dtype:
+                    result = unbroadcast(primitive.name, result, value)
+            elif type(result) not in FLOAT_TYPES or type(value) not in FLOAT_TYPES:
+                result = unbroadcast(primitive.name, result, value)
+            if watcher is not None:
+                watcher.check_cotangent(wire, cotangent, result)
+            serial = parent.serial
+            if serial in pending:
+                pending[serial] = parent, pending[serial][1] + result   # forks add
             else:
-                waiting[number] = parent, sent
-                heappush(latest, -number)
+                pending[serial] = parent, result
+                heappush(latest, -serial)
         if not keep:
-            wire.record = SPENT
-        del value, values, parents, parent, sent, all_sent   # which this frame would hold through the next gate
-    return beginnings
+            wire.record = FREED
+        del value, values, parents, parent, result, joint   # else they would live through the next primitive
+    return inputs
 
 
-def fitted(name, error, value):
-    """The error of value itself, which was broadcast or promoted: summed to its shape, converted to its dtype."""
-    shape, came = getattr(value, "shape", ()), getattr(error, "shape", ())
-    if came != shape:
-        new = len(came) - len(shape)
-        if new < 0 or any(n not in (1, m) for n, m in zip(shape, came[new:])):
-            raise ValueError(f"{name}: expected an error of the input's shape {shape}, got one of shape {came}")
-        stretched = (axis for axis, n in enumerate(shape, new) if n == 1 != came[axis])
-        half = getattr(error, "dtype", None) == np.float16   # which a sum of many would overflow
-        error = error.sum(axis=(*range(new), *stretched), dtype=np.float32 if half else None, keepdims=not new)
-        if error.shape != shape:
-            error = error.reshape(shape)   # a view, which would be copied if it were a leaf's error
+def unbroadcast(name, cotangent, value):
+    """Sum a cotangent over the axes along which value was broadcast, and convert it to value's dtype."""
+    shape, given = getattr(value, "shape", ()), getattr(cotangent, "shape", ())
+    if given != shape:
+        new = len(given) - len(shape)
+        if new < 0 or any(n not in (1, m) for n, m in zip(shape, given[new:])):
+            raise ValueError(f"{name}: expected a cotangent of the input's shape {shape}, got one of shape {given}: the rule of "
+                             f"{name} must return the input's shape")
+        stretched = (axis for axis, n in enumerate(shape, new) if n == 1 != given[axis])
+        half = getattr(cotangent, "dtype", None) == np.float16   # a sum of many would overflow
+        cotangent = cotangent.sum(axis=(*range(new), *stretched), dtype=np.float32 if half else None, keepdims=not new)
+        if cotangent.shape != shape:
+            cotangent = cotangent.reshape(shape)
     dtype = getattr(value, "dtype", None)
-    if dtype is None or getattr(error, "dtype", 0) == dtype:
-        return error
-    return error.astype(dtype) if hasattr(error, "astype") else np.full_like(value, error)
+    if dtype is None or getattr(cotangent, "dtype", 0) == dtype:
+        return cotangent
+    return cotangent.astype(dtype) if hasattr(cotangent, "astype") else np.full_like(value, cotangent)

@@ -1,4 +1,4 @@
-"""Gates of the user's own, and functions that are computed again instead of remembered."""
+"""Functions with their own VJP rule, and gradient checkpointing."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,45 +6,60 @@ from functools import wraps
 import numpy as np
 
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
-from .tape import COMPOSED, FLAT, GATES, GIVEN, Gate, carried, floating
+from .tape import COMPOSITES, CUSTOM_RULES, NONDIFFERENTIABLE, PRIMITIVES, Primitive, is_floating, unwrap
 from .tracing import TracedCall
-from .values import filled
+from .values import full_like
 from .wire import Wire, apply
 
 
-class Parts(tuple):
-    """The errors of a gate with several values; None where none has arrived."""
+class TupleCotangent(tuple):
+    """The cotangent of a tuple value; None for parts that have none so far."""
 
     __slots__ = ()
 
     def __add__(self, other):
-        return Parts(y if x is None else x if y is None else x + y for x, y in zip(self, other))
+        return TupleCotangent(y if x is None else x if y is None else x + y for x, y in zip(self, other))
 
 
-_part = Gate("part", lambda values, i: values[i], joint=lambda error, value, values, i: (
-    Parts(error if k == i else None for k in range(len(values))), None))
+_part = Primitive("part", lambda values, i: values[i], joint_vjp=lambda cotangent, value, values, i: (
+    TupleCotangent(cotangent if k == i else None for k in range(len(values))), None))
 
 
-def _parts(value):
-    """The values of a gate with several, wires where they are floating numbers; what is no tuple, as it is."""
-    if type(value) is Wire and isinstance(carried(value), tuple):
-        whole = carried(value)
-        parts = [apply(_part, (value, i)) if floating(x) else x for i, x in enumerate(whole)]
-        return type(whole)(*parts) if hasattr(whole, "_fields") else tuple(parts)
+def _unpacked(value):
+    """A wire that carries a tuple as a tuple of wires, with its floating parts as wires; other values unchanged."""
+    if type(value) is Wire and isinstance(unwrap(value), tuple):
+        parts = unwrap(value)
+        wires = [apply(_part, (value, i)) if is_floating(x) else x for i, x in enumerate(parts)]
+        return type(parts)(*wires) if hasattr(parts, "_fields") else tuple(wires)
     return value
 
 
 def gate(forward: Callable, backward: Callable, name: str | None = None) -> Callable:
-    """A function whose derivative you give: on wires it is one gate, on other things it is forward.
+    """A function with your own derivative: on wires it is one gate, a primitive with its own VJP rule.
 
-    forward(*inputs, **options) gives the value, or a tuple of values. backward(error, value, *inputs, **options) gives the error
-    of the input, or for several inputs a tuple of them, with None for one that is not to be differentiated by. error has the
-    kind of value; it is not to be changed in place, and what is given back is not to be an array that is kept elsewhere.
-    Written in NumPy's functions, backward can itself be differentiated. Where forward is a function of NumPy's that has no
-    rule, it gets this one wherever it is called.
+    Parameters
+    ----------
+    forward : function(*inputs, **options)
+        Returns a number, an array, or a tuple of them. Wires come in as positional inputs. If forward is a NumPy function that
+        has no rule, the rule holds wherever it is called.
+    backward : function(cotangent, value, *inputs, **options)
+        Returns the cotangent of the input; for several inputs a tuple, with None for an input that is not differentiated. The
+        cotangent has the structure of value. Do not change it in place, and do not return an array that is kept elsewhere. If
+        backward is NumPy code, it can be differentiated.
+    name : str, optional
+        Its name in drawings and errors; default is that of forward.
+
+    Returns
+    -------
+    function(*inputs, **options)
+
+    Raises
+    ------
+    TypeError, ValueError
+        forward or backward is not a function, or forward is a NumPy function that has a rule.
 
     >>> import numpy as np, gpubp
-    >>> cube = gpubp.gate(lambda x: x ** 3, lambda error, value, x: error * 3 * x ** 2, name="cube")
+    >>> cube = gpubp.gate(lambda x: x ** 3, lambda cotangent, value, x: cotangent * 3 * x ** 2, name="cube")
     >>> gpubp.grad(cube)(2.0)
     12.0
     """
@@ -53,17 +68,17 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
             raise TypeError(f"gate: expected a function as {role}, got {type(function).__name__}")
     name = name or getattr(forward, "__name__", type(forward).__name__)
 
-    def errors(error, value, *inputs, **options):
-        value = _parts(value)
+    def joint_vjp(cotangent, value, *inputs, **options):
+        value = _unpacked(value)
         if isinstance(value, tuple):
-            error = tuple(filled(part, 0.0) if one is None else one for one, part in zip(error, value))
-        sent = backward(error, value, *inputs, **options)
-        sent = sent if isinstance(sent, tuple) else (sent,)
-        if len(sent) != len(inputs):
-            raise ValueError(f"{name}: expected backward to give a tuple of {len(inputs)} errors, one for each input, got "
-                             f"{len(sent)}")
-        return sent
-    made = Gate(name, forward, joint=errors)
+            cotangent = tuple(full_like(part, 0.0) if one is None else one for one, part in zip(cotangent, value))
+        result = backward(cotangent, value, *inputs, **options)
+        result = result if isinstance(result, tuple) else (result,)
+        if len(result) != len(inputs):
+            raise ValueError(f"{name}: expected backward to return a tuple of {len(inputs)} cotangents, one for each input, got "
+                             f"{len(result)}")
+        return result
+    primitive = Primitive(name, forward, joint_vjp=joint_vjp)
 
     @wraps(forward)
     def on_wires(*inputs, **options):
@@ -72,19 +87,20 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
                 raise TypeError(f"{name}: expected no wire as {option}=, got one: gates take wires by place")
         for x in inputs:
             if isinstance(x, CONTAINERS) and any(type(leaf) is Wire for leaf in leaves(x)):
-                raise TypeError(f"{name}: expected wires by place, got some in a {type(x).__name__}: hand in each by itself")
-        return _parts(apply(made, inputs, options))
+                raise TypeError(f"{name}: expected wires by place, got some in a {type(x).__name__}: pass each separately")
+        return _unpacked(apply(primitive, inputs, options))
     if isinstance(forward, np.ufunc | type(np.sum)):
-        if forward in FLAT or forward in COMPOSED or forward in GATES:
+        if forward in NONDIFFERENTIABLE or forward in COMPOSITES or forward in PRIMITIVES:
             raise ValueError(f"gate: {name} has a rule already: give yours to a function of your own, lambda x: np.{name}(x)")
-        GIVEN[forward] = on_wires
+        CUSTOM_RULES[forward] = on_wires
     return on_wires
 
 
 def checkpoint(f: Callable) -> Callable:
-    """f, of which a circuit remembers arguments and value alone: what is between is computed again when errors flow back.
+    """f with gradient checkpointing: its intermediate values are computed again in the backward pass instead of being stored.
 
-    It trades a second forward pass for memory. Arguments and value may be nests. Wires must come in as arguments.
+    This trades a second forward pass for memory (Griewank and Walther, "Algorithm 799: revolve", 2000; here one level).
+    The arguments and the value of f may be pytrees. f must not use wires other than its positional arguments: TypeError.
 
     >>> import numpy as np, gpubp
     >>> layer = gpubp.checkpoint(lambda x: np.tanh(np.tanh(x)))
@@ -95,24 +111,24 @@ def checkpoint(f: Callable) -> Callable:
         raise TypeError(f"checkpoint: expected a function, got {type(f).__name__}")
 
     @wraps(f)
-    def computed_again(*args, **options):
+    def checkpointed(*args, **options):
         given = leaves(args)
         wired = [i for i, leaf in enumerate(given) if type(leaf) is Wire]
         if not wired:
             return f(*args, **options)
-        form: list = []
+        structure: list = []
 
         def run(*values):
-            of_wires = dict(zip(wired, values))
-            result = f(*rebuilt(args, (of_wires.get(i, leaf) for i, leaf in enumerate(given))), **options)
-            form[:] = [mapped(lambda leaf: None, result)]
+            replaced = dict(zip(wired, values))
+            result = f(*rebuilt(args, (replaced.get(i, leaf) for i, leaf in enumerate(given))), **options)
+            structure[:] = [mapped(lambda leaf: None, result)]
             return tuple(leaves(result))
 
-        def run_again(errors, found, *values):
-            ends = [i for i, x in enumerate(found) if floating(x)]   # not what is an index or a name
+        def run_again(cotangents, found, *values):
+            ends = [i for i, x in enumerate(found) if is_floating(x)]   # not indices or texts
             places = tuple(range(len(values)))
             again = TracedCall("checkpoint", lambda *values: [run(*values)[i] for i in ends], values, {}, places)
-            return again.errors([errors[i] for i in ends])
+            return again.gradient([cotangents[i] for i in ends])
         found = gate(run, run_again, f"checkpoint of {getattr(f, '__name__', type(f).__name__)}")(*(given[i] for i in wired))
-        return rebuilt(form[0], iter(found))
-    return computed_again
+        return rebuilt(structure[0], iter(found))
+    return checkpointed

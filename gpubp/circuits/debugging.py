@@ -1,4 +1,4 @@
-"""Where NaN and infinities come from: the first gate that makes one, in the circuit or on the way back."""
+"""Find where a NaN or an infinity comes from: the first primitive that makes one, forward or backward."""
 
 import linecache
 import sys
@@ -8,19 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from . import watcher
-from .tape import carried, floating
+from . import tape
+from .tape import is_floating, unwrap
 
-HOUSE = str(Path(__file__).resolve().parent.parent)
-LIBRARIES = HOUSE, str(Path(np.__file__).parent)
+LIBRARIES = str(Path(__file__).resolve().parent.parent), str(Path(np.__file__).parent)   # gpubp and NumPy
 
 
 @contextmanager
 def debug() -> Iterator[None]:
-    """Within it, the first gate that makes a NaN or an infinity of finite numbers raises FloatingPointError.
+    """Within this context, the first operation that makes a NaN or an infinity of finite numbers raises FloatingPointError.
 
-    The error names the gate, the ranges of its inputs and the line of source that called it. Whatever is recorded is looked
-    at, in all threads; on a GPU that means waiting for it.
+    The error names the operation, the ranges of its inputs and the line of source that called it. Everything that is recorded
+    is checked, in all threads; on a GPU the host waits for each check.
 
     >>> import numpy as np, gpubp
     >>> with gpubp.debug():
@@ -29,46 +28,43 @@ def debug() -> Iterator[None]:
         ...
     FloatingPointError: log makes -inf of finite numbers, of an input from 0 to 1, in ...
     """
-    before, watcher.watcher = watcher.watcher, _Finder()
+    before, tape.watcher = tape.watcher, _Finder()
     try:
         with np.errstate(all="ignore"):   # instead of warnings that name no line
             yield
     finally:
-        watcher.watcher = before
+        tape.watcher = before
 
 
 class _Finder:
-    """Looks at each wire as it is recorded and at each error that is sent back, and remembers the lines that recorded them."""
+    """Checks each wire as it is recorded and each cotangent that is sent back; remembers the line that recorded each wire."""
 
     def __init__(self):
         self.lines = {}
 
-    def sees(self, wire):
-        gate, _, values, _ = wire.record
-        self.lines[wire.number] = _caller()
-        self._finite(wire.value, values, f"{gate.name} makes", self.lines[wire.number])
+    def check_value(self, wire):
+        self.lines[wire.serial] = _calling_line()
+        self._check(wire, wire.value, " makes", self.lines[wire.serial])
 
-    def sees_error(self, wire, error, sent):
-        gate, _, values, _ = wire.record
-        line = self.lines.get(wire.number, "a line before gpubp.debug()")
-        if _bad(error) is not None:   # handed in, or the sum of several
-            raise FloatingPointError(f"the error that reaches {gate.name} on the way back is {_bad(error)}, in {line}")
-        self._finite(sent, values, f"{gate.name}, on the way back, makes", line)
+    def check_cotangent(self, wire, cotangent, result):
+        line, bad = self.lines.get(wire.serial, "a line before gpubp.debug()"), _nonfinite(cotangent)
+        if bad is not None:   # the user's own, or a sum of several
+            raise FloatingPointError(f"the cotangent that reaches {wire.record[0].name} on the way back is {bad}, in {line}")
+        self._check(wire, result, ", on the way back, makes", line)
 
-    def _finite(self, value, values, what, line):
-        bad = _bad(value)
-        numbers = [*filter(floating, map(carried, values))]
-        if bad is not None and all(_bad(x) is None for x in numbers):
-            ranges = " and ".join(_range(x) for x in numbers)
-            inputs = f", of {'inputs' if len(numbers) > 1 else 'an input'} {ranges}" if ranges else ""
-            raise FloatingPointError(f"{what} {bad} of finite numbers{inputs}, in {line}")
+    def _check(self, wire, value, makes, line):
+        primitive, _, values, _ = wire.record
+        bad, inputs = _nonfinite(value), [*filter(is_floating, map(unwrap, values))]
+        if bad is not None and all(_nonfinite(x) is None for x in inputs):
+            ranges = f", of {'inputs' if len(inputs) > 1 else 'an input'} {' and '.join(map(_range, inputs))}" if inputs else ""
+            raise FloatingPointError(f"{primitive.name}{makes} {bad} of finite numbers{ranges}, in {line}")
 
 
-def _bad(value):
-    """The first kind of number in a value that is not finite, or None."""
+def _nonfinite(value):
+    """The kind of non-finite number in a value: nan, inf, -inf, or None if all are finite."""
     if isinstance(value, tuple):
-        return next(filter(None, map(_bad, value)), None)
-    value = carried(value)
+        return next(filter(None, map(_nonfinite, value)), None)
+    value = unwrap(value)
     if value is None or np.all(np.isfinite(value)):
         return None
     return "nan" if np.any(np.isnan(value)) else "inf" if np.any(value == np.inf) else "-inf"
@@ -81,8 +77,8 @@ def _range(x):
     return f"of {low:.6g}" if np.ndim(x) == 0 else f"from {low:.6g} to {high:.6g}"
 
 
-def _caller():
-    """The line outside of gpubp and NumPy that is being run."""
+def _calling_line():
+    """The file and line outside of gpubp and NumPy that is running."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARIES):
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""grad and its friends: derivatives of plain NumPy functions, by recording the circuit that they are and sending errors back."""
+"""grad and its family: derivatives of plain NumPy functions, by tracing a call and running backward passes through it."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,19 +6,38 @@ from typing import Any
 
 import numpy as np
 
-from .pytree import CONTAINERS, leaves, leaves_along, mapped, rebuilt, tupled
+from .pytree import CONTAINERS, as_tuple, leaves, leaves_along, mapped, rebuilt
 from .tracing import TracedCall
-from .values import as_error, filled, kind
+from .values import as_cotangent, describe, full_like
 
 Function = Callable[..., Any]
 
 
 def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
-    """A function that gives f's gradient: how its value, one number, changes with each number of its arguments.
+    """The gradient function of f: it takes f's arguments and returns the derivatives of f's value.
 
-    f is plain NumPy code, on numbers, NumPy arrays and CuPy arrays of floating dtypes. argnums names the arguments, one number
-    or several; an argument may be a nest of tuples, lists and dicts. The gradient has the argument's nest, shapes and dtypes.
-    With has_aux, f gives (value, more), and the function (gradient, more). It can be differentiated again.
+    Parameters
+    ----------
+    f : function
+        NumPy code whose value is one real number. Arguments are real floating-point numbers, NumPy or CuPy arrays, or pytrees
+        of them (nested tuples, lists and dicts).
+    argnums : int or sequence of int, default 0
+        The positions of the arguments to differentiate with respect to.
+    has_aux : bool, default False
+        f returns (value, more); more is not differentiated.
+
+    Returns
+    -------
+    function(*args, **options) -> gradient, or (gradient, more) with has_aux
+        The gradient has the argument's pytree structure, shapes, dtypes and device; for a sequence argnums it is a tuple. The
+        function can be differentiated again.
+
+    Raises
+    ------
+    TypeError, ValueError
+        At the call: f's value is not one real number, an argument is not floating, or f uses a function without a rule.
+
+    The method is reverse-mode differentiation (Linnainmaa 1970; Griewank and Walther, "Evaluating Derivatives", 2008).
 
     >>> import gpubp
     >>> gpubp.grad(lambda x, y, z: (x + y) * z, argnums=(0, 1, 2))(-2.0, 5.0, -4.0)
@@ -35,77 +54,128 @@ def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -
 
 
 def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
-    """A function that gives (f's value, its gradient), or ((value, more), gradient) with has_aux; see grad.
+    """A function that returns (f's value, its gradient) from one forward and one backward pass.
+
+    Parameters
+    ----------
+    f, argnums, has_aux
+        As for gpubp.grad, which also describes the errors. With has_aux, the result is ((value, more), gradient).
 
     >>> import numpy as np, gpubp
     >>> gpubp.value_and_grad(lambda x: np.sum(x * x))(np.array([1.0, 2.0]))
     (np.float64(5.0), array([2., 4.]))
     """
     def value_and_gradient(*args, **options):
-        recorded = TracedCall("grad", f, args, options, argnums, has_aux)
-        if isinstance(recorded.value, CONTAINERS) or getattr(recorded.value, "shape", ()) != ():
-            raise TypeError(f"grad: expected a function whose value is one number, got {kind(recorded.value)}: reduce it, with "
+        call = TracedCall("grad", f, args, options, argnums, has_aux)
+        if isinstance(call.value, CONTAINERS) or getattr(call.value, "shape", ()) != ():
+            raise TypeError(f"grad: expected a function whose value is one number, got {describe(call.value)}: reduce it, with "
                             f"np.sum for instance, or use gpubp.jacobian or gpubp.elementwise_grad")
-        found = recorded.errors([filled(recorded.value, 1.0)])
-        return (recorded.value, recorded.aux) if has_aux else recorded.value, found
+        found = call.gradient([full_like(call.value, 1.0)])
+        return (call.value, call.aux) if has_aux else call.value, found
     return _named("value_and_grad", f, value_and_gradient)
 
 
 def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple:
-    """(f(*args), pull): pull(errors of the value) gives the tuple of the arguments' errors, and may be called again and again.
+    """f's value, and its vector-Jacobian product as a function: (value, pull), or (value, pull, more) with has_aux.
 
-    That is the vector-Jacobian product. args and f's value may be nests. With has_aux, f gives (value, more), and this
-    (value, pull, more). Arrays are remembered, not copied: let them be until errors have flowed.
+    pull(cotangent) returns a tuple with the cotangent of each argument. It takes a pytree with the value's structure and
+    shapes, and may be called any number of times.
+
+    Parameters
+    ----------
+    f : function
+        NumPy code; arguments and value are floating-point numbers, NumPy or CuPy arrays, or pytrees of them.
+    *args : f's arguments
+        Arrays are saved by reference: do not change them before the last call of pull.
+    has_aux : bool, default False
+        f returns (value, more); more is not differentiated.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument or f's value is not floating, or pull's cotangent does not match the value.
 
     >>> import numpy as np, gpubp
     >>> value, pull = gpubp.vjp(np.multiply, np.array([1.0, 2.0]), 3.0)
     >>> pull(np.array([1.0, 10.0]))
     (array([ 3., 30.]), 21.0)
     """
-    recorded = TracedCall("vjp", f, args, {}, tuple(range(len(args))), has_aux)
+    call = TracedCall("vjp", f, args, {}, tuple(range(len(args))), has_aux)
 
-    def pull(errors):
-        values = leaves(recorded.value)
-        given = map(partial(as_error, "pull"), leaves_along("pull", recorded.value, errors), values)
-        return recorded.errors(list(given), keep=True)
-    return (recorded.value, pull, recorded.aux) if has_aux else (recorded.value, pull)
+    def pull(cotangent):
+        given = leaves_along("pull", call.value, cotangent)
+        return call.gradient(list(map(partial(as_cotangent, "pull"), given, leaves(call.value))), keep=True)
+    return (call.value, pull, call.aux) if has_aux else (call.value, pull)
 
 
 def jvp(f: Function, args: Sequence, tangents: Sequence, has_aux: bool = False) -> tuple:
-    """(f(*args), the change of its value as args change along the tangents): the Jacobian-vector product.
+    """f's value, and its Jacobian-vector product along the tangents: (value, tangent), or (value, tangent, more) with has_aux.
 
-    args is the tuple of f's arguments, tangents a tuple of the same nests. It is computed backward twice: what pull makes of
-    errors is linear, and its own pull sends tangents forward.
+    It takes two backward passes (Townsend, "A new trick for calculating Jacobian vector products", 2017): the VJP is linear in
+    the cotangent, so the VJP of the VJP is the JVP.
+
+    Parameters
+    ----------
+    f, has_aux
+        As for gpubp.vjp.
+    args : tuple of f's arguments
+    tangents : tuple of pytrees with the arguments' structure and shapes
+
+    Raises
+    ------
+    TypeError, ValueError
+        args is not a tuple, or the tangents do not match the arguments.
 
     >>> import gpubp
     >>> gpubp.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0))
     (6.0, 23.0)
     """
-    args, tangents = _beside("jvp", args, "tangents", tangents)
+    args, tangents = _matched("jvp", args, "tangents", tangents)
     value, pull, *aux = vjp(f, *args, has_aux=has_aux)
-    _, push = vjp(pull, mapped(partial(filled, number=0.0), value))
+    _, push = vjp(pull, mapped(partial(full_like, number=0.0), value))
     return value, push(tangents)[0], *aux
 
 
 def hvp(f: Function, args: Sequence, vectors: Sequence) -> tuple:
-    """The product of f's Hessian with the vectors, without forming it: a tuple, as args and vectors are.
+    """The product of f's Hessian with vectors, without forming the Hessian: a tuple like args.
 
-    f's value is one number. One backward pass through the gradient: the Hessian is symmetric.
+    It is the VJP of the gradient, because the Hessian is symmetric. Pearlmutter, "Fast exact multiplication by the Hessian"
+    (1994), computes the same forward over reverse; this is reverse over reverse.
+
+    Parameters
+    ----------
+    f : function whose value is one real number
+    args : tuple of f's arguments
+    vectors : tuple of pytrees with the arguments' structure and shapes
+
+    Raises
+    ------
+    TypeError, ValueError
+        args is not a tuple, the vectors do not match it, or f's value is not one number.
 
     >>> import gpubp
     >>> gpubp.hvp(lambda x, y: x * x * y, (2.0, 3.0), (1.0, 0.0))
     (6.0, 4.0)
     """
-    args, vectors = _beside("hvp", args, "vectors", vectors)
+    args, vectors = _matched("hvp", args, "vectors", vectors)
     _, pull = vjp(grad(f, tuple(range(len(args)))), *args)
     return pull(vectors)
 
 
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
-    """A function that gives f's Jacobian: an array of shape value.shape + argument.shape.
+    """The Jacobian function of f, by one backward pass for each number of f's value.
 
-    Where f's value is a nest, a nest of such arrays; where the argument is one, a nest in place of each. One backward pass
-    for each number of the value.
+    Parameters
+    ----------
+    f : function
+        NumPy code, as for gpubp.vjp, which also describes the errors.
+    argnums : int or sequence of int, default 0
+        The positions of the arguments to differentiate with respect to.
+
+    Returns
+    -------
+    function(*args, **options) -> array of shape value.shape + argument.shape
+        If f's value is a pytree, a pytree of such arrays; if the argument is one, a pytree in place of each array.
 
     >>> import numpy as np, gpubp
     >>> gpubp.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
@@ -113,16 +183,21 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
            [0., 4.]])
     """
     def matrix(*args, **options):
-        recorded = TracedCall("jacobian", f, args, options, argnums)
-        ends = leaves(recorded.value)
-        rows = ([recorded.errors([None] * k + [unit] + [None] * (len(ends) - k - 1), keep=True) for unit in _units(end)]
+        call = TracedCall("jacobian", f, args, options, argnums)
+        ends = leaves(call.value)
+        rows = ([call.gradient([None] * k + [unit] + [None] * (len(ends) - k - 1), keep=True) for unit in _units(end)]
                 for k, end in enumerate(ends))
-        return rebuilt(recorded.value, (_stacked(recorded.argument, end, found) for end, found in zip(ends, rows)))
+        return rebuilt(call.value, (_stacked(call.argument, end, found) for end, found in zip(ends, rows)))
     return _named("jacobian", f, matrix)
 
 
 def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
-    """A function that gives f's matrix of second derivatives, of shape argument.shape * 2; f's value is one number.
+    """A function that returns f's Hessian, of shape argument.shape + argument.shape: the Jacobian of the gradient.
+
+    Parameters
+    ----------
+    f, argnums
+        As for gpubp.grad, which also describes the errors. For pytrees, hessian["a"]["b"] is the derivative by a, then by b.
 
     >>> import numpy as np, gpubp
     >>> gpubp.hessian(lambda x: x[0] * x[1] ** 2)(np.array([3.0, 2.0]))
@@ -133,31 +208,38 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
 
 def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
-    """A function that gives the derivative of each number of f's value by its own number of the argument.
+    """A function that returns the derivative of each entry of f's value with respect to its own entry of the argument.
 
-    f acts on each number by itself: the derivative is that of the sum.
+    It is the gradient of the sum of f's value, so it is right only if f treats each entry separately.
+
+    Parameters
+    ----------
+    f : function
+        NumPy code, as for gpubp.vjp, which also describes the errors.
+    argnums : int or sequence of int, default 0
+        The positions of the arguments to differentiate with respect to.
 
     >>> import numpy as np, gpubp
     >>> gpubp.elementwise_grad(np.tanh)(np.array([0.0, 1.0])).round(3)
     array([1.  , 0.42])
     """
     def derivative(*args, **options):
-        recorded = TracedCall("elementwise_grad", f, args, options, argnums)
-        return recorded.errors([filled(end, 1.0) for end in leaves(recorded.value)])
+        call = TracedCall("elementwise_grad", f, args, options, argnums)
+        return call.gradient([full_like(end, 1.0) for end in leaves(call.value)])
     return _named("elementwise_grad", f, derivative)
 
 
-def _beside(owner, args, name, given):
-    """Both as tuples; what is given beside the arguments in their nests, of their shapes and dtypes."""
-    args, given = tupled(owner, "args", args), tupled(owner, name, given)
+def _matched(owner, args, name, given):
+    """args, and vectors given beside them, as tuples; the vectors have the arguments' structure, shapes and dtypes."""
+    args, given = as_tuple(owner, "args", args), as_tuple(owner, name, given)
     found = zip(leaves_along(owner, args, given), leaves(args))
-    return args, rebuilt(args, (as_error(owner, one, leaf, f"{name} like the arguments,") for one, leaf in found))
+    return args, rebuilt(args, (as_cotangent(owner, one, leaf, f"{name} like the arguments,") for one, leaf in found))
 
 
 def _units(value):
-    """Errors of a value, one for each of its numbers: 1 there and 0 elsewhere."""
+    """The unit cotangents of a value: 1 for one of its numbers, 0 for the others."""
     if np.shape(value) == ():
-        yield filled(value, 1.0)
+        yield full_like(value, 1.0)
         return
     for place in np.ndindex(np.shape(value)):
         unit = np.zeros_like(value)
@@ -166,7 +248,7 @@ def _units(value):
 
 
 def _stacked(argument, value, rows):
-    """The argument's errors for each number of a value, as arrays of shape value.shape + leaf.shape in the argument's nest."""
+    """The Jacobian's rows, one for each number of a value, as arrays of shape value.shape + leaf.shape."""
     shape = np.shape(value)
     if shape == ():
         return rows[0]
@@ -176,7 +258,7 @@ def _stacked(argument, value, rows):
 
 
 def _named(name, f, function):
-    """The function with a name and a docstring that say whose derivative it is."""
+    """The function, with a name and a docstring that name f."""
     function.__name__ = function.__qualname__ = f"{name}_of_{getattr(f, '__name__', type(f).__name__)}"
     function.__doc__ = f"gpubp.{name} of {getattr(f, '__name__', f)!s}. {getattr(f, '__doc__', None) or ''}".rstrip()
     return function

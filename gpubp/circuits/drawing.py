@@ -1,4 +1,4 @@
-"""Drawings of a circuit: every wire with the gate it comes from, its value forward and its gradient backward."""
+"""Drawings of a circuit: every wire with the primitive that computed it, its value and its gradient."""
 
 import reprlib
 from functools import partial
@@ -7,29 +7,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .backward import SPENT
+from .backward import FREED
 from .svg import GREEN, RED, escaped, svg
-from .tape import carried
+from .tape import unwrap
 
-# how gates of this name and number of inputs are written that are not written as calls
+# primitives that are written as operators, by name and number of inputs
 SPELLINGS = {
     ("add", 2): "{} + {}", ("subtract", 2): "{} - {}", ("multiply", 2): "{} * {}", ("divide", 2): "{} / {}",
     ("power", 2): "{} ** {}", ("remainder", 2): "{} % {}", ("matmul", 2): "{} @ {}", ("negative", 1): "-{}",
     ("positive", 1): "+{}", ("getitem", 2): "{}[{}]", ("part", 2): "{}[{}]",
 }
-FULL = 4               # numbers of an array that are all shown
-LINE, LABEL = 60, 28   # the most letters of these
+SHOWN = 4                               # arrays of at most this many numbers are shown in full
+MAX_LINE, MAX_LABEL = 60, 28            # letters
 
 
-class Part(NamedTuple):
-    """A wire in words, with the gate that it comes from."""
+class Node(NamedTuple):
+    """A wire in words."""
 
     line: str            # v1 = x + y, or an input's name
-    label: str           # the gate without its wires, or an input's name
-    sources: list[int]   # the parts that go in, in the gate's order
-    shape: str           # of an array too large to be shown in full
+    label: str           # the primitive without its wires, or an input's name
+    sources: list[int]   # the nodes that go in, in the primitive's order
+    shape: str           # of an array that is not shown in full
     value: str
-    gradient: str        # empty before backward() was called
+    gradient: str        # empty before backward()
 
     @property
     def above(self):
@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
 
 class Drawing(str):
-    """A drawing, which is its text; terminals and notebooks show it as it looks."""
+    """The text of a drawing; terminals show it as it is, and notebooks show the picture."""
 
     __slots__ = ()
     __repr__ = str.__str__
@@ -50,31 +50,30 @@ def drawn(end, form):
     """The circuit that leads to a wire, in one of the forms."""
     if form not in FORMS:
         raise ValueError(f'draw: expected form "text", "svg" or "dot", got {form!r}')
-    return Drawing(FORMS[form](_parts(end)))
+    return Drawing(FORMS[form](_nodes(end)))
 
 
 # ---- forms
 
 
-def _text(parts):
-    rows = [("wire", "shape", "value", "gradient"), *((part.line, part.shape, part.value, part.gradient) for part in parts)]
+def _text(nodes):
+    rows = [("wire", "shape", "value", "gradient"), *((node.line, node.shape, node.value, node.gradient) for node in nodes)]
     columns = [column for column in zip(*rows) if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
-    aligned = {"wire": str.ljust, "shape": str.ljust, "value": str.rjust, "gradient": str.rjust}
-    padded = [[aligned[column[0]](cell, width) for cell in column] for column, width in zip(columns, widths)]
+    padded = [[cell.ljust(width) if column[0] in ("wire", "shape") else cell.rjust(width) for cell in column]
+              for column, width in zip(columns, widths)]
     return "\n".join("  ".join(row).rstrip() for row in zip(*padded))
 
 
-def _dot(parts):
-    nodes, edges = [], []
-    for i, part in enumerate(parts):
+def _dot(nodes):
+    lines = ["digraph circuit {", "    graph [rankdir=LR, ordering=in]",   # ordering: lines enter in the primitive's order
+             "    node [shape=box, style=rounded]"]
+    for i, node in enumerate(nodes):
         numbers = [f'<font color="{colour}">{escaped(number)}</font>' for colour, number in (
-            (GREEN, part.above), (RED, part.gradient)) if number]
-        nodes.append(f"    {i} [label=<{'<br/>'.join([escaped(part.label), *numbers])}>]")
-        edges += [f"    {source} -> {i}" for source in part.sources]
-    # Graphviz keeps the order in which lines go into a gate
-    return "\n".join(["digraph circuit {", "    graph [rankdir=LR, ordering=in]", "    node [shape=box, style=rounded]", *nodes,
-                      *edges, "}"])
+            (GREEN, node.above), (RED, node.gradient)) if number]
+        lines.append(f"    {i} [label=<{'<br/>'.join([escaped(node.label), *numbers])}>]")
+    lines += [f"    {source} -> {i}" for i, node in enumerate(nodes) for source in node.sources]
+    return "\n".join([*lines, "}"])
 
 
 FORMS = {"text": _text, "svg": svg, "dot": _dot}
@@ -83,57 +82,57 @@ FORMS = {"text": _text, "svg": svg, "dot": _dot}
 # ---- the circuit in words
 
 
-def _parts(end):
-    """The wires that lead to the end, itself the last, in the order of recording."""
-    found, waiting = {end.number: end}, [end]
+def _nodes(end):
+    """The wires that lead to the end, which is the last, in the order of recording."""
+    found, waiting = {end.serial: end}, [end]
     while waiting:
         wire = waiting.pop()
-        if wire.record is SPENT:
-            raise RuntimeError("draw: expected a circuit that is still there, got one that backward has used up: draw it before, "
+        if wire.record is FREED:
+            raise RuntimeError("draw: expected a circuit that still exists, got one that backward has used up: draw it before, "
                                "or keep it with backward(keep=True)")
         for _, parent in wire.record[1] if wire.record else ():
-            if parent.number not in found:
-                found[parent.number] = parent
+            if parent.serial not in found:
+                found[parent.serial] = parent
                 waiting.append(parent)
-    wires = [found[number] for number in sorted(found)]
+    wires = [found[serial] for serial in sorted(found)]
     names = _names(wires)
-    places = {wire.number: place for place, wire in enumerate(wires)}
-    return [_part(wire, names, places) for wire in wires]
+    places = {wire.serial: place for place, wire in enumerate(wires)}
+    return [_node(wire, names, places) for wire in wires]
 
 
 def _names(wires):
-    """{number: name}: the user's names, x1, x2 ... for other inputs, v1, v2 ... for what is computed."""
+    """{serial: name}: the user's names, x1, x2 ... for other inputs, v1, v2 ... for computed wires."""
     inputs = [wire for wire in wires if wire.record is None]
-    names = {wire.number: wire.name for wire in inputs if wire.name is not None}
+    names = {wire.serial: wire.name for wire in inputs if wire.name is not None}
     taken = set(names.values())
     for letter, group in ("x", inputs), ("v", wires):
         fresh = (name for name in (f"{letter}{i}" for i in count(1)) if name not in taken)
         for wire in group:
-            if wire.number not in names:
-                names[wire.number] = next(fresh)
+            if wire.serial not in names:
+                names[wire.serial] = next(fresh)
     return names
 
 
-def _part(wire, names, places):
-    name = names[wire.number]
+def _node(wire, names, places):
+    name = names[wire.serial]
     shape, value = _described(wire.value)
     gradient = "" if wire.grad is None else _described(wire.grad)[1]
     if wire.record is None:
-        return Part(_cut(name, LINE), _cut(name, LABEL), [], shape, value, gradient)
-    gate, parents, values, options = wire.record
-    came = {_place(gate, formula): parent.number for formula, parent in parents}
-    words = [None if i in came else _words(constant, gate.name == "getitem") for i, constant in enumerate(values)]
+        return Node(_cut(name, MAX_LINE), _cut(name, MAX_LABEL), [], shape, value, gradient)
+    primitive, parents, values, options = wire.record
+    wired = {_argnum(primitive, vjp): parent.serial for vjp, parent in parents}
+    constants = [None if i in wired else _words(x, primitive.name == "getitem") for i, x in enumerate(values)]
     named = [f"{option}={_words(x)}" for option, x in options.items()]
-    line = _spelled(gate.name, [names[came[i]] if word is None else word for i, word in enumerate(words)], named)
-    return Part(_cut(f"{name} = {line}", LINE), _cut(_label(gate.name, words, named), LABEL),
-                [places[number] for number in came.values()], shape, value, gradient)
+    line = _spelled(primitive.name, [names[wired[i]] if word is None else word for i, word in enumerate(constants)], named)
+    return Node(_cut(f"{name} = {line}", MAX_LINE), _cut(_label(primitive.name, constants, named), MAX_LABEL),
+                [places[serial] for serial in wired.values()], shape, value, gradient)
 
 
-def _place(gate, formula):
-    """Which of the gate's inputs has this formula; a constant can be the very object that a wire carries."""
-    if gate.joint is not None:
-        return formula
-    return formula.args[0] if isinstance(formula, partial) else gate.errors.index(formula)
+def _argnum(primitive, vjp):
+    """The input that a VJP rule belongs to."""
+    if primitive.joint_vjp is not None:
+        return vjp
+    return vjp.args[0] if isinstance(vjp, partial) else primitive.vjps.index(vjp)
 
 
 def _spelled(name, inputs, options):
@@ -141,11 +140,11 @@ def _spelled(name, inputs, options):
     return spelling.format(*inputs) if spelling else f"{name}({', '.join(inputs + options)})"
 
 
-def _label(name, words, options):
-    """The gate without its wires: +, ** 2, exp, sum(·, axis=0)."""
-    if options or (name, len(words)) not in SPELLINGS:
-        return _spelled(name, [word or "·" for word in words], options) if any(words) or options else name
-    return _spelled(name, [word or "" for word in words], options).strip()
+def _label(name, constants, options):
+    """The primitive without its wires, whose words are None: +, ** 2, exp, sum(·, axis=0)."""
+    if not options and (name, len(constants)) in SPELLINGS:
+        return _spelled(name, [word or "" for word in constants], options).strip()
+    return _spelled(name, [word or "·" for word in constants], options) if any(constants) or options else name
 
 
 def _cut(text, longest):
@@ -156,27 +155,27 @@ def _cut(text, longest):
 
 
 def _described(x):
-    """(shape, values) of what a wire carries; the shape is left out where the values show it."""
-    x = carried(x)
+    """(shape, numbers) of a wire's value; the shape is empty if the numbers show it."""
+    x = unwrap(x)
     size = getattr(x, "size", 1)
-    if 0 < size <= FULL:
+    if 0 < size <= SHOWN:
         return "", _words(x)
     return str(tuple(x.shape)), f"{_words(x.min())} to {_words(x.max())}" if size else "empty"
 
 
 def _words(x, index=False):
-    """A number, an array or another constant, short enough to stand among a gate's inputs, or as an index in brackets.
+    """A number, an array or another constant as a short text among a primitive's inputs, or as an index in brackets.
 
     >>> _words(0.731058578), _words((3, 2)), _words((slice(None), 1), index=True)
     ('0.7311', '(3, 2)', ':, 1')
     """
-    x = carried(x)
+    x = unwrap(x)
     if hasattr(x, "__name__"):
         return x.__name__
     if hasattr(x, "dtype"):
-        if not 0 < x.size <= FULL:
+        if not 0 < x.size <= SHOWN:
             return f"array{tuple(x.shape)}"
-        x = x.tolist()   # in Python's numbers, from whatever device
+        x = x.tolist()
     if isinstance(x, float | np.floating):
         return f"{x:.4g}"
     if isinstance(x, tuple | list):

@@ -4,17 +4,21 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..maths import special
 from .rules.elementwise import SPECIAL_FUNCTIONS
-from .tape import Gate
+from .tape import Primitive
 from .wire import apply
 
-_erf = Gate("erf", partial(special.erf, np), *SPECIAL_FUNCTIONS["erf"], opaque=True)
+_erf = Primitive("erf", partial(special.erf, np), *SPECIAL_FUNCTIONS["erf"], opaque=True)
 
 
-def erf(x: Any) -> Any:
-    """The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.
+def erf(x: ArrayLike) -> Any:
+    """The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, element by element.
+
+    x is a real number, an array of any shape, or a wire. The result has its shape, and its dtype if that is floating. For large
+    |x| it is a Chebyshev series (Press et al., "Numerical Recipes", 3rd edition 2007, section 6.2.2).
 
     >>> import gpubp
     >>> float(gpubp.erf(1.0)), gpubp.grad(gpubp.erf)(0.0)
@@ -23,8 +27,21 @@ def erf(x: Any) -> Any:
     return apply(_erf, (x,))
 
 
-def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
-    """log of the sum of exp(x) over axes (None is all of them), without overflow.
+def logsumexp(x: ArrayLike, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
+    """log of the sum of exp(x) over axes, without overflow: the maximum is subtracted first.
+
+    Parameters
+    ----------
+    x : real number, array or wire
+    axis : int or tuple of ints, optional
+        The axes to sum over; None is all of them.
+    keepdims : bool, default False
+        Keep the summed axes with length 1.
+
+    Returns
+    -------
+    number, array or wire of the floating dtype of x
+        Its shape is that of np.sum(x, axis, keepdims=keepdims). -inf if all entries are -inf.
 
     >>> import numpy as np, gpubp
     >>> round(float(gpubp.logsumexp(np.array([1e4, 1e4]))), 6)

@@ -1,4 +1,4 @@
-"""Networks as gates of a circuit: the gates that networks are made of (see gates.py), run at once on whatever flows in."""
+"""Networks in circuits: the gates of networks (see gates.py) as primitives, so that their equations stand in one place."""
 
 from functools import lru_cache
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from ..gates import BiasActivation, linear
 from ..maths.reference import times_prime
-from .tape import Gate
+from .tape import Primitive
 from .wire import apply
 
 
 class EagerOps:
-    """The verbs that gates bind, in NumPy's functions: each computes at once, and what to write into is not needed."""
+    """A device's verbs in NumPy functions that return their result immediately, instead of binding calls on buffers."""
 
     def matmul(self, a, b, out):
         return a @ b
@@ -19,29 +19,29 @@ class EagerOps:
     def bias_activation(self, activation, z, b, a):
         return activation(z + b)
 
-    def activation_backward(self, activation, delta, z, a, sums):
+    def activation_backward(self, activation, delta, z, a, db):
         return times_prime(np, activation, delta, z, a)
 
 
-at_once = EagerOps()
+eager = EagerOps()
 
-product = Gate("affine", lambda a, w: linear.forward(at_once, a, w, None)[0],
-               joint=lambda delta, z, a, w: linear.backward(at_once, delta, a, w, None, arriving=delta))
+linear_primitive = Primitive("linear", lambda a, w: linear.forward(eager, a, w, None)[0],
+                             joint_vjp=lambda delta, z, a, w: linear.backward(eager, delta, a, w, None, arriving=delta))
 
 
 @lru_cache(256)
-def activated(activation):
-    """The gate a = sigma(z + b); BP3's column sums are those of a broadcast input."""
+def bias_activation_primitive(activation):
+    """a = sigma(z + b). BP3's column sums are backward()'s sum over the axis along which b is broadcast."""
     gate = BiasActivation(activation)
 
-    def backward(error, a, z, b):
-        delta, = gate.backward(at_once, error, z + b, a, None)
+    def joint_vjp(cotangent, a, z, b):
+        delta, = gate.backward(eager, cotangent, z + b, a, None)
         return delta, delta
-    return Gate(activation.name, lambda z, b: gate.forward(at_once, z, b, None)[0], joint=backward)
+    return Primitive(activation.name, lambda z, b: gate.forward(eager, z, b, None)[0], joint_vjp=joint_vjp)
 
 
 def outputs(activations, weights, biases, x):
-    """a_L of rows x, layer by layer."""
+    """a_L for the rows of x, layer by layer."""
     for activation, w, b in zip(activations, weights, biases):
-        x = apply(activated(activation), (apply(product, (x, w)), b))
+        x = apply(bias_activation_primitive(activation), (apply(linear_primitive, (x, w)), b))
     return x

@@ -1,126 +1,133 @@
-"""What circuits are made of, as data: circuits, traced values, primitives, and the tables in which primitives are looked up.
+"""The data of circuits: recordings, traced values, primitives, and the tables of primitives.
 
-The rules fill the tables (see rules/), and wires read them (see wire.py): both stand above this module.
+The rules fill the tables (see rules/) and wires look primitives up in them (see wire.py); both import this module.
 """
 
 from functools import partial
 from itertools import count
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
-numbers = count()   # wires are numbered in the order of recording, in which each comes after its inputs
-NUMBERS = {float, np.float64}
+serials = count()   # of circuits and traced values, in the order of recording: inputs come before what is computed from them
+FLOAT_TYPES = {float, np.float64}
 
-GATES: dict = {}       # NumPy's function: its gate
-OPERATORS: dict = {}   # Python's operator, or the array method astype: its gate
-COMPOSED: dict = {}    # NumPy's function: the same, made of functions that have a gate
-SPECIAL: dict = {}     # the name of a function of scipy.special or cupyx.scipy.special: its formulas
-FLAT: set = set()      # NumPy's functions that are not differentiated
-GIVEN: dict = {}       # NumPy's function: the rule that it got from gpubp.gate
-# these dispatch by like=wire only: they make constants of its kind of array
-MADE_LIKE: frozenset = frozenset((
-    np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
-    np.identity, np.tri))
+PRIMITIVES: dict = {}            # NumPy function: its primitive
+OPERATORS: dict = {}             # Python operator, or the array method astype: its primitive
+COMPOSITES: dict = {}            # NumPy function: the same, composed of functions that have a primitive
+SPECIAL: dict = {}               # name of a function of scipy.special or cupyx.scipy.special: its VJP rules
+NONDIFFERENTIABLE: set = set()   # NumPy functions that are called with concrete values
+CUSTOM_RULES: dict = {}          # NumPy function: the rule that gpubp.gate gave it
+watcher: Any = None              # while gpubp.debug() is on, its NaN finder
+EVERY = range(1 << 16)
 
 
-class PlainNumberError(TypeError):
-    """A function took a wire for a plain number, through which no error could flow."""
+class ConcreteNumberError(TypeError):
+    """A function asked a wire for a Python number, through which no cotangent could flow."""
 
 
 class Circuit:
-    """One recording. Of two circuits the younger is the inner one, to which the wires of the other are mere values.
+    """One recording. Among nested circuits the youngest is the innermost; wires of the others are constants to it.
 
-    With whole, it remembers every value, to be looked at; otherwise large ones only if a formula will read them.
+    With keep_values, every value is kept for inspection; otherwise large values are kept only if a VJP rule reads them.
     """
 
-    __slots__ = ("closed", "level", "owner", "sweep", "whole")
+    __slots__ = ("closed", "keep_values", "last_backward", "level", "owner")
 
-    def __init__(self, owner, whole=False):
-        self.level, self.owner, self.whole, self.closed = next(numbers), owner, whole, False
-        self.sweep = 0   # the last of wire.backward()
+    def __init__(self, owner, keep_values=False):
+        self.level, self.owner, self.keep_values, self.closed = next(serials), owner, keep_values, False
+        self.last_backward = 0   # serial number of the last call of wire.backward()
 
-    def checked(self):
-        """This circuit, if it is still recorded."""
+    def require_open(self):
+        """This circuit; RuntimeError if its recording has ended."""
         if self.closed:
             raise RuntimeError(f"expected a wire whose circuit is being recorded, got one of a {self.owner} that has returned: "
-                               f"give it back with the result (has_aux=True makes it a value), or keep its .value")
+                               f"return it with the result (has_aux=True makes it concrete), or keep its .value")
         return self
 
 
 class Traced:
-    """A value in a circuit, with the record of the gate that computed it. Its only subclass is Wire, which adds the interface."""
+    """A value in a circuit, with the record (primitive, parents, inputs, options) that computed it; parents are (VJP, wire).
 
-    __slots__ = ("bare", "circuit", "error", "name", "number", "record", "value")
+    Its only subclass is Wire, which adds the interface.
+    """
+
+    __slots__ = ("circuit", "cotangent", "name", "record", "serial", "value", "without_value")
 
     def __init__(self, value, circuit, record=None, name=None):
-        self.value, self.circuit, self.record, self.name, self.number = value, circuit, record, name, next(numbers)
-        self.bare = None   # this wire without its value, where that is enough for the circuit to remember
+        self.value, self.circuit, self.record, self.name, self.serial = value, circuit, record, name, next(serials)
+        self.without_value = None   # a copy with shape and dtype only, if the circuit needs no more
 
     shape = property(lambda self: getattr(self.value, "shape", ()))
 
 
-class Like(NamedTuple):
-    """What is remembered of a value that is forgotten."""
+class Primitive:
+    """A function with its VJP rules: forward(*inputs, **options) computes the value.
 
-    shape: tuple
-    dtype: Any
-
-
-class Gate:
-    """What is computed, beside how errors flow back.
-
-    forward(*inputs, **options) gives the value. errors has a formula for each input, (error, value, *inputs, **options) ->
-    that input's error, or None where it is not to be differentiated, as an index. In their place stand, for any number of
-    inputs, `each`, (i, error, value, *inputs, **options) -> the error of input i, or `joint`, without i, which gives the
-    errors of all inputs together. Formulas are plain NumPy, so that they can be differentiated again and run on any array.
-    Sums over broadcast axes and the conversion to the input's dtype are made for all gates alike. An opaque gate's forward
-    is not NumPy's, which would record wires of an outer circuit by itself: there the gate is recorded again.
+    vjps has a rule for each input, (cotangent, value, *inputs, **options) -> the input's cotangent, or None for an input that
+    is not differentiated, such as an index. Primitives of any number of inputs have one rule: vjp_by_argnum, (i, cotangent,
+    value, *inputs, **options) -> the cotangent of input i, or joint_vjp, which returns the cotangents of all inputs. Rules are
+    NumPy code: they run on any array and can be differentiated. backward() sums over broadcast axes and converts dtypes.
+    If opaque, forward does not call NumPy functions, so that an enclosing circuit cannot see inside; apply() records the
+    primitive there too.
     """
 
-    __slots__ = ("each", "errors", "formulas", "forward", "joint", "name", "opaque")
+    __slots__ = ("forward", "joint_vjp", "name", "opaque", "vjp_by_argnum", "vjps")
 
-    def __init__(self, name, forward, *errors, each=None, joint=None, opaque=False):
-        self.name, self.forward, self.errors, self.each, self.joint = name, forward, errors, each, joint
-        self.opaque = opaque or joint is not None
-        self.formulas = errors if joint is None and each is None else ()   # by place, without asking formula(i)
+    def __init__(self, name, forward, *vjps, vjp_by_argnum=None, joint_vjp=None, opaque=False):
+        self.name, self.forward, self.vjps, self.vjp_by_argnum, self.joint_vjp = name, forward, vjps, vjp_by_argnum, joint_vjp
+        self.opaque = opaque or joint_vjp is not None
 
     def __repr__(self):
-        return f"<gate {self.name}>"
+        return f"<primitive {self.name}>"
 
-    def formula(self, i):
-        """The formula for the error of input i, or None; with `joint`, the index i."""
-        if self.joint is not None:
+    def vjp(self, i):
+        """The rule for input i, or None; with joint_vjp, the index i."""
+        if self.joint_vjp is not None:
             return i
-        if self.each is not None:
-            return partial(self.each, i)
-        if i >= len(self.errors):
+        if self.vjp_by_argnum is not None:
+            return partial(self.vjp_by_argnum, i)
+        if i >= len(self.vjps):
             raise TypeError(f"{self.name}: expected numbers for argument {i + 1}, got a wire: take its .value, which is not "
                             f"differentiated")
-        return self.errors[i]
+        return self.vjps[i]
 
 
 def reads(*names):
-    """Declare which of value and inputs a formula reads: a circuit keeps only these. Without it, all are kept."""
-    def declared(formula):
-        arguments = formula.__code__.co_varnames[1:formula.__code__.co_argcount]   # after the error
-        formula.reads = frozenset(map(arguments.index, names))
-        return formula
+    """Declare which of value and inputs a VJP rule reads: a circuit keeps only these. Without it, all are kept."""
+    def declared(vjp):
+        arguments = vjp.__code__.co_varnames[1:vjp.__code__.co_argcount]   # after the cotangent
+        vjp.reads = frozenset(map(arguments.index, names))
+        return vjp
     return declared
 
 
-def floating(x):
-    """Whether it is a real floating number, an array of them, or a wire."""
+def forget_unread(wire):
+    """Drop each input, and the value, that no VJP rule of the wire's record reads."""
+    _, parents, values, _ = wire.record
+    read = [getattr(vjp, "reads", EVERY) for vjp, _ in parents]
+    for i in range(len(values)):
+        if not any(i + 1 in places for places in read):
+            values[i] = None
+    if not any(0 in places for places in read):
+        like = SimpleNamespace(shape=wire.value.shape, dtype=wire.value.dtype)
+        wire.without_value = Traced(like, wire.circuit, wire.record)
+        wire.without_value.serial, wire.record = wire.serial, None   # whoever holds the wire keeps only its value alive
+
+
+def is_floating(x):
+    """Whether x is a real floating-point number, an array of them, or a wire."""
     return isinstance(x, Traced) or type(x) is float or getattr(getattr(x, "dtype", None), "kind", "") == "f"
 
 
-def carried(x):
-    """What wires of wires carry in the end; other things as they are."""
+def unwrap(x):
+    """The concrete value of a wire, also of nested circuits; anything else unchanged."""
     while isinstance(x, Traced):
         x = x.value
     return x
 
 
-def stripped(x):
-    """x with what wires carry in place of wires, within lists and tuples too."""
-    return type(x)(map(stripped, x)) if type(x) in (list, tuple) else carried(x)
+def unwrap_nested(x):
+    """x with wires unwrapped, within lists and tuples too."""
+    return type(x)(map(unwrap_nested, x)) if type(x) in (list, tuple) else unwrap(x)

@@ -1,21 +1,23 @@
-"""A call of a function, recorded as a circuit: what goes in is checked, what comes out is of the kind that went in."""
+"""Start a circuit: a traced call, with checked arguments and result, or the wires of interactive use."""
 
+from itertools import count
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .backward import backward
-from .pytree import leaves, mapped, rebuilt
-from .refusals import refuse_other_kinds
-from .tape import Circuit, PlainNumberError, carried, floating
-from .values import answers_numpy, kind, owned
+from .pytree import CONTAINERS, leaves, mapped, rebuilt
+from .refusals import require_real_ndarray
+from .tape import Circuit, ConcreteNumberError, is_floating, unwrap
+from .values import describe, implements_numpy, materialize
 from .wire import Wire
 
 
 class TracedCall:
-    """A call f(*args, **options), recorded for the sake of the arguments that argnums names.
+    """A recorded call f(*args, **options), to be differentiated by the arguments that argnums selects.
 
-    value is what f gave, aux what it gave besides; argument is the argument by which it is to be differentiated, or the
-    tuple of them.
+    value is f's value and aux its second result, both concrete; argument is the selected argument, or the tuple of them.
     """
 
     def __init__(self, owner, f, args, options, argnums, has_aux=False):
@@ -32,20 +34,20 @@ class TracedCall:
             raise ValueError(f"{owner}: expected each argument once in argnums, got {argnums!r}")
         chosen = tuple(args[place] for place in places)
         self.argument = chosen if isinstance(argnums, tuple | list) else chosen[0]
-        self.leaves = [checked(owner, leaf) for leaf in leaves(self.argument)]
+        self.leaves = [require_floating(owner, leaf) for leaf in leaves(self.argument)]
         circuit = Circuit(owner)
         inputs = [Wire(leaf, circuit) for leaf in self.leaves]
-        self.inputs = [wire.number for wire in inputs]
+        self.inputs = [wire.serial for wire in inputs]
         args = list(args)
         for place, wires in zip(places, rebuilt(chosen, iter(inputs))):
             args[place] = wires
         try:
             result = f(*args, **options)
         except (AttributeError, TypeError, ValueError) as error:
-            if isinstance(error.__cause__, PlainNumberError):
+            if isinstance(error.__cause__, ConcreteNumberError):
                 raise TypeError("wires are not written into arrays: for array[index] = wire fill a list, and np.stack "
                                 "it") from error
-            if _comes_of_cupy(error):
+            if _cupy_got_wires(error):
                 raise TypeError("CuPy's function takes no wires: write np.matmul(x, y) for cupy.matmul(x, y), np.cumsum(x) for "
                                 "cupy.cumsum(x) and so on, which run CuPy where wires carry its arrays") from error
             raise
@@ -54,62 +56,104 @@ class TracedCall:
         self.aux = None
         if has_aux:
             if not isinstance(result, tuple) or len(result) != 2:
-                raise TypeError(f"{owner}: expected (value, more) of a function with has_aux=True, got {kind(result)}")
+                raise TypeError(f"{owner}: expected (value, more) of a function with has_aux=True, got {describe(result)}")
             result, more = result
-            self.aux = mapped(lambda leaf: _value(leaf, circuit), more)
+            self.aux = mapped(lambda leaf: _concrete(leaf, circuit), more)
         self.ends = [leaf if type(leaf) is Wire and leaf.circuit is circuit else None for leaf in leaves(result)]
-        self.value = mapped(lambda leaf: _value(leaf, circuit), result)
-        for leaf in leaves(self.value):
-            _real(owner, leaf)
+        self.value = mapped(lambda leaf: _concrete(leaf, circuit), result)
+        for leaf in map(unwrap, leaves(self.value)):
+            if not is_floating(leaf):
+                raise TypeError(f"{owner}: expected a function whose value is real floating numbers, got {describe(leaf)}: "
+                                f"return it as a second result, with has_aux=True")
 
-    def errors(self, errors, keep=False):
-        """The argument's error, in its nest, for errors of the leaves of the value; None counts as zeros."""
-        ends = [(end, error) for end, error in zip(self.ends, errors) if end is not None and error is not None]
-        found, taken = backward(ends, keep), {id(error) for error in errors}
-        return rebuilt(self.argument, (owned(found.get(number), leaf, taken) for number, leaf in zip(self.inputs, self.leaves)))
+    def gradient(self, cotangents, keep=False):
+        """The argument's gradient, in its structure, for cotangents of the value's leaves; None counts as zeros."""
+        ends = [(end, one) for end, one in zip(self.ends, cotangents) if end is not None and one is not None]
+        found, taken = backward(ends, keep), set(map(id, cotangents))
+        return rebuilt(self.argument, (materialize(found.get(serial), leaf, taken)
+                                       for serial, leaf in zip(self.inputs, self.leaves)))
 
 
-def _comes_of_cupy(error):
-    """Whether an error comes out of CuPy's own code that was given wires: most of its functions do not dispatch."""
+def _cupy_got_wires(error):
+    """Whether an error comes out of CuPy code with a wire among its variables: most of CuPy's functions do not dispatch.
+
+    Compiled methods of CuPy arrays show no variables: x.clip(wire) raises CuPy's own TypeError, which names Wire.
+    """
     from traceback import walk_tb  # only errors need it
 
     tail: list = []
     for frame, _ in walk_tb(error.__traceback__):
         tail = [*tail, frame] if (frame.f_globals.get("__name__") or "").partition(".")[0] in ("cupy", "cupyx") else []
-    given = (x for frame in tail for x in frame.f_locals.values())
-    return bool(tail) and ("Wire" in str(error) or any(
-        type(x) is Wire or (type(x) in (list, tuple) and Wire in map(type, x)) for x in given))
+    return any(type(leaf) is Wire for frame in tail for x in frame.f_locals.values() for leaf in leaves(x))
 
 
-def checked(owner, leaf):
-    """An argument's leaf that can be differentiated by: a real floating number, an array of them, or a wire."""
-    number = carried(leaf)
-    if type(number) is float or (type(number) is np.ndarray and number.dtype.kind == "f"):
+def require_floating(owner, leaf):
+    """The leaf of an argument that can be differentiated by: a real floating-point number, an array of them, or a wire."""
+    x = unwrap(leaf)
+    if type(x) is float or (type(x) is np.ndarray and x.dtype.kind == "f"):
         return leaf
-    refuse_other_kinds(owner, number)
-    dtype = getattr(number, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind == "f" and answers_numpy(number):
+    require_real_ndarray(owner, x)
+    dtype = getattr(x, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind == "f" and implements_numpy(x):
         return leaf
-    if type(number) in (int, bool) or (isinstance(dtype, np.dtype) and dtype.kind in "iub"):
-        remedy = "x.astype(float)" if isinstance(dtype, np.dtype) and np.shape(number) else f"{float(number)!r}"
-        raise TypeError(f"{owner}: expected floating numbers to differentiate by, got {kind(number)}, which cannot change by a "
-                        f"little: pass {remedy}")
-    raise TypeError(f"{owner}: expected numbers, NumPy or CuPy arrays, or nests of them to differentiate by, got {kind(number)}: "
-                    f"convert it first")
+    if type(x) in (int, bool) or (isinstance(dtype, np.dtype) and dtype.kind in "iub"):
+        remedy = "x.astype(float)" if isinstance(dtype, np.dtype) and np.shape(x) else f"{float(x)!r}"
+        raise TypeError(f"{owner}: expected floating numbers to differentiate by, got {describe(x)}, which has no small changes: "
+                        f"pass {remedy}")
+    raise TypeError(f"{owner}: expected numbers, NumPy or CuPy arrays, or pytrees of them to differentiate by, got "
+                    f"{describe(x)}: convert it first")
 
 
-def _real(owner, leaf):
-    """Refuses what is not a number or an array of real ones as a function's value."""
-    number = carried(leaf)
-    if not floating(number):
-        raise TypeError(f"{owner}: expected a function whose value is real floating numbers, got {kind(number)}: return what is "
-                        f"not differentiated besides, with has_aux=True")
-
-
-def _value(leaf, circuit):
-    """A leaf of a result for those outside: what wires of this circuit carry, and others as they are."""
-    if type(leaf) is Wire and leaf.circuit is circuit:
-        return leaf.value
+def _concrete(leaf, circuit):
+    """A leaf of a result as the caller gets it: the value of a wire of this circuit, others unchanged."""
     if type(leaf) is Wire:
-        leaf.circuit.checked()
+        if leaf.circuit is circuit:
+            return leaf.value
+        leaf.circuit.require_open()
     return leaf
+
+
+@overload
+def wires(value: ArrayLike, /) -> Wire: ...
+@overload
+def wires(*values: ArrayLike, **named: ArrayLike) -> Any: ...
+def wires(*values: Any, **named: Any) -> Any:
+    """Create the input wires of a new circuit: compute with them, then call out.backward() and look at x.grad, or out.draw().
+
+    A wire is a traced value: it takes NumPy's operators, functions and array methods, and records them as primitives. It has
+    value, grad, backward(cotangent=None, keep=True) and draw(form="text"); help(type(x)) of a wire x describes them. The
+    names wire and gate are those of Karpathy, "Hacker's guide to neural networks", 2014.
+
+    Parameters
+    ----------
+    *values : real floating-point numbers, NumPy arrays or CuPy arrays
+        Their wires are named x1, x2 and so on.
+    **named : the same
+        wires(x=-2.0, y=5.0) names the wires x and y in drawings.
+
+    Returns
+    -------
+    Wire, or tuple of Wire
+        One wire for a single value, otherwise a tuple in the order of the arguments.
+
+    Raises
+    ------
+    TypeError
+        There is no value, or one is not a real floating-point number or array; pass each entry of a pytree separately.
+
+    >>> import gpubp
+    >>> x, y, z = gpubp.wires(-2.0, 5.0, -4.0)
+    >>> out = (x + y) * z
+    >>> out.backward()
+    >>> x.grad, y.grad, z.grad
+    (-4.0, -4.0, 3.0)
+    """
+    if not values and not named:
+        raise TypeError("wires: expected numbers or arrays, got none: pass one for each wire")
+    given = *values, *named.values()
+    if any(isinstance(value, CONTAINERS) for value in given):
+        raise TypeError("wires: expected numbers or arrays, got a pytree of them: pass each separately, wires(*numbers)")
+    circuit, fresh = Circuit("wires", keep_values=True), (name for name in map("x{}".format, count(1)) if name not in named)
+    names = [*(name for name, _ in zip(fresh, values)), *named]
+    inputs = tuple(Wire(require_floating("wires", value), circuit, name=name) for value, name in zip(given, names))
+    return inputs if len(inputs) > 1 else inputs[0]

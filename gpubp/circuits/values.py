@@ -1,16 +1,16 @@
-"""Values and cotangents as they enter and leave a circuit: their kind in words, their dtype, and arrays of their own."""
+"""Values and cotangents that enter and leave a circuit: their description, dtype and ownership."""
 
 import numpy as np
 
-from .refusals import of_one_package, refuse_other_kinds
-from .tape import Traced, carried
+from .refusals import require_one_package, require_real_ndarray
+from .tape import Traced, unwrap
 
 
-def kind(x):
-    """What x is, in a few words."""
-    x = carried(x)
+def describe(x):
+    """A few words on x, for an error message."""
+    x = unwrap(x)
     dtype = getattr(x, "dtype", None)
-    if dtype is not None and not answers_numpy(x):
+    if dtype is not None and not implements_numpy(x):
         return f"a {type(x).__module__.partition('.')[0]} {type(x).__name__}"
     if dtype is not None:
         return f"an array of shape {tuple(x.shape)} and dtype {dtype}" if np.shape(x) else f"one number of dtype {dtype}"
@@ -19,47 +19,47 @@ def kind(x):
     return "None" if x is None else f"a {type(x).__name__}"
 
 
-def answers_numpy(x):
-    """Whether NumPy's functions of x compute with its own kind: CuPy's arrays do, PyTorch's and JAX's do not."""
+def implements_numpy(x):
+    """Whether NumPy's functions dispatch to the type of x: CuPy's arrays do this, PyTorch's and JAX's do not."""
     return isinstance(x, np.generic) or hasattr(x, "__array_function__")
 
 
-def filled(value, number):
-    """Something of the value's kind, shape and dtype, full of the number."""
-    value = carried(value)
+def full_like(value, number):
+    """A value of the same type, shape and dtype, filled with the number."""
+    value = unwrap(value)
     if isinstance(value, np.generic):
         return value.dtype.type(number)
     return np.full_like(value, number) if hasattr(value, "dtype") else number
 
 
-def as_error(owner, error, value, what="an error like the value,"):
-    """An error or tangent that a user gives, as one of the value: of its shape and dtype."""
-    if np.shape(error) != np.shape(value):
-        raise ValueError(f"{owner}: expected {what} of shape {np.shape(value)}, got shape {np.shape(error)}")
-    refuse_other_kinds(owner, carried(error))
-    if type(error) is not type(value):
-        of_one_package(owner, (error, value))
+def as_cotangent(owner, cotangent, value, what="a cotangent like the value,"):
+    """A user's cotangent or tangent, checked and converted to the type and dtype of value."""
+    if np.shape(cotangent) != np.shape(value):
+        raise ValueError(f"{owner}: expected {what} of shape {np.shape(value)}, got shape {np.shape(cotangent)}: reshape it")
+    require_real_ndarray(owner, unwrap(cotangent))
+    if type(cotangent) is not type(value):
+        require_one_package(owner, (cotangent, value))
     dtype = getattr(value, "dtype", None)
-    if isinstance(error, np.generic) and not isinstance(value, np.generic):
-        return error if dtype is None else filled(value, error)   # beside a CuPy array of one number
-    if dtype is None or getattr(error, "dtype", 0) == dtype:   # None would equal float64
-        return error
-    return error.astype(dtype) if hasattr(error, "astype") else filled(value, error)
+    if isinstance(cotangent, np.generic) and not isinstance(value, np.generic):
+        return cotangent if dtype is None else full_like(value, cotangent)   # beside a CuPy array without axes
+    if dtype is None or getattr(cotangent, "dtype", 0) == dtype:   # None would equal float64
+        return cotangent
+    return cotangent.astype(dtype) if hasattr(cotangent, "astype") else full_like(value, cotangent)
 
 
-def owned(error, leaf, taken):
-    """The error of a number or array, of its kind; an array of its own, none of those whose ids are taken."""
-    if error is None:
-        return filled(leaf, 0.0)
-    if isinstance(leaf, Traced) or isinstance(error, Traced):
-        return error
+def materialize(cotangent, leaf, taken):
+    """The gradient of a leaf: of its type, zeros for None, and an array that shares no memory with those in taken (their ids)."""
+    if cotangent is None:
+        return full_like(leaf, 0.0)
+    if isinstance(leaf, Traced) or isinstance(cotangent, Traced):
+        return cotangent
     if type(leaf) is float:
-        return float(error)
+        return float(cotangent)
     if isinstance(leaf, np.generic):
-        return leaf.dtype.type(error.item() if hasattr(error, "item") else error)   # NumPy's numbers take none of CuPy's
+        return leaf.dtype.type(cotangent.item() if hasattr(cotangent, "item") else cotangent)   # NumPy takes no CuPy scalars
     if isinstance(leaf, np.ndarray):
-        error = np.asarray(error, leaf.dtype)
-    if error.base is not None or id(error) in taken:   # a view, perhaps of the user's array, or of one number broadcast
-        error = error.copy()
-    taken.add(id(error))
-    return error
+        cotangent = np.asarray(cotangent, leaf.dtype)
+    if cotangent.base is not None or id(cotangent) in taken:   # a view, perhaps of the user's array
+        cotangent = cotangent.copy()
+    taken.add(id(cotangent))
+    return cotangent

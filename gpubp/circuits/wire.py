@@ -1,4 +1,4 @@
-"""Wires: what a value in a circuit can do, and how what is done with it is recorded."""
+"""The class Wire, a traced value: its operators, NumPy's protocols and array methods; apply() records each primitive."""
 
 import operator
 from collections.abc import Iterator
@@ -10,49 +10,42 @@ import numpy as np
 
 from ..devices.array_namespace import namespace
 from ..maths.reference import times_prime
-from . import watcher
-from .inspection import Inspection
+from . import tape
+from .backward import backward
+from .drawing import Drawing, drawn
 from .refusals import (
-    explain,
     name_of,
+    raise_remedy,
     refuse_options,
-    refuse_other_kinds,
     refuse_out,
-    refuse_unless_real,
     refuse_writing,
+    require_differentiable,
+    require_real_ndarray,
 )
-from .retention import forget
-from .tape import (
-    COMPOSED,
-    FLAT,
-    GATES,
-    GIVEN,
-    MADE_LIKE,
-    NUMBERS,
-    OPERATORS,
-    SPECIAL,
-    Gate,
-    PlainNumberError,
-    carried,
-    reads,
-    stripped,
-)
+from .tape import FLOAT_TYPES, OPERATORS, PRIMITIVES, ConcreteNumberError, Primitive, Traced, reads, unwrap, unwrap_nested
+from .values import as_cotangent, full_like, materialize
 
 NO_OPTIONS: dict = {}
-LARGE = 1 << 16   # bytes of a value that is worth forgetting
+LARGE = 1 << 16   # bytes from which a value is forgotten if no rule reads it
+# NumPy functions that dispatch by like=wire only, and make constants of its type of array
+CREATION: frozenset = frozenset((
+    np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
+    np.identity, np.tri))
+INSTEAD = {"reduce": "a function that reduces, such as np.sum", "accumulate": "np.cumsum or np.cumprod",
+           "outer": "np.expand_dims and broadcasting"}
 
 
-def _no_list(x):
-    """Lists of numbers beside a wire are arrays, as beside an array."""
+def _operand(x):
+    """A list beside a wire is an array, as it is beside an array."""
     return np.asarray(x) if type(x) is list else x
 
 
 def _binary(function):
     def forward(self, other: Any) -> Any:
-        return apply(OPERATORS[function], (self, _no_list(other)))
+        return apply(OPERATORS[function], (self, _operand(other)))
 
     def reflected(self, other: Any) -> Any:
-        return apply(OPERATORS[function], (_no_list(other), self))
+        return apply(OPERATORS[function], (_operand(other), self))
     return forward, reflected
 
 
@@ -61,21 +54,22 @@ def _unary(function):
 
 
 def _compared(function):
-    return lambda self, other: function(carried(self), carried(other))
+    return lambda self, other: function(unwrap(self), unwrap(other))
 
 
 def _method(function):
     def method(self, *args: Any, **options: Any) -> Any:
-        return call(function, (self, *args), {name: option for name, option in options.items() if option is not None})
-    method.__name__, method.__doc__ = function.__name__, f"As np.{function.__name__}."
+        return dispatch(function, (self, *args), {name: option for name, option in options.items() if option is not None})
+    method.__name__, method.__doc__ = function.__name__, f"The same as np.{function.__name__}."
     return method
 
 
-class Wire(Inspection):
-    """A value on its way through a circuit, recorded so that errors can flow back along it: a traced value.
+class Wire(Traced):
+    """A traced value: each operation on it is recorded, so that cotangents can flow back through the circuit.
 
-    Wires take NumPy's operators, functions and array methods, whatever array they carry. They never change: there is no
-    wire[i] = ..., and no conversion to an array; value is what this one carries. See gpubp.wires and gpubp.grad.
+    Wires take NumPy's operators, functions and array methods, on whatever array they carry. A wire never changes: there is no
+    wire[i] = ..., and no conversion to an array. Its value attribute is the number or array that it carries; in nested
+    circuits this is a wire too. gpubp.wires creates wires, and gpubp.grad calls functions with them.
     """
 
     __slots__ = ()
@@ -92,7 +86,7 @@ class Wire(Inspection):
     mT = property(lambda self: np.matrix_transpose(self))
     real = property(lambda self: self)
 
-    # ---- operators: Python's compute numbers ten times faster than NumPy's functions
+    # ---- operators; on numbers, Python's are ten times faster than NumPy's functions
 
     __add__, __radd__ = _binary(operator.add)
     __sub__, __rsub__ = _binary(operator.sub)
@@ -114,7 +108,7 @@ class Wire(Inspection):
     __rfloordiv__ = _compared(lambda x, other: other // x)
 
     def __bool__(self) -> bool:
-        return bool(carried(self))
+        return bool(unwrap(self))
 
     def __len__(self) -> int:
         return len(self.value)
@@ -124,61 +118,60 @@ class Wire(Inspection):
 
     def __iter__(self) -> Iterator:
         if self.ndim == 0:
-            raise TypeError("expected a wire with rows to go through, got one that carries a single number")
+            raise TypeError("expected a wire with rows to iterate over, got one that carries a single number: use it itself")
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
         return f"<Wire {self.value!r}>" if self.name is None else f"<Wire {self.name} {self.value!r}>"
 
     def __format__(self, form: str) -> str:
-        return format(carried(self), form)
+        return format(unwrap(self), form)
 
     # ---- NumPy's protocols and CuPy's
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options) -> Any:
         if list in map(type, inputs):
-            inputs = tuple(map(_no_list, inputs))
-        if method == "__call__" and not options and ufunc in GATES:   # as nearly always
-            return apply(GATES[ufunc], inputs)
+            inputs = tuple(map(_operand, inputs))
+        if method == "__call__" and not options and ufunc in PRIMITIVES:   # as nearly always
+            return apply(PRIMITIVES[ufunc], inputs)
         name = f"np.{ufunc.__name__}"
         if method != "__call__":
-            remedy = {"reduce": "a function that reduces, such as np.sum", "accumulate": "np.cumsum or np.cumprod",
-                      "outer": "np.expand_dims and broadcasting"}.get(method, "functions that change nothing in place")
-            raise TypeError(f"{name}.{method} has no rule for wires: use {remedy}")
+            raise TypeError(f"{name}.{method} has no rule for wires: use "
+                            f"{INSTEAD.get(method, 'functions that change nothing in place')}")
         if "out" in options:
             refuse_writing(name)
         if options.get("where", True) is not True:
             raise TypeError(f"{name}: expected no where= beside a wire: write np.where(condition, {name}(...), other)")
-        return call(ufunc, inputs, options)
+        return dispatch(ufunc, inputs, options)
 
     def __array_function__(self, function, types, inputs, options) -> Any:
-        if function in MADE_LIKE:
-            module = namespace(carried(self)) if hasattr(self.value, "dtype") else np   # CuPy's functions do not know device=
+        if function in CREATION:
+            module = namespace(unwrap(self)) if hasattr(self.value, "dtype") else np   # CuPy's functions do not know device=
             return getattr(module, function.__name__)(*inputs, **{name: x for name, x in options.items() if x is not None})
-        return call(function, inputs, options)
+        return dispatch(function, inputs, options)
 
     def __cupy_override_elementwise_kernel__(self, kernel, *inputs, **options) -> Any:
         name = kernel.name.removeprefix("cupy_").removeprefix("cupyx_scipy_special_")   # cupy.tanh is the kernel cupy_tanh
-        options = {option: x for option, x in options.items() if x is not None}   # CuPy's functions pass out=None to each other
+        options = {option: x for option, x in options.items() if x is not None}   # CuPy's functions pass out=None on
         if "out" in options or len(inputs) > kernel.nin:   # array += wire calls the kernel with the array as its third argument
             refuse_writing(f"np.{name}")
-        if name in SPECIAL:
-            refuse_options(name, SPECIAL[name][0], inputs, options)
-            return apply(Gate(name, kernel, *SPECIAL[name]), inputs)
+        if name in tape.SPECIAL:
+            refuse_options(name, tape.SPECIAL[name][0], inputs, options)
+            return apply(Primitive(name, kernel, *tape.SPECIAL[name]), inputs)
         if not hasattr(np, name):
             raise TypeError(f"CuPy's {name} has no rule for wires: give it one with gpubp.gate(forward, backward)")
-        return call(getattr(np, name), inputs, options)
+        return dispatch(getattr(np, name), inputs, options)
 
     # ---- what wires refuse
 
     def __array__(self, *args, **options):
-        raise TypeError("expected functions that take wires, got one that makes an array of a wire, through which no error could "
-                        "flow: write np.stack([x, y]) for np.array([x, y]), np.matmul for cupy.matmul, and x.value for the "
-                        "numbers")
+        raise TypeError("expected functions that take wires, got one that makes an array of a wire, which would lose the "
+                        "derivative: write np.stack([x, y]) for np.array([x, y]), np.matmul for cupy.matmul, and x.value for "
+                        "the numbers")
 
     def item(self, *args):
-        raise PlainNumberError("expected functions that take wires, got one that takes a plain number, through which no error "
-                               "could flow: write np.exp(x), not math.exp(x), and x.value for the number")
+        raise ConcreteNumberError("expected functions that take wires, got one that takes a Python number, which would lose the "
+                                  "derivative: write np.exp(x), not math.exp(x), and x.value for the number")
 
     __float__ = __int__ = __complex__ = __index__ = tolist = item
 
@@ -191,24 +184,22 @@ class Wire(Inspection):
     partition = sort
 
     def __reduce_ex__(self, protocol):
-        raise TypeError("wires are not saved: save what they carry, x.value")
+        raise TypeError("wires cannot be saved: save their values, x.value")
 
     def __copy__(self, memo: Any = None) -> Any:
-        return self   # it never changes, and a copy of its circuit would be another's
+        return self   # a wire never changes, and belongs to one circuit
 
     __deepcopy__ = __copy__
 
-    # ---- array methods; arguments have NumPy's places, in which CuPy's functions hand them on
+    # ---- array methods; arguments have NumPy's positions, which CuPy's functions rely on
 
-    sum, mean, prod, var, std, max, min = map(
-        _method, (np.sum, np.mean, np.prod, np.var, np.std, np.max, np.min))
+    sum, mean, prod, var, std, max, min = map(_method, (np.sum, np.mean, np.prod, np.var, np.std, np.max, np.min))
     cumsum, cumprod, argmax, argmin, argsort, all, any = map(
         _method, (np.cumsum, np.cumprod, np.argmax, np.argmin, np.argsort, np.all, np.any))
     swapaxes, squeeze, repeat, diagonal, trace, take, round = map(
         _method, (np.swapaxes, np.squeeze, np.repeat, np.diagonal, np.trace, np.take, np.round))
     clip, dot, ravel, nonzero, searchsorted, copy, conjugate = map(
         _method, (np.clip, np.dot, np.ravel, np.nonzero, np.searchsorted, np.copy, np.conjugate))
-
     conj = conjugate
 
     def flatten(self, order="C"):
@@ -221,82 +212,150 @@ class Wire(Inspection):
         return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
 
     def astype(self, dtype: Any, **options: Any) -> Any:
-        refuse_other_kinds("astype", np.dtype(dtype).type())
+        require_real_ndarray("astype", np.dtype(dtype).type())
         if np.dtype(dtype).kind != "f":
-            return carried(self).astype(dtype, **options)
+            return unwrap(self).astype(dtype, **options)
         return apply(OPERATORS[np.ndarray.astype], (self, dtype))
 
     def __apply_activation__(self, activation: Any) -> Any:
         """activation(self): sigma forward, sigma' backward."""
-        return apply(_gate_of(activation), (self,))
+        return apply(_primitive_of(activation), (self,))
+
+    # ---- inspection of a circuit that stays, see gpubp.wires
+
+    def backward(self, cotangent: Any = None, keep: bool = True) -> None:
+        """Run the backward pass from this wire: every wire's grad becomes the derivative of this wire with respect to it.
+
+        Parameters
+        ----------
+        cotangent : number or array of this wire's shape, default 1 for a wire that carries one number
+            The cotangent of this wire: grad is the derivative of the sum of cotangent * value.
+        keep : bool, default True
+            Keep the circuit, to draw it or use it again; False frees its memory on the way.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The cotangent is missing or has another shape.
+        RuntimeError
+            An earlier backward(keep=False) has freed the circuit.
+        """
+        if cotangent is None and self.shape != ():
+            raise TypeError(f"backward: expected a wire that carries one number, got one of shape {self.shape}: reduce it, with "
+                            f"np.sum for instance, or pass its cotangent, backward(cotangent)")
+        cotangent = full_like(self.value, 1.0) if cotangent is None else as_cotangent("backward", cotangent, self.value)
+        circuit, taken = self.circuit.require_open(), {id(cotangent)}
+        this_backward = next(tape.serials)
+
+        def leave(wire, cotangent):
+            wire.cotangent = this_backward, cotangent if wire.record else materialize(cotangent, wire.value, taken)
+        backward([(self, cotangent)], keep, leave)
+        circuit.last_backward = this_backward
+
+    @property
+    def grad(self) -> Any:
+        """The derivative of the wire whose backward() was called last with respect to this one; None before any call."""
+        at, cotangent = getattr(self, "cotangent", (0, None))
+        return cotangent if at == self.circuit.last_backward else full_like(self.value, 0.0)
+
+    def draw(self, form: str = "text") -> Drawing:
+        """Draw the circuit that leads to this wire: each value and, after backward(), each gradient.
+
+        Parameters
+        ----------
+        form : "text", "svg" or "dot"
+            A table with a line for each wire, in order of computation; a picture, which notebooks show; or a graph for
+            Graphviz. All three are str: pathlib.Path("circuit.svg").write_text(out.draw("svg")).
+
+        Raises
+        ------
+        ValueError
+            The form is unknown.
+        RuntimeError
+            A backward pass has freed the circuit.
+
+        >>> import gpubp
+        >>> x, y, z = gpubp.wires(x=-2.0, y=5.0, z=-4.0)
+        >>> out = (x + y) * z
+        >>> out.backward()
+        >>> out.draw()
+        wire         value  gradient
+        x               -2        -4
+        y                5        -4
+        z               -4         3
+        v1 = x + y       3        -4
+        v2 = v1 * z    -12         1
+        """
+        return drawn(self, form)
 
 
-def apply(gate, inputs, options=NO_OPTIONS):
-    """The gate's value: a wire of the innermost circuit among the inputs, or no wire where there is none."""
-    circuit, parents, values, formulas = None, [], list(inputs), gate.formulas
+def apply(primitive, inputs, options=NO_OPTIONS):
+    """The primitive's value: a wire of the innermost circuit among the inputs, or a concrete value if no input is a wire."""
+    circuit, parents, values, vjps = None, [], list(inputs), primitive.vjps
     for i, x in enumerate(inputs):
         if type(x) is Wire:
             if x.circuit is not circuit:
                 if circuit is not None:
-                    if x.circuit.whole and circuit.whole:
-                        raise TypeError(f"{gate.name}: expected wires of one circuit, got those of two calls of wires: make them "
-                                        f"together, x, y = gpubp.wires(2.0, 3.0)")
+                    if x.circuit.keep_values and circuit.keep_values:
+                        raise TypeError(f"{primitive.name}: expected wires of one circuit, got those of two calls of wires: "
+                                        f"create them together, x, y = gpubp.wires(2.0, 3.0)")
                     if x.circuit.level < circuit.level:
                         continue
-                    parents, values = [], list(inputs)   # those so far are of an outer circuit
+                    parents, values = [], list(inputs)   # wires of an outer circuit are constants to the inner one
                 circuit = x.circuit
             values[i] = x.value
-            formula = formulas[i] if i < len(formulas) else gate.formula(i)
-            if formula is not None:
-                parents.append((formula, x if x.bare is None else x.bare))
+            vjp = vjps[i] if i < len(vjps) else primitive.vjp(i)
+            if vjp is not None:
+                parents.append((vjp, x if x.without_value is None else x.without_value))
     if circuit is None:
-        return gate.forward(*inputs, **options)
+        return primitive.forward(*inputs, **options)
     if circuit.closed:
-        circuit.checked()
+        circuit.require_open()
     try:
-        if gate.opaque and any(type(x) is Wire for x in values):
-            value = apply(gate, values, options)
+        if primitive.opaque and any(type(x) is Wire for x in values):
+            value = apply(primitive, values, options)
         else:
-            value = gate.forward(*values, **options) if options else gate.forward(*values)
+            value = primitive.forward(*values, **options) if options else primitive.forward(*values)
     except (TypeError, ValueError) as error:
-        explain(gate, values, options, error)
+        raise_remedy(primitive, values, options, error)
         raise
     if not parents:
         return value
-    if type(value) not in NUMBERS and (type(value) is not np.ndarray or value.dtype.kind != "f"):
-        refuse_unless_real(gate, value, values)
-    wire = Wire(value, circuit, (gate, parents, values, options))
-    if watcher.watcher is not None:
-        watcher.watcher.sees(wire)
-    elif getattr(value, "nbytes", 0) >= LARGE and not circuit.whole:
-        forget(wire)
+    if type(value) not in FLOAT_TYPES and (type(value) is not np.ndarray or value.dtype.kind != "f"):
+        require_differentiable(primitive, value, values)
+    wire = Wire(value, circuit, (primitive, parents, values, options))
+    if tape.watcher is not None:
+        tape.watcher.check_value(wire)
+    elif getattr(value, "nbytes", 0) >= LARGE and not circuit.keep_values:
+        tape.forget_unread(wire)
     return wire
 
 
-def function_of(gate):
-    """The gate as a function of numbers, arrays and wires."""
-    return lambda *inputs, **options: apply(gate, inputs, options)
+def as_function(primitive):
+    """The primitive as a function of numbers, arrays and wires."""
+    return lambda *inputs, **options: apply(primitive, inputs, options)
 
 
-def call(function, inputs, options):
-    """NumPy's function of wires and other things."""
+def dispatch(function, inputs, options):
+    """A NumPy function called with wires among its arguments."""
     if options.get("out") is not None:
         refuse_out(name_of(function))
-    if function in FLAT:
-        return function(*map(stripped, inputs), **{name: stripped(x) for name, x in options.items()})
-    if function in COMPOSED:
+    if function in tape.NONDIFFERENTIABLE:
+        return function(*map(unwrap_nested, inputs), **{name: unwrap_nested(x) for name, x in options.items()})
+    composite = tape.COMPOSITES.get(function)
+    if composite is not None:
         if options or len(inputs) > 2:
-            refuse_options(name_of(function), COMPOSED[function], inputs, options)
-        return COMPOSED[function](*inputs, **options)
-    if function in GIVEN:
-        return GIVEN[function](*inputs, **options)
-    gate = GATES.get(function)
-    if gate is None and function.__name__ in SPECIAL:
-        gate = Gate(function.__name__, function, *SPECIAL[function.__name__])
-    if gate is None:
+            refuse_options(name_of(function), composite, inputs, options)
+        return composite(*inputs, **options)
+    if function in tape.CUSTOM_RULES:
+        return tape.CUSTOM_RULES[function](*inputs, **options)
+    primitive = PRIMITIVES.get(function)
+    if primitive is None and function.__name__ in tape.SPECIAL:
+        primitive = Primitive(function.__name__, function, *tape.SPECIAL[function.__name__])
+    if primitive is None:
         raise TypeError(f"{name_of(function)} has no rule for wires: compute it from functions that have one, or give it one "
                         f"with gpubp.gate(forward, backward)")
-    if options and any(type(x) is Wire for x in options.values()):   # np.sum(a=wire): formulas take wires by place
+    if options and any(type(x) is Wire for x in options.values()):   # np.sum(a=wire): VJP rules take wires by place
         bound = signature(function).bind(*inputs, **options)
         inputs, options = bound.args, bound.kwargs
         for name, x in options.items():
@@ -304,10 +363,11 @@ def call(function, inputs, options):
                 raise TypeError(f"{name_of(function)}: expected a number as {name}=, got a wire: take its .value, "
                                 f"which is not differentiated")
     if options or len(inputs) > 2:
-        refuse_options(name_of(function), next(filter(None, gate.errors)), inputs, options)
-    return apply(gate, inputs, options)
+        refuse_options(name_of(function), next(filter(None, primitive.vjps)), inputs, options)
+    return apply(primitive, inputs, options)
 
 
 @lru_cache(256)
-def _gate_of(activation):
-    return Gate(activation.name, activation, reads("a", "z")(lambda error, a, z: times_prime(np, activation, error, z, a)))
+def _primitive_of(activation):
+    vjp = reads("a", "z")(lambda cotangent, a, z: times_prime(np, activation, cotangent, z, a))
+    return Primitive(activation.name, activation, vjp)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.circuits import watcher
+from gpubp.circuits import tape
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
 
@@ -28,9 +28,9 @@ def test_debug_looks_at_errors_on_the_way_back():
 
 
 def test_debug_names_errors_that_were_handed_in_or_add_up():
-    with gpubp.debug(), pytest.raises(FloatingPointError, match="the error that reaches add on the way back is nan, in"):
+    with gpubp.debug(), pytest.raises(FloatingPointError, match="the cotangent that reaches add on the way back is nan, in"):
         gpubp.vjp(lambda x: x + 1.0, X)[1](np.full_like(X, np.nan))
-    with gpubp.debug(), pytest.raises(FloatingPointError, match="the error that reaches multiply on the way back is inf, in"):
+    with gpubp.debug(), pytest.raises(FloatingPointError, match="the cotangent that reaches multiply on the way back is inf, in"):
         gpubp.grad(lambda x: (lambda y: y * 1.5e308 * 1e-300 + y * 1.5e308 * 1e-300)(x * 1e-5) * 1e300)(1.0)
 
 
@@ -39,6 +39,6 @@ def test_debug_lets_infinities_pass_that_came_in():
     with gpubp.debug():
         found = gpubp.grad(lambda x: np.sum(np.exp(x + mask)))(X)
     np.testing.assert_array_equal(found, np.where(X > 0, np.exp(X), 0.0))
-    assert watcher.watcher is None
+    assert tape.watcher is None
     with np.errstate(all="ignore"):
         assert np.isinf(gpubp.grad(np.sqrt)(0.0)), "outside of debug() nothing is looked at"

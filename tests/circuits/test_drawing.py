@@ -204,7 +204,7 @@ def test_what_was_used_up_is_not_drawn():
     kept = []
     gpubp.grad(lambda x: kept.append(x * x) or kept[0])(1.0)
     for wire in (out, kept[0]):
-        with pytest.raises(RuntimeError, match="draw: expected a circuit that is still there, got one that backward has used up"):
+        with pytest.raises(RuntimeError, match="draw: expected a circuit that still exists, got one that backward has used up"):
             wire.draw()
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import gpubp
 from gpubp.circuits import differentiate
-from gpubp.circuits.tape import carried
+from gpubp.circuits.tape import unwrap
 from gpubp.circuits.wire import Wire
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
@@ -21,9 +21,9 @@ def f_of_two_numbers(x):
     (lambda: gpubp.grad(lambda x: x)(3), TypeError, r"floating numbers .* got the int 3, .*: pass 3\.0"),
     (lambda: gpubp.grad(np.sum)(np.arange(3)), TypeError, r"shape \(3,\) and dtype int64.*pass x.astype\(float\)"),
     (lambda: gpubp.grad(lambda x: x)(True), TypeError, "got the bool True"),
-    (lambda: gpubp.grad(lambda x: x)(1j), TypeError, "grad: expected real numbers, got complex ones: carry real and"),
-    (lambda: gpubp.grad(np.sum)(np.ones(2, complex)), TypeError, "grad: expected real numbers, got complex ones: carry real and"),
-    (lambda: gpubp.grad(lambda x: x)("text"), TypeError, "or nests of them to differentiate by, got a str"),
+    (lambda: gpubp.grad(lambda x: x)(1j), TypeError, "grad: expected real numbers, got complex ones: pass real and"),
+    (lambda: gpubp.grad(np.sum)(np.ones(2, complex)), TypeError, "grad: expected real numbers, got complex ones: pass real and"),
+    (lambda: gpubp.grad(lambda x: x)("text"), TypeError, "or pytrees of them to differentiate by, got a str"),
     (lambda: gpubp.grad(lambda x: x)(None), TypeError, "got None"),
     (lambda: gpubp.grad(np.sum)(np.ma.ones(3)),
      TypeError, r"grad: expected plain arrays, got a MaskedArray, .*: pass np.asarray\(x\)"),
@@ -35,7 +35,7 @@ def f_of_two_numbers(x):
     (lambda: gpubp.grad(lambda x: x, has_aux=True)(1.0), TypeError, r"\(value, more\) of a function with has_aux=True"),
     (lambda: gpubp.vjp(lambda x: (x, x), 1.0)[1](1.0), ValueError, "pull: expected a tuple of length 2, got a float"),
     (lambda: gpubp.vjp(np.sin, X)[1](np.ones(3)),
-     ValueError, r"pull: expected an error like the value, of shape \(2, 3\), got"),
+     ValueError, r"pull: expected a cotangent like the value, of shape \(2, 3\), got"),
     (lambda: gpubp.jvp(np.sin, 1.0, 1.0), TypeError, "args as a tuple"),
     (lambda: gpubp.jvp(np.sin, (X,), (np.ones(3),)),
      ValueError, r"jvp: expected tangents like the arguments, of shape \(2, 3\), got shape \(3,\)"),
@@ -44,7 +44,7 @@ def f_of_two_numbers(x):
     (lambda: gpubp.hvp(np.sum, (X,), (np.ones(3),)),
      ValueError, r"hvp: expected vectors like the arguments, of shape \(2, 3\), got shape \(3,\)"),
     (lambda: gpubp.grad(lambda x: x, True)(1.0), ValueError, "argnums from 0 to 0, .* got True"),
-    (lambda: gpubp.wires([1.0, 2.0]), TypeError, "wires: expected numbers or arrays, got a nest"),
+    (lambda: gpubp.wires([1.0, 2.0]), TypeError, "wires: expected numbers or arrays, got a pytree"),
     (lambda: gpubp.grad(lambda x: x * np.array([1, 2], object))(1.0),
      TypeError, "multiply: expected a number, an array of numbers"),
     (lambda: gpubp.grad(np.sum)(a=X), TypeError, "grad: expected an argument .*, got none by place"),
@@ -65,7 +65,7 @@ def f_of_two_numbers(x):
      TypeError, "for array.index. = wire fill a list, and np.stack"),
     (lambda: gpubp.grad(lambda x: np.linalg.norm(x, x[0]))(X[0]), TypeError, "norm: expected a number as ord, got a wire"),
     (lambda: gpubp.grad(lambda x: gpubp.checkpoint(lambda y: x * y)(x * 2.0))(2.0),
-     TypeError, "uses others besides: hand them in"),
+     TypeError, "uses others besides: pass them as arguments"),
     (lambda: gpubp.checkpoint(2.0), TypeError, "expected a function, got float"),
 ])
 def test_errors_say_what_was_expected(call, error, words):
@@ -86,7 +86,7 @@ def test_a_wire_that_got_away():
 def test_check_grads_finds_a_wrong_rule():
     sine = lambda x: np.sin(x)
     for wrong in (gpubp.gate(sine, lambda error, value, x: error * np.sin(x)),
-                  gpubp.gate(sine, lambda error, value, x: error * np.cos(carried(x)))):   # right, but its own derivative is lost
+                  gpubp.gate(sine, lambda error, value, x: error * np.cos(unwrap(x)))):   # right, but its own derivative is lost
         with pytest.raises(AssertionError, match=r"expected (jvp|vjp) of order [12] to give"):
             gpubp.check_grads(wrong, (0.5,))
     gpubp.check_grads(np.sin, (0.5,), order=3)

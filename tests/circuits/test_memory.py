@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.circuits.tape import GATES, OPERATORS, SPECIAL
+from gpubp.circuits.tape import OPERATORS, PRIMITIVES, SPECIAL
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
 LENGTH, NUMBERS = 100, 100_000
@@ -96,16 +96,16 @@ def test_checkpoints_remember_the_arguments_alone():
 
 
 def test_declared_reads_are_those_of_the_code():
-    """What a formula declares that it reads is what its code mentions; one that takes any argument declares nothing."""
-    formulas = [formula for errors in (*(gate.errors for gate in (*GATES.values(), *OPERATORS.values())), *SPECIAL.values())
-                for formula in errors if formula is not None]
-    assert len(formulas) > 100
-    for formula in formulas:
-        code = formula.__code__
+    """A VJP rule declares to read what its code mentions; one that takes any argument declares nothing."""
+    vjps = [vjp for rules in (*(primitive.vjps for primitive in (*PRIMITIVES.values(), *OPERATORS.values())), *SPECIAL.values())
+                for vjp in rules if vjp is not None]
+    assert len(vjps) > 100
+    for vjp in vjps:
+        code = vjp.__code__
         if code.co_flags & (CO_VARARGS | CO_VARKEYWORDS):
-            assert not hasattr(formula, "reads")
+            assert not hasattr(vjp, "reads")
             continue
         named = {name for instruction in get_instructions(code)   # of which newer Pythons' name two at once
                  for name in (instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,))
                  if isinstance(name, str) and any(kind in instruction.opname for kind in ("FAST", "DEREF", "CELL"))}
-        assert formula.reads == {i for i, name in enumerate(code.co_varnames[1:code.co_argcount]) if name in named}, formula
+        assert vjp.reads == {i for i, name in enumerate(code.co_varnames[1:code.co_argcount]) if name in named}, vjp

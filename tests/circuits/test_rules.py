@@ -14,12 +14,12 @@ import gpubp
 from gpubp.circuits import wire
 from gpubp.circuits.pytree import leaves, mapped, rebuilt
 from gpubp.circuits.refusals import name_of
-from gpubp.circuits.tape import COMPOSED, GATES, SPECIAL
+from gpubp.circuits.tape import COMPOSITES, PRIMITIVES, SPECIAL
 from tests import circuit_cases
 from tests.circuit_cases import CASES, Drawn
 from tests.conftest import device, needs
 
-FUNCTIONS = {function: name_of(function) for function in (*GATES, *COMPOSED)}
+FUNCTIONS = {function: name_of(function) for function in (*PRIMITIVES, *COMPOSITES)}
 
 
 def parameters_of(function):
@@ -124,11 +124,11 @@ def test_values_are_numpys_and_gradients_the_arguments(function, dtype):
 @pytest.mark.parametrize("function", NAMED, ids=FUNCTIONS.get)
 def test_arguments_have_numpys_names_and_places(function):
     numpys = parameters_of(function)
-    rule = COMPOSED.get(function) or next(filter(None, GATES[function].errors))
+    rule = COMPOSITES.get(function) or next(filter(None, PRIMITIVES[function].vjps))
     mine = [name for name, p in inspect.signature(rule).parameters.items()
-            if p.kind is p.POSITIONAL_OR_KEYWORD and name not in ("error", "value")]
+            if p.kind is p.POSITIONAL_OR_KEYWORD and name not in ("cotangent", "value")]
     places = [name for name, p in numpys.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    first = 0 if function in COMPOSED else len(GATES[function].errors)   # a formula's inputs come by place
+    first = 0 if function in COMPOSITES else len(PRIMITIVES[function].vjps)   # a VJP rule's inputs come by place
     assert mine[first:] == [{"newshape": "shape"}.get(name, name) for name in places[first:len(mine)]]   # in NumPy 2.0
     for case in CASES[function]:
         call = Call(function, case)

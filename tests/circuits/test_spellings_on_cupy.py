@@ -8,7 +8,7 @@ import pytest
 
 import gpubp
 from gpubp.circuits.pytree import leaves
-from gpubp.circuits.tape import FLAT
+from gpubp.circuits.tape import NONDIFFERENTIABLE
 from gpubp.circuits.wire import Wire
 from tests.beside_numpy import assert_like_numpys, moved, opened
 from tests.circuit_cases import CASES
@@ -39,7 +39,8 @@ def test_methods(name, cuda):
                 np.testing.assert_array_equal(getattr(one, "get", lambda one=one: one)(), other)
 
 
-@pytest.mark.parametrize("function", sorted(FLAT, key=operator.attrgetter("__name__")), ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", sorted(NONDIFFERENTIABLE, key=operator.attrgetter("__name__")),
+                         ids=lambda function: function.__name__)
 def test_flat_functions_take_what_wires_carry(function, cuda):
     """They give what they give of the array: CuPy's answer, or its refusal."""
     x, tried = moved(cuda, X[0]), 0

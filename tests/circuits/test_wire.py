@@ -57,12 +57,12 @@ def test_lists_beside_wires_are_arrays():
 def test_wires_are_not_copied_and_not_saved():
     found = gpubp.grad(lambda p: np.sum(copy.deepcopy(p)["w"] ** 2) + copy.copy(p["w"])[0, 0])({"w": X})
     np.testing.assert_array_equal(found["w"], 2 * X + np.eye(2, 3) * [1, 0, 0])
-    with pytest.raises(TypeError, match=r"save what they carry, x\.value"):
+    with pytest.raises(TypeError, match=r"save their values, x\.value"):
         pickle.dumps(gpubp.wires(1.0))
 
 
 def test_wires_of_two_circuits_do_not_meet():
-    with pytest.raises(TypeError, match=r"multiply: expected wires of one circuit, .*: make them together, x, y = gpubp.wires"):
+    with pytest.raises(TypeError, match=r"multiply: expected wires of one circuit, .*: create them together, x, y = gpubp.wires"):
         gpubp.wires(2.0) * gpubp.wires(3.0)
 
 
@@ -137,9 +137,9 @@ def test_methods_take_options_by_name():
 REFUSED = {
     "np.array([x, x])": (lambda x: np.array([x, x]), r"makes an array of a wire.*np.stack\(\[x, y\]\)"),
     "np.asarray": (lambda x: np.asarray(x), "makes an array of a wire"),
-    "math.exp": (lambda x: math.exp(x[0, 0]), r"takes a plain number.*np.exp\(x\), not math.exp\(x\)"),
-    "item": (lambda x: x[0, 0].item(), "takes a plain number.*x.value"),
-    "float": (lambda x: float(x[0, 0]), "takes a plain number"),
+    "math.exp": (lambda x: math.exp(x[0, 0]), r"takes a Python number.*np.exp\(x\), not math.exp\(x\)"),
+    "item": (lambda x: x[0, 0].item(), "takes a Python number.*x.value"),
+    "float": (lambda x: float(x[0, 0]), "takes a Python number"),
     "setitem": (lambda x: operator.setitem(x, 0, 1.0), r"wires do not change: .*np.where\(mask, new, x\)"),
     "sort in place": (lambda x: x.sort(), r"y = np.sort\(x\)"),
     "y += x": (lambda x: operator.iadd(X.copy(), x), r"np.add: expected no array that a wire is written into: write y = y \+ x"),
@@ -222,8 +222,8 @@ def test_numpys_function_gets_the_rule_that_is_given():
 
 
 @pytest.mark.parametrize("backward, error, words", [
-    (lambda error, value, x, y: error, ValueError, "bad: expected backward to give a tuple of 2 errors, .*, got 1"),
-    (lambda error, value, x, y: (error[:1], None), ValueError, r"bad: expected an error of the input's shape \(2, 3\), got"),
+    (lambda error, value, x, y: error, ValueError, "bad: expected backward to return a tuple of 2 cotangents, .*, got 1"),
+    (lambda error, value, x, y: (error[:1], None), ValueError, r"bad: expected a cotangent of the input's shape \(2, 3\), got"),
 ])
 def test_a_wrong_backward_is_told(backward, error, words):
     bad = gpubp.gate(lambda x, y: x + y, backward, name="bad")
@@ -242,7 +242,7 @@ def test_gates_take_their_wires_by_place():
         gpubp.gate(lambda x: x * s, lambda error, value, x: error, name="closed")(x)
     with pytest.raises(TypeError, match="listed: expected a number, an array of numbers or a tuple of them as the value, got"):
         gpubp.gate(lambda x: [x], lambda error, value, x: error, name="listed")(x)
-    with pytest.raises(TypeError, match="nested: expected wires by place, got some in a list: hand in each by itself"):
+    with pytest.raises(TypeError, match="nested: expected wires by place, got some in a list: pass each separately"):
         gpubp.gate(lambda xs: xs[0], lambda error, value, xs: error, name="nested")([x])
     with pytest.raises(TypeError, match="inner: expected a number, an array of numbers or a tuple of them as"):
         gpubp.gate(lambda x: (x, [x]), lambda error, value, x: error[0], name="inner")(x)
@@ -266,15 +266,15 @@ def test_backward_leaves_gradients_everywhere():
     assert (x.grad, z.grad, out.grad) == (1.0, 0.0, 0.0), "of q, on which neither z nor out has a bearing"
 
 
-def test_backward_of_arrays_takes_an_error():
+def test_backward_of_arrays_takes_a_cotangent():
     x = gpubp.wires(X)
     y = np.exp(x)
-    with pytest.raises(TypeError, match=r"one number, got one of shape \(2, 3\): .*np.sum.*backward\(error\)"):
+    with pytest.raises(TypeError, match=r"one number, got one of shape \(2, 3\): .*np.sum.*backward\(cotangent\)"):
         y.backward()
     y.backward(np.ones_like(X))
     np.testing.assert_array_equal(x.grad, np.exp(X))
     assert x.grad.flags.owndata and x.grad.flags.writeable
-    with pytest.raises(ValueError, match=r"backward: expected an error like the value, of shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"backward: expected a cotangent like the value, of shape \(2, 3\)"):
         y.backward(np.ones(3))
 
 

@@ -1,25 +1,29 @@
-"""The gates' formulas, a table for each kind: NumPy's function, and how the error of each of its inputs follows."""
+"""The tables of VJP rules: for each NumPy function, how the cotangent of each input follows from the cotangent of its value.
+
+A rule is a function (cotangent, value, *inputs, **options) with NumPy's names for the options; reads(...) declares which of
+value and inputs it uses. A composite is the same function, written with others.
+"""
 
 import operator
 
 import numpy as np
 
 from .. import tape
-from ..tape import Gate
+from ..tape import Primitive
 from .composite import COMPOSITES
 from .elementwise import ELEMENTWISE, SPECIAL_FUNCTIONS
 from .linear_algebra import LINEAR_ALGEBRA
 from .products import PRODUCTS
 from .reductions import REDUCTIONS
-from .shapes import MOVES, cast, getitem
+from .shapes import SHAPE_OPS, cast, getitem
 
-TABLES: tuple[dict, ...] = ELEMENTWISE, REDUCTIONS, PRODUCTS, MOVES, LINEAR_ALGEBRA
+TABLES: tuple[dict, ...] = ELEMENTWISE, REDUCTIONS, PRODUCTS, SHAPE_OPS, LINEAR_ALGEBRA
 OPERATORS = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "pow": np.power, "matmul": np.matmul,
     "mod": np.remainder, "neg": np.negative, "pos": np.positive, "abs": np.absolute,
 }
 
-# flat wherever they are smooth, or of what is not numbers: wires are taken for what they carry
+# locally constant, or not about numbers: these are called with concrete values
 NONDIFFERENTIABLE = frozenset((
     np.sign, np.floor, np.ceil, np.rint, np.trunc, np.round, np.floor_divide, np.signbit, np.heaviside,
     np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_and, np.logical_or, np.logical_not,
@@ -30,13 +34,13 @@ NONDIFFERENTIABLE = frozenset((
 
 
 def fill_tables():
-    """Fill the tables of tape.py, in which wires look rules up."""
-    tape.GATES.update({function: Gate(function.__name__, function, *errors)
-                       for table in TABLES for function, errors in table.items()})
+    """Fill the tables of tape.py, in which wires look primitives up."""
+    tape.PRIMITIVES.update({function: Primitive(function.__name__, function, *vjps)
+                            for table in TABLES for function, vjps in table.items()})
     for name, function in OPERATORS.items():
         run = getattr(operator, name)
-        tape.OPERATORS[run] = Gate(function.__name__, run, *tape.GATES[function].errors)
+        tape.OPERATORS[run] = Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)
     tape.OPERATORS.update({operator.getitem: getitem, np.ndarray.astype: cast})
-    tape.COMPOSED.update(COMPOSITES)
+    tape.COMPOSITES.update(COMPOSITES)
     tape.SPECIAL.update(SPECIAL_FUNCTIONS)
-    tape.FLAT.update(NONDIFFERENTIABLE)
+    tape.NONDIFFERENTIABLE.update(NONDIFFERENTIABLE)

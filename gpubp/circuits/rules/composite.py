@@ -1,40 +1,24 @@
-"""NumPy's functions that are made of others: what is differentiated are those. Arguments have NumPy's names and places."""
+"""NumPy's functions that are composed of others, which are differentiated. Arguments have NumPy's names and positions."""
 
 from math import nan, prod
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..tape import carried
+from ..tape import unwrap
 from .elementwise import clipped, picked, where
-from .joining import PARTS
-from .linear_algebra import MADE_OF_LINEAR_ALGEBRA
-from .products import MADE_OF_PRODUCTS
+from .joining import JOINS
+from .linear_algebra import LINEAR_ALGEBRA_COMPOSITES
+from .products import PRODUCT_COMPOSITES
 from .shapes import as_dtype
 
 
 def where_(condition, *of):
     if not of:
         return np.nonzero(condition)
-    if type(condition) in (bool, list):   # which CuPy's where does not take
+    if type(condition) in (bool, list):   # CuPy's where takes neither
         condition = np.bool_(condition) if type(condition) is bool else np.asarray(condition)
     return picked(condition, *of)
-
-
-def clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None):
-    return clipped(a, a_min if min is None else min, a_max if max is None else max)
-
-
-def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
-    return where(np.isfinite(x), x, np.nan_to_num(carried(x), nan=nan, posinf=posinf, neginf=neginf))
-
-
-def ptp(a, axis=None, out=None, keepdims=False):
-    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
-
-
-def trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None):
-    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
 def average(a, axis=None, weights=None, *, keepdims=False):
@@ -49,21 +33,21 @@ def average(a, axis=None, weights=None, *, keepdims=False):
         if np.shape(weights) != shape:
             raise ValueError(f"average: expected weights of a's shape along axis {axis}, {shape}, got {np.shape(weights)}: "
                              f"reshape them")
-        weights = np.expand_dims(np.transpose(weights, np.argsort(axes).tolist()), _others(a, axes))
+        weights = np.expand_dims(np.transpose(weights, np.argsort(axes).tolist()), _other_axes(a, axes))
     return np.sum(a * weights, axis=axis, keepdims=keepdims) / np.sum(weights, axis=axis, keepdims=keepdims)
 
 
-def _others(a, axes):
+def _other_axes(a, axes):
     return tuple(i for i in range(np.ndim(a)) if i not in axes)
 
 
 def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
     axes = normalize_axis_tuple(range(np.ndim(a)) if axis is None else axis, np.ndim(a))
-    others = [np.shape(a)[i] for i in _others(a, axes)]
+    others = [np.shape(a)[i] for i in _other_axes(a, axes)]
     n = prod(np.shape(a)[i] for i in axes)
     ordered = np.sort(np.reshape(np.moveaxis(a, axes, tuple(range(-len(axes), 0))), (*others, n)), axis=-1)
     result = np.mean(ordered[..., (n - 1) // 2:n // 2 + 1], axis=-1)
-    result = np.where(np.isnan(carried(ordered)[..., -1]), nan, result)   # NaN comes last
+    result = np.where(np.isnan(unwrap(ordered)[..., -1]), nan, result)   # sort puts NaN last
     return np.expand_dims(result, axes) if keepdims else result
 
 
@@ -89,7 +73,8 @@ def _neighbours(a, axis):
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):
     along = normalize_axis_index(axis, np.ndim(y))
-    steps = dx if x is None else np.diff(x, axis=axis) if np.ndim(x) > 1 else np.expand_dims(np.diff(x), _others(y, (along,)))
+    steps = dx if x is None else np.diff(x, axis=axis) if np.ndim(x) > 1 else np.expand_dims(
+        np.diff(x), _other_axes(y, (along,)))
     after, before = _neighbours(y, along)
     return np.sum(steps * (after + before) / 2.0, axis=axis)   # x may have more axes than y
 
@@ -103,22 +88,12 @@ def select(condlist, choicelist, default=0):
     if len(condlist) != len(choicelist) or not len(condlist):
         raise ValueError(f"select: expected a choice for each condition, got {len(condlist)} and {len(choicelist)}: pass lists "
                          f"of one length")
-    chosen = default
-    for condition, choice in zip(condlist[::-1], choicelist[::-1]):   # the first that holds wins
-        chosen = where(condition, choice, chosen)
-    return chosen
+    for condition, choice in zip(condlist[::-1], choicelist[::-1]):   # the first condition that holds wins
+        default = where(condition, choice, default)
+    return default
 
 
-# ---- orders and places
-
-
-def sort(a, axis=-1, kind=None, *, stable=None):
-    kind = "stable" if stable else kind
-    return _in_order(a, axis, lambda a, axis: np.argsort(a, axis=axis, kind=kind))
-
-
-def partition(a, kth, axis=-1, kind="introselect"):
-    return _in_order(a, axis, lambda a, axis: np.argpartition(a, kth, axis=axis))
+# ---- sorting and indexing
 
 
 def _in_order(a, axis, order):
@@ -151,8 +126,20 @@ def take(a, indices, axis=None, out=None, mode="raise"):
 
 
 COMPOSITES: dict = {
-    **PARTS, **MADE_OF_PRODUCTS, **MADE_OF_LINEAR_ALGEBRA, np.where: where_, np.clip: clip, np.nan_to_num: nan_to_num,
-    np.ptp: ptp, np.trace: trace, np.average: average, np.median: median, np.diff: diff, np.trapezoid: trapezoid,
-    np.full_like: full_like, np.select: select,
-    np.sort: sort, np.partition: partition, np.take_along_axis: take_along_axis, np.take: take,
+    **JOINS, **PRODUCT_COMPOSITES, **LINEAR_ALGEBRA_COMPOSITES,
+    np.where: where_,
+    np.clip: lambda a, a_min=None, a_max=None, out=None, *, min=None, max=None: clipped(
+        a, a_min if min is None else min, a_max if max is None else max),
+    np.nan_to_num: lambda x, copy=True, nan=0.0, posinf=None, neginf=None: where(
+        np.isfinite(x), x, np.nan_to_num(unwrap(x), nan=nan, posinf=posinf, neginf=neginf)),
+    np.ptp: lambda a, axis=None, out=None, keepdims=False: (
+        np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)),
+    np.trace: lambda a, offset=0, axis1=0, axis2=1, dtype=None, out=None: np.sum(
+        np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype),
+    np.average: average, np.median: median, np.diff: diff, np.trapezoid: trapezoid, np.full_like: full_like, np.select: select,
+    np.sort: lambda a, axis=-1, kind=None, *, stable=None: _in_order(
+        a, axis, lambda a, axis: np.argsort(a, axis=axis, kind="stable" if stable else kind)),
+    np.partition: lambda a, kth, axis=-1, kind="introselect": _in_order(
+        a, axis, lambda a, axis: np.argpartition(a, kth, axis=axis)),
+    np.take_along_axis: take_along_axis, np.take: take,
 }

@@ -1,4 +1,4 @@
-"""NumPy's functions that join arrays, or part them: made of gates that move numbers. Arguments have NumPy's names and places."""
+"""NumPy's functions that join and split arrays, composed of primitives. Arguments have NumPy's names and positions."""
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
@@ -7,51 +7,20 @@ from .shapes import joined, padded
 
 
 def concatenate(arrays, axis=0, out=None):
-    if axis is None:
-        return joined(0, *map(np.ravel, arrays))
-    return joined(axis, *arrays)
+    return joined(0, *map(np.ravel, arrays)) if axis is None else joined(axis, *arrays)
 
 
-def append(arr, values, axis=None):
-    return np.concatenate([arr, values], axis)
-
-
-def stack(arrays, axis=0, out=None):
-    return np.concatenate([np.expand_dims(x, axis) for x in arrays], axis)
-
-
-def atleast_1d(*arys):
-    return _one_or_more([np.reshape(x, (1,)) if np.ndim(x) == 0 else x for x in arys])
-
-
-def atleast_2d(*arys):
-    return _one_or_more([np.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in arys])
-
-
-def atleast_3d(*arys):
-    shapes = {0: (1, 1, 1), 1: (1, -1, 1)}
-    return _one_or_more([x if np.ndim(x) > 2 else np.reshape(x, shapes.get(np.ndim(x)) or (*np.shape(x), 1)) for x in arys])
-
-
-def _one_or_more(arrays):
-    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+def _at_least(axes, reshaped):
+    """np.atleast_1d and so on: arrays of fewer axes are reshaped."""
+    def at_least(*arys):
+        arrays = tuple(reshaped(x) if np.ndim(x) < axes else x for x in arys)
+        return arrays[0] if len(arrays) == 1 else arrays
+    return at_least
 
 
 def hstack(tup):
     arrays = [np.atleast_1d(x) for x in tup]
     return np.concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
-
-
-def vstack(tup):
-    return np.concatenate([np.atleast_2d(x) for x in tup], 0)
-
-
-def dstack(tup):
-    return np.concatenate([np.atleast_3d(x) for x in tup], 2)
-
-
-def column_stack(tup):
-    return np.concatenate([np.reshape(x, (-1, 1)) if np.ndim(x) < 2 else x for x in tup], 1)
 
 
 def array_split(ary, indices_or_sections, axis=0):
@@ -76,14 +45,6 @@ def split(ary, indices_or_sections, axis=0):
     return array_split(ary, indices_or_sections, axis)
 
 
-def hsplit(ary, indices_or_sections):
-    return split(ary, indices_or_sections, 0 if np.ndim(ary) == 1 else 1)
-
-
-def vsplit(ary, indices_or_sections):
-    return split(ary, indices_or_sections, 0)
-
-
 def broadcast_arrays(*args):
     shape = np.broadcast_shapes(*map(np.shape, args))
     return tuple(np.broadcast_to(x, shape) for x in args)
@@ -94,17 +55,9 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
         raise ValueError(f"meshgrid: expected indexing 'xy' or 'ij', got {indexing!r}: pass one of them")
     axes = list(range(len(xi)))
     if indexing == "xy":
-        axes[:2] = axes[1::-1]   # the first array goes along the columns
+        axes[:2] = axes[1::-1]   # the first array lies along the columns
     grids = [np.reshape(x, (1,) * axis + (-1,) + (1,) * (len(xi) - axis - 1)) for x, axis in zip(xi, axes)]
     return tuple(grids) if sparse else np.broadcast_arrays(*grids)
-
-
-def fliplr(m):
-    return np.flip(m, 1)
-
-
-def flipud(m):
-    return np.flip(m, 0)
 
 
 def pad(array, pad_width, mode="constant", **options):
@@ -123,10 +76,20 @@ def pad(array, pad_width, mode="constant", **options):
     return array
 
 
-PARTS = {
-    np.concatenate: concatenate, np.stack: stack, np.hstack: hstack, np.vstack: vstack, np.dstack: dstack,
-    np.column_stack: column_stack, np.atleast_1d: atleast_1d, np.atleast_2d: atleast_2d, np.atleast_3d: atleast_3d,
-    np.split: split, np.array_split: array_split, np.hsplit: hsplit, np.vsplit: vsplit,
-    np.append: append, np.broadcast_arrays: broadcast_arrays, np.meshgrid: meshgrid,
-    np.fliplr: fliplr, np.flipud: flipud, np.pad: pad,
+JOINS = {
+    np.concatenate: concatenate,
+    np.append: lambda arr, values, axis=None: np.concatenate([arr, values], axis),
+    np.stack: lambda arrays, axis=0, out=None: np.concatenate([np.expand_dims(x, axis) for x in arrays], axis),
+    np.hstack: hstack,
+    np.vstack: lambda tup: np.concatenate([np.atleast_2d(x) for x in tup], 0),
+    np.dstack: lambda tup: np.concatenate([np.atleast_3d(x) for x in tup], 2),
+    np.column_stack: lambda tup: np.concatenate([np.reshape(x, (-1, 1)) if np.ndim(x) < 2 else x for x in tup], 1),
+    np.atleast_1d: _at_least(1, lambda x: np.reshape(x, (1,))),
+    np.atleast_2d: _at_least(2, lambda x: np.reshape(x, (1, -1))),
+    np.atleast_3d: _at_least(3, lambda x: np.reshape(x, (1, -1, 1) if np.ndim(x) < 2 else (*np.shape(x), 1))),
+    np.array_split: array_split, np.split: split,
+    np.hsplit: lambda ary, indices_or_sections: split(ary, indices_or_sections, 0 if np.ndim(ary) == 1 else 1),
+    np.vsplit: lambda ary, indices_or_sections: split(ary, indices_or_sections, 0),
+    np.broadcast_arrays: broadcast_arrays, np.meshgrid: meshgrid,
+    np.fliplr: lambda m: np.flip(m, 1), np.flipud: lambda m: np.flip(m, 0), np.pad: pad,
 }

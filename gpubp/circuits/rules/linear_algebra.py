@@ -1,102 +1,95 @@
-"""Gates of square matrices: inverse, solutions, determinants and the Cholesky factor; and norms."""
+"""VJP rules of linear algebra: inverse, solve, determinants, the Cholesky factor; and norms, as composites."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..tape import Gate, carried, reads
-from ..wire import Wire, function_of
+from ..tape import Primitive, reads, unwrap
+from ..wire import Wire, as_function
 from .elementwise import over
 from .reductions import product_of_others
 
 
-def _turned(x):
+def _transposed(x):
     return np.swapaxes(x, -1, -2)
 
 
-@reads("value")
-def _inverse(error, value, x):
-    return -_turned(value) @ error @ _turned(value)
-
-
 @reads("value", "a", "b")
-def _solve_matrix(error, value, a, b):
-    sent = _solve_right(error, value, a, b)
+def _solve_matrix(cotangent, value, a, b):
+    of_b = _solve_right(cotangent, value, a, b)
     if np.ndim(b) == 1:
-        return -np.expand_dims(sent, -1) * np.expand_dims(value, -2)
-    return -sent @ _turned(value)
+        return -np.expand_dims(of_b, -1) * np.expand_dims(value, -2)
+    return -of_b @ _transposed(value)
 
 
 @reads("a", "b")
-def _solve_right(error, value, a, b):
-    if np.ndim(b) == 1 < np.ndim(error):   # one right side for many matrices
-        return np.linalg.solve(_turned(a), np.expand_dims(error, -1))[..., 0]
-    return np.linalg.solve(_turned(a), error)
+def _solve_right(cotangent, value, a, b):
+    if np.ndim(b) == 1 < np.ndim(cotangent):   # one vector for a stack of matrices
+        return np.linalg.solve(_transposed(a), np.expand_dims(cotangent, -1))[..., 0]
+    return np.linalg.solve(_transposed(a), cotangent)
 
 
 @reads("value", "x")
-def _determinant(error, value, x):
+def _determinant(cotangent, value, x):
     if np.all(value != 0):
-        return np.expand_dims(error * value, (-1, -2)) * _turned(np.linalg.inv(x))
-    left, singular, right = np.linalg.svd(x)   # a singular matrix has no inverse, but its cofactors are as smooth as any
-    signs = np.linalg.det(left) * np.linalg.det(right) * error
+        return np.expand_dims(cotangent * value, (-1, -2)) * _transposed(np.linalg.inv(x))
+    left, singular, right = np.linalg.svd(x)   # a singular matrix has cofactors, but no inverse
+    signs = np.linalg.det(left) * np.linalg.det(right) * cotangent
     return np.expand_dims(signs, (-1, -2)) * (left * np.expand_dims(product_of_others(singular, -1), -2)) @ right
 
 
-@reads("x")
-def _log_determinant(error, value, x, found):
-    return np.expand_dims(error, (-1, -2)) * _turned(np.linalg.inv(x))
-
-
 @reads("value")
-def _cholesky(error, value, x, *, upper=False):
-    """Murray, Differentiation of the Cholesky decomposition (2016), equation 10, spread evenly over both triangles."""
-    lower, error = (_turned(value), _turned(error)) if upper else (value, error)
-    inner = _turned(lower) @ error
+def _cholesky(cotangent, value, x, *, upper=False):
+    """Murray, "Differentiation of the Cholesky decomposition" (2016), equation 10, split evenly between both triangles."""
+    lower, cotangent = (_transposed(value), _transposed(cotangent)) if upper else (value, cotangent)
+    inner = _transposed(lower) @ cotangent
     inner = 0.5 * (np.tril(inner) + np.tril(inner, -1))
     inverse = np.linalg.inv(lower)
-    sent = _turned(inverse) @ inner @ inverse
-    return 0.5 * (sent + _turned(sent))
+    result = _transposed(inverse) @ inner @ inverse
+    return 0.5 * (result + _transposed(result))
 
 
-_solution = function_of(Gate("solve", np.linalg.solve, _solve_matrix, _solve_right))
-_log_determinant_of = function_of(Gate("slogdet", lambda x, found: found, _log_determinant, None, opaque=True))
+_solution = as_function(Primitive("solve", np.linalg.solve, _solve_matrix, _solve_right))
+_logabsdet = as_function(Primitive(
+    "slogdet", lambda x, found: found,
+    reads("x")(lambda cotangent, value, x, found: np.expand_dims(cotangent, (-1, -2)) * _transposed(np.linalg.inv(x))),
+    None, opaque=True))
+_root = as_function(Primitive(
+    "root", lambda x, power: np.sqrt(x) if power == 0.5 else x ** power,
+    reads("value", "x", "power")(lambda cotangent, value, x, power: cotangent * (power * over(value, x))), None, opaque=True))
 
-LINEAR_ALGEBRA = {
-    np.linalg.inv: (_inverse,), np.linalg.det: (_determinant,), np.linalg.cholesky: (_cholesky,),
+LINEAR_ALGEBRA: dict = {
+    np.linalg.inv: (reads("value")(lambda cotangent, value, x: -_transposed(value) @ cotangent @ _transposed(value)),),
+    np.linalg.det: (_determinant,), np.linalg.cholesky: (_cholesky,),
 }
 
 
-# ---- made of others
+# ---- composites
 
 
-class Determinant(NamedTuple):
-    """What slogdet gives: the determinant is sign * exp(logabsdet)."""
+class SlogdetResult(NamedTuple):
+    """The determinant is sign * exp(logabsdet)."""
 
     sign: Any
     logabsdet: Any
 
 
 def slogdet(a):
-    sign, found = np.linalg.slogdet(carried(a))
-    return Determinant(sign, _log_determinant_of(a, found))
+    sign, found = np.linalg.slogdet(unwrap(a))
+    return SlogdetResult(sign, _logabsdet(a, found))
 
 
 def solve(a, b):
     stacks = np.shape(a)[:-2], np.shape(b)[:-2]
-    if np.ndim(b) > 1 and stacks[0] != stacks[1]:   # CuPy broadcasts none
+    if np.ndim(b) > 1 and stacks[0] != stacks[1]:   # CuPy's solve does not broadcast
         stack = np.broadcast_shapes(*stacks)
         a, b = (np.broadcast_to(x, (*stack, *np.shape(x)[-2:])) for x in (a, b))
     return _solution(a, b)
 
 
-_root = function_of(Gate("root", lambda x, power: np.sqrt(x) if power == 0.5 else x ** power,
-             reads("value", "x", "power")(lambda error, value, x, power: error * (power * over(value, x))), None, opaque=True))
-
-
 def norm(x, ord=None, axis=None, keepdims=False):
     if type(ord) is Wire:
-        raise TypeError("norm: expected a number as ord, got a wire: write the norm as np.sum(np.abs(x) ** p) ** (1 / p)")
+        raise TypeError("norm: expected a number as ord, got a wire: write np.sum(np.abs(x) ** p) ** (1 / p)")
     if axis is None and (ord is None or (ord in ("f", "fro") and np.ndim(x) == 2) or (ord == 2 and np.ndim(x) == 1)):
         flat = np.ravel(x)
         length = _root(np.matmul(flat, flat), 0.5)
@@ -106,16 +99,14 @@ def norm(x, ord=None, axis=None, keepdims=False):
         return _matrix_norm(x, ord, axes, keepdims)
     if len(axes) != 1:
         raise ValueError(f"norm: expected one axis or two, got {len(axes)}: pass axis=")
-    sizes = np.absolute(x)
+    options = {"axis": axes, "keepdims": keepdims}
     if ord in (None, 2):
-        return _root(np.sum(np.square(x), axis=axes, keepdims=keepdims), 0.5)
+        return _root(np.sum(np.square(x), **options), 0.5)
     if ord in (np.inf, -np.inf):
-        return (np.max if ord > 0 else np.min)(sizes, axis=axes, keepdims=keepdims)
+        return (np.max if ord > 0 else np.min)(np.absolute(x), **options)
     if ord == 0:
-        return np.sum(x != 0, axis=axes, keepdims=keepdims, dtype=x.dtype)
-    if ord == 1:
-        return np.sum(sizes, axis=axes, keepdims=keepdims)
-    return _root(np.sum(sizes ** ord, axis=axes, keepdims=keepdims), 1.0 / ord)
+        return np.sum(x != 0, dtype=x.dtype, **options)
+    return np.sum(np.absolute(x), **options) if ord == 1 else _root(np.sum(np.absolute(x) ** ord, **options), 1.0 / ord)
 
 
 def _matrix_norm(x, ord, axes, keepdims):
@@ -130,4 +121,4 @@ def _matrix_norm(x, ord, axes, keepdims):
     return extreme if keepdims else np.squeeze(extreme, axis=axes)
 
 
-MADE_OF_LINEAR_ALGEBRA = {np.linalg.solve: solve, np.linalg.slogdet: slogdet, np.linalg.norm: norm}
+LINEAR_ALGEBRA_COMPOSITES = {np.linalg.solve: solve, np.linalg.slogdet: slogdet, np.linalg.norm: norm}

@@ -1,52 +1,50 @@
-"""Gates that multiply and sum: products of matrices and of tensors."""
+"""VJP rules of products of matrices and tensors."""
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..refusals import of_one_package
-from ..tape import Gate, reads
-from ..wire import function_of
+from ..refusals import require_one_package
+from ..tape import Primitive, reads
+from ..wire import as_function
 
 
-def _as_matrices(error, x, y):
-    """Vectors as the matrices of one row or column that a product takes them for, with the error in the product's shape."""
+def _as_matrices(cotangent, x, y):
+    """Vectors as the matrices of one row or column that a product treats them as, and the cotangent in that product's shape."""
     if np.ndim(y) == 1:
-        y, error = np.expand_dims(y, -1), np.expand_dims(error, -1)
+        y, cotangent = np.expand_dims(y, -1), np.expand_dims(cotangent, -1)
     if np.ndim(x) == 1:
-        x, error = np.expand_dims(x, 0), np.expand_dims(error, -2)
-    return error, x, y
+        x, cotangent = np.expand_dims(x, 0), np.expand_dims(cotangent, -2)
+    return cotangent, x, y
 
 
 @reads("x", "y")
-def _left(error, value, x, y):
+def _matmul_left(cotangent, value, x, y):
     if np.ndim(x) == 2 == np.ndim(y):
-        return error @ y.T
-    error, _, y = _as_matrices(error, x, y)
-    sent = error @ np.swapaxes(y, -1, -2)
-    return sent[..., 0, :] if np.ndim(x) == 1 else sent
+        return cotangent @ y.T
+    cotangent, _, y = _as_matrices(cotangent, x, y)
+    result = cotangent @ np.swapaxes(y, -1, -2)
+    return result[..., 0, :] if np.ndim(x) == 1 else result
 
 
 @reads("x", "y")
-def _right(error, value, x, y):
+def _matmul_right(cotangent, value, x, y):
     if np.ndim(x) == 2 == np.ndim(y):
-        return x.T @ error
-    error, x, _ = _as_matrices(error, x, y)
-    sent = np.swapaxes(x, -1, -2) @ error
-    return sent[..., 0] if np.ndim(y) == 1 else sent
+        return x.T @ cotangent
+    cotangent, x, _ = _as_matrices(cotangent, x, y)
+    result = np.swapaxes(x, -1, -2) @ cotangent
+    return result[..., 0] if np.ndim(y) == 1 else result
 
 
-def _einsum(i, error, value, subscripts, *operands, **options):
-    """The error of operand i - 1: the sum with the error in its place, and it in the error's."""
+def _einsum(i, cotangent, value, subscripts, *operands, **options):
+    """The cotangent of operand i - 1: an einsum in which operand and result change places."""
     *factors, result = subscripts.replace("->", ",").split(",")
     own = factors.pop(i - 1)
     rest = [x for k, x in enumerate(operands, 1) if k != i]
-    found = "".join(letter for letter in own if letter in result + "".join(factors))   # the others were summed alone
-    sent = np.einsum(",".join([*factors, result]) + "->" + found, *rest, error, **options)
-    shape = np.shape(operands[i - 1])
-    for axis, letter in enumerate(own):
-        if letter not in found:
-            sent = np.expand_dims(sent, axis)
-    return np.broadcast_to(sent, np.broadcast_shapes(np.shape(sent), shape))
+    found = "".join(letter for letter in own if letter in result + "".join(factors))   # only own letters were summed
+    sums = np.einsum(",".join([*factors, result]) + "->" + found, *rest, cotangent, **options)
+    missing = [axis for axis, letter in enumerate(own) if letter not in found]
+    sums = np.expand_dims(sums, tuple(missing)) if missing else sums
+    return np.broadcast_to(sums, np.broadcast_shapes(np.shape(sums), np.shape(operands[i - 1])))
 
 
 def _dotted(b, last):
@@ -56,29 +54,31 @@ def _dotted(b, last):
 
 
 @reads("a", "b")
-def _dot_left(error, value, a, b, out=None, *, last=False):
-    if np.ndim(a) == 0 or np.ndim(b) == 0 or np.ndim(error) == 0:
-        return error * b
-    return np.tensordot(error, b, ([*range(np.ndim(a) - 1, np.ndim(error))], _dotted(b, last)[1]))
+def _dot_left(cotangent, value, a, b, out=None, *, last=False):
+    if np.ndim(a) == 0 or np.ndim(b) == 0 or np.ndim(cotangent) == 0:
+        return cotangent * b
+    return np.tensordot(cotangent, b, ([*range(np.ndim(a) - 1, np.ndim(cotangent))], _dotted(b, last)[1]))
 
 
 @reads("a", "b")
-def _dot_right(error, value, a, b, out=None, *, last=False):
-    if np.ndim(a) == 0 or np.ndim(b) == 0 or np.ndim(error) == 0:
-        return error * a
+def _dot_right(cotangent, value, a, b, out=None, *, last=False):
+    if np.ndim(a) == 0 or np.ndim(b) == 0 or np.ndim(cotangent) == 0:
+        return cotangent * a
     rows = [*range(np.ndim(a) - 1)]
-    return np.moveaxis(np.tensordot(a, error, (rows, rows)), 0, _dotted(b, last)[0])
+    return np.moveaxis(np.tensordot(a, cotangent, (rows, rows)), 0, _dotted(b, last)[0])
 
 
-PRODUCTS = {np.matmul: (_left, _right), np.dot: (_dot_left, _dot_right),
-            np.inner: (reads("value", "a", "b")(lambda error, value, a, b: _dot_left(error, value, a, b, last=True)),
-                       reads("value", "a", "b")(lambda error, value, a, b: _dot_right(error, value, a, b, last=True)))}
+PRODUCTS = {
+    np.matmul: (_matmul_left, _matmul_right), np.dot: (_dot_left, _dot_right),
+    np.inner: (reads("value", "a", "b")(lambda cotangent, value, a, b: _dot_left(cotangent, value, a, b, last=True)),
+               reads("value", "a", "b")(lambda cotangent, value, a, b: _dot_right(cotangent, value, a, b, last=True))),
+}
 
-_sum_of_products = function_of(Gate("einsum", np.einsum, each=_einsum))
+_sum_of_products = as_function(Primitive("einsum", np.einsum, vjp_by_argnum=_einsum))
 
 
 def einsum(subscripts, *operands, optimize=False):
-    """np.einsum with letters in every place: `...` and an implied result are spelled out, a repeated letter is a diagonal."""
+    """np.einsum with `...` and an implied result spelled out, and repeated letters replaced by diagonals."""
     if not isinstance(subscripts, str):
         raise TypeError("einsum: expected subscripts as a text such as 'ij,jk->ik', got lists of numbers: write letters for them")
     subscripts = subscripts.replace(" ", "")
@@ -87,17 +87,15 @@ def einsum(subscripts, *operands, optimize=False):
     if len(inputs) != len(operands):
         raise ValueError(f"einsum: expected {len(inputs)} operands for {subscripts!r}, got {len(operands)}: pass one for each "
                          f"text between the commas")
-    of_one_package("einsum", operands)   # CuPy's would move NumPy's arrays without a word
+    require_one_package("einsum", operands)   # CuPy's einsum would move NumPy arrays silently
     free = iter(letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if letter not in subscripts)
     wide = max((np.ndim(x) - len(s) + 3 for s, x in zip(inputs, operands) if "..." in s), default=0)
     dots = "".join(next(free) for _ in range(wide))
     if not arrow:
         letters = sorted(set("".join(inputs)) - {"."})
         result = "..." * ("..." in subscripts) + "".join(x for x in letters if "".join(inputs).count(x) == 1)
-    spelled = []
-    for s, x in zip(inputs, operands):
-        spelled.append(s.replace("...", dots[len(dots) - (np.ndim(x) - len(s) + 3):] if "..." in s else ""))
-    pairs = [_without_repeats(s, x) for s, x in zip(spelled, operands)]
+    pairs = [_without_repeats(s.replace("...", dots[len(dots) - (np.ndim(x) - len(s) + 3):] if "..." in s else ""), x)
+             for s, x in zip(inputs, operands)]
     text = ",".join(s for s, _ in pairs) + "->" + result.replace("...", dots)
     return _sum_of_products(text, *(x for _, x in pairs), optimize=optimize)
 
@@ -112,18 +110,8 @@ def _without_repeats(letters, x):
     return letters, x
 
 
-def vdot(a, b):
-    """np.vdot of real numbers: of both, flat."""
-    return np.matmul(np.ravel(a), np.ravel(b))
-
-
-def outer(a, b, out=None):
-    """np.outer: every number of a times every number of b."""
-    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
-
-
 def tensordot(a, b, axes=2):
-    """np.tensordot, as the product of two matrices."""
+    """np.tensordot as one product of two matrices."""
     of_a, of_b = (range(-axes, 0), range(axes)) if np.ndim(axes) == 0 else axes
     of_a, of_b = list(normalize_axis_tuple(of_a, np.ndim(a))), list(normalize_axis_tuple(of_b, np.ndim(b)))
     rows = [i for i in range(np.ndim(a)) if i not in of_a]
@@ -139,7 +127,6 @@ def tensordot(a, b, axes=2):
 
 
 def kron(a, b):
-    """np.kron: blocks of b, one for each number of a."""
     axes = max(np.ndim(a), np.ndim(b))
     a_shape, b_shape = ((1,) * (axes - np.ndim(x)) + np.shape(x) for x in (a, b))
     blocks = (np.reshape(a, [n for pair in zip(a_shape, (1,) * axes) for n in pair])
@@ -147,5 +134,8 @@ def kron(a, b):
     return np.reshape(blocks, [n * m for n, m in zip(a_shape, b_shape)])
 
 
-MADE_OF_PRODUCTS = {np.einsum: einsum, np.vdot: vdot, np.outer: outer, np.tensordot: tensordot,
-                    np.kron: kron}
+PRODUCT_COMPOSITES: dict = {
+    np.einsum: einsum, np.tensordot: tensordot, np.kron: kron,
+    np.vdot: lambda a, b: np.matmul(np.ravel(a), np.ravel(b)),   # of real numbers
+    np.outer: lambda a, b, out=None: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)),
+}

@@ -1,4 +1,4 @@
-"""Gates that reduce axes, or accumulate along them."""
+"""VJP rules of primitives that reduce axes, or accumulate along them."""
 
 from math import nan, prod
 
@@ -9,64 +9,62 @@ from .elementwise import over
 from .shapes import inverted
 
 
-def kept(shape, axis):
-    """The shape of a reduction over axis (None, a number or several) that keeps its axes."""
-    if axis is None or not shape:   # of a single number NumPy takes the axes 0 and -1, too
+def keepdims_shape(shape, axis):
+    """The shape of a reduction over axis (None, an int or several) with keepdims=True."""
+    if axis is None or not shape:   # of a single number NumPy accepts axes 0 and -1, too
         return (1,) * len(shape)
     axes = {range(len(shape))[i] for i in (axis if isinstance(axis, tuple) else (axis,))}
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
 def spread(reduced, x, axis):
-    """What belongs to a reduction of x, in the shape of x."""
+    """The result of a reduction of x, broadcast to the shape of x."""
     if axis is None and np.shape(reduced) == ():
         return np.broadcast_to(reduced, np.shape(x))
-    return np.broadcast_to(np.reshape(reduced, kept(np.shape(x), axis)), np.shape(x))
+    return np.broadcast_to(np.reshape(reduced, keepdims_shape(np.shape(x), axis)), np.shape(x))
 
 
-def _counted(x, axis, keepdims, where, ddof=0):
-    """How many numbers of x go into each of the reduction, less ddof; NaN where none are left."""
+def _count(x, axis, keepdims, where, ddof=0):
+    """How many entries of x go into each result, minus ddof; NaN where none are left."""
     if where is not True:
         left = np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=keepdims) - ddof
         return np.where(left > 0, left, nan)
-    left = prod(n for n, one in zip(np.shape(x), kept(np.shape(x), axis)) if n != one) - ddof
+    left = prod(n for n, one in zip(np.shape(x), keepdims_shape(np.shape(x), axis)) if n != one) - ddof
     return left if left > 0 else nan
 
 
-def _chosen(where, numbers, other=0.0):
-    """The numbers that go into a reduction, and the other one in place of the rest."""
-    return numbers if where is True else np.where(where, numbers, other)
+def _included(where, x, other=0.0):
+    """The entries of x that a reduction includes, and another number in place of the rest."""
+    return x if where is True else np.where(where, x, other)
 
 
 @reads("x", "axis", "where")
-def _sum(error, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=0.0, where=True):
-    return _chosen(where, spread(error, x, axis))
+def _sum(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=0.0, where=True):
+    return _included(where, spread(cotangent, x, axis))
 
 
 @reads("x", "axis", "where")
-def _nansum(error, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=0.0, where=True):
-    return np.where(np.isnan(x), 0.0, _chosen(where, spread(error, x, axis)))
+def _nansum(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=0.0, where=True):
+    return np.where(np.isnan(x), 0.0, _included(where, spread(cotangent, x, axis)))
 
 
 @reads("x", "axis", "keepdims")
-def _mean(error, value, x, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
-    return _chosen(where, spread(error * (1.0 / _counted(x, axis, keepdims, where)), x, axis))
+def _mean(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
+    return _included(where, spread(cotangent * (1.0 / _count(x, axis, keepdims, where)), x, axis))
 
 
 @reads("value", "x", "axis", "initial", "where")
-def _prod(error, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=1.0, where=True):
-    x = _chosen(where, x, 1.0)
+def _prod(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=1.0, where=True):
+    x = _included(where, x, 1.0)
     if np.all(x != 0):
-        return _chosen(where, spread(error * value, x, axis) / x)
-    return _chosen(where, spread(error * initial, x, axis) * product_of_others(x, axis))
+        return _included(where, spread(cotangent * value, x, axis) / x)
+    return _included(where, spread(cotangent * initial, x, axis) * product_of_others(x, axis))
 
 
 def product_of_others(x, axis):
-    """For each number, the product of those that are reduced with it, without itself: no division, so that zeros may be among
-    them."""
+    """For each entry the product of the others in its reduction, without a division, so that entries may be 0."""
     shape = np.shape(x)
-    ones = kept(shape, axis)
-    reduced = [i for i, n in enumerate(ones) if n != shape[i]]
+    reduced = [i for i, (n, one) in enumerate(zip(shape, keepdims_shape(shape, axis))) if n != one]
     others = [i for i in range(len(shape)) if i not in reduced]
     order = (*others, *reduced)
     flat = np.reshape(np.transpose(x, order), (*(shape[i] for i in others), -1))
@@ -76,63 +74,59 @@ def product_of_others(x, axis):
     return np.transpose(np.reshape(before * after, tuple(shape[i] for i in order)), inverted(order))
 
 
-def _away(x, axis, where):
-    """How far each number is from the mean."""
-    options = {} if where is True else {"where": where}   # which CuPy's mean does not know
+def _deviation(x, axis, where):
+    """The distance of each entry from the mean."""
+    options = {} if where is True else {"where": where}   # CuPy's mean has no where=
     return x - np.mean(x, axis=axis, keepdims=True, **options)
 
 
 @reads("x", "axis", "ddof", "keepdims")
-def _var(error, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
-    return _chosen(where, spread(error * (2.0 / _counted(x, axis, keepdims, where, ddof)), x, axis) * _away(x, axis, where))
+def _var(cotangent, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
+    share = cotangent * (2.0 / _count(x, axis, keepdims, where, ddof))
+    return _included(where, spread(share, x, axis) * _deviation(x, axis, where))
 
 
 @reads("value", "x", "axis", "ddof", "keepdims")
-def _std(error, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
-    share = over(error * (1.0 / _counted(x, axis, keepdims, where, ddof)), value)
-    return _chosen(where, spread(share, x, axis) * _away(x, axis, where))
+def _std(cotangent, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
+    share = over(cotangent * (1.0 / _count(x, axis, keepdims, where, ddof)), value)
+    return _included(where, spread(share, x, axis) * _deviation(x, axis, where))
 
 
 @reads("value", "x", "axis", "keepdims", "initial", "where")
-def _extreme(error, value, x, axis=None, out=None, keepdims=False, initial=None, where=True):
+def _extreme(cotangent, value, x, axis=None, out=None, keepdims=False, initial=None, where=True):
     found = spread(value, x, axis)
-    ties = _chosen(where, (x == found) | (x != x), False)   # NaN, if there is one, wins
+    ties = _included(where, (x == found) | (x != x), False)   # a NaN is the extreme
     count = np.sum(ties, axis=axis, keepdims=keepdims)
     if initial is not None:
         count = count + (value == initial)
-    share = error * (1.0 / count)
-    if hasattr(error, "dtype") and share.dtype != error.dtype:   # counts make float64 of float32
-        share = share.astype(error.dtype)
+    share = cotangent * (1.0 / count)
+    if hasattr(cotangent, "dtype") and share.dtype != cotangent.dtype:   # integer counts turn float32 into float64
+        share = share.astype(cotangent.dtype)
     return np.where(ties, spread(share, x, axis), 0.0)
 
 
-def _cumulated(x, axis):
-    """x as cumulations without an axis see it: flat."""
-    return (np.reshape(x, (-1,)), 0) if axis is None else (x, axis)
-
-
 @reads("x", "axis")
-def _cumsum(error, value, x, axis=None, dtype=None, out=None):
-    _, along = _cumulated(x, axis)
-    return np.reshape(np.flip(np.cumsum(np.flip(error, along), along), along), np.shape(x))
+def _cumsum(cotangent, value, x, axis=None, dtype=None, out=None):
+    axis = 0 if axis is None else axis   # without an axis, the value is flat
+    return np.reshape(np.flip(np.cumsum(np.flip(cotangent, axis), axis), axis), np.shape(x))
 
 
 @reads("value", "x", "axis")
-def _cumprod(error, value, x, axis=None, dtype=None, out=None):
-    flat, along = _cumulated(x, axis)
+def _cumprod(cotangent, value, x, axis=None, dtype=None, out=None):
+    flat, axis = (np.reshape(x, (-1,)), 0) if axis is None else (x, axis)
     if np.all(x != 0):
-        return np.reshape(np.flip(np.cumsum(np.flip(error * value, along), along), along) / flat, np.shape(x))
-    flat, error = np.moveaxis(flat, along, 0), np.moveaxis(error, along, 0)
+        return np.reshape(np.flip(np.cumsum(np.flip(cotangent * value, axis), axis), axis) / flat, np.shape(x))
+    flat, cotangent = np.moveaxis(flat, axis, 0), np.moveaxis(cotangent, axis, 0)
     n = len(flat)
     before = np.cumprod(np.concatenate([np.ones_like(flat[:1]), flat[:-1]]), 0)
-    behind = [error[n - 1]]   # what each number's successors make of the error, from the last one on
+    behind = [cotangent[n - 1]]   # the cotangent of each running product, from the last one on
     for i in range(n - 1, 0, -1):
-        behind.append(error[i - 1] + flat[i] * behind[-1])
-    return np.reshape(np.moveaxis(before * np.stack(behind[::-1]), 0, along), np.shape(x))
+        behind.append(cotangent[i - 1] + flat[i] * behind[-1])
+    return np.reshape(np.moveaxis(before * np.stack(behind[::-1]), 0, axis), np.shape(x))
 
 
-REDUCTIONS = {
+REDUCTIONS: dict = {
     np.sum: (_sum,), np.mean: (_mean,), np.nansum: (_nansum,), np.prod: (_prod,), np.var: (_var,), np.std: (_std,),
-    np.max: (_extreme,), np.min: (_extreme,), np.amax: (_extreme,), np.amin: (_extreme,),
+    **dict.fromkeys((np.max, np.min, np.amax, np.amin), (_extreme,)),
     np.cumsum: (_cumsum,), np.cumprod: (_cumprod,),
 }

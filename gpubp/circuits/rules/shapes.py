@@ -1,38 +1,25 @@
-"""Gates that move numbers without changing them: shapes, axes, parts and wholes."""
+"""VJP rules of primitives that move numbers without changing them: shapes, axes, indexing and joining."""
+
+from math import prod
 
 import numpy as np
 
 from ...devices.array_namespace import namespace
 from ..pytree import leaves
-from ..tape import Gate, reads
-from ..wire import function_of
+from ..tape import Primitive, reads
+from ..wire import as_function
 
 
-@reads("x", "order")
-def _reshape(error, value, x, shape=None, order="C", *, copy=None):
-    return np.reshape(error, np.shape(x), order=_plain_order(order))
-
-
-@reads("x", "order")
-def _ravel(error, value, x, order="C"):
-    return np.reshape(error, np.shape(x), order=_plain_order(order))
-
-
-def _plain_order(order):
+def _reshaped_back(cotangent, x, order):
     if order not in ("C", "F"):
-        raise ValueError(f"reshape: expected order 'C' or 'F' of a wire, got {order!r}, which depends on memory: pass "
-                         f"one of them")
-    return order
-
-
-@reads("x")
-def _narrowed(error, value, x, axis=None):
-    return np.reshape(error, np.shape(x))
+        raise ValueError(f"reshape: expected order 'C' or 'F' of a wire, got {order!r}, which depends on memory: pass one of "
+                         f"them")
+    return np.reshape(cotangent, np.shape(x), order=order)
 
 
 @reads("x", "axes")
-def _transpose(error, value, x, axes=None):
-    return np.transpose(error, None if axes is None else inverted([range(np.ndim(x))[axis] for axis in axes]))
+def _transpose(cotangent, value, x, axes=None):
+    return np.transpose(cotangent, None if axes is None else inverted([range(np.ndim(x))[axis] for axis in axes]))
 
 
 def inverted(order):
@@ -40,112 +27,96 @@ def inverted(order):
     return tuple(sorted(range(len(order)), key=order.__getitem__))
 
 
-@reads("source", "destination")
-def _moveaxis(error, value, x, source, destination):
-    return np.moveaxis(error, destination, source)
-
-
-def _whole(error, value, x, *options, **named):
-    return error   # of which the broadcast axes are summed
+def _unchanged(cotangent, value, x, *options, **named):
+    return cotangent   # backward() sums it over broadcast axes, or converts its dtype
 
 
 @reads("shift", "axis")
-def _roll(error, value, x, shift, axis=None):
+def _roll(cotangent, value, x, shift, axis=None):
     back = tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift
-    return np.roll(error, back, axis)
+    return np.roll(cotangent, back, axis)
 
 
 @reads("x", "repeats", "axis")
-def _repeat(error, value, x, repeats, axis=None):
-    """Copies of a number add up: all those of the same place of x."""
+def _repeat(cotangent, value, x, repeats, axis=None):
+    shape = (prod(np.shape(x)),) if axis is None else np.shape(x) or (1,)
+    along = (axis or 0) % len(shape)
     if isinstance(repeats, int | np.integer):
-        shape = (np.shape(x) or (1,)) if axis is not None else (int(np.prod(np.shape(x), dtype=int)),)
-        along = (axis or 0) % len(shape) + 1
-        return np.reshape(np.sum(np.reshape(error, (*shape[:along], repeats, *shape[along:])), axis=along), np.shape(x))
-    if axis is None:
-        x_shape, axis = (int(np.prod(np.shape(x), dtype=int)),), 0
-    else:
-        x_shape = np.shape(x)
-    times = repeats.tolist() if hasattr(repeats, "tolist") else repeats   # of NumPy's, or of CuPy's
-    places = np.repeat(np.arange(x_shape[axis]), times).tolist()   # as a list it is an index of any device's arrays
-    return np.reshape(scatter(error, x_shape, (slice(None),) * (axis % len(x_shape)) + (places,)), np.shape(x))
+        copies = np.reshape(cotangent, (*shape[:along + 1], repeats, *shape[along + 1:]))
+        return np.reshape(np.sum(copies, axis=along + 1), np.shape(x))
+    times = repeats.tolist() if hasattr(repeats, "tolist") else repeats
+    places = np.repeat(np.arange(shape[along]), times).tolist()   # a list is an index of any device's arrays
+    return np.reshape(scatter(cotangent, shape, (slice(None),) * along + (places,)), np.shape(x))
 
 
 @reads("x", "reps")
-def _tile(error, value, x, reps):
+def _tile(cotangent, value, x, reps):
     reps = (reps,) if np.ndim(reps) == 0 else tuple(reps)
     shape = (1,) * (len(reps) - np.ndim(x)) + np.shape(x)
     times = (1,) * (len(shape) - len(reps)) + reps
-    copies = np.reshape(error, [n for pair in zip(times, shape) for n in pair])
+    copies = np.reshape(cotangent, [n for pair in zip(times, shape) for n in pair])
     return np.reshape(np.sum(copies, axis=tuple(range(0, 2 * len(shape), 2))), np.shape(x))
 
 
-def _pad(error, value, x, widths, mode, **options):
-    return error[tuple(slice(before, before + n) for (before, _), n in zip(widths, np.shape(x)))]
+def _pad(cotangent, value, x, widths, mode, **options):
+    return cotangent[tuple(slice(before, before + n) for (before, _), n in zip(widths, np.shape(x)))]
 
 
 @reads("x", "k")
-def _diag(error, value, x, k=0):
-    if np.ndim(x) == 1:
-        return np.diagonal(error, k)
-    return _on_diagonal(error, np.shape(x), k, 0, 1)
-
-
-@reads("x", "offset", "axis1", "axis2")
-def _diagonal(error, value, x, offset=0, axis1=0, axis2=1):
-    return _on_diagonal(error, np.shape(x), offset, axis1, axis2)
+def _diag(cotangent, value, x, k=0):
+    return np.diagonal(cotangent, k) if np.ndim(x) == 1 else _on_diagonal(cotangent, np.shape(x), k, 0, 1)
 
 
 def _put_on_diagonal(numbers, shape, offset, axis1, axis2):
-    """Zeros of this shape with the numbers on a diagonal, along their last axis."""
-    whole = np.zeros_like(numbers, shape=shape)
+    """Zeros of this shape with the last axis of numbers on a diagonal."""
+    result = np.zeros_like(numbers, shape=shape)
     n = np.shape(numbers)[-1]
-    matrices = np.moveaxis(whole, (axis1, axis2), (-2, -1))[..., max(-offset, 0):, max(offset, 0):]
-    np.einsum("...ii->...i", matrices[..., :n, :n])[...] = numbers   # a view; NumPy lets nobody write into its diagonals
-    return whole
+    matrices = np.moveaxis(result, (axis1, axis2), (-2, -1))[..., max(-offset, 0):, max(offset, 0):]
+    np.einsum("...ii->...i", matrices[..., :n, :n])[...] = numbers   # a view; np.diagonal's is read-only
+    return result
 
 
-_on_diagonal = function_of(Gate("on_diagonal", _put_on_diagonal,
-                                lambda error, value, numbers, shape, *place: np.diagonal(error, *place),
-                                None, None, None, None, opaque=True))
+_on_diagonal = as_function(Primitive(
+    "on_diagonal", _put_on_diagonal, lambda cotangent, value, numbers, shape, *place: np.diagonal(cotangent, *place),
+    None, None, None, None, opaque=True))
 
 
 def _scatter(numbers, shape, index):
     """Zeros of this shape with the numbers added at index."""
-    whole = np.zeros_like(numbers, shape=shape)
-    if _is_basic(index):
-        whole[index] = numbers
+    result = np.zeros_like(numbers, shape=shape)
+    if _names_places_once(index):
+        result[index] = numbers
     else:
-        namespace(whole).add.at(whole, index, numbers)   # CuPy's arrays do not answer for np.add.at
-    return whole
+        namespace(result).add.at(result, index, numbers)   # np.add.at does not dispatch to CuPy
+    return result
 
 
-def _is_basic(index):
-    """Whether the index names each place once: numbers, slices and masks, no lists of places."""
+def _names_places_once(index):
+    """Whether an index has numbers, slices and masks only, and no integer arrays, which may repeat a place."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)
                or getattr(part, "dtype", None) == np.bool_
                for part in parts) and sum(hasattr(part, "ndim") for part in parts) <= 1
 
 
-scatter = function_of(Gate("scatter", _scatter,
-    reads("index")(lambda error, value, numbers, shape, index: error[index]), None, None,
-                           opaque=True))
+scatter = as_function(Primitive(
+    "scatter", _scatter, reads("index")(lambda cotangent, value, numbers, shape, index: cotangent[index]),
+    None, None, opaque=True))
 
 
 def _item(x, index):
-    if type(x) is not np.ndarray:   # NumPy checks by itself
+    if type(x) is not np.ndarray:   # NumPy checks indices itself
         _refuse_outside(np.shape(x), index if isinstance(index, tuple) else (index,))
     return x[index]
 
 
 def _bounds(part):
-    """The least and the greatest index in a list or a NumPy array; nothing for other kinds of index."""
+    """The smallest and the largest index in a list or a NumPy array; nothing for other kinds of index."""
     places = part
     if type(part) is list:
         places = np.array([i for i in leaves(part) if isinstance(i, int | np.integer) and not isinstance(i, bool)], int)
-    whole = type(places) is np.ndarray and places.dtype.kind in "iu" and places.size > 0
-    return (places.min(), places.max()) if whole else ()
+    integers = type(places) is np.ndarray and places.dtype.kind in "iu" and places.size > 0
+    return (places.min(), places.max()) if integers else ()
 
 
 def _axes(part):
@@ -157,7 +128,7 @@ def _axes(part):
 
 
 def _refuse_outside(shape, parts):
-    """IndexError at an index out of range in a list or a NumPy array, which CuPy would wrap silently."""
+    """IndexError for an index out of range in a list or a NumPy array, which CuPy would wrap silently."""
     taken = [_axes(part) for part in parts]
     axis = 0
     for part, axes in zip(parts, taken):
@@ -172,29 +143,34 @@ def _refuse_outside(shape, parts):
         axis += axes
 
 
-getitem = Gate("getitem", _item, reads("x", "index")(lambda error, value, x, index: scatter(error, np.shape(x), index)), None)
-
-
-def _concatenate(i, error, value, axis, *arrays):
+def _concatenate(i, cotangent, value, axis, *arrays):
     start = sum(np.shape(x)[axis] for x in arrays[:i - 1])
-    return error[(slice(None),) * (axis % np.ndim(error)) + (slice(start, start + np.shape(arrays[i - 1])[axis]),)]
+    return cotangent[(slice(None),) * (axis % np.ndim(cotangent)) + (slice(start, start + np.shape(arrays[i - 1])[axis]),)]
 
 
-joined = function_of(Gate("concatenate", lambda axis, *arrays: np.concatenate(arrays, axis), each=_concatenate))
-padded = function_of(Gate("pad", np.pad, _pad, None, None))
-cast = Gate("astype", lambda x, dtype: x.astype(dtype), _whole, None)
-as_dtype = function_of(cast)
+getitem = Primitive("getitem", _item,
+                    reads("x", "index")(lambda cotangent, value, x, index: scatter(cotangent, np.shape(x), index)), None)
+joined = as_function(Primitive("concatenate", lambda axis, *arrays: np.concatenate(arrays, axis), vjp_by_argnum=_concatenate))
+padded = as_function(Primitive("pad", np.pad, _pad, None, None))
+cast = Primitive("astype", lambda x, dtype: x.astype(dtype), _unchanged, None)
+as_dtype = as_function(cast)
 
-MOVES = {
-    np.reshape: (_reshape,), np.ravel: (_ravel,), np.squeeze: (_narrowed,), np.expand_dims: (_narrowed,),
-    np.transpose: (_transpose,), np.moveaxis: (_moveaxis,),
-    np.swapaxes: (reads("axis1", "axis2")(lambda error, value, x, axis1, axis2: np.swapaxes(error, axis1, axis2)),),
-    np.matrix_transpose: (reads()(lambda error, value, x: np.matrix_transpose(error)),),
-    np.broadcast_to: (_whole,), np.copy: (_whole,),
-    np.roll: (_roll,), np.repeat: (_repeat,), np.tile: (_tile,),
-    np.flip: (reads("axis")(lambda error, value, x, axis=None: np.flip(error, axis)),),
-    np.rot90: (reads("k", "axes")(lambda error, value, x, k=1, axes=(0, 1): np.rot90(error, -k, axes)),),
-    np.tril: (reads("k")(lambda error, value, x, k=0: np.tril(error, k)),),
-        np.triu: (reads("k")(lambda error, value, x, k=0: np.triu(error, k)),),
-    np.diag: (_diag,), np.diagonal: (_diagonal,),
+SHAPE_OPS = {
+    np.reshape: (reads("x", "order")(
+        lambda cotangent, value, x, shape=None, order="C", *, copy=None: _reshaped_back(cotangent, x, order)),),
+    np.ravel: (reads("x", "order")(lambda cotangent, value, x, order="C": _reshaped_back(cotangent, x, order)),),
+    **dict.fromkeys((np.squeeze, np.expand_dims), (
+        reads("x")(lambda cotangent, value, x, axis=None: np.reshape(cotangent, np.shape(x))),)),
+    **dict.fromkeys((np.broadcast_to, np.copy), (_unchanged,)),
+    np.transpose: (_transpose,), np.roll: (_roll,), np.repeat: (_repeat,), np.tile: (_tile,), np.diag: (_diag,),
+    np.moveaxis: (reads("source", "destination")(
+        lambda cotangent, value, x, source, destination: np.moveaxis(cotangent, destination, source)),),
+    np.swapaxes: (reads("axis1", "axis2")(lambda cotangent, value, x, axis1, axis2: np.swapaxes(cotangent, axis1, axis2)),),
+    np.matrix_transpose: (reads()(lambda cotangent, value, x: np.matrix_transpose(cotangent)),),
+    np.flip: (reads("axis")(lambda cotangent, value, x, axis=None: np.flip(cotangent, axis)),),
+    np.rot90: (reads("k", "axes")(lambda cotangent, value, x, k=1, axes=(0, 1): np.rot90(cotangent, -k, axes)),),
+    np.tril: (reads("k")(lambda cotangent, value, x, k=0: np.tril(cotangent, k)),),
+    np.triu: (reads("k")(lambda cotangent, value, x, k=0: np.triu(cotangent, k)),),
+    np.diagonal: (reads("x", "offset", "axis1", "axis2")(
+        lambda cotangent, value, x, offset=0, axis1=0, axis2=1: _on_diagonal(cotangent, np.shape(x), offset, axis1, axis2)),),
 }
