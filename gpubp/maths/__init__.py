@@ -1,1 +1,1 @@
-"""What is computed: activations, costs, optimizers, schedules and initializers, each written once as a formula."""
+"""The mathematics: activations, costs, optimizers, schedules and initializers, each written once as a formula."""

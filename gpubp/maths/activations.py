@@ -137,7 +137,8 @@ softsign = Activation(
     "softsign", lambda xp, z: z / (1.0 + xp.absolute(z)), lambda xp, z, a: xp.square(1.0 - xp.absolute(a)), range="(-1, 1)",
     initializer="glorot_normal", kinks=(0.0,), formula="z / (1 + abs(z))", source="Glorot and Bengio, AISTATS 2010")
 silu = Activation("silu", lambda xp, z: z * _sigmoid(xp, z), lambda xp, z, a: _sigmoid(xp, z) * (1.0 + z * _sigmoid(xp, -z)),
-                  range="[-0.2785, inf)", initializer="he_normal", formula="z / (1 + exp(-z))", source="Elfwing et al., 2018")
+                  range="[-0.2785, inf)", initializer="he_normal", formula="z / (1 + exp(-z))",
+                  source="Elfwing, Uchibe and Doya, Sigmoid-weighted linear units, Neural Networks 2018")
 gelu = Activation("gelu", lambda xp, z: z * _normal(xp, z),
                   lambda xp, z, a: _normal(xp, z) + z * (xp.exp(-0.5 * z * z) / sqrt(2.0 * pi)), range="[-0.17, inf)",
                   initializer="he_normal", formula="z * (1 + erf(z / sqrt(2))) / 2", source=_GELU)

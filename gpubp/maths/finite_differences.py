@@ -1,8 +1,8 @@
-"""Numerical derivatives, which exact ones are held against."""
+"""Numerical derivatives, to check exact ones."""
 
 
 def derivative(f, h):
-    """df/dh at 0 by four points, with an error of order h^4.
+    """df/dh at 0 from four points, with an error of order h^4.
 
     >>> round(derivative(lambda h: (2.0 + h) ** 3, 1e-3), 9)
     12.0

@@ -1,6 +1,6 @@
-"""Array modules that write: under numpy a formula computes, under C it leaves source.
+"""Array modules that write: with NumPy as xp a formula computes; with a Writer as xp it is written as source, such as C.
 
-Formulas are scalar and straight-line. Whatever sums over a row (softmax) or draws random bits (dropout) is a gate instead.
+Formulas are scalar and straight-line. Sums over a row (softmax) and random bits (dropout) are primitives instead.
 """
 
 import re
@@ -15,7 +15,7 @@ SPELLINGS = {
     "__gt__": "{0} > {1}", "__ge__": "{0} >= {1}", "__lt__": "{0} < {1}", "__le__": "{0} <= {1}",
     "__and__": "{0} != T(0) && {1} != T(0)", "__or__": "{0} != T(0) || {1} != T(0)", "__invert__": "{0} == T(0)",
     "where": "{0} != T(0) ? {1} : {2}",
-    # as under NumPy, and unlike fmax and fmin, NaN wins
+    # NaN passes as in NumPy, unlike in fmax and fmin
     "maximum": "({0} < {1} || {1} != {1}) ? {1} : {0}", "minimum": "({0} > {1} || {1} != {1}) ? {1} : {0}",
     "absolute": "fabs({0})", "abs": "fabs({0})", "square": "{0} * {0}", "reciprocal": "T(1) / {0}",
     "sign": "{0} != {0} ? {0} : T({0} > T(0)) - T({0} < T(0))",
@@ -25,11 +25,11 @@ SPELLINGS = {
 }
 
 
-# operators whose operands come in the other order
+# operators with their operands exchanged
 REFLECTED = {"__radd__": "__add__", "__rsub__": "__sub__", "__rmul__": "__mul__",
              "__rtruediv__": "__truediv__", "__rpow__": "power"}
 
-# NumPy's names of the operators, for formulas that say numpy.exp instead of xp.exp or meet NumPy's numbers
+# NumPy's names of the operators, for formulas with numpy.exp instead of xp.exp or with NumPy's numbers
 OPERATORS = {"add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "negative": "__neg__",
              "positive": "__pos__", "greater": "__gt__", "greater_equal": "__ge__", "less": "__lt__", "less_equal": "__le__",
              "equal": "__eq__", "not_equal": "__ne__", "logical_and": "__and__", "logical_or": "__or__",
@@ -37,7 +37,7 @@ OPERATORS = {"add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "di
 
 
 class Term:
-    """A scalar of the program being written, known to its writer by name."""
+    """A scalar of the program that a Writer writes; the name is what the writer knows it by."""
 
     def __init__(self, name, writer):
         self.name, self.writer = name, writer
@@ -46,7 +46,7 @@ class Term:
         raise TypeError("a formula is straight-line: write xp.where(condition, this, that) instead of if, and, or")
 
     def __float__(self):
-        raise TypeError("a formula's values are not numbers yet: write xp.exp(z), not math.exp(z)")
+        raise TypeError("a formula's values have no numbers yet: write xp.exp(z), not math.exp(z)")
 
     def __getattr__(self, name):
         raise AttributeError(f"a formula is scalar and knows no .{name} of an array: write it with functions of xp")
@@ -76,7 +76,7 @@ for _operator in filter(lambda name: name.startswith("__"), SPELLINGS):
 
 
 class Writer:
-    """An array module whose functions write down what is to be computed; write(name, *operands) gives a Term."""
+    """An array module whose functions write operations instead of computing; write(name, *operands) returns a Term."""
 
     def write(self, name, *operands):
         raise TypeError(f"{type(self).__name__} does not say how to write {name}")
@@ -88,7 +88,7 @@ class Writer:
 
 
 class C(Writer):
-    """Writes statements of CUDA C."""
+    """Writes CUDA C: each operation is a statement of lines."""
 
     def __init__(self):
         self.lines: list[str] = []
@@ -100,7 +100,7 @@ class C(Writer):
 
 
 def spell(operand):
-    """An operand as C; numbers become T(...), so that no double creeps into a float kernel."""
+    """An operand as C. Numbers become T(...): a plain constant would be a double in a float kernel."""
     return operand.name if isinstance(operand, Term) else f"T({constant(operand)!r})"
 
 
@@ -128,7 +128,7 @@ def device_function(name, formula, parameters=None):
     if isinstance(result, tuple):
         changed = parameters[:len(result)]
         head = f"void {name}({', '.join(('T& ' if p in changed else 'T ') + p for p in parameters)})"
-        # each value is named before the first assignment, which may overwrite what another still reads
+        # all values are computed before the first assignment, which may overwrite a parameter that another value reads
         ends = [f"const T new_{p} = {spell(r)};" for p, r in zip(changed, result)] + [f"{p} = new_{p};" for p in changed]
     else:
         head = f"T {name}({', '.join('T ' + p for p in parameters)})"
@@ -138,7 +138,7 @@ def device_function(name, formula, parameters=None):
 
 
 def checked(owner, formula, *parameters):
-    """formula, if it can be written; else its error, with the owner's name."""
+    """Returns the formula if it can be written. Raises its error with the owner's name otherwise."""
     if not callable(formula):
         raise TypeError(f"{owner}: expected a formula, a function of (xp, {', '.join(parameters)}), got {formula!r}")
     try:
@@ -154,7 +154,7 @@ def checked(owner, formula, *parameters):
 
 
 def reads(formula, *names):
-    """Which of its parameters after xp the formula makes use of.
+    """Which of its parameters after xp the formula uses.
 
     >>> sorted(reads(lambda xp, z, a: 1.0 - a * a, "z", "a"))
     ['a']

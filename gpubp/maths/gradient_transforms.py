@@ -127,7 +127,7 @@ class Chain:
 
     state = property(lambda self: self.optimizer.state, doc="Names of the state vectors.")
     uses_norm = property(lambda self: any(t.uses_norm for t in self.transforms), doc="Whether it needs the gradient's norm.")
-    splits = property(lambda self: any(t.splits for t in self.transforms), doc="Whether weights and biases differ.")
+    splits = property(lambda self: any(t.splits for t in self.transforms), doc="Whether biases are treated differently.")
 
     def scalars(self, t, learning_rate, n):
         """The numbers of the rule at step t (from 1) for a training set of n samples."""

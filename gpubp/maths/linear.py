@@ -1,17 +1,17 @@
-"""An array module that sees whether a formula is linear in its unknowns, and with which factors.
+"""An array module that finds whether a formula is linear in its unknowns, and with which factors.
 
-An update w' = keep w + part g needs no pass of its own: it is an argument of the product that computes g.
+An update w' = keep w + share g needs no separate pass over memory: BLAS computes it with the matrix product that gives g.
 """
 
 from .formula import REFLECTED, Term, Writer
 
 
 class NotLinearError(TypeError):
-    """The formula does more with its unknowns than add multiples of them."""
+    """The formula does more than add multiples of its unknowns."""
 
 
 class Linear(Writer):
-    """Terms are known by their factors, one for each unknown; numbers may be arrays of such, for many formulas at once."""
+    """The name of a Term is the tuple of its factors, one for each unknown; an array of factors stands for many formulas."""
 
     def __init__(self, unknowns):
         self.unknowns = [Term(tuple(float(i == place) for i in range(unknowns)), self) for place in range(unknowns)]
@@ -31,7 +31,7 @@ class Linear(Writer):
 
 
 def factors(formula, unknowns):
-    """The factors of each unknown in formula(xp, *unknowns), a tuple; None where it is not linear.
+    """The factors of the unknowns in formula(xp, *unknowns), a tuple, or None if it is not linear.
 
     >>> factors(lambda xp, w, g: 0.5 * w - 0.1 * g, 2)
     (0.5, -0.1)

@@ -1,6 +1,6 @@
-"""Rounding: an array module under which a formula gives its value in float64 and a bound on the rounding of any device.
+"""Rounding: an array module under which a formula gives its value in float64 and a bound on the rounding error of any device.
 
-What a device computes in its dtype, in whichever order it adds, with or without fused multiply-adds, lies within the bound.
+The results of a device in its dtype lie within the bound, in whichever order it adds, with or without fused multiply-adds.
 """
 
 from typing import NamedTuple
@@ -9,28 +9,27 @@ import numpy as np
 
 from .formula import REFLECTED, Term, Writer, constant
 
-FUNCTION = 8      # units of rounding of exp, tanh, ...: 4 ulp, which CUDA, NumPy and the C library promise for those of SPELLINGS
+FUNCTION = 8   # rounding of exp, tanh, ... in units: 4 ulp, which CUDA, NumPy and the C library guarantee for SPELLINGS
 MONOTONE = {name: getattr(np, name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "arctan")}
 TESTS = {"__eq__": np.equal, "__ne__": np.not_equal, "__gt__": np.greater, "__ge__": np.greater_equal, "__lt__": np.less,
          "__le__": np.less_equal}
 LOGIC = {"__and__": np.logical_and, "__or__": np.logical_or}
 EXACT = {"__neg__", "__pos__", "__abs__", "abs", "absolute", "sign", "maximum", "minimum"}
-VANISHING = {"__mul__", "__truediv__", "square", "reciprocal", "exp", "power"}   # may be 0 by underflow alone
+VANISHING = {"__mul__", "__truediv__", "square", "reciprocal", "exp", "power"}   # results that may underflow to 0
 
 
 class Bounded(NamedTuple):
-    """Values in float64, and how far the device's may be away: 0 where they are exact, inf where nothing can be said."""
+    """Values in float64, and how far those of the device may differ: 0 where they are exact, inf where the bound is unknown."""
 
     value: np.ndarray
     error: np.ndarray
 
 
 class Rounding(Writer):
-    """Computes with Bounded numbers, the names of its Terms: each operation passes on the errors of its operands and adds its
-    own unit of rounding.
+    """Computes with Bounded numbers, the names of its Terms. An operation propagates the errors of its operands and rounds.
 
-    Conditions that rounding may turn give the hull of both branches. Numbers may be taken for 0 below the smallest normal one,
-    as on a GPU in float32; where one may or may not overflow, nothing is said.
+    If rounding may change a condition, the bound covers both branches. A device may flush subnormal numbers to 0, as GPUs do in
+    float32. Where a number may or may not overflow, the bound is infinite.
 
     >>> xp = Rounding(np.float32)
     >>> value, error = (xp.given([1.0]) / xp.given([3.0])).name
@@ -39,18 +38,18 @@ class Rounding(Writer):
     """
 
     def __init__(self, dtype, adding=1):
-        """adding: units of rounding of an addition within a matrix product, more than 1 where it truncates."""
+        """adding: units of rounding of an addition within a matrix product; more than 1 if it truncates."""
         facts, self.dtype, self.adding = np.finfo(dtype), np.dtype(dtype), adding
         self.unit = float(facts.eps) / 2 + 2.0**-53   # of the device, and of the values here
         self.tiny, self.largest = float(facts.smallest_normal), float(facts.max)
 
     def given(self, values):
-        """A Term of numbers that the device has."""
+        """A Term of numbers that are exact on the device."""
         value = np.asarray(values, np.float64)
         return self._term(value, np.where(np.abs(value) < self.tiny, np.abs(value), 0.0))
 
     def stored(self, x, unit, smallest, largest):
-        """A Term kept in a narrower format, whose unit of rounding, smallest and largest number are given."""
+        """A Term converted to a narrower format with this unit of rounding, smallest and largest number."""
         (value, error), size = x.name, np.abs(x.name.value) + x.name.error
         over = size - 2 * error > largest * (1.0 + 2 * unit)
         unsure = (size * (1.0 + unit) >= largest) & ~over & np.isfinite(value)
@@ -58,13 +57,13 @@ class Rounding(Writer):
         return self._term(np.where(over, np.copysign(np.inf, value), value), np.where(unsure, np.inf, np.where(over, 0.0, error)))
 
     def before(self, values, unit, smallest):
-        """A Term of what numbers were before the device kept them in a narrower format; what is infinite there may be any."""
+        """A Term of numbers before the device converted them to a narrower format; infinite ones may have been any."""
         value, error = self.given(values).name
         error = error + unit * np.abs(value) + smallest
         return self._term(value, np.where(np.isnan(value), 0.0, error))
 
     def either(self, this, that):
-        """A Term of what one device computes as this and another as that."""
+        """A Term that one device computes as this and another as that."""
         return self._where(Bounded(np.ones(()), np.ones(())), this.name, that.name)
 
     def write(self, name, *operands):
@@ -84,42 +83,42 @@ class Rounding(Writer):
     # ---- sums
 
     def sum(self, x, axis, keepdims=True):
-        """The sum along an axis, which stays with length 1, added in any order."""
+        """The sum along an axis, which keeps length 1, added in any order."""
         value, error = x.name
         count, terms = value.shape[axis], np.where(np.isfinite(value), np.abs(value), 0.0)
         return self._sum(value.sum(axis=axis, keepdims=True), error.sum(axis=axis, keepdims=True),
                          (terms + error).sum(axis=axis, keepdims=True), count)
 
     def product(self, a, b):
-        """The matrix product, each sum of k terms added in any order: k units of the sum of the magnitudes."""
+        """The matrix product, with each sum of k terms added in any order: k units of the sum of the magnitudes."""
         terms = (a, a_error), (b, b_error) = a.name, b.name
         sizes = [np.where(np.isfinite(x), np.abs(x), 0.0) for x in (a, b)]
         passed_on = a_error @ sizes[1] + (sizes[0] + a_error) @ b_error if a_error.any() or b_error.any() else np.zeros(())
         infinite = [np.isinf(x).astype(float) for x in (a, b)]
-        if infinite[0].any() or infinite[1].any():   # times what may be 0, or of either sign, it may be anything
+        if infinite[0].any() or infinite[1].any():   # times a number that may be 0 or of either sign, anything is possible
             doubts = infinite[0] @ _in_doubt(terms[1]) + _in_doubt(terms[0]) @ infinite[1]
             passed_on = np.where(doubts > 0.0, np.inf, passed_on)
         magnitude = sizes[0] @ sizes[1] + passed_on
         return self._sum(a @ b, np.broadcast_to(passed_on, magnitude.shape), magnitude, self.adding * a.shape[1])
 
     def max(self, x, axis, keepdims=True):
-        """The largest along an axis, which stays with length 1."""
+        """The maximum along an axis, which keeps length 1."""
         value, error = x.name
         return self._term(value.max(axis=axis, keepdims=True), error.max(axis=axis, keepdims=True))
 
     def _sum(self, value, error, magnitude, count):
         units = count * self.unit
-        # each of the partial sums, and of the products in them, may vanish below the smallest normal number
+        # each partial sum, and each product in it, may be flushed to 0
         rounding = magnitude * (units / (1.0 - units) if units < 1.0 else np.inf) + 2 * count * self.tiny * (magnitude > 0.0)
         error = np.where(magnitude >= self.largest / 2, np.inf, error + rounding)
-        error = np.where(np.isnan(error), np.inf, error)   # where nobody knew of an operand
+        error = np.where(np.isnan(error), np.inf, error)   # the error of an operand is unknown
         return self._term(value, np.where(np.isnan(value) & np.isfinite(error), 0.0, error))
 
     # ---- operations
 
     def _constant(self, number):
         value = np.asarray(number, np.float64)
-        return Bounded(value, np.abs(value - value.astype(self.dtype)))   # which a kernel has in its dtype
+        return Bounded(value, np.abs(value - value.astype(self.dtype)))   # kernels have constants in their dtype
 
     def _term(self, value, error):
         return Term(Bounded(*np.broadcast_arrays(value, error)), self)
@@ -133,7 +132,7 @@ class Rounding(Writer):
             zero = np.any([np.broadcast_to((term.value == 0.0) & (term.error == 0.0), value.shape) for term in terms], axis=0)
             kept = (size == 0.0) & (zero | (name not in VANISHING))
             error = error + np.where((size < self.tiny) & ~kept, self.tiny, 0.0)
-            # beyond 4 times the largest number it is infinite whatever is fused; between, nobody knows
+            # beyond 4 times the largest number it is infinite even if operations are fused; below, it may be
             over, near = np.abs(value) - error > 4 * self.largest, size > self.largest * (1 - 4 * self.unit)
             unsure = unsure | (near & ~over & np.isfinite(value))
             value, error = np.where(over, np.copysign(np.inf, value), value), np.where(over, 0.0, error)
@@ -141,14 +140,16 @@ class Rounding(Writer):
         return self._term(value, np.where(unsure, np.inf, error))
 
     def _propagated(self, name, a, b=None):
-        """(value, error of the operands' alone)."""
+        """(value, error that follows from the errors of the operands)."""
         if name in MONOTONE:
-            return self._between(MONOTONE[name], a)
-        if name in ("maximum", "minimum"):
-            pick = getattr(np, name)
-            value = pick(a.value, b.value)
-            ends = [pick(a.value + side * a.error, b.value + side * b.error) for side in (-1.0, 1.0)]
-            return value, _spread(value, ends)
+            value = MONOTONE[name](a.value)
+            wider = np.where(a.error > 0.0, a.error + np.spacing(np.abs(a.value) + a.error), 0.0)
+            return value, _spread(value, [MONOTONE[name](a.value - wider), MONOTONE[name](a.value + wider)])
+        if name in ("maximum", "minimum", "power"):
+            function = getattr(np, name)
+            value = function(a.value, b.value)
+            return value, _spread(value, [function(a.value + s * a.error, b.value + t * b.error)
+                                          for s in (-1.0, 1.0) for t in (-1.0, 1.0)])
         match name:
             case "__add__" | "__sub__":
                 return (a.value + b.value if name == "__add__" else a.value - b.value), a.error + b.error
@@ -169,21 +170,12 @@ class Rounding(Writer):
                 return getattr(np, name)(a.value), np.minimum(a.error, 2.0)
             case "cosh":
                 return np.cosh(a.value), _times(np.sinh(np.abs(a.value) + a.error), a.error)
-            case "power":
-                value = np.power(a.value, b.value)
-                return value, _spread(value, [np.power(a.value + s * a.error, b.value + t * b.error)
-                                              for s in (-1.0, 1.0) for t in (-1.0, 1.0)])
-        raise TypeError(f"rounding of {name} is not known: expected one of the functions of formula.SPELLINGS")
-
-    def _between(self, function, a):
-        value = function(a.value)
-        wider = np.where(a.error > 0.0, a.error + np.spacing(np.abs(a.value) + a.error), 0.0)
-        return value, _spread(value, [function(a.value - wider), function(a.value + wider)])
+        raise TypeError(f"expected a function of formula.SPELLINGS, got {name}: its rounding is unknown")
 
     def _quotient(self, a, b):
         value, left = a.value / b.value, np.abs(b.value) - b.error
         error = np.where(left > 0.0, (a.error + _times(value, b.error)) / left, np.inf)
-        exact = (b.error == 0.0) & (b.value == 0.0) & (a.error == 0.0)   # a / 0 is what it is
+        exact = (b.error == 0.0) & (b.value == 0.0) & (a.error == 0.0)   # a / 0 is exact
         return value, np.where(exact | np.isnan(b.value) | (np.isinf(value) & _signed(a) & _signed(b)), 0.0, error)
 
     def _test(self, test, a, b, same):
@@ -194,7 +186,7 @@ class Rounding(Writer):
     def _logic(self, name, a, b=None):
         if b is None:
             return self._term((a.value == 0.0).astype(np.float64), a.error)
-        deciding = 0.0 if name == "__and__" else 1.0   # one such settles it
+        deciding = 0.0 if name == "__and__" else 1.0   # one such operand decides the result
         settled = ((a.error == 0.0) & ((a.value != 0.0) == deciding)) | ((b.error == 0.0) & ((b.value != 0.0) == deciding))
         known = settled | ((a.error == 0.0) & (b.error == 0.0))
         return self._term(LOGIC[name](a.value, b.value).astype(np.float64), np.where(known, 0.0, 1.0))
@@ -209,21 +201,21 @@ class Rounding(Writer):
 
 
 def _signed(x):
-    """Whether the sign is beyond doubt, so that the product with an infinite number is."""
+    """Whether the sign is certain, and with it that of a product with an infinite number."""
     return (np.abs(x.value) > x.error) & np.isfinite(x.error)
 
 
 def _in_doubt(x):
-    """1 where the sign is, or whether it is 0, elsewhere 0."""
+    """1 where it is uncertain whether x is 0, or which sign it has; else 0."""
     return ((x.error > 0.0) & ~_signed(x)).astype(float)
 
 
 def _times(value, error):
-    """|value| error, where 0 of an infinite number is 0: an exact operand adds nothing."""
+    """|value| error, and 0 if the error is 0 and the value infinite."""
     return np.where(error == 0.0, 0.0, np.abs(value) * error)
 
 
 def _spread(value, ends):
-    """How far the ends lie from the value, 0 where they are the same infinity or NaN."""
+    """The largest distance of the ends from the value; 0 where they are the same infinity or NaN."""
     apart = [np.where((end == value) | (np.isnan(end) & np.isnan(value)), 0.0, np.abs(end - value)) for end in ends]
     return np.where(np.isnan(worst := np.max(apart, axis=0)), np.inf, worst)

@@ -1,9 +1,9 @@
-"""The error function, as formulas of an array module: NumPy has none, and so it is the same on every device."""
+"""The error function, as formulas of an array module, since NumPy has none: the same function on every device."""
 
 from math import factorial, pi, sqrt
 
 # erfc(|x|) = t exp(-x^2 + P(t)) with t = 2 / (2 + |x|): the Chebyshev coefficients of P on [0, 1], computed with 50 digits.
-# NumPy has no erf of its own; as a formula it is the same function on every device, and relatively exact in the tail.
+# The relative error is small in the tail, too.
 _ERFC = (-0.6513268598908547171, 0.6419697923564902603, 0.019476473204185836312, -0.0095615147868086316419,
          -0.0009465953444820368663, 0.00036683949785276145187, 0.000042523324806907771645, -0.000020278578112534243154,
          -1.6242900046470255135e-6, 1.3036558355805232018e-6, 1.5626441722066143178e-8, -8.5238095914926542525e-8,
@@ -26,7 +26,7 @@ def erfc(xp, x):
 
 
 def erf(xp, x):
-    """The error function: by its power series where 1 - erfc(x) would lose digits."""
+    """The error function. Near 0, where 1 - erfc(x) would lose digits, it is the power series."""
     small = xp.absolute(x) < 0.5
     square = xp.where(small, x * x, 0.0 * x)
     series = 0.0
