@@ -83,7 +83,8 @@ def output_source(cost, activation, dtype, storage=None, ending="cu"):
         "" if activation.rowwise else _activation(activation),
         device_function("value", cost.value_at if partner else cost.value),
         device_function("slope", cost.prime),
-        _outer(cost) if cost.outer else "")), storage)
+        *((device_function("outer", cost.outer), device_function("outer_prime", cost.outer_prime or (lambda xp, s: 1.0)))
+          if cost.outer else ()))), storage)
 
 
 def step_source(chain, dtype, storage=None, ending="cu"):
@@ -127,10 +128,6 @@ def copy_source(*pairs):
 
 def _activation(activation):
     return device_function("sigma", activation.sigma) + device_function("prime", activation.prime)
-
-
-def _outer(cost):
-    return device_function("outer", cost.outer) + device_function("outer_prime", cost.outer_prime or (lambda xp, s: 1.0))
 
 
 def arguments(dtype, *values):

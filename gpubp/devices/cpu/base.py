@@ -4,10 +4,10 @@ import os
 from abc import abstractmethod
 from contextlib import nullcontext
 from math import prod
+from time import perf_counter
 
 import numpy as np
 
-from ..events import HostEvent
 from ..ops import Ops, checked_precision
 from . import blas
 
@@ -73,7 +73,7 @@ class CpuOps(Ops):
         return call
 
     def record_event(self):
-        return HostEvent()
+        return Event()
 
     def on_caller_stream(self):
         return nullcontext()
@@ -91,3 +91,17 @@ class CpuOps(Ops):
     @abstractmethod
     def parallel(self, parts):
         """Bind lists of calls, at most `threads` of them; each runs in its own thread, with the BLAS limited to one thread."""
+
+
+class Event:
+    """A point in the work of the CPU, which has completed when it is recorded, since the CPU works synchronously."""
+
+    def __init__(self):
+        self.at = perf_counter()
+
+    def finish(self):
+        """Return immediately: there is nothing to wait for."""
+
+    def since(self, earlier):
+        """The seconds from an earlier event to this one."""
+        return self.at - earlier.at

@@ -9,15 +9,17 @@ import threading
 import weakref
 from contextlib import nullcontext
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from .. import kernel_source
-from ..check_arrays import agreed
+from ..operands import check_copy, check_operands, check_product
 from ..ops import thinning
 from . import blas, cxx
 from .base import CpuOps
+from .threads import repeat
 
 # The largest products that the register-tiled kernels of kernels/tiles.h make: rows, and multiply-adds of `matmul` and of
 # `gemm_update`. For larger ones the threads of the BLAS pay, and they pay earlier in `gemm_update`, which writes the weights.
@@ -30,7 +32,7 @@ class CompiledOps(CpuOps):
 
     name = "cpu:compiled"
     block, min_weights_for_gemm_update, scratch_bytes = 1 << 19, 0, 4 * cxx.ROW_BLOCK_ELEMENTS
-    _check = agreed
+    _check = check_operands
 
     def __init__(self):
         if reason := cxx.why_not():
@@ -42,12 +44,9 @@ class CompiledOps(CpuOps):
     # ---- arrays
 
     def cast(self, source, out):
-        self._check(source.shape, source=source)
-        if source.dtype != out.dtype:
+        from_dtype, to_dtype = check_copy(self, source, out)
+        if from_dtype != to_dtype:
             return partial(np.copyto, out, source.reshape(out.shape), "same_kind")
-        self._check(out.shape, source.dtype, out=out)
-        if out.size != source.size:
-            raise ValueError(f"expected out of {source.size} elements, as many as the source has, got {out.size}")
         return self._kernel_call("copy", source.dtype, source, out, source.size)
 
     def gather(self, sources, order, clock, size, outs):
@@ -64,13 +63,13 @@ class CompiledOps(CpuOps):
     # ---- the equations
 
     def matmul(self, a, b, out):
-        dtype = self._factors(a, b, out)
+        dtype = check_product(self, a, b, out, out.dtype)
         if _in_tiles(IN_PRODUCT, b.T, a) and b[:, :1].nbytes >= CACHE_LINE_BYTES:
             return self._kernel_call("tiled_product", dtype, a, b, out, *out.shape, len(b))
         return self._product("product", a, b, out)
 
     def gemm_update(self, a, b, w, table, clock):
-        dtype = self._factors(a, b, w)
+        dtype = check_product(self, a, b, w, w.dtype)
         self._check((len(table), 2), dtype, table=table)
         self._check((2,), np.int64, clock=clock)
         if _in_tiles(IN_UPDATE, w, b, a.T) and w[:1].nbytes % CACHE_LINE_BYTES == 0:
@@ -158,16 +157,6 @@ class CompiledOps(CpuOps):
     def _kernel_call(self, name, dtype, *values):
         return Native(cxx.program_source(dtype), name, *values)
 
-    def _factors(self, a, b, out):
-        """Check the matrices of out := a b and return their dtype."""
-        dtype = self._check(out.shape, out=out)
-        for factor_name, factor in (("a", a), ("b", b)):
-            flat = factor if factor.flags.c_contiguous else factor.T
-            self._check(flat.shape, dtype, **{factor_name: flat})
-        if a.shape[0] != out.shape[0] or b.shape != (a.shape[1], out.shape[1]):
-            raise ValueError(f"out := a b needs (m, n) := (m, k) (k, n), got {out.shape} := {a.shape} {b.shape}")
-        return dtype
-
     def _product(self, name, a, b, out, *more):
         gemm, shapes, matrices = blas.find().product(a, b, out)
         return self._kernel_call(name, out.dtype, blas.address(gemm), *shapes, *matrices, *more)
@@ -205,17 +194,10 @@ class Program:
     def _joined(self):
         """Functions of `times`: a Tape for each run of consecutive kernel calls, a loop for each Python call."""
         runs: list[Any] = []
-        row: list[Native] = []
-        for call in [*self.calls, None]:
-            if isinstance(call, Native):
-                row.append(call)
-                continue
-            if row:
-                runs.append(Tape(row))
-                row = []
-            if call is not None:
-                runs.append(partial(_repeat, call))
-        return runs or [_nothing]
+        for compiled, group in groupby(self.calls, lambda call: isinstance(call, Native)):
+            calls = list(group)
+            runs += [Tape(calls)] if compiled else [partial(repeat, call) for call in calls]
+        return runs
 
     def tape(self):
         """The program as a single Tape. Raises TypeError if one of its calls is not a kernel call."""
@@ -280,12 +262,3 @@ def _runner():
 def _serve(serve, team, part, tapes):
     """The body of a thread; its arguments keep the memory of its kernels alive."""
     serve(team.ctypes.data, part.ctypes.data)
-
-
-def _repeat(call, times):
-    for _ in range(times):
-        call()
-
-
-def _nothing(times):
-    """The run of a program without calls."""

@@ -13,7 +13,7 @@ from ..ops import thinning
 from ..random import DROPOUT, bits
 from . import blas
 from .base import CpuOps
-from .threads import Sequence, Threads, sequence
+from .threads import in_threads, repeat, sequence
 from .ufunc_program import Scratch, bind
 
 BLOCK_ELEMENTS = 1 << 14   # 64 KiB of float32, so that a formula's few intermediate values fit a core's cache
@@ -163,10 +163,10 @@ class NumpyOps(CpuOps):
         return sqrt(flat @ flat)
 
     def program(self, calls):
-        return Sequence(calls)
+        return partial(repeat, sequence(list(calls)))
 
     def parallel(self, parts):
-        return Threads(list(map(sequence, parts)))
+        return in_threads(list(map(sequence, parts)))
 
 
 def _blockwise(formula, operands, outs, *shared):

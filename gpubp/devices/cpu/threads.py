@@ -17,30 +17,24 @@ def sequence(calls):
     return call
 
 
-class Sequence:
-    """A program that makes its calls in order, `times` times."""
-
-    def __init__(self, calls):
-        self.call = sequence(list(calls))
-
-    def __call__(self, times=1):
-        for _ in range(times):
-            self.call()
+def repeat(call, times=1):
+    """Make a call `times` times."""
+    for _ in range(times):
+        call()
 
 
-class Threads:
-    """Calls in parallel: the first in the caller's thread, each of the others in a thread of a pool."""
+def in_threads(calls):
+    """A single call that makes all calls in parallel: the first in the caller's thread, each of the others in one of a pool."""
+    from concurrent.futures import ThreadPoolExecutor  # few programs need it
 
-    def __init__(self, parts):
-        from concurrent.futures import ThreadPoolExecutor  # few programs need it
+    first, *others = calls
+    pool = ThreadPoolExecutor(max(1, len(others)))   # it starts threads on demand
 
-        self.first, *self.others = parts
-        self.pool = ThreadPoolExecutor(max(1, len(self.others)))   # it starts threads on demand
-
-    def __call__(self):
-        with blas.find().alone() if self.others else nullcontext():
+    def call():
+        with blas.find().alone() if others else nullcontext():
             # each in a copy of the caller's context, which holds NumPy's error state
-            waiting = [self.pool.submit(copy_context().run, part) for part in self.others]
-            self.first()
+            waiting = [pool.submit(copy_context().run, other) for other in others]
+            first()
             for other in waiting:
                 other.result()
+    return call

@@ -23,7 +23,8 @@ TWO_PASSES = "where", "sum", "max"   # their result must not overlap an operand
 
 
 class Trace(Writer):
-    """A Writer that records (name, operands) pairs, equal ones once; the Term of a step is its number."""
+    """A Writer that records (name, operands) pairs, equal ones once; the Term of a step is its number. Rows have sums and maxima,
+    which are columns."""
 
     def __init__(self):
         self.steps: list[tuple[str, tuple]] = []
@@ -39,11 +40,9 @@ class Trace(Writer):
         return self.known[key]
 
     def sum(self, x, axis=-1, keepdims=True):
-        """The sums of the rows of x, a column."""
         return self.write("sum", x)
 
     def max(self, x, axis=-1, keepdims=True):
-        """The maxima of the rows of x, a column."""
         return self.write("max", x)
 
 

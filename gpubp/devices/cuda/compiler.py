@@ -8,14 +8,11 @@ from .. import kernel_source
 class CupyCompiler:
     """Compiles a kernel at its first use; CuPy keeps the machine code, per device and on disk."""
 
-    def kernel(self, text, name):
+    @staticmethod
+    @cache
+    def kernel(text, name):
         """The kernel of that name; call it as kernel(grid, block, arguments)."""
-        return _kernel(text, name)
-
-
-@cache
-def _kernel(text, name):
-    return _module(text).get_function(name)
+        return _module(text).get_function(name)
 
 
 @cache

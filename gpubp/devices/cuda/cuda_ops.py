@@ -10,8 +10,7 @@ from math import ceil, prod
 import numpy as np
 
 from .. import kernel_source
-from ..check_arrays import agreed
-from ..events import CudaEvent
+from ..operands import check_copy, check_operands, check_product
 from ..ops import Ops, checked_precision, thinning
 from . import graph
 from .array_checks import ArrayChecks
@@ -33,7 +32,7 @@ class CudaOps(Ops):
     threads = 0
     min_weights_for_gemm_update = 1 << 23   # below it, the launches that fetch cuBLAS's scalars cost more than they save
     loss_scale = None   # its state, see LossScaling.scaled
-    _check = agreed
+    _check = check_operands
 
     def __init__(self, name, xp, compiler, session, products, precision="exact"):
         self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
@@ -92,11 +91,8 @@ class CudaOps(Ops):
             return self.xp.zeros(shape, dtype)
 
     def cast(self, source, out):
-        dtypes, n = (self._check(source.shape, source=source), self._check(out.shape, out=out)), source.size
-        if out.size != n:
-            raise ValueError(f"expected out of {n} elements, as many as the source has, got {out.size}")
-        elements = pack(n, source, out)
-        kernel = self._kernel(kernel_source.copy_source(*dtypes), wide("convert", elements))
+        n, elements = source.size, pack(source.size, source, out)
+        kernel = self._kernel(kernel_source.copy_source(*check_copy(self, source, out)), wide("convert", elements))
         return self._bound(launch(kernel, grid(n // elements), (THREADS,), None, source, out, np.int64(n)))
 
     def gather(self, sources, order, clock, size, outs):
@@ -119,13 +115,7 @@ class CudaOps(Ops):
     # ---- the equations
 
     def matmul(self, a, b, out):
-        rows, width = out.shape
-        if a.shape[0] != rows or b.shape != (a.shape[1], width):
-            raise ValueError(f"out := a b needs (m, n) := (m, k) (k, n), got {out.shape} := {a.shape} {b.shape}")
-        self._check(out.shape, out=out)
-        for name, factor in (("a", a), ("b", b)):
-            flat = factor if factor.flags.c_contiguous else factor.T
-            self._check(flat.shape, a.dtype, **{name: flat})
+        check_product(self, a, b, out)
         return self._bound(self.products.gemm(a, b, out, precision=self.precision))
 
     def bias_activation(self, activation, z, b, a):
@@ -230,7 +220,7 @@ class CudaOps(Ops):
         return self._bound(*calls, launch(finish, (len(sources),), (THREADS,), dtype, partials, out, partials.shape[1]))
 
     def record_event(self):
-        return CudaEvent(self.device)
+        return graph.Event(self.device)
 
     def on_caller_stream(self):
         return self.device.on_caller_stream()

@@ -1,9 +1,9 @@
-"""Checks of the arrays of one verb, whose kernels read raw memory and know neither strides nor dtypes."""
+"""Checks of the arrays that a verb gets: its kernels read raw memory, and know neither strides nor dtypes."""
 
 import numpy as np
 
 
-def agreed(ops, shape, dtype=None, **arrays):
+def check_operands(ops, shape, dtype=None, **arrays):
     """The common dtype of the named arrays, after checking that a kernel can read them. Each must be on the device `ops` and have
     this shape and dtype; None takes the dtype of the first array. Raises TypeError for an array of another device, ValueError for
     another shape or dtype, for one that is not C-contiguous, and for a matrix of 2**31 rows or columns or more."""
@@ -20,3 +20,21 @@ def agreed(ops, shape, dtype=None, **arrays):
         if array.ndim == 2 and max(array.shape) >= 2**31:
             raise ValueError(f"expected {name} of fewer than 2**31 rows and columns, got {array.shape}: use smaller batches")
     return dtype
+
+
+def check_product(ops, a, b, out, dtype=None):
+    """The same for out := a b, whose dtype it returns; a and b have one dtype and may be transposed."""
+    for name, factor in (("a", a), ("b", b)):
+        flat = factor if factor.flags.c_contiguous else factor.T
+        dtype = check_operands(ops, flat.shape, dtype, **{name: flat})
+    if a.shape[0] != out.shape[0] or b.shape != (a.shape[1], out.shape[1]):
+        raise ValueError(f"out := a b needs (m, n) := (m, k) (k, n), got {out.shape} := {a.shape} {b.shape}")
+    return check_operands(ops, out.shape, out=out)
+
+
+def check_copy(ops, source, out):
+    """The dtypes of two arrays that have the same number of elements."""
+    dtypes = check_operands(ops, source.shape, source=source), check_operands(ops, out.shape, out=out)
+    if out.size != source.size:
+        raise ValueError(f"expected out of {source.size} elements, as many as the source has, got {out.size}")
+    return dtypes
