@@ -9,9 +9,9 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
+from benchmarks import kernel_programs
 from benchmarks.gpu_worker import opened
 from benchmarks.guard import failure
-from gpubp.devices import kernel_source
 
 MOST = 16   # processes, each of which has a context on the device
 
@@ -20,7 +20,7 @@ def tables():
     """{label: text}, of the programs for each dtype and storage."""
     from tests.host.compiler import KINDS  # here, as it needs pytest: the other sections do without
 
-    return {f"{label} {' '.join(filter(None, kind))}": text for kind in KINDS for label, text in kernel_source.sources(*kind)}
+    return {f"{label} {' '.join(filter(None, kind))}": text for kind in KINDS for label, text in kernel_programs.sources(*kind)}
 
 
 def compiled(device, program):

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from gpubp.devices.kernel_source import outputs
+from benchmarks.kernel_programs import outputs
 from gpubp.layered.layers import Dense
 from gpubp.layered.network import Network
 

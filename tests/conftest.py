@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from benchmarks import kernel_programs
 from gpubp.devices import kernel_source, open_device
 from gpubp.devices.cpu import cxx
 from gpubp.devices.cuda.graph import Session
@@ -85,10 +86,11 @@ def whole_compiled():
     ops = device("compiled")
     texts = [cxx.program_source(dtype) for dtype in kernel_source.C_TYPES]
     for dtype in kernel_source.C_TYPES:
-        texts += [kernel_source.layer_source(row, dtype, ending="cpp") for row in kernel_source.activations() if not row.rowwise]
-        pairs = kernel_source.outputs(few=few("compiled", dtype))
+        rows = [row for row in kernel_programs.activations() if not row.rowwise]
+        texts += [kernel_source.layer_source(row, dtype, ending="cpp") for row in rows]
+        pairs = kernel_programs.outputs(few=few("compiled", dtype))
         texts += [kernel_source.output_source(*pair, dtype, ending="cpp") for pair in pairs]
-        texts += [kernel_source.step_source(chain, dtype, ending="cpp") for chain in kernel_source.chains()]
+        texts += [kernel_source.step_source(chain, dtype, ending="cpp") for chain in kernel_programs.chains()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda text: cxx.library(text).wait(), texts))
     return ops

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import gpubp
+from benchmarks.kernel_programs import activations
 from gpubp import Activation, Cost, Dense, Dropout, Network, load
-from gpubp.devices.kernel_source import activations
 from gpubp.maths.costs import COSTS
 from gpubp.maths.optimizers import SGD
 from tests.cases import PAIRS, as_before, two_classes

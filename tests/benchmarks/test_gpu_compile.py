@@ -3,7 +3,7 @@
 import os
 from functools import partial
 
-from benchmarks import gpu_compile
+from benchmarks import gpu_compile, kernel_programs
 from benchmarks.guard import collect
 from gpubp.devices import kernel_source
 from tests.host.compiler import KINDS
@@ -11,7 +11,7 @@ from tests.host.compiler import KINDS
 
 def test_the_tables_lead_to_these_programs():
     texts = gpu_compile.tables()
-    assert set(texts.values()) == {text for kind in KINDS for _, text in kernel_source.sources(*kind)}
+    assert set(texts.values()) == {text for kind in KINDS for _, text in kernel_programs.sources(*kind)}
 
 
 def pretended(device, program):

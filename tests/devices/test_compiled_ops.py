@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import gpubp
+from benchmarks.kernel_programs import activations, chains
 from gpubp.devices.cpu import blas
 from gpubp.devices.cpu.base import CpuOps
 from gpubp.devices.cpu.compiled_ops import CompiledOps, Program
 from gpubp.devices.cpu.numpy_ops import NumpyOps
-from gpubp.devices.kernel_source import activations, chains
 from gpubp.layered import fit, training_step
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network

@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 
+from benchmarks.kernel_programs import chains
 from gpubp import schedules
 from gpubp.devices.cuda.graph import ATTEMPTS, BURST, Program
-from gpubp.devices.kernel_source import chains
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.optimizers import Adam

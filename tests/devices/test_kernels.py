@@ -7,7 +7,7 @@ the tests say so and skip.
 import numpy as np
 import pytest
 
-from gpubp.devices import kernel_source
+from benchmarks import kernel_programs
 from gpubp.devices.cuda.cuda_ops import CudaOps
 from gpubp.devices.cuda.loss_scaling import LossScaling
 from gpubp.maths.activations import ACTIVATIONS
@@ -25,7 +25,7 @@ SHAPES = (1, 1), (3, 10), (70, 33), (1000, 5), (5, 1000), (70, 40), (600, 64), (
 # ---- layers: sigma forward, BP2 and BP3 back
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("row", kernel_source.activations(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", kernel_programs.activations(), ids=lambda row: row.name)
 def test_layer_and_hadamard(device_ops, row, kind):
     for shape in SHAPES if kind[1] is None else SHAPES[1::2]:
         z, b, delta = normal(kind[0], shape, shape[1:], shape, scale=3.0)
@@ -33,7 +33,7 @@ def test_layer_and_hadamard(device_ops, row, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("row", kernel_source.activations(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", kernel_programs.activations(), ids=lambda row: row.name)
 def test_extremes_neither_overflow_nor_hide_nan(device_ops, row, kind):
     z = np.array([[1e4, -1e4, 300.0, -300.0, 0.0, -0.0], [np.inf, 1.0, 0.0, -1.0, 2.0, 3.0], [-np.inf, 1.0, 0, 0, 0, 0],
                   [np.nan, 1.0, 0.0, -1.0, 2.0, 3.0]], kind[0])
@@ -151,7 +151,7 @@ def test_output(device_ops, pair, kind):
 def test_partners_are_exact_at_extremes(device_ops, kind):
     dtype, storage = kind
     z, y = np.array([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0]], dtype), np.array([[1, 0, 0], [1, 0, 0]], dtype)
-    for cost, row in kernel_source.outputs(few=storage is not None):
+    for cost, row in kernel_programs.outputs(few=storage is not None):
         if cost.meets_partner(row):
             costs, delta = output(device_ops, cost, row, z, np.zeros(3, dtype), y, np.ones(2, dtype), storage)
             assert np.isfinite(costs).all()

@@ -7,6 +7,7 @@ the tests say so and skip.
 import numpy as np
 import pytest
 
+from benchmarks import kernel_programs
 from gpubp.devices import kernel_source
 from gpubp.devices.cuda.cuda_ops import CudaOps
 from gpubp.devices.cuda.loss_scaling import LossScaling
@@ -31,7 +32,7 @@ def clock_of(ops, batch=0, epoch=0):
 
 @pytest.mark.parametrize("put", [aligned, unaligned])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("chain", kernel_source.chains(), ids=str)
+@pytest.mark.parametrize("chain", kernel_programs.chains(), ids=str)
 def test_step(device_ops, chain, dtype, put):
     n, weights = 1000, 701
     vector, *gradients = normal(dtype, *[n] * 4)

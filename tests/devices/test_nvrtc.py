@@ -12,6 +12,7 @@ from zlib import crc32
 
 import pytest
 
+from benchmarks import kernel_programs
 from gpubp.devices import kernel_source
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.gradient_transforms import Chain
@@ -91,7 +92,7 @@ def check(kind, jobs):
 @cache
 def texts(kind):
     """{label: text} of a kind's programs."""
-    return dict(kernel_source.sources(*kind))
+    return dict(kernel_programs.sources(*kind))
 
 
 def programs(kind):
@@ -100,7 +101,7 @@ def programs(kind):
     A formula meets every architecture and every kind, but not each with each; a pair of a cost and an activation meets one of
     them. Where GPUBP_TEST_ALL is set, all meet all, which takes about twenty minutes on two cores.
     """
-    formulas = dict(kernel_source.sources(*kind, few=True))
+    formulas = dict(kernel_programs.sources(*kind, few=True))
     for label, text in texts(kind).items():
         kinds, number = [kind for kind in KINDS if label in texts(kind)], crc32(label.encode())
         for place, architecture in enumerate(ARCHITECTURES):
@@ -117,7 +118,7 @@ def test_every_program_compiles(kind):
 
 def test_every_formula_meets_every_architecture():
     met = {(label, architecture) for kind in KINDS for label, _, architecture in programs(kind)}
-    formulas = {label for kind in KINDS for label, _ in kernel_source.sources(*kind, few=True)}
+    formulas = {label for kind in KINDS for label, _ in kernel_programs.sources(*kind, few=True)}
     assert {(label, architecture) for label in formulas for architecture in ARCHITECTURES} <= met
     assert {label for label, _ in met} == {label for kind in KINDS for label in texts(kind)}
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import kernel_programs
 from gpubp.devices import kernel_source
 
 from ..cases import few
@@ -121,7 +122,7 @@ def _groups():
     """The group of programs that each of the tables' texts is compiled with."""
     groups = {}
     for kind in KINDS:
-        texts = list(dict.fromkeys(text for _, text in kernel_source.sources(*kind, few=few("host", kind[0]))))
+        texts = list(dict.fromkeys(text for _, text in kernel_programs.sources(*kind, few=few("host", kind[0]))))
         for start in range(0, len(texts), GROUP):
             group = tuple(texts[start:start + GROUP])
             groups.update(dict.fromkeys(group, group))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices.kernel_source import activations
+from benchmarks.kernel_programs import activations
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS, resolve_cost
 from gpubp.maths.validation import Interval

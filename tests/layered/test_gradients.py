@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpubp.devices.kernel_source import activations
+from benchmarks.kernel_programs import activations
 from gpubp.layered import gradient_check as checking
 from gpubp.layered.gradient_check import ReferenceNetwork, derivative, finite_differences
 from gpubp.layered.layers import Dense, Dropout

@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 import pytest
 
+from benchmarks.kernel_programs import chains
 from gpubp.devices import open_device
-from gpubp.devices.kernel_source import chains
 from gpubp.layered.network import Network
 from gpubp.layered.parameters import LINE, Parameters
 

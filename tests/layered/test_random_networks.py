@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from gpubp.devices.kernel_source import activations, chains, outputs
+from benchmarks.kernel_programs import activations, chains, outputs
 from gpubp.devices.ops import HALVES, PRECISIONS
 from gpubp.layered.divergence import TrainingError
 from gpubp.layered.layers import Dense, Dropout

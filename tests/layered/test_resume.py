@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices.kernel_source import chains
+from benchmarks.kernel_programs import chains
 from gpubp.layered import fit
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpubp
-from gpubp.devices.kernel_source import outputs
+from benchmarks.kernel_programs import outputs
 from gpubp.maths.activations import ACTIVATIONS, Activation
 from gpubp.maths.costs import COSTS, Cost, exponential, huber, multiclass_hinge, resolve_cost
 from gpubp.maths.validation import Interval

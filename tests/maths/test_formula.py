@@ -15,8 +15,8 @@ from inspect import signature
 import numpy as np
 import pytest
 
+from benchmarks.kernel_programs import activations, chains
 from gpubp.devices.cpu.ufunc_program import Scratch, bind
-from gpubp.devices.kernel_source import activations, chains
 from gpubp.maths.activations import Activation
 from gpubp.maths.costs import COSTS
 from gpubp.maths.formula import SPELLINGS, C, Term, Writer, device_function

@@ -8,8 +8,8 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 
+from benchmarks.kernel_programs import chains
 from gpubp import L1, L2, SGD, Adam, AdamW, Chain, ClipNorm, ClipValue, Lion, MaxNorm, NAdam, RMSprop
-from gpubp.devices.kernel_source import chains
 from gpubp.maths.gradient_transforms import OPTIMIZERS, GradientTransform
 from gpubp.maths.optimizers import Optimizer
 from gpubp.maths.schedules import Cosine, Plateau, Step

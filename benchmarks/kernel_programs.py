@@ -1,0 +1,70 @@
+"""All kernel programs for the tables of maths, so that tests compile and run a new row without being changed."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+from gpubp.devices.kernel_source import copy_source, layer_source, output_source, source, step_source
+from gpubp.maths.activations import ACTIVATIONS
+from gpubp.maths.costs import COSTS
+from gpubp.maths.gradient_transforms import OPTIMIZERS, Chain, GradientTransform
+from gpubp.maths.optimizers import Optimizer
+from gpubp.maths.validation import Interval
+
+# The files that need no formula, and those of them whose kernels depend on the storage type S.
+UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu", "scale.cu", "intake.cu", "report.cu")
+SIXTEEN_BITS = ("softmax.cu", "sums.cu", "dropout.cu", "intake.cu")
+
+
+def sources(dtype, storage=None, few=None):
+    """Yield (label, source text) for every kernel file and every row of the tables; with a storage dtype only those that depend
+    on it. few: see `outputs`; None means True with a storage dtype, else False."""
+    files = [file for file in UNFORMULATED if storage is None or file in SIXTEEN_BITS]
+    yield from ((file, source(file, dtype, storage=storage)) for file in files)
+    yield from ((f"copy.cu {' '.join(map(str, pair))}", copy_source(*pair)) for pair in copies(dtype, storage))
+    yield from ((f"layer.cu {row.name}", layer_source(row, dtype, storage)) for row in activations() if not row.rowwise)
+    pairs = outputs(few=storage is not None if few is None else few)
+    yield from ((f"output.cu {cost.name} {row.name}", output_source(cost, row, dtype, storage)) for cost, row in pairs)
+    steps = [chain for chain in chains()
+             if storage is None or (not chain.transforms and chain.optimizer.time_invariant)]
+    yield from ((f"step.cu {chain}", step_source(chain, dtype, storage)) for chain in steps)
+
+
+def copies(dtype, storage=None):
+    """The (source, target) pairs of dtypes that copy.cu must support."""
+    return [(dtype, dtype)] if storage is None else [(dtype, storage), (storage, dtype), (storage, storage)]
+
+
+def activations():
+    """All activations of the table; those with arguments have their defaults."""
+    return [ACTIVATIONS.find(name) for name in ACTIVATIONS]
+
+
+def outputs(few=False):
+    """The (cost, output activation) pairs that go together; few: a subset with each cost, each activation, each partner and each
+    code path of output.cu."""
+    costs, found = [COSTS.find(name) for name in COSTS], []
+    seen: set[Any] = set()
+    for cost, row in ((cost, row) for cost in costs for row in activations() if Interval(row.range) in Interval(cost.outputs)):
+        parts = {cost.name, row.name, (row.rowwise, cost.relative, cost.outer is None)}
+        if not few or not parts <= seen or cost.meets_partner(row):
+            found.append((cost, row))
+        seen |= parts
+    return found
+
+
+def chains():
+    """Chains for each optimizer: plain, with each option on, with all options on, and behind all gradient transforms."""
+    amount = 0.5
+    modifiers = [row(amount) for row in OPTIMIZERS.values() if issubclass(row, GradientTransform)]
+    modifiers.sort(key=lambda modifier: not modifier.uses_norm)   # Chain requires this order
+    result = []
+    for row in OPTIMIZERS.values():
+        if issubclass(row, Optimizer):
+            optimizer = row()
+            switches = {f.name: True if f.default is False else amount for f in fields(row)
+                        if f.init and f.default in (0.0, False)}
+            variants = [optimizer, *(replace(optimizer, **{name: on}) for name, on in switches.items()),
+                        replace(optimizer, **switches)]
+            result += [Chain.of(variant) for variant in dict.fromkeys(variants)]
+            result.append(Chain.of([*modifiers, optimizer]))
+    return result
