@@ -23,7 +23,7 @@ def _block_rows(network, ops, rows):
     # a dropout mask is drawn for a whole batch
     if not ops.threads or network.dropout_rates or parameters > MAX_PARAMETERS or rows * parameters < MIN_MULTIPLY_ADDS:
         return None
-    most = max(1, ops.block // (2 * sum(network.sizes) * network.dtype.itemsize))
+    most = max(1, ops.block_bytes // (2 * sum(network.sizes) * network.dtype.itemsize))
     rounds = -(-rows // (ops.threads * most))
     return -(-rows // (ops.threads * rounds))
 

@@ -111,7 +111,7 @@ def in_blocks(monkeypatch):
         monkeypatch.setattr(CpuOps, "threads", cores)
         monkeypatch.setattr(training_step, "MIN_MULTIPLY_ADDS", 0)
         for kind in (NumpyOps, CompiledOps):
-            monkeypatch.setattr(kind, "block", rows * 2 * sum(sizes) * 8)
+            monkeypatch.setattr(kind, "block_bytes", rows * 2 * sum(sizes) * 8)
     return patch
 
 

@@ -17,14 +17,14 @@ ALIGNMENT_BYTES = 128   # of every new array
 class CpuOps(Ops):
     """The methods that both CPU backends share, and the verbs that only the CPU has.
 
-    threads: the number of threads that may work in parallel. block: the bytes of z, a and delta for a block of rows that passes
+    threads: the number of threads that may work in parallel. block_bytes: those of z, a and delta for a block of rows that passes
     through all layers; they fit the cache of a core.
     """
 
     precision = "exact"
     xp = np
     device = nullcontext()
-    block: int
+    block_bytes: int
 
     @property
     def threads(self):   # type: ignore[override]

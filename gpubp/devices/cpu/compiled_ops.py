@@ -31,7 +31,7 @@ class CompiledOps(CpuOps):
     """The verbs on NumPy arrays, compiled for this machine; raises RuntimeError if `cxx.why_not` gives a reason."""
 
     name = "cpu:compiled"
-    block, min_weights_for_gemm_update, scratch_bytes = 1 << 19, 0, 4 * cxx.ROW_BLOCK_ELEMENTS
+    block_bytes, min_weights_for_gemm_update, scratch_bytes = 1 << 19, 0, 4 * cxx.BLOCK_ELEMENTS
     _check = check_operands
 
     def __init__(self):
@@ -97,7 +97,7 @@ class CompiledOps(CpuOps):
         if delta is not None:
             self._check(z.shape, dtype, delta=delta)
             self._check((width,), dtype, db=db)
-        spare = self.zeros(2 * max(cxx.ROW_BLOCK_ELEMENTS, width), dtype)
+        spare = self.zeros(2 * max(cxx.BLOCK_ELEMENTS, width), dtype)
         return Native(kernel_source.output_source(cost, activation, dtype, ending="cpp"), "output", z, b, a, y, weights, delta,
                       db, costs, spare, rows, width)
 

@@ -25,11 +25,11 @@ from ... import atomic
 from .. import kernel_source
 from . import blas
 
-ROW_BLOCK_ELEMENTS = 4096   # BLOCK in C++: elements of a block of whole rows (at least one) that fits a core's cache
+BLOCK_ELEMENTS = 4096   # BLOCK in C++: elements of a block of whole rows (at least one) that fits a core's cache
 COMPILERS = "c++", "g++", "clang++"
 # No option that assumes that NaN and infinity do not occur, and not -fno-signed-zeros, with which gcc lets a NaN become 0.
 OPTIONS = ("-std=c++17", "-O3", "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native",
-           "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", f"-DBLOCK={ROW_BLOCK_ELEMENTS}", "-w", "-shared",
+           "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", f"-DBLOCK={BLOCK_ELEMENTS}", "-w", "-shared",
            "-fPIC")
 REMEDY = "install g++ or clang++ (Debian: apt install g++, macOS: xcode-select --install)"
 

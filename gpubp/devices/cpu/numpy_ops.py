@@ -16,7 +16,7 @@ from .base import CpuOps
 from .threads import in_threads, repeat, sequence
 from .ufunc_program import Scratch, bind
 
-BLOCK_ELEMENTS = 1 << 14   # 64 KiB of float32, so that a formula's few intermediate values fit a core's cache
+BLOCK_ELEMENTS = 1 << 14   # elements that a formula computes together: 64 KiB of float32, so that a few values fit the cache
 REPAYS = 0.1      # seconds: shortest epoch that soon repays the first compilation, which takes about a second
 
 
@@ -26,7 +26,7 @@ class NumpyOps(CpuOps):
     compiles: whether CompiledOps may take over training if an epoch is long enough; else NumPy computes everything.
     """
 
-    block, scratch_bytes = 1 << 22, 4 * BLOCK_ELEMENTS
+    block_bytes, scratch_bytes = 1 << 22, 4 * BLOCK_ELEMENTS
 
     def __init__(self, compiles=True):
         self.compiles, self.name = compiles, "cpu" if compiles else "cpu:numpy"

@@ -83,7 +83,7 @@ def few(rows, width):
     return rows <= FEW and rows * width <= SMALL
 
 
-def row_block(rows, width, processors):
+def block_for_rows(rows, width, processors):
     """(threads per row, rows) of a block: a warp per row, or the whole block if rows are long, or few and fairly long."""
     warps = few(rows, width) or width < LONG_OF_FEW or rows >= full(processors) * THREADS // WARP
     return (WARP, THREADS // WARP) if width <= LONG and warps else (THREADS, 1)
@@ -91,14 +91,14 @@ def row_block(rows, width, processors):
 
 def summands(rows, width, processors):
     """The number of blocks for the rows, each of which leaves one partial sum; at most as many as one block can add."""
-    needed = 1 if few(rows, width) else ceil(rows / row_block(rows, width, processors)[1])
+    needed = 1 if few(rows, width) else ceil(rows / block_for_rows(rows, width, processors)[1])
     return max(1, min(needed, full(processors)))
 
 
 def on_rows(kernel, dtype, processors, *values, blocks=None):
     """A bound launch of a kernel that works row by row; the last two values are rows and width."""
     rows, width = values[-2:]
-    block = row_block(rows, width, processors)
+    block = block_for_rows(rows, width, processors)
     return launch(kernel, (blocks or max(1, ceil(rows / block[1])),), block, dtype, *values)
 
 
