@@ -7,6 +7,7 @@ the rounding error of one operation, even in an ill-conditioned network, and a f
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from math import inf, isfinite
 
 import numpy as np
@@ -168,14 +169,17 @@ def _side(network, device, x, y, precision):
     if device == REFERENCE:
         formulas = Formulas(network, x, y, "exact")
         formulas.largest = inf   # of float64, as good as none
-        return formulas, formulas.arrays()
+        found: dict[tuple[str, int], np.ndarray] = {}
+        for key in formulas.order:
+            found[key] = formulas.stage(*key, found).name.value
+        return formulas, found
     formulas = Formulas(network, x, y, device.with_precision(precision).precision)
     copied = network.copy(device)
     with device.device:
         trace = Trace(copied, device.asarray(x), device.asarray(y), precision=precision)
-        special = {("x", 0): trace.a[0], ("cost", network.depth): trace.costs.reshape(-1, 1)}
-        found = {(name, l): special[name, l] if (name, l) in special else getattr(trace, name)[l] for name, l in formulas.order}
-        return formulas, {key: np.array(device.to_numpy(array), np.float64) for key, array in found.items()}
+        special = {"x": trace.a[0], "cost": trace.costs.reshape(-1, 1)}
+        return formulas, {(name, l): np.array(device.to_numpy(special[name] if name in special else getattr(trace, name)[l]),
+                                              np.float64) for name, l in formulas.order}
 
 
 def _comparison(key, dtype, sides):
@@ -214,8 +218,10 @@ class Formulas:
         self.depth, self.cost = network.depth, network.cost_function
         self.precision, self.half = precision, HALVES.get(precision)
         self.xp = xp = Rounding(network.dtype, 1 if precision == "exact" else TRUNCATING)
-        self.short = (TF32, xp.tiny, xp.largest) if precision == "tf32" else None
         self.largest = self.half[2] if self.half else xp.largest
+        # Terms rounded to the format in which factors of products are stored, and in which products read them
+        self._kept = partial(xp.stored, unit=self.half[0], smallest=self.half[1], largest=self.half[2]) if self.half else _same
+        self._factor = partial(xp.stored, unit=TF32, smallest=xp.tiny, largest=xp.largest) if precision == "tf32" else _same
         self.activations = {l: gate.activation for l, gate in network.gates.items()}
         parameters = {name: xp.given(network.ops.to_numpy(view)) for name, view in network.parameters.items()}
         layers = range(1, network.depth + 1)
@@ -224,21 +230,6 @@ class Formulas:
         self.x, self.y = xp.given(x), xp.given(y)
         self.order = [("x", 0), *((name, l) for l in layers for name in ("z", "a")), ("cost", network.depth),
                       *((name, l) for l in reversed(layers) for name in ("delta", "db", "dw"))]
-
-    def arrays(self):
-        """{(name, layer): array} by the formulas only, each from the earlier ones."""
-        found: dict[tuple[str, int], np.ndarray] = {}
-        for key in self.order:
-            found[key] = self.stage(*key, found).name.value
-        return found
-
-    def _kept(self, term):
-        """A Term rounded to the format in which factors of products are stored."""
-        return self.xp.stored(term, *self.half) if self.half else term
-
-    def _factor(self, term):
-        """A Term rounded to the format in which products read their factors."""
-        return self.xp.stored(term, *self.short) if self.short else term
 
     def stage(self, name, l, arrays):
         """The Term of one array, given a device's other arrays."""
@@ -250,7 +241,7 @@ class Formulas:
 
         def before(name, l):   # the value before it was rounded for storage, from which the next array was computed
             return xp.before(arrays[name, l], *self.half[:2]) if self.half else of(name, l)
-        xp, kept = self.xp, self._kept if l < self.depth or name == "delta" else lambda term: term
+        xp, kept = self.xp, self._kept if l < self.depth or name == "delta" else _same
         match name:
             case "x":
                 return kept(self.x)
@@ -278,6 +269,10 @@ class Formulas:
         inner = replace(self.cost, outer=None, outer_prime=None)
         total = reference.costs(xp, inner, activation, z, a, self.y)
         return xp.either(delta, reference.first_delta(xp, inner, activation, z, a, self.y) * self.cost.outer_prime(xp, total))
+
+
+def _same(term):
+    return term
 
 
 def _transposed(matrix):

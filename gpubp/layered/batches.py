@@ -60,12 +60,11 @@ class DeviceBatches:
     def end(self):
         """No more mini-batches follow."""
 
-    def gather(self, clock, outs, rows):
-        """Bind the gathering of a mini-batch of `rows` rows: x, y and, with a third out, weights / rows."""
-        return self._gather(clock, self.sources, outs, rows)
+    def gather(self, clock, outs, rows, first=0):
+        """Bind the gathering of a mini-batch of `rows` rows: x, y and, with a third out, weights / rows.
 
-    def gather_block(self, clock, outs, rows, first):
-        """The same for a block of the mini-batch, from row `first` on and as long as the outs."""
+        Shorter outs take a block of the mini-batch, from row `first` on.
+        """
         return self._gather(clock, self.sources, outs, rows, first)
 
     def _gather(self, clock, sources, outs, rows, first=0):
@@ -130,7 +129,7 @@ class StreamedBatches(DeviceBatches):
                 buffer.load(slot % 2, index)
             self.loaded[slot % 2] = slot
 
-    def gather(self, clock, outs, rows):
+    def gather(self, clock, outs, rows, first=0):
         windows, filled = zip(*((buffer.window, out) for buffer, out in zip(self.buffers, outs) if buffer))
         calls = [self.ops.gather(list(windows), self.places, clock, self.size, list(filled))]
         resident = [source for source, buffer in zip(self.sources, self.buffers) if buffer is None]

@@ -3,6 +3,7 @@
 An array that does not fit on the device stays on the host as it is, memory-mapped perhaps, and is checked and read in chunks.
 """
 
+from functools import cache
 from operator import index
 
 import numpy as np
@@ -17,6 +18,8 @@ from .dlpack import import_array
 CHUNK_ELEMENTS = 1 << 24   # checked or moved together
 ALWAYS_FITS = 1 << 24      # bytes for which a device is assumed to have room, since asking takes longer than a small copy
 
+interval = cache(Interval)
+
 
 def rows(network, x):
     """x as samples gives it, in memory of the caller's stream; a traced value is cast to the network's dtype."""
@@ -26,12 +29,15 @@ def rows(network, x):
             if isinstance(found, DeferredArray):
                 found = found.copied(network.ops, network.dtype)
             return found if found is x else network.ops.copy_for_caller(found)
-    width = network.sizes[0]
+    return _matrix(x, network.sizes[0], "x", "a wire").astype(network.dtype)
+
+
+def _matrix(x, width, name, kind="an array"):
     if x.shape == (width,):
         x = x.reshape(1, width)
     if x.ndim != 2 or x.shape[1] != width:
-        raise ValueError(f"x: layer 1 takes rows of {width}, got a wire of shape {x.shape}")
-    return x.astype(network.dtype)
+        raise ValueError(f"{name}: layer 1 takes rows of {width}, got {kind} of shape {x.shape}")
+    return x
 
 
 def samples(network, x, name="x", check_now=True):
@@ -40,11 +46,7 @@ def samples(network, x, name="x", check_now=True):
     If the device has no room, x stays on the host: then ops.is_on_device(x) is false, and x[rows] is a NumPy array of any real
     dtype. With check_now=False, an array on a GPU becomes a DeferredArray.
     """
-    x, width = array_of(network, x, name), network.sizes[0]
-    if x.ndim == 1 and x.shape[0] == width:
-        x = x.reshape(1, -1)
-    if x.ndim != 2 or x.shape[1] != width:
-        raise ValueError(f"{name}: layer 1 takes rows of {width}, got an array of shape {x.shape}")
+    x = _matrix(array_of(network, x, name), network.sizes[0], name)
     if x.shape[0] == 0:
         raise ValueError(f"{name}: expected at least one row, got an empty array of shape {x.shape}")
     ops = network.ops.with_precision(network.precision)
@@ -53,7 +55,7 @@ def samples(network, x, name="x", check_now=True):
         bounds = () if largest is None else (-largest, largest, 0)
         return DeferredArray(ops.asarray(x, network.dtype), lambda x, out: ops.array_checks.numbers(x, out, *bounds))
     stored = ops.storage_dtype(network.dtype)
-    stays = _stays(network, x, width, stored.itemsize if stored != network.dtype else 0)
+    stays = _stays(network, x, x.shape[1], stored.itemsize if stored != network.dtype else 0)
     if not stays:
         x = _moved(network, x, x.shape, lambda chunk: chunk)
     for chunk in _chunks(x):
@@ -125,7 +127,7 @@ def is_labels(y, width):
 def is_classification(network, y):
     """Whether y holds classes, so that the score is the accuracy; otherwise the score is R^2."""
     y = array_of(network, y, "y")
-    width, bounded = network.sizes[-1], Interval(network.layers[-1].activation.range).bounded
+    width, bounded = network.sizes[-1], interval(network.layers[-1].activation.range).bounded
     return (network.cost_function.classifies or is_labels(y, width)
             or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all())))
 
@@ -186,7 +188,8 @@ def all_true(network, flags):
 
 
 def _require_finite(network, values, name, first=0):
-    if not all_true(network, finite := _xp(network, values).isfinite(values)):
+    xp = np if isinstance(values, np.ndarray) else network.ops.xp
+    if not all_true(network, finite := xp.isfinite(values)):
         raise _invalid(network, finite, values, first, f"{name}: expected finite numbers in {values.dtype}",
                        ": remove or replace such samples, or use float64 where they are numbers beyond the range")
 
@@ -195,7 +198,7 @@ def _require_targets(network, codes, name, first):
     """Refuse rows of targets that the cost does not accept."""
     cost = network.cost_function
     _require_finite(network, codes, name, first)
-    if not all_true(network, inside := Interval(cost.targets).holds(codes).all(axis=1)):
+    if not all_true(network, inside := interval(cost.targets).holds(codes).all(axis=1)):
         raise _invalid(network, inside, codes, first, f"{name}: cost {cost.name} takes targets in {cost.targets}")
     if _sums_to_one(network) and not all_true(network, whole := abs(codes.sum(axis=1) - 1.0) <= 1e-3):
         raise _invalid(network, whole, codes, first, f"{name}: cost {cost.name} takes labels or rows that sum to 1")
@@ -207,10 +210,6 @@ def _invalid(network, valid, values, first, expected, remedy=""):
     found = network.ops.to_numpy(values)[tuple(place)]
     where = "".join(f", column {number}" for number in column)
     return ValueError(f"{expected}, got {found.tolist() if found.ndim else found} at row {first + row}{where}{remedy}")
-
-
-def _xp(network, array):
-    return np if isinstance(array, np.ndarray) else network.ops.xp
 
 
 def _stays(network, array, width, more=0):
@@ -260,7 +259,7 @@ def _deferred_labels(network, y):
 
 
 def _deferred_targets(network, y, is_code):
-    cost, ops, domain = network.cost_function, network.ops, Interval(network.cost_function.targets)
+    cost, ops, domain = network.cost_function, network.ops, interval(network.cost_function.targets)
     low, high = cost.codes if is_code else (domain.low, domain.high)
     arguments = low, high, rule(domain, is_code, _sums_to_one(network)), *_smoothing(network)
     return DeferredArray(ops.asarray(y, network.dtype).reshape(len(y), network.sizes[-1]),

@@ -17,7 +17,6 @@ from ..gates import BiasActivation
 from ..maths.activations import Activation
 from ..maths.costs import Cost
 from ..maths.initializers import Initializer
-from ..maths.validation import Interval
 from . import call_arrays, input_checks, packing
 from .device_choice import DeviceChoice
 from .dlpack import follow, like
@@ -271,7 +270,7 @@ class Network:
         outputs = self.passes.outputs(input_checks.samples(self, x, check_now=False))
         labelled = self.is_classifier
         if labelled is None:
-            labelled = self.cost_function.classifies or Interval(self.layers[-1].activation.range).bounded
+            labelled = self.cost_function.classifies or input_checks.interval(self.layers[-1].activation.range).bounded
         if labelled:
             return like(self.ops, x, labels_or_none(self, outputs))
         return like(self.ops, x, outputs[:, 0] if self.sizes[-1] == 1 else outputs)
@@ -289,8 +288,7 @@ class Network:
 
         Raises
         ------
-        ValueError, TypeError
-            As fit does.
+        ValueError, TypeError : as fit does
 
         >>> import gpubp
         >>> gpubp.Network([2, 2], output="softmax", cost="cross-entropy", seed=1).score([[0.0, 1.0]], [1]) in (0.0, 1.0)
@@ -310,8 +308,7 @@ class Network:
 
         Raises
         ------
-        ValueError, TypeError
-            As fit does.
+        ValueError, TypeError : as fit does
 
         >>> import gpubp
         >>> net = gpubp.Network([1, 1], activation="identity", dtype="float64", seed=1)
@@ -332,8 +329,7 @@ class Network:
 
         Raises
         ------
-        ValueError, TypeError
-            As fit does. For arrays on a GPU the host does not wait: invalid numbers make the gradient NaN.
+        ValueError, TypeError : as fit does; on a GPU, invalid numbers make the gradient NaN instead
 
         >>> import gpubp
         >>> net = gpubp.Network([2, 3, 1], seed=1)
@@ -360,8 +356,7 @@ class Network:
 
         Raises
         ------
-        ValueError, TypeError
-            As fit does.
+        ValueError, TypeError : as fit does
 
         >>> import gpubp
         >>> net = gpubp.Network([2, 1], seed=1)
@@ -391,8 +386,7 @@ class Network:
 
         Raises
         ------
-        ValueError, TypeError
-            As fit does.
+        ValueError, TypeError : as fit does
 
         >>> import gpubp
         >>> gpubp.Network([2, 3, 1], seed=1).trace([[0.0, 1.0]], [[1.0]]).delta[1].shape
@@ -416,9 +410,8 @@ class Network:
         Returns
         -------
         GradientReport
-            report.passed, and report.rows with the error of each equation: |g . v - difference along v| / (|g| |v| / sqrt(size))
-            for its gradient g, the largest over three directions and over the layers. The tolerance is 1e-7 in float64 and 2e-3
-            in float32.
+            The error of an equation is |g . v - difference along v| / (|g| |v| / sqrt(size)) for its gradient g, the largest over
+            layers and three directions. report.passed: all are at most 1e-7 in float64 and 2e-3 in float32.
 
         Raises
         ------

@@ -56,8 +56,8 @@ class Parameters:
     def copy(self, ops):
         """A copy of the values in a new vector on the device of ops."""
         copied = self.like(ops)
-        for name, view in self.items():
-            copied.write(name, self.ops.to_numpy(view))
+        with ops.device:
+            copied.vector[...] = ops.asarray(self.ops.to_numpy(self.vector), self.dtype)
         return copied
 
     def __getitem__(self, name):

@@ -40,11 +40,9 @@ class _Step:
         plan.weights[...] = 1.0 / self.rows
         return plan
 
-    def _gather(self, plan, first=None):
+    def _gather(self, plan, first=0):
         outs = [plan.x, plan.y] + [plan.weights] * (self.mini_batches.weights is not None)
-        if first is None:
-            return self.mini_batches.gather(self.clock, outs, self.rows)
-        return self.mini_batches.gather_block(self.clock, outs, self.rows, first)
+        return self.mini_batches.gather(self.clock, outs, self.rows, first)
 
     def replay(self):
         """A plan that keeps all values, after the forward and backward pass of the mini-batch at the clock.
