@@ -8,12 +8,6 @@ def atomically(path, write, what):
     """Call write(file) on a temporary binary file, then rename it to path; until then a previous file stays unchanged.
 
     what: words for the contents in the error. Raises OSError with the filename path if the file cannot be written.
-
-    >>> import tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "greeting.txt")
-    >>> atomically(path, lambda file: file.write(b"hello"), "the greeting")
-    >>> open(path).read(), os.listdir(os.path.dirname(path))
-    ('hello', ['greeting.txt'])
     """
     path = os.fsdecode(path)
     partial = f"{path}.{os.urandom(4).hex()}.partial"   # in the same folder: os.replace is atomic only in one file system

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from .devices import checked_name, open_device
 from .devices.ops import HALVES, Ops, checked_precision
-from .layered import input_checks
+from .layered.call_arrays import host_arrays
 from .layered.divergence import first_nonfinite_parameter
 from .layered.network import Network
 from .layered.trace import Trace
@@ -147,10 +147,8 @@ def parity(network: Network, x: ArrayLike, y: ArrayLike, devices: Sequence[str |
         if (bad := first_nonfinite_parameter(network)) is not None:
             raise ValueError(f"expected a network of finite parameters, got NaN or infinity in {bad}: use one from before its "
                              "training diverged")
-        samples = input_checks.samples(network, x)
-        targets = input_checks.targets(network, y, samples.shape[0])
-        inputs, outputs = (network.ops.to_numpy(array[:]) for array in (samples, targets))
-        one, other = sides = [_side(network, device, inputs, outputs, precision) for device in opened]
+        inputs, targets = host_arrays(network, x, y)
+        one, other = sides = [_side(network, device, inputs, targets, precision) for device in opened]
         rows = [_comparison(key, network.dtype, sides) for key in one[0].order]
     names = [device if isinstance(device, str) else device.name for device in opened]
     return ParityReport((names[0], names[1]), network.dtype.name, (one[0].precision, other[0].precision), len(inputs), rows)
@@ -223,10 +221,9 @@ class Formulas:
         self._kept = partial(xp.stored, unit=self.half[0], smallest=self.half[1], largest=self.half[2]) if self.half else _same
         self._factor = partial(xp.stored, unit=TF32, smallest=xp.tiny, largest=xp.largest) if precision == "tf32" else _same
         self.activations = {l: gate.activation for l, gate in network.gates.items()}
-        parameters = {name: xp.given(network.ops.to_numpy(view)) for name, view in network.parameters.items()}
-        layers = range(1, network.depth + 1)
-        self.b = {l: parameters[f"b{l}"] for l in layers}
-        self.w = {l: self._factor(self._kept(parameters[f"w{l}"])) for l in layers}
+        layers, given = range(1, network.depth + 1), lambda name: xp.given(network.ops.to_numpy(network.parameters[name]))
+        self.b = {l: given(f"b{l}") for l in layers}
+        self.w = {l: self._factor(self._kept(given(f"w{l}"))) for l in layers}
         self.x, self.y = xp.given(x), xp.given(y)
         self.order = [("x", 0), *((name, l) for l in layers for name in ("z", "a")), ("cost", network.depth),
                       *((name, l) for l in reversed(layers) for name in ("delta", "db", "dw"))]
@@ -236,17 +233,14 @@ class Formulas:
         def of(name, l):
             return xp.given(arrays[name, l] if (name, l) != ("a", 0) else arrays["x", 0])
 
-        def factor(name, l):
-            return self._factor(of(name, l))
-
         def before(name, l):   # the value before it was rounded for storage, from which the next array was computed
             return xp.before(arrays[name, l], *self.half[:2]) if self.half else of(name, l)
-        xp, kept = self.xp, self._kept if l < self.depth or name == "delta" else _same
+        xp, factor, kept = self.xp, self._factor, self._kept if l < self.depth or name == "delta" else _same
         match name:
             case "x":
                 return kept(self.x)
             case "z":
-                return kept(kept(xp.product(factor("a", l - 1), _transposed(self.w[l]))) + self.b[l])
+                return kept(kept(xp.product(factor(of("a", l - 1)), _transposed(self.w[l]))) + self.b[l])
             case "a":
                 return kept(self.activations[l].of(xp, (before if l < self.depth else of)("z", l)))
             case "cost":
@@ -254,11 +248,11 @@ class Formulas:
             case "delta" if l == self.depth:                                                                     # BP1
                 return kept(self._first_delta(of("z", l), of("a", l)))
             case "delta":                                                                                        # BP2
-                da = kept(xp.product(factor("delta", l + 1), self.w[l + 1]))
+                da = kept(xp.product(factor(of("delta", l + 1)), self.w[l + 1]))
                 return kept(reference.times_prime(xp, self.activations[l], da, of("z", l), of("a", l)))
             case "db":                                                                                           # BP3
                 return xp.sum(before("delta", l), axis=0) / float(len(arrays["x", 0]))
-        return xp.product(_transposed(factor("delta", l)), factor("a", l - 1)) / float(len(arrays["x", 0]))      # BP4
+        return xp.product(_transposed(factor(of("delta", l))), factor(of("a", l - 1))) / float(len(arrays["x", 0]))   # BP4
 
     def _first_delta(self, z, a):
         """BP1, for both orders of its factors: NumPy multiplies by the outer derivative before sigma', a kernel after it."""

@@ -4,13 +4,7 @@ from pathlib import Path
 
 
 def folder(inside, beside, sign):
-    """The first of two folders that contains the file `sign`: `inside` the package, else `beside` it; both are relative paths.
-
-    Raises FileNotFoundError if neither contains it.
-
-    >>> folder("bench/benchmarks", "benchmarks", "report.py").name
-    'benchmarks'
-    """
+    """The first of two folders that contains the file `sign`: `inside` the package, else `beside` it; both are relative paths."""
     package = Path(__file__).resolve().parent
     places = package / inside, package.parent / beside
     for place in places:

@@ -61,10 +61,7 @@ class DeviceBatches:
         """No more mini-batches follow."""
 
     def gather(self, clock, outs, rows, first=0):
-        """Bind the gathering of a mini-batch of `rows` rows: x, y and, with a third out, weights / rows.
-
-        Shorter outs take a block of the mini-batch, from row `first` on.
-        """
+        """Bind the gathering of a mini-batch of `rows` rows: outs take x, y and perhaps weights / rows, from row `first` on."""
         return self._gather(clock, self.sources, outs, rows, first)
 
     def _gather(self, clock, sources, outs, rows, first=0):

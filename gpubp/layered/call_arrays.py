@@ -27,6 +27,13 @@ def checked_arrays(network, x, y, sample_weight=None, check_now=True):
             sample_weights(network, sample_weight, x.shape[0], check_now=check_now))
 
 
+def host_arrays(network, x, y):
+    """x and y, checked, as NumPy arrays in the network's dtype."""
+    x = samples(network, x)
+    y = targets(network, y, x.shape[0])
+    return [np.asarray(network.ops.to_numpy(array[:]), network.dtype) for array in (x, y)]
+
+
 def check_together(network, take):
     """The result of take(), which checks arrays: its checks on a GPU are read together, and if one fails, take() runs again."""
     if network.ops.array_checks is None:
@@ -50,11 +57,16 @@ def raise_if_nan(network, cost, x, y, sample_weight):
     return cost
 
 
+def check_shape(network, vector):
+    """Raise ValueError unless a vector has the shape of net.vector."""
+    if np.shape(vector) != network.vector.shape:
+        raise ValueError(f"expected a vector of shape {network.vector.shape}, as net.vector, got shape {np.shape(vector)}")
+
+
 def vector(network, values):
     """values as an array on the network's device, with the shape and dtype of net.vector."""
     array = array_of(network, values, "vector")
-    if array.shape != network.vector.shape:
-        raise ValueError(f"vector: expected shape {network.vector.shape}, that of net.vector, got shape {array.shape}")
+    check_shape(network, array)
     if hasattr(values, "__dlpack__") and not network.ops.is_on_device(array):
         raise ValueError(f"vector: expected an array on {network.ops.name}, as the network, got one on the host: pass "
                          "net.ops.asarray(vector)")

@@ -27,8 +27,8 @@ class DeferredArray:
         if self.divisor != 1:
             out /= self.divisor
 
-    def copied(self, ops, dtype):
+    def copied(self, ops, shape, dtype):
         """The checked array in new memory."""
-        out = ops.zeros(self.shape, dtype)
+        out = ops.zeros(shape, dtype)
         self.enter(out)
         return out

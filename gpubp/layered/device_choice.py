@@ -72,10 +72,7 @@ def seconds_on_cpu(sizes, batch, steps, state, itemsize, compiles):
 
 
 def numpy_epoch_seconds(parameters, steps, samples, state):
-    """An upper estimate of NumPy's seconds per epoch; training is compiled if it exceeds REPAYS.
-
-    25 us per step for calls, 1 ns for each number that the optimizer changes, and 2e-11 s per operation of the products.
-    """
+    """An upper estimate: 25 us of calls per step, 1 ns per number that the optimizer changes, 2e-11 s per product operation."""
     return steps * (25e-6 + 1e-9 * parameters * (1 + state)) + 6.0 * parameters * samples * 2e-11
 
 

@@ -4,15 +4,18 @@ The numerical derivatives evaluate the formulas with NumPy in float64, independe
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..devices.random import CHECK, generator
 from ..maths.finite_differences import derivative
 from ..maths.reference import costs, seen
-from . import input_checks
+from .call_arrays import host_arrays
 from .trace import Trace
 
 STEPS = 1e-4, 1e-5, 1e-6   # of central differences: use the largest that keeps half of the samples, or else the smallest
@@ -62,7 +65,7 @@ class GradientReport:
 def check(network, x, y, seed):
     """The GradientReport of Network.check, which has made the network's device current."""
     reference, timings = ReferenceNetwork(network), _timings(network, x, y)
-    given, codes = _checked(network, x, y)
+    given, codes = host_arrays(network, x, y)
     x, y = given.astype(np.float64), codes.astype(np.float64)
     step, smooth = next((step, smooth) for step in STEPS if (smooth := reference.smooth(x, y, AWAY * step)).mean() >= 0.5
                         or step == STEPS[-1])
@@ -72,13 +75,6 @@ def check(network, x, y, seed):
     trace = Trace(network, *(network.ops.asarray(array[smooth]) for array in (given, codes)))
     rows = _equations(network, reference, x[smooth], y[smooth], trace, step, generator(seed, CHECK))
     return GradientReport(rows, int(smooth.sum()), len(x), sum(map(np.size, reference.parameters.values())), *timings)
-
-
-def _checked(network, x, y):
-    """x and y, validated, as NumPy arrays in the network's dtype."""
-    x = input_checks.samples(network, x)
-    y = input_checks.targets(network, y, x.shape[0])
-    return tuple(np.asarray(network.ops.to_numpy(array[:]), network.dtype) for array in (x, y))
 
 
 def _equations(network, reference, x, y, trace, step, random):
@@ -119,8 +115,9 @@ def _equations(network, reference, x, y, trace, step, random):
     return [EquationCheck(name, float(error), bool(error <= tolerance)) for name, error in worst.items()]
 
 
-def finite_differences(network, x, y, names=None, limit=None):
-    """The gradient by forward differences: one forward pass per parameter, and one for the unchanged cost.
+def finite_differences(network: Any, x: ArrayLike, y: ArrayLike, names: Sequence[str] | None = None,
+                       limit: int | None = None) -> dict[str, np.ndarray]:
+    """The gradient by forward differences, {name: float64 array}: one forward pass per parameter, and one for the cost.
 
     Parameters
     ----------
@@ -128,14 +125,13 @@ def finite_differences(network, x, y, names=None, limit=None):
     x, y : as for fit
         A few samples.
     names : sequence of str, optional
-        The arrays to differentiate by, such as ["w1", "b1"]; default is all.
+        The parameters to differentiate by, such as ["w1", "b1"]; None is all.
     limit : int, optional
-        Differentiate by the first `limit` numbers of each array only.
+        Differentiate only by the first numbers of each array, which is then flat.
 
-    Returns
-    -------
-    {name: float64 array}
-        In the shapes of net.parameters; one-dimensional with a limit.
+    Raises
+    ------
+    ValueError, TypeError : as fit does
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([2, 1], dtype="float64", seed=1)
@@ -144,7 +140,7 @@ def finite_differences(network, x, y, names=None, limit=None):
     True
     """
     with network.ops.device:
-        x, y = (array.astype(np.float64) for array in _checked(network, x, y))
+        x, y = (array.astype(np.float64) for array in host_arrays(network, x, y))
     reference, gradient = ReferenceNetwork(network), {}
     base = reference.cost(x, y)
     for name in names or reference.parameters:

@@ -27,7 +27,7 @@ def rows(network, x):
         with network.ops.device:
             found = samples(network, x, check_now=False)
             if isinstance(found, DeferredArray):
-                found = found.copied(network.ops, network.dtype)
+                found = found.copied(network.ops, found.shape, network.dtype)
             return found if found is x else network.ops.copy_for_caller(found)
     return _matrix(x, network.sizes[0], "x", "a wire").astype(network.dtype)
 
@@ -87,9 +87,7 @@ def targets(network, y, rows, name="y", check_now=True):
     pending = network.pending_checks is not None and network.ops.is_on_device(y)
     if labelled and pending and _fits(network, rows, width):
         all_true(network, (y >= 0) & (y < width))
-        codes = network.ops.zeros((rows, width), network.dtype)
-        _deferred_labels(network, y).enter(codes)
-        return codes
+        return _deferred_labels(network, y).copied(network.ops, (rows, width), network.dtype)
     if labelled:
         y = network.ops.to_numpy(y)
         for chunk in _chunks(y):

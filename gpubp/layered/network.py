@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial, wraps
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -109,13 +110,10 @@ class Network:
         self.depth = len(dense)
         self.gates = {l: BiasActivation(layer.activation) for l, layer in enumerate(dense, 1)}
         self.dropout_rates: dict[int, float] = {}   # dropout after layer l, 0 being the input
-        l = 0
-        for layer in self.layers:
-            if isinstance(layer, Dense):
-                l += 1
-            elif l in self.dropout_rates:
+        for l, layer in zip(accumulate(int(isinstance(layer, Dense)) for layer in self.layers), self.layers):
+            if l in self.dropout_rates and isinstance(layer, Dropout):
                 raise ValueError(f"expected one Dropout after a layer, got two after layer {l}: multiply what they keep")
-            else:
+            if isinstance(layer, Dropout):
                 self.dropout_rates[l] = layer.rate
         shapes: dict[str, tuple[int, ...]] = {f"w{l}": (self.sizes[l], self.sizes[l - 1]) for l in range(1, self.depth + 1)}
         shapes |= {f"b{l}": (self.sizes[l],) for l in range(1, self.depth + 1)}
@@ -242,12 +240,9 @@ class Network:
         """
         if vector is None and type(x) is not Wire:
             return self.feedforward(x)
-        if vector is None:
-            parameters = self.parameters
-        elif np.shape(vector) == self.vector.shape:
-            parameters = self.parameters.views(vector)
-        else:
-            raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
+        if vector is not None:
+            call_arrays.check_shape(self, vector)
+        parameters = self.parameters if vector is None else self.parameters.views(vector)
         layers, rows = range(1, self.depth + 1), input_checks.rows(self, x)
         with np.errstate(all="ignore"):   # on the caller's stream, on which the gradient flows back
             return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],
@@ -368,8 +363,7 @@ class Network:
 
         @_on_device
         def cost_and_gradient(self, vector):
-            if np.shape(vector) != self.vector.shape:
-                raise ValueError(f"expected a vector of shape {self.vector.shape}, as net.vector, got shape {np.shape(vector)}")
+            call_arrays.check_shape(self, vector)
             self.vector[...] = self.ops.asarray(vector, self.dtype)
             cost, gradient = self.passes.cost_and_gradient(*checked)
             return call_arrays.raise_if_nan(self, float(cost), x, y,

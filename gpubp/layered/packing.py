@@ -55,9 +55,12 @@ def pack(network):
     import json
 
     host, training = network.ops.to_numpy, network.training_state
+    layers = [{"dropout": layer.rate} if isinstance(layer, Dropout) else
+              {"neurons": layer.neurons, "activation": layer.activation.name, "initializer": layer.initializer.name}
+              for layer in network.layers]
     header = {
         "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,
-        "precision": network.precision, "layers": [network.sizes[0], *map(_layer_text, network.layers)],
+        "precision": network.precision, "layers": [network.sizes[0], *layers],
         "custom": sorted(custom(network)), "notes": network.metadata, "labelled": network.is_classifier,
         "history": network.history.as_dict(), "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
@@ -66,7 +69,7 @@ def pack(network):
         arrays |= {f"{vector}.{name}": host(view) for vector, parameters in _vectors(training)
                    for name, view in parameters.items()}
     try:
-        return json.loads(json.dumps(header, default=_number)), arrays
+        return json.loads(json.dumps(header, default=np.generic.item)), arrays
     except TypeError as error:
         raise TypeError(f"expected net.metadata of types that JSON has, got another: {error}") from None
 
@@ -103,13 +106,6 @@ def _fill(parameters, arrays, prefix):
         parameters.write(name, array)
 
 
-def _number(value):
-    """A NumPy number as a Python number, for JSON."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} is not a JSON type")
-
-
 def custom(network):
     """{name: cost or activation} of a network that no table has."""
     used = [(COSTS, network.cost_function), *((ACTIVATIONS, gate.activation) for gate in network.gates.values())]
@@ -121,12 +117,6 @@ def _in_table(table, entry):
         return all(getattr(mine, "__code__", mine) == getattr(its, "__code__", its)   # a factory makes a new entry each time
                    for mine, its in zip(vars(entry).values(), vars(table.find(entry.name)).values()))
     return False
-
-
-def _layer_text(layer):
-    if isinstance(layer, Dropout):
-        return {"dropout": layer.rate}
-    return {"neurons": layer.neurons, "activation": layer.activation.name, "initializer": layer.initializer.name}
 
 
 def _layer(text, custom):

@@ -94,18 +94,13 @@ class Plan:
 
     def fill(self, x, y=None, weights=None):
         """Copy in rows of x and y, from this device or the host, and their weights: one number, or one per row."""
-        self._enter(x, self.x)
-        if y is not None:
-            self._enter(y, self.y)
-            self._enter(weights, self.weights)
-
-    def _enter(self, values, out):
-        if isinstance(values, DeferredArray):
-            values.enter(out)
-        elif out.dtype == self.network.dtype:
-            out[...] = values if isinstance(values, float) else self.ops.asarray(values, out.dtype)
-        else:
-            self.ops.cast(self.ops.asarray(values, self.network.dtype), out)()
+        for values, out in [(x, self.x)] if y is None else [(x, self.x), (y, self.y), (weights, self.weights)]:
+            if isinstance(values, DeferredArray):
+                values.enter(out)
+            elif out.dtype == self.network.dtype:
+                out[...] = values if isinstance(values, float) else self.ops.asarray(values, out.dtype)
+            else:
+                self.ops.cast(self.ops.asarray(values, self.network.dtype), out)()
 
     def wide(self, array):
         """A buffer of this plan in the network's dtype: the buffer itself or a copy."""

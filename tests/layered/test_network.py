@@ -249,7 +249,7 @@ def test_the_vector_is_assigned_to(ops, dtype, random):
 
 
 @pytest.mark.parametrize(("values", "error", "match"), [
-    (lambda v: v[:-1], ValueError, r"vector: expected shape \((\d+),\), that of net.vector, got shape"),
+    (lambda v: v[:-1], ValueError, r"expected a vector of shape \((\d+),\), as net.vector, got shape"),
     (lambda v: 1.0, ValueError, r"got shape \(\)"), (lambda v: v[None], ValueError, r"got shape \(1, "),
     (lambda v: 1j * np.ones(v.size), TypeError, "vector: expected an array of real numbers, got dtype complex"),
     (lambda v: "many", TypeError, "vector: expected an array of real numbers"),
