@@ -6,16 +6,25 @@ Everything is enumerated from the tables, so that a new row is tested without wr
 import os
 
 import numpy as np
+import pytest
 
 from benchmarks.kernel_programs import outputs
 from gpubp.layered.layers import Dense
 from gpubp.layered.network import Network
+from gpubp.maths.activations import ACTIVATIONS
+from gpubp.maths.costs import COSTS
 
 PAIRS = outputs()                                        # (cost, output activation), all that are admissible
 PAIR_NAMES = [f"{cost.name} {row.name}" for cost, row in PAIRS]
 
 FEW_PAIRS = outputs(few=True)
 FEW = {(cost.name, row.name) for cost, row in FEW_PAIRS}
+
+
+def named_pairs():
+    """(activation, cost, marks) of all pairs by name, admissible or not; what is not one of the few is long."""
+    return [(activation, cost, () if (COSTS.find(cost).name, ACTIVATIONS.find(activation).name) in FEW else pytest.mark.long)
+            for activation in ACTIVATIONS for cost in COSTS]
 
 
 def few(device, dtype):

@@ -14,6 +14,8 @@ from gpubp.devices import kernel_source, open_device
 from gpubp.devices.cpu import cxx
 from gpubp.devices.cuda.graph import Session
 from gpubp.devices.cuda.probe import why_no_cuda
+from gpubp.maths.activations import Activation
+from gpubp.maths.costs import Cost
 from tests.cases import FEW, few
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
@@ -36,28 +38,31 @@ def _missing(module):
 
 
 def pytest_collection_modifyitems(items):
-    """Examples in docstrings skip like tests do; the CPU's kernels store no halves; not every device computes every pair."""
-    items[:] = [item for item in items if not (case := getattr(item, "callspec", None))
-                or not (_stores_halves_on_the_cpu(case) or _is_computed_elsewhere(**case.params))]
+    """Mark the cases that are long, and skip, with the reason, those that no device computes or that others do."""
     for item in items:
-        if (case := getattr(item, "callspec", None)) and {"host", "compiled"} & set(case.id.split("-")):
-            item.add_marker(pytest.mark.long)   # a compiler goes before it
-        module = DOCTESTS.get(item.name)
-        if module and find_spec(module) is None:
-            item.add_marker(pytest.mark.skip(reason=_missing(module)))
+        case, module = getattr(item, "callspec", None), DOCTESTS.get(item.name)
+        reason = _missing(module) if module and find_spec(module) is None else _why_not(**case.params) if case else ""
+        if case and ({"host", "compiled"} & set(case.id.split("-")) or _pair(**case.params) not in (None, *FEW)):
+            item.add_marker(pytest.mark.long)   # a compiler runs first, or all pairs are tried
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def _stores_halves_on_the_cpu(case):
-    if case.params.get("device_ops") != "compiled":
-        return False
-    return case.params.get("storage") in kernel_source.STORAGE or case.params.get("kind", (None, None))[1] is not None
+def _pair(pair=None, cost=None, output=None, **_):
+    """The names of the cost and the activation of a case that is one of all pairs, else None."""
+    cost, row = pair if isinstance(pair, tuple) else (cost, output)
+    return (cost.name, row.name) if isinstance(cost, Cost) and isinstance(row, Activation) else None
 
 
-def _is_computed_elsewhere(pair=None, ops=None, device_ops=None, dtype=None, kind=None, **_):
-    """Whether a test is of a (cost, activation) that other devices or dtypes try."""
-    if not isinstance(pair, tuple) or (dtype or kind) is None:
-        return False
-    return few(ops or device_ops or "cpu", dtype or kind[0]) and (pair[0].name, pair[1].name) not in FEW
+def _why_not(pair=None, ops=None, device_ops=None, storage=None, dtype=None, kind=None, **_):
+    """Why a case is left out: the storage does not exist on the device, or other devices and dtypes try the pair; else ""."""
+    if isinstance(kind, tuple):
+        dtype, storage = kind
+    if device_ops == "compiled" and storage in kernel_source.STORAGE:
+        return "the compiled kernels of the CPU store no halves"
+    if _pair(pair) not in (None, *FEW) and dtype and few(ops or device_ops or "cpu", dtype):
+        return "all pairs of a cost and an activation on each device and in each dtype: set GPUBP_TEST_ALL=1"
+    return ""
 
 
 def device(name):

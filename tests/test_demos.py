@@ -12,6 +12,8 @@ from gpubp import cli, plots
 from gpubp.demos import svm, telling
 from tests.conftest import needs
 
+seeds = pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
+
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
@@ -97,7 +99,7 @@ def test_patterns(demo):
     assert found == [[8, 1, 1], [5, 0, 1], [15, 5, 3]]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@seeds
 def test_truth_tables(demo, seed):
     told = section(demo(f"svm --no-picture --seed {seed}"), 1)
     for x in (0, 1):
@@ -120,7 +122,7 @@ def test_the_rule_is_the_gradient(demo):
     assert difference < 1e-15
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@seeds
 def test_the_machine_learns_all_six_points(demo, seed):
     told = section(demo(f"svm --no-picture --seed {seed}"), 3)
     before, after = numbers(told, "0")[0], numbers(told, "400")[-1]
@@ -133,7 +135,7 @@ def test_the_machine_learns_all_six_points(demo, seed):
     assert "".join(rows).count("o") == "".join(rows).count("x") == 3 and {len(row) for row in rows} == {telling.COLUMNS}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@seeds
 def test_a_network_parts_the_rings_in_two_ways(demo, seed):
     told = section(demo(f"svm --no-picture --seed {seed}"), 4)
     assert numbers(told, "a line")[0][0] < 65 and numbers(told, "the network")[0][:2] == [80, 80]
@@ -151,6 +153,7 @@ def test_maps_show_who_decides_what(capsys):
 
 # ---- pictures
 
+@pytest.mark.long
 def test_the_picture(demo, tmp_path):
     needs("matplotlib")
     assert demo("svm").endswith("\npicture   gpubp-svm.png\n")
@@ -160,6 +163,7 @@ def test_the_picture(demo, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gpubp-svm.png", "other.svg"]
 
 
+@pytest.mark.long
 def test_no_picture(demo, tmp_path, monkeypatch):
     assert "picture" not in demo("svm --no-picture") + demo("gates")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)

@@ -202,6 +202,7 @@ def test_a_checkout_finds_its_kernels(source, tmp_path):
     finds(python("-c", FOUND, cwd=tmp_path, path=source), source)
 
 
+@pytest.mark.long
 def test_a_wheel_carries_its_kernels(built, tmp_path):
     wheel, _ = built
     with zipfile.ZipFile(wheel) as file:
@@ -225,6 +226,7 @@ def test_a_wheels_benchmarks_run(built, tmp_path):
     assert not list((tmp_path / "site").rglob("results"))
 
 
+@pytest.mark.long
 def test_a_source_archive_builds_the_same_wheel(built, tmp_path):
     wheel, archive = built
     with tarfile.open(archive) as file:
@@ -236,6 +238,7 @@ def test_a_source_archive_builds_the_same_wheel(built, tmp_path):
     finds(python("-c", FOUND, cwd=tmp_path, path=unpacked), unpacked)
 
 
+@pytest.mark.long
 def test_an_editable_install_finds_the_checkouts_kernels(source, tmp_path):
     pytest.importorskip("setuptools", minversion="77", reason="setuptools 77 is not installed, which builds the wheel")
     python("-c", BUILD.format("editable"), tmp_path, cwd=source)

@@ -138,6 +138,7 @@ def test_code_that_cannot_be_traced_raises(wrong):
         gpubp.grad(f)(np.ones(2))
 
 
+@pytest.mark.long
 def test_the_programs_of_the_readme_run(tmp_path, monkeypatch, capsys):
     needs("sklearn")
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MNIST = ROOT.parent / "shared" / "data" / "mnist.npz"
 ARGUMENTS = {"kernels": ["--only", "step"], "peers": ["--only", "784-30-10"], "circuits": ["--only", "number"],
              "mnist": [str(MNIST), "--epochs", "1", "--device", "cpu:numpy"]}   # besides --quick and --out
-QUICKEST = "size"   # the others take more than a few seconds
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +43,8 @@ def found(ran, name):
     return json.loads((ran(name) / f"{name}.json").read_text())
 
 
-@pytest.mark.parametrize("name", [name if name == QUICKEST else pytest.param(name, marks=pytest.mark.long)
-                                  for name in bench.scripts()])
+@pytest.mark.long
+@pytest.mark.parametrize("name", bench.scripts())
 def test_a_script_leaves_figures_a_table_and_a_picture(ran, name):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed, which draws the pictures")
     stems = {path.stem for path in ran(name).glob("*.json")}
@@ -135,6 +134,7 @@ def test_every_kernel_is_read_plainly():
         call()
 
 
+@pytest.mark.long
 def test_sizes_of_what_is_there_and_of_what_is_not(ran, monkeypatch):
     installations = found(ran, "size")["installations"]
     assert installations["gpubp"]["megabytes"] > installations["numpy"]["megabytes"] > 1

@@ -150,6 +150,7 @@ def test_steps(ops, work):
     assert "left out" in cpu or np.isclose(cpu["mean_cost"], own["mean_cost"], rtol=gpu_steps.SAME[work.precision])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("work", [CLASSES, HALF, BOOK], ids=["classes", "half", "book"])
 def test_the_peers_do_the_same_work(work):
     needs("torch"), needs("jax")
@@ -261,6 +262,7 @@ def test_accuracy_without_mnist():
     assert set(found) in ({"digits"}, {f"digits {precision}" for precision in gpu_accuracy.PRECISIONS})
 
 
+@pytest.mark.long
 def test_accuracy_on_the_emulated_device(monkeypatch):
     device("host")
     data = np.arange(192, dtype=np.float32).reshape(48, 4) / 192, np.arange(48) % 3

@@ -3,6 +3,8 @@
 import os
 from functools import partial
 
+import pytest
+
 from benchmarks import gpu_compile, kernel_programs
 from benchmarks.guard import collect
 from gpubp.devices import kernel_source
@@ -20,6 +22,7 @@ def pretended(device, program):
     return f"{device} {label} {os.getpid()}", 0.5, "no such type" if text == "wrong" else None
 
 
+@pytest.mark.long
 def test_programs_are_compiled_in_other_processes(ops):
     texts = {"one": "1", "two": "2", "two again": "2", "three": "3"}
     found = collect(partial(gpu_compile.programs, ops, texts, pretended))

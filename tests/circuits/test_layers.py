@@ -8,9 +8,11 @@ from gpubp.maths import reference
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS, resolve_cost
 from gpubp.maths.validation import Interval
+from tests.cases import named_pairs
 
 ROWS, WIDTH = 5, 3
-PAIRS = [(activation, cost, depth) for activation in ACTIVATIONS for cost in COSTS for depth in (1, 2, 3)]
+PAIRS = [pytest.param(activation, cost, depth, id=f"{activation}-{cost}-{depth}", marks=marks)
+         for activation, cost, marks in named_pairs() for depth in (1, 2, 3)]
 
 
 def targets(cost, random):
@@ -28,7 +30,7 @@ def outputs(activation, cost):
     return activation if fits else COSTS.find(cost).output or COSTS.find(cost).partner or "sigmoid"
 
 
-@pytest.mark.parametrize("activation, cost, depth", PAIRS, ids=map("-".join, ((a, c, str(d)) for a, c, d in PAIRS)))
+@pytest.mark.parametrize("activation, cost, depth", PAIRS)
 def test_a_circuit_equals_a_network(activation, cost, depth, random):
     """The same network, written down as plain NumPy code with the table's formulas: cost and gradient agree to rounding."""
     cost, output = resolve_cost(cost, activation, outputs(activation, cost))

@@ -119,6 +119,7 @@ def test_a_section_without_a_device(worker):
     assert list(found) == ["failed"] and "cuda:99" in found["failed"]["error"] and opened("cpu") is opened("cpu")   # once
 
 
+@pytest.mark.long
 def test_a_program_ends_when_its_time_is_over():
     started, child = time.perf_counter(), "import time; time.sleep(60)"
     code, lines = run([sys.executable, "-c", f"import subprocess, sys\nprint('begun', flush=True)\n"

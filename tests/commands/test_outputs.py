@@ -149,6 +149,7 @@ def test_network_and_picture_have_two_names(gpubp_):
 
 # ---- whole or not at all
 
+@pytest.mark.long
 def test_no_picture_where_it_does_not_fit(gpubp_):
     needs("matplotlib")
     table()

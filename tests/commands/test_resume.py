@@ -63,6 +63,7 @@ def same(a, b):
         assert getattr(a.history, name) == getattr(b.history, name), name
 
 
+@pytest.mark.long
 def test_interrupt_and_resume(capsys):
     code, out, _ = interrupted(f"train {TRAIN} --save stopped.npz", b"epoch 2")
     assert code == 130 and "\nstopped   interrupted " in out

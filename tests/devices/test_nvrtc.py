@@ -123,6 +123,7 @@ def test_every_formula_meets_every_architecture():
     assert {label for label, _ in met} == {label for kind in KINDS for label in texts(kind)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_wide_kernels_move_sixteen_bytes_at_once(kind):
     dtype, storage = kind

@@ -11,6 +11,7 @@ from benchmarks.kernel_programs import activations
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS, resolve_cost
 from gpubp.maths.validation import Interval
+from tests.cases import named_pairs
 from tests.conftest import needs
 
 torch = needs("torch")
@@ -49,7 +50,8 @@ MEASURE = {
     "huber": plain(F.huber_loss), "log_cosh": lambda a, y: torch.cosh(a - y).log().sum(1),
     "poisson": plain(F.poisson_nll_loss, log_input=False, eps=0.0)}
 
-each_pair = pytest.mark.parametrize("activation, cost", [(activation, cost) for activation in ACTIVATIONS for cost in COSTS])
+each_pair = pytest.mark.parametrize("activation, cost", [pytest.param(activation, cost, marks=marks)
+                                                        for activation, cost, marks in named_pairs()])
 
 
 def test_no_row_is_without_an_oracle():

@@ -100,6 +100,7 @@ def test_a_gpus_array_for_a_network_on_the_cpu(library, random):
         made("cpu").fit(Foreign(x, (2, 0)), y)
 
 
+@pytest.mark.long
 def test_a_gpus_array_for_a_network_on_a_gpu(library, random, monkeypatch):
     """It is imported by the device's own module, and the answer stays there; host arrays beside it are refused."""
     ops = device("host")

@@ -180,6 +180,7 @@ def test_what_cannot_be_read_is_not_in_the_history(ops, random, monkeypatch):
     assert net.epoch == 2 and all(len(values) == 2 for values in net.history.as_dict().values() if isinstance(values, list))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rate, each", [(0.1, False), (Cosine(0.1), False), (Plateau(0.1), True), (lambda epoch: 0.1, False)])
 def test_who_looks_at_every_epoch(rate, each, random, monkeypatch):
     ops, seen, read = device("host"), [], epoch_report.Report.read
