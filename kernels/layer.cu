@@ -64,7 +64,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) layer_wide(S* z, const T* 
     layer_columns<WIDE>(z, b, a, rows, width);
 }
 
-// BP2  delta := delta * sigma'(z),  and BP3 in the same pass: sums[chunk, j] := sum of delta's column j over a chunk of rows
+// BP2  delta := delta * sigma'(z),  and BP3 (the bias gradient) in the same pass: sums[chunk, j] := sum of delta's column j
 extern "C" __global__ void __launch_bounds__(THREADS) hadamard(
     S* __restrict__ delta, const S* __restrict__ z, const S* __restrict__ a, T* __restrict__ sums, int rows, int width)
 {

@@ -108,7 +108,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, ROOM) learn(
     store_block_sum(learn_rows(z, b, a, y, weights, delta, *scaling, rows, width), costs);
 }
 
-// The same for few rows in a single block, which then has all rows of delta and sums its columns: BP3
+// The same for few rows in a single block, which then has all rows of delta and sums its columns: BP3, the bias gradient
 extern "C" __global__ void __launch_bounds__(THREADS, ROOM) learn_of_few(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
     S* delta, T* __restrict__ costs, const T* __restrict__ scaling, T* __restrict__ sums, int rows, int width)

@@ -1,7 +1,8 @@
 // One optimizer step over the whole vector. gpubp/devices/kernel_source.py generates the rule and, for its state vectors and scalars,
-// STATE and PASSED (parameters and arguments), LOAD and STORE (N elements of each from i on), SCALARS (a row of the table) and
-// RULE(n), which is rule(w[n], state[n]..., g[n], weight, norm, scalars...); weight is 1 for weights and 0 for biases. With a
-// storage S, ROUNDED is the parameter for the weights rounded to S, and PASSED_ROUNDED its argument.
+// STATE and PASSED (parameters and arguments), LOAD and STORE (N elements of each from i on), SCALARS (a row of the table: the
+// learning rate and other numbers of this step) and RULE(n), which is rule(w[n], state[n]..., g[n], weight, norm, scalars...).
+// weight is 1 for weights and 0 for biases. With a storage S, ROUNDED is the parameter for the weights rounded to S, and
+// PASSED_ROUNDED its argument.
 #include "common.cuh"
 
 template <int N>
