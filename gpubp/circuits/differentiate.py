@@ -59,7 +59,7 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool 
     Parameters
     ----------
     f, argnums, has_aux
-        As for gpubp.grad, which also describes the errors. With has_aux, the result is ((value, more), gradient).
+        As for gpubp.grad, which raises the same TypeError and ValueError. With has_aux, the result is ((value, more), gradient).
 
     >>> import numpy as np, gpubp
     >>> gpubp.value_and_grad(lambda x: np.sum(x * x))(np.array([1.0, 2.0]))
@@ -116,10 +116,12 @@ def jvp(f: Function, args: Sequence, tangents: Sequence, has_aux: bool = False) 
 
     Parameters
     ----------
-    f, has_aux
-        As for gpubp.vjp.
+    f : function
+        NumPy code, as for gpubp.vjp.
     args : tuple of f's arguments
     tangents : tuple of pytrees with the arguments' structure and shapes
+    has_aux : bool, default False
+        f returns (value, more); more is not differentiated.
 
     Raises
     ------
@@ -168,7 +170,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Parameters
     ----------
     f : function
-        NumPy code, as for gpubp.vjp, which also describes the errors.
+        NumPy code, as for gpubp.vjp, which raises the same errors.
     argnums : int or sequence of int, default 0
         The positions of the arguments to differentiate with respect to.
 
@@ -197,7 +199,8 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Parameters
     ----------
     f, argnums
-        As for gpubp.grad, which also describes the errors. For pytrees, hessian["a"]["b"] is the derivative by a, then by b.
+        As for gpubp.grad, which raises the same TypeError and ValueError. For a pytree, the entry ["a"]["b"] of the result is
+        the derivative of the gradient by a with respect to b.
 
     >>> import numpy as np, gpubp
     >>> gpubp.hessian(lambda x: x[0] * x[1] ** 2)(np.array([3.0, 2.0]))
@@ -215,7 +218,7 @@ def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     Parameters
     ----------
     f : function
-        NumPy code, as for gpubp.vjp, which also describes the errors.
+        NumPy code, as for gpubp.vjp, which raises the same errors.
     argnums : int or sequence of int, default 0
         The positions of the arguments to differentiate with respect to.
 

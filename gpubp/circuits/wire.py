@@ -7,6 +7,7 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..devices.array_namespace import namespace
 from ..maths.reference import times_prime
@@ -170,6 +171,7 @@ class Wire(Traced):
                         "the numbers")
 
     def item(self, *args):
+        """Refused: raises TypeError, which says what to write instead."""
         raise ConcreteNumberError("expected functions that take wires, got one that takes a Python number, which would lose the "
                                   "derivative: write np.exp(x), not math.exp(x), and x.value for the number")
 
@@ -179,6 +181,7 @@ class Wire(Traced):
         raise TypeError("wires do not change: for x[index] = new write np.where(mask, new, x), or join parts with np.concatenate")
 
     def sort(self, *args, **options):
+        """Refused: raises TypeError, which says what to write instead."""
         raise TypeError("wires do not change: write y = np.sort(x) for x.sort(), y = np.partition(x, k) for x.partition(k)")
 
     partition = sort
@@ -200,18 +203,18 @@ class Wire(Traced):
         _method, (np.swapaxes, np.squeeze, np.repeat, np.diagonal, np.trace, np.take, np.round))
     clip, dot, ravel, nonzero, searchsorted, copy, conjugate = map(
         _method, (np.clip, np.dot, np.ravel, np.nonzero, np.searchsorted, np.copy, np.conjugate))
-    conj = conjugate
-
-    def flatten(self, order="C"):
-        return np.ravel(self, order)
+    conj, flatten = conjugate, ravel
 
     def reshape(self, *shape, order="C", copy=None):
+        """The same as np.reshape."""
         return np.reshape(self, shape[0] if len(shape) == 1 else shape, **({} if order == "C" else {"order": order}))
 
     def transpose(self, *axes):
+        """The same as np.transpose."""
         return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
 
     def astype(self, dtype: Any, **options: Any) -> Any:
+        """The same as an array's; for other than floating dtypes the result is an array, which is not differentiated."""
         require_real_ndarray("astype", np.dtype(dtype).type())
         if np.dtype(dtype).kind != "f":
             return unwrap(self).astype(dtype, **options)
@@ -223,7 +226,7 @@ class Wire(Traced):
 
     # ---- inspection of a circuit that stays, see gpubp.wires
 
-    def backward(self, cotangent: Any = None, keep: bool = True) -> None:
+    def backward(self, cotangent: ArrayLike | None = None, keep: bool = True) -> None:
         """Run the backward pass from this wire: every wire's grad becomes the derivative of this wire with respect to it.
 
         Parameters
@@ -239,6 +242,12 @@ class Wire(Traced):
             The cotangent is missing or has another shape.
         RuntimeError
             An earlier backward(keep=False) has freed the circuit.
+
+        >>> import gpubp
+        >>> x = gpubp.wires(3.0)
+        >>> (x * x).backward()
+        >>> x.grad
+        6.0
         """
         if cotangent is None and self.shape != ():
             raise TypeError(f"backward: expected a wire that carries one number, got one of shape {self.shape}: reduce it, with "
