@@ -13,7 +13,7 @@ from tests.conftest import device
 
 @contextmanager
 def opened(name):
-    """The Ops of a device, or a skip; within, circuits forget what no formula reads, of two numbers already."""
+    """The Ops of a device, or a skip; within, circuits forget what no VJP rule reads, of arrays of two numbers already."""
     ops = device(name)
     with ops.device, pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
         patch.setattr(wire, "LARGE", 16)
@@ -39,8 +39,8 @@ def moved(ops, nest):
 def assert_like_numpys(ops, f, given, plain, plain_given, bound=1e-12, derive=pulled):
     """Kinds, dtypes and shapes are alike, and numbers within rounding."""
     expected, found = derive(plain, *plain_given), derive(f, *given)
-    for x, error in zip(given, found[1], strict=True):
-        assert type(error) is type(x)
+    for x, one in zip(given, found[1], strict=True):
+        assert type(one) is type(x)
     on_device = any(type(x) is ops.xp.ndarray for x in given)
     for one, other in zip(leaves(found), leaves(expected), strict=True):
         if on_device and type(other) is not float:

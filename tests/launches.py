@@ -1,6 +1,6 @@
-"""What each rule of the circuits asks of a CUDA device, counted by an emulated one: the table of gpubp/circuits/README.md.
+"""Count the launches of each rule of the circuits on an emulated CUDA device, for the table of gpubp/circuits/README.md.
 
-    ../shared/cupyhost/run -m tests.launches     writes the table anew
+    ../shared/cupyhost/run -m tests.launches     writes the table
 """
 
 from collections import Counter
@@ -31,9 +31,9 @@ def asked(function, ops, counts):
     for _ in range(2):   # kernels are compiled the first time
         ops.xp.cuda.Device().synchronize()
         counts()
-        recorded = TracedCall("vjp", call, call.given, {}, tuple(range(len(call.given))))
+        traced = TracedCall("vjp", call, call.given, {}, tuple(range(len(call.given))))
         forward = Counter(counts())
-        ends = [(end, np.ones_like(end.value)) for end in recorded.ends if end is not None]
+        ends = [(end, np.ones_like(end.value)) for end in traced.ends if end is not None]
         counts()
         backward(ends)
         found = forward, Counter(counts())

@@ -1,4 +1,4 @@
-"""Values and gradients of circuits against PyTorch's, in float64, over random shapes: broadcast, of one number and of none."""
+"""Values and gradients of circuits against PyTorch's, in float64, over random shapes: broadcast, single and empty ones."""
 
 from functools import partial
 
@@ -111,14 +111,14 @@ def drawn(seed, low, high, *shapes):
 
 
 def agree(ours, theirs, arrays):
-    """Value and gradients of both, for one error of the value."""
+    """Value and gradients of both, for one cotangent of the value."""
     value, pull = gpubp.vjp(ours, *arrays)
     tensors = [torch.tensor(x, requires_grad=True) for x in arrays]
     expected = theirs(*tensors)
-    error = np.cos(np.arange(np.size(value))).reshape(np.shape(value))
+    cotangent = np.cos(np.arange(np.size(value))).reshape(np.shape(value))
     np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-11, atol=1e-12)
-    expected.backward(torch.tensor(error))
-    for found, tensor in zip(pull(error), tensors, strict=True):
+    expected.backward(torch.tensor(cotangent))
+    for found, tensor in zip(pull(cotangent), tensors, strict=True):
         np.testing.assert_allclose(found, tensor.grad.numpy(), rtol=1e-10, atol=1e-11)
 
 

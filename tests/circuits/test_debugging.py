@@ -20,14 +20,14 @@ def test_debug_names_the_first_gate_its_inputs_and_the_line():
     assert "test_debugging.py" in str(caught.value) and "return np.sum(np.log(y - 1.0))   # the culprit" in str(caught.value)
 
 
-def test_debug_looks_at_errors_on_the_way_back():
+def test_debug_checks_cotangents():
     with gpubp.debug(), pytest.raises(FloatingPointError, match=r"sqrt, on the way back, makes inf .* an input of 0, in"):
         gpubp.grad(np.sqrt)(0.0)
     with gpubp.debug(), pytest.raises(FloatingPointError, match=r"multiply makes inf of .* of inputs of 1e\+200 and of 1e\+200"):
         gpubp.grad(lambda x: x * x)(1e200)
 
 
-def test_debug_names_errors_that_were_handed_in_or_add_up():
+def test_debug_names_cotangents_of_the_user_and_sums():
     with gpubp.debug(), pytest.raises(FloatingPointError, match="the cotangent that reaches add on the way back is nan, in"):
         gpubp.vjp(lambda x: x + 1.0, X)[1](np.full_like(X, np.nan))
     with gpubp.debug(), pytest.raises(FloatingPointError, match="the cotangent that reaches multiply on the way back is inf, in"):

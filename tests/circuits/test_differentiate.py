@@ -1,4 +1,4 @@
-"""grad and its friends: values, nests, orders, what they refuse, and what they leave as it was."""
+"""grad and its family: values, pytrees, orders, errors, and what they leave unchanged."""
 
 import threading
 from collections import defaultdict
@@ -26,7 +26,7 @@ def test_the_guides_circuit():
     assert gpubp.grad(lambda x, y, z: (x + y) * z, argnums=(0, 1, 2))(-2.0, 5.0, -4.0) == (-4.0, -4.0, 3.0)
 
 
-def test_gradients_are_of_the_arguments_kind():
+def test_gradients_have_the_arguments_type():
     for x, kind in ((2.0, float), (np.float64(2.0), np.float64), (np.float32(2.0), np.float32), (np.array(2.0), np.ndarray)):
         found = gpubp.grad(lambda x: x * x * 3.0)(x)
         assert type(found) is kind and found == 12.0
@@ -45,7 +45,7 @@ def test_value_and_grad_gives_both_and_aux():
     np.testing.assert_array_equal(more, X[0])
 
 
-def test_nests_keep_their_form():
+def test_pytrees_keep_their_structure():
     parameters = {"layers": [Pair(X.copy(), 2.0), Pair(X[0].copy(), np.float32(1.0))], "scale": (0.5,)}
 
     def f(p):
@@ -65,7 +65,7 @@ def test_argnums_name_arguments_from_either_end_and_options_pass():
     np.testing.assert_array_equal(first, X ** 2)
 
 
-def test_what_is_not_reached_gets_zeros():
+def test_arguments_that_are_not_used_get_zeros():
     found = gpubp.grad(lambda x, y: np.sum(x), argnums=(0, 1))(X, {"y": X, "z": 3.0})
     np.testing.assert_array_equal(found[1]["y"], np.zeros_like(X))
     assert found[1]["z"] == 0.0
@@ -98,7 +98,7 @@ def test_hvp_is_the_hessian_times_a_vector():
     np.testing.assert_allclose(found, tangent, rtol=1e-12)
 
 
-def test_nests_are_matched_by_their_keys():
+def test_pytrees_are_matched_by_their_keys():
     def f(p):
         return {"a": p["a"] * 10.0 + p["b"], "b": p["b"]}
     p, other_order = {"a": 1.0, "b": 2.0}, {"b": 0.0, "a": 1.0}
@@ -108,7 +108,7 @@ def test_nests_are_matched_by_their_keys():
     assert type(gpubp.grad(lambda p: p["w"] * 2.0)(defaultdict(list, w=1.0))) is defaultdict
 
 
-def test_jacobians_of_nests():
+def test_jacobians_of_pytrees():
     def f(p):
         return [p["w"] @ p["x"], np.sum(p["x"])]
     p = {"w": X, "x": X[0]}
@@ -152,7 +152,7 @@ def test_elementwise_grad_is_the_derivative_number_by_number():
 
 
 def test_plain_code_runs_on_every_devices_arrays(ops):
-    """np's functions on wires compute with the arrays that these carry, and give their kind back."""
+    """NumPy's functions on wires compute with the arrays that they carry, and return the same type."""
     def f(x, w):
         a = np.tanh(x @ w.T + w[:, 0])
         powers = np.exp(a - np.max(a, axis=1, keepdims=True))
@@ -175,18 +175,18 @@ def test_devices_are_not_mixed(name):
         gpubp.grad(lambda x: np.sum(x * X))(ops.asarray(X, "float64"))
 
 
-# ---- what is left alone
+# ---- no side effects
 
 
-def test_nothing_that_the_user_gave_is_changed_or_handed_back():
-    x, error = X.copy(), np.ones_like(X)
-    x.flags.writeable = error.flags.writeable = False
+def test_the_users_arrays_are_neither_changed_nor_returned():
+    x, cotangent = X.copy(), np.ones_like(X)
+    x.flags.writeable = cotangent.flags.writeable = False
     _, pull = gpubp.vjp(lambda x, y: x + y, x, x)
-    first, second = pull(error)
+    first, second = pull(cotangent)
     for found in (first, second):
         found += 1.0   # writable, and nobody else's
-    assert not np.shares_memory(first, second) and not np.shares_memory(first, error)
-    assert (error == 1.0).all() and (x == X).all()
+    assert not np.shares_memory(first, second) and not np.shares_memory(first, cotangent)
+    assert (cotangent == 1.0).all() and (x == X).all()
     found = gpubp.grad(lambda x: np.sum(x.T))(x)
     found[0] = 5.0
     assert found.flags.owndata

@@ -164,7 +164,7 @@ def test_a_constant_that_is_what_a_wire_carries():
 
 
 def test_gates_of_several_values():
-    both = gpubp.gate(lambda x, y: (x * y, x + y), lambda error, value, x, y: (error[0] * y + error[1], error[0] * x + error[1]),
+    both = gpubp.gate(lambda x, y: (x * y, x + y), lambda ct, value, x, y: (ct[0] * y + ct[1], ct[0] * x + ct[1]),
                       name="both")
     x, y = gpubp.wires(x=3.0, y=np.ones(5))
     first, second = both(x, y)
@@ -273,7 +273,7 @@ def test_dot(circuit):
 
 def test_names_are_escaped():
     x = gpubp.wires(**{'<"ü&': 1.0})
-    out = gpubp.gate(lambda x: x, lambda error, value, x: error, name="{a < b}")(x)
+    out = gpubp.gate(lambda x: x, lambda cotangent, value, x: cotangent, name="{a < b}")(x)
     assert lines(out) == ['<"ü&', 'v1 = {a < b}(<"ü&)']
     picture = ElementTree.fromstring(out.draw("svg"))
     assert [text.text for text in picture.iter(f"{SVG}text")][:2] == ['<"ü&', "{a < b}"]

@@ -56,7 +56,7 @@ def test_relu_is_flat_at_zero_where_a_maximum_shares():
 
 
 @pytest.mark.parametrize("f", [np.maximum, np.minimum, np.fmax, np.fmin])
-def test_equal_numbers_share_the_error(f):
+def test_equal_numbers_share_the_gradient(f):
     x, y = np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])
     of_x, of_y = gpubp.grad(lambda x, y: np.sum(f(x, y)), (0, 1))(x, y)
     assert of_x[0] == of_y[0] == 0.5
@@ -70,7 +70,7 @@ def test_fmax_and_fmin_pass_by_nan():
 
 
 @pytest.mark.parametrize("f", [np.max, np.amax, np.min, np.amin])
-def test_all_largest_numbers_share_the_error(f):
+def test_all_largest_numbers_share_the_gradient(f):
     x = np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]]) * (1.0 if f in (np.max, np.amax) else -1.0)
     extreme = x[0, 1]
     np.testing.assert_array_equal(gpubp.grad(lambda x: f(x))(x), [[0.0, 0.5, 0.5], [0.0, 0.0, 0.0]])
@@ -80,7 +80,7 @@ def test_all_largest_numbers_share_the_error(f):
 
 
 @pytest.mark.parametrize("f", [np.median, lambda x: np.sort(x)[2], lambda x: np.partition(x, 2)[2]])
-def test_in_an_order_one_of_the_equal_numbers_gets_the_error(f):
+def test_in_an_order_one_of_the_equal_numbers_gets_the_gradient(f):
     found = gpubp.grad(f)(np.array([1.0, 2.0, 2.0, 2.0, 3.0]))
     assert np.sum(found) == 1.0 and found[0] == found[4] == 0.0
 
@@ -291,7 +291,7 @@ def test_numbers_are_joined_with_wires():
         assert gpubp.grad(lambda x, f=f: np.sum(f([x, 0.5, 2])))(1.0) == expected[0]
 
 
-def test_flat_functions_stop_errors():
+def test_locally_constant_functions_have_no_gradient():
     for f in (np.sign, np.floor, np.ceil, np.rint, np.trunc, np.round, lambda x: x // 2.0,
               lambda x: np.heaviside(x, 0.5), np.argmax):
         np.testing.assert_array_equal(gpubp.grad(lambda x, f=f: np.sum(f(x)) + np.sum(x))(X), 1.0)

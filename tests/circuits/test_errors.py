@@ -1,4 +1,4 @@
-"""What grad and its friends refuse, in one sentence each, and the checks that find wrong rules."""
+"""The errors of grad and its family, in one sentence each, and the checks that find wrong rules."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_errors_say_what_was_expected(call, error, words):
     assert "\n" not in str(caught.value)
 
 
-def test_a_wire_that_got_away():
+def test_a_wire_that_outlives_its_circuit():
     kept = []
     gpubp.grad(lambda x: (kept.append(x * 2.0), x * x)[1])(3.0)
     assert type(kept[0]) is Wire and kept[0].value == 6.0
@@ -85,8 +85,8 @@ def test_a_wire_that_got_away():
 
 def test_check_grads_finds_a_wrong_rule():
     sine = lambda x: np.sin(x)
-    for wrong in (gpubp.gate(sine, lambda error, value, x: error * np.sin(x)),
-                  gpubp.gate(sine, lambda error, value, x: error * np.cos(unwrap(x)))):   # right, but its own derivative is lost
+    for wrong in (gpubp.gate(sine, lambda cotangent, value, x: cotangent * np.sin(x)),
+                  gpubp.gate(sine, lambda cotangent, value, x: cotangent * np.cos(unwrap(x)))):   # its own derivative is lost
         with pytest.raises(AssertionError, match=r"expected (jvp|vjp) of order [12] to give"):
             gpubp.check_grads(wrong, (0.5,))
     gpubp.check_grads(np.sin, (0.5,), order=3)

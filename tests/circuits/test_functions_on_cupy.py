@@ -1,4 +1,4 @@
-"""grad and its friends on CuPy's arrays: what they give, draw and refuse is what they do on NumPy's."""
+"""grad and its family on CuPy's arrays: values, drawings and errors are those of NumPy's arrays."""
 
 from functools import partial
 
@@ -41,8 +41,8 @@ def debugged(f, x):
 
 
 polar = gpubp.gate(lambda x, y: (np.hypot(x, y), np.arctan2(y, x)),
-                   lambda errors, value, x, y: (errors[0] * x / value[0] - errors[1] * y / value[0] ** 2,
-                                                errors[0] * y / value[0] + errors[1] * x / value[0] ** 2), name="polar")
+                   lambda cts, value, x, y: (cts[0] * x / value[0] - cts[1] * y / value[0] ** 2,
+                                             cts[0] * y / value[0] + cts[1] * x / value[0] ** 2), name="polar")
 
 FACES = {
     "value_and_grad": gpubp.value_and_grad(total), "elementwise_grad": gpubp.elementwise_grad(np.tanh),
@@ -72,7 +72,7 @@ REFUSALS = {
     "nan": partial(debugged, np.log), "integers": lambda x: gpubp.grad(np.sum)(x.astype(int)),
     "complex": lambda x: gpubp.grad(np.sum)(x.astype(complex)), "complex inside": gpubp.grad(lambda x: np.sum(np.real(x * 1j))),
     "an array": gpubp.grad(lambda x: x), "truths": gpubp.grad(lambda x: np.all(x > 0)),
-    "a wrong error": lambda x: gpubp.vjp(np.sin, x)[1](x[0])}
+    "a wrong cotangent": lambda x: gpubp.vjp(np.sin, x)[1](x[0])}
 
 
 @pytest.mark.parametrize("name", FACES)
@@ -97,7 +97,7 @@ def test_what_they_refuse_they_refuse_in_the_same_words(name, cuda):
     assert str(found.value) == str(expected.value)
 
 
-def test_errors_lie_where_values_lie(cuda):
+def test_cotangents_are_on_the_device_of_their_values(cuda):
     x = moved(cuda, X)
     for run in (lambda: gpubp.vjp(np.sin, x)[1](X), lambda: gpubp.vjp(np.sin, X)[1](x), lambda: gpubp.jvp(np.sin, (x,), (X,)),
                 lambda: gpubp.wires(x).backward(X)):
@@ -108,6 +108,6 @@ def test_errors_lie_where_values_lie(cuda):
 def test_derivatives_are_checked_on_the_device(cuda):
     x = moved(cuda, X)
     gpubp.check_grads(lambda x: np.tanh(x @ x.T), (x,))
-    wrong = gpubp.gate(lambda x: x ** 2, lambda error, value, x: error * x)
+    wrong = gpubp.gate(lambda x: x ** 2, lambda cotangent, value, x: cotangent * x)
     with pytest.raises(AssertionError, match="check_grads: expected jvp of order 1"):
         gpubp.check_grads(wrong, (x,))

@@ -60,9 +60,9 @@ def test_primes_are_what_circuits_make_of_sigmas(name):
     z = np.linspace(-4.0, 4.0, 33).reshape(11, 3) + 0.03
     by_rule = gpubp.vjp(activation, z)
     by_formula = gpubp.vjp(lambda z: activation.of(np, z), z)
-    error = np.cos(z)
+    cotangent = np.cos(z)
     np.testing.assert_array_equal(by_rule[0], by_formula[0])
-    np.testing.assert_allclose(by_rule[1](error)[0], by_formula[1](error)[0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(by_rule[1](cotangent)[0], by_formula[1](cotangent)[0], rtol=1e-9, atol=1e-12)
     gpubp.check_grads(activation, (z,))
 
 

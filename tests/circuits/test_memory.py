@@ -1,4 +1,4 @@
-"""What circuits hold while they are recorded, what they free while errors flow back, and what checkpoints spare."""
+"""The memory of circuits: what recording keeps, what the backward pass frees, and what checkpoints save."""
 
 import gc
 import tracemalloc
@@ -32,7 +32,7 @@ def chain(x, length=LENGTH):
     return x
 
 
-def test_a_chain_holds_what_its_formulas_read():
+def test_a_chain_keeps_what_its_rules_read():
     x = np.linspace(0.0, 1.0, NUMBERS)
     assert peak(lambda: gpubp.grad(lambda x: np.sum(chain(x)))(x)) < LENGTH + 5
     assert peak(lambda: gpubp.elementwise_grad(chain)(x)) < LENGTH + 5
@@ -42,9 +42,9 @@ def test_a_chain_holds_what_its_formulas_read():
 def test_intermediates_are_freed_on_the_way_back(derivative):
     made, alive = [], []
 
-    def backward(error, value, x):
+    def backward(cotangent, value, x):
         alive.extend(one for one in made if one() is not None)
-        return error
+        return cotangent
     first = gpubp.gate(lambda x: x * 1.0, backward)
 
     def f(x):
@@ -54,10 +54,10 @@ def test_intermediates_are_freed_on_the_way_back(derivative):
             made.append(weakref.ref(x.value))
         return x
     derivative(f)(np.linspace(0.0, 1.0, NUMBERS))
-    assert len(made) == 10 and len(alive) <= 1, "when the first gate's error is due, of what lies between the value alone is left"
+    assert len(made) == 10 and len(alive) <= 1, "when the first rule runs, only its own value is left of the intermediates"
 
 
-def test_values_that_no_formula_reads_are_forgotten():
+def test_values_that_no_rule_reads_are_forgotten():
     x = np.linspace(0.0, 1.0, NUMBERS)
 
     def sums(x):
@@ -82,7 +82,7 @@ def test_checkpoints_give_indices_and_names_as_they_are():
     gpubp.check_grads(f, (X[0],))
 
 
-def test_checkpoints_remember_the_arguments_alone():
+def test_checkpoints_keep_only_the_arguments():
     x = np.linspace(0.0, 1.0, NUMBERS)
 
     def f(x, part):

@@ -75,7 +75,7 @@ def test_single_numbers_stand_beside_arrays(function, cuda):
             for derive in pulled, twice:
                 expected, found = (derive(lambda *given, call=call, y=y: call(*given) * np.sum(y), *call.given)
                                    for y in (beside, moved(cuda, beside)))
-                assert all(type(error) is float for error in found[1])
+                assert all(type(one) is float for one in found[1])
                 for one, other in zip(leaves(found), leaves(expected), strict=True):
                     np.testing.assert_allclose(getattr(one, "get", lambda one=one: one)(), other, rtol=1e-12, atol=1e-12)
 

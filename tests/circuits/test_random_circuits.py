@@ -1,4 +1,4 @@
-"""Random programs of the table's gates: their values and gradients on CuPy's arrays are those on NumPy's.
+"""Random programs of the table's functions: their values and gradients on CuPy's arrays are those on NumPy's.
 
 GPUBP_CIRCUITS is how many programs there are, 150 without it. A failure names its seed.
 """
@@ -144,7 +144,7 @@ def test_random_programs_on_cupy_are_those_on_numpy(first, cuda):
             raise AssertionError(f"program {seed}, {Program(seed)}: {error}") from error
 
 
-def test_programs_use_nearly_every_gate():
+def test_programs_use_nearly_every_function():
     """So that what the programs compare is the table."""
     used = {step.key[0] for seed in range(150) for step in Program(seed).steps}
     assert len(used) > 0.9 * len(FUNCTIONS)

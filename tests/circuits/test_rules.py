@@ -39,7 +39,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 @pytest.fixture(autouse=True)
 def forgetful(monkeypatch):
-    """Circuits forget what no formula reads, of two numbers already."""
+    """Circuits forget what no VJP rule reads, of arrays of two numbers already."""
     monkeypatch.setattr(wire, "LARGE", 16)
 
 
@@ -117,8 +117,8 @@ def test_values_are_numpys_and_gradients_the_arguments(function, dtype):
             for one, other in zip(leaves(value), leaves(expected)):
                 assert np.shape(one) == np.shape(other) and np.result_type(one) == np.result_type(other)
                 np.testing.assert_array_equal(one, other)
-            for error, x in zip(pull(mapped(np.ones_like, value)), call.given):
-                assert type(error) is type(x) and np.shape(error) == np.shape(x) and np.result_type(error) == np.result_type(x)
+            for one, x in zip(pull(mapped(np.ones_like, value)), call.given):
+                assert type(one) is type(x) and np.shape(one) == np.shape(x) and np.result_type(one) == np.result_type(x)
 
 
 @pytest.mark.parametrize("function", NAMED, ids=FUNCTIONS.get)
@@ -145,11 +145,11 @@ def named(call, *given):
 
 
 def assert_same(found, expected):
-    """Both values, and what both pull errors to."""
+    """Values and VJPs of both."""
     for one, other in zip(leaves(found[0]), leaves(expected[0]), strict=True):
         np.testing.assert_array_equal(one, other)
-    error = mapped(np.ones_like, expected[0])
-    for one, other in zip(found[1](error), expected[1](error), strict=True):
+    cotangent = mapped(np.ones_like, expected[0])
+    for one, other in zip(found[1](cotangent), expected[1](cotangent), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -180,10 +180,10 @@ def test_devices_agree(function, device_arrays):
         with told(case):
             expected, pull = gpubp.vjp(plain, *plain.given)
             value, device_pull = gpubp.vjp(call, *call.given)
-            error = mapped(np.ones_like, expected)
+            cotangent = mapped(np.ones_like, expected)
             found = device_pull(mapped(np.ones_like, value))
             assert all(type(one) is type(other) for one, other in zip(found, call.given))
-            for one, other in zip(leaves(host([value, found])), leaves([expected, pull(error)]), strict=True):
+            for one, other in zip(leaves(host([value, found])), leaves([expected, pull(cotangent)]), strict=True):
                 np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""How circuits are spelled on CuPy's arrays: methods, CuPy's own functions, arrays of the host, and what is written into."""
+"""Circuits on CuPy's arrays: methods, CuPy's own functions, arrays of the host, and writing into arrays."""
 
 import operator
 from functools import reduce
@@ -41,8 +41,8 @@ def test_methods(name, cuda):
 
 @pytest.mark.parametrize("function", sorted(NONDIFFERENTIABLE, key=operator.attrgetter("__name__")),
                          ids=lambda function: function.__name__)
-def test_flat_functions_take_what_wires_carry(function, cuda):
-    """They give what they give of the array: CuPy's answer, or its refusal."""
+def test_functions_without_derivative_take_concrete_values(function, cuda):
+    """Their result or error is that of the array."""
     x, tried = moved(cuda, X[0]), 0
     for more in ((), (x,), (1,)):
         if len(more) + 1 > getattr(function, "nin", 2):
@@ -125,8 +125,8 @@ def test_gradients_of_single_numbers_leave_the_device(number, cuda):
     assert found == 3.0 and type(found) is number
 
 
-def test_errors_of_single_numbers_come_to_the_device(cuda):
-    """A float is the error of an array without axes, which lies there."""
+def test_cotangents_of_single_numbers_move_to_the_device(cuda):
+    """The cotangent of an array without axes, which is on the device, may be a float."""
     y = moved(cuda, np.arange(3.0))
     value, tangent = gpubp.jvp(lambda x: x * y, (2.0,), (1.0,))
     np.testing.assert_array_equal([value.get(), tangent.get()], [[0, 2, 4], [0, 1, 2]])

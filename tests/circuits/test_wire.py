@@ -1,4 +1,4 @@
-"""Wires: how they answer operators, array methods and protocols, what they refuse, and what they teach."""
+"""Wires: operators, array methods, NumPy's and CuPy's protocols, errors, custom gates, and inspection."""
 
 import copy
 import math
@@ -118,7 +118,7 @@ def test_array_methods_are_those_of_arrays(name):
 
 @pytest.mark.parametrize("x", [2.0, np.float32(2.0), np.full((2, 3), 2.0)])
 def test_constants_are_made_like_a_wire(x):
-    """Of the kind of array that it carries, which beside CuPy's is the only way that NumPy spells."""
+    """Of the type of array that it carries; for CuPy this is the only way that NumPy offers."""
     for make in (lambda x: np.arange(3, like=x), lambda x: np.asarray([0.0, 1.0, 2.0], like=x), lambda x: np.full(3, 1.0, like=x),
                  lambda x: np.ones(3, like=x), lambda x: np.eye(1, 3, like=x), lambda x: np.zeros(3, "float32", like=x)):
         made = make(gpubp.wires(x))
@@ -168,7 +168,7 @@ def test_what_cannot_be_recorded_says_what_can(name):
 # ---- CuPy's hooks
 
 
-def test_cupys_elementwise_kernels_come_to_the_gates():
+def test_cupys_elementwise_kernels_come_to_the_primitives():
     """cupy.tanh(wire) calls the hook with its kernel, which is known by its name."""
     wire = gpubp.wires(X)
     found = wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_tanh", nin=1), wire)
@@ -200,30 +200,30 @@ def test_cupy_itself_calls_the_hooks():
 
 def test_a_gate_of_several_inputs_and_values():
     polar = gpubp.gate(lambda x, y: (np.hypot(x, y), np.arctan2(y, x)),
-                       lambda errors, value, x, y: (errors[0] * x / value[0] - errors[1] * y / value[0] ** 2,
-                                                    errors[0] * y / value[0] + errors[1] * x / value[0] ** 2), name="polar")
+                       lambda cts, value, x, y: (cts[0] * x / value[0] - cts[1] * y / value[0] ** 2,
+                                                 cts[0] * y / value[0] + cts[1] * x / value[0] ** 2), name="polar")
     gpubp.check_grads(polar, (X[0] + 3.0, X[1] + 4.0))
     gpubp.check_grads(lambda x: polar(x, 2.0)[1] * x, (1.5,), order=3)
     assert polar(3.0, 4.0)[0] == 5.0
-    named = gpubp.gate(lambda x: Ends(x, 2.0 * x), lambda errors, value, x: errors[0] + 2.0 * errors[1])
+    named = gpubp.gate(lambda x: Ends(x, 2.0 * x), lambda cotangents, value, x: cotangents[0] + 2.0 * cotangents[1])
     assert gpubp.grad(lambda x: named(x).high * named(x).low)(3.0) == 12.0
 
 
 def test_numpys_function_gets_the_rule_that_is_given():
     with pytest.raises(TypeError, match=r"np\.i0 has no rule"):
         gradient(np.i0)
-    of_i0 = gpubp.gate(np.i0, lambda error, value, x: error * 0.5 * x)   # of the power series' beginning
+    of_i0 = gpubp.gate(np.i0, lambda cotangent, value, x: cotangent * 0.5 * x)   # of the power series' beginning
     np.testing.assert_allclose(gradient(np.i0), 0.5 * X)
     np.testing.assert_allclose(gradient(of_i0), 0.5 * X)
-    gpubp.gate(np.i0, lambda error, value, x: error * 0.0)   # again, as when a cell of a notebook is run again
+    gpubp.gate(np.i0, lambda cotangent, value, x: cotangent * 0.0)   # again, as when a cell of a notebook is run again
     np.testing.assert_array_equal(gradient(np.i0), np.zeros_like(X))
     with pytest.raises(ValueError, match="gate: tanh has a rule already"):
-        gpubp.gate(np.tanh, lambda error, value, x: error)
+        gpubp.gate(np.tanh, lambda cotangent, value, x: cotangent)
 
 
 @pytest.mark.parametrize("backward, error, words", [
-    (lambda error, value, x, y: error, ValueError, "bad: expected backward to return a tuple of 2 cotangents, .*, got 1"),
-    (lambda error, value, x, y: (error[:1], None), ValueError, r"bad: expected a cotangent of the input's shape \(2, 3\), got"),
+    (lambda cotangent, value, x, y: cotangent, ValueError, "bad: expected backward to return a tuple of 2 cotangents, .*, got 1"),
+    (lambda ct, value, x, y: (ct[:1], None), ValueError, r"bad: expected a cotangent of the input's shape \(2, 3\), got"),
 ])
 def test_a_wrong_backward_is_told(backward, error, words):
     bad = gpubp.gate(lambda x, y: x + y, backward, name="bad")
@@ -234,23 +234,23 @@ def test_a_wrong_backward_is_told(backward, error, words):
 
 
 def test_gates_take_their_wires_by_place():
-    scaled = gpubp.gate(lambda x, s=1.0: x * s, lambda error, value, x, s=1.0: error * s, name="scaled")
+    scaled = gpubp.gate(lambda x, s=1.0: x * s, lambda cotangent, value, x, s=1.0: cotangent * s, name="scaled")
     x, s = gpubp.wires(2.0, 3.0)
     with pytest.raises(TypeError, match="scaled: expected no wire as s=, got one: gates take wires by place"):
         scaled(x, s=s)
     with pytest.raises(TypeError, match="closed: expected a function that takes its wires by place, got"):
-        gpubp.gate(lambda x: x * s, lambda error, value, x: error, name="closed")(x)
+        gpubp.gate(lambda x: x * s, lambda cotangent, value, x: cotangent, name="closed")(x)
     with pytest.raises(TypeError, match="listed: expected a number, an array of numbers or a tuple of them as the value, got"):
-        gpubp.gate(lambda x: [x], lambda error, value, x: error, name="listed")(x)
+        gpubp.gate(lambda x: [x], lambda cotangent, value, x: cotangent, name="listed")(x)
     with pytest.raises(TypeError, match="nested: expected wires by place, got some in a list: pass each separately"):
-        gpubp.gate(lambda xs: xs[0], lambda error, value, xs: error, name="nested")([x])
+        gpubp.gate(lambda xs: xs[0], lambda cotangent, value, xs: cotangent, name="nested")([x])
     with pytest.raises(TypeError, match="inner: expected a number, an array of numbers or a tuple of them as"):
-        gpubp.gate(lambda x: (x, [x]), lambda error, value, x: error[0], name="inner")(x)
-    first = gpubp.gate(lambda x, i: x * 2.0 + 0.0 * i, lambda error, value, x, i: (error * 2.0, None))
+        gpubp.gate(lambda x: (x, [x]), lambda cotangent, value, x: cotangent[0], name="inner")(x)
+    first = gpubp.gate(lambda x, i: x * 2.0 + 0.0 * i, lambda cotangent, value, x, i: (cotangent * 2.0, None))
     assert gpubp.grad(lambda x: first(1.0, x))(3.0) == 0.0
 
 
-# ---- wires to look at
+# ---- inspection
 
 
 def test_backward_leaves_gradients_everywhere():
