@@ -11,7 +11,7 @@ from math import log, sqrt
 from typing import Any
 
 from .activations import ACTIVATIONS
-from .formula import checked
+from .formula import check_formula
 from .registry import Table
 from .validation import REAL, Interval, numbers
 
@@ -82,9 +82,9 @@ class Cost:
         if self.partner is not None and self.partner not in ACTIVATIONS:
             raise ValueError(f"cost {self.name!r}: expected the partner to be an activation's name, got {self.partner!r}")
         for a_and_y in (self.value, self.prime, *filter(None, [self.value_at])):
-            checked(f"cost {self.name!r}", a_and_y, "a", "y")
+            check_formula(f"cost {self.name!r}", a_and_y, "a", "y")
         for of_a_sum in filter(None, [self.outer, self.outer_prime]):
-            checked(f"cost {self.name!r}", of_a_sum, "s")
+            check_formula(f"cost {self.name!r}", of_a_sum, "s")
 
     def meets_partner(self, activation):
         """Whether BP1 is exactly a - y on outputs of this activation."""

@@ -24,7 +24,6 @@ SPELLINGS = {
     "arctan": "atan({0})", "power": "pow({0}, {1})",
 }
 
-
 # operators with their operands exchanged
 REFLECTED = {"__radd__": "__add__", "__rsub__": "__sub__", "__rmul__": "__mul__",
              "__rtruediv__": "__truediv__", "__rpow__": "power"}
@@ -37,7 +36,7 @@ OPERATORS = {"add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "di
 
 
 class Term:
-    """A scalar of the program that a Writer writes; the name is what the writer knows it by."""
+    """A scalar of the program that a Writer writes; name is its value or its symbol there."""
 
     def __init__(self, name, writer):
         self.name, self.writer = name, writer
@@ -137,8 +136,8 @@ def device_function(name, formula, parameters=None):
     return f"__device__ inline {head}\n{{\n    {body}\n}}\n"
 
 
-def checked(owner, formula, *parameters):
-    """Returns the formula if it can be written. Raises its error with the owner's name otherwise."""
+def check_formula(owner, formula, *parameters):
+    """Raises the error of a formula that cannot be written, with the owner's name."""
     if not callable(formula):
         raise TypeError(f"{owner}: expected a formula, a function of (xp, {', '.join(parameters)}), got {formula!r}")
     try:
@@ -150,7 +149,6 @@ def checked(owner, formula, *parameters):
         raise type(error)(f"{owner}: {error}") from None
     except (LookupError, NameError, ArithmeticError) as error:
         raise ValueError(f"{owner}: its formula fails with {type(error).__name__}: {error}") from None
-    return formula
 
 
 def reads(formula, *names):

@@ -1,12 +1,12 @@
 """Optimizers over the vector of all parameters: rules (w, state, g, scalars) -> (w', state'); a prime marks new values.
 
-A rule is a scalar formula, applied to each element of the vector. The host computes the scalars once for each step. Formulas are
-those of PyTorch where PyTorch has the optimizer: eps is added after the bias correction.
+A rule is a scalar formula, applied to each element of the vector. The host computes the scalars once for each step. Formulas
+agree with PyTorch if it has the optimizer: eps is added after the bias correction.
 """
 
 from collections.abc import Callable
 from dataclasses import field
-from math import sqrt
+from math import prod, sqrt
 from typing import Any, ClassVar
 
 from .registry import Settings
@@ -21,7 +21,7 @@ class OptimizerPart(Settings):
 
 
 class Optimizer(OptimizerPart):
-    """The base of optimizers: state names its vectors, and rule(xp, w, *state, g, *scalars) returns (w', *state').
+    """The base of optimizers: state names the state vectors, and rule(xp, w, *state, g, *scalars) returns (w', *state').
 
     scalars(t, learning_rate) returns the numbers of step t, counted from 1; time_invariant: whether they are the same at all t.
     """
@@ -32,11 +32,10 @@ class Optimizer(OptimizerPart):
     time_invariant: ClassVar[bool] = False
     scalars: ClassVar[Callable[..., tuple[float, ...]]]
     rule: ClassVar[Callable[..., tuple[Any, ...]]]
-
     state = property(lambda self: (), doc="Names of the state vectors.")
 
     def learning_rate_at(self, epoch, costs=()):
-        """The learning rate at an epoch, a real number; costs: those of the finished epochs."""
+        """The learning rate at an epoch, a real number, given the costs of the finished epochs."""
         if not callable(self.learning_rate):
             return self.learning_rate
         past = (costs,) if isinstance(self.learning_rate, Plateau) else ()
@@ -52,7 +51,6 @@ class SGD(Optimizer):
 
     source = "Nielsen, 2015, chapters 1 and 3; Sutskever et al., On the importance of initialization and momentum, ICML 2013"
     time_invariant = True
-
     state = property(lambda self: ("v",) if self.momentum else ())
 
     def scalars(self, t, learning_rate):
@@ -89,7 +87,7 @@ class Adagrad(Optimizer):
 class RMSprop(Optimizer):
     """s' = alpha s + (1 - alpha) g², w' = w - learning_rate g / (√s' + eps).
 
-    If centered, the square of the decaying mean of g is subtracted from s'. The momentum is that of SGD.
+    If centered, the square of the decaying mean of g is subtracted from s'. With momentum, v' = momentum v + step as in SGD.
     """
 
     learning_rate: LearningRate = 0.01
@@ -101,7 +99,6 @@ class RMSprop(Optimizer):
     source = "Tieleman and Hinton, lecture 6.5 of Neural networks for machine learning, 2012; centered: Graves, 2013"
     time_invariant = True
     bounds = {"alpha": "[0, 1)", "eps": "(0, inf)"}
-
     state = property(lambda self: ("s", *("mean",) * self.centered, *("v",) * (self.momentum > 0.0)))
 
     def scalars(self, t, learning_rate):
@@ -157,7 +154,7 @@ class Adam(Moments):
 class AdamW(Adam):
     """w' = (1 - learning_rate decay) w - learning_rate m̂ / (√v̂ + eps), on every parameter as in PyTorch.
 
-    m̂ and v̂, with beta1 and beta2, are those of Adam.
+    m̂ and v̂, with beta1 and beta2, are defined as in Adam.
     """
 
     decay: float = 0.01
@@ -165,7 +162,7 @@ class AdamW(Adam):
     source = "Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019"
 
     def scalars(self, t, learning_rate):
-        return (*super().scalars(t, learning_rate), 1.0 - learning_rate * self.decay)
+        return *super().scalars(t, learning_rate), 1.0 - learning_rate * self.decay
 
     def rule(self, xp, w, *operands):
         return super().rule(xp, operands[-1] * w, *operands[:-1])   # the last scalar shrinks w
@@ -191,7 +188,7 @@ class Adamax(Moments):
 class NAdam(Moments):
     """w' = w - learning_rate ((1 - μ_t) / (1 - Π_t) g + μ_{t+1} / (1 - Π_{t+1}) m') / (√v̂ + eps) at step t.
 
-    μ_t = beta1 (1 - 0.96^(t momentum_decay) / 2), and Π_t is the product of μ_1 to μ_t. m' and v̂, with beta2, are those of Adam.
+    μ_t = beta1 (1 - 0.96^(t momentum_decay) / 2), and Π_t is the product of μ_1 to μ_t. m' and v̂, with beta2, are as in Adam.
     """
 
     learning_rate: LearningRate = 2e-3
@@ -205,11 +202,10 @@ class NAdam(Moments):
         return self.beta1 * (1.0 - 0.5 * 0.96 ** (t * self.momentum_decay))
 
     def scalars(self, t, learning_rate):
-        if t < self._product[0]:
-            self._product[:] = [0, 1.0]
-        while self._product[0] < t:
-            self._product[:] = [self._product[0] + 1, self._product[1] * self._coefficient(self._product[0] + 1)]
-        product, now, following = self._product[1], self._coefficient(t), self._coefficient(t + 1)
+        done, product = self._product if self._product[0] <= t else (0, 1.0)
+        product = prod(map(self._coefficient, range(done + 1, t + 1)), start=product)
+        self._product[:] = t, product
+        now, following = self._coefficient(t), self._coefficient(t + 1)
         return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, learning_rate * (1.0 - now) / (1.0 - product),
                 learning_rate * following / (1.0 - product * following), 1.0 / sqrt(1.0 - self.beta2 ** t), self.eps)
 
@@ -222,7 +218,7 @@ class RAdam(Moments):
     """w' = w - learning_rate r √(1 - beta2^t) m̂ / (√v' + eps) if ρ > 5, else w' = w - learning_rate m̂, at step t.
 
     r = √((ρ - 4) (ρ - 2) ρ∞ / ((ρ∞ - 4) (ρ∞ - 2) ρ)), ρ∞ = 2 / (1 - beta2) - 1 and ρ = ρ∞ - 2 t beta2^t / (1 - beta2^t).
-    m̂ and v', with beta1, are those of Adam.
+    m̂ and v', with beta1, are defined as in Adam.
     """
 
     source = "Liu et al., On the variance of the adaptive learning rate and beyond, ICLR 2020"

@@ -19,19 +19,19 @@ def first_delta(xp, cost, activation, z, a, y):
     """BP1: delta of the last layer, for the cost of each row."""
     if cost.meets_partner(activation):
         return a - y
-    error = cost.prime(xp, seen(xp, cost, a, y), y)
+    da = cost.prime(xp, seen(xp, cost, a, y), y)
     if cost.relative:
-        error = error - y * xp.sum(error, axis=-1, keepdims=True)   # all differences depend on the true output
+        da = da - y * xp.sum(da, axis=-1, keepdims=True)   # all differences depend on the true output
     if cost.outer:
-        error = error * cost.outer_prime(xp, _total(xp, cost, activation, z, a, y))
-    return times_prime(xp, activation, error, z, a)
+        da = da * cost.outer_prime(xp, _total(xp, cost, activation, z, a, y))
+    return times_prime(xp, activation, da, z, a)
 
 
-def times_prime(xp, activation, error, z, a):
-    """delta from dC/da, named error: the second half of BP2."""
+def times_prime(xp, activation, da, z, a):
+    """The second half of BP2: delta from da, which is dC/da."""
     if activation.rowwise:
-        return a * (error - xp.sum(error * a, axis=-1, keepdims=True))
-    return error * activation.prime(xp, z, a)
+        return a * (da - xp.sum(da * a, axis=-1, keepdims=True))
+    return da * activation.prime(xp, z, a)
 
 
 def _total(xp, cost, activation, z, a, y):

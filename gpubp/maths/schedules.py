@@ -92,7 +92,7 @@ class Cosine(Schedule):
 class OneCycle(Schedule):
     """From learning_rate / start up to learning_rate, then down to learning_rate / start / end, each along half a cosine wave.
 
-    The cycle takes epochs epochs, and its rise takes the fraction rise of them. Defaults are those of PyTorch's OneCycleLR.
+    The cycle takes epochs epochs, and its rise takes the fraction rise of them. Defaults are as in PyTorch's OneCycleLR.
     """
 
     learning_rate: float

@@ -27,8 +27,8 @@ class Interval:
         self.low_open, self.high_open = match[1] == "(", match[4] == ")"
 
     def __contains__(self, other):
-        return ((other.low > self.low or (other.low == self.low and other.low_open >= self.low_open))
-                and (other.high < self.high or (other.high == self.high and other.high_open >= self.high_open)))
+        return ((other.low, other.low_open) >= (self.low, self.low_open)
+                and (other.high, self.high_open) <= (self.high, other.high_open))
 
     bounded = property(lambda self: isfinite(self.low) and isfinite(self.high), doc="Whether both ends are finite.")
 
@@ -83,7 +83,7 @@ def document(factory, entry):
         prompt, example = "\n>>> ", f"{name}(0.5)(20)\n{made(20)}" if callable(made) else f"print({name}(0.5))\n{made}"
     lines = [f"{name} : {accepted}{'' if default is None else f', default {default}'}"
              for name, accepted, default in arguments(factory)]
-    paragraphs = [head.rstrip(), getattr(entry, "formula", ""), f"Source: {entry.source}." if entry.source else "",
-                  "\n".join(["Parameters", "----------", *lines]), f"Examples\n--------{prompt}{example}" if prompt else ""]
-    factory.__doc__ = "\n\n".join(filter(None, paragraphs))
+    listed = "\n".join(["Parameters", "----------", *lines]) if lines else ""
+    source, example = f"Source: {entry.source}." * bool(entry.source), f"Examples\n--------{prompt}{example}" * bool(prompt)
+    factory.__doc__ = "\n\n".join(filter(None, [head.rstrip(), getattr(entry, "formula", ""), source, listed, example]))
     return factory

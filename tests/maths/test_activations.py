@@ -1,6 +1,6 @@
-"""Every row of the table of activations: derivative, range, types, ends and symmetries; a new row is tested unasked.
+"""Every entry of the table of activations: derivative, range, types, ends and symmetries; a new entry is tested, too.
 
-Smooth rows are differentiated by a complex step, those with kinks by differences away from the kinks.
+Smooth entries are differentiated by a complex step, entries with kinks by differences away from the kinks.
 """
 
 import math
@@ -16,11 +16,11 @@ from gpubp.maths.special import erf, erfc
 from gpubp.maths.validation import Interval
 
 FOUND = [ACTIVATIONS.find(name) for name in ACTIVATIONS]
-ROWS = [row for row in FOUND if not row.rowwise] + [leaky_relu(0.25), elu(0.5)]
+ENTRIES = [entry for entry in FOUND if not entry.rowwise] + [leaky_relu(0.25), elu(0.5)]
 DTYPES = ("float32", "float64")
 EPS = float(np.finfo("float64").eps)
 
-each = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 # NumPy for complex arrays: branches look at the real part, so that each of them stays analytic
@@ -31,13 +31,13 @@ COMPLEX = SimpleNamespace(**vars(np) | {
 
 
 def named(*names):
-    return pytest.mark.parametrize("row", [ACTIVATIONS.find(name) for name in names], ids=lambda row: row.name)
+    return pytest.mark.parametrize("entry", [ACTIVATIONS.find(name) for name in names], ids=lambda entry: entry.name)
 
 
-def times_prime(row, z, dtype):
+def times_prime(entry, z, dtype):
     """What BP2 does: an array of ones of that dtype, multiplied in place by sigma'."""
     delta = np.ones(z.shape, dtype)
-    np.multiply(delta, row.prime(np, z, row.sigma(np, z)), delta, casting="same_kind")
+    np.multiply(delta, entry.prime(np, z, entry.sigma(np, z)), delta, casting="same_kind")
     return delta
 
 
@@ -48,49 +48,49 @@ def quiet():
 
 
 @each
-def test_prime_is_the_derivative_of_sigma(row):
+def test_prime_is_the_derivative_of_sigma(entry):
     z = np.linspace(-30.0, 30.0, 4000)   # an even count leaves out 0
-    if row.kinks:
+    if entry.kinks:
         h = 1e-3
-        z = z[(np.abs(z[:, None] - row.kinks) > 3 * h).all(axis=1)]
-        up, down, up2, down2 = (row.sigma(np, z + k * h) for k in (1, -1, 2, -2))
+        z = z[(np.abs(z[:, None] - entry.kinks) > 3 * h).all(axis=1)]
+        up, down, up2, down2 = (entry.sigma(np, z + k * h) for k in (1, -1, 2, -2))
         slope, tolerance = (8.0 * (up - down) - (up2 - down2)) / (12.0 * h), 1e-11
     else:
-        slope, tolerance = row.sigma(COMPLEX, z + 1e-200j).imag / 1e-200, 1e-14
-    prime = times_prime(row, z, "float64")
+        slope, tolerance = entry.sigma(COMPLEX, z + 1e-200j).imag / 1e-200, 1e-14
+    prime = times_prime(entry, z, "float64")
     assert np.abs(prime - slope).max() <= tolerance
-    assert np.ptp(slope) > 0.1 or row.name == "identity"
+    assert np.ptp(slope) > 0.1 or entry.name == "identity"
 
 
 @each
 @each_dtype
-def test_dtype_in_is_dtype_out(row, dtype):
+def test_dtype_in_is_dtype_out(entry, dtype):
     z = np.linspace(-9.0, 9.0, 301).astype(dtype)
-    a = row.sigma(np, z)
+    a = entry.sigma(np, z)
     assert a.dtype == dtype and a.shape == z.shape and a is not z
     precise = np.linspace(-9.0, 9.0, 301).astype(dtype).astype("float64")
     tolerance = 20 * np.finfo(dtype).eps
-    assert np.allclose(a, row.sigma(np, precise), rtol=tolerance, atol=tolerance)
-    assert np.allclose(times_prime(row, z, dtype), times_prime(row, precise, "float64"), rtol=tolerance, atol=tolerance)
+    assert np.allclose(a, entry.sigma(np, precise), rtol=tolerance, atol=tolerance)
+    assert np.allclose(times_prime(entry, z, dtype), times_prime(entry, precise, "float64"), rtol=tolerance, atol=tolerance)
 
 
 @each
 @each_dtype
-def test_range_is_never_left_and_is_met(row, dtype):
-    interval = Interval(row.range)
-    wide = row.sigma(np, np.concatenate([np.linspace(-60.0, 60.0, 120_001), [-1e4, 1e4]]).astype(dtype))
+def test_range_is_never_left_and_is_met(entry, dtype):
+    interval = Interval(entry.range)
+    wide = entry.sigma(np, np.concatenate([np.linspace(-60.0, 60.0, 120_001), [-1e4, 1e4]]).astype(dtype))
     assert interval.low <= wide.min() and wide.max() <= interval.high   # rounding reaches an open end
-    assert interval.holds(row.sigma(np, np.linspace(-7.0, 7.0, 14_001).astype(dtype))).all()
+    assert interval.holds(entry.sigma(np, np.linspace(-7.0, 7.0, 14_001).astype(dtype))).all()
     for end, reached in ((interval.low, wide.min()), (interval.high, wide.max())):
         assert abs(end - reached) < 1e-3 if math.isfinite(end) else abs(reached) > 30.0
 
 
 @each
 @each_dtype
-def test_nothing_overflows_at_the_extremes(row, dtype):
+def test_nothing_overflows_at_the_extremes(entry, dtype):
     z = np.array([-1e4, -1e3, -100.0, 100.0, 1e3, 1e4], dtype)
-    assert np.isfinite(row.sigma(np, z)).all()
-    assert np.isfinite(times_prime(row, z, dtype)).all()
+    assert np.isfinite(entry.sigma(np, z)).all()
+    assert np.isfinite(times_prime(entry, z, dtype)).all()
 
 
 LIMITS = {   # sigma(-1e4), sigma(1e4), sigma'(-1e4), sigma'(1e4)
@@ -103,40 +103,40 @@ LIMITS = {   # sigma(-1e4), sigma(1e4), sigma'(-1e4), sigma'(1e4)
     "sine": (math.sin(-1e4), math.sin(1e4), math.cos(1e4), math.cos(1e4))}
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.name in LIMITS], ids=lambda row: row.name)
-def test_extremes_are_the_limits(row):
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.name in LIMITS], ids=lambda entry: entry.name)
+def test_extremes_are_the_limits(entry):
     z = np.array([-1e4, 1e4])
-    found = [*row.sigma(np, z), *times_prime(row, z, "float64")]
-    assert np.allclose(found, LIMITS[row.name], rtol=1e-11, atol=0.0)
+    found = [*entry.sigma(np, z), *times_prime(entry, z, "float64")]
+    assert np.allclose(found, LIMITS[entry.name], rtol=1e-11, atol=0.0)
 
 
-def test_limits_name_existing_rows():
-    assert {row.name for row in ROWS} >= set(LIMITS)
+def test_limits_name_existing_entries():
+    assert {entry.name for entry in ENTRIES} >= set(LIMITS)
 
 
 @each
 @each_dtype
-def test_nan_passes_through(row, dtype):
-    assert np.isnan(row.sigma(np, np.array([np.nan, 1.0], dtype))).tolist() == [True, False]
+def test_nan_passes_through(entry, dtype):
+    assert np.isnan(entry.sigma(np, np.array([np.nan, 1.0], dtype))).tolist() == [True, False]
 
 
 @each
-def test_infinity_gives_the_limit_or_nan(row):
+def test_infinity_gives_the_limit_or_nan(entry):
     """NaN where PyTorch has NaN: inf / inf, 0 inf, sin(inf)."""
-    for sign, end in ((-1.0, LIMITS.get(row.name, (0,) * 4)[0]), (1.0, LIMITS.get(row.name, (0,) * 4)[1])):
-        value = float(row.sigma(np, np.array([sign * np.inf]))[0])
+    for sign, end in ((-1.0, LIMITS.get(entry.name, (0,) * 4)[0]), (1.0, LIMITS.get(entry.name, (0,) * 4)[1])):
+        value = float(entry.sigma(np, np.array([sign * np.inf]))[0])
         if abs(end) > 2.0:
             assert value == np.copysign(np.inf, end)
         elif not np.isnan(value):
             assert value == pytest.approx(end, abs=1e-3)
         else:
-            assert row.name in ("softsign", "silu", "gelu", "gelu_tanh", "mish", "sine")
+            assert entry.name in ("softsign", "silu", "gelu", "gelu_tanh", "mish", "sine")
 
 
 @each_dtype
 def test_slopes_at_kinks(dtype):
-    def slope(row, *z):
-        return times_prime(row, np.array(z, dtype), dtype).tolist()
+    def slope(entry, *z):
+        return times_prime(entry, np.array(z, dtype), dtype).tolist()
 
     assert slope(ACTIVATIONS["relu"], 0.0, -0.0) == [0.0, 0.0]
     assert slope(leaky_relu(0.25), 0.0, -0.0) == [0.25, 0.25]
@@ -147,14 +147,14 @@ def test_slopes_at_kinks(dtype):
 
 
 @each
-def test_kinks_are_all_declared(row):
+def test_kinks_are_all_declared(entry):
     """Second differences jump at a kink and nowhere else."""
     h, z = 1e-3, np.arange(-5000, 5001) * 1e-3
-    slopes = times_prime(row, z, "float64")
+    slopes = times_prime(entry, z, "float64")
     second = np.diff(slopes) / h
     jumps = z[1:-1][np.abs(np.diff(second)) > 0.1]
-    assert all(np.abs(np.subtract(row.kinks, z)).min() <= 2 * h for z in jumps)
-    assert all(np.abs(jumps - kink).min() <= 2 * h for kink in row.kinks)
+    assert all(np.abs(np.subtract(entry.kinks, z)).min() <= 2 * h for z in jumps)
+    assert all(np.abs(jumps - kink).min() <= 2 * h for kink in entry.kinks)
 
 
 def test_erfc_against_the_c_library():
@@ -181,47 +181,47 @@ reals = st.floats(-1e4, 1e4)
 
 @named("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus", "softsign", "hard_sigmoid", "hard_tanh")
 @given(pair=st.tuples(reals, reals))
-def test_monotone(row, pair):
+def test_monotone(entry, pair):
     with np.errstate(all="ignore"):
-        low, high = row.sigma(np, np.sort(np.array(pair)))
+        low, high = entry.sigma(np, np.sort(np.array(pair)))
         assert low <= high + 4 * EPS * abs(high)
-        assert (times_prime(row, np.array(pair), "float64") >= 0.0).all()
+        assert (times_prime(entry, np.array(pair), "float64") >= 0.0).all()
 
 
 @named("identity", "tanh", "softsign", "hard_tanh", "sine")
 @given(z=reals)
-def test_odd(row, z):
-    below, above = row.sigma(np, np.array([-z, z]))
+def test_odd(entry, z):
+    below, above = entry.sigma(np, np.array([-z, z]))
     assert below == -above
 
 
 @named("gaussian")
 @given(z=reals)
-def test_even(row, z):
+def test_even(entry, z):
     with np.errstate(all="ignore"):
-        below, above = row.sigma(np, np.array([-z, z]))
+        below, above = entry.sigma(np, np.array([-z, z]))
     assert below == above
 
 
 @named("sigmoid", "hard_sigmoid")
 @given(z=reals)
-def test_halves_add_up_to_one(row, z):
-    below, above = row.sigma(np, np.array([-z, z]))
+def test_halves_add_up_to_one(entry, z):
+    below, above = entry.sigma(np, np.array([-z, z]))
     assert below + above == pytest.approx(1.0, abs=4 * EPS)
 
 
 @named("relu", "softplus", "silu", "gelu", "gelu_tanh")
 @given(z=reals)
-def test_difference_of_both_sides_is_z(row, z):
+def test_difference_of_both_sides_is_z(entry, z):
     with np.errstate(all="ignore"):
-        below, above = row.sigma(np, np.array([-z, z]))
+        below, above = entry.sigma(np, np.array([-z, z]))
     assert above - below == pytest.approx(z, rel=8 * EPS, abs=8 * EPS)
 
 
-def test_softmax_stands_by_name_alone():
-    assert [row.name for row in FOUND if row.rowwise] == ["softmax"]
+def test_only_softmax_has_no_formulas():
+    assert [entry.name for entry in FOUND if entry.rowwise] == ["softmax"]
 
 
-def test_a_row_of_ones_own_states_a_range():
+def test_an_entry_of_ones_own_states_a_range():
     with pytest.raises(ValueError, match="expected a range"):
         Activation("mine", lambda xp, z: z, lambda xp, z, a: 1.0, range="positive")

@@ -1,4 +1,4 @@
-"""Every row of the table of costs: value, dC/da, domain, and BP1 at the last layer on every device.
+"""Every entry of the table of costs: value, dC/da, domain, and BP1 at the last layer on every device.
 
 Also which cost and which output activation the words of a user mean.
 """
@@ -16,12 +16,12 @@ from gpubp.maths.activations import ACTIVATIONS, Activation
 from gpubp.maths.costs import COSTS, Cost, exponential, huber, multiclass_hinge, resolve_cost
 from gpubp.maths.validation import Interval
 
-ROWS = [COSTS.find(name) for name in COSTS] + [huber(0.3), exponential(2.5), multiclass_hinge(0.5)]
-PARTNERED = [row for row in ROWS if row.partner]
-RELATIVE = [row for row in ROWS if row.relative]
+ENTRIES = [COSTS.find(name) for name in COSTS] + [huber(0.3), exponential(2.5), multiclass_hinge(0.5)]
+PARTNERED = [entry for entry in ENTRIES if entry.partner]
+RELATIVE = [entry for entry in ENTRIES if entry.relative]
 
-each = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-each_partnered = pytest.mark.parametrize("row", PARTNERED, ids=lambda row: row.name)
+each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+each_partnered = pytest.mark.parametrize("entry", PARTNERED, ids=lambda entry: entry.name)
 
 
 @pytest.fixture(autouse=True)
@@ -41,10 +41,10 @@ def drawn(random, interval, shape):
     return np.where(random.random(shape) < 0.5, random.choice(ends, shape), values) if ends else values
 
 
-def targets(row, random, shape):
-    if row.relative or row.partner == "softmax":
+def targets(entry, random, shape):
+    if entry.relative or entry.partner == "softmax":
         return np.eye(shape[1])[random.integers(0, shape[1], shape[0])]
-    return drawn(random, row.targets, shape)
+    return drawn(random, entry.targets, shape)
 
 
 def last_layer(ops, cost, activation, z, y, weights=None, dtype="float64"):
@@ -59,54 +59,54 @@ def last_layer(ops, cost, activation, z, y, weights=None, dtype="float64"):
 
 
 @each
-def test_prime_is_the_derivative_of_value(row, random):
+def test_prime_is_the_derivative_of_value(entry, random):
     h, shape = 1e-4, (500, 4)
-    y = targets(row, random, shape)
-    a = random.normal(0.0, 2.0, shape) if row.relative else drawn(random, row.outputs, shape)
-    smooth = np.ones(shape, bool) if row.kink is None else np.abs(row.kink(np, a, y)) > 20 * h
+    y = targets(entry, random, shape)
+    a = random.normal(0.0, 2.0, shape) if entry.relative else drawn(random, entry.outputs, shape)
+    smooth = np.ones(shape, bool) if entry.kink is None else np.abs(entry.kink(np, a, y)) > 20 * h
     assert smooth.mean() > 0.3
-    up, down, up2, down2 = (row.value(np, a + k * h, y) for k in (1, -1, 2, -2))
+    up, down, up2, down2 = (entry.value(np, a + k * h, y) for k in (1, -1, 2, -2))
     slope = (8.0 * (up - down) - (up2 - down2)) / (12.0 * h)
-    assert np.abs(row.prime(np, a, y) - slope)[smooth].max() <= 1e-9 * np.abs(slope[smooth]).max()
+    assert np.abs(entry.prime(np, a, y) - slope)[smooth].max() <= 1e-9 * np.abs(slope[smooth]).max()
 
 
 @each
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_values_and_slopes_are_finite_inside_the_domain(row, random, dtype):
-    a = (random.normal(0.0, 2.0, (200, 4)) if row.relative else drawn(random, row.outputs, (200, 4))).astype(dtype)
-    y = targets(row, random, (200, 4)).astype(dtype)
-    assert Interval(row.targets).holds(y).all() and Interval(row.outputs).holds(a).all()
-    for values in (row.value(np, a, y), row.prime(np, a, y)):
+def test_values_and_slopes_are_finite_inside_the_domain(entry, random, dtype):
+    a = (random.normal(0.0, 2.0, (200, 4)) if entry.relative else drawn(random, entry.outputs, (200, 4))).astype(dtype)
+    y = targets(entry, random, (200, 4)).astype(dtype)
+    assert Interval(entry.targets).holds(y).all() and Interval(entry.outputs).holds(a).all()
+    for values in (entry.value(np, a, y), entry.prime(np, a, y)):
         assert np.isfinite(np.broadcast_to(values, a.shape)).all()
-    assert row.value(np, a, y).dtype == dtype
+    assert entry.value(np, a, y).dtype == dtype
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.outer], ids=lambda row: row.name)
-def test_outer_prime_is_the_derivative_of_outer(row):
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.outer], ids=lambda entry: entry.name)
+def test_outer_prime_is_the_derivative_of_outer(entry):
     s = np.linspace(0.0, 3.0, 31) + 1e-200j
-    assert np.allclose(row.outer_prime(np, s.real), row.outer(np, s).imag / 1e-200, rtol=1e-14)
+    assert np.allclose(entry.outer_prime(np, s.real), entry.outer(np, s).imag / 1e-200, rtol=1e-14)
 
 
 NEAREST = {"quadratic", "hellinger", "generalized_kullback_leibler", "itakura_saito", "absolute", "huber(1.0)", "huber(0.3)",
            "log_cosh"}                                              # zero exactly where a = y
 NEVER_NEGATIVE = NEAREST | {"binary_cross_entropy", "softmax_cross_entropy", "exponential(1.0)", "exponential(2.5)", "hinge",
-                            "squared_hinge", *(row.name for row in RELATIVE)}
+                            "squared_hinge", *(entry.name for entry in RELATIVE)}
 LEAST = NEAREST | {"binary_cross_entropy", "exponential(1.0)", "exponential(2.5)", "poisson"}   # dC/da = 0 where a = y
 
 
 @each
 @given(seed=st.integers(0, 2**32 - 1))
-def test_signs_and_zeros(row, seed):
+def test_signs_and_zeros(entry, seed):
     random = np.random.default_rng(seed)
-    y = targets(row, random, (1, 3))
-    a = random.normal(0.0, 2.0, (1, 3)) if row.relative else drawn(random, row.outputs, (1, 3))
-    if row.name in NEVER_NEGATIVE:
-        assert (row.value(np, a, y) >= -1e-15).all()
-    same = np.where(Interval(row.outputs).holds(y), y, a)
-    if row.name in NEAREST:
-        assert np.abs(row.value(np, same, same)).max() < 1e-15
-    if row.name in LEAST:
-        assert np.abs(row.prime(np, same, same)).max() < 1e-15
+    y = targets(entry, random, (1, 3))
+    a = random.normal(0.0, 2.0, (1, 3)) if entry.relative else drawn(random, entry.outputs, (1, 3))
+    if entry.name in NEVER_NEGATIVE:
+        assert (entry.value(np, a, y) >= -1e-15).all()
+    same = np.where(Interval(entry.outputs).holds(y), y, a)
+    if entry.name in NEAREST:
+        assert np.abs(entry.value(np, same, same)).max() < 1e-15
+    if entry.name in LEAST:
+        assert np.abs(entry.prime(np, same, same)).max() < 1e-15
 
 
 def test_kullback_leibler_is_never_negative_between_distributions(random):
@@ -123,19 +123,19 @@ def test_hinges_are_zero_beyond_the_margin():
 
 
 @each_partnered
-def test_with_the_partner_bp1_is_a_minus_y(row, random):
-    z, activation = random.normal(0.0, 2.0, (200, 4)), ACTIVATIONS[row.partner]
-    y = targets(row, random, z.shape)
+def test_with_the_partner_bp1_is_a_minus_y(entry, random):
+    z, activation = random.normal(0.0, 2.0, (200, 4)), ACTIVATIONS[entry.partner]
+    y = targets(entry, random, z.shape)
     if activation.rowwise:
-        y = random.dirichlet(np.ones(4), 200) * (1.0 - row.smoothing) + row.smoothing / 4
+        y = random.dirichlet(np.ones(4), 200) * (1.0 - entry.smoothing) + entry.smoothing / 4
         a = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-        prime, u = row.prime(np, a, y), np.log(a)
+        prime, u = entry.prime(np, a, y), np.log(a)
         delta = a * (prime - (prime * a).sum(axis=1, keepdims=True))
     else:
         a, u = activation.sigma(np, z), z
-        delta = row.prime(np, a, y) * activation.prime(np, z, a)
+        delta = entry.prime(np, a, y) * activation.prime(np, z, a)
     assert np.abs(delta - (a - y)).max() < 1e-12
-    assert np.abs(row.value_at(np, u, y) - row.value(np, a, y)).max() < 1e-12
+    assert np.abs(entry.value_at(np, u, y) - entry.value(np, a, y)).max() < 1e-12
 
 
 EXACT = {   # logits, targets, delta, cost
@@ -147,9 +147,9 @@ EXACT = {   # logits, targets, delta, cost
 
 @each_partnered
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_partners_are_exact_at_logits_of_ten_thousand(ops, row, dtype):
-    z, y, wanted, value = EXACT[row.name]
-    _, delta, costs, sums = last_layer(ops, row, row.partner, z, y, dtype=dtype)
+def test_partners_are_exact_at_logits_of_ten_thousand(ops, entry, dtype):
+    z, y, wanted, value = EXACT[entry.name]
+    _, delta, costs, sums = last_layer(ops, entry, entry.partner, z, y, dtype=dtype)
     assert delta.tolist() == wanted and sums.tolist() == wanted[0]
     assert costs.tolist() == pytest.approx([value], rel=float(np.finfo(dtype).eps))
 
@@ -162,9 +162,9 @@ def test_softplus_feeds_logarithms_far_below_zero(ops, dtype):
     assert np.allclose(delta, np.expm1(z), rtol=1e-4) and np.allclose(costs, -np.array(z)[:, 0], rtol=1e-4)
 
 
-@pytest.mark.parametrize("row", RELATIVE, ids=lambda row: row.name)
-def test_relative_costs_against_a_slow_loop(ops, row, random):
-    margin, power = 0.5 if "0.5" in row.name else 1.0, 2 if "squared" in row.name else 1
+@pytest.mark.parametrize("entry", RELATIVE, ids=lambda entry: entry.name)
+def test_relative_costs_against_a_slow_loop(ops, entry, random):
+    margin, power = 0.5 if "0.5" in entry.name else 1.0, 2 if "squared" in entry.name else 1
     z, labels, weights = random.normal(0.0, 1.0, (20, 5)), random.integers(0, 5, 20), random.uniform(0.5, 2.0, 20)
     value, delta = np.zeros(20), np.zeros((20, 5))
     for i, true in enumerate(labels):
@@ -174,7 +174,7 @@ def test_relative_costs_against_a_slow_loop(ops, row, random):
                 value[i] += weights[i] * short ** power
                 delta[i, j] += weights[i] * power * short ** (power - 1)
                 delta[i, true] -= weights[i] * power * short ** (power - 1)
-    _, found, costs, sums = last_layer(ops, row, "identity", z, np.eye(5)[labels], weights)
+    _, found, costs, sums = last_layer(ops, entry, "identity", z, np.eye(5)[labels], weights)
     assert np.allclose(costs, value, rtol=1e-13) and np.allclose(found, delta, rtol=1e-12, atol=1e-14)
     assert np.allclose(sums, delta.sum(axis=0), rtol=1e-12, atol=1e-13) and (value > 0.0).any()
 
@@ -202,8 +202,8 @@ def test_exponential_is_a_function_of_the_sum(ops, tau, random):
     (("multiclass-hinge(0.5)", "relu"), ("multiclass_hinge(0.5)", "identity")),
     (("quadratic", "sigmoid"), ("quadratic", "sigmoid")), (("quadratic", "relu", "identity"), ("quadratic", "identity")),
     (("poisson", "relu", "softplus"), ("poisson", "softplus"))])
-def test_settle_finds_what_is_meant(wanted, meant):
-    assert tuple(row.name for row in resolve_cost(*wanted)) == meant
+def test_resolve_cost_finds_the_entries(wanted, meant):
+    assert tuple(entry.name for entry in resolve_cost(*wanted)) == meant
 
 
 @pytest.mark.parametrize("wanted, sentence", [
@@ -213,27 +213,27 @@ def test_settle_finds_what_is_meant(wanted, meant):
     (("poison", "tanh"), "unknown cost 'poison': did you mean 'poisson'"), (("quadratic", "rleu"), "did you mean 'relu'"),
     (("cross-entropy", "relu", "softmx"), "did you mean 'softmax'"), (("cross-entropy(1.0)", "relu"), r"in \[0, 1\), got 1.0"),
     (("cross-entropy(-0.1)", "relu"), r"in \[0, 1\), got -0.1")])
-def test_settle_says_what_is_wrong(wanted, sentence):
+def test_resolve_cost_names_the_remedy(wanted, sentence):
     with pytest.raises(ValueError, match=sentence):
         resolve_cost(*wanted)
 
 
 @each
 @pytest.mark.parametrize("name", list(ACTIVATIONS))
-def test_settle_admits_what_stays_in_the_domain(row, name):
+def test_resolve_cost_admits_outputs_within_the_domain(entry, name):
     activation = ACTIVATIONS.find(name)
-    if Interval(activation.range) in Interval(row.outputs):
-        assert resolve_cost(row, "relu", activation) == (row, activation)
+    if Interval(activation.range) in Interval(entry.outputs):
+        assert resolve_cost(entry, "relu", activation) == (entry, activation)
     else:
         with pytest.raises(ValueError, match="needs outputs in"):
-            resolve_cost(row, "relu", activation)
+            resolve_cost(entry, "relu", activation)
 
 
 def test_every_cost_has_outputs_that_suit_it():
     assert {cost.name for cost, _ in outputs()} == {COSTS.find(name).name for name in COSTS}
-    for row in ROWS:
-        assert row.output is None or resolve_cost(row, "relu")[1].name == row.output
-        assert Interval(ACTIVATIONS.find(row.partner or row.output or "sigmoid").range) in Interval(row.outputs)
+    for entry in ENTRIES:
+        assert entry.output is None or resolve_cost(entry, "relu")[1].name == entry.output
+        assert Interval(ACTIVATIONS.find(entry.partner or entry.output or "sigmoid").range) in Interval(entry.outputs)
 
 
 def test_a_cost_and_an_activation_of_ones_own():

@@ -23,7 +23,8 @@ from gpubp.maths.formula import SPELLINGS, C, Term, Writer, device_function
 
 NAMES = ["z", "a", "y"]
 FORMULAS = {   # label: a formula of xp and one to three arrays
-    **{f"{row.name} {which}": getattr(row, which) for row in activations() if not row.rowwise for which in ("sigma", "prime")},
+    **{f"{entry.name} {which}": getattr(entry, which)
+       for entry in activations() if not entry.rowwise for which in ("sigma", "prime")},
     **{f"{cost} {which}": getattr(COSTS.find(cost), which) for cost in COSTS
        for which in ("value", "prime", "value_at", "outer", "outer_prime") if getattr(COSTS.find(cost), which)}}
 BINARY = [name for name, form in SPELLINGS.items() if "{1}" in form and "{2}" not in form]

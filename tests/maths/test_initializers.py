@@ -12,7 +12,7 @@ import gpubp
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.initializers import INITIALIZERS, Initializer, orthogonal
 
-ROWS = {name: INITIALIZERS.find(name) for name in INITIALIZERS}
+ENTRIES = {name: INITIALIZERS.find(name) for name in INITIALIZERS}
 SHAPES = [(300, 200), (200, 300), (1, 50_000), (50_000, 1)]
 
 VARIANCES = {   # of a weight, from the number of inputs and of neurons
@@ -24,11 +24,11 @@ NORMAL, UNIFORM = ("nielsen", "standard_normal", "glorot_normal", "he_normal", "
     "glorot_uniform", "he_uniform", "lecun_uniform")
 RANDOM_BIASES = {"nielsen", "standard_normal"}
 
-each = pytest.mark.parametrize("name", list(ROWS))
+each = pytest.mark.parametrize("name", list(ENTRIES))
 
 
 def drawn(name, neurons, inputs, seed=3):
-    return ROWS[name].weights(np.random.default_rng(seed), neurons, inputs)
+    return ENTRIES[name].weights(np.random.default_rng(seed), neurons, inputs)
 
 
 @each
@@ -44,13 +44,13 @@ def test_mean_and_variance(name, neurons, inputs):
 @each
 @pytest.mark.parametrize("neurons, inputs", [(1, 1), (1, 5), (5, 1), (3, 3)])
 def test_small_shapes(name, neurons, inputs):
-    w, b = drawn(name, neurons, inputs), ROWS[name].biases(np.random.default_rng(3), neurons)
+    w, b = drawn(name, neurons, inputs), ENTRIES[name].biases(np.random.default_rng(3), neurons)
     assert np.shape(w) == (neurons, inputs) and np.shape(b) == (neurons,) and np.isfinite(w).all()
 
 
 @each
 def test_biases(name):
-    b = ROWS[name].biases(np.random.default_rng(3), 40_000)
+    b = ENTRIES[name].biases(np.random.default_rng(3), 40_000)
     if name in RANDOM_BIASES:
         assert abs(b.mean()) < 0.02 and b.var() == pytest.approx(1.0, rel=0.03)
     else:
@@ -93,8 +93,8 @@ def test_orthogonal_prefers_no_sign():
     assert abs(np.mean(np.sign(corners))) < 0.2
 
 
-def test_every_row_has_a_variance_here():
-    assert set(VARIANCES) == set(ROWS)
+def test_every_entry_has_a_variance_here():
+    assert set(VARIANCES) == set(ENTRIES)
 
 
 @pytest.mark.parametrize("activation, initializer", [

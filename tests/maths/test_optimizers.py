@@ -1,6 +1,6 @@
 """Optimizers and what composes with them: against torch.optim, by hand, and as texts that are read back.
 
-Chains are enumerated from the tables: each optimizer bare, with its switches, and behind every modifier.
+Chains are enumerated from the tables: each optimizer bare, with its switches, and behind every gradient transform.
 """
 
 from dataclasses import FrozenInstanceError, replace
@@ -36,7 +36,7 @@ def torch():
 
 
 def steps(chain, w, gradients, n=1, weight=1.0, rate=None):
-    """w after one step of the plain rule for each gradient, and the state."""
+    """w after one step of the rule for each gradient, and the state."""
     state = [np.zeros_like(w) for _ in chain.state]
     for t, g in enumerate(gradients, 1):
         scalars = chain.scalars(t, chain.optimizer.learning_rate_at(0.0) if rate is None else rate, n)
@@ -71,8 +71,8 @@ TORCH = {
     "Adadelta": lambda optim, p, o: optim.Adadelta(p, o.learning_rate, o.rho, o.eps)}
 
 
-def test_rows_without_a_torch_oracle_are_these():
-    assert {row.__name__ for row in OPTIMIZERS.values() if issubclass(row, Optimizer)} - set(TORCH) == {"Lion"}
+def test_entries_without_a_torch_oracle_are_these():
+    assert {entry.__name__ for entry in OPTIMIZERS.values() if issubclass(entry, Optimizer)} - set(TORCH) == {"Lion"}
 
 
 ODD = [replace(chain.optimizer, beta1=0.7, beta2=0.9, eps=1e-3) for chain in BARE if hasattr(chain.optimizer, "beta2")
@@ -174,16 +174,16 @@ def test_a_wrong_chain_is_refused(parts, sentence):
         Chain.of(parts)
 
 
-@pytest.mark.parametrize("row", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_parts_are_frozen_and_hold_numbers_that_are_not_negative(row):
-    name = "learning_rate" if issubclass(row, Optimizer) else "amount"
-    part = row(0.5)
+@pytest.mark.parametrize("entry", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_parts_are_frozen_and_hold_numbers_that_are_not_negative(entry):
+    name = "learning_rate" if issubclass(entry, Optimizer) else "amount"
+    part = entry(0.5)
     with pytest.raises(FrozenInstanceError):
         setattr(part, name, 1.0)
-    assert hash(part) == hash(row(0.5)) and part == row(0.5) != row(0.25)
+    assert hash(part) == hash(entry(0.5)) and part == entry(0.5) != entry(0.25)
     for wrong in (-1.0, float("nan"), float("inf"), "0.5", [1.0], True, None):
-        with pytest.raises(ValueError, match=rf"expected {name} of {row.__name__} to be a number in .*, got"):
-            row(wrong)
+        with pytest.raises(ValueError, match=rf"expected {name} of {entry.__name__} to be a number in .*, got"):
+            entry(wrong)
 
 
 @pytest.mark.parametrize("wrong", ["adam(beta1=1)", "adam(beta2=1.0)", "rmsprop(alpha=1)", "adadelta(rho=1)", "max_norm(0)",
@@ -242,7 +242,7 @@ def test_max_norm_shortens_the_rows_that_are_longer(ops, random):
 
 
 @each_dtype
-def test_a_device_steps_as_the_plain_rules_do(ops, dtype, random):
+def test_a_device_steps_as_the_rules_do(ops, dtype, random):
     """Weights and biases apart, the norm of the whole gradient, three steps of one long chain."""
     chain = Chain.of([ClipNorm(0.5), L1(2.0), L2(3.0), ClipValue(0.2), RMSprop(0.1, momentum=0.5, centered=True)])
     w, gradients = random.normal(0.0, 1.0, 50).astype(dtype), random.normal(0.0, 0.2, (3, 50)).astype(dtype)
@@ -256,13 +256,14 @@ def test_a_device_steps_as_the_plain_rules_do(ops, dtype, random):
 
 
 def test_amounts_that_act_on_the_cost_are_shared_by_the_samples():
-    assert {row.__name__ for row in OPTIMIZERS.values() if issubclass(row, GradientTransform) and row.splits} == {"L1", "L2"}
-    for row in (row for row in OPTIMIZERS.values() if issubclass(row, GradientTransform)):
-        assert row(3.0).scaled(50) == (3.0 / 50 if row.splits else 3.0)
+    transforms = [entry for entry in OPTIMIZERS.values() if issubclass(entry, GradientTransform)]
+    assert {entry.__name__ for entry in transforms if entry.splits} == {"L1", "L2"}
+    for entry in transforms:
+        assert entry(3.0).scaled(50) == (3.0 / 50 if entry.splits else 3.0)
 
 
-@pytest.mark.parametrize("name", [name for name, row in OPTIMIZERS.items() if issubclass(row, Optimizer)])
-def test_a_table_of_scalars_is_one_row_a_step(name):
+@pytest.mark.parametrize("name", [name for name, entry in OPTIMIZERS.items() if issubclass(entry, Optimizer)])
+def test_a_table_of_scalars_has_one_row_for_each_step(name):
     """Whatever the rates; time_invariant are those whose numbers are the same at all times."""
     chain = Chain.of(f"l2(3.0), {name}")
     for rates in ([0.1] * 4, [0.1, 0.2, 0.3, 0.4]):

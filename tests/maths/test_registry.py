@@ -1,23 +1,21 @@
-"""Tables: rows found by a name or a text, what is said of a wrong one, and intervals.
+"""Tables: entries found by a name or a text, and the errors for wrong ones.
 
-Every row's own name or text finds it again, since saved networks hold nothing else.
+Every entry's own name or text finds it again, since saved networks hold nothing else.
 """
 
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpubp.maths.activations import ACTIVATIONS, Activation
+from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import OPTIMIZERS
 from gpubp.maths.initializers import INITIALIZERS
 from gpubp.maths.optimizers import SGD, Adam, AdamW, OptimizerPart, RMSprop
 from gpubp.maths.registry import Table, text
 from gpubp.maths.schedules import SCHEDULES, OneCycle, Step
-from gpubp.maths.validation import Interval
 
 NAMED = [(table, name) for table in (ACTIVATIONS, COSTS, INITIALIZERS) for name in table]
 WRITTEN = [(table, name) for table in (OPTIMIZERS, SCHEDULES) for name in table]
@@ -27,19 +25,19 @@ each_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.ki
 
 
 @pytest.mark.parametrize("table, name", NAMED)
-def test_a_rows_name_finds_it_again(table, name):
-    row = table.find(name)
-    again = table.find(row.name)
-    assert row.name.partition("(")[0] == name
-    assert again.name == row.name and (again is row or callable(table[name]))
-    assert table.find(row) is row
+def test_an_entrys_name_finds_it_again(table, name):
+    entry = table.find(name)
+    again = table.find(entry.name)
+    assert entry.name.partition("(")[0] == name
+    assert again.name == entry.name and (again is entry or callable(table[name]))
+    assert table.find(entry) is entry
 
 
 @pytest.mark.parametrize("table, name", WRITTEN)
-def test_a_rows_text_finds_it_again(table, name):
-    row = table.find(f"{name}(0.5)")
-    assert type(row) is table[name] and table.find(text(row)) == row == table.find(str(row))
-    assert text(row).partition("(")[0] == name
+def test_an_entrys_text_finds_it_again(table, name):
+    entry = table.find(f"{name}(0.5)")
+    assert type(entry) is table[name] and table.find(text(entry)) == entry == table.find(str(entry))
+    assert text(entry).partition("(")[0] == name
 
 
 @pytest.mark.parametrize("table, name", NAMED + WRITTEN)
@@ -65,7 +63,7 @@ def test_what_is_far_from_all_is_answered_with_the_whole_list(table):
 
 @each_table
 @pytest.mark.parametrize("wrong", [None, 3, 0.5, ["relu"], b"relu", object, len])
-def test_what_is_neither_name_nor_row_is_refused(table, wrong):
+def test_what_is_neither_name_nor_entry_is_refused(table, wrong):
     with pytest.raises(TypeError, match=f"expected {table.kind} by name or as an object, got"):
         table.find(wrong)
 
@@ -99,15 +97,15 @@ def test_arguments():
     assert OPTIMIZERS.find("adam(learning_rate=step(0.1, 3))") == Adam(Step(0.1, 3))
 
 
-def test_several_at_once():
+def test_several_together():
     assert OPTIMIZERS.find_all("sgd(0.5), adam(step(0.1, every=2))") == [SGD(0.5), Adam(Step(0.1, every=2))]
     assert OPTIMIZERS.find_all("sgd") == [SGD()]
 
 
 @given(rate=st.floats(0.0, 1e300), decay=st.floats(0.0, 1.0), centered=st.booleans(), every=st.floats(1e-3, 1e3))
 def test_numbers_survive_the_text(rate, decay, centered, every):
-    for row in (AdamW(rate, decay=decay), RMSprop(Step(rate, every=every), centered=centered)):
-        assert OPTIMIZERS.find(text(row)) == row
+    for entry in (AdamW(rate, decay=decay), RMSprop(Step(rate, every=every), centered=centered)):
+        assert OPTIMIZERS.find(text(entry)) == entry
 
 
 def test_text_leaves_defaults_out_and_splits_words():
@@ -119,7 +117,7 @@ def test_text_leaves_defaults_out_and_splits_words():
 
     assert text(LongName(1.0)) == "long_name(given=1.0)"
     assert text(LongName(2.0, 2.0, True)) == "long_name(given=2.0, flag=True)"
-    assert [text(row(0.5)).partition("(")[0] for row in OPTIMIZERS.values()] == list(OPTIMIZERS)
+    assert [text(entry(0.5)).partition("(")[0] for entry in OPTIMIZERS.values()] == list(OPTIMIZERS)
 
 
 def test_a_table_of_ones_own():
@@ -127,37 +125,3 @@ def test_a_table_of_ones_own():
     assert table.find("sgd(0.5)") == SGD(0.5)
     with pytest.raises(ValueError, match=r"cannot read the argument 'step.1.' of toy"):
         table.find("sgd(step(1))")   # without a table of arguments, calls are not read
-
-
-# ---- intervals
-
-ends = st.sampled_from([float("-inf"), -1.5, -1.0, 0.0, 0.5, 1.0, 2.0, float("inf")])
-
-
-@st.composite
-def intervals(draw):
-    low, high = sorted(draw(st.lists(ends, min_size=2, max_size=2, unique=True)))
-    return Interval(f"{draw(st.sampled_from('(['))}{low}, {high}{draw(st.sampled_from(')]'))}")
-
-
-POINTS = np.array([-np.inf, -2.0, -1.5, -1.25, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, np.inf])
-
-
-@given(inner=intervals(), outer=intervals())
-def test_an_interval_lies_in_another_if_all_its_points_do(inner, outer):
-    assert (inner in outer) == (not (inner.holds(POINTS) & ~outer.holds(POINTS)).any())
-    assert inner in inner
-
-
-def test_ends():
-    values = np.array([-1.0, 0.0, 0.5, 1.0, np.nan])
-    for written, held in (("(0, 1)", [0, 0, 1, 0, 0]), ("[0, 1)", [0, 1, 1, 0, 0]), ("(0, 1]", [0, 0, 1, 1, 0]),
-                          ("[0,1]", [0, 1, 1, 1, 0]), ("(-inf, inf)", [1, 1, 1, 1, 0])):
-        assert Interval(written).holds(values).tolist() == [bool(h) for h in held]
-    assert Interval("(0, 1)").holds(values.astype("float32")).dtype == bool
-
-
-@pytest.mark.parametrize("written", ["", "0, 1", "(0 1)", "(0, 1", "{0, 1}", "(, 1)"])
-def test_what_is_no_interval_is_refused(written):
-    with pytest.raises(ValueError, match="expected a range such as"):
-        Activation("mine", None, None, range=written)

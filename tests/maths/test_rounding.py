@@ -11,7 +11,7 @@ from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.formula import SPELLINGS
 from gpubp.maths.rounding import Rounding
 
-ROWS = [row for row in map(ACTIVATIONS.find, ACTIVATIONS) if not row.rowwise]
+ENTRIES = [entry for entry in map(ACTIVATIONS.find, ACTIVATIONS) if not entry.rowwise]
 EXTREMES = [0.0, -0.0, 1e-45, 1e-39, 3e-38, 1e-20, 1.0, 3.0, 16.5, 88.0, 89.0, 104.0, 300.0, 1e19, 1e20, 3e38, np.inf]
 
 
@@ -34,17 +34,17 @@ def inside(found, term):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_activations_stay_within_their_bound(row, dtype, random):
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_activations_stay_within_their_bound(entry, dtype, random):
     z = np.concatenate([random.standard_normal(20000) * 4.0, EXTREMES, np.negative(EXTREMES), [np.nan]]).astype(dtype)
     xp = Rounding(dtype)
     with np.errstate(all="ignore"):
         sigma = xp.given(z)
-        assert inside(computed(row.sigma, dtype, z), row.sigma(xp, sigma)) <= 1.0
-        a = computed(row.sigma, dtype, z)
-        prime = row.prime(xp, sigma, xp.given(a))
-        assert inside(computed(row.prime, dtype, z, a), prime) <= 1.0
-        usual = row.sigma(xp, xp.given(z[:20000])).name
+        assert inside(computed(entry.sigma, dtype, z), entry.sigma(xp, sigma)) <= 1.0
+        a = computed(entry.sigma, dtype, z)
+        prime = entry.prime(xp, sigma, xp.given(a))
+        assert inside(computed(entry.prime, dtype, z, a), prime) <= 1.0
+        usual = entry.sigma(xp, xp.given(z[:20000])).name
     # the bound is of use: a hundred units for numbers of the usual size, gelu's series being the longest
     assert usual.error.max() <= 200 * np.finfo(dtype).eps * max(1.0, np.abs(usual.value).max())
 

@@ -47,7 +47,7 @@ TORCH = [   # ours, theirs
      lambda s, o: s.OneCycleLR(o, 0.5, total_steps=60, pct_start=0.5, div_factor=10.0, final_div_factor=50.0))]
 
 
-def test_rows_without_a_torch_oracle_are_these():
+def test_entries_without_a_torch_oracle_are_these():
     assert set(SCHEDULES.values()) - {type(ours) for ours, _ in TORCH} - {Plateau} == {Inverse}
 
 
@@ -87,7 +87,7 @@ def test_one_cycle_meets_its_corners_and_stays_down():
     assert cycle(25.0) == pytest.approx((0.5 + 5e-4) / 2) and cycle(40.0) == cycle(1e6) == pytest.approx(5e-4)
 
 
-@pytest.mark.parametrize("schedule", [row(0.5) for row in SCHEDULES.values()] + CHANGED, ids=str)
+@pytest.mark.parametrize("schedule", [entry(0.5) for entry in SCHEDULES.values()] + CHANGED, ids=str)
 def test_every_schedule(schedule):
     rates = [schedule(epoch) for epoch in EPOCHS]
     assert all(math.isfinite(rate) and 0.0 <= rate <= schedule.learning_rate * 2.0 for rate in rates)
