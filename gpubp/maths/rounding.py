@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .formula import REFLECTED, Term, Writer, constant
+from .formula import OPERATORS, REFLECTED, Term, Writer, constant
 
 FUNCTION = 8   # rounding of exp, tanh, ... in units: 4 ulp, which CUDA, NumPy and the C library guarantee for SPELLINGS
-MONOTONE = {name: getattr(np, name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "arctan")}
-TESTS = {"__eq__": np.equal, "__ne__": np.not_equal, "__gt__": np.greater, "__ge__": np.greater_equal, "__lt__": np.less,
-         "__le__": np.less_equal}
-LOGIC = {"__and__": np.logical_and, "__or__": np.logical_or}
+# of the two NumPy functions for &, | and ~ the logical one, which comes first
+FUNCTIONS = {operator: getattr(np, name) for name, operator in reversed(OPERATORS.items())} | {"__abs__": np.absolute}
+MONOTONE = {"exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "arctan"}
+TESTS = {"__eq__", "__ne__", "__gt__", "__ge__", "__lt__", "__le__"}
 EXACT = {"__neg__", "__pos__", "__abs__", "abs", "absolute", "sign", "maximum", "minimum"}
 VANISHING = {"__mul__", "__truediv__", "square", "reciprocal", "exp", "power"}   # results that may underflow to 0
 
@@ -73,12 +73,11 @@ class Rounding(Writer):
         terms = [one.name if isinstance(one, Term) else self._constant(constant(one)) for one in operands]
         if name == "where":
             return self._where(*terms)
-        if name in TESTS:
-            return self._test(TESTS[name], terms[0], terms[1], same)
-        if name in LOGIC or name == "__invert__":
-            return self._logic(name, *terms)
-        value, error = self._propagated(name, *terms)
-        return self._rounded(name, value, error, terms)
+        value = (FUNCTIONS[name] if name in FUNCTIONS else getattr(np, name))(*(term.value for term in terms))
+        if value.dtype == bool:
+            known = _compared(terms[0], terms[1], same) if name in TESTS else _combined(name, *terms)
+            return self._term(value.astype(np.float64), np.where(known, 0.0, 1.0))
+        return self._rounded(name, value, self._propagated(name, value, *terms), terms)
 
     # ---- sums
 
@@ -139,57 +138,38 @@ class Rounding(Writer):
         error = np.where(np.isnan(error), np.where(np.isfinite(value), np.inf, 0.0), error)
         return self._term(value, np.where(unsure, np.inf, error))
 
-    def _propagated(self, name, a, b=None):
-        """(value, error that follows from the errors of the operands)."""
+    def _propagated(self, name, value, a, b=None):
+        """The error of the value that follows from the errors of the operands."""
         if name in MONOTONE:
-            value = MONOTONE[name](a.value)
-            wider = np.where(a.error > 0.0, a.error + np.spacing(np.abs(a.value) + a.error), 0.0)
-            return value, _spread(value, [MONOTONE[name](a.value - wider), MONOTONE[name](a.value + wider)])
-        if name in ("maximum", "minimum", "power"):
             function = getattr(np, name)
-            value = function(a.value, b.value)
-            return value, _spread(value, [function(a.value + s * a.error, b.value + t * b.error)
-                                          for s in (-1.0, 1.0) for t in (-1.0, 1.0)])
+            wider = np.where(a.error > 0.0, a.error + np.spacing(np.abs(a.value) + a.error), 0.0)
+            return _spread(value, [function(a.value - wider), function(a.value + wider)])
         match name:
+            case "maximum" | "minimum" | "power":
+                function = getattr(np, name)
+                return _spread(value, [function(a.value + s * a.error, b.value + t * b.error)
+                                       for s in (-1.0, 1.0) for t in (-1.0, 1.0)])
             case "__add__" | "__sub__":
-                return (a.value + b.value if name == "__add__" else a.value - b.value), a.error + b.error
+                return a.error + b.error
+            case "__neg__" | "__pos__" | "abs" | "absolute" | "__abs__":
+                return a.error
             case "__mul__" | "square":
-                b = a if b is None else b
-                value = a.value * b.value
+                b = b or a
                 error = _times(a.value, b.error) + _times(b.value, a.error) + a.error * b.error
-                return value, np.where(np.isinf(value) & _signed(a) & _signed(b), 0.0, error)
+                return np.where(np.isinf(value) & _signed(a) & _signed(b), 0.0, error)
             case "__truediv__" | "reciprocal":
-                return self._quotient(a, b) if b is not None else self._quotient(self.given(1.0).name, a)
-            case "__neg__" | "__pos__":
-                return (-a.value if name == "__neg__" else a.value), a.error
-            case "abs" | "absolute" | "__abs__":
-                return np.abs(a.value), a.error
+                a, b = (a, b) if b else (self.given(1.0).name, a)
+                left = np.abs(b.value) - b.error
+                error = np.where(left > 0.0, (a.error + _times(value, b.error)) / left, np.inf)
+                exact = (b.error == 0.0) & (b.value == 0.0) & (a.error == 0.0)   # a / 0 is exact
+                return np.where(exact | np.isnan(b.value) | (np.isinf(value) & _signed(a) & _signed(b)), 0.0, error)
             case "sign":
-                return np.sign(a.value), np.where((np.abs(a.value) <= a.error) & (a.error > 0.0), 2.0, 0.0)
+                return np.where((np.abs(a.value) <= a.error) & (a.error > 0.0), 2.0, 0.0)
             case "sin" | "cos":
-                return getattr(np, name)(a.value), np.minimum(a.error, 2.0)
+                return np.minimum(a.error, 2.0)
             case "cosh":
-                return np.cosh(a.value), _times(np.sinh(np.abs(a.value) + a.error), a.error)
+                return _times(np.sinh(np.abs(a.value) + a.error), a.error)
         raise TypeError(f"expected a function of formula.SPELLINGS, got {name}: its rounding is unknown")
-
-    def _quotient(self, a, b):
-        value, left = a.value / b.value, np.abs(b.value) - b.error
-        error = np.where(left > 0.0, (a.error + _times(value, b.error)) / left, np.inf)
-        exact = (b.error == 0.0) & (b.value == 0.0) & (a.error == 0.0)   # a / 0 is exact
-        return value, np.where(exact | np.isnan(b.value) | (np.isinf(value) & _signed(a) & _signed(b)), 0.0, error)
-
-    def _test(self, test, a, b, same):
-        known = np.isnan(a.value) | np.isnan(b.value) | (a.error + b.error == 0.0) | same
-        known = (known | (np.abs(a.value - b.value) > a.error + b.error)) & np.isfinite(a.error + b.error)
-        return self._term(test(a.value, b.value).astype(np.float64), np.where(known, 0.0, 1.0))
-
-    def _logic(self, name, a, b=None):
-        if b is None:
-            return self._term((a.value == 0.0).astype(np.float64), a.error)
-        deciding = 0.0 if name == "__and__" else 1.0   # one such operand decides the result
-        settled = ((a.error == 0.0) & ((a.value != 0.0) == deciding)) | ((b.error == 0.0) & ((b.value != 0.0) == deciding))
-        known = settled | ((a.error == 0.0) & (b.error == 0.0))
-        return self._term(LOGIC[name](a.value, b.value).astype(np.float64), np.where(known, 0.0, 1.0))
 
     def _where(self, condition, this, that):
         chosen = condition.value != 0.0
@@ -198,6 +178,22 @@ class Rounding(Writer):
         either = apart + np.maximum(this.error, that.error)
         either = np.where(np.isnan(either), np.inf, either)
         return self._term(value, np.where(condition.error > 0.0, either, np.where(chosen, this.error, that.error)))
+
+
+def _compared(a, b, same):
+    """Whether a comparison of a and b gives the same result on the device."""
+    error = a.error + b.error
+    known = np.isnan(a.value) | np.isnan(b.value) | (error == 0.0) | same | (np.abs(a.value - b.value) > error)
+    return known & np.isfinite(error)
+
+
+def _combined(name, a, b=None):
+    """Whether an operation on conditions gives the same result on the device."""
+    if b is None:
+        return a.error == 0.0
+    deciding = 0.0 if name == "__and__" else 1.0   # one such operand decides the result
+    return (((a.error == 0.0) & (b.error == 0.0)) | ((a.error == 0.0) & ((a.value != 0.0) == deciding))
+            | ((b.error == 0.0) & ((b.value != 0.0) == deciding)))
 
 
 def _signed(x):
