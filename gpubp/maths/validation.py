@@ -78,9 +78,10 @@ def arguments(factory):
 def document(factory, entry):
     """Appends to a factory's docstring the formula and source of its entry, the arguments of the factory, and an example."""
     head, prompt, example = cleandoc(factory.__doc__ or "").partition("\n>>> ")
-    if not prompt and factory is entry and entry.source:
-        made, name = factory(0.5), factory.__name__
-        prompt, example = "\n>>> ", f"{name}(0.5)(20)\n{made(20)}" if callable(made) else f"print({name}(0.5))\n{made}"
+    if not prompt and entry.source:
+        made, call, prompt = factory(0.5), f"{factory.__name__}(0.5)", "\n>>> "
+        example = (f"{call}.name\n{made.name!r}" if hasattr(made, "name") else
+                   f"round({call}(20), 6)\n{round(made(20), 6)}" if callable(made) else f"print({call})\n{made}")
     lines = [f"{name} : {accepted}{'' if default is None else f', default {default}'}"
              for name, accepted, default in arguments(factory)]
     listed = "\n".join(["Parameters", "----------", *lines]) if lines else ""

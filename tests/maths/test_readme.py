@@ -103,7 +103,7 @@ def test_docstrings_of_entries_with_arguments_tell_all(table, name):
     if inspect.isclass(factory) or inspect.isfunction(factory):
         written, listed = inspect.getdoc(factory).split("Parameters\n----------\n")
         source = made(table, name).source
-        assert f"Source: {source}." in written
+        assert f"Source: {source}." in written and "Examples\n--------\n>>> " in listed
         for argument, accepted, default in arguments(factory):
             assert f"{argument} : {accepted}" + ("" if default is None else f", default {default}") in listed
             assert re.search(rf"\b{argument}\b", written), f"{name}: {argument} is not explained"
