@@ -7,7 +7,6 @@ the rounding error of one operation, even in an ill-conditioned network, and a f
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from math import inf, isfinite
 
 import numpy as np
@@ -217,9 +216,9 @@ class Formulas:
         self.precision, self.half = precision, HALVES.get(precision)
         self.xp = xp = Rounding(network.dtype, 1 if precision == "exact" else TRUNCATING)
         self.largest = self.half[2] if self.half else xp.largest
-        # Terms rounded to the format in which factors of products are stored, and in which products read them
-        self._kept = partial(xp.stored, unit=self.half[0], smallest=self.half[1], largest=self.half[2]) if self.half else _same
-        self._factor = partial(xp.stored, unit=TF32, smallest=xp.tiny, largest=xp.largest) if precision == "tf32" else _same
+        rounding = lambda facts: (lambda term: xp.stored(term, *facts) if facts else term)
+        self._kept = rounding(self.half)   # to the format in which factors of products are stored, and in which they are read:
+        self._factor = rounding((TF32, xp.tiny, xp.largest) if precision == "tf32" else None)
         self.activations = {l: gate.activation for l, gate in network.gates.items()}
         layers, given = range(1, network.depth + 1), lambda name: xp.given(network.ops.to_numpy(network.parameters[name]))
         self.b = {l: given(f"b{l}") for l in layers}
@@ -235,7 +234,7 @@ class Formulas:
 
         def before(name, l):   # the value before it was rounded for storage, from which the next array was computed
             return xp.before(arrays[name, l], *self.half[:2]) if self.half else of(name, l)
-        xp, factor, kept = self.xp, self._factor, self._kept if l < self.depth or name == "delta" else _same
+        xp, factor, kept = self.xp, self._factor, self._kept if l < self.depth or name == "delta" else lambda term: term
         match name:
             case "x":
                 return kept(self.x)
@@ -263,10 +262,6 @@ class Formulas:
         inner = replace(self.cost, outer=None, outer_prime=None)
         total = reference.costs(xp, inner, activation, z, a, self.y)
         return xp.either(delta, reference.first_delta(xp, inner, activation, z, a, self.y) * self.cost.outer_prime(xp, total))
-
-
-def _same(term):
-    return term
 
 
 def _transposed(matrix):

@@ -1,5 +1,7 @@
 """Network: layers of sigmas, one vector of parameters, and the cost as a function of that vector."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial, wraps
@@ -7,7 +9,6 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
 
 from ..circuits import layers as circuit
 from ..circuits.wire import Wire
@@ -32,7 +33,9 @@ from .trace import Trace
 from .training_state import TrainingState
 from .workspace_cache import WorkspaceCache
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:   # numpy.typing takes a millisecond to load
+    from numpy.typing import ArrayLike, DTypeLike
+
     from .gradient_check import GradientReport
 
 P = ParamSpec("P")
@@ -161,7 +164,7 @@ class Network:
         precision = self.ops.with_precision(self.precision).precision
         return self.dtype.name if precision == "exact" else f"{self.dtype.name} with {precision} products"
 
-    def to(self, device: str | Ops) -> "Network":
+    def to(self, device: str | Ops) -> Network:
         """Move parameters and training state to a device ("cpu", "cuda", "cuda:1"); returns the network itself.
 
         Raises RuntimeError in a callback of fit or if the device is not available, and ValueError for an unknown device.
@@ -178,7 +181,7 @@ class Network:
         self.workspace_cache, self.device_choice = None, moved.device_choice
         return self
 
-    def copy(self, device: str | Ops | None = None) -> "Network":
+    def copy(self, device: str | Ops | None = None) -> Network:
         """An independent network with the same parameters, training state, history and metadata.
 
         device is a name as for Network, None for the same device. Raises ValueError and RuntimeError as Network does.
@@ -391,7 +394,7 @@ class Network:
     fit = _on_device(fit)
 
     @_on_device
-    def check(self, x: ArrayLike, y: ArrayLike, seed: int = 0) -> "GradientReport":
+    def check(self, x: ArrayLike, y: ArrayLike, seed: int = 0) -> GradientReport:
         """Verify BP1 to BP4, without dropout, against numerical derivatives; print(net.check(x, y)) shows a table.
 
         Parameters
