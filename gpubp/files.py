@@ -63,8 +63,7 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
                          "use a copy") from None
     if header.get("format") != FORMAT:
         raise ValueError(f"{path} has format {header.get('format')!r}, this gpubp reads {FORMAT}: use the version that wrote it")
-    raise ValueError(f"{path} was built with {' and '.join(map(str, missing))} of your own: pass those objects, "
-                     "load(path, custom=[...])")
+    raise ValueError(f"{path} needs your own {' and '.join(map(str, missing))}: pass them to load(path, custom=[...])")
 
 
 def _read(content):

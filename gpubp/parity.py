@@ -80,7 +80,7 @@ class ParityReport:
         if row is None:
             unjudged = sum(row.unjudged for row in self.rows)
             but = f", but for {unjudged} numbers at the edge of overflow, which were not judged" if unjudged else ""
-            return f"{' and '.join(self.devices)} agree: every array is what its formula gives, up to rounding{but}"
+            return f"{' and '.join(self.devices)} agree: every array equals its formula up to rounding{but}"
         error, device = max(zip(row.rounding, self.devices))
         found = (f"is {error:.3g} times as far from its formula as rounding explains" if isfinite(error) else
                  "has NaN or infinities where its formula has none, or has none where it should")

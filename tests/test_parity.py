@@ -285,7 +285,7 @@ def test_mistakes(net, random):
             parity(net, x, y, ("cpu", word))
     with pytest.raises(ValueError, match="expected precision 'exact'"):
         parity(net, x, y, ("cpu", "cpu"), "double")
-    with pytest.raises(ValueError, match="layer 1 takes rows of 4"):
+    with pytest.raises(ValueError, match="expected rows of 4 for layer 1"):
         parity(net, x[:, :3], y, ("cpu", "cpu"))
     assert parity(net, x, y, ("CPU ", "Reference")).devices == ("cpu", "reference")
     for wrong in (np.nan, np.inf):

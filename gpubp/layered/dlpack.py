@@ -31,9 +31,9 @@ def import_array(ops, values, name):
             raise TypeError(f"{name}: expected an array of real numbers, dense and of a dtype that NumPy has, got {kind} in a "
                             f"{type(values).__name__} ({error}): convert it") from None
     if (on_gpu and not ops.is_on_device(array)) or (array is None and hasattr(values, "__cuda_array_interface__")):
-        remedy = ("move the network with net.to('cuda'), or the array to the host with cupy.asnumpy, or cpu() of a tensor"
-                  if ops.xp is np else f"pass cupy.asarray({name}), made on that device")
-        raise ValueError(f"{name} lies on a GPU and this network on {ops.name}: {remedy}")
+        found = ("a GPU: move the network with net.to('cuda'), or the array with cupy.asnumpy or the cpu() of a tensor"
+                 if ops.xp is np else f"another GPU: pass cupy.asarray({name}), made on the network's device")
+        raise ValueError(f"{name}: expected an array on {ops.name}, as the network, got one on {found}")
     if array is not None:
         return array
     try:

@@ -36,7 +36,7 @@ def _matrix(x, width, name, kind="an array"):
     if x.shape == (width,):
         x = x.reshape(1, width)
     if x.ndim != 2 or x.shape[1] != width:
-        raise ValueError(f"{name}: layer 1 takes rows of {width}, got {kind} of shape {x.shape}")
+        raise ValueError(f"{name}: expected rows of {width} for layer 1, got {kind} of shape {x.shape}")
     return x
 
 

@@ -65,9 +65,9 @@ class Network:
     layers : [inputs, ..., outputs]
         Numbers of neurons; after the first, also Dense and Dropout layers. Without a hidden layer, learning is the delta rule.
     activation : name or Activation, default "sigmoid"
-        Of every layer that has none of its own.
+        The activation of each layer for which Dense does not name another.
     output : name or Activation, optional
-        The activation of the last layer; None is the common one.
+        The activation of the last layer; None is the same as the others.
     cost : name or Cost, default "quadratic"
         The loss, summed over outputs and averaged over the batch. "cross-entropy" is binary cross-entropy on sigmoid outputs and
         categorical cross-entropy on softmax outputs.
@@ -115,7 +115,7 @@ class Network:
         self.dropout_rates: dict[int, float] = {}   # dropout after layer l, 0 being the input
         for l, layer in zip(accumulate(int(isinstance(layer, Dense)) for layer in self.layers), self.layers):
             if l in self.dropout_rates and isinstance(layer, Dropout):
-                raise ValueError(f"expected one Dropout after a layer, got two after layer {l}: multiply what they keep")
+                raise ValueError(f"expected one Dropout after a layer, got two after layer {l}: combine them into one")
             if isinstance(layer, Dropout):
                 self.dropout_rates[l] = layer.rate
         shapes: dict[str, tuple[int, ...]] = {f"w{l}": (self.sizes[l], self.sizes[l - 1]) for l in range(1, self.depth + 1)}

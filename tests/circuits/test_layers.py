@@ -128,7 +128,7 @@ def test_another_vector_in_place_of_the_networks_own(ops, random):
 
 @pytest.mark.parametrize("call, words", [
     (lambda net: net(np.ones((2, 4)), np.ones(3)), r"a vector of shape \(\d+,\), as net.vector, got shape \(3,\)"),
-    (lambda net: gpubp.grad(lambda x: np.sum(net(x)))(np.ones((2, 3))), r"layer 1 takes rows of 4, got a wire of shape \(2, 3\)"),
+    (lambda net: gpubp.grad(lambda x: np.sum(net(x)))(np.ones((2, 3))), r"rows of 4 for layer 1, got a wire of shape \(2, 3\)"),
 ])
 def test_networks_say_what_they_take(call, words):
     with pytest.raises(ValueError, match=words):

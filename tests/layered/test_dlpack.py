@@ -89,14 +89,14 @@ def test_what_dlpack_does_not_carry(ops, library, random):
                          (Foreign(x + 1j), "x: expected an array of real numbers, got dtype complex128")):
         with pytest.raises(TypeError, match=match):
             net.fit(given, y)
-    with pytest.raises(ValueError, match="layer 1 takes rows of 4, got an array of shape"):
+    with pytest.raises(ValueError, match="expected rows of 4 for layer 1, got an array of shape"):
         net.fit(Foreign(x[:, :3].copy()), y)
     assert as_before(net) == before
 
 
 def test_a_gpus_array_for_a_network_on_the_cpu(library, random):
     x, y = two_classes(random)
-    with pytest.raises(ValueError, match="x lies on a GPU and this network on cpu: move the network with"):
+    with pytest.raises(ValueError, match="x: expected an array on cpu, as the network, got one on a GPU: move the network with"):
         made("cpu").fit(Foreign(x, (2, 0)), y)
 
 
@@ -118,7 +118,7 @@ def test_a_gpus_array_for_a_network_on_a_gpu(library, random, monkeypatch):
     with pytest.raises(ValueError, match="expected arrays of one device, got x on host and y on the host"):
         net.cost(given, y)
     monkeypatch.setattr(type(ops.xp), "from_dlpack", lambda self, given: x)   # as it were on another GPU
-    with pytest.raises(ValueError, match="x lies on a GPU and this network on host"):
+    with pytest.raises(ValueError, match="x: expected an array on host, as the network, got one on another GPU"):
         net.predict(given)
 
 
@@ -186,7 +186,7 @@ def test_torch_tensors_on_a_gpu(random):
     assert outputs.device == tensor.device and (doubled.cpu().numpy() == 2 * expected).all()
     labels = torch.from_numpy(y).cuda()
     assert net.score(tensor, labels) == net.score(x, y) and net.predict(tensor).dtype == torch.int64
-    with pytest.raises(ValueError, match="x lies on a GPU and this network on cpu"):
+    with pytest.raises(ValueError, match="x: expected an array on cpu, as the network, got one on a GPU"):
         made("cpu").cost(tensor, y)
     with pytest.raises(ValueError, match="expected arrays of one device"):
         net.cost(tensor, y)

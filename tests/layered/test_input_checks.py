@@ -20,10 +20,10 @@ class OnAGpu:
 
 
 SAMPLES = {   # x, y, and what the sentence must hold
-    "too wide": (np.zeros((23, 5)), Y, r"layer 1 takes rows of 4, got an array of shape \(23, 5\)"),
-    "three axes": (np.zeros((23, 2, 2)), Y, "layer 1 takes rows of 4"),
-    "a number": (3.0, Y, "layer 1 takes rows of 4"),
-    "a vector": (X[:, 0], Y, "layer 1 takes rows of 4"),
+    "too wide": (np.zeros((23, 5)), Y, r"expected rows of 4 for layer 1, got an array of shape \(23, 5\)"),
+    "three axes": (np.zeros((23, 2, 2)), Y, "expected rows of 4 for layer 1"),
+    "a number": (3.0, Y, "expected rows of 4 for layer 1"),
+    "a vector": (X[:, 0], Y, "expected rows of 4 for layer 1"),
     "no rows": (X[:0], Y[:0], "expected at least one row"),
     "none": (None, Y, "expected an array of real numbers, got dtype object"),
     "texts": (X.astype(str), Y, "expected an array of real numbers, got dtype <U"),
@@ -37,7 +37,8 @@ SAMPLES = {   # x, y, and what the sentence must hold
     "infinity": (INF, Y, "finite numbers in float32, got -inf at row 5, column 0"),
     "beyond float32": (X * 1e300, Y, "finite numbers in float32"),
     "masked": (np.ma.masked_greater(X, 1.0), Y, "masked"),
-    "on a gpu": (OnAGpu(), Y, r"lies on a GPU and this network on (cpu.*: .*net\.to\('cuda'\)|.*: pass cupy\.asarray\(x\))"),
+    "on a gpu": (OnAGpu(), Y,
+                 r"x: expected an array on (cpu.* on a GPU: .*net\.to\('cuda'\)|.* another GPU: pass cupy\.asarray\(x\))"),
     "too few labels": (X, Y[:-1], r"one entry for each of the 23 rows of x, got shape \(22,\)"),
     "too many labels": (X, np.r_[Y, 0], "one entry for each of the 23 rows"),
     "one label": (X, 1, "one entry for each of the 23 rows"),
@@ -73,7 +74,7 @@ OPTIONS = {   # keywords of fit
     "a fraction as validation": ({"validation": 0.2}, r"expected validation=\(x, y\)"),
     "an array as validation": ({"validation": X}, r"expected validation=\(x, y\)"),
     "half of a validation": ({"validation": (X,)}, r"expected validation=\(x, y\)"),
-    "validation too wide": ({"validation": (X[:, :3], Y)}, "validation x: layer 1 takes rows of 4"),
+    "validation too wide": ({"validation": (X[:, :3], Y)}, "validation x: expected rows of 4 for layer 1"),
     "validation labels": ({"validation": (X, Y + 5)}, "validation y: expected labels from 0 to 1"),
     "nan in validation": ({"validation": (NAN, Y)}, "validation x: expected finite numbers"),
     "negative weights": ({"sample_weight": np.full(23, -1.0)}, "sample_weight: expected numbers >= 0, got -1.0"),
@@ -222,8 +223,8 @@ def test_arrays_of_another_device(trained):
     """Host arrays may enter alone; arrays of two devices never meet, and none of another device moves by itself."""
     if trained.ops.name.startswith("cpu"):
         there = device("host").asarray(X, "float32")
-        refuses(trained, "x lies on a GPU|Implicit conversion", lambda: trained.cost(there, Y))
-        refuses(trained, "x lies on a GPU|Implicit conversion", lambda: trained.fit(there, Y))
+        refuses(trained, "x: expected an array on .*, got one on a GPU|Implicit conversion", lambda: trained.cost(there, Y))
+        refuses(trained, "x: expected an array on .*, got one on a GPU|Implicit conversion", lambda: trained.fit(there, Y))
     else:
         there = trained.ops.asarray
         assert trained.cost(X, Y) == trained.cost(there(X), there(Y))
