@@ -1,7 +1,7 @@
-"""Candidates in processes of their own that take turns, so that none has another's libraries, threads or memory about it.
+"""Candidates that take turns, each in its own process, so that their libraries, threads and memory do not affect each other.
 
-A child prepares itself once and then measures a window for each line it is sent. All are alive at once and one works at a time;
-between windows they rest, in which threads that still spin for more work fall asleep.
+A child prepares itself once, then measures one window for each line that it receives. All children stay alive, and one works at a
+time. They rest between windows, so that threads that still spin for work fall asleep.
 
     the parent:  alternating_processes({"ours": ("benchmarks.something", "ours"), "theirs": [python, "theirs.py"]}, rounds=7)
     the child:   serve(prepare), where prepare() returns (facts, measure) and measure() the seconds of a window
@@ -21,15 +21,15 @@ from benchmarks.gpu_peers import LeftOutError
 from benchmarks.guard import ROOT, failure
 
 REST = 0.25      # seconds before each window
-PATIENCE = 600   # seconds until a child that does not answer is given up
-GRACE = 5        # seconds in which a child ends by itself once nothing more is asked
+PATIENCE = 600   # seconds until a silent child is ended
+GRACE = 5        # seconds that a child has to end by itself after the last window
 
 
 def alternating_processes(candidates, rounds, rest=REST, environments=None, patience=PATIENCE):
-    """{name: {"median", "lowest", "highest", "windows", "facts"}}, or {"left_out": reason}, or {"failed": failure} for each.
+    """Measure in turns: {name: {"median", "lowest", "highest", "windows", "facts"}, {"left_out": reason} or {"failed": failure}}.
 
-    candidates: {name: a command, or (module, arguments ...) of this Python}; each must `serve`. environments: {name: variables
-    that its process is to have besides ours}. A candidate that fails late keeps its windows beside "failed".
+    candidates: {name: a command, or (module, arguments ...) for this Python}; each must call `serve`. environments: {name:
+    further environment variables of its process}. A candidate that fails late keeps its windows beside "failed".
     """
     children, found = {}, {}
     with ExitStack() as ends:
@@ -53,7 +53,7 @@ def alternating_processes(candidates, rounds, rest=REST, environments=None, pati
 
 
 def spread(windows):
-    """The figures that stand for some windows.
+    """Median, lowest and highest of some windows.
 
     >>> spread([3.0, 1.0, 2.0])
     {'median': 2.0, 'lowest': 1.0, 'highest': 3.0}
@@ -62,9 +62,9 @@ def spread(windows):
 
 
 def serve(prepare):
-    """Be a candidate: prepare() returns (facts that JSON can hold, a function that measures a window); it may raise LeftOutError.
+    """Act as a candidate: prepare() returns (facts for JSON, a function that measures a window), or raises LeftOutError.
 
-    What libraries print goes to stderr, and never between the answers.
+    Output that libraries print goes to stderr, so that it never mixes with the answers.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -83,7 +83,7 @@ def serve(prepare):
 
 
 class _Child:
-    """The process of one candidate, seen by its parent."""
+    """The process of one candidate, as its parent sees it."""
 
     def __init__(self, candidate, environment, patience, errors):
         command = [sys.executable, "-m", *candidate] if isinstance(candidate, tuple) else list(candidate)
@@ -95,18 +95,18 @@ class _Child:
 
     def ask(self):
         """The answer to a request for a window."""
-        with suppress(OSError):   # it has ended, which its answer says
+        with suppress(OSError):   # it has ended, as its answer will say
             self.process.stdin.write("window\n")
             self.process.stdin.flush()
         return self.answer()
 
     def answer(self):
-        """The next line that is an answer, as a dictionary; a failure where none comes."""
+        """The next answer, as a dictionary; a failure if none comes."""
         timer = threading.Timer(self.patience, self._give_up)
         timer.start()
         try:
             for line in iter(self.process.stdout.readline, ""):
-                with suppress(ValueError):   # what was printed before it began to serve
+                with suppress(ValueError):   # output from before it began to serve
                     if isinstance(found := json.loads(line), dict):
                         return found
         finally:
@@ -118,7 +118,7 @@ class _Child:
         return {"failed": {"error": what, "where": self.errors.read().replace(f"{ROOT}/", "").splitlines()[-3:]}}
 
     def end(self):
-        """Let it end by itself, or end it."""
+        """Let the process end by itself, or kill it."""
         with suppress(OSError):
             self.process.stdin.close()
         try:

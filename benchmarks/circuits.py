@@ -1,13 +1,12 @@
-"""What a gradient of plain NumPy code costs, beside HIPS autograd's, MyGrad's, PyTorch's and JAX's, and beside one by hand.
+"""Gradients of plain NumPy code: gpubp, HIPS autograd, MyGrad, PyTorch and JAX, and a gradient written by hand.
 
-    python benchmarks/circuits.py [--quick] [--only TEXT] [--rounds 9]    all that are installed, on every work
-    python benchmarks/circuits.py --goals                                 those that the goals name, and the verdicts
+    python benchmarks/circuits.py [--quick] [--only TEXT] [--rounds 9]    all installed candidates, on every workload
+    python benchmarks/circuits.py --goals                                 only those that the goals name, with verdicts
 
-Each candidate has a process of its own, and they take turns, window by window. All run the same Python function at the same
-numbers, and what they find must agree with backpropagation by hand, for products with the Hessian with its derivative by a
-complex step. MyGrad counts as it comes, when it guards its arrays against changes in place, and without that guard, which is
-faster and what the others do. Memory is the peak of what a gradient allocates, seen by tracemalloc. Writes
-benchmarks/results/circuits.* or circuits-goals.*
+Each candidate has its own process, and they take turns, window by window. All run the same Python function on the same
+numbers. Gradients must agree with backpropagation by hand, Hessian-vector products with a complex-step derivative of it.
+MyGrad is measured twice: with its default guards against changes in place, and without them, as the others work. Memory is
+the peak allocation of a gradient, measured by tracemalloc. Writes benchmarks/results/circuits.* or circuits-goals.*
 """
 
 import sys
@@ -23,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # a checkout n
 import gpubp
 from benchmarks import peers_goals, report
 from benchmarks.alternate import REST, alternating_processes, serve, spread
-from benchmarks.circuits_works import CHAIN, NETWORK, SINGLE, SUM, WORKS
+from benchmarks.circuits_workloads import CHAIN, NETWORK, SINGLE, SUM, WORKLOADS
 from benchmarks.gpu_peers import LeftOutError
 from benchmarks.peers import left_out
 from benchmarks.peers_drawing import logarithmic, span
@@ -34,12 +33,12 @@ from gpubp.devices import open_device
 
 WINDOW, SHORT = 0.1, 1e-3   # seconds of a window, about
 ROUNDS, FEW = 9, 1
-LIMIT = 1.5                 # how many times as fast as its peers gpubp is to be
-TOLERANCE = {"float64": 1e-12, "float32": 1e-5}   # of a gradient, relative to its greatest number
-DOUBLE = {"JAX_ENABLE_X64": "1"}                  # or JAX rounds to float32
+LIMIT = 1.5                 # the goal: how many times as fast as its peers gpubp is
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}   # of a gradient, relative to its largest element
+DOUBLE = {"JAX_ENABLE_X64": "1"}                  # otherwise JAX rounds to float32
 
 
-# ---- who differentiates: (the call that gives f's gradient, that which gives a product with its Hessian, or None)
+# ---- candidates: (a call for f's gradient, a call for a Hessian-vector product or None)
 
 
 def by_gpubp(f, at, data, **options):
@@ -68,7 +67,7 @@ def by_mygrad(f, at, data, guarded=True):
 
 def by_torch(f, at, data):
     import torch
-    torch.set_num_threads(1)   # on a network so small two take several times as long
+    torch.set_num_threads(1)   # with two, such a small network takes several times as long
     wires = mapped(lambda x: torch.tensor(x, dtype=getattr(torch, np.asarray(x).dtype.name), requires_grad=True), at)
     data = [torch.tensor(x) for x in data]
 
@@ -100,14 +99,14 @@ GOALS = [Goal(work, OWN, (peer,), LIMIT) for work in (CHAIN, NETWORK, SINGLE) fo
 
 
 def names(work, quick=False):
-    """The candidates for a work: frameworks take long to import, and tracemalloc sees the memory of NumPy alone."""
+    """The candidates for a workload: frameworks take long to import, and tracemalloc sees only the memory of NumPy."""
     there = [name for name in OF_NUMPY if not quick or name != UNGUARDED] + list(FRAMEWORKS) * (not quick and not work.memory)
     return there + [AGAIN] * (work.function is SUM) + list(FLOORS) * (not work.product)
 
 
 def prepare(name, work, length):
-    """What a process serves: how far it is from the gradient by hand, and windows of seconds or bytes."""
-    work = WORKS[work]
+    """What a process serves: the distance from the gradient by hand, and windows of seconds or bytes."""
+    work = WORKLOADS[work]
     at, data = work.material()
     call = FLOORS[name](work, at, data) if name in FLOORS else CANDIDATES[name](work.function, at, data)[work.product]
     if call is None:
@@ -118,13 +117,13 @@ def prepare(name, work, length):
 
 
 def distance(found, right):
-    """How far numbers are from the right ones, relative to the greatest of these."""
+    """The largest difference from the correct numbers, relative to the greatest of these."""
     found, right = (np.concatenate([np.ravel(leaf) for leaf in leaves(nest)]) for nest in (found, right))
     return float(np.max(np.abs(found - right)) / np.max(np.abs(right)))
 
 
 def peak(call):
-    """Bytes that a call allocates at most."""
+    """The most bytes that a call has allocated at a time."""
     tracemalloc.start()
     try:
         call()
@@ -133,24 +132,24 @@ def peak(call):
         tracemalloc.stop()
 
 
-# ---- measuring and showing
+# ---- measurement and output
 
 
 def measure(options, wanted=lambda work, name: True):
-    """{work: {"windows", "same_work", "left_out", ...}} of the works asked for, and of the candidates that are wanted."""
+    """{workload: {"windows", "same_work", "left_out", ...}} for these workloads and candidates."""
     sections = {}
-    for work in (work for work in WORKS if options.only in work):
-        if some := [name for name in names(WORKS[work], options.quick) if wanted(work, name)]:
+    for work in (work for work in WORKLOADS if options.only in work):
+        if some := [name for name in names(WORKLOADS[work], options.quick) if wanted(work, name)]:
             print(work, flush=True)
             found = alternating_processes(
                 {name: ("benchmarks.circuits", "--serve", name, work, str(options.window)) for name in some},
-                1 if WORKS[work].memory else options.rounds, 0.0 if options.quick else REST, dict.fromkeys(some, DOUBLE))
+                1 if WORKLOADS[work].memory else options.rounds, 0.0 if options.quick else REST, dict.fromkeys(some, DOUBLE))
             sections[work] = read(found)
     return sections
 
 
 def read(found):
-    """The figures of one work, of what its processes answered."""
+    """The figures of one workload, from the answers of its processes."""
     done = {name: figures for name, figures in found.items() if figures.get("windows")}
     return {"windows": {name: figures["windows"] for name, figures in done.items()},
             "spread": {name: spread(figures["windows"]) for name, figures in done.items()},
@@ -164,8 +163,8 @@ COLUMNS = "work", "candidate", "median", "lowest to highest", "× gpubp", "agree
 
 
 def rows(work, figures):
-    """The lines of a work, the best first."""
-    windows, words = figures["windows"], WORKS[work].words
+    """The rows of a workload, the best first."""
+    windows, words = figures["windows"], WORKLOADS[work].words
     own = median(windows[OWN]) if OWN in windows else float("nan")
     return [[work, name, words(median(windows[name])), f"{words(min(windows[name]))} to {words(max(windows[name]))}",
              f"{median(windows[name]) / own:.2f}", {True: "yes", False: "NO", None: "–"}[figures["same_work"][name]]]
@@ -173,7 +172,7 @@ def rows(work, figures):
 
 
 def draw(axes, sections):
-    """A panel for each work, the best below, and the limit of those that have one."""
+    """One panel for each workload, the best at the bottom, with the limit if there is one."""
     colours = {OWN: report.COLOURS[0], AGAIN: report.COLOURS[0], FORWARD: report.FAINT, HAND: report.FAINT}
     for panel, (work, figures) in zip(np.ravel(axes), sections.items()):
         windows = figures["windows"]
@@ -181,18 +180,18 @@ def draw(axes, sections):
         for place, name in enumerate(shown):
             middle = median(windows[name])
             span(panel, place, (min(windows[name]), middle, max(windows[name])), colours.get(name, report.COLOURS[5]),
-                 WORKS[work].words(middle))
+                 WORKLOADS[work].words(middle))
         if OWN in windows and any(goal.section == work for goal in GOALS):
             panel.axvline(LIMIT * median(windows[OWN]), color=report.COLOURS[0], linestyle="--", linewidth=1)
         if every := [figure for name in shown for figure in windows[name]]:
-            logarithmic(panel.xaxis, WORKS[work].words, min(every), max(every))
+            logarithmic(panel.xaxis, WORKLOADS[work].words, min(every), max(every))
         panel.set_yticks(range(len(shown)), shown, fontsize=8)
         panel.set_title(work, fontsize=10, color=report.INK)
         panel.grid(axis="y", visible=False)
 
 
 def publish_all(options):
-    """Every candidate on every work."""
+    """Measure every candidate on every workload, and publish."""
     found = measure(options)
     report.publish("circuits", f"A gradient of plain NumPy code (dashed: {LIMIT:g} times gpubp's, which its peers should pass)",
                    {"rounds": options.rounds, "works": found}, COLUMNS,
@@ -201,7 +200,7 @@ def publish_all(options):
 
 
 def publish_goals(options):
-    """What the goals name, and the verdicts."""
+    """Measure what the goals name, and publish the verdicts."""
     found = measure(options, lambda work, name: any(goal.section == work and name in (goal.own, *goal.peers) for goal in GOALS))
     table = [row for row in peers_goals.judge(found, GOALS) if options.only in row["workload"]]
     report.publish("circuits-goals", "The goals of circuits", {"rounds": options.rounds, "goals": table, "works": found},
@@ -211,10 +210,10 @@ def publish_goals(options):
 
 def main(arguments=None):
     parser = report.parser(__doc__)
-    parser.add_argument("--goals", action="store_true", help="measure what the goals name, and tell which are met")
-    parser.add_argument("--only", default="", metavar="TEXT", help="works with this text in their name")
+    parser.add_argument("--goals", action="store_true", help="measure only what the goals name, and say which goals are met")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only workloads with this text in their name")
     parser.add_argument("--rounds", type=int, help=f"windows of each candidate (default {ROUNDS}, or {FEW} with --quick)")
-    parser.add_argument("--serve", nargs=3, metavar="WORD", help="be one of the candidates")
+    parser.add_argument("--serve", nargs=3, metavar="WORD", help="internal: run as one of the candidates")
     options = parser.parse_args(arguments)
     if options.serve:
         name, work, length = options.serve

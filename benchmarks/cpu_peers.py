@@ -1,6 +1,6 @@
-"""The peers on a CPU: PyTorch compiled and without autograd, scikit-learn, HIPS autograd, beside those of gpu_peers.
+"""Peers on a CPU: PyTorch compiled and without autograd, scikit-learn and HIPS autograd; gpu_peers.py has the others.
 
-Each is written as somebody would who wants it fast: nobody here is beaten by being held badly.
+Each is written as an experienced user would write it for speed.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ class Own(Gpubp):
 
 
 class TorchCompiled(TorchEager):
-    """The whole step, gradient and update too, as one graph of Inductor's."""
+    """The whole step, with gradient and update, as one graph compiled by Inductor."""
 
     name = "torch.compile"
 
@@ -45,7 +45,7 @@ class TorchCompiled(TorchEager):
 
 
 class TorchManual(TorchEager):
-    """BP1 to BP4 of sigmoid layers and the quadratic cost written out, in place, on buffers made once."""
+    """BP1 to BP4 for sigmoid layers and the quadratic cost, written out, in place, on preallocated buffers."""
 
     name = "PyTorch without autograd"
 
@@ -108,7 +108,7 @@ class Autograd(Peer):
 
 
 class ScikitLearn(Peer):
-    """MLPRegressor, whose output layer is the identity: the same products, one sigmoid less, and other costs."""
+    """MLPRegressor, whose output layer is the identity: the same products, one sigmoid less, and another cost."""
 
     name = "scikit-learn"
 
@@ -126,5 +126,5 @@ class ScikitLearn(Peer):
             place[...] = value.T
 
     def epoch(self):
-        """Its cost is averaged over the outputs, the others' summed."""
+        """scikit-learn averages the cost over the outputs, the others sum it."""
         return float(self.net.partial_fit(self.x, self.y).loss_curve_[-1] * self.y.shape[1])

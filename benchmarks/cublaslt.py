@@ -1,6 +1,6 @@
-"""cuBLASLt: products with an epilogue, for the measurement that tells whether gpubp should use them.
+"""cuBLASLt products with an epilogue, to measure whether gpubp should use them.
 
-Descriptors and layouts need no driver, a handle does.
+Descriptors and layouts need no driver; a handle does.
 """
 
 import ctypes
@@ -46,8 +46,8 @@ DESC = {"TRANSA": (3, ctypes.c_int32), "TRANSB": (4, ctypes.c_int32), "EPILOGUE"
         "EPILOGUE_AUX_LD": (12, ctypes.c_int64), "BIAS_DATA_TYPE": (26, ctypes.c_int32)}
 PREF = {"MAX_WORKSPACE_BYTES": (1, ctypes.c_uint64), "REDUCTION_SCHEME_MASK": (3, ctypes.c_uint32)}
 EPILOGUES = {"RELU_BIAS": 6, "RELU_AUX_BIAS": 134, "DRELU_BGRAD": 152, "BGRADB": 512}
-REDUCTION_SCHEME_COMPUTE_TYPE = 2   # halves would be added up as halves otherwise
-MASK_LINE = 128                     # bits, of which the lines of a mask are made
+REDUCTION_SCHEME_COMPUTE_TYPE = 2   # otherwise partial sums of halves are added as halves
+MASK_LINE = 128                     # bits per row of a mask
 WORKSPACE = 32 << 20
 
 
@@ -63,10 +63,10 @@ def load():
 
 
 def mapping(a, b, out, epilogue):
-    """What cuBLASLt is told of out := a b, row-major: D^T := A B, column-major, A being b and B being a.
+    """The cuBLASLt product for out := a b, row-major: D^T := A B, column-major, where A is b and B is a.
 
-    Layouts are (rows, columns, leading dimension). A bias, and the gradient of one that DRELU_BGRAD sums, runs along D's rows
-    (out's columns); BGRADB sums B over k, which in delta^T a is delta over the mini-batch, and runs along D's columns.
+    Layouts are (rows, columns, leading dimension). A bias, and the bias gradient that DRELU_BGRAD sums, runs along D's rows
+    (out's columns). BGRADB sums B over k, which in delta^T a is delta over the mini-batch, and runs along D's columns.
     """
     transa, transb, m, n, k, lda, ldb, ldc = column_major(a, b, out)
     return {"transa": transa, "transb": transb, "m": m, "n": n, "k": k, "A": (k, m, lda) if transa else (m, k, lda),
@@ -85,7 +85,7 @@ class Lt(ExitStack):
         self.one, self.zero = ctypes.c_float(1.0), ctypes.c_float(0.0)
 
     def product(self, a, b, out, epilogue, vector, mask=None):
-        """(call, algorithm): out := a b with the epilogue; vector is the bias or takes column sums, of out's dtype or float32."""
+        """(call, algorithm): out := a b with the epilogue; vector is the bias or gets column sums, in out's dtype or float32."""
         desc, layouts = self.described(a, b, out, epilogue, vector, mask)
         found, count = Heuristic(), INT()
         with self.ops.device:
@@ -99,7 +99,7 @@ class Lt(ExitStack):
         return partial(self._multiply, arguments, (a, b, out, vector, mask, found)), found
 
     def _multiply(self, arguments, held):
-        """held is what the arguments and the descriptor point to."""
+        """held: the objects that the arguments and the descriptor point to."""
         self._call("cublasLtMatmul", *arguments)
 
     def described(self, a, b, out, epilogue, vector, mask=None):
@@ -119,7 +119,7 @@ class Lt(ExitStack):
                       (("A", kind), ("B", kind), ("D", kind_out))]
 
     def preference(self):
-        """What algorithms may do."""
+        """The constraints on algorithms."""
         made = self._made("MatmulPreference")
         self._set("MatmulPreference", made, PREF, {"MAX_WORKSPACE_BYTES": WORKSPACE,
                                                    "REDUCTION_SCHEME_MASK": REDUCTION_SCHEME_COMPUTE_TYPE})

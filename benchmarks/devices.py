@@ -1,10 +1,10 @@
-"""A training step on every device present, side by side, with how far it leads from the same step in float64.
+"""A training step on every available device, and its parity with the same step in float64.
 
     python benchmarks/devices.py [--quick] [--rounds 7]
 
-The same data, first weights and order of mini-batches on each; one process a device, which take turns window by window. Parity
-is how far the parameters are from NumPy's in float64 after the same few steps, as a part of the way that those steps went. Writes
-benchmarks/results/devices.json, .md and .png.
+All devices get the same data, initial weights and order of mini-batches. Each has its own process, and they take turns, window by
+window. Parity is the distance of the parameters from NumPy's in float64 after the same few steps, relative to the distance that
+those steps moved them. Writes benchmarks/results/devices.json, .md and .png.
 """
 
 import sys
@@ -20,24 +20,24 @@ from benchmarks import report
 from benchmarks.alternate import alternating_processes, serve
 from benchmarks.cpu_peers import Own
 from benchmarks.peers_drawing import logarithmic, span
-from benchmarks.peers_works import TINY, WORKS, material, windows_of
+from benchmarks.peers_workloads import TINY, WORKLOADS, material, windows_of
 
 DEVICES = "cpu:numpy", "cpu:compiled", "cuda"
 STEPS = 4                   # after which the parameters are compared
-PARITY = 1e-4               # what float32 may make of that: it rounds weights, of which a step changes little
+PARITY = 1e-4               # the most for float32, which rounds weights that a step changes little
 WINDOW, SHORT = 0.2, 0.05   # seconds of a window, about
 
 
 def prepare(device, work, length):
     """What a process serves: its parity, and seconds of a step."""
-    work = WORKS[work]
+    work = WORKLOADS[work]
     measure = windows_of(Own(work, *material(work), device), work, float(length))
     (_, found), (first, right) = (trained(work, *place) for place in ((device, "float32"), (DEVICES[0], "float64")))
     return {"parity": float(np.linalg.norm(found - right) / np.linalg.norm(right - first))}, measure
 
 
 def trained(work, device, dtype):
-    """The parameters before and after some steps, in float64."""
+    """The parameters before and after a few steps, in float64."""
     x, y, weights = material(work)
     rows = STEPS * work.batch
     net = gpubp.Network(list(work.sizes), device=device, dtype=dtype)
@@ -54,7 +54,7 @@ def flat(net):
 
 
 def rows(found):
-    """The lines of the table: workload by workload, device by device; those that are not there once, with the reason."""
+    """The rows of the table by workload and device; devices that are not available once, with the reason."""
     table, reasons = [], {}
     for work, devices in found.items():
         first = devices[DEVICES[0]].get("median")
@@ -71,7 +71,7 @@ def rows(found):
 
 
 def draw(axes, found):
-    """To the left a step's time, to the right parity and what it may be, both logarithmic."""
+    """On the left the time of a step, on the right parity and its limit, on logarithmic axes."""
     (times, parities), works = axes.flat, list(found)[::-1]
     ends, apart = [], [PARITY]
     times.figure.set_size_inches(10.0, 1.8 + 0.55 * len(works))
@@ -81,7 +81,7 @@ def draw(axes, found):
             if "median" in figures:
                 windows = tuple(figures[name] for name in ("lowest", "median", "highest"))
                 span(times, height, windows, report.COLOURS[number], report.seconds(figures["median"]))
-                parity = max(figures["facts"]["parity"], np.finfo(np.float64).eps)   # 0 has no place on such an axis
+                parity = max(figures["facts"]["parity"], np.finfo(np.float64).eps)   # a logarithmic axis has no 0
                 span(parities, height, (parity,) * 3, report.COLOURS[number])
                 ends += windows
                 apart.append(parity)
@@ -94,7 +94,7 @@ def draw(axes, found):
     parities.annotate("limit", (PARITY, 1.0), (4, -2), ("data", "axes fraction"), "offset points", color=report.INK, fontsize=8,
                       va="top")
     times.set_title("time of a step", fontsize=10, color=report.INK)
-    parities.set_title("distance from float64, as a part of the way", fontsize=10, color=report.INK)
+    parities.set_title("distance from float64, relative to the way moved", fontsize=10, color=report.INK)
     for number, device in enumerate(DEVICES):
         if any("median" in found[work][device] for work in works):
             times.plot([], [], "o", color=report.COLOURS[number], label=device)
@@ -107,7 +107,7 @@ def main(argv=None):
     options = parser.parse_args(argv)
     rounds, length = options.rounds or (2 if options.quick else 7), SHORT if options.quick else WINDOW
     found = {}
-    for work in TINY[:1] if options.quick else WORKS:
+    for work in TINY[:1] if options.quick else WORKLOADS:
         print(work, flush=True)
         found[work] = alternating_processes(
             {device: ("benchmarks.devices", "--serve", device, work, str(length)) for device in DEVICES}, rounds)

@@ -1,10 +1,11 @@
-"""What a gradient costs: one backpropagation against the n + 1 forward passes of finite differences, by the number n of weights.
+"""The cost of a gradient of n parameters: one backpropagation against the n + 1 forward passes of finite differences.
 
     python benchmarks/finite_difference.py [--quick] [--device cpu] [--rounds 5]
 
-One hidden layer, inputs, neurons and outputs alike, 10 samples, float64. Finite differences are gpubp.check's: formulas read by
-NumPy with nothing about them, on small networks faster than net.cost. They are really made, and compared with backpropagation,
-while that takes two seconds; beyond, n + 1 times one measured pass is an extrapolation, and is called so.
+One hidden layer; inputs, neurons and outputs have the same number; 10 samples; float64. Finite differences are gpubp.check's,
+which evaluate the formulas directly with NumPy, on small networks faster than net.cost. While they take at most two seconds
+they are computed and compared with backpropagation. Beyond that, n + 1 times one measured forward pass is an extrapolation,
+and is marked as one.
 """
 
 import sys
@@ -24,25 +25,25 @@ from gpubp.check import ReferenceNetwork, finite_differences
 WEIGHTS = 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000
 QUICK = 100, 1000, 10_000
 SAMPLES = 10
-LONGEST = 2.0      # seconds of finite differences that are really made
+LONGEST = 2.0      # seconds of finite differences that are really computed
 WINDOW = 0.1       # seconds, about
 WAYS = {"pass": "one forward pass", "cost": "net.cost", "gradient": "backpropagation"}
 
 
 def network(weights, device):
-    """(network of about so many weights and biases, x, y)."""
+    """(network of about this many weights and biases, x, y)."""
     width = (isqrt(1 + 2 * weights) - 1) // 2
     net, random = gpubp.Network([width] * 3, device=device, dtype="float64", seed=1), np.random.default_rng(1)
     return net, random.random((SAMPLES, width)), random.random((SAMPLES, width))
 
 
 def parameters(net):
-    """How many there are, without the gaps between them."""
+    """The number of parameters, without the gaps between them."""
     return sum(view.size for _, view in net.parameters.items())
 
 
 def prepare(way, weights, device, length):
-    """(facts, a function that measures) of one way to a cost or a gradient."""
+    """(facts, a function that measures) for one way to a cost or a gradient."""
     net, x, y = network(weights, device)
     if way == "differences":
         return {"error": disagreement(net, x, y)}, lambda: seconds(net.ops, lambda: finite_differences(net, x, y))
@@ -52,7 +53,7 @@ def prepare(way, weights, device, length):
 
 
 def disagreement(net, x, y):
-    """How far finite differences are from backpropagation, relative to the length of the gradient."""
+    """The difference of finite differences from backpropagation, relative to the norm of the gradient."""
     numeric, trace = finite_differences(net, x, y), net.trace(x, y)
     exact = {f"{kind}{l}": net.ops.to_numpy(found[l]) for l in (1, 2) for kind, found in (("w", trace.dw), ("b", trace.db))}
     squares = [sum((array**2).sum() for array in arrays)
@@ -61,7 +62,7 @@ def disagreement(net, x, y):
 
 
 def measure(weights, device, rounds, length, rest, longest):
-    """Figures of one number of weights."""
+    """Figures for one number of parameters."""
     def candidate(way):
         return "benchmarks.finite_difference", "--serve", way, str(weights), device, str(length)
     times = alternating_processes({way: candidate(way) for way in WAYS}, rounds, rest)
@@ -85,7 +86,7 @@ def row(point):
 
 
 def draw(axes, points, exponents):
-    """Seconds by number of weights; what was not measured is hollow and dashed."""
+    """Seconds by number of parameters; extrapolated points are hollow, their lines dashed."""
     n = np.array([point["parameters"] for point in points])
     for way, colour in (("pass", report.COLOURS[5]), ("gradient", report.COLOURS[0])):
         axes.plot(n, [point[way]["median"] for point in points], "o-", color=colour, markersize=5, linewidth=1.6,
@@ -108,7 +109,7 @@ def draw(axes, points, exponents):
 def main(arguments=None):
     parser = report.parser(__doc__, device="cpu")
     parser.add_argument("--rounds", type=int, help="windows of each candidate (default 5, or 1 with --quick)")
-    parser.add_argument("--serve", nargs="+", metavar="WORD", help="be one of the candidates")
+    parser.add_argument("--serve", nargs="+", metavar="WORD", help="internal: run as one of the candidates")
     options = parser.parse_args(arguments)
     if options.serve:
         way, weights, device, length = options.serve

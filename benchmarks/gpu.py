@@ -1,12 +1,12 @@
-"""Everything about a GPU in two commands of at most 330 seconds each, for a machine that is there for a quarter of an hour.
+"""All measurements on a GPU, in two commands of at most 330 seconds each.
 
     python benchmarks/gpu.py first    graphs, the cost of a launch, training steps, parity; PyTorch's steps; kernels, JAX
     python benchmarks/gpu.py second   all programs compiled, the tests of CUDA, the memory checker, epilogues, accuracy, circuits
 
-The most valuable figures come first, gpubp's before the peers'. Every figure is on disk as soon as it is found: in
-benchmarks/results/DEVICE-DATE-first.json, and in first.json of the folder $OUT where that is set. A section that fails, or whose
-time is over, keeps what it has found, and the others go on. What is not installed is left out. --dry runs everything with tiny
-works, on the tests' emulated devices too, and writes into $OUT only.
+The most valuable figures come first, gpubp's before the peers'. Every figure is written to disk when it is found: to
+benchmarks/results/DEVICE-DATE-first.json, and to first.json in the folder $OUT if that is set. A section that fails or runs
+out of time keeps its figures, and the others go on. Peers that are not installed are left out. --dry runs everything with
+tiny workloads, also on the tests' emulated devices, and writes only to $OUT.
 """
 
 import argparse
@@ -41,14 +41,14 @@ from benchmarks.gpu_worker import Worker, on_ours, opened
 from benchmarks.guard import ROOT, collect
 from gpubp.devices.cuda.probe import why_absent
 
-LIMIT, LEAST = 330, 3   # seconds of a command, and of a section that is worth beginning
-DRY = 5                 # times the seconds that a section has in a dry run, whose machine may be slow
-OWN, HERE = "gpubp", ""   # the process of our own figures; that of sections which start a program
+LIMIT, LEAST = 330, 3   # seconds of a command, and the least that a section needs to begin
+DRY = 5                 # factor on a section's time limit in a dry run, whose machine may be slow
+OWN, HERE = "gpubp", ""   # the process of our own figures; sections that start a program run here
 
 
 @dataclass(frozen=True)
 class Section:
-    """What yields figures, the most seconds that it may take, the process that it shares, and its options in a dry run."""
+    """A generator of figures, its time limit, the process that it shares, and its options in a dry run."""
 
     seconds: int
     process: str
@@ -59,9 +59,9 @@ class Section:
 QUICK = {"rounds": 1, "length": 0.0}
 
 
-def peers(seconds, process, *contenders, names=tuple(gpu_steps.WORKS)):
-    """A section of the peers' steps, in the works of these names."""
-    works, small = ({name: all_works[name] for name in names} for all_works in (gpu_steps.WORKS, gpu_steps.SMALL))
+def peers(seconds, process, *contenders, names=tuple(gpu_steps.WORKLOADS)):
+    """A section that measures the peers' steps on these workloads."""
+    works, small = ({name: all_works[name] for name in names} for all_works in (gpu_steps.WORKLOADS, gpu_steps.SMALL))
     return Section(seconds, process, partial(gpu_steps.theirs, peers=contenders, works=works), {"works": small, **QUICK})
 
 
@@ -95,10 +95,10 @@ COMMANDS = {"first": FIRST, "second": SECOND}
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", nargs="?", choices=[*COMMANDS, "train"], help="train: what the memory checker watches")
-    parser.add_argument("cases", nargs="*", help="of train: the cases of benchmarks/gpu_checks.py that it is to train")
+    parser.add_argument("command", nargs="?", choices=[*COMMANDS, "train"], help="train: what the memory checker runs")
+    parser.add_argument("cases", nargs="*", help="for train: the cases of benchmarks/gpu_checks.py to train")
     parser.add_argument("--dry", nargs="?", const="cuda", choices=["cuda", "host", "cpu"], metavar="DEVICE",
-                        help="tiny works on a device, cuda where none is named")
+                        help="tiny workloads on this device (default cuda)")
     options = parser.parse_args(arguments)
     if options.command is None:
         print("\n".join(f"python benchmarks/gpu.py {name:<7} at most {LIMIT} s: {', '.join(sections)}"
@@ -106,7 +106,7 @@ def main(arguments=None):
         return 2
     device = options.dry or "cuda"
     if device == "cuda" and (reason := why_absent(0)):
-        print(f"nothing was measured, there is no CUDA device: {reason}")
+        print(f"nothing was measured: no CUDA device is available: {reason}")
         return 2
     if options.command == "train":
         ops = gpu_checks.unpooled(opened(device))
@@ -118,7 +118,7 @@ def main(arguments=None):
 
 
 def everything(command, device, dry=False):
-    """{section: {name: figure}} of a command, with its goals and its seconds; kept on disk after every figure."""
+    """{section: {name: figure}} of a command, with its goals and its seconds, written to disk after every figure."""
     started, planned, limit = time.perf_counter(), 0, LIMIT * (DRY if dry else 1)
     results = {"command": command, "date": time.strftime("%Y-%m-%d"), "seconds_of_sections": {}}
     sections, workers = COMMANDS[command], {}
@@ -128,7 +128,7 @@ def everything(command, device, dry=False):
             most = section.seconds * (DRY if dry else 1)
             planned += most
             begun = time.perf_counter() - started
-            left = min(max(most, planned - begun), limit - begun)   # what earlier sections have left over is there for later ones
+            left = min(max(most, planned - begun), limit - begun)   # unused time is available to later sections
             results[name] = figures = {}
             keep = partial(_kept, command, results, figures, dry)
             work = partial(section.work, **section.dry) if dry else section.work
@@ -139,7 +139,7 @@ def everything(command, device, dry=False):
             else:
                 workers.setdefault(section.process, Worker(device)).run(
                     partial(on_ours, work) if section.process == OWN else work, left, keep)
-                if last[section.process] == name:   # its memory on the device is free for the others
+                if last[section.process] == name:   # frees its memory on the device for the others
                     workers.pop(section.process).end()
             taken = results["seconds_of_sections"][name] = round(time.perf_counter() - started - begun, 1)
             print(f"[{taken:6.1f} s] {name}: {json.dumps(_plain(figures), default=str)[:700]}", flush=True)
@@ -158,7 +158,7 @@ def _kept(command, results, figures, dry, name, figure):
 
 def report(command, results, dry):
     """Print the goals and what failed, and keep the goals with the figures."""
-    results["goals"] = gpu_goals.goals(command, _plain(results))   # what is written leads to the same goals
+    results["goals"] = gpu_goals.goals(command, _plain(results))   # so that the written figures lead to the same goals
     wide = max(len(row["goal"]) for row in results["goals"])
     for row in results["goals"]:
         foreseen = f"   predicted: {row['predicted']}" if row["predicted"] else ""
@@ -170,7 +170,7 @@ def report(command, results, dry):
 
 
 def errors(figures, place=""):
-    """{place: error} of everything that failed within some figures."""
+    """{place: error} of all failures within some figures."""
     if isinstance(figures, list):
         figures = dict(enumerate(figures))
     if not isinstance(figures, dict):
@@ -182,7 +182,7 @@ def errors(figures, place=""):
 
 
 def write(command, results, dry):
-    """Write the figures down, each file whole or not at all; returns where they are."""
+    """Write the figures, each file whole or not at all; returns the paths."""
     name, paths = results.get("machine", {}).get("name", ""), []
     if out := os.environ.get("OUT"):
         paths.append(Path(out, f"{command}.json"))
@@ -198,7 +198,7 @@ def write(command, results, dry):
 
 
 def _plain(value):
-    """Values as JSON has them: five digits of a number, more than a clock knows, and a text for what is not finite."""
+    """Values as JSON has them: numbers with five digits, more than a clock resolves, and a text for non-finite ones."""
     if isinstance(value, dict):
         return {str(name): _plain(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):

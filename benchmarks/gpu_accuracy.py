@@ -1,10 +1,10 @@
-"""What each precision costs: the accuracy of trained networks on MNIST and on scikit-learn's digits, and the gradient's error.
+"""The accuracy of each precision: trained networks on MNIST and on scikit-learn's digits, and the error of the gradient.
 
     python benchmarks/gpu_accuracy.py
 
-alone does without a GPU: on the emulated one, which rounds as a GPU does but sums in another order, it trains small networks, on
-MNIST with a part of its images, and writes benchmarks/results/precision-emulated.json. benchmarks/gpu.py does both data sets on
-the GPU.
+Run by itself, it needs no GPU: it trains small networks on the emulated one, which rounds as a GPU does but sums in another
+order, with a part of MNIST, and writes benchmarks/results/precision-emulated.json. benchmarks/gpu.py runs both data sets on a
+GPU.
 """
 
 import json
@@ -27,7 +27,7 @@ from gpubp.layered.trace import Trace
 MNIST = next((path for path in (ROOT.parent / "shared/data/mnist.npz", ROOT / "gpubp-bench/mnist.npz") if path.exists()), None)
 
 
-EMULATED = {   # by data set: training images at most, seeds, hidden layers, epochs; so that each takes a core a few minutes
+EMULATED = {   # by data set: most training images, seeds, hidden layers, epochs; each takes a few minutes on a core
     "digits": (1500, range(1, 6), (128,), 30), "mnist": (10_000, range(1, 3), (30,), 3)}
 
 
@@ -40,13 +40,13 @@ def mnist(path=MNIST):
 
 
 def digits(samples=1500):
-    """The same of the digits, of which the last 297 are the test set."""
+    """The same for the digits, with the last 297 as the test set."""
     data = gpubp.datasets.digits()
     return data.x[:samples], data.y[:samples], data.x[1500:], data.y[1500:]
 
 
 def accuracy(ops, path=MNIST, seeds=(1, 2, 3), hidden=(512, 512), epochs=None, samples=1500):
-    """Yields (data set and precision, figures); samples: of the digits that are trained on."""
+    """Yield (data set and precision, figures); samples: the number of digits to train on."""
     try:
         for precision, figures in precisions(ops, digits(samples), seeds, hidden, epochs or 30):
             yield f"digits {precision}", figures
@@ -60,8 +60,7 @@ def accuracy(ops, path=MNIST, seeds=(1, 2, 3), hidden=(512, 512), epochs=None, s
 
 
 def precisions(ops, data, seeds, hidden, epochs):
-    """Yields (precision, test accuracy of each seed after training with SGD(0.1) and mini-batches of 32, and the gradient's
-    error)."""
+    """Yield (precision, figures): test accuracy of each seed after SGD(0.1) with mini-batches of 32, and the gradient's error."""
     x, y, xt, yt = data
     sizes = [x.shape[1], *hidden, int(y.max()) + 1]
     few = x[:1024], np.eye(sizes[-1])[y[:1024]]
@@ -83,7 +82,7 @@ def _network(sizes, **options):
 
 
 def _gradient(ops, sizes, x, y, precision="exact", dtype="float32"):
-    """The gradient at the first weights, as a vector in float64; the weights are float32's at either dtype."""
+    """The gradient at the initial weights, which are float32 for either dtype, as a vector in float64."""
     net = _network(sizes, device=ops, seed=1, precision=precision, dtype=dtype)
     for name, view in net.parameters.items():
         net.parameters.write(name, np.float32(ops.to_numpy(view)))
@@ -105,7 +104,7 @@ def emulated(name):
 
 def main():
     names = [name for name in EMULATED if name != "mnist" or MNIST]
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")   # of each process, or their small products wait for each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")   # per process; otherwise small products wait for each other
     with ProcessPoolExecutor(len(names), get_context("spawn")) as pool:   # a process emulates one GPU, on one core
         figures = dict(pool.map(emulated, names))
     for name, found in figures.items():

@@ -1,4 +1,4 @@
-"""What must hold on a GPU before a time means anything: graphs, repeatability, parity, the memory checker, the tests."""
+"""Correctness on a GPU, before any time counts: graphs, repeatability, parity, the memory checker, the tests."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ from gpubp.maths.activations import ACTIVATIONS
 from gpubp.parity import parity
 
 RELU = {"activation": "relu", "output": "softmax", "cost": "cross-entropy"}
-CASES: dict[str, tuple] = {   # layers, options of Network, optimizer, and samples where they are not few
+CASES: dict[str, tuple] = {   # layers, options of Network, optimizer, and samples if they are many
     "sigmoid quadratic sgd": ([20, 33, 10], {}, "sgd(0.5)"),
     "tanh clipped momentum": ([20, 30, 17, 10], {"activation": "tanh"}, "clip_norm(1), l2(0.1), sgd(0.1, momentum=0.9)"),
     "softmax adam dropout": ([20, 64, gpubp.Dropout(0.2), 40, 10], RELU, "adam(0.001)"),
@@ -32,12 +32,12 @@ CASES: dict[str, tuple] = {   # layers, options of Network, optimizer, and sampl
     "tf32": ([20, 64, 10], RELU | {"precision": "tf32"}, "sgd(0.1)"),
     "bfloat16": ([20, 64, 64, 10], RELU | {"precision": "bfloat16"}, "sgd(0.1)"),
     "float16": ([20, 64, 64, 10], RELU | {"precision": "float16"}, "adam(0.001)"),
-    "many steps": ([20, 33, 10], {}, "sgd(0.5)", 811)}   # of which several are in one graph
+    "many steps": ([20, 33, 10], {}, "sgd(0.5)", 811)}   # several steps in one graph
 PACKAGES = "numpy", "cupy-cuda13x", "cupy-cuda12x", "cuda-pathfinder", "nvidia-cublas", "torch", "triton", "jax", "pytest"
 
 
 def machine(ops, elements=ELEMENTS):
-    """Yields what computes here, and how fast it copies."""
+    """Yield the machine's versions and devices, and its copy bandwidth."""
     yield "gpubp", gpubp.__version__
     yield "python", platform.python_version()
     yield "packages", {name: version for name in PACKAGES if (version := _version(name))}
@@ -63,7 +63,7 @@ def _version(name):
 
 
 def train(ops, layers, options, optimizer, samples=75, epochs=3):
-    """Two short fits, with a short last mini-batch; returns the bytes of the vector and the costs of the epochs."""
+    """Two short fits, each with a short last mini-batch; returns the bytes of the vector and the costs of the epochs."""
     random = np.random.default_rng(1)
     x, labels = random.standard_normal((samples, 20)), random.integers(10, size=samples)
     net = gpubp.Network(layers, device=ops, seed=1, **options)
@@ -73,15 +73,17 @@ def train(ops, layers, options, optimizer, samples=75, epochs=3):
 
 
 def unpooled(ops):
-    """The ops, each array from now on in an allocation of its own: CuPy's pool rounds up and hands out parts of larger blocks,
-    and what is written beyond an array is within memory that the checker takes for allocated."""
+    """The ops with each new array in its own allocation.
+
+    CuPy's pool rounds sizes up and hands out parts of larger blocks, so the memory checker would miss writes beyond an array.
+    """
     ops.xp.cuda.set_allocator(None)
     return ops
 
 
 @contextmanager
 def captures():
-    """Notes what is captured within: graphs of one run of a program, and the failures of captures."""
+    """Record the captures within: graphs of one run of a program, and failed captures."""
     noted, capture = SimpleNamespace(graphs=[], failures=[]), Program._captured
 
     def noting(program, *times):
@@ -100,7 +102,7 @@ def captures():
 
 
 def nodes(graph):
-    """The nodes of a captured graph by the text that CUDA draws it with, or why there is none."""
+    """The nodes of a captured graph, from CUDA's description of it as text, or why there is none."""
     try:
         return len(set(re.findall(r'"(graph_\d+_node_\d+)"', graph.debug_dot_str())))
     except Exception as error:
@@ -108,8 +110,11 @@ def nodes(graph):
 
 
 def graphs(ops, cases=CASES):
-    """Yields, for each case, whether a graph's replays equal the eager steps bitwise, whether a seed repeats bitwise, how many
-    graphs were captured, their nodes, what allocated while they were, and the captures that failed."""
+    """Yield, for each case, the checks of its graphs.
+
+    They are: replays equal the eager steps bitwise; a seed repeats bitwise; the numbers of captured graphs and of their nodes;
+    allocations during a capture; and failed captures.
+    """
     for name in cases:
         try:
             hook = _allocations(ops)
@@ -127,7 +132,7 @@ def graphs(ops, cases=CASES):
 
 
 def _allocations(ops):
-    """A MemoryHook that counts allocations, all and those made while the stream captures; None where there is no such thing."""
+    """A MemoryHook that counts allocations, all of them and those during a capture; None if CuPy has no hooks."""
     base: Any = getattr(getattr(ops.xp, "cuda", None), "MemoryHook", None)
     if base is None:
         return None
@@ -143,7 +148,7 @@ def _allocations(ops):
 
 
 def agreement(ops, networks=20):
-    """Yields the verdict of parity, the CPU against the device, on random networks."""
+    """Yield the verdict of parity between the CPU and the device, on random networks."""
     random = np.random.default_rng(1)
     for number in range(networks):
         layers = [int(width) for width in random.integers(1, 200, size=random.integers(2, 6))]
@@ -163,15 +168,14 @@ def agreement(ops, networks=20):
 
 
 def memory(seconds, cases=("tanh clipped momentum", "softmax adam dropout")):
-    """Yields what memcheck of compute-sanitizer says of our kernels in the training of some cases; those of cuBLAS and CuPy are
-    not instrumented."""
+    """Yield what compute-sanitizer's memcheck finds in our kernels as it trains some cases; cuBLAS and CuPy are not checked."""
     folders = [os.environ.get("PATH", ""), *(os.path.join(os.environ[name], "bin") for name in ("CUDA_HOME", "CUDA_PATH")
                                              if name in os.environ), "/usr/local/cuda/bin"]
     tool = shutil.which("compute-sanitizer", path=os.pathsep.join(folders))
     if tool is None:
         yield "compute-sanitizer", "not present"
         return
-    ours = [option for name in kernels() for option in ("--kernel-name", f"kne={name}")]   # any of these filters lets one in
+    ours = [option for name in kernels() for option in ("--kernel-name", f"kne={name}")]   # a kernel needs to match one
     code, lines = run([tool, "--tool", "memcheck", "--report-api-errors", "no", *ours,
                        *python("benchmarks/gpu.py", "train", *cases)], seconds)
     summary = [line.strip("= ") for line in lines if "SUMMARY" in line]
@@ -187,12 +191,12 @@ def kernels():
 
 
 def tests(seconds, chosen="cuda or cupy", files=None, processes=12):
-    """Yields the summary of the tests of CUDA, in the files that have such tests."""
+    """Yield the summary of the tests of CUDA, from the files that have such tests."""
     if find_spec("pytest") is None:
         yield "pytest", "not present"
         return
     files = files_with_tests() if files is None else files
-    # SIGTERM becomes an interrupt in pytest's own process, which then sums up what it has
+    # SIGTERM becomes an interrupt in pytest's own process, which then prints its summary
     program = "import pytest, signal, sys; signal.signal(signal.SIGTERM, signal.default_int_handler); sys.exit(pytest.main())"
     command = python("-c", program, "-q", "--tb=short", "-p", "no:cacheprovider", "--maxfail=40", "-k", chosen, *files)
     if find_spec("xdist"):
@@ -208,7 +212,7 @@ def tests(seconds, chosen="cuda or cupy", files=None, processes=12):
 
 
 def files_with_tests(folder=ROOT / "tests"):
-    """The files with a test that takes the fixture `ops` or `device_ops`, or that name cuda or cupy."""
+    """The files with a test that uses the fixture `ops` or `device_ops`, or that mention cuda or cupy."""
     return [f"{folder.name}/{path.relative_to(folder).as_posix()}" for path in sorted(folder.rglob("test_*.py"))
             if re.search(r"def test\w*(\w*(cuda|cupy)|\([^)]*\b(device_)?ops\b)|[\"' ]cuda[\"':-]", path.read_text())
             or "cupy" in path.name]

@@ -1,4 +1,4 @@
-"""Gradients of plain NumPy code on the device's arrays: seconds of a few gates, forward and backward, and of a network."""
+"""Gradients of plain NumPy code on device arrays: the seconds of a few primitives, forward and backward, and of a network."""
 
 from functools import partial
 from itertools import pairwise
@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 
 import gpubp
-from benchmarks.circuits_works import network
+from benchmarks.circuits_workloads import network
 from benchmarks.gpu_checks import nodes
 from benchmarks.guard import failure
 from benchmarks.timing import alternating, window
 
-GATES = {   # each reduced by a sum, whose own time is the first row's
+GATES = {   # each reduced by a sum; the first row is the sum itself
     "sum": lambda x, w: np.sum(x), "tanh": lambda x, w: np.sum(np.tanh(x)), "multiply": lambda x, w: np.sum(x * x),
     "matmul": lambda x, w: np.sum(x @ w)}
 
@@ -48,7 +48,7 @@ def launches(ops, call):
         stream.begin_capture()
         try:
             call()
-        except Exception as error:   # CuPy refuses its matrix products in a capture
+        except Exception as error:   # CuPy's matrix products cannot be captured
             reason = f"left out: {type(error).__name__}: {error}"
         else:
             reason = None

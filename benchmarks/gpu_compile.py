@@ -1,6 +1,6 @@
-"""Every program that the tables lead to, compiled first, by a process a core: within one process NVRTC takes turns.
+"""Compile every program of the tables first, with one process per core, because NVRTC compiles one at a time within a process.
 
-CuPy keeps the machine code on disk, where the sections after this one and the tests find it.
+CuPy caches the machine code on disk, where later sections and the tests find it.
 """
 
 import os
@@ -13,18 +13,18 @@ from benchmarks import kernel_programs
 from benchmarks.gpu_worker import opened
 from benchmarks.guard import failure
 
-MOST = 16   # processes, each of which has a context on the device
+MOST = 16   # processes; each has a context on the device
 
 
 def tables():
     """{label: text}, of the programs for each dtype and storage."""
-    from tests.host.compiler import KINDS  # here, as it needs pytest: the other sections do without
+    from tests.host.compiler import KINDS  # here, because it needs pytest, which the other sections do not
 
     return {f"{label} {' '.join(filter(None, kind))}": text for kind in KINDS for label, text in kernel_programs.sources(*kind)}
 
 
 def compiled(device, program):
-    """(label, seconds, the error or None) of a program, compiled, loaded and kept."""
+    """(label, seconds, error or None) of a program that was compiled, loaded and cached."""
     from tests.host.programs import kernels
 
     (label, text), started, error = program, time.perf_counter(), None
@@ -38,12 +38,12 @@ def compiled(device, program):
 
 
 def programs(ops, texts=None, compiled=compiled, most=None):
-    """Yields how many programs there are for how many processes, how many were compiled so far, and the seconds of them all.
+    """Yield the number of programs and processes, the programs compiled so far, and their seconds.
 
-    most: only so many programs are compiled.
+    most: compile at most this many programs.
     """
     texts = list((tables() if texts is None else texts).items())[:most]
-    named = {text: label for label, text in texts}   # each text once
+    named = {text: label for label, text in texts}   # compile each text once
     count = min(MOST, os.cpu_count() or 1, len(named))
     yield "programs", len(named)
     yield "processes", count

@@ -1,6 +1,6 @@
-"""cuBLASLt's epilogues beside cuBLAS with our kernels: what each takes, how far results differ, what relu' is at exact zero.
+"""cuBLASLt's epilogues against cuBLAS with our kernels: times, differences of the results, and relu' at exactly 0.
 
-gpubp would use an epilogue where it is faster, agrees with our kernels, and counts a z of exactly 0 as they do: relu'(0) = 0.
+gpubp would use an epilogue that is faster, agrees with our kernels, and follows their convention relu'(0) = 0.
 """
 
 from functools import partial
@@ -19,15 +19,15 @@ MASKED = {"RELU_AUX_BIAS": "forward", "DRELU_BGRAD": "backward"}
 FACTORS = {   # out := first second, row-major
     "forward": lambda a, w, delta: (a, w.T), "backward": lambda a, w, delta: (delta, w),
     "weights": lambda a, w, delta: (delta.T, a)}
-OPERATIONS = 2e11   # of a captured program: so many that its launch does not count
+OPERATIONS = 2e11   # of a captured program, enough to make its launch negligible
 WRONG = 0.1         # relative error; emulated, bfloat16's is below 0.03, a missing bias's about 0.2, a wrong layout's about 1
 
 
 class Layer:
-    """The arrays of a hidden ReLU layer, our calls, and the epilogues in their place, which are bound when asked for.
+    """The arrays of a hidden ReLU layer, our calls, and the epilogues that could replace them, which are bound on request.
 
-    ours, bare (the products alone) and results, ([out, sums]), are by the names of FACTORS; offered is {name: {epilogue: bind}},
-    and bind(dtype) gives (call, vector, algorithm), the vector of a bias or of sums being of that dtype.
+    ours, bare (only the products) and results ([out, sums]) have the names of FACTORS as keys. offered is {name: {epilogue:
+    bind}}; bind(dtype) returns (call, vector, algorithm), where the vector, a bias or sums, has that dtype.
     """
 
     def __init__(self, ops, lt, batch, width):
@@ -35,7 +35,7 @@ class Layer:
         self.ops, self.operations, activate = ops, 2 * batch * width**2, BiasActivation(ACTIVATIONS.find("relu"))
         draw = partial(drawn, ops, np.random.default_rng(1))
         self.a, self.delta, self.w = draw(rows, S), draw(rows, S), draw((width, width), S, width**-0.5)
-        self.b = draw(width, T, 0.25)   # in our bfloat16 z is rounded before it is added, and then some z change sides of 0
+        self.b = draw(width, T, 0.25)   # our bfloat16 rounds z before adding the bias, which changes the sign of some z near 0
         z, a, arriving = (ops.zeros(rows, S) for _ in range(3))
         sums, dw = ops.zeros(width, T), ops.zeros(self.w.shape, T)
         self.mask = ops.zeros((batch, ceil(width / MASK_LINE) * MASK_LINE // 8), np.uint8)
@@ -67,7 +67,7 @@ class Layer:
 
 
 def epilogues(ops, **options):
-    """Yields what figures(ops, ...) does, or why nothing could be asked."""
+    """Yield the figures of figures(ops, ...), or why cuBLASLt could not be used."""
     reason = None if ops.name.startswith("cuda") else f"{ops.name} has no cuBLASLt"
     try:
         cublaslt.load()
@@ -80,7 +80,7 @@ def epilogues(ops, **options):
 
 
 def figures(ops, batch=16384, widths=(512, 1024, 4096), dtypes=("float32", "bfloat16"), rounds=5, length=0.02):
-    """Yields (dtype and width, {product: figures}); a dtype is a precision, float32 the exact one."""
+    """Yield (dtype and width, {product: figures}); the dtype names a precision, float32 the exact one."""
     for dtype in dtypes:
         at = ops.with_precision("exact" if dtype == "float32" else dtype)
         for width in widths:
@@ -93,7 +93,7 @@ def figures(ops, batch=16384, widths=(512, 1024, 4096), dtypes=("float32", "bflo
 
 
 def compared(layer, rounds, length):
-    """{product: {contender: figures}}, and what happens at exact zero. An epilogue that disagrees has no times."""
+    """{product: {contender: figures}}, and the behaviour at exact zero; an epilogue with wrong results has no times."""
     found = {}
     for name, offered in layer.offered.items():
         contenders, found[name] = {"the product alone": layer.bare[name], "our kernels": layer.ours[name]}, {}
@@ -113,18 +113,18 @@ def compared(layer, rounds, length):
     for name, offered in layer.offered.items():
         for epilogue in offered:
             of = found[name][epilogue]
-            of["use"] = (of.get("times_faster", 0.0) > 1.0 and of["vector"] == "float32"   # as our biases and sums are
+            of["use"] = (of.get("times_faster", 0.0) > 1.0 and of["vector"] == "float32"   # like our biases and sums
                          and (epilogue not in MASKED or zero.get("holds", False)))
     return found
 
 
 def checked(layer, name, bind):
-    """([call], figures) of an epilogue whose results agree with ours, with a vector of float32 or else of its result's dtype."""
+    """([call], figures) of an epilogue whose results agree with ours, with a vector of float32, else of its result's dtype."""
     refused = {}
     for dtype in dict.fromkeys(("float32", layer.out[name].dtype.name)):
         try:
             call, vector, algorithm = bind(dtype)
-            layer.run(*layer.ours["forward"], *layer.ours[name], call)   # z has its bias again, whatever was timed before
+            layer.run(*layer.ours["forward"], *layer.ours[name], call)   # restores z with its bias after earlier timing
             errors = [relative_error(layer.ops, theirs, ours)
                       for theirs, ours in zip((layer.out[name], vector), layer.results[name])]
             if not all(error < WRONG for error in errors):
@@ -138,7 +138,7 @@ def checked(layer, name, bind):
 
 
 def at_zero(layer, found):
-    """Whether the derivative is 0 in a row of z that is exactly 0, its inputs and the bias being 0; changes a and b."""
+    """Whether the derivative is 0 in a row of z that is exactly 0, because its inputs and the bias are 0; changes a and b."""
     ops = layer.ops
     with ops.device:
         layer.a[:1] = 0
@@ -152,7 +152,7 @@ def at_zero(layer, found):
 
 
 def drawn(ops, random, shape, dtype, scale=1.0):
-    """Random numbers of which no two rows are alike, so that a wrong layout shows."""
+    """Random numbers whose rows all differ, so that a wrong layout is noticed."""
     out = ops.zeros(shape, dtype)
     ops.cast(ops.asarray(np.float32(scale) * random.standard_normal(shape, dtype=np.float32)), out)()
     return out
@@ -173,7 +173,7 @@ def widened(ops, array):
 
 
 def window(layer, calls, length):
-    """A function that returns the seconds of the calls, over a window of about `length` seconds, by the device's clock."""
+    """A function that returns the seconds of the calls by the device's clock, over a window of about `length` seconds."""
     ops, repeats = layer.ops, max(1, min(32, round(OPERATIONS / layer.operations)))
     program, cuda, stream = ops.program(calls * repeats), ops.xp.cuda, ops.device.stream
     with ops.device:
@@ -188,7 +188,7 @@ def window(layer, calls, length):
             last.synchronize()
             return cuda.get_elapsed_time(first, last) / 1e3 / count
 
-    for _ in range(2):   # the second run captures
+    for _ in range(2):   # the second run captures the graph
         seconds(1)
     count = max(1, min(ceil(length / max(seconds(1), 1e-6)), 1000))
     return lambda: seconds(count) / repeats

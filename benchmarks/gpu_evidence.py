@@ -1,4 +1,4 @@
-"""The evidence on GPUs: what is tested without one, and what benchmarks/results/ holds of gpu.py's commands.
+"""The evidence on GPUs: what is tested without one, and the results of gpu.py in benchmarks/results/.
 
     python benchmarks/gpu_evidence.py      renews the table in gpubp/devices/README.md and the status line in README.md
 """
@@ -16,7 +16,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 README, DEVICES = ROOT / "README.md", ROOT / "gpubp" / "devices" / "README.md"
 BEGIN, END = "<!-- evidence on GPUs: written by benchmarks/gpu_evidence.py -->", "<!-- end of the evidence -->"
 NOT_RUN = "**not run on hardware**"
-TESTED = {   # what: where it is tested without hardware
+TESTED = {   # claim: where it is tested without hardware
     "every program compiles (NVRTC), each formula for sm_75, 80, 86, 89, 90, 100 and 120; a float32 kernel has no float64 "
     "instruction (but those of CUDA's own `sinf` for angles beyond 1e5) and no local memory":
         "where the `peers` extra is installed",
@@ -28,8 +28,8 @@ TESTED = {   # what: where it is tested without hardware
     "steps": "where g++ is, on a stand-in for CuPy",
     "the same, and circuits, on the real CuPy 14.2 over emulated CUDA libraries: its arrays, memory pool, kernels, streams and "
     "graphs": "where that emulation is (see tests/README.md)",
-    "both commands of benchmarks/gpu.py, as a dry run with tiny works": "on both emulations"}
-COMMANDS = {   # what each measures on a GPU
+    "both commands of benchmarks/gpu.py, as a dry run with tiny workloads": "on both emulations"}
+COMMANDS = {   # the measurements of each on a GPU
     "first": "graphs bitwise, parity, the cost of a launch, training steps beside PyTorch and JAX, the kernels' bandwidth",
     "second": "all programs compiled, the tests of CUDA, the memory checker, cuBLASLt's epilogues, accuracy, circuits"}
 

@@ -1,6 +1,6 @@
-"""What a launch costs on this device: nodes of a graph, the gap between graphs, sixteen steps in one, a small product, a cluster.
+"""The cost of a launch on this device: graph nodes, the gap between graphs, sixteen steps in one, a small product, a cluster.
 
-The predictions of a step's time rest on these figures.
+The predicted times of a step rest on these figures.
 """
 
 from functools import partial
@@ -9,12 +9,12 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.gpu_kernels import verbs
-from benchmarks.gpu_steps import WORKS, Gpubp
+from benchmarks.gpu_steps import WORKLOADS, Gpubp
 from benchmarks.guard import failure
 from benchmarks.timing import alternating, seconds, window
 from gpubp.layered.workspace import TrainingWorkspace
 
-CLUSTER = 8   # blocks; what is launched on sm_90 and newer only
+CLUSTER = 8   # blocks; only sm_90 and newer have clusters
 CLUSTER_KERNEL = r"""
 __device__ inline void meet()   // of all blocks of the cluster
 {
@@ -49,8 +49,8 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) cluster_times(float* 
 """.replace("CLUSTER", str(CLUSTER))
 
 
-def facts(ops, rounds=5, length=0.02, work=WORKS["784-30-10 batch 10"], at_once=16):
-    """Yields (fact, figures); one that fails leaves the others."""
+def facts(ops, rounds=5, length=0.02, work=WORKLOADS["784-30-10 batch 10"], at_once=16):
+    """Yield (fact, figures); a fact that fails does not stop the others."""
     for name, fact in {"launches": partial(launches, ops, rounds, length),
                        "steps in one graph": partial(steps_in_one_graph, ops, work, at_once, rounds, length),
                        "product 10x784x30": partial(product, ops, rounds, length),
@@ -62,7 +62,7 @@ def facts(ops, rounds=5, length=0.02, work=WORKS["784-30-10 batch 10"], at_once=
 
 
 def launches(ops, rounds, length, counts=(1, 10, 100)):
-    """Seconds of graphs of a few nodes, each an optimizer's step on 1 KB, launched one behind the other."""
+    """Seconds of graphs of a few nodes, launched in sequence; each node is an optimizer step on 1 KB."""
     call, _ = verbs(ops, 256, 16)["step sgd"]()
     program = ops.program([call] * counts[-1])
     measures = {f"graph of {count}": window(ops, ops.program([call] * count), length) for count in counts}
@@ -76,16 +76,16 @@ def launches(ops, rounds, length, counts=(1, 10, 100)):
 
 
 def steps_in_one_graph(ops, work, at_once, rounds, length):
-    """Seconds of a training step, without the loop of `fit`, in graphs of one step and of several: the device's clock counts."""
+    """Seconds of a training step by the device's clock, without the loop of `fit`, in graphs of one step and of several."""
     made, prepare = [], TrainingWorkspace.__init__
 
-    def noting(kit, *arguments, **options):
-        made.append(kit)
-        prepare(kit, *arguments, **options)
+    def noting(workspace, *arguments, **options):
+        made.append(workspace)
+        prepare(workspace, *arguments, **options)
     with patch.object(TrainingWorkspace, "__init__", noting):
         contender = Gpubp(work, *work.data(ops), ops)
-    kit = made[-1]
-    single = kit.steps[work.batch].run
+    workspace = made[-1]
+    single = workspace.steps[work.batch].run
     if not hasattr(single, "graph"):
         return {"left out": "a CPU has no graphs"}
     several, runs = ops.program(single.calls * at_once), max(1, min(int(length / 2e-5), work.steps - 1) // at_once)
@@ -93,10 +93,10 @@ def steps_in_one_graph(ops, work, at_once, rounds, length):
     def repeated(program, steps):
         def measure():
             with ops.device:   # the clock counts mini-batches, and must stay within the epoch
-                kit.clock[...] = 0
+                workspace.clock[...] = 0
             count = runs * at_once // steps
-            return seconds(ops, program, count) * count / int(ops.to_numpy(kit.clock)[0])
-        for _ in range(2):   # the second captures
+            return seconds(ops, program, count) * count / int(ops.to_numpy(workspace.clock)[0])
+        for _ in range(2):   # the second run captures the graph
             measure()
         return measure
     found = alternating({"1": repeated(single, 1), str(at_once): repeated(several, at_once)}, rounds)
@@ -113,13 +113,13 @@ def product(ops, rounds, length, rows=10, k=784, width=30):
 
 
 def cluster(ops, times=1000, threads=512):
-    """Clocks of a barrier of a cluster's blocks, and of a store to another block's memory with a barrier behind it."""
+    """Clock cycles of a barrier between the blocks of a cluster, and of a store to another block's memory and a barrier."""
     if reason := why_no_cluster(ops):
         return {"left out": reason}
     kernel = ops.compiler.kernel(CLUSTER_KERNEL, "cluster_times")
     with ops.device:
         out, clocks = ops.zeros(CLUSTER * 32, np.float32), ops.zeros(2 * CLUSTER, np.int64)
-        for _ in range(2):   # the second is warm
+        for _ in range(2):   # the first run warms up
             kernel((CLUSTER,), (threads,), (out, clocks, np.int32(times)))
         found = ops.to_numpy(clocks).reshape(CLUSTER, 2).max(axis=0) / times
         right = np.repeat((np.arange(CLUSTER) - 1) % CLUSTER + times - 1, 32)
@@ -128,7 +128,7 @@ def cluster(ops, times=1000, threads=512):
 
 
 def why_no_cluster(ops):
-    """None where blocks form clusters, else the reason."""
+    """None if blocks can form clusters, else the reason."""
     if not ops.name.startswith("cuda"):
         return f"{ops.name} has no clusters"
     properties = ops.xp.cuda.runtime.getDeviceProperties(ops.device.index)

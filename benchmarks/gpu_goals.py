@@ -1,7 +1,7 @@
-"""The goals of a run on a GPU: what was predicted of each, what was found, and whether it was met.
+"""The goals of a run on a GPU: the prediction, the figure found, and whether the goal was met.
 
-Predicted are the times of a step on an H200: gpubp's by the model of benchmarks/predicted.py, as in kernels/README.md, the peers'
-by the numbers of their launches and bytes. Nothing of that was measured. A goal that the predicted ratio misses is
+Predictions are times of a step on an H200: gpubp's from the model of benchmarks/predicted.py, as in kernels/README.md, the peers'
+from the numbers of their launches and bytes. None of them was measured. A goal that the predicted ratio misses is marked
 "predicted: not met" beforehand.
 """
 
@@ -10,7 +10,7 @@ from functools import partial
 from math import isclose
 from typing import Any
 
-from benchmarks.gpu_steps import ON_CPU, SAME, WORKS
+from benchmarks.gpu_steps import ON_CPU, SAME, WORKLOADS
 
 EAGER, GRAPH, COMPILED, JIT, CPU = ("PyTorch eager", "PyTorch whole-step graph", "torch.compile reduce-overhead", "JAX jit",
                                     "cpu:compiled")
@@ -27,12 +27,12 @@ PREDICTED: dict[str, dict[str, float]] = {   # microseconds of a step
     "1024x4 batch 1024 tf32": {"gpubp": 153, EAGER: 260, GRAPH: 192},
     "1024x4 batch 1024 bfloat16": {"gpubp": 105, EAGER: 300, GRAPH: 157, COMPILED: 130, JIT: 130},
     "4096x4 batch 16384 bfloat16": {"gpubp": 9060, EAGER: 11000, GRAPH: 10800}}
-SHARE, WIDEST = 0.87, "4096x4 batch 16384 bfloat16"   # predicted of the products there
+SHARE, WIDEST = 0.87, "4096x4 batch 16384 bfloat16"   # predicted share of the products in that workload
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What is asked, a judge of the results that returns (what was found, whether that meets it), and the predicted ratio."""
+    """A goal in words, a judge (results -> what was found, whether that meets it), and the predicted ratio."""
 
     text: str
     judge: Any
@@ -43,7 +43,7 @@ class Goal:
         """{"goal", "predicted", "found", "verdict": "met", "NOT MET" or "not measured"}."""
         try:
             found, met = self.judge(results)
-        except (KeyError, TypeError, ValueError, AttributeError):   # of a section that failed or had no time
+        except (KeyError, TypeError, ValueError, AttributeError):   # the section failed or had no time
             found, met = "", None
         foreseen = ""
         if self.predicted is not None:
@@ -63,7 +63,7 @@ def first():
     yield Goal("one seed gives bitwise one result", partial(_all, "graphs", "repeats"))
     yield Goal("every program is captured, and nothing is allocated in a capture", _captured)
     yield Goal("20 random networks agree with the CPU up to rounding", partial(_all, "parity", "passed", count=20))
-    for work in WORKS:
+    for work in WORKLOADS:
         if work in ON_CPU:
             for peer, least in ((EAGER, 8.0), (GRAPH, 2.0), (CPU, 1.0)):
                 yield Goal(f"{work}: at least {least:g} x {peer}", partial(_faster, work, peer, least), least, _ratio(work, peer))
@@ -87,7 +87,7 @@ def _ratio(work, peer):
 
 
 def _cases(figures):
-    """The figures of a section that are of single cases; a section that broke off has not measured all."""
+    """The figures of single cases in a section; a section that broke off has not measured all of them."""
     if "failed" in figures:
         raise KeyError("failed")
     return {name: case for name, case in figures.items() if isinstance(case, dict)}
@@ -116,7 +116,7 @@ def _step(results, work, peer):
     own = results["steps"][work]
     section = next((section for section, peers in PEERS.items() if peer in peers), "steps")
     figures = results[section][f"{work}, {peer}"]
-    same = isclose(float(figures["mean_cost"]), float(own["mean_cost"]), rel_tol=SAME[WORKS[work].precision])
+    same = isclose(float(figures["mean_cost"]), float(own["mean_cost"]), rel_tol=SAME[WORKLOADS[work].precision])
     return figures["seconds_per_step"]["median"], same
 
 
@@ -132,9 +132,9 @@ def _best(work, results):
             figures = results.get(section, {}).get(f"{work}, {peer}", {})
             if "seconds_per_step" in figures:
                 times[peer] = _step(results, work, peer)[0]
-            elif peer in PREDICTED[work] and "left out" not in figures:   # it may have been the best
+            elif peer in PREDICTED[work] and "left out" not in figures:   # it could have been the best
                 raise KeyError(peer)
-    return _faster(work, min(times, key=times.__getitem__), 1.0, results)   # of nobody: a ValueError
+    return _faster(work, min(times, key=times.__getitem__), 1.0, results)   # a ValueError if no peer was measured
 
 
 def _share(results):

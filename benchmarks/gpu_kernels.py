@@ -1,7 +1,7 @@
-"""The fused kernels' GB/s beside a plain copy's, in alternating windows.
+"""The bandwidth of the fused kernels in GB/s, relative to a plain copy, in alternating windows.
 
-Bytes are the fewest that the verb must move: each array that the formula needs read once, each result written once. What a kernel
-reads again, or a second kernel behind the same verb, counts against it.
+Bytes are the fewest that the verb must move: each array that the formula needs is read once, each result written once. Anything
+that a kernel reads again, or that a second kernel behind the same verb moves, counts against it.
 """
 
 from functools import partial
@@ -18,7 +18,7 @@ ELEMENTS = 1 << 28   # of an array: 1 GiB of float32, far beyond any cache
 
 
 def copy_bandwidth(ops, elements=ELEMENTS, rounds=7, length=0.02):
-    """Bytes read and written in a second by a copy on the device, its median, lowest and highest window."""
+    """Bytes per second that a copy on the device reads and writes: median, lowest and highest window."""
     a, b = filled(ops, elements, np.float32), ops.zeros(elements, np.float32)
     times = alternating({"copy": window(ops, partial(ops.xp.copyto, b, a), length)}, rounds)["copy"]
     return {name: 2 * a.nbytes / time / 1e9 for name, time in
@@ -28,7 +28,7 @@ def copy_bandwidth(ops, elements=ELEMENTS, rounds=7, length=0.02):
 def kernels(ops, elements=ELEMENTS, width=1024, rounds=5, length=0.02):
     """Yields (name, figure) for each verb at float32 and at bfloat16."""
     free = ops.streaming.free_bytes() if ops.streaming else float("inf")
-    while elements * 28 > free:   # the greediest, Adam's step, has four arrays of float32 beside the copy's two
+    while elements * 28 > free:   # the largest, Adam's step, has four arrays of float32 beside the copy's two
         elements //= 2
     yield "elements", elements
     a, b = filled(ops, elements, np.float32), ops.zeros(elements, np.float32)
@@ -50,7 +50,7 @@ def kernels(ops, elements=ELEMENTS, width=1024, rounds=5, length=0.02):
 
 
 def verbs(ops, elements, width):
-    """{name: function that allocates and binds, and returns (call, bytes)} for matrices of that width."""
+    """{name: function that allocates and binds, and returns (call, bytes)}, for matrices of that width."""
     T, S, shape = np.dtype(np.float32), ops.storage_dtype(np.float32), (elements // width, width)
     t, s, rows = T.itemsize, S.itemsize, shape[0]
     matrix = partial(filled, ops, shape)
@@ -59,7 +59,7 @@ def verbs(ops, elements, width):
     def layer(activation):
         return ops.bias_activation(ACTIVATIONS.find(activation), matrix(S), narrow, matrix(S)), 3 * s * elements
 
-    def hadamard(activation):   # sigmoid' is written in a alone, relu' in z alone: one of the two is read
+    def hadamard(activation):   # sigmoid' needs only a, relu' only z: one of the two is read
         sums = ops.zeros(width, T)
         return ops.activation_backward(ACTIVATIONS.find(activation), matrix(S), matrix(S), matrix(S), sums), 3 * s * elements
 
@@ -75,7 +75,7 @@ def verbs(ops, elements, width):
 
     def step(optimizer):
         chain = Chain.of(optimizer)
-        state = [ops.zeros(elements, T) for _ in chain.state]   # no longer zeros after a step
+        state = [ops.zeros(elements, T) for _ in chain.state]   # no longer 0 after a step
         scalars = ops.asarray(np.array([chain.scalars(1, 1e-6, rows)], T))
         vector, gradient = filled(ops, elements, T), filled(ops, elements, T)
         call = ops.step(chain, vector, gradient, state, elements, [], scalars, ops.zeros(2, np.int64))

@@ -1,8 +1,8 @@
 """The peers: PyTorch eager, PyTorch with one step or sixteen in a CUDA graph, torch.compile, JAX jit and JAX scan.
 
-Each trains the network of a Work from the same first weights on the same mini-batches, gathered on the device, with the same
-SGD, and as gpubp does reads the mean cost of an epoch once, at its end. Half precision is what each of them calls so: PyTorch's
-autocast, and casts in JAX, to bfloat16 from float32 weights.
+Each trains the network of a Workload from the same initial weights, on the same mini-batches gathered on the device, with the
+same SGD. Each reads the mean cost once at the end of an epoch, as gpubp does. Half precision is the peers' own: PyTorch's
+autocast, and casts to bfloat16 from float32 weights in JAX.
 """
 
 import os
@@ -11,16 +11,18 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")   # JAX would take most of the device's memory for itself
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")   # otherwise JAX reserves most of the device's memory
 
 
 class LeftOutError(Exception):
-    """A peer is installed and does not compute on the device."""
+    """A peer is not installed, or does not compute on the device."""
 
 
 class Peer(ABC):
-    """A contender, given arrays that DLPack hands on; cost is the mean cost of the second epoch, by which all are seen to have
-    done the same work."""
+    """A contender on arrays that it gets through DLPack.
+
+    cost is the mean cost of the second epoch, which shows that all contenders computed the same.
+    """
 
     def begin(self, steps):
         self.steps = steps
@@ -32,14 +34,14 @@ class Peer(ABC):
 
     @abstractmethod
     def restart(self):
-        """Go back to the first weights."""
+        """Restore the initial weights."""
 
     @abstractmethod
     def epoch(self):
-        """Make the steps of an epoch; returns the mean cost."""
+        """Run the steps of an epoch; returns the mean cost."""
 
     def seconds(self, epochs):
-        """Seconds of a step, over whole epochs."""
+        """Seconds of a step, averaged over whole epochs."""
         started = time.perf_counter()
         for _ in range(epochs):
             self.epoch()
@@ -47,7 +49,7 @@ class Peer(ABC):
 
 
 class TorchEager(Peer):
-    """The loop of every tutorial, with PyTorch's fused SGD on a GPU; on a CPU its default is faster."""
+    """The usual training loop, with PyTorch's fused SGD on a GPU; on a CPU the default SGD is faster."""
 
     name, at_once = "PyTorch eager", 0   # steps of a graph
 
@@ -96,7 +98,7 @@ class TorchEager(Peer):
 
 
 class TorchGraph(TorchEager):
-    """The whole step captured, the mini-batch counted and gathered inside."""
+    """The whole step captured in a graph, with the counter and the gather of the mini-batch inside."""
 
     name, at_once = "PyTorch whole-step graph", 1
 
@@ -114,7 +116,7 @@ class TorchGraph(TorchEager):
         self.restart()
 
     def captured(self, count):
-        """A graph of so many steps."""
+        """A graph of this many steps."""
         graph = self.torch.cuda.CUDAGraph()
         with self.torch.cuda.graph(graph):
             for _ in range(count):
@@ -133,7 +135,7 @@ class TorchGraph(TorchEager):
 
 
 class TorchGraphOf16(TorchGraph):
-    """Sixteen steps captured at once: Python and the launch of a graph count less."""
+    """Sixteen steps in one graph, to amortize Python and the launch of a graph."""
 
     name, at_once = "PyTorch graph of 16 steps", 16
 
@@ -153,7 +155,7 @@ class TorchCompiled(TorchEager):
 
 
 class Jax(Peer):
-    """One jitted step, whose weights are donated."""
+    """One jitted step with donated weights."""
 
     name = "JAX jit"
 
@@ -203,12 +205,12 @@ class JaxScan(Jax):
 
 
 def _module(work):
-    """The network with its cost: called with the rows of a mini-batch it returns the mean cost."""
+    """The network with its cost: returns the mean cost of the rows of a mini-batch."""
     import torch
 
     F = torch.nn.functional
     activate = {"sigmoid": torch.sigmoid, "relu": torch.relu}[work.activation]
-    finish = torch.sigmoid if work.output == "sigmoid" else lambda z: z   # cross_entropy has the softmax in it
+    finish = torch.sigmoid if work.output == "sigmoid" else lambda z: z   # cross_entropy includes the softmax
 
     class Module(torch.nn.Module):
         def __init__(self):

@@ -1,6 +1,6 @@
-"""The kernels of ../shared/prototypes on this device: many steps of a small network in one launch, and a narrow network fused.
+"""The kernels of ../shared/prototypes on this device: many steps of a small network in one launch, and a narrow fused network.
 
-They are no part of gpubp. Where neither ../shared/prototypes nor gpubp-bench/prototypes is there, they are left out.
+They are not part of gpubp, and are left out if neither ../shared/prototypes nor gpubp-bench/prototypes exists.
 """
 
 import sys
@@ -19,8 +19,8 @@ FOLDERS = ROOT.parent / "shared" / "prototypes", ROOT / "gpubp-bench" / "prototy
 SIZES, ROWS, WARPS = (784, 30, 10), 10, 16
 CASES = {"8 blocks": (8, 1), "1 block": (1, 1), "132 networks of 1 block": (1, 132)}   # blocks of a cluster, networks
 ACTIVATIONS, COST, CHAIN = ["sigmoid"] * 2, "quadratic", "sgd(0.5)"
-WRONG = 1e-4   # relative error of float32 beside float64
-# the prototype calls output_row as it was when that wrote the cost itself
+WRONG = 1e-4   # relative error of float32 against float64
+# the prototype calls an earlier output_row, which wrote the cost itself
 OUTPUT_ROW = """#include "output.cu"
 template <bool learning>
 __device__ inline void output_row(T* z, const T* b, T* a, const T* y, T weight, T scale, S* delta, T* cost, int width)
@@ -50,7 +50,7 @@ def prototypes(ops, folders=FOLDERS, cases=CASES, times=1000, sizes=SIZES, batch
 
 
 def inside(ops, folder, sizes, blocks, networks, times, rounds, length):
-    """Seconds of a step of networks that train inside one launch, and their error beside NumPy in float64 after a few steps."""
+    """Seconds of a step of networks that train within one launch, and their error against NumPy in float64 after a few steps."""
     if blocks > 1 and (reason := why_no_cluster(ops)):
         return {"left out": reason}
     sys.path.insert(0, str(folder))
@@ -71,7 +71,7 @@ def inside(ops, folder, sizes, blocks, networks, times, rounds, length):
     order = np.concatenate([random.permutation(200) for _ in range(ceil(batches * ROWS / 200))])[:batches * ROWS]
     table = Chain.of(CHAIN).table(1, [0.5] * batches, 200)
     kernel, shared = ops.compiler.kernel(program, "inside"), 4 * shared_numbers(sizes, blocks, states)
-    with ops.device:   # CuPy looks kernels up on the current device
+    with ops.device:   # CuPy looks up kernels on the current device
         kernel.max_dynamic_shared_size_bytes = shared
         vectors = ops.asarray(np.tile(first, (networks, 1)))
         given = (ops.asarray(x), ops.asarray(y), ops.asarray(np.tile(order, networks)), ops.zeros(2, np.int64), vectors,
@@ -92,7 +92,7 @@ def inside(ops, folder, sizes, blocks, networks, times, rounds, length):
 
 
 def shared_numbers(sizes, blocks, states):
-    """The numbers in shared memory, as inside.cu adds them up."""
+    """The number of floats in shared memory, computed as inside.cu does."""
     padded = [ceil(size / 4) * 4 for size in sizes]
     piece = ceil(ceil(sizes[0] / blocks) / 4) * 4
     weights = sum(j * (piece if l == 0 else padded[l]) for l, j in enumerate(sizes[1:]))
@@ -101,7 +101,7 @@ def shared_numbers(sizes, blocks, states):
 
 
 def narrow(ops, folder, batch, rounds, length, mt, warps, width=64, layers=4, outputs=3):
-    """Seconds of a pass forward and backward of bfloat16 that ffmlp.cu makes in one launch, and its gradient's error."""
+    """Seconds of a bfloat16 forward and backward pass that ffmlp.cu makes in one launch, and its gradient's error."""
     if why_no_cluster(ops) not in (None, "it needs sm_90"):
         return {"left out": why_no_cluster(ops)}
     size, padded, rows = ops.xp.cuda.runtime.getDeviceProperties(ops.device.index)["multiProcessorCount"], 16, 16 * mt * warps
@@ -146,7 +146,7 @@ def _widened(bits):
 
 
 def _gradient(x, y, vector, width, layers, outputs):
-    """The gradient of the mean square in float64, as one vector, and which of its elements are of outputs that count."""
+    """The gradient of the mean square in float64 as one vector, and which of its elements belong to outputs that count."""
     hidden = layers * width * width
     weights = [*vector[:hidden].reshape(layers, width, width), vector[hidden:].reshape(width, -1)[:, :outputs]]
     a = [x]

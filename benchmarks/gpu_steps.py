@@ -1,7 +1,7 @@
-"""The time of a whole training step: ours with its products and its kernels separately, on the CPU too, and the peers'.
+"""The time of a training step: gpubp's, with its products and its other kernels separately, also on the CPU, and the peers'.
 
-Ours and each library's are measured in processes of their own, from the same first weights and data; the mean cost of the second
-epoch shows that they did the same work.
+gpubp and each library run in their own processes, from the same initial weights and data. The mean cost of the second epoch
+shows that they computed the same.
 """
 
 import time
@@ -22,11 +22,11 @@ from benchmarks.timing import alternating, filled, wait, window
 from gpubp.devices import open_device
 from gpubp.gates import linear
 
-SAME = {"exact": 1e-3, "tf32": 2e-3, "bfloat16": 2e-2}   # how far the mean costs of an epoch may be apart, relatively
+SAME = {"exact": 1e-3, "tf32": 2e-3, "bfloat16": 2e-2}   # the largest relative difference between mean costs of an epoch
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """A network and its training: an epoch is `steps` mini-batches of `batch` rows."""
 
     sizes: tuple[int, ...]
@@ -53,25 +53,25 @@ class Work:
 
 
 NARROW, WIDE, WIDEST = (64,) * 5 + (4,), (1024,) * 5, (4096,) * 5
-WORKS = {   # epochs of 20 ms and more on an H200, so that what is between them does not count
-    "784-30-10 batch 10": Work((784, 30, 10), 10, 2000, 0.5, "sigmoid", "sigmoid"),
-    "784-100-10 batch 64": Work((784, 100, 10), 64, 1000, 0.5, "sigmoid", "sigmoid"),
-    "784-512-512-10 batch 128": Work((784, 512, 512, 10), 128, 500, 0.1, "relu", "softmax", "cross-entropy"),
-    "64x4 batch 1024": Work(NARROW, 1024, 300, 0.01),
-    "64x4 batch 65536": Work(NARROW, 65536, 40, 0.01),
-    "64x4 batch 65536 bfloat16": Work(NARROW, 65536, 40, 0.01, precision="bfloat16"),
-    "1024x4 batch 1024": Work(WIDE, 1024, 50, 1e-3),
-    "1024x4 batch 1024 tf32": Work(WIDE, 1024, 50, 1e-3, precision="tf32"),
-    "1024x4 batch 1024 bfloat16": Work(WIDE, 1024, 100, 1e-3, precision="bfloat16"),
-    "4096x4 batch 16384 bfloat16": Work(WIDEST, 16384, 4, 3e-4, precision="bfloat16")}
-ON_CPU = tuple(WORKS)[:3]   # of which the CPU's own times are measured
-SMALL = {   # the same, narrow and with few rows, for a run that only shows that everything works
+WORKLOADS = {   # epochs of 20 ms and more on an H200, so that the time between epochs is negligible
+    "784-30-10 batch 10": Workload((784, 30, 10), 10, 2000, 0.5, "sigmoid", "sigmoid"),
+    "784-100-10 batch 64": Workload((784, 100, 10), 64, 1000, 0.5, "sigmoid", "sigmoid"),
+    "784-512-512-10 batch 128": Workload((784, 512, 512, 10), 128, 500, 0.1, "relu", "softmax", "cross-entropy"),
+    "64x4 batch 1024": Workload(NARROW, 1024, 300, 0.01),
+    "64x4 batch 65536": Workload(NARROW, 65536, 40, 0.01),
+    "64x4 batch 65536 bfloat16": Workload(NARROW, 65536, 40, 0.01, precision="bfloat16"),
+    "1024x4 batch 1024": Workload(WIDE, 1024, 50, 1e-3),
+    "1024x4 batch 1024 tf32": Workload(WIDE, 1024, 50, 1e-3, precision="tf32"),
+    "1024x4 batch 1024 bfloat16": Workload(WIDE, 1024, 100, 1e-3, precision="bfloat16"),
+    "4096x4 batch 16384 bfloat16": Workload(WIDEST, 16384, 4, 3e-4, precision="bfloat16")}
+ON_CPU = tuple(WORKLOADS)[:3]   # also measured on the CPU
+SMALL = {   # small versions, for a run that only shows that everything works
     name: replace(work, sizes=tuple(min(width, 24) for width in work.sizes), batch=min(work.batch, 8), steps=3)
-    for name, work in WORKS.items()}
+    for name, work in WORKLOADS.items()}
 
 
 class Gpubp:
-    """net.fit on data that lie on the device; its own first weights, or those given, w and b of each layer in turn."""
+    """net.fit on data on the device, from the network's own initial weights or given ones, w and b of each layer in turn."""
 
     name = "gpubp"
 
@@ -82,10 +82,10 @@ class Gpubp:
         self.x, self.y, self.steps = x, y, work.steps
         self.options = {"batch_size": work.batch, "shuffle": False, "progress": False}
         self.cost = self.net.fit(x, y, optimizer=f"sgd({work.rate})", epochs=2, **self.options).cost[1]
-        self.between = []   # seconds of a step, all that an epoch does beside its steps included
+        self.between = []   # seconds of a step, with everything else that an epoch does
 
     def seconds(self, epochs):
-        """Seconds of a step, by the history; the epoch before is left out, which captures."""
+        """Seconds of a step by the history; the first epoch is left out, because it captures."""
         stamps = []
         history = self.net.fit(self.x, self.y, epochs=1 + epochs, callbacks=lambda net: stamps.append(time.perf_counter()),
                                **self.options)
@@ -102,9 +102,11 @@ def _names(net):
     return [f"{kind}{l}" for l in range(1, net.depth + 1) for kind in "wb"]
 
 
-def own(ops, works=WORKS, on_cpu=ON_CPU, rounds=3, length=0.1):
-    """Yields (work, figures) of gpubp's step on the device, then of its products and of its other kernels; at the end those of
-    the CPU's compiled kernels on the same machine."""
+def own(ops, works=WORKLOADS, on_cpu=ON_CPU, rounds=3, length=0.1):
+    """Yield (workload, figures) of gpubp's step on the device, then of its products and of its other kernels.
+
+    At the end come those of the CPU's compiled kernels on the same machine.
+    """
     for name, work in works.items():
         with ops.device:
             x, y = work.data(ops)
@@ -150,7 +152,7 @@ def _kernels(ops, work, x, y, rounds, length):
 
 @contextmanager
 def without_products(ops):
-    """Products that are bound within do nothing when they are called: z is what is in its buffer, zeros."""
+    """Products that are bound within do nothing when called, so z stays 0."""
     with patch.object(type(ops.products), "gemm", lambda *_, **__: lambda: None):
         yield
 
@@ -163,8 +165,8 @@ def _on_cpu(work, rounds, length):
     return _of_peer(Gpubp(work, *work.data(ops), ops), rounds, length)
 
 
-def theirs(device, peers, works=WORKS, rounds=3, length=0.1):
-    """Yields (work, peer: figures) for each peer that is installed and computes on the device; data come from the host."""
+def theirs(device, peers, works=WORKLOADS, rounds=3, length=0.1):
+    """Yield (workload, peer: figures) for each installed peer that computes on the device; data come from the host."""
     cpu, kind = open_device("cpu:numpy"), "cuda" if device.startswith("cuda") else "cpu"
     for name, work in works.items():
         x, y = work.data(cpu)
@@ -184,13 +186,13 @@ def _of_peer(contender, rounds, length):
 
 
 def _window(contender, length):
-    """A function that returns the seconds of a step, over whole epochs of about `length` seconds together."""
+    """A function that returns the seconds of a step, over whole epochs of about `length` seconds in all."""
     epochs = max(1, round(length / (contender.seconds(1) * contender.steps)))
     return lambda: contender.seconds(epochs)
 
 
 def products(ops, sizes, batch, dtype=np.float32):
-    """The products of a step (forward, BP4 and BP2's first half) as one program, on arrays as a plan has them."""
+    """The products of a step (forward, BP4 and the first half of BP2) as one program, on arrays laid out as in a plan."""
     storage, last = ops.storage_dtype(dtype), len(sizes) - 1
     a = [filled(ops, (batch, width), storage) for width in sizes[:-1]]
     w = [None] + [filled(ops, (j, k), storage, k**-0.5) for k, j in pairwise(sizes)]

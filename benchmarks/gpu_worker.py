@@ -1,7 +1,7 @@
-"""Processes that end in time: one that runs sections and sends every figure at once, and commands.
+"""Processes with a time limit: one that runs sections and sends every figure immediately, and commands.
 
-A process whose time is over gets SIGTERM: `fit` takes SIGINT as "stop after this step", and the section would go on. What is left
-of it and of its children after a grace gets SIGKILL.
+A process that exceeds its time gets SIGTERM, because `fit` takes SIGINT as "stop after this step" and the section would go on. If
+it or its children are still alive after a grace period, they get SIGKILL.
 """
 
 import faulthandler
@@ -20,19 +20,19 @@ from benchmarks.guard import ROOT, collect
 from gpubp.devices import open_device
 
 GRACE = 5    # seconds between SIGTERM and SIGKILL
-TAIL = 60    # lines of what a process wrote that are kept when it ends early
+TAIL = 60    # last lines of output that are kept if a process ends early
 
 
 class Worker:
-    """A process with a device, started when it is first needed and again after it has ended; it imports and warms up once."""
+    """A process with a device, started on demand and restarted after it has ended; it imports and warms up only once."""
 
     def __init__(self, device):
         self.device, self.process = device, None
 
     def run(self, section, seconds, keep=lambda name, figure: None):
-        """{name: figure} of a section, a function of the device; keep(name, figure) is called as each comes.
+        """{name: figure} of a section, a function of the device; keep(name, figure) is called for each figure as it arrives.
 
-        When its time is over, or its process ends, "failed" says so, with where it was and what it had written.
+        If its time is over or its process ends, "failed" holds the reason, the place and the last output.
         """
         found, end = {}, time.perf_counter() + seconds
         if self.process is None:
@@ -63,16 +63,16 @@ class Worker:
         theirs.close()
 
     def end(self, patient=True):
-        """End the process and its children; patient: it may first end by itself. Returns (exit code, the lines that it wrote)."""
+        """End the process and its children; patient: let it end by itself first. Returns (exit code, lines of output)."""
         if self.process is None:
             return None, []
         process, self.process = self.process, None
-        self.pipe.close()   # which it sees between two sections
+        self.pipe.close()   # it notices this between two sections
         if patient:
             process.join(GRACE)
         process.terminate()
         process.join(GRACE)
-        with suppress(ProcessLookupError):   # the process has led a session of its own
+        with suppress(ProcessLookupError):   # the process leads its own session
             os.killpg(process.pid, signal.SIGKILL)
         process.join()
         with open(self.written, errors="replace") as file:
@@ -82,12 +82,12 @@ class Worker:
 
 
 def serve(pipe, device, written):
-    """In the process: run the sections that come, send the figures of each, and then None."""
+    """In the process: run sections as they arrive, send the figures of each, then None."""
     os.setsid()
     with open(written, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    faulthandler.register(signal.SIGTERM, chain=True)   # writes down where it was, and ends
+    faulthandler.register(signal.SIGTERM, chain=True)   # prints where it was, and ends
     with suppress(EOFError, BrokenPipeError):   # the run is over
         while True:
             section = pipe.recv()
@@ -97,7 +97,7 @@ def serve(pipe, device, written):
 
 @cache
 def opened(device):
-    """The Ops of a device by its name, that of the tests' emulation included."""
+    """The Ops of a device by name, including the tests' emulation."""
     if device != "host":
         return open_device(device)
     from tests.host import host_ops  # needs pytest
@@ -106,18 +106,18 @@ def opened(device):
 
 
 def on_ours(section, device):
-    """What a section yields on the device, whose memory is free again afterwards for other processes."""
+    """Yield the figures of a section on the device, then free its memory for other processes."""
     ops = opened(device)
     try:
         yield from section(ops)
     finally:
-        gc.collect()   # networks are circles
+        gc.collect()   # networks contain reference cycles
         if ops.name.startswith("cuda"):
             ops.xp.get_default_memory_pool().free_all_blocks()
 
 
 def run(command, seconds):
-    """(exit code, lines of output) of a command that is ended when its time is over."""
+    """(exit code, lines of output) of a command, which is ended when its time is over."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
@@ -126,7 +126,7 @@ def run(command, seconds):
             process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(GRACE)
-            with suppress(ProcessLookupError):   # its children, of which some may be left
+            with suppress(ProcessLookupError):   # some of its children may be alive
                 os.killpg(process.pid, signal.SIGKILL)
         finally:
             process.kill()
@@ -136,7 +136,7 @@ def run(command, seconds):
 
 
 def python(*arguments):
-    """A command of this Python."""
+    """A command that runs this Python."""
     return [sys.executable, *map(str, arguments)]
 
 

@@ -1,4 +1,4 @@
-"""Sections of a long run: what one has found is kept when it fails, and the others go on."""
+"""Failures of sections in a long run: a section that fails keeps its figures, and the others go on."""
 
 import traceback
 from pathlib import Path
@@ -7,13 +7,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def failure(error):
-    """An exception as JSON has it: type and message, and all lines of its traceback."""
+    """An exception as JSON has it: type and message, and the lines of its traceback."""
     lines = "".join(traceback.format_exception(error)).rstrip().replace(f"{ROOT}/", "").splitlines()
     return {"error": f"{type(error).__name__}: {error}"[:600], "where": lines}
 
 
 def collect(section, keep=lambda name, figure: None):
-    """{name: figure} of what a section yields; keep(name, figure) is called for each. A failure becomes the figure "failed"."""
+    """{name: figure} of a section's figures; keep(name, figure) is called for each. An exception becomes the figure "failed"."""
     found = {}
     try:
         for name, figure in section():

@@ -1,10 +1,10 @@
-"""Each fused kernel beside its formula read plainly, one temporary an operation, and beside a plain copy, the limit.
+"""Speed-up from kernel fusion: each fused kernel against its unfused formula, with one temporary per operation, and a plain copy.
 
     python benchmarks/kernels.py [--quick] [--rounds 5] [--only TEXT]
 
-On every device that can be opened. GB/s count the fewest bytes that the work must move, for fused and unfused alike: the unfused
-move more, which is what is measured. Kernels that write where they have read can pass the copy, whose target has to be fetched
-first. Each candidate has a process of its own, and they take turns. Where there is a GPU, kernels-cuda.* are written, too.
+Runs on every available device. GB/s count the fewest bytes that must be moved, for fused and unfused alike; unfused formulas
+move more, which is what is measured. Kernels that work in place can exceed the copy, whose target must be fetched first. Each
+candidate has its own process, and they take turns. With a GPU, kernels-cuda.* are written too.
 """
 
 import sys
@@ -26,8 +26,8 @@ from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import Chain
 
-FAMILIES = {"kernels": ("cpu:numpy", "cpu:compiled"), "kernels-cuda": ("cuda",)}   # by the array module that reads unfused
-ELEMENTS = {"kernels": 1 << 24, "kernels-cuda": 1 << 28}   # of an array: 64 MiB and 1 GiB, beyond the caches
+FAMILIES = {"kernels": ("cpu:numpy", "cpu:compiled"), "kernels-cuda": ("cuda",)}   # by the array module of the unfused formulas
+ELEMENTS = {"kernels": 1 << 24, "kernels-cuda": 1 << 28}   # per array: 64 MiB and 1 GiB, larger than the caches
 QUICK = 1 << 14
 WIDTH = 1024
 WINDOW = 0.15      # seconds, about
@@ -35,7 +35,7 @@ RATE = 0.5         # of dropout
 
 
 def unfused(ops, elements, width):
-    """{name: function that allocates and returns the call} of what `verbs` fuses, each line as the books have it."""
+    """{name: function that allocates and returns the call} for the verbs, with one NumPy operation per line of the formula."""
     xp, shape, rows = ops.xp, (elements // width, width), elements // width
     matrix, column = partial(filled, ops, shape, np.float32), lambda: filled(ops, (rows, 1), np.float32)
     narrow = filled(ops, width, np.float32, 1e-3)
@@ -86,7 +86,7 @@ def unfused(ops, elements, width):
 
 
 def prepare(how, device, verb, elements, length):
-    """(facts, a function that measures) of one candidate: "fused", "unfused", or "copy" whatever the verb."""
+    """(facts, a function that measures) for one candidate: "fused", "unfused", or "copy" for any verb."""
     try:
         ops = open_device(device)
     except (ValueError, RuntimeError) as error:
@@ -118,7 +118,7 @@ def measure(devices, elements, rounds, length, rest, only=""):
 
 
 def _with_rate(answer, moved):
-    """Figures with GB/s of the bytes of a copy, or of those that the verb must move."""
+    """Figures with GB/s, from the bytes of a copy or those that the verb must move."""
     if "median" not in answer:
         return answer
     moved = answer["facts"]["bytes"] or moved
@@ -128,7 +128,7 @@ def _with_rate(answer, moved):
 
 
 def rate(answer):
-    """GB/s as the table has them."""
+    """GB/s as in the table."""
     if "gb_per_s" not in answer:
         return "left out" if "left_out" in answer else "failed"
     rates = answer["gb_per_s"]
@@ -136,7 +136,7 @@ def rate(answer):
 
 
 def best(answers, names):
-    """(name, GB/s) of the fastest of these, or None."""
+    """(name, GB/s) of the fastest candidate, or None."""
     rates = {name: answers[name]["gb_per_s"]["median"] for name in names if "gb_per_s" in answers.get(name, {})}
     return max(rates.items(), key=lambda pair: pair[1]) if rates else None
 
@@ -151,7 +151,7 @@ def row(verb, answers, devices):
 
 
 def draw(axes, found, devices):
-    """A line for each verb, a dot for each candidate, and where a copy stands."""
+    """A line for each verb with a dot for each candidate, and the bandwidth of a copy."""
     places = list(range(len(found)))[::-1]
     limits = []
     for place, answers in zip(places, found.values()):
@@ -184,7 +184,7 @@ def _ticks():
 
 
 def family(name, options):
-    """Measure and publish what belongs to one array module."""
+    """Measure and publish the devices of one array module."""
     devices, left_out = [], {}
     for device in FAMILIES[name]:
         try:
@@ -207,8 +207,8 @@ def family(name, options):
 def main(arguments=None):
     parser = report.parser(__doc__)
     parser.add_argument("--rounds", type=int, help="windows of each candidate (default 5, or 1 with --quick)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="the kernels with this text in their name")
-    parser.add_argument("--serve", nargs="+", metavar="WORD", help="be one of the candidates")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only kernels with this text in their name")
+    parser.add_argument("--serve", nargs="+", metavar="WORD", help="internal: run as one of the candidates")
     options = parser.parse_args(arguments)
     if options.serve:
         how, device, verb, elements, length = options.serve

@@ -1,8 +1,8 @@
-"""What the compiler made of the kernels, read from the machine code: instructions and loads under way in a loop.
+"""The machine code of the kernels: the number of instructions of a loop, and of loads in flight.
 
-NVRTC compiles and nvdisasm takes apart, without a GPU: pip install "gpubp[peers]".
+NVRTC compiles and nvdisasm disassembles, without a GPU: pip install "gpubp[peers]".
 
-    python -m benchmarks.machine_code    renews results/machine-code.json, whose figures of the kernels as they were stay
+    python -m benchmarks.machine_code    renews results/machine-code.json, but keeps its figures of the earlier kernels
 """
 
 import json
@@ -23,7 +23,7 @@ LABEL = re.compile(r"^(\.L_\w+):", re.MULTILINE)
 
 
 class Loop(NamedTuple):
-    """An innermost loop: its instructions, and the most loads from global memory that are given before one of them is needed."""
+    """An innermost loop: its instructions, and the most loads from global memory issued before one of them is needed."""
 
     instructions: int
     loads: int
@@ -41,7 +41,7 @@ def nvdisasm():
 
 
 def machine_code(text, architecture=90):
-    """{kernel: its listing} of a program, compiled with the options that CuPy gives too."""
+    """{kernel: its listing} of a program, compiled with the options that CuPy passes too."""
     from cuda.bindings import nvrtc
 
     _, program = nvrtc.nvrtcCreateProgram(text.encode(), b"kernel.cu", 0, [], [])
@@ -74,7 +74,7 @@ def loops(listing):
 
 
 def programs():
-    """{label: (text, kernel)} of the loops that are listed."""
+    """{label: (text, kernel)} of the loops in the table."""
     found = {}
     for storage in (None, "uint16"):
         kind = {None: "float32", "uint16": "bfloat16"}[storage]
@@ -92,7 +92,7 @@ def programs():
 
 
 def figures():
-    """{label: [instructions, loads]} of the loop of each kernel that has most loads under way."""
+    """{label: [instructions, loads]} for each kernel, of its loop with the most loads in flight."""
     return {label: list(max(loops(machine_code(text)[kernel]), key=lambda loop: loop.loads))
             for label, (text, kernel) in programs().items()}
 
@@ -105,7 +105,7 @@ def compiler_name():
 
 
 def under_way(lines):
-    """The most loads that are given before one of their results is needed."""
+    """The most loads issued before the result of one is needed."""
     pending, most = set(), 0
     for name, operands in lines:
         registers = {int(n) for n in re.findall(r"\bR(\d+)\b", operands)}

@@ -1,9 +1,9 @@
-"""The book's first network on MNIST: [784, 30, 10], sigmoid, quadratic cost, rate 3, mini-batches of 10, 30 epochs.
+"""The book's first network on MNIST: [784, 30, 10], sigmoid, quadratic cost, learning rate 3, mini-batches of 10, 30 epochs.
 
     python benchmarks/mnist.py mnist.npz [--device auto] [--epochs 30] [--seed 1]
 
-Goals: at least 94.5 % on the test set in the best epoch; on two cores less than 6 s of training by NumPy, 3 s compiled. mnist.npz
-holds train_x, train_y, test_x, test_y with pixels from 0 to 255. Writes benchmarks/results/mnist-DEVICE.json, .md and .png.
+Goals: at least 94.5 % on the test set in the best epoch; on two cores, training takes less than 6 s with NumPy and 3 s compiled.
+mnist.npz holds train_x, train_y, test_x and test_y, with pixels from 0 to 255. Writes benchmarks/results/mnist-DEVICE.*
 """
 
 import sys

@@ -1,12 +1,13 @@
-"""A training step beside PyTorch's, JAX's, scikit-learn's and HIPS autograd's on the CPU, and the goals of that comparison.
+"""Training steps on the CPU: gpubp, PyTorch, JAX, scikit-learn and HIPS autograd, and the goals of this comparison.
 
-    python benchmarks/peers.py [--quick] [--only TEXT] [--rounds 7]    every peer installed, on every workload
-    python benchmarks/peers.py --goals [--mnist mnist.npz]             those that the goals name, whole runs, and the verdicts
+    python benchmarks/peers.py [--quick] [--only TEXT] [--rounds 7]    every installed peer, on every workload
+    python benchmarks/peers.py --goals [--mnist mnist.npz]             only those that the goals name, whole runs, with verdicts
 
-Sigmoids, quadratic cost, plain SGD, float32. Each candidate has a process of its own, with its default threads (on small networks
-PyTorch and JAX on one thread too: the better counts); all get the same data, first weights and order of mini-batches, and take
-turns, window by window, with a rest between. gpubp's time is the history's, the others' is the clock of whole epochs; each reads
-the mean cost once an epoch, and that of the second must agree. Writes benchmarks/results/peers.* or peers-goals.*
+Sigmoids, quadratic cost, plain SGD, float32. Each candidate has its own process with its default threads; on small networks,
+PyTorch and JAX run on one thread too, and the better counts. All get the same data, initial weights and order of
+mini-batches. They take turns, window by window, with a rest in between. gpubp's time is that of its history, the others' that
+of whole epochs. Each reads the mean cost once an epoch, and the costs of the second must agree. Writes
+benchmarks/results/peers.* or peers-goals.*
 """
 
 import sys
@@ -20,7 +21,7 @@ from benchmarks import peers_goals, peers_whole, report
 from benchmarks.guard import ROOT, failure
 from benchmarks.peers_drawing import logarithmic, span
 from benchmarks.peers_goals import DIGITS, EAGER, MNIST
-from benchmarks.peers_works import COMPILED, NUMPY, SINGLE, TINY, WORKS, measure, names
+from benchmarks.peers_workloads import COMPILED, NUMPY, SINGLE, TINY, WORKLOADS, measure, names
 
 WINDOW, SHORT = 0.2, 0.05   # seconds of a window, about
 ROUNDS, FEW = 7, 2
@@ -29,8 +30,8 @@ SAME = {True: "yes", False: "NO", None: "identity output"}
 
 
 def works(options):
-    """The workloads asked for."""
-    return [work for work in WORKS if options.only in work and (work in TINY or not options.quick)]
+    """The selected workloads."""
+    return [work for work in WORKLOADS if options.only in work and (work in TINY or not options.quick)]
 
 
 def compare(options):
@@ -47,7 +48,7 @@ def compare(options):
 
 
 def rows(work, figures):
-    """The lines of a workload, the fastest first."""
+    """The rows of a workload, the fastest first."""
     windows, eager, table = figures["windows"], _eager(figures["windows"]), []
     for name in sorted(windows, key=lambda name: median(windows[name])):
         times = [1e6 * seconds for seconds in windows[name]]
@@ -57,7 +58,7 @@ def rows(work, figures):
 
 
 def left_out(found):
-    """A line for each candidate and reason, with the workloads that it holds for."""
+    """One line for each candidate and reason, with the workloads concerned."""
     reasons = {}
     for work, figures in found.items():
         for name, reason in figures["left_out"].items():
@@ -67,12 +68,12 @@ def left_out(found):
 
 
 def draw(axes, found):
-    """A panel for each workload: a step's time on a logarithmic axis, the better of one thread and two, and gpubp's goals."""
+    """One panel for each workload: the time of a step, the better of one and two threads, and gpubp's goals."""
     panels = list(axes.flat) if hasattr(axes, "flat") else [axes]
     for panel, (work, figures) in zip(panels, found.items()):
         windows = figures["windows"]
         slowest_first = sorted(windows, key=lambda name: -median(windows[name]))
-        shown = list({name.removesuffix(SINGLE): name for name in slowest_first}.values())   # the faster of two came last
+        shown = list({name.removesuffix(SINGLE): name for name in slowest_first}.values())   # the faster comes last
         shown.sort(key=slowest_first.index)
         ends = []
         for place, name in enumerate(shown):
@@ -124,8 +125,8 @@ def _mnist(options):
 
 def main(argv=None):
     parser = report.parser(__doc__)
-    parser.add_argument("--goals", action="store_true", help="measure what the goals name, and tell which are met")
-    parser.add_argument("--only", default="", metavar="TEXT", help="workloads with this text in their name")
+    parser.add_argument("--goals", action="store_true", help="measure only what the goals name, and say which goals are met")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only workloads with this text in their name")
     parser.add_argument("--rounds", type=int, help=f"windows of each candidate (default {ROUNDS}, or {FEW} with --quick)")
     parser.add_argument("--mnist", type=Path, default=ROOT.parent / "shared" / "data" / "mnist.npz", metavar="PATH",
                         help="mnist.npz (default ../shared/data/mnist.npz)")

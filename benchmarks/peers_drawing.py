@@ -1,8 +1,8 @@
-"""What the pictures of times share: a median in its span from lowest to highest, and logarithmic axes that can be read."""
+"""Shared by the plots of times: a median within its span from lowest to highest, and readable logarithmic axes."""
 
 
 def span(axes, place, windows, colour, text=""):
-    """Draw windows as a line of their own at a place of the y axis: the median as a point, with its text beside the highest."""
+    """Draw the span of some windows at a place of the y axis: the median as a point, with its text beside the highest."""
     lowest, middle, highest = windows
     axes.plot([lowest, highest], [place] * 2, color=colour, linewidth=5, alpha=0.3, solid_capstyle="round")
     axes.plot([middle], [place], "o", color=colour, markersize=6)

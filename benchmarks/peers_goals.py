@@ -1,14 +1,14 @@
-"""The goals of a run on a CPU: how many times as fast as which peer, or how many seconds; which were met, and their picture."""
+"""The goals of a run on a CPU: a factor over the best of some peers, or a number of seconds; the verdicts, and their picture."""
 
 from dataclasses import dataclass
 from statistics import median
 
 from benchmarks import mnist
 from benchmarks.peers_drawing import logarithmic, span
-from benchmarks.peers_works import COMPILED, NUMPY, SINGLE, WORKS, names
+from benchmarks.peers_workloads import COMPILED, NUMPY, SINGLE, WORKLOADS, names
 from benchmarks.report import COLOURS, FAINT, INK
 
-# on one thread PyTorch counts where it is faster so; JAX is a row of its own there, since it must be told by its environment
+# PyTorch on one thread counts if it is faster; JAX on one thread is a separate candidate, since its environment must say so
 EAGER, SCIKIT_LEARN = ("PyTorch eager", f"PyTorch eager{SINGLE}"), ("scikit-learn",)
 JAX = "JAX jit", "JAX scan"
 JAX_SINGLE = tuple(name + SINGLE for name in JAX)
@@ -17,7 +17,7 @@ DIGITS, MNIST = "whole run: digits 64-32-10, 30 epochs", "MNIST 784-30-10, 30 ep
 
 @dataclass(frozen=True)
 class Goal:
-    """At least so many times as fast as the best of the peers; without peers, at most so many seconds."""
+    """At least `limit` times as fast as the best of the peers; without peers, at most `limit` seconds."""
 
     section: str
     own: str
@@ -39,7 +39,7 @@ def _pair(section, peers, numpy, compiled):
 
 COLUMNS = "workload", "gpubp", "against", "wanted", "found", "spread", "verdict"
 MET, MISSED = COLOURS[2], COLOURS[4]
-FIRST, SECOND, THIRD, NARROW, NARROW_BIG, WIDE = WORKS
+FIRST, SECOND, THIRD, NARROW, NARROW_BIG, WIDE = WORKLOADS
 GOALS = (*_pair(FIRST, EAGER, 6.0, 15.0), Goal(FIRST, COMPILED, JAX, 2.5),
          Goal(FIRST, COMPILED, JAX_SINGLE, 2.5), *_pair(SECOND, EAGER, 1.7, 2.2),
          *_pair(THIRD, EAGER, 0.95, 1.1), *_pair(NARROW, EAGER, 1.0, 1.6), *_pair(NARROW_BIG, EAGER, 1.2, 2.0),
@@ -48,7 +48,7 @@ GOALS = (*_pair(FIRST, EAGER, 6.0, 15.0), Goal(FIRST, COMPILED, JAX, 2.5),
 
 
 def needed(work):
-    """The candidates that the goals of a workload name."""
+    """The candidates that the goals of a workload need."""
     wanted = {name for goal in GOALS if goal.section == work for name in (goal.own, *goal.peers)}
     return [name for name in names(work) if name in wanted]
 
@@ -84,7 +84,7 @@ def _judged(goal, figures):
 
 
 def draw(axes, rows):
-    """Each goal as a line: what was found as a part of what is wanted, on a logarithmic axis with the goal at 1."""
+    """Each goal as a line: the figure relative to the goal, on a logarithmic axis with the goal at 1."""
     places = range(len(rows), 0, -1)
     axes.figure.set_size_inches(9.5, 1.8 + 0.3 * len(rows))
     for place, row in zip(places, rows):
@@ -98,5 +98,5 @@ def draw(axes, rows):
     axes.set_ylim(0.3, len(rows) + 0.7)
     axes.set_yticks(places, ["  ".join(filter(None, (row["workload"], row["gpubp"].removeprefix("cpu:"), row["wanted"],
                                                      row["against"]))) for row in rows], fontsize=8)
-    axes.set_xlabel("found as a part of the goal: right of the line it is met", color=INK, fontsize=9)
+    axes.set_xlabel("figure relative to the goal: right of the line it is met", color=INK, fontsize=9)
     axes.grid(axis="y", visible=False)

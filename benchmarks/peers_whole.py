@@ -1,4 +1,4 @@
-"""Whole runs: digits 64-32-10, 30 epochs, programs from the start of Python to its end; and MNIST, by the history's own clock.
+"""Whole runs: the digits with 64-32-10 for 30 epochs, from the start of Python to its end; and MNIST, by the history's clock.
 
     python -m benchmarks.peers_whole PROGRAM DATA    runs one and prints what it learned, as JSON
 """
@@ -18,8 +18,8 @@ from benchmarks.gpu_peers import LeftOutError
 from benchmarks.guard import ROOT
 
 EPOCHS, BATCH, RATE = 30, 32, 0.5
-PATIENCE = 600     # seconds until a program is given up
-BEHIND = 0.02      # how far an accuracy may be behind the best; one seed differs from the next by as much
+PATIENCE = 600     # time limit of a program in seconds
+BEHIND = 0.02      # the most that an accuracy may be below the best; seeds differ by as much
 DEVICES = "cpu:numpy", "cpu:compiled"
 
 
@@ -37,7 +37,7 @@ def _scikit_learn(data):
 
     from sklearn.neural_network import MLPClassifier
 
-    warnings.simplefilter("ignore")   # that 30 epochs are not the end of learning
+    warnings.simplefilter("ignore")   # the warning that 30 epochs did not converge
     x, y, xt, yt = data
     net = MLPClassifier((32,), activation="logistic", solver="sgd", alpha=0.0, batch_size=BATCH, learning_rate_init=RATE,
                         momentum=0.0, max_iter=EPOCHS, tol=0.0, n_iter_no_change=EPOCHS, random_state=1)
@@ -48,7 +48,7 @@ PROGRAMS = {**{f"gpubp {device}": partial(_gpubp, device=device) for device in D
 
 
 def program(name, path):
-    """What one program learned."""
+    """The results of one program."""
     if name in PROGRAMS:
         with np.load(path) as file:
             return {"accuracy": float(PROGRAMS[name]([file[part] for part in ("x", "y", "xt", "yt")]))}
@@ -57,7 +57,7 @@ def program(name, path):
 
 
 def run(name, path):
-    """(seconds from the start of a program to its end, what it learned)."""
+    """(seconds from the start of a program to its end, its results)."""
     time.sleep(REST)
     started = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "benchmarks.peers_whole", name, str(path)], cwd=ROOT, capture_output=True,
@@ -69,7 +69,7 @@ def run(name, path):
 
 
 def digits(rounds):
-    """Figures of the digits: seconds of each program's whole life, round by round, and how much it learned."""
+    """Figures of the digits: seconds of each whole program, round by round, and its accuracy."""
     from gpubp import datasets
 
     windows, accuracy, left_out = {}, {}, {}
@@ -77,7 +77,7 @@ def digits(rounds):
         path = Path(folder, "digits.npz")
         train, held_back = datasets.split(datasets.digits(), 0.2, seed=1)
         np.savez(path, x=train.x, y=train.y, xt=held_back.x, yt=held_back.y)
-        for name in PROGRAMS:   # once beforehand: what is compiled at first use is compiled then
+        for name in PROGRAMS:   # run once beforehand, so that everything is compiled
             try:
                 accuracy[name] = run(name, path)[1]["accuracy"]
             except LeftOutError as error:
@@ -91,7 +91,7 @@ def digits(rounds):
 
 
 def mnist(path, rounds):
-    """Figures of MNIST: seconds of training by the history's own clock, run by run, and the accuracy."""
+    """Figures of MNIST: seconds of training by the history's clock, run by run, and the accuracy."""
     from benchmarks.mnist import GOALS
 
     windows, accuracy, left_out = {}, {}, {}

@@ -1,11 +1,11 @@
-"""Predicted times of a training step on an H200. Nothing here was measured: a model of bytes, latency and loads under way.
+"""Predicted times of a training step on an H200, from a model of bytes, latency and loads in flight; nothing here was measured.
 
-The launches of a step are gpubp's own: its plans are made on a device that records instead of computing. Each launch takes
+The launches of a step are gpubp's own: its plans are built on a device that records instead of computing. Each launch takes
 
     node + max(bytes / bandwidth, rounds * waves * latency) + latency
 
-A round is what a thread waits for at once: as many loads as the machine code gives before it needs the first. A kernel with few
-blocks, or with many rows or columns to a thread, takes the time of its rounds, the others that of their bytes.
+In a round, a thread waits once for all loads that the machine code issues before it needs the first. A kernel with few
+blocks, or with many rows or columns per thread, takes the time of its rounds; the others take that of their bytes.
 
     python -m benchmarks.predicted    renews the tables of kernels/README.md
 """
@@ -29,7 +29,7 @@ from gpubp.maths.gradient_transforms import Chain
 ROOT = Path(__file__).parent.parent
 README, RESULTS = ROOT / "kernels" / "README.md", ROOT / "benchmarks" / "results"
 BEFORE, CODE = RESULTS / "launches-before.json", RESULTS / "machine-code.json"
-PROCESSORS, RESIDENT = 132, 4             # multiprocessors of an H200, blocks of 256 threads that each holds, about
+PROCESSORS, RESIDENT = 132, 4             # multiprocessors of an H200, and blocks of 256 threads on each, roughly
 NODE, BETWEEN = 1.15e-6, 1.75e-6          # seconds from node to node of a graph, and from graph to graph
 CACHE, FRESH = 40e6, 20e6                 # bytes of a step that stay in L2, and of a launch whose input was written just before
 NEAR, FAR = (5.5e12, 0.25e-6), (4.1e12, 0.6e-6)   # bandwidth and latency of L2 and of the memory
@@ -43,8 +43,11 @@ AHEAD = {"total": 8} | dict.fromkeys((*COLUMNS, *ROWS), 4)
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch of a step: its grid and block, the bytes that it moves, elements (of a product: operations), rows and width, how
-    many elements of a column a thread moves at once, and how often it passes over them."""
+    """One launch of a step.
+
+    It has a grid, a block, the bytes moved, the elements (operations for a product), rows and width, the elements of a column
+    that a thread moves at a time, and the number of passes over them.
+    """
 
     kernel: str
     grid: tuple[int, ...]
@@ -60,7 +63,7 @@ class Launch:
 # ---- a device that records
 
 class Array(np.ndarray):
-    """A NumPy array that says where it lies, as CuPy's do. Nobody touches its memory, which the system therefore never gives."""
+    """A NumPy array with an address, as CuPy's have; its memory is never touched, so the system never allocates it."""
 
     device = None
 
@@ -89,7 +92,7 @@ class Module:
 
 
 class Recorder(CudaOps):
-    """The verbs of a GPU, whose launches are written down in `launches`."""
+    """The verbs of a GPU, which record their launches in `launches`."""
 
     streaming = None   # all data fit
 
@@ -100,11 +103,11 @@ class Recorder(CudaOps):
         super().__init__("cuda:0", session.xp, self, session, self, precision)
 
     def kernel(self, text, name):
-        """In place of the compiler."""
+        """Takes the place of the compiler."""
         return partial(self._launched, name, 3 if name in ROWS and ("#define SOFTMAX 1" in text or name == "softmax") else 1)
 
     def gemm(self, a, b, out, alpha=1.0, beta=0.0, precision="exact", scalars=None):
-        """In place of cuBLAS."""
+        """Takes the place of cuBLAS."""
         kind = "bfloat16" if a.dtype == np.uint16 else precision
         blocks = ceil(out.size / TILE) * max(1, a.shape[1] // DEPTH)
         moved = _bytes(a, b, out) + (0 if scalars is None else out.nbytes)
@@ -135,7 +138,7 @@ def _output(a):
     return _bytes(a[0], a[3], a[0], a[2], a[5])
 
 
-# bytes that a kernel moves, of its arrays: each is read once and written once
+# bytes that a kernel moves: each of its arrays is read once or written once
 TRAFFIC = {
     "gather": lambda a: 2 * _bytes(*{id(out): out for out in a[3::2]}.values()),
     "layer": lambda a: _bytes(a[0], a[2]) + (a[0].nbytes if a[0].ctypes.data != a[2].ctypes.data else 0),
@@ -149,7 +152,7 @@ TRAFFIC = {
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """A network and its mini-batch."""
 
     name: str
@@ -160,30 +163,30 @@ class Work:
 
 
 BOOK, CLASSES = (("activation", "sigmoid"),), (("activation", "relu"), ("output", "softmax"), ("cost", "cross-entropy"))
-WORKS = (
-    Work("784-30-10, batch 10", (784, 30, 10), 10, "exact", BOOK),
-    Work("784-100-10, batch 64", (784, 100, 10), 64, "exact", BOOK),
-    Work("784-512-512-10, batch 128", (784, 512, 512, 10), 128, "exact", CLASSES),
-    Work("64x5-4, batch 1,024", (64,) * 5 + (4,), 1024),
-    Work("64x5-4, batch 65,536", (64,) * 5 + (4,), 65536),
-    Work("64x5-4, batch 65,536, bfloat16", (64,) * 5 + (4,), 65536, "bfloat16"),
-    Work("1024x5, batch 1,024", (1024,) * 5, 1024),
-    Work("1024x5, batch 1,024, tf32", (1024,) * 5, 1024, "tf32"),
-    Work("1024x5, batch 1,024, bfloat16", (1024,) * 5, 1024, "bfloat16"),
-    Work("4096x5, batch 8,192, bfloat16", (4096,) * 5, 8192, "bfloat16"))
+WORKLOADS = (
+    Workload("784-30-10, batch 10", (784, 30, 10), 10, "exact", BOOK),
+    Workload("784-100-10, batch 64", (784, 100, 10), 64, "exact", BOOK),
+    Workload("784-512-512-10, batch 128", (784, 512, 512, 10), 128, "exact", CLASSES),
+    Workload("64x5-4, batch 1,024", (64,) * 5 + (4,), 1024),
+    Workload("64x5-4, batch 65,536", (64,) * 5 + (4,), 65536),
+    Workload("64x5-4, batch 65,536, bfloat16", (64,) * 5 + (4,), 65536, "bfloat16"),
+    Workload("1024x5, batch 1,024", (1024,) * 5, 1024),
+    Workload("1024x5, batch 1,024, tf32", (1024,) * 5, 1024, "tf32"),
+    Workload("1024x5, batch 1,024, bfloat16", (1024,) * 5, 1024, "bfloat16"),
+    Workload("4096x5, batch 8,192, bfloat16", (4096,) * 5, 8192, "bfloat16"))
 
 
 def recorded(work):
-    """(the launches of a step of gradient descent in the middle of an epoch, the bytes of all that they touch)."""
+    """(the launches of a step of gradient descent within an epoch, the bytes of all arrays that they use)."""
     ops = Recorder(work.precision)
     network = gpubp.Network(list(work.sizes), device=ops, initializer="zeros", seed=1, precision=work.precision,
                             **dict(work.options))
     chain, rows = Chain.of("sgd(0.1)"), 2 * work.batch
     x, y = (ops.zeros((rows, width), np.float32) for width in (work.sizes[0], work.sizes[-1]))
-    kit = TrainingWorkspace(network, chain, TrainingState.begin(network, chain), x, y, None, rows, rows, work.batch)
+    workspace = TrainingWorkspace(network, chain, TrainingState.begin(network, chain), x, y, None, rows, rows, work.batch)
     ops.launches.clear()
     ops.touched.clear()
-    for call in kit.steps[work.batch].run.calls:
+    for call in workspace.steps[work.batch].run.calls:
         call()
     return ops.launches, sum(ops.touched.values())
 
@@ -191,7 +194,7 @@ def recorded(work):
 # ---- the model
 
 def rounds(launch, ahead):
-    """How many times a thread waits for memory, where it reads `ahead` places of that kernel at once."""
+    """The number of times that a thread waits for memory, if it reads `ahead` places of that kernel at a time."""
     kernel, (gx, gy), (bx, by) = launch.kernel, (*launch.grid, 1)[:2], (*launch.block, 1)[:2]
     if kernel in COLUMNS:
         return ceil(ceil(launch.rows / (gy * by)) / ahead)
@@ -203,7 +206,7 @@ def rounds(launch, ahead):
 
 
 def seconds(launch, touched, now):
-    """Of one launch in a step that touches so many bytes; now: as the kernels are, or as they were before."""
+    """Seconds of one launch in a step that uses this many bytes; now: with the current kernels, else with the earlier ones."""
     bandwidth, latency = NEAR if touched <= CACHE or launch.bytes <= FRESH else FAR
     if launch.kernel.startswith("product"):
         rate = RATES[launch.kernel.split()[1]] * min(1.0, prod(launch.grid) / PROCESSORS)
@@ -214,7 +217,7 @@ def seconds(launch, touched, now):
 
 
 def step(launches, touched, now):
-    """Seconds of a step: (all, those of gpubp's own kernels)."""
+    """Seconds of a step: (all, only gpubp's own kernels)."""
     times = [(launch.kernel, seconds(launch, touched, now)) for launch in launches]
     own = sum(time for kernel, time in times if not kernel.startswith("product"))
     return BETWEEN + sum(time for _, time in times), own
@@ -223,16 +226,16 @@ def step(launches, touched, now):
 # ---- tables
 
 def before():
-    """{work: (launches, bytes touched)} of the kernels as they were."""
+    """{workload: (launches, bytes used)} with the earlier kernels."""
     return {name: ([Launch(**launch) for launch in launches], touched)
             for name, (launches, touched) in json.loads(BEFORE.read_text()).items()}
 
 
 def works(now):
-    """The table of works."""
+    """The table of workloads."""
     lines = ["| work | launches | own kernels, us | step, us | largest change |", "| --- | --- | --- | --- | --- |"]
     then = before()
-    for work in WORKS:
+    for work in WORKLOADS:
         (all_then, own_then), (all_now, own_now) = step(*then[work.name], False), step(*now[work.name], True)
         spent = [_by_kernel(*then[work.name], False), _by_kernel(*now[work.name], True)]
         gains = {kernel: spent[0].get(kernel, 0.0) - spent[1].get(kernel, 0.0) for kernel in spent[0] | spent[1]}
@@ -259,7 +262,7 @@ def _us(time):
 def moved(now):
     """The table of bytes, of the kernels and of the products."""
     then, lines = before(), ["| work | own kernels, MB | products, MB |", "| --- | --- | --- |"]
-    for work in WORKS:
+    for work in WORKLOADS:
         cells = [" -> ".join(f"{_megabytes(launches, products):,.1f}" for launches, _ in (then[work.name], now[work.name]))
                  for products in (False, True)]
         lines.append(" | ".join([f"| {work.name}", *cells]) + " |")
@@ -271,7 +274,7 @@ def _megabytes(launches, products):
 
 
 def codes():
-    """The table of what the compiler made of the loops."""
+    """The table of loops in machine code."""
     found = json.loads(CODE.read_text())
     lines = [f"| loop ({found['compiler']}) | instructions | loads under way |", "| --- | --- | --- |"]
     lines += [f"| {name} | {then[0]} -> {now[0]} | {then[1]} -> {now[1]} |" for name, (then, now) in found["loops"].items()]
@@ -279,7 +282,7 @@ def codes():
 
 
 def written(text, now):
-    """The README with its tables renewed."""
+    """The README with renewed tables."""
     for name, table in (("works", works(now)), ("bytes", moved(now)), ("loops", codes())):
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         text = text[:text.index(begin) + len(begin)] + table + "\n" + text[text.index(end):]
@@ -288,7 +291,7 @@ def written(text, now):
 
 def main():
     """Renew the README."""
-    README.write_text(written(README.read_text(), {work.name: recorded(work) for work in WORKS}))
+    README.write_text(written(README.read_text(), {work.name: recorded(work) for work in WORKLOADS}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What every benchmark leaves behind: a table on the screen, JSON, Markdown and a picture, and the machine that they are of.
+"""Shared by all benchmarks: options, a table on the screen, JSON, Markdown and a picture, and a description of the machine.
 
-Figures without their machine mean nothing; paths and names of users belong to nobody else, and are left out of the files.
+Figures mean nothing without their machine. Paths and user names are left out of the files.
 """
 
 import argparse
@@ -27,11 +27,11 @@ RESULTS = ROOT / "benchmarks" / "results"
 LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
           "OPENBLAS_CORETYPE")
 COLOURS = "#2563a8", "#d9762b", "#2a7f62", "#8a4fa3", "#c8442d", "#7a6a58", "#3b9bb3", "#b5892e"
-INK, FAINT = "#333333", "#8a8a8a"   # of words and lines; of what stands behind them
+INK, FAINT = "#333333", "#8a8a8a"   # text and lines; background
 
 
 def parser(doc, *, device=None):
-    """An ArgumentParser with the options that all scripts have; --device too, where a default for it is given."""
+    """An ArgumentParser with the options of all scripts, and --device if a default is given."""
     options = argparse.ArgumentParser(description=doc.splitlines()[0])
     options.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER", help="where the files go (default "
                                                                                      "benchmarks/results)")
@@ -42,7 +42,7 @@ def parser(doc, *, device=None):
 
 
 def opened(parser, device):
-    """The device of that name, or an error of the parser's."""
+    """The device of that name; an unavailable one is an error of the parser."""
     try:
         return open_device(device)
     except (ValueError, RuntimeError) as error:
@@ -50,7 +50,7 @@ def opened(parser, device):
 
 
 def machine():
-    """{fact: value} of what computes here."""
+    """{fact: value} of the machine and its libraries."""
     limits = {name: os.environ[name] for name in LIMITS if name in os.environ}
     return {"cpu": _cpu(), "cores": cores(), "memory_gib": _memory(), "system": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(), "numpy": np.__version__, "blas": _blas(), "blas_core": _blas_core(),
@@ -76,8 +76,8 @@ def sentence(facts):
 def publish(name, title, figures, columns, rows, draw=None, *, folder=RESULTS, panels=(1, 1)):
     """Print a table of texts and write it with its figures: NAME.json, NAME.md and, drawn by draw(axes), NAME.png.
 
-    figures: a dictionary that JSON can hold, NumPy's numbers too. draw: is given the Axes, or the array of them where there are
-    more panels (rows, columns) than one.
+    figures: a dictionary for JSON, which may hold NumPy's numbers. draw: gets the Axes, or their array if there is more than one
+    panel (rows, columns).
     """
     facts, folder = machine(), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def publish(name, title, figures, columns, rows, draw=None, *, folder=RESULTS, p
 
 
 def aligned(columns, rows):
-    """A table for the screen, numbers to the right.
+    """A table for the screen, with numbers aligned to the right.
 
     >>> print(aligned(["layer", "ms"], [["first", "1.5"], ["last", "10.25"]]))
     layer     ms
@@ -106,13 +106,13 @@ def aligned(columns, rows):
 
 
 def markdown(columns, rows):
-    """The same for a Markdown file."""
+    """The same table as Markdown."""
     rule = ["--:" if rows and all(map(_numeric, column)) else "---" for column in (list(zip(*rows)) or [()] * len(columns))]
     return "\n".join(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in row)} |" for row in (columns, rule, *rows))
 
 
 def plain(value):
-    """Values as JSON has them: five digits of a number, more than a clock knows, no paths of this machine in a text.
+    """Values as JSON has them: numbers with five digits, more than a clock resolves, and texts without paths of this machine.
 
     >>> plain({"rate": np.float32(1 / 3), "best": float("inf"), 3: (True, None)})
     {'rate': 0.33333, 'best': 'inf', '3': [True, None]}
@@ -166,7 +166,7 @@ def _write(path, text):
 
 
 def _picture(path, title, footer, draw, panels):
-    """Whether there is matplotlib to draw one."""
+    """Draw the picture; returns whether matplotlib is installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -184,14 +184,14 @@ def _picture(path, title, footer, draw, panels):
     draw(all_axes[0, 0] if panels == (1, 1) else all_axes)
     figure.suptitle(title, color=INK, fontsize=12)
     figure.supxlabel(_folded(footer, 14 * figure.get_figwidth()), color=FAINT, fontsize=7)
-    content = io.BytesIO()   # drawn in memory first: where a disk is full, Pillow's own writing would not say so
+    content = io.BytesIO()   # drawn in memory first, because Pillow does not report a full disk
     figure.savefig(content, format="png", dpi=120, metadata={"Software": "gpubp"})
     atomically(path, lambda file: file.write(content.getbuffer()), "the picture")
     return True
 
 
 def _folded(text, width):
-    """The text in lines of about that many letters."""
+    """The text in lines of about that many characters."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + len(word) > width:
@@ -209,7 +209,7 @@ def _cpu():
 
 
 def _memory():
-    """GiB, or None where the system does not tell."""
+    """GiB of memory, or None if the system does not tell."""
     with suppress(AttributeError, ValueError, OSError):
         return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
     return None
@@ -221,7 +221,7 @@ def _blas():
 
 
 def _blas_core():
-    """The processor that OpenBLAS has chosen its kernels for, or None."""
+    """The processor type for which OpenBLAS has chosen its kernels, or None."""
     import numpy._core._multiarray_umath as core
 
     with suppress(OSError):
@@ -236,7 +236,7 @@ def _blas_core():
 
 
 def _gpu():
-    """Its name, or None."""
+    """The name of the GPU, or None."""
     if why_no_cuda(0) is not None:
         return None
     from cupy.cuda import runtime

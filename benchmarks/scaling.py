@@ -1,10 +1,10 @@
-"""Time and memory of training against width, depth, batch size and number of samples: the exponents, fitted, and the ideal ones.
+"""Time and memory of training against width, depth, batch size and number of samples, with fitted and ideal exponents.
 
     python benchmarks/scaling.py [--quick] [--device cpu] [--rounds 5]
 
-One of the four varies, the others stay. Each point has a process of its own, whose peak memory is counted from where it stood
-after imports and a first small training; beside it what net.memory predicts. Exponents are those of least squares in logarithms,
-over all points, small ones too, where Python's own time does not grow.
+One of the four varies, the others are fixed. Each point has its own process. Its peak memory counts from the level after imports
+and a first small training, and is shown beside the prediction of net.memory. Exponents are least-squares slopes of the logarithms
+over all points, including small ones, where the constant time of Python dominates.
 """
 
 import resource
@@ -22,7 +22,7 @@ from benchmarks.alternate import REST, alternating_processes, serve
 
 INPUTS, OUTPUTS = 64, 10
 BASE = {"width": 256, "depth": 3, "batch": 128, "samples": 4096}
-SWEEPS = {   # what varies: its values, and the exponents of time and memory where nothing but the largest term counts
+SWEEPS = {   # quantity: its values, and the exponents of time and memory if only the largest term counts
     "width": ((64, 128, 256, 512, 1024, 2048), (2, 2)), "depth": ((1, 2, 4, 8, 16, 32), (1, 1)),
     "batch": ((32, 128, 512, 2048, 8192, 32768), (1, 1)), "samples": ((2048, 8192, 32768, 131072), (1, 1))}
 QUICK_BASE = {"width": 16, "depth": 1, "batch": 32, "samples": 256}
@@ -33,8 +33,8 @@ OPTIMIZER = "adam(1e-4)"
 
 
 def peak():
-    """The most bytes that this process has had in memory."""
-    with suppress(OSError):   # what getrusage tells may be the parent's, from before exec
+    """The most bytes of memory that this process has used."""
+    with suppress(OSError):   # getrusage may report the parent's, from before exec
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return 1024 * int(line.split()[1])
@@ -43,15 +43,15 @@ def peak():
 
 
 def network(width, depth, device):
-    """`depth` hidden layers of that width."""
+    """A network of `depth` hidden layers of that width."""
     return gpubp.Network([INPUTS, *[width] * depth, OUTPUTS], activation="relu", output="softmax", cost="cross-entropy",
                          device=device, seed=1)
 
 
 def prepare(sweep, point, device, length):
-    """(memory measured and predicted, a function that measures the seconds of a step, or of an epoch) of one point."""
+    """(memory measured and predicted, a function that measures the seconds of a step or an epoch) of one point."""
     fit = {"optimizer": OPTIMIZER, "progress": False}
-    block = np.random.default_rng(1).random((256, INPUTS), dtype=np.float32)   # for all samples, so that drawing takes no memory
+    block = np.random.default_rng(1).random((256, INPUTS), dtype=np.float32)   # repeated, so that drawing takes little memory
     network(16, 1, device).fit(block, np.arange(256) % OUTPUTS, epochs=1, **fit)
     before = peak()
     samples = max(point["samples"], point["batch"])
@@ -66,7 +66,7 @@ def prepare(sweep, point, device, length):
 
 
 def measure(sweep, values, base, device, rounds, length, rest):
-    """Figures of each value of what varies."""
+    """Figures for each value of one quantity."""
     points = {str(value): {**base, sweep: value} for value in values}
     found = alternating_processes({name: ("benchmarks.scaling", "--serve", sweep, device, str(length),
                                           *(str(point[word]) for word in BASE)) for name, point in points.items()}, rounds, rest)
@@ -84,7 +84,7 @@ def exponents(points):
 
 
 def rows(sweep, points, found, ideal):
-    """Rows of the table, the exponents in the last."""
+    """The rows of the table, with the exponents in the last."""
     table = []
     for point in points:
         times = [report.seconds(point["seconds"][word]) for word in ("median", "lowest", "highest")]
@@ -95,7 +95,7 @@ def rows(sweep, points, found, ideal):
 
 
 def draw(axes, sweeps, found):
-    """Times above, memory below, the ideal slope through the largest point of each."""
+    """Times above, memory below, each with the ideal slope through its largest point."""
     for column, (sweep, points) in enumerate(sweeps.items()):
         values, ideal = np.array([point["value"] for point in points]), SWEEPS[sweep][1]
         above, below = axes[:, column]
@@ -123,7 +123,7 @@ def draw(axes, sweeps, found):
 def main(arguments=None):
     parser = report.parser(__doc__, device="cpu")
     parser.add_argument("--rounds", type=int, help="windows of each point (default 5, or 1 with --quick)")
-    parser.add_argument("--serve", nargs="+", metavar="WORD", help="be one of the points")
+    parser.add_argument("--serve", nargs="+", metavar="WORD", help="internal: run as one of the points")
     options = parser.parse_args(arguments)
     if options.serve:
         sweep, device, length, *point = options.serve

@@ -1,9 +1,9 @@
-"""What an installation weighs and how long importing it takes, beside the peers that are installed.
+"""The size of an installation and the time of an import, compared with the installed peers.
 
     python benchmarks/size.py [--quick] [--rounds 7]
 
-Megabytes are the files that a distribution and all it depends on have installed, byte code left out; extras are left out, too.
-Each import has a new process, and they take turns. The floor is NumPy, which all of them bring.
+Megabytes are the files of a distribution and of everything that it depends on, without byte code and extras. Each import runs
+in a new process, and they take turns. The floor is NumPy, which all of them need.
 """
 
 import os
@@ -24,16 +24,16 @@ from benchmarks.guard import ROOT
 from gpubp.devices import kernel_source
 
 FLOOR = "numpy"
-CANDIDATES = {   # distribution: what a program imports of it
+CANDIDATES = {   # distribution: the module that a program imports
     "numpy": "numpy", "gpubp": "gpubp.files",   # `import gpubp` loads nothing yet; this loads Network and grad
     "autograd": "autograd.numpy", "scikit-learn": "sklearn.neural_network",
     "jax": "jax.numpy", "torch": "torch", "tensorflow": "tensorflow"}
 IMPORT = "import time; begun = time.perf_counter(); import {}; print(time.perf_counter() - begun)"
-PATIENCE = 300     # seconds until an import is given up
+PATIENCE = 300     # time limit of an import in seconds
 
 
 def needed(name, found=None):
-    """The names of a distribution and all it depends on, those that are installed; none where it is not itself."""
+    """The installed distributions that a distribution depends on, with itself; none if it is not installed."""
     found = set() if found is None else found
     key = re.sub(r"[-_.]+", "-", name).lower()
     try:
@@ -44,13 +44,13 @@ def needed(name, found=None):
         found.add(key)
         for line in wanted:
             requirement, _, marker = line.partition(";")
-            if "extra" not in marker:   # other markers are those of systems: what they leave out is not installed
+            if "extra" not in marker:   # other markers concern systems, whose distributions are simply not installed
                 needed(re.split(r"[^\w.-]", requirement.strip())[0], found)
     return found
 
 
 def gpubp_needs():
-    """What this gpubp depends on, installed or run from a checkout."""
+    """The dependencies of this gpubp, installed or run from a checkout."""
     try:
         return metadata.requires("gpubp") or []
     except metadata.PackageNotFoundError:
@@ -59,7 +59,7 @@ def gpubp_needs():
 
 def installed(name):
     """Bytes of the files of one distribution."""
-    if name == "gpubp":   # in a checkout its files are listed nowhere
+    if name == "gpubp":   # a checkout has no list of its files
         files = {path for folder in (Path(gpubp.__file__).parent, kernel_source.folder(), Path(__file__).parent)
                  for kind in ("*.py", "*.pyi", "*.cu*", "*.cpp", "*.h", "py.typed") for path in folder.rglob(kind)}
     else:
@@ -68,7 +68,7 @@ def installed(name):
 
 
 def seconds_to_import(module):
-    """In a new process."""
+    """Seconds of an import in a new process."""
     done = subprocess.run([sys.executable, "-c", IMPORT.format(module)], capture_output=True, text=True, timeout=PATIENCE,
                           env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])})
     if done.returncode:
@@ -77,14 +77,14 @@ def seconds_to_import(module):
 
 
 def measure(rounds, rest, candidates):
-    """{distribution: {"megabytes", "with": those that it needs, "import_seconds"}}, or {"absent": reason}."""
+    """{distribution: {"megabytes", "with": its dependencies, "import_seconds"}}, or {"absent": reason}."""
     found = {}
     for name in candidates:
         if parts := needed(name):
             found[name] = {"megabytes": sum(map(installed, parts)) / 1e6, "with": sorted(parts - {name}), "windows": []}
         else:
             found[name] = {"absent": "not installed"}
-    for turn in range(rounds + 1):   # the first reads the files from the disk and does not count
+    for turn in range(rounds + 1):   # the first reads the files from disk, and does not count
         for name, figures in found.items():
             if "absent" in figures:
                 continue
@@ -112,7 +112,7 @@ def row(name, figures):
 
 
 def draw(axes, found):
-    """Bars of megabytes to the left and of seconds to the right, NumPy's as the floor."""
+    """Bars of megabytes on the left and of seconds on the right, with NumPy as the floor."""
     present = {name: figures for name, figures in found.items() if "absent" not in figures}
     panels = (("installed, MB", lambda figures: figures["megabytes"], lambda value: f"{value:,.0f}"),
               ("import, seconds", lambda figures: figures["import_seconds"]["median"], report.seconds))

@@ -1,6 +1,6 @@
-"""Times that can be compared: contenders take turns within one run, and medians stand beside the lowest and the highest window.
+"""Comparable times: contenders take turns within one run, and medians are given with the lowest and the highest window.
 
-The clock is the wall's, read before the first call and after the device has finished the last.
+Wall-clock time, read before the first call and after the device has finished the last.
 """
 
 import statistics
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def wait(ops):
-    """Let the host wait for what the device was given."""
+    """Wait until the device has finished its work."""
     stream = getattr(ops.device, "stream", None)
     if stream is not None:
         stream.synchronize()
@@ -29,15 +29,15 @@ def seconds(ops, call, count=1):
 
 
 def window(ops, call, length=0.02):
-    """A function that returns the seconds of one call, over a window of about `length` seconds; the call is warm then."""
-    for _ in range(2):   # the second run of a program captures it
+    """A function that returns the seconds of one call, over a window of about `length` seconds, after warming up."""
+    for _ in range(2):   # the second run of a program captures its graph
         seconds(ops, call)
     count = max(1, min(ceil(length / max(seconds(ops, call), 1e-7)), 10_000))
     return lambda: seconds(ops, call, count)
 
 
 def alternating(contenders, rounds):
-    """{name: figures} of functions that return seconds, each called once a round."""
+    """{name: figures} of functions that return seconds; each is called once a round."""
     found: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, measure in contenders.items():
@@ -47,7 +47,7 @@ def alternating(contenders, rounds):
 
 
 def filled(ops, shape, dtype, scale=1.0):
-    """An array of random numbers, of which a block is drawn and repeated; zeros would make some products faster."""
+    """An array that repeats one block of random numbers; zeros would make some products faster."""
     out = ops.zeros(shape, dtype)
     block = gcd(out.size, 1 << 16)
     drawn = ops.asarray(scale * np.random.default_rng(1).standard_normal(block, dtype=np.float32))

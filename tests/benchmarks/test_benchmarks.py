@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import circuits, circuits_works, kernels, mnist, report, scaling, size
+from benchmarks import circuits, circuits_workloads, kernels, mnist, report, scaling, size
 from benchmarks.alternate import alternating_processes
 from benchmarks.gpu_kernels import verbs
 from gpubp.commands import bench
@@ -96,11 +96,11 @@ def test_kernels_stand_beside_their_formulas(ran):
 
 @pytest.fixture
 def short_arrays(monkeypatch):
-    monkeypatch.setattr(circuits_works, "NUMBERS", 1 << 12)
+    monkeypatch.setattr(circuits_workloads, "NUMBERS", 1 << 12)
 
 
 @pytest.mark.parametrize("work, name", [
-    (work, name) for work, does in circuits_works.WORKS.items()
+    (work, name) for work, does in circuits_workloads.WORKLOADS.items()
     for name in circuits.names(does, quick=True) if name != circuits.GUARDED])   # which takes seconds to import
 def test_circuits_agree_with_gradients_by_hand(work, name, short_arrays):
     if name == circuits.AUTOGRAD:
@@ -111,16 +111,17 @@ def test_circuits_agree_with_gradients_by_hand(work, name, short_arrays):
 
 
 def test_checkpoints_save_memory(short_arrays):
-    again, own = (circuits.prepare(name, circuits_works.MEMORY, 0.0)[1]() for name in (circuits.AGAIN, circuits.OWN))
+    again, own = (circuits.prepare(name, circuits_workloads.MEMORY, 0.0)[1]() for name in (circuits.AGAIN, circuits.OWN))
     assert again < own / 2
 
 
 @pytest.mark.long
 def test_circuits_are_measured_beside_their_peers(ran):
-    chain = circuits_works.CHAIN
+    chain = circuits_workloads.CHAIN
     figures = found(ran, "circuits")["works"][chain]
     assert {circuits.OWN, circuits.FORWARD, circuits.HAND} <= set(figures["windows"])
-    assert set(figures["windows"]) | set(figures["left_out"]) == set(circuits.names(circuits_works.WORKS[chain], quick=True))
+    names = circuits.names(circuits_workloads.WORKLOADS[chain], quick=True)
+    assert set(figures["windows"]) | set(figures["left_out"]) == set(names)
     assert False not in figures["same_work"].values()
 
 

@@ -25,9 +25,9 @@ from tests.commands.test_gpu_command import verdict
 from tests.conftest import device, needs
 from tests.host import stream
 
-CLASSES = gpu_steps.Work((20, 16, 12, 5), 8, 6, 0.1, "relu", "softmax", "cross-entropy")
-HALF = gpu_steps.Work((20, 16, 12, 5), 8, 6, 0.05, precision="bfloat16")
-BOOK = gpu_steps.Work((20, 16, 5), 8, 6, 0.5, "sigmoid", "sigmoid")
+CLASSES = gpu_steps.Workload((20, 16, 12, 5), 8, 6, 0.1, "relu", "softmax", "cross-entropy")
+HALF = gpu_steps.Workload((20, 16, 12, 5), 8, 6, 0.05, precision="bfloat16")
+BOOK = gpu_steps.Workload((20, 16, 5), 8, 6, 0.5, "sigmoid", "sigmoid")
 QUICK = {"rounds": 1, "length": 0.0}
 
 

@@ -9,14 +9,14 @@ from math import isclose
 import numpy as np
 import pytest
 
-from benchmarks import cpu_peers, devices, mnist, peers, peers_goals, peers_whole, peers_works
+from benchmarks import cpu_peers, devices, mnist, peers, peers_goals, peers_whole, peers_workloads
 from benchmarks.gpu_peers import Jax, LeftOutError, TorchEager
 from benchmarks.peers_goals import DIGITS, FIRST, MNIST
-from benchmarks.peers_works import COMPILED, NUMPY
+from benchmarks.peers_workloads import COMPILED, NUMPY
 
-SMALL = peers_works.book((20, 16, 12, 5), 8, 6, 0.5)
+SMALL = peers_workloads.book((20, 16, 12, 5), 8, 6, 0.5)
 MODULES = {TorchEager: "torch", Jax: "jax", cpu_peers.ScikitLearn: "sklearn", cpu_peers.Autograd: "autograd"}
-SLOW = [name for name, candidate in peers_works.CANDIDATES.items() if candidate.contender is cpu_peers.TorchCompiled]
+SLOW = [name for name, candidate in peers_workloads.CANDIDATES.items() if candidate.contender is cpu_peers.TorchCompiled]
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def threads(monkeypatch):
 
 def begun(name, work):
     """A candidate, or a skip with the reason."""
-    candidate = peers_works.CANDIDATES[name]
+    candidate = peers_workloads.CANDIDATES[name]
     for contender, module in MODULES.items():
         if issubclass(candidate.contender, contender):
             pytest.importorskip(module, reason=f'{module} is not installed: pip install "gpubp[peers]"', exc_type=ImportError)
@@ -43,10 +43,10 @@ def begun(name, work):
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long if name in SLOW else ())
-                                  for name in peers_works.CANDIDATES])
+                                  for name in peers_workloads.CANDIDATES])
 def test_a_candidate_does_the_same_work(name, threads):
-    contender, work = begun(name, SMALL), peers_works.CANDIDATES[name].does(SMALL)
-    own = cpu_peers.Own(work, *peers_works.material(work), "cpu")
+    contender, work = begun(name, SMALL), peers_workloads.CANDIDATES[name].does(SMALL)
+    own = cpu_peers.Own(work, *peers_workloads.material(work), "cpu")
     assert isclose(contender.cost, own.cost, rel_tol=1e-5)
     assert own.net.history.cost[0] > 1.05 * own.cost   # so that who did nothing would be seen
     assert contender.seconds(1) > 0
@@ -56,8 +56,8 @@ def test_a_candidate_that_does_other_work_is_seen(monkeypatch):
     def processes(candidates, rounds):
         facts = {name: {"mean_cost": cost} for name, cost in zip(candidates, (0.5, 0.5004, 0.4))}
         return {name: {"facts": facts[name], "windows": [1e-5] * rounds} for name in facts} | {"absent": {"left_out": "no such"}}
-    monkeypatch.setattr(peers_works, "alternating_processes", processes)
-    found = peers_works.measure(FIRST, (NUMPY, "PyTorch eager", "JAX jit"), 2, 0.1)
+    monkeypatch.setattr(peers_workloads, "alternating_processes", processes)
+    found = peers_workloads.measure(FIRST, (NUMPY, "PyTorch eager", "JAX jit"), 2, 0.1)
     assert found["same_work"] == {NUMPY: True, "PyTorch eager": True, "JAX jit": False}
     assert found["left_out"] == {"absent": "no such"} and found["windows"]["JAX jit"] == [1e-5] * 2
     assert {row[1]: row[-1] for row in peers.rows(FIRST, found)}["JAX jit"] == "NO"
@@ -102,9 +102,9 @@ def test_goals_of_who_did_other_work_or_is_missing():
 
 def test_every_candidate_that_a_goal_names_is_there():
     for goal in peers_goals.GOALS:
-        if goal.section in peers_works.WORKS:
+        if goal.section in peers_workloads.WORKLOADS:
             needed = set(peers_goals.needed(goal.section))
-            assert goal.own in needed <= set(peers_works.CANDIDATES) and needed.intersection(goal.peers)
+            assert goal.own in needed <= set(peers_workloads.CANDIDATES) and needed.intersection(goal.peers)
         elif goal.section == DIGITS:
             assert {goal.own, *goal.peers} <= set(peers_whole.PROGRAMS)
 

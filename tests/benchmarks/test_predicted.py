@@ -11,7 +11,7 @@ from tests.conftest import needs
 
 @pytest.fixture(scope="module")
 def now():
-    return {work.name: predicted.recorded(work) for work in predicted.WORKS}
+    return {work.name: predicted.recorded(work) for work in predicted.WORKLOADS}
 
 
 def test_the_tables_are_current(now):

@@ -41,7 +41,7 @@ def test_a_dry_run(command, name, tmp_path):
     assert all(found[section] and section in found["seconds_of_sections"] for section in gpu.COMMANDS[command])
     assert found["goals"] == gpu_goals.goals(command, found) and sorted(RESULTS.iterdir()) == before
     if command == "first":
-        assert set(gpu_steps.WORKS) < set(found["steps"]) and found["graphs"]["softmax adam dropout"]["graphs"] > 0
+        assert set(gpu_steps.WORKLOADS) < set(found["steps"]) and found["graphs"]["softmax adam dropout"]["graphs"] > 0
 
 
 def test_the_sections_fit_into_the_limit():
@@ -58,7 +58,7 @@ def test_without_a_command_it_says_which_there_are(capsys):
 def test_without_a_device_nothing_is_written(tmp_path):
     before = sorted(RESULTS.iterdir())
     ended = called(tmp_path, "first", CUDA_VISIBLE_DEVICES="", CUPYHOST_DEVICES="0", OUT=str(tmp_path))
-    assert ended.returncode == 2 and ended.stdout.startswith("nothing was measured, there is no CUDA device: "), ended.stderr
+    assert ended.returncode == 2 and ended.stdout.startswith("nothing was measured: no CUDA device is available: "), ended.stderr
     assert len(ended.stdout.splitlines()) == 1
     assert sorted(RESULTS.iterdir()) == before and not list(tmp_path.iterdir())
 
@@ -253,10 +253,10 @@ def good():
         return {"seconds_per_step": {"median": seconds}, "mean_cost": 0.5}
     return {"machine": {"name": "NVIDIA H200"}, "graphs": {"one": {**case, "failed_captures": []}},
             "parity": {str(n): case for n in range(20)},
-            "steps": {**{name: taken(1.0) for name in gpu_steps.WORKS},
+            "steps": {**{name: taken(1.0) for name in gpu_steps.WORKLOADS},
                       **{f"{name}, cpu:compiled": taken(1.0) for name in gpu_steps.ON_CPU},
                       f"{gpu_goals.WIDEST}, products": {"seconds": {"median": 0.95}}},
-            **{section: {f"{name}, {peer}": taken(9.0) for name in gpu_steps.WORKS for peer in peers}
+            **{section: {f"{name}, {peer}": taken(9.0) for name in gpu_steps.WORKLOADS for peer in peers}
                for section, peers in gpu_goals.PEERS.items()},
             "kernels": {"elements": 512, "layer relu exact": {"part_of_copy": 0.9}}}
 
@@ -291,7 +291,7 @@ def test_what_cannot_be_met_is_said_beforehand():
     assert rows["784-30-10 batch 10: at least 2 x PyTorch whole-step graph"] == "not met (1.98)"
     assert rows["784-100-10 batch 64: at least 1 x cpu:compiled"] == "met (3.04)"
     assert rows["4096x4 batch 16384 bfloat16: the bare products are at least 90 % of the step"] == "not met (0.87)"
-    assert set(gpu_goals.PREDICTED) == set(gpu_steps.WORKS)
+    assert set(gpu_goals.PREDICTED) == set(gpu_steps.WORKLOADS)
 
 
 def test_what_a_section_found_before_it_failed_is_kept():

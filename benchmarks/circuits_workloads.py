@@ -1,4 +1,4 @@
-"""What benchmarks/circuits.py differentiates: functions of any array module, and their gradients by hand."""
+"""The workloads of benchmarks/circuits.py: functions of any array module, and their gradients by hand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from benchmarks import report
 TIMES, PART = 50, 5   # rounds of four operations in the chain, and between its checkpoints
 SIZES, BATCH = (64, 30, 30, 10), 32
 NUMBERS = 1 << 17     # 1 MB of float64
-STEP = 1e-30          # of a derivative by a complex step, which no difference rounds
+STEP = 1e-30          # of the complex-step derivative, which has no cancellation error
 
 
 def chain(xp, x, part=lambda f: f):
-    """200 operations one after the other; part wraps those of a few rounds."""
+    """200 operations in sequence; `part` wraps the operations of a few rounds."""
     def rounds(y, x):
         for _ in range(PART):
             y = (xp.sin(y) * x + 1.0) / 1.5
@@ -60,7 +60,7 @@ def network_by_hand(layers, a, y):
 
 
 def layers(dtype):
-    """[(weights, biases) of each layer], and data: inputs and desired outputs."""
+    """[(weights, biases) of each layer], and the data: inputs and targets."""
     random = np.random.default_rng(1)
 
     def numbers(*shape):
@@ -70,14 +70,14 @@ def layers(dtype):
 
 
 @dataclass(frozen=True)
-class Work:
-    """A function, what it is differentiated at and its data, and what of it is measured."""
+class Workload:
+    """A function, its argument and data, and the quantity that is measured."""
 
     function: Callable
     by_hand: Callable
     material: Callable
-    product: bool = False   # of the Hessian with 1, instead of the gradient
-    memory: bool = False    # the peak in bytes, instead of seconds
+    product: bool = False   # measure a Hessian-vector product with ones instead of the gradient
+    memory: bool = False    # measure the peak in bytes instead of seconds
 
     def words(self, figure):
         return f"{figure / 1e6:,.0f} MB" if self.memory else report.seconds(figure)
@@ -87,10 +87,10 @@ SUM = lambda xp, x, **options: xp.sum(chain(xp, x, **options))
 ONE, ARRAY = lambda: (0.9, ()), lambda: (np.linspace(0.5, 1.5, NUMBERS), ())
 CHAIN, MEMORY = "200 operations on a number", "200 operations on 1 MB, memory"
 NETWORK, SINGLE = "64-30-30-10, batch 32, float64", "64-30-30-10, batch 32, float32"
-WORKS = {
-    CHAIN: Work(chain, chain_by_hand, ONE),
-    "a product with their Hessian": Work(chain, lambda x: chain_by_hand(x + STEP * 1j).imag / STEP, ONE, product=True),
-    NETWORK: Work(network, network_by_hand, partial(layers, "float64")),
-    SINGLE: Work(network, network_by_hand, partial(layers, "float32")),
-    "200 operations on 1 MB": Work(SUM, chain_by_hand, ARRAY),
-    MEMORY: Work(SUM, chain_by_hand, ARRAY, memory=True)}
+WORKLOADS = {
+    CHAIN: Workload(chain, chain_by_hand, ONE),
+    "a product with their Hessian": Workload(chain, lambda x: chain_by_hand(x + STEP * 1j).imag / STEP, ONE, product=True),
+    NETWORK: Workload(network, network_by_hand, partial(layers, "float64")),
+    SINGLE: Workload(network, network_by_hand, partial(layers, "float32")),
+    "200 operations on 1 MB": Workload(SUM, chain_by_hand, ARRAY),
+    MEMORY: Workload(SUM, chain_by_hand, ARRAY, memory=True)}

@@ -1,6 +1,6 @@
-"""What is measured on a CPU: the works, and who does them, each in a process of its own that prepares once and then measures.
+"""The workloads on a CPU and their candidates, each in its own process, which prepares once and then measures.
 
-    python -m benchmarks.peers_works CANDIDATE WORK SECONDS    is that process, with windows of about so many seconds
+    python -m benchmarks.peers_workloads CANDIDATE WORK SECONDS    runs as that process, with windows of about SECONDS
 """
 
 import os
@@ -16,46 +16,46 @@ import numpy as np
 from benchmarks.alternate import alternating_processes, serve, spread
 from benchmarks.cpu_peers import Autograd, Own, ScikitLearn, TorchCompiled, TorchManual
 from benchmarks.gpu_peers import Jax, JaxScan, TorchEager
-from benchmarks.gpu_steps import Work
+from benchmarks.gpu_steps import Workload
 
 NUMPY, COMPILED = "gpubp cpu:numpy", "gpubp cpu:compiled"
 SINGLE = ", 1 thread"
-TRIES, DISTURBED = 3, 0.12   # a window is measured again while others use so many cores; the least disturbed counts
-TOLERANCE = 1e-3   # how far the mean costs of an epoch may be apart, relatively
+TRIES, DISTURBED = 3, 0.12   # measure a window again if other processes use this many cores; the least disturbed counts
+TOLERANCE = 1e-3   # the largest relative difference between mean costs of an epoch
 
 
 def book(sizes, batch, steps, rate):
-    """A Work with sigmoids throughout and the quadratic cost."""
-    return Work(sizes, batch, steps, rate, "sigmoid", "sigmoid")
+    """A Workload with sigmoids throughout and the quadratic cost."""
+    return Workload(sizes, batch, steps, rate, "sigmoid", "sigmoid")
 
 
-WORKS = {
+WORKLOADS = {
     "784-30-10, batch 10": book((784, 30, 10), 10, 500, 0.5),
     "784-100-10, batch 64": book((784, 100, 10), 64, 100, 0.5),
     "784-512-512-10, batch 128": book((784, 512, 512, 10), 128, 20, 0.1),
     "64 x 4 layers, batch 1,024": book((64,) * 5 + (4,), 1024, 20, 0.5),
     "64 x 4 layers, batch 65,536": book((64,) * 5 + (4,), 65536, 4, 0.5),
     "1024 x 4 layers, batch 1,024": book((1024,) * 5, 1024, 4, 0.05)}
-TINY = tuple(WORKS)[:2]   # where a second thread costs PyTorch and JAX more than it brings
+TINY = tuple(WORKLOADS)[:2]   # where a second thread makes PyTorch and JAX slower
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Who does the work, and where."""
+    """A contender and its settings."""
 
     contender: type
     device: str = "cpu"
-    single: bool = False     # on one thread; the better of the two counts as that peer
-    identity: bool = False   # with the identity as its output, whose cost is another
+    single: bool = False     # on one thread; the better of both counts for the peer
+    identity: bool = False   # with an identity output, and so another cost
 
     def does(self, work):
-        """The work as it does that; without sigma' twice the gradient is greater, and the same rate would diverge."""
+        """The workload as this candidate runs it; without sigma' gradients are larger, and the same learning rate diverges."""
         return replace(work, output="identity", rate=work.rate / 16) if self.identity else work
 
     def begin(self, work):
-        """The contender, which has shown its work and is warm."""
+        """The contender, after its check and warm-up."""
         if self.single and issubclass(self.contender, Jax):
-            os.environ["NPROC"] = "1"   # what XLA sizes its pools by
+            os.environ["NPROC"] = "1"   # XLA sizes its thread pools by this
         elif self.single:
             import torch
             torch.set_num_threads(1)
@@ -83,17 +83,17 @@ def material(work):
 
 
 def prepare(name, work, length):
-    """What a process serves: the mean cost by which its work is seen to be the same, and seconds of a step."""
-    contender = CANDIDATES[name].begin(WORKS[work])
-    return {"mean_cost": contender.cost}, windows_of(contender, WORKS[work], float(length))
+    """What a process serves: the mean cost that shows equal work, and seconds of a step."""
+    contender = CANDIDATES[name].begin(WORKLOADS[work])
+    return {"mean_cost": contender.cost}, windows_of(contender, WORKLOADS[work], float(length))
 
 
 def windows_of(contender, work, length):
-    """A function that measures seconds of a step over whole epochs, about `length` seconds of them."""
+    """A function that measures the seconds of a step over whole epochs, for about `length` seconds."""
     epochs = max(1, round(length / (contender.seconds(1) * work.steps)))
 
     def window():
-        contender.seconds(1)   # threads wake up, and what lay in the caches comes back
+        contender.seconds(1)   # wakes up threads and refills caches
         tries = []
         for _ in range(TRIES):
             started, before = time.perf_counter(), _others()
@@ -106,7 +106,7 @@ def windows_of(contender, work, length):
 
 
 def _others():
-    """Seconds that other processes have computed so far on this machine, where the system tells."""
+    """CPU seconds that other processes have used on this machine so far, if the system tells."""
     try:
         busy = [int(ticks) for ticks in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     except OSError:
@@ -116,11 +116,11 @@ def _others():
 
 
 def measure(work, candidates, rounds, length):
-    """Figures of a work: "windows" {name: seconds of a step, round by round}, costs that show the same work, who is left out."""
-    found = alternating_processes({name: ("benchmarks.peers_works", name, work, str(length)) for name in candidates}, rounds)
+    """Figures of a workload: "windows" {name: seconds of a step by round}, costs that show equal work, and who is left out."""
+    found = alternating_processes({name: ("benchmarks.peers_workloads", name, work, str(length)) for name in candidates}, rounds)
     measured = {name: figures for name, figures in found.items() if figures.get("windows")}
     costs = {name: figures["facts"]["mean_cost"] for name, figures in measured.items()}
-    right = next(iter(costs.values()), None)   # gpubp's, the first of all
+    right = next(iter(costs.values()), None)   # gpubp's, which is the first
     return {"windows": {name: figures["windows"] for name, figures in measured.items()},
             "seconds_per_step": {name: spread(figures["windows"]) for name, figures in measured.items()},
             "mean_cost_of_the_second_epoch": costs,
@@ -131,7 +131,7 @@ def measure(work, candidates, rounds, length):
 
 
 def names(work, quick=False):
-    """The candidates for a work; the compiler of PyTorch takes too long for a quick look."""
+    """The candidates for a workload; PyTorch's compiler is too slow for a quick run."""
     return [name for name, candidate in CANDIDATES.items()
             if (work in TINY or not candidate.single) and not (quick and candidate.contender is TorchCompiled)]
 
