@@ -1,4 +1,4 @@
-"""Speed-up from kernel fusion: each fused kernel against its unfused formula, with one temporary per operation, and a plain copy.
+"""Fused kernels against their unfused formulas, which make one temporary per operation, and against a plain copy.
 
     python benchmarks/kernels.py [--quick] [--rounds 5] [--only TEXT]
 

@@ -21,14 +21,10 @@ the run."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser that reports a wrong option in one sentence, without the usage text."""
+    """An ArgumentParser whose errors are one sentence without the usage text, and point to the subcommand's own --help."""
 
     def error(self, message):
         raise ValueError(f"{message} (see `{self.prog} --help`)")
-
-
-class _Command(_Parser):
-    """The parser of one subcommand: reports unknown options itself, so that the error points to its own --help."""
 
     def parse_known_args(self, args=None, namespace=None):
         namespace, unknown = super().parse_known_args(args, namespace)
@@ -85,12 +81,12 @@ class _Version(argparse.Action):
 def _parser():
     parser = _Parser(prog="gpubp", description="Train networks by backpropagation, on the CPU or a CUDA GPU.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    common = _Command(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show the full traceback of an error")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name, summary, **more):
-        return commands.add_parser(name, help=summary, parents=[common], **more)
+        made = commands.add_parser(name, help=summary, **more)
+        made.add_argument("--debug", action="store_true", help="show the full traceback of an error")
+        return made
 
     _train(command("train", "train a network; without arguments, on handwritten digits", description=TRAIN))
     _predict(command("predict", "apply a saved network to data"))
@@ -109,7 +105,8 @@ def _train(parser):
     add("data", nargs="?", type=_file, metavar="DATA", help="the file to train on")
     add("--target", metavar="C", help="target column, by name or number from 1 (default: target, label, class or y, else the "
                                       "last column); for an .npz file, the name of the target array")
-    add("--ignore", type=_words, metavar="C,...", help="columns to ignore")
+    add("--ignore", type=lambda text: [word.strip() for word in text.split(",") if word.strip()],
+        metavar="C,...", help="columns to ignore")
     add("--task", choices=("auto", "classification", "regression"), help="how to interpret the target (default auto)")
     width = parser.add_mutually_exclusive_group()
     width.add_argument("--layers", type=_numbers, metavar="N,N,...",
@@ -189,10 +186,6 @@ def _file(text):
     if not text:   # such as an unset shell variable
         raise argparse.ArgumentTypeError("expected the name of a file, got '': give one or leave this out")
     return text
-
-
-def _words(text):
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _numbers(text):

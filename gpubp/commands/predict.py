@@ -45,8 +45,8 @@ def _write(file, header, rows):
 
 def _table(network, data, proba):
     """(header, rows) of the predictions; prints accuracy or error to stderr if the file has targets."""
-    outputs, notes = network.feedforward(data.x), network.metadata
-    if network.cost_function.classifies or notes.get("classes"):
+    outputs = network.feedforward(data.x)
+    if network.cost_function.classifies or network.metadata.get("classes"):
         labels = network.predict(data.x)
         if data.classes and data.y is not None:
             print(f"{np.mean(labels == data.y):.2%} of {len(data)} correct", file=sys.stderr)

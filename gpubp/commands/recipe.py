@@ -79,15 +79,11 @@ def schedule(args, network, seen, count):
     # the default schedule ends at learning rate 0, so a longer run starts a new one
     if optimizer is None and (network.training_state is None or (epochs > seen["epochs"] and not seen["own_optimizer"])):
         optimizer = Chain.of(f"adam(cosine({RATE}, epochs={epochs - network.epoch}))")
-    if args.lr is not None:
-        optimizer = _rated(optimizer or network.training_state.chain, args.lr)
+    if args.lr is not None:   # a schedule keeps its form
+        chain = optimizer or network.training_state.chain
+        old = chain.optimizer.learning_rate
+        rate = replace(old, learning_rate=args.lr) if is_dataclass(old) and not isinstance(old, type) else args.lr
+        optimizer = replace(chain, optimizer=replace(chain.optimizer, learning_rate=rate))
     seen |= {"epochs": epochs, "batch_size": batch_size, "patience": args.patience or seen["patience"],
              "own_optimizer": bool(args.optimizer) or seen["own_optimizer"]}
     return epochs, optimizer, batch_size
-
-
-def _rated(chain, rate):
-    """The chain with another learning rate, on its own schedule."""
-    old = chain.optimizer.learning_rate
-    new = replace(old, learning_rate=rate) if is_dataclass(old) and not isinstance(old, type) else rate
-    return replace(chain, optimizer=replace(chain.optimizer, learning_rate=new))

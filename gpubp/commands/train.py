@@ -58,7 +58,13 @@ def run(args):
     _tell(say, network, goal, learn, held, data.test, f"after {network.epoch} epochs, {seconds:.1f} s of training")
     say("saved", save)
     if picture is not None:
-        _draw(say, history, picture)
+        try:
+            plots.learning_curve(history, picture)
+            say("picture", picture)
+        except ImportError as error:
+            say("picture", f"none: {error}")
+        except OSError as error:   # no failure: the network is already saved
+            say("picture", f"none: {picture}: {error.strerror or error}")
     return 0
 
 
@@ -82,7 +88,7 @@ def _begun(args):
     seen = {"path": args.data and str(Path(args.data).resolve()), "hold_back": hold_back,
             "epochs": args.epochs or recipe.EPOCHS, "batch_size": args.batch_size, "patience": args.patience,
             "own_optimizer": bool(args.optimizer), "target_shift": goal.shift, "target_scale": goal.scale}
-    network.metadata = {**data.notes, "run": seen}
+    network.metadata = {**data.metadata, "run": seen}
     return network, data, seen
 
 
@@ -160,7 +166,7 @@ def _aim(learn):
 def _tell(say, network, goal, learn, held, test, when):
     """Print the score on the validation data, or else on the training data, and on the file's own test part."""
     known = (held, "validation samples") if held else (learn, "training samples")
-    for part, of in (known, (test, "test samples")):
+    for head, part, of, tail in (("result", *known, f" ({when})"), ("", test, "test samples", "")):
         if part is None:
             continue
         score = network.score(part.x, goal(part.y))
@@ -169,14 +175,4 @@ def _tell(say, network, goal, learn, held, test, when):
         else:
             error = goal.undo(network.feedforward(part.x)) - part.y
             line = f"R2 {score:.4f}, root mean square error {sqrt(np.square(error).mean()):.4g}, on {len(part)} {of}"
-        say("result" if part is not test else "", line + (f" ({when})" if part is not test else ""))
-
-
-def _draw(say, history, picture):
-    try:
-        plots.learning_curve(history, picture)
-        say("picture", picture)
-    except ImportError as error:
-        say("picture", f"none: {error}")
-    except OSError as error:   # no failure: the network is already saved
-        say("picture", f"none: {picture}: {error.strerror or error}")
+        say(head, line + tail)

@@ -123,7 +123,7 @@ class Data:
         return (self.scaling or Scaling())(self.raw)
 
     @property
-    def notes(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """The metadata, ready for JSON, with which load(like=...) reads other data in the same way."""
         scaling = self.scaling or Scaling()
         return {"data": self.name, "features": self.features, "classes": self.classes and list(self.classes),

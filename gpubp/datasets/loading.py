@@ -64,7 +64,7 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
         How to interpret the targets. Text always means classes. With "auto", integers mean classes if there are at most 100
         different ones, each occurring at least twice on average.
     like : mapping, optional
-        The metadata of a trained network (net.metadata) or data.notes. The new data take its columns, classes and scaling,
+        The metadata of a trained network (net.metadata) or data.metadata. The new data take its columns, classes and scaling,
         and targets are then optional.
     targets : bool, default True
         False ignores the targets.
@@ -130,13 +130,10 @@ def _kind(path):
     start = read_bytes(path, 1024)
     if not start:
         raise ValueError(f"{path} is empty: expected a table (.csv), arrays (.npz) or images (idx)")
-    if start.startswith(b"PK"):
-        return "npz"
-    if start.startswith(b"\0\0"):
-        return "idx"
-    if b"\0" in start:
+    kind = {b"PK": "npz", b"\0\0": "idx"}.get(start[:2], "table")
+    if kind == "table" and b"\0" in start:
         raise ValueError(f"{path} has an unknown format: expected a table (.csv, in UTF-8), arrays (.npz) or images (idx)")
-    return "table"
+    return kind
 
 
 def _text(path):

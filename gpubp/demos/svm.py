@@ -134,7 +134,9 @@ def _progress(at, alpha):
 
 
 def _rings(random):
-    points, labels = _disc_and_ring(random)
+    radius = np.concatenate([random.uniform(0.0, 1.0, EACH), random.uniform(1.5, 2.2, EACH)])   # of a disc, of a ring
+    angle = random.uniform(0.0, 2.0 * np.pi, 2 * EACH)
+    points, labels = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), np.repeat([1.0, -1.0], EACH)
     heading("4. From the support vector machine to a neural network")
     paragraph(f"""
         Now {EACH} points with label +1 form a disc, and {EACH} points with label -1 form a ring around it. Any
@@ -174,10 +176,3 @@ def _same(points, labels, first, bent):
 def _apart(some, others):
     """The largest difference between two dictionaries of arrays."""
     return max(float(np.abs(some[name] - others[name]).max()) for name in some)
-
-
-def _disc_and_ring(random):
-    """(points (n, 2), labels (n,)): a disc with label +1 inside a ring with label -1."""
-    radius = np.concatenate([random.uniform(0.0, 1.0, EACH), random.uniform(1.5, 2.2, EACH)])
-    angle = random.uniform(0.0, 2.0 * np.pi, 2 * EACH)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), np.repeat([1.0, -1.0], EACH)

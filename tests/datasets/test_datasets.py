@@ -170,28 +170,28 @@ def test_missing_and_foreign_files(tmp_path):
 # ---- data like those a network was trained on
 
 def test_like_takes_columns_by_name(tmp_path):
-    notes = load(write(tmp_path / "iris.csv", IRIS)).scaled().notes
+    metadata = load(write(tmp_path / "iris.csv", IRIS)).scaled().metadata
     text = "kind,extra,length,width\nvirginica,9,2.5,1.0\nsetosa,9,0.5,3.0\n"
-    again = load(write(tmp_path / "new.csv", text), like=notes)
+    again = load(write(tmp_path / "new.csv", text), like=metadata)
     assert again.raw.tolist() == [[1.0, 2.5], [3.0, 0.5]] and again.y.tolist() == [1, 0]
-    assert again.scaling == Scaling(notes["shift"], notes["scale"])
+    assert again.scaling == Scaling(metadata["shift"], metadata["scale"])
 
 
 @pytest.mark.parametrize("text", ["width,length\n1.0,2.5\n", "1.0,2.5\n", "1.0,2.5,setosa\n"],
                          ids=["names, no target", "bare features", "bare"])
 def test_like_without_target_or_names(tmp_path, text):
-    notes = load(write(tmp_path / "iris.csv", IRIS)).scaled().notes
-    data = load(write(tmp_path / "new.csv", text), like=notes)
+    metadata = load(write(tmp_path / "iris.csv", IRIS)).scaled().metadata
+    data = load(write(tmp_path / "new.csv", text), like=metadata)
     assert data.raw.tolist() == [[1.0, 2.5]] and (data.y is None) == ("setosa" not in text)
 
 
 def test_like_refuses(tmp_path):
-    notes = load(write(tmp_path / "iris.csv", IRIS)).scaled().notes
+    metadata = load(write(tmp_path / "iris.csv", IRIS)).scaled().metadata
     refuses("new.csv: expected the column 'length', which the network was trained on, got width, kind",
-            write(tmp_path / "new.csv", "width,kind\n1.0,setosa\n"), like=notes)
+            write(tmp_path / "new.csv", "width,kind\n1.0,setosa\n"), like=metadata)
     path = write(tmp_path / "new.csv", "width,length,kind\n1.0,2.0,rose\n")
-    refuses("new.csv, line 2: expected one of the 2 classes setosa, virginica, got 'rose'", path, like=notes)
-    assert load(path, like=notes, targets=False).y is None
+    refuses("new.csv, line 2: expected one of the 2 classes setosa, virginica, got 'rose'", path, like=metadata)
+    assert load(path, like=metadata, targets=False).y is None
 
 
 # ---- arrays
