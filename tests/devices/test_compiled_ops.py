@@ -218,6 +218,7 @@ def test_denormal_numbers_are_zero_in_programs_alone(compiled):
     assert product.all(), "the BLAS keeps them, as the threads do that it begins meanwhile"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("row", [row for row in activations() if not row.rowwise], ids=lambda row: row.name)
 def test_vectors_of_a_formula_are_its_single_numbers(compiled, row):
     """A loop over many elements is made of vectors, its end of single numbers: both round alike, within four units."""
