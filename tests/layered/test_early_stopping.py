@@ -1,8 +1,12 @@
-"""Early stopping: fit(patience=...) restores the best parameters by the validation set."""
+"""Early stopping: fit(patience=...) restores the best parameters by the validation set.
+
+How a stopped run resumes is tested in test_resume.py, and wrong arguments in test_input_checks.py.
+"""
 
 import numpy as np
 import pytest
 
+from gpubp.layered.history import StopReason
 from gpubp.layered.network import Network
 from tests.cases import two_classes
 
@@ -18,6 +22,7 @@ def test_patience_restores_the_best(ops, monitor, random):
     best = int(figures.argmin() if monitor == "cost" else figures.argmax())
     assert len(history) == best + 1 + 3 and (ops.to_numpy(net.vector) == kept[best]).all()
     assert f"no better validation {monitor} for 3 epochs" in history.stopped and f"after epoch {best + 1}" in history.stopped
+    assert history.stop_reason == StopReason.EARLY_STOPPING == "early stopping"
 
 
 def test_patience_restores_the_best_at_the_end_too(random):

@@ -7,6 +7,7 @@ import pytest
 
 from gpubp.devices.random import SHUFFLE, generator
 from gpubp.layered import inference
+from gpubp.layered.history import StopReason
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.layered.plan import Plan
@@ -127,7 +128,9 @@ def test_a_callback_stops(ops, random):
     net = Network([4, 2], device=ops, seed=1)
     history = net.fit(*two_classes(random), epochs=30, callbacks=[lambda n: None, lambda n: n.epoch == 2])
     assert len(history) == 2 and history.stopped == "stopped by a callback after epoch 2"
-    assert net.fit(*two_classes(random), epochs=1).stopped is None
+    assert history.stop_reason is StopReason.CALLBACK
+    history = net.fit(*two_classes(random), epochs=1)
+    assert history.stopped is None and history.stop_reason is None
 
 
 def test_progress(capfd, random):

@@ -10,6 +10,7 @@ import pytest
 import gpubp
 from benchmarks.kernel_programs import chains
 from gpubp.layered import fit
+from gpubp.layered.history import StopReason
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.optimizers import SGD
@@ -85,11 +86,11 @@ def test_ctrl_c_in_the_middle(k, through_a_file, ctrl_c, random, tmp_path):
     epochs, batch = divmod(k, STEPS)
     assert parts.training_state.step == k and parts.epoch == epochs == len(history) and parts.training_state.batch == batch
     place = f"in epoch {epochs + 1}, after {batch} of {STEPS} mini-batches" if batch else f"after epoch {epochs}"
-    assert history.stopped == f"interrupted {place}"
+    assert history.stopped == f"interrupted {place}" and history.stop_reason is StopReason.INTERRUPTED
     if through_a_file:
         parts.save(tmp_path / "net.npz")
         parts = gpubp.load(tmp_path / "net.npz", device="cpu")
-        assert parts.history.stopped == history.stopped
+        assert parts.history.stopped == history.stopped and parts.history.stop_reason is StopReason.INTERRUPTED
     parts.fit(x, y, epochs=3 - epochs, batch_size=4)
     assert state(parts) == state(whole)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
