@@ -29,12 +29,8 @@ def check_grads(f: Callable, args: Sequence, order: int = 2, seed: int = 0) -> N
     seed : int, default 0
         Fixes the random directions along which all numbers are checked together.
 
-    Raises
-    ------
-    AssertionError
-        A derivative differs by more than 1e-6 of its size in float64, 2e-2 in float32, 0.2 in float16.
-    TypeError
-        args is not a tuple, or cannot be differentiated.
+    Raises AssertionError if a derivative differs by more than 1e-6 of its size in float64, 2e-2 in float32, 0.2 in float16,
+    and TypeError if args is not a tuple.
 
     >>> import numpy as np, gpubp
     >>> gpubp.check_grads(lambda x, y: np.sum(np.sin(x) * y), (np.ones(3), 2.0))

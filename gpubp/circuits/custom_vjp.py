@@ -35,7 +35,7 @@ def _unpacked(value):
 
 
 def gate(forward: Callable, backward: Callable, name: str | None = None) -> Callable:
-    """A function with your own derivative: on wires it is one gate, a primitive with its own VJP rule.
+    """A function like forward, with your own derivative: on wires it is one gate, a primitive with its own VJP rule.
 
     Parameters
     ----------
@@ -49,14 +49,7 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
     name : str, optional
         Its name in drawings and errors; default is that of forward.
 
-    Returns
-    -------
-    function(*inputs, **options)
-
-    Raises
-    ------
-    TypeError, ValueError
-        forward or backward is not a function, or forward is a NumPy function that has a rule.
+    Raises TypeError or ValueError if forward or backward is not a function, or forward is a NumPy function that has a rule.
 
     >>> import numpy as np, gpubp
     >>> cube = gpubp.gate(lambda x: x ** 3, lambda cotangent, value, x: cotangent * 3 * x ** 2, name="cube")

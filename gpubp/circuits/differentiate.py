@@ -90,10 +90,7 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple:
     has_aux : bool, default False
         f returns (value, more); more is not differentiated.
 
-    Raises
-    ------
-    TypeError, ValueError
-        An argument or f's value is not floating, or pull's cotangent does not match the value.
+    Raises TypeError or ValueError if an argument or f's value is not floating, or pull's cotangent does not match the value.
 
     >>> import numpy as np, gpubp
     >>> value, pull = gpubp.vjp(np.multiply, np.array([1.0, 2.0]), 3.0)
@@ -123,10 +120,7 @@ def jvp(f: Function, args: Sequence, tangents: Sequence, has_aux: bool = False) 
     has_aux : bool, default False
         f returns (value, more); more is not differentiated.
 
-    Raises
-    ------
-    TypeError, ValueError
-        args is not a tuple, or the tangents do not match the arguments.
+    Raises TypeError or ValueError if args is not a tuple, or the tangents do not match the arguments.
 
     >>> import gpubp
     >>> gpubp.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0))
@@ -150,10 +144,7 @@ def hvp(f: Function, args: Sequence, vectors: Sequence) -> tuple:
     args : tuple of f's arguments
     vectors : tuple of pytrees with the arguments' structure and shapes
 
-    Raises
-    ------
-    TypeError, ValueError
-        args is not a tuple, the vectors do not match it, or f's value is not one number.
+    Raises TypeError or ValueError if args is not a tuple, the vectors do not match it, or f's value is not one number.
 
     >>> import gpubp
     >>> gpubp.hvp(lambda x, y: x * x * y, (2.0, 3.0), (1.0, 0.0))

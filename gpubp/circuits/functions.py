@@ -33,15 +33,12 @@ def logsumexp(x: ArrayLike, axis: int | tuple[int, ...] | None = None, keepdims:
     Parameters
     ----------
     x : real number, array or wire
-    axis : int or tuple of ints, optional
+    axis : int or tuple of int, optional
         The axes to sum over; None is all of them.
     keepdims : bool, default False
         Keep the summed axes with length 1.
 
-    Returns
-    -------
-    number, array or wire of the floating dtype of x
-        Its shape is that of np.sum(x, axis, keepdims=keepdims). -inf if all entries are -inf.
+    The result has the dtype of x and the shape of np.sum(x, axis, keepdims=keepdims).
 
     >>> import numpy as np, gpubp
     >>> round(float(gpubp.logsumexp(np.array([1e4, 1e4]))), 6)

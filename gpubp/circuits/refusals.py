@@ -48,7 +48,7 @@ def _parameters(function):
     return [p.name for p in parameters], any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
 
 
-def require_real_ndarray(owner, x):
+def require_real(owner, x):
     """TypeError for complex numbers, and for subclasses of ndarray with their own arithmetic."""
     if isinstance(x, complex) or getattr(getattr(x, "dtype", None), "kind", "") == "c":
         raise TypeError(f"{owner}: expected real numbers, got complex ones: pass real and imaginary parts separately")
@@ -93,7 +93,7 @@ def require_differentiable(primitive, value, inputs):
                 raise TypeError(f"{primitive.name}: expected a function that takes its wires by place, got one that uses others "
                                 f"besides: pass them as arguments")
             continue
-        require_real_ndarray(primitive.name, part)
+        require_real(primitive.name, part)
         if isinstance(part, CONTAINERS) or getattr(dtype, "kind", "f") == "O" or (
                 dtype is None and part is value and not isinstance(part, float | int)):
             raise TypeError(f"{primitive.name}: expected a number, an array of numbers or a tuple of them as the value, got a "

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from .backward import backward
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
-from .refusals import require_real_ndarray
+from .refusals import require_real
 from .tape import Circuit, ConcreteNumberError, is_floating, unwrap
 from .values import describe, implements_numpy, materialize
 from .wire import Wire
@@ -92,7 +92,7 @@ def require_floating(owner, leaf):
     x = unwrap(leaf)
     if type(x) is float or (type(x) is np.ndarray and x.dtype.kind == "f"):
         return leaf
-    require_real_ndarray(owner, x)
+    require_real(owner, x)
     dtype = getattr(x, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind == "f" and implements_numpy(x):
         return leaf
@@ -133,13 +133,9 @@ def wires(*values: Any, **named: Any) -> Any:
 
     Returns
     -------
-    Wire, or tuple of Wire
-        One wire for a single value, otherwise a tuple in the order of the arguments.
+    Wire, or tuple of Wire in the order of the arguments
 
-    Raises
-    ------
-    TypeError
-        There is no value, or one is not a real floating-point number or array; pass each entry of a pytree separately.
+    Raises TypeError if a value is not a real floating-point number or array; pass each entry of a pytree separately.
 
     >>> import gpubp
     >>> x, y, z = gpubp.wires(-2.0, 5.0, -4.0)

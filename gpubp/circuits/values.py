@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .refusals import require_one_package, require_real_ndarray
+from .refusals import require_one_package, require_real
 from .tape import Traced, unwrap
 
 
@@ -36,7 +36,7 @@ def as_cotangent(owner, cotangent, value, what="a cotangent like the value,"):
     """A user's cotangent or tangent, checked and converted to the type and dtype of value."""
     if np.shape(cotangent) != np.shape(value):
         raise ValueError(f"{owner}: expected {what} of shape {np.shape(value)}, got shape {np.shape(cotangent)}: reshape it")
-    require_real_ndarray(owner, unwrap(cotangent))
+    require_real(owner, unwrap(cotangent))
     if type(cotangent) is not type(value):
         require_one_package(owner, (cotangent, value))
     dtype = getattr(value, "dtype", None)

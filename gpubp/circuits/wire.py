@@ -14,15 +14,7 @@ from ..maths.reference import times_prime
 from . import tape
 from .backward import backward
 from .drawing import Drawing, drawn
-from .refusals import (
-    name_of,
-    raise_remedy,
-    refuse_options,
-    refuse_out,
-    refuse_writing,
-    require_differentiable,
-    require_real_ndarray,
-)
+from .refusals import name_of, raise_remedy, refuse_options, refuse_out, refuse_writing, require_differentiable, require_real
 from .tape import FLOAT_TYPES, OPERATORS, PRIMITIVES, ConcreteNumberError, Primitive, Traced, reads, unwrap, unwrap_nested
 from .values import as_cotangent, full_like, materialize
 
@@ -54,7 +46,7 @@ def _unary(function):
     return lambda self: apply(OPERATORS[function], (self,))
 
 
-def _compared(function):
+def _concrete(function):
     return lambda self, other: function(unwrap(self), unwrap(other))
 
 
@@ -96,17 +88,10 @@ class Wire(Traced):
     __pow__, __rpow__ = _binary(operator.pow)
     __matmul__, __rmatmul__ = _binary(operator.matmul)
     __mod__, __rmod__ = _binary(operator.mod)
-    __neg__ = _unary(operator.neg)
-    __pos__ = _unary(operator.pos)
-    __abs__ = _unary(operator.abs)
-    __lt__ = _compared(operator.lt)
-    __le__ = _compared(operator.le)
-    __gt__ = _compared(operator.gt)
-    __ge__ = _compared(operator.ge)
-    __eq__ = _compared(operator.eq)
-    __ne__ = _compared(operator.ne)
-    __floordiv__ = _compared(operator.floordiv)
-    __rfloordiv__ = _compared(lambda x, other: other // x)
+    __neg__, __pos__, __abs__ = map(_unary, (operator.neg, operator.pos, operator.abs))
+    __lt__, __le__, __gt__, __ge__, __eq__, __ne__, __floordiv__, __rfloordiv__ = map(_concrete, (
+        operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, operator.floordiv,
+        lambda x, other: other // x))
 
     def __bool__(self) -> bool:
         return bool(unwrap(self))
@@ -215,7 +200,7 @@ class Wire(Traced):
 
     def astype(self, dtype: Any, **options: Any) -> Any:
         """The same as an array's; for other than floating dtypes the result is an array, which is not differentiated."""
-        require_real_ndarray("astype", np.dtype(dtype).type())
+        require_real("astype", np.dtype(dtype).type())
         if np.dtype(dtype).kind != "f":
             return unwrap(self).astype(dtype, **options)
         return apply(OPERATORS[np.ndarray.astype], (self, dtype))
@@ -236,12 +221,8 @@ class Wire(Traced):
         keep : bool, default True
             Keep the circuit, to draw it or use it again; False frees its memory on the way.
 
-        Raises
-        ------
-        TypeError, ValueError
-            The cotangent is missing or has another shape.
-        RuntimeError
-            An earlier backward(keep=False) has freed the circuit.
+        Raises TypeError or ValueError if the cotangent is missing or has another shape, and RuntimeError if an earlier
+        backward(keep=False) has freed the circuit.
 
         >>> import gpubp
         >>> x = gpubp.wires(3.0)
@@ -270,18 +251,9 @@ class Wire(Traced):
     def draw(self, form: str = "text") -> Drawing:
         """Draw the circuit that leads to this wire: each value and, after backward(), each gradient.
 
-        Parameters
-        ----------
-        form : "text", "svg" or "dot"
-            A table with a line for each wire, in order of computation; a picture, which notebooks show; or a graph for
-            Graphviz. All three are str: pathlib.Path("circuit.svg").write_text(out.draw("svg")).
-
-        Raises
-        ------
-        ValueError
-            The form is unknown.
-        RuntimeError
-            A backward pass has freed the circuit.
+        form is "text", a table with a line for each wire in order of computation; "svg", a picture, which notebooks show; or
+        "dot", a graph for Graphviz. All three are str: pathlib.Path("circuit.svg").write_text(out.draw("svg")). Raises
+        ValueError for another form, and RuntimeError if a backward pass has freed the circuit.
 
         >>> import gpubp
         >>> x, y, z = gpubp.wires(x=-2.0, y=5.0, z=-4.0)

@@ -26,20 +26,11 @@ def _power_base(cotangent, value, x, y):
     return cotangent * y * x ** where((x == 0) & (y == 0), 1.0, y - 1.0)   # x ** 0 is constant, also at x = 0
 
 
-@reads("value", "x")
-def _power_exponent(cotangent, value, x, y):
-    return cotangent * value * np.log(where(x == 0, 1.0, x))   # 0 ** y is constant for y > 0
-
-
 def _selecting(x_wins, y_wins):
     """The VJP rules of a function that selects one of two numbers; of equal ones each gets half of the cotangent."""
     def vjp(wins):
         return reads("x", "y")(lambda cotangent, value, x, y: where(wins(x, y), cotangent, where(x == y, 0.5 * cotangent, 0.0)))
     return vjp(x_wins), vjp(y_wins)
-
-
-def _inside(x, low, high):   # the bounds included
-    return (True if low is None else x >= low) & (True if high is None else x <= high)
 
 
 @reads("value", "x")
@@ -61,7 +52,8 @@ def over(x, length):
 
 clipped = as_function(Primitive(
     "clip", np.clip,
-    reads("x", "low", "high")(lambda cotangent, value, x, low, high: where(_inside(x, low, high), cotangent, 0.0)),
+    reads("x", "low", "high")(lambda cotangent, value, x, low, high: where(   # the bounds included
+        (True if low is None else x >= low) & (True if high is None else x <= high), cotangent, 0.0)),
     reads("x", "low")(lambda cotangent, value, x, low, high: where(x < low, cotangent, 0.0)),
     reads("x", "high")(lambda cotangent, value, x, low, high: where(x > high, cotangent, 0.0))))
 
@@ -77,7 +69,8 @@ ELEMENTWISE: dict = {
                   reads("x")(lambda cotangent, value, x, y: cotangent * x)),
     np.divide: (reads("y")(lambda cotangent, value, x, y: cotangent / y),
                 reads("value", "y")(lambda cotangent, value, x, y: -cotangent * value / y)),
-    **dict.fromkeys((np.power, np.float_power), (_power_base, _power_exponent)),
+    **dict.fromkeys((np.power, np.float_power), (_power_base, reads("value", "x")(   # 0 ** y is constant for y > 0
+        lambda cotangent, value, x, y: cotangent * value * np.log(where(x == 0, 1.0, x))))),
     np.remainder: (reads()(lambda cotangent, value, x, y: cotangent),
                    reads("x", "y")(lambda cotangent, value, x, y: -cotangent * np.floor_divide(x, y))),
     np.fmod: (reads()(lambda cotangent, value, x, y: cotangent),

@@ -90,35 +90,30 @@ def solve(a, b):
 def norm(x, ord=None, axis=None, keepdims=False):
     if type(ord) is Wire:
         raise TypeError("norm: expected a number as ord, got a wire: write np.sum(np.abs(x) ** p) ** (1 / p)")
-    if axis is None and (ord is None or (ord in ("f", "fro") and np.ndim(x) == 2) or (ord == 2 and np.ndim(x) == 1)):
+    axes = tuple(range(np.ndim(x))) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    options = {"axis": axes, "keepdims": keepdims}
+    euclidean = ord is None or (ord in ("f", "fro") and len(axes) == 2) or (ord == 2 and len(axes) == 1)
+    if euclidean and axis is None:
         flat = np.ravel(x)
         length = _root(np.matmul(flat, flat), 0.5)
         return np.reshape(length, (1,) * np.ndim(x)) if keepdims else length
-    axes = tuple(range(np.ndim(x))) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    if len(axes) == 2:
-        return _matrix_norm(x, ord, axes, keepdims)
-    if len(axes) != 1:
+    if len(axes) not in (1, 2):
         raise ValueError(f"norm: expected one axis or two, got {len(axes)}: pass axis=")
-    options = {"axis": axes, "keepdims": keepdims}
-    if ord in (None, 2):
+    if euclidean:
         return _root(np.sum(np.square(x), **options), 0.5)
+    if len(axes) == 2:
+        if ord not in (1, -1, np.inf, -np.inf):
+            raise TypeError(f"norm: expected ord None, 'fro', 1, -1, inf or -inf of matrices beside wires, got {ord!r}: give it "
+                            f"a rule with gpubp.gate(forward, backward)")
+        summed, compared = axes if abs(ord) == 1 else axes[::-1]
+        sums = np.sum(np.absolute(x), axis=summed, keepdims=True)
+        extreme = (np.max if ord > 0 else np.min)(sums, axis=compared, keepdims=True)
+        return extreme if keepdims else np.squeeze(extreme, axis=axes)
     if ord in (np.inf, -np.inf):
         return (np.max if ord > 0 else np.min)(np.absolute(x), **options)
     if ord == 0:
         return np.sum(x != 0, dtype=x.dtype, **options)
     return np.sum(np.absolute(x), **options) if ord == 1 else _root(np.sum(np.absolute(x) ** ord, **options), 1.0 / ord)
-
-
-def _matrix_norm(x, ord, axes, keepdims):
-    if ord in (None, "f", "fro"):
-        return _root(np.sum(np.square(x), axis=axes, keepdims=keepdims), 0.5)
-    if ord not in (1, -1, np.inf, -np.inf):
-        raise TypeError(f"norm: expected ord None, 'fro', 1, -1, inf or -inf of matrices beside wires, got {ord!r}: give it a "
-                        f"rule with gpubp.gate(forward, backward)")
-    summed, compared = axes if abs(ord) == 1 else axes[::-1]
-    sums = np.sum(np.absolute(x), axis=summed, keepdims=True)
-    extreme = (np.max if ord > 0 else np.min)(sums, axis=compared, keepdims=True)
-    return extreme if keepdims else np.squeeze(extreme, axis=axes)
 
 
 LINEAR_ALGEBRA_COMPOSITES = {np.linalg.solve: solve, np.linalg.slogdet: slogdet, np.linalg.norm: norm}

@@ -17,11 +17,6 @@ def _reshaped_back(cotangent, x, order):
     return np.reshape(cotangent, np.shape(x), order=order)
 
 
-@reads("x", "axes")
-def _transpose(cotangent, value, x, axes=None):
-    return np.transpose(cotangent, None if axes is None else inverted([range(np.ndim(x))[axis] for axis in axes]))
-
-
 def inverted(order):
     """The order of axes that undoes this one."""
     return tuple(sorted(range(len(order)), key=order.__getitem__))
@@ -29,12 +24,6 @@ def inverted(order):
 
 def _unchanged(cotangent, value, x, *options, **named):
     return cotangent   # backward() sums it over broadcast axes, or converts its dtype
-
-
-@reads("shift", "axis")
-def _roll(cotangent, value, x, shift, axis=None):
-    back = tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift
-    return np.roll(cotangent, back, axis)
 
 
 @reads("x", "repeats", "axis")
@@ -56,10 +45,6 @@ def _tile(cotangent, value, x, reps):
     times = (1,) * (len(shape) - len(reps)) + reps
     copies = np.reshape(cotangent, [n for pair in zip(times, shape) for n in pair])
     return np.reshape(np.sum(copies, axis=tuple(range(0, 2 * len(shape), 2))), np.shape(x))
-
-
-def _pad(cotangent, value, x, widths, mode, **options):
-    return cotangent[tuple(slice(before, before + n) for (before, _), n in zip(widths, np.shape(x)))]
 
 
 @reads("x", "k")
@@ -151,7 +136,9 @@ def _concatenate(i, cotangent, value, axis, *arrays):
 getitem = Primitive("getitem", _item,
                     reads("x", "index")(lambda cotangent, value, x, index: scatter(cotangent, np.shape(x), index)), None)
 joined = as_function(Primitive("concatenate", lambda axis, *arrays: np.concatenate(arrays, axis), vjp_by_argnum=_concatenate))
-padded = as_function(Primitive("pad", np.pad, _pad, None, None))
+padded = as_function(Primitive(
+    "pad", np.pad, lambda cotangent, value, x, widths, mode, **options: cotangent[
+        tuple(slice(before, before + n) for (before, _), n in zip(widths, np.shape(x)))], None, None))
 cast = Primitive("astype", lambda x, dtype: x.astype(dtype), _unchanged, None)
 as_dtype = as_function(cast)
 
@@ -162,7 +149,11 @@ SHAPE_OPS = {
     **dict.fromkeys((np.squeeze, np.expand_dims), (
         reads("x")(lambda cotangent, value, x, axis=None: np.reshape(cotangent, np.shape(x))),)),
     **dict.fromkeys((np.broadcast_to, np.copy), (_unchanged,)),
-    np.transpose: (_transpose,), np.roll: (_roll,), np.repeat: (_repeat,), np.tile: (_tile,), np.diag: (_diag,),
+    np.transpose: (reads("x", "axes")(lambda cotangent, value, x, axes=None: np.transpose(
+        cotangent, None if axes is None else inverted([range(np.ndim(x))[axis] for axis in axes]))),),
+    np.roll: (reads("shift", "axis")(lambda cotangent, value, x, shift, axis=None: np.roll(
+        cotangent, tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift, axis)),),
+    np.repeat: (_repeat,), np.tile: (_tile,), np.diag: (_diag,),
     np.moveaxis: (reads("source", "destination")(
         lambda cotangent, value, x, source, destination: np.moveaxis(cotangent, destination, source)),),
     np.swapaxes: (reads("axis1", "axis2")(lambda cotangent, value, x, axis1, axis2: np.swapaxes(cotangent, axis1, axis2)),),
