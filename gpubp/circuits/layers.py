@@ -1,6 +1,7 @@
 """Networks in circuits: the gates of networks (see gates.py) as primitives, so that their equations stand in one place."""
 
 from functools import lru_cache
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -9,21 +10,10 @@ from ..maths.reference import times_prime
 from .tape import Primitive
 from .wire import apply
 
-
-class EagerOps:
-    """A device's verbs in NumPy functions that return their result immediately, instead of binding calls on buffers."""
-
-    def matmul(self, a, b, out):
-        return a @ b
-
-    def bias_activation(self, activation, z, b, a):
-        return activation(z + b)
-
-    def activation_backward(self, activation, delta, z, a, db):
-        return times_prime(np, activation, delta, z, a)
-
-
-eager = EagerOps()
+eager = SimpleNamespace(   # a device's verbs in NumPy functions, which return their results instead of binding calls on buffers
+    matmul=lambda a, b, out: a @ b,
+    bias_activation=lambda activation, z, b, a: activation(z + b),
+    activation_backward=lambda activation, delta, z, a, db: times_prime(np, activation, delta, z, a))
 
 linear_primitive = Primitive("linear", lambda a, w: linear.forward(eager, a, w, None)[0],
                              joint_vjp=lambda delta, z, a, w: linear.backward(eager, delta, a, w, None, arriving=delta))

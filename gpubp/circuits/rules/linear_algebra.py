@@ -10,29 +10,25 @@ from .elementwise import over
 from .reductions import product_of_others
 
 
-def _transposed(x):
-    return np.swapaxes(x, -1, -2)
-
-
 @reads("value", "a", "b")
 def _solve_matrix(cotangent, value, a, b):
     of_b = _solve_right(cotangent, value, a, b)
     if np.ndim(b) == 1:
         return -np.expand_dims(of_b, -1) * np.expand_dims(value, -2)
-    return -of_b @ _transposed(value)
+    return -of_b @ value.mT
 
 
 @reads("a", "b")
 def _solve_right(cotangent, value, a, b):
     if np.ndim(b) == 1 < np.ndim(cotangent):   # one vector for a stack of matrices
-        return np.linalg.solve(_transposed(a), np.expand_dims(cotangent, -1))[..., 0]
-    return np.linalg.solve(_transposed(a), cotangent)
+        return np.linalg.solve(a.mT, np.expand_dims(cotangent, -1))[..., 0]
+    return np.linalg.solve(a.mT, cotangent)
 
 
 @reads("value", "x")
 def _determinant(cotangent, value, x):
     if np.all(value != 0):
-        return np.expand_dims(cotangent * value, (-1, -2)) * _transposed(np.linalg.inv(x))
+        return np.expand_dims(cotangent * value, (-1, -2)) * np.linalg.inv(x).mT
     left, singular, right = np.linalg.svd(x)   # a singular matrix has cofactors, but no inverse
     signs = np.linalg.det(left) * np.linalg.det(right) * cotangent
     return np.expand_dims(signs, (-1, -2)) * (left * np.expand_dims(product_of_others(singular, -1), -2)) @ right
@@ -41,25 +37,25 @@ def _determinant(cotangent, value, x):
 @reads("value")
 def _cholesky(cotangent, value, x, *, upper=False):
     """Murray, "Differentiation of the Cholesky decomposition" (2016), equation 10, split evenly between both triangles."""
-    lower, cotangent = (_transposed(value), _transposed(cotangent)) if upper else (value, cotangent)
-    inner = _transposed(lower) @ cotangent
+    lower, cotangent = (value.mT, cotangent.mT) if upper else (value, cotangent)
+    inner = lower.mT @ cotangent
     inner = 0.5 * (np.tril(inner) + np.tril(inner, -1))
     inverse = np.linalg.inv(lower)
-    result = _transposed(inverse) @ inner @ inverse
-    return 0.5 * (result + _transposed(result))
+    result = inverse.mT @ inner @ inverse
+    return 0.5 * (result + result.mT)
 
 
 _solution = as_function(Primitive("solve", np.linalg.solve, _solve_matrix, _solve_right))
 _logabsdet = as_function(Primitive(
     "slogdet", lambda x, found: found,
-    reads("x")(lambda cotangent, value, x, found: np.expand_dims(cotangent, (-1, -2)) * _transposed(np.linalg.inv(x))),
+    reads("x")(lambda cotangent, value, x, found: np.expand_dims(cotangent, (-1, -2)) * np.linalg.inv(x).mT),
     None, opaque=True))
 _root = as_function(Primitive(
     "root", lambda x, power: np.sqrt(x) if power == 0.5 else x ** power,
     reads("value", "x", "power")(lambda cotangent, value, x, power: cotangent * (power * over(value, x))), None, opaque=True))
 
 LINEAR_ALGEBRA: dict = {
-    np.linalg.inv: (reads("value")(lambda cotangent, value, x: -_transposed(value) @ cotangent @ _transposed(value)),),
+    np.linalg.inv: (reads("value")(lambda cotangent, value, x: -value.mT @ cotangent @ value.mT),),
     np.linalg.det: (_determinant,), np.linalg.cholesky: (_cholesky,),
 }
 

@@ -1,11 +1,15 @@
 """VJP rules of products of matrices and tensors."""
 
+from math import prod
+
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..refusals import require_one_package
 from ..tape import Primitive, reads
 from ..wire import as_function
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def _as_matrices(cotangent, x, y):
@@ -22,7 +26,7 @@ def _matmul_left(cotangent, value, x, y):
     if np.ndim(x) == 2 == np.ndim(y):
         return cotangent @ y.T
     cotangent, _, y = _as_matrices(cotangent, x, y)
-    result = cotangent @ np.swapaxes(y, -1, -2)
+    result = cotangent @ y.mT
     return result[..., 0, :] if np.ndim(x) == 1 else result
 
 
@@ -31,7 +35,7 @@ def _matmul_right(cotangent, value, x, y):
     if np.ndim(x) == 2 == np.ndim(y):
         return x.T @ cotangent
     cotangent, x, _ = _as_matrices(cotangent, x, y)
-    result = np.swapaxes(x, -1, -2) @ cotangent
+    result = x.mT @ cotangent
     return result[..., 0] if np.ndim(y) == 1 else result
 
 
@@ -70,8 +74,8 @@ def _dot_right(cotangent, value, a, b, out=None, *, last=False):
 
 PRODUCTS = {
     np.matmul: (_matmul_left, _matmul_right), np.dot: (_dot_left, _dot_right),
-    np.inner: (reads("value", "a", "b")(lambda cotangent, value, a, b: _dot_left(cotangent, value, a, b, last=True)),
-               reads("value", "a", "b")(lambda cotangent, value, a, b: _dot_right(cotangent, value, a, b, last=True))),
+    np.inner: (reads("a", "b")(lambda cotangent, value, a, b: _dot_left(cotangent, None, a, b, last=True)),
+               reads("a", "b")(lambda cotangent, value, a, b: _dot_right(cotangent, None, a, b, last=True))),
 }
 
 _sum_of_products = as_function(Primitive("einsum", np.einsum, vjp_by_argnum=_einsum))
@@ -88,9 +92,8 @@ def einsum(subscripts, *operands, optimize=False):
         raise ValueError(f"einsum: expected {len(inputs)} operands for {subscripts!r}, got {len(operands)}: pass one for each "
                          f"text between the commas")
     require_one_package("einsum", operands)   # CuPy's einsum would move NumPy arrays silently
-    free = iter(letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if letter not in subscripts)
     wide = max((np.ndim(x) - len(s) + 3 for s, x in zip(inputs, operands) if "..." in s), default=0)
-    dots = "".join(next(free) for _ in range(wide))
+    dots = "".join(letter for letter in LETTERS if letter not in subscripts)[:wide]
     if not arrow:
         letters = sorted(set("".join(inputs)) - {"."})
         result = "..." * ("..." in subscripts) + "".join(x for x in letters if "".join(inputs).count(x) == 1)
@@ -116,14 +119,14 @@ def tensordot(a, b, axes=2):
     of_a, of_b = list(normalize_axis_tuple(of_a, np.ndim(a))), list(normalize_axis_tuple(of_b, np.ndim(b)))
     rows = [i for i in range(np.ndim(a)) if i not in of_a]
     columns = [i for i in range(np.ndim(b)) if i not in of_b]
-    if [np.shape(a)[i] for i in of_a] != [np.shape(b)[i] for i in of_b]:
+    summed_shape = [np.shape(a)[i] for i in of_a]
+    if summed_shape != [np.shape(b)[i] for i in of_b]:
         raise ValueError(f"tensordot: expected axes of one length, got shapes {np.shape(a)} and {np.shape(b)} over {axes}: "
                          f"name axes that match")
-    summed = int(np.prod([np.shape(a)[i] for i in of_a], dtype=int))
-    shape = [np.shape(a)[i] for i in rows] + [np.shape(b)[i] for i in columns]
-    left = np.reshape(np.transpose(a, rows + of_a), (int(np.prod(shape[:len(rows)], dtype=int)), summed))
-    right = np.reshape(np.transpose(b, of_b + columns), (summed, int(np.prod(shape[len(rows):], dtype=int))))
-    return np.reshape(np.matmul(left, right), shape)
+    a_shape, b_shape, summed = [np.shape(a)[i] for i in rows], [np.shape(b)[i] for i in columns], prod(summed_shape)
+    left = np.reshape(np.transpose(a, rows + of_a), (prod(a_shape), summed))
+    right = np.reshape(np.transpose(b, of_b + columns), (summed, prod(b_shape)))
+    return np.reshape(np.matmul(left, right), a_shape + b_shape)
 
 
 def kron(a, b):
