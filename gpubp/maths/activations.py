@@ -40,6 +40,11 @@ class Activation:
     formula, source : str, default ""
         sigma(z) in Python's notation and its publication, for documentation.
 
+    Raises
+    ------
+    ValueError, TypeError
+        The range is no interval, or a formula cannot be written as C.
+
     Examples
     --------
     >>> import gpubp

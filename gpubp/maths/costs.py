@@ -51,6 +51,11 @@ class Cost:
     formula, source : str, default ""
         The cost of a sample in Python's notation and its publication, for documentation.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An interval, the partner or a formula is not as described.
+
     Examples
     --------
     >>> import gpubp
@@ -197,9 +202,18 @@ COSTS = Table("cost", Cost, [
 def resolve_cost(cost, activation, output=None, neurons=None):
     """The Cost and the output Activation that a user's words mean.
 
-    "cross-entropy" is the binary cross-entropy on sigmoid outputs, and the categorical one on softmax outputs. Without an
-    output it chooses sigmoid if `activation` is sigmoid or the network has one output, else softmax. Other costs choose
-    their own default or `activation`. Raises ValueError if the range of the output leaves the domain of the cost.
+    Parameters
+    ----------
+    cost : str or Cost
+        "cross-entropy" is the binary cross-entropy on sigmoid outputs, and the categorical one on softmax outputs.
+    activation : str or Activation
+        Of the hidden layers; also of the output if neither output nor cost determines it.
+    output : str or Activation, optional
+        Without it cross-entropy takes sigmoid if activation is sigmoid or neurons is 1, else softmax.
+    neurons : int, optional
+        The number of outputs.
+
+    Raises ValueError if the range of the output leaves the domain of the cost.
 
     >>> [entry.name for entry in resolve_cost("cross-entropy", "relu")]
     ['softmax_cross_entropy', 'softmax']

@@ -134,7 +134,7 @@ class Chain:
         return (*self.optimizer.scalars(t, learning_rate), *(m.scaled(n) for m in self.transforms))
 
     def table(self, first, rates, n):
-        """The scalars of the steps from `first` on, one for each of the learning rates: an array with a row for each step."""
+        """The scalars for n samples as an array (steps, scalars): of the steps from `first` on, one for each of the rates."""
         if self.optimizer.time_invariant and len(set(rates)) == 1:
             own = np.tile(self.optimizer.scalars(first, rates[0]), (len(rates), 1))
         else:
@@ -153,7 +153,7 @@ class Chain:
         return factors(lambda xp, w, g: self.rule(xp, w, g, 1.0, 0.0, *scalars)[0], 2)
 
     def rule(self, xp, w, *operands):
-        """(w', *state') from w, the state, g, weight (1 or 0), norm and the scalars."""
+        """(w', *state') with functions of the array module xp; operands: the state, g, weight (1 or 0), norm and the scalars."""
         count, own = len(self.state), len(operands) - len(self.transforms)
         state, (g, weight, norm), scalars = operands[:count], operands[count:count + 3], operands[count + 3:own]
         for transform, amount in zip(self.transforms, operands[own:]):

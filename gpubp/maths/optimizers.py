@@ -51,7 +51,7 @@ class SGD(Optimizer):
 
     source = "Nielsen, 2015, chapters 1 and 3; Sutskever et al., On the importance of initialization and momentum, ICML 2013"
     time_invariant = True
-    state = property(lambda self: ("v",) if self.momentum else ())
+    state = property(lambda self: ("v",) if self.momentum else (), doc="v if there is momentum.")
 
     def scalars(self, t, learning_rate):
         return (learning_rate, self.momentum) if self.momentum else (learning_rate,)
@@ -99,7 +99,8 @@ class RMSprop(Optimizer):
     source = "Tieleman and Hinton, lecture 6.5 of Neural networks for machine learning, 2012; centered: Graves, 2013"
     time_invariant = True
     bounds = {"alpha": "[0, 1)", "eps": "(0, inf)"}
-    state = property(lambda self: ("s", *("mean",) * self.centered, *("v",) * (self.momentum > 0.0)))
+    state = property(lambda self: ("s", *("mean",) * self.centered, *("v",) * (self.momentum > 0.0)),
+                     doc="s, mean if centered, and v if there is momentum.")
 
     def scalars(self, t, learning_rate):
         return learning_rate, self.alpha, 1.0 - self.alpha, self.eps, self.momentum

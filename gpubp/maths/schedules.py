@@ -9,7 +9,11 @@ from .registry import Settings, Table
 
 
 class Schedule(Settings):
-    """The learning rate as a function of the epoch."""
+    """The learning rate as a function of the epoch.
+
+    >>> SCHEDULES.find("step(0.8, factor=0.5)")(10.0)
+    0.4
+    """
 
     def __call__(self, epoch):
         raise TypeError(f"{type(self).__name__} gives no learning rate; use a schedule from gpubp.maths.schedules.SCHEDULES")
