@@ -8,10 +8,8 @@ from inspect import signature
 from math import isfinite
 
 SPELLINGS = {
-    "__add__": "{0} + {1}", "__radd__": "{1} + {0}", "__sub__": "{0} - {1}", "__rsub__": "{1} - {0}",
-    "__mul__": "{0} * {1}", "__rmul__": "{1} * {0}", "__truediv__": "{0} / {1}", "__rtruediv__": "{1} / {0}",
-    "__neg__": "-{0}", "__pos__": "{0}", "__rpow__": "pow({1}, {0})", "__abs__": "fabs({0})",
-    "__eq__": "{0} == {1}", "__ne__": "{0} != {1}",
+    "__add__": "{0} + {1}", "__sub__": "{0} - {1}", "__mul__": "{0} * {1}", "__truediv__": "{0} / {1}",
+    "__neg__": "-{0}", "__pos__": "{0}", "__abs__": "fabs({0})", "__eq__": "{0} == {1}", "__ne__": "{0} != {1}",
     "__gt__": "{0} > {1}", "__ge__": "{0} >= {1}", "__lt__": "{0} < {1}", "__le__": "{0} <= {1}",
     "__and__": "{0} != T(0) && {1} != T(0)", "__or__": "{0} != T(0) || {1} != T(0)", "__invert__": "{0} == T(0)",
     "where": "{0} != T(0) ? {1} : {2}",
@@ -25,14 +23,16 @@ SPELLINGS = {
 }
 
 # operators with their operands exchanged
-REFLECTED = {"__radd__": "__add__", "__rsub__": "__sub__", "__rmul__": "__mul__",
-             "__rtruediv__": "__truediv__", "__rpow__": "power"}
+REFLECTED = {f"__r{name}__": f"__{name}__" for name in ("add", "sub", "mul", "truediv")} | {"__rpow__": "power"}
 
 # NumPy's names of the operators, for formulas with numpy.exp instead of xp.exp or with NumPy's numbers
 OPERATORS = {"add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "negative": "__neg__",
              "positive": "__pos__", "greater": "__gt__", "greater_equal": "__ge__", "less": "__lt__", "less_equal": "__le__",
              "equal": "__eq__", "not_equal": "__ne__", "logical_and": "__and__", "logical_or": "__or__",
              "logical_not": "__invert__", "bitwise_and": "__and__", "bitwise_or": "__or__", "invert": "__invert__"}
+# the name of NumPy's function for each operator, of the two for &, | and ~ the logical one; other spellings are NumPy's names
+UFUNC_NAMES = {operator: name for name, operator in reversed(OPERATORS.items())} | {"__abs__": "absolute"}
+COMPARISONS = {"__eq__", "__ne__", "__gt__", "__ge__", "__lt__", "__le__"}
 
 
 class Term:
@@ -72,6 +72,8 @@ class Term:
 
 for _operator in filter(lambda name: name.startswith("__"), SPELLINGS):
     setattr(Term, _operator, lambda *operands, name=_operator: operands[0].writer.write(name, *operands))
+for _operator, _name in REFLECTED.items():
+    setattr(Term, _operator, lambda x, y, name=_name: x.writer.write(name, y, x))
 
 
 class Writer:

@@ -3,7 +3,7 @@
 An update w' = keep w + share g needs no separate pass over memory: BLAS computes it with the matrix product that gives g.
 """
 
-from .formula import REFLECTED, Term, Writer
+from .formula import Term, Writer
 
 
 class NotLinearError(TypeError):
@@ -17,8 +17,6 @@ class Linear(Writer):
         self.unknowns = [Term(tuple(float(i == place) for i in range(unknowns)), self) for place in range(unknowns)]
 
     def write(self, name, *operands):
-        if name in REFLECTED:
-            name, operands = REFLECTED[name], operands[::-1]
         x, y = (*operands, None)[:2]
         both = isinstance(x, Term) and isinstance(y, Term)
         if name in ("__add__", "__sub__") and both:

@@ -7,13 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .formula import OPERATORS, REFLECTED, Term, Writer, constant
+from .formula import COMPARISONS, UFUNC_NAMES, Term, Writer, constant
 
 FUNCTION = 8   # rounding of exp, tanh, ... in units: 4 ulp, which CUDA, NumPy and the C library guarantee for SPELLINGS
-# of the two NumPy functions for &, | and ~ the logical one, which comes first
-FUNCTIONS = {operator: getattr(np, name) for name, operator in reversed(OPERATORS.items())} | {"__abs__": np.absolute}
 MONOTONE = {"exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "arctan"}
-TESTS = {"__eq__", "__ne__", "__gt__", "__ge__", "__lt__", "__le__"}
 EXACT = {"__neg__", "__pos__", "__abs__", "abs", "absolute", "sign", "maximum", "minimum"}
 VANISHING = {"__mul__", "__truediv__", "square", "reciprocal", "exp", "power"}   # results that may underflow to 0
 
@@ -67,15 +64,13 @@ class Rounding(Writer):
         return self._where(Bounded(np.ones(()), np.ones(())), this.name, that.name)
 
     def write(self, name, *operands):
-        if name in REFLECTED:
-            name, operands = REFLECTED[name], operands[::-1]
         same = len(operands) == 2 and operands[0] is operands[1]
         terms = [one.name if isinstance(one, Term) else self._constant(constant(one)) for one in operands]
         if name == "where":
             return self._where(*terms)
-        value = (FUNCTIONS[name] if name in FUNCTIONS else getattr(np, name))(*(term.value for term in terms))
+        value = getattr(np, UFUNC_NAMES.get(name, name))(*(term.value for term in terms))
         if value.dtype == bool:
-            known = _compared(terms[0], terms[1], same) if name in TESTS else _combined(name, *terms)
+            known = _compared(terms[0], terms[1], same) if name in COMPARISONS else _combined(name, *terms)
             return self._term(value.astype(np.float64), np.where(known, 0.0, 1.0))
         return self._rounded(name, value, self._propagated(name, value, *terms), terms)
 

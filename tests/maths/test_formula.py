@@ -19,7 +19,7 @@ from benchmarks.kernel_programs import activations, chains
 from gpubp.devices.cpu.ufunc_program import Scratch, bind
 from gpubp.maths.activations import Activation
 from gpubp.maths.costs import COSTS
-from gpubp.maths.formula import SPELLINGS, C, Term, Writer, device_function
+from gpubp.maths.formula import REFLECTED, SPELLINGS, C, Term, Writer, device_function
 
 NAMES = ["z", "a", "y"]
 FORMULAS = {   # label: a formula of xp and one to three arrays
@@ -29,7 +29,8 @@ FORMULAS = {   # label: a formula of xp and one to three arrays
        for which in ("value", "prime", "value_at", "outer", "outer_prime") if getattr(COSTS.find(cost), which)}}
 BINARY = [name for name, form in SPELLINGS.items() if "{1}" in form and "{2}" not in form]
 OPERATORS = {   # every spelling as a formula, by an operator where it is one
-    **{name: (lambda xp, x, y, name=name: getattr(x, name)(y)) for name in BINARY if name.startswith("__")},
+    **{name: (lambda xp, x, y, name=name: getattr(x, name)(y))
+       for name in (*BINARY, *REFLECTED) if name.startswith("__")},
     **{name: (lambda xp, x, y, name=name: getattr(xp, name)(x, y)) for name in BINARY if not name.startswith("__")},
     **{name: (lambda xp, x, name=name: getattr(xp, name)(x)) for name, form in SPELLINGS.items()
        if "{1}" not in form and not name.startswith("__")},

@@ -8,17 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from ...maths.formula import REFLECTED, Term, Writer, constant, spell
+from ...maths.formula import COMPARISONS, UFUNC_NAMES, Term, Writer, constant, spell
 
-TESTS = {"__eq__": np.equal, "__ne__": np.not_equal, "__gt__": np.greater, "__ge__": np.greater_equal, "__lt__": np.less,
-         "__le__": np.less_equal, "__and__": np.logical_and, "__or__": np.logical_or, "__invert__": np.logical_not}
-UFUNCS = {"__add__": np.add, "__sub__": np.subtract, "__mul__": np.multiply, "__truediv__": np.divide,
-          "__neg__": np.negative, "__pos__": np.positive, "__abs__": np.absolute, "abs": np.absolute, **TESTS,
-          **{name: getattr(np, name) for name in (
-              "maximum", "minimum", "absolute", "square", "reciprocal", "sign", "exp", "expm1", "log", "log1p", "sqrt", "tanh",
-              "sinh", "cosh", "sin", "cos", "arctan", "power")}}
-
-
+CONDITIONS = COMPARISONS | {"__and__", "__or__", "__invert__"}
 TWO_PASSES = "where", "sum", "max"   # their result must not overlap an operand
 
 
@@ -31,8 +23,6 @@ class Trace(Writer):
         self.known: dict[tuple, Term] = {}
 
     def write(self, name, *operands):
-        if name in REFLECTED:
-            name, operands = REFLECTED[name], operands[::-1]
         key = name, *map(spell, operands)
         if key not in self.known:
             self.known[key] = Term(len(self.steps), self)
@@ -101,7 +91,7 @@ class Binding:
             shape = *shape[:-1], 1
         if name not in TWO_PASSES:
             self._release(step, terms)
-        out = self.arrays[step] = self._out(step, shape, bool if name in TESTS else self.scratch.dtype)
+        out = self.arrays[step] = self._out(step, shape, bool if name in CONDITIONS else self.scratch.dtype)
         if name not in ("sum", "max") and {array.shape for array in operands} <= {(), out.shape}:   # a call on vectors is faster
             *operands, out = (array.reshape(-1) if array.ndim else array for array in (*operands, out))
         self._call(name, operands, out)
@@ -121,9 +111,9 @@ class Binding:
             case "max":
                 self.calls.append(partial(np.maximum.reduce, operands[0], -1, None, out, True))
             case "maximum" | "minimum":   # NumPy takes their `out` only as a keyword
-                self.calls.append(partial(UFUNCS[name], *operands, out=out))
+                self.calls.append(partial(getattr(np, name), *operands, out=out))
             case _:   # positional: as a keyword, `out` doubles the time of a call on small arrays
-                self.calls.append(partial(UFUNCS[name], *operands, out))
+                self.calls.append(partial(getattr(np, UFUNC_NAMES.get(name, name)), *operands, out))
 
     def _deliver(self, results):
         """Copy the results that are not in outs yet; results that are inputs are saved first, before outs overwrite them."""
