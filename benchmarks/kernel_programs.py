@@ -1,4 +1,4 @@
-"""All kernel programs for the tables of maths, so that tests compile and run a new row without being changed."""
+"""All kernel programs for the tables of maths, so that tests compile and run a new entry without being changed."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -16,14 +16,14 @@ SIXTEEN_BITS = ("softmax.cu", "sums.cu", "dropout.cu", "intake.cu")
 
 
 def sources(dtype, storage=None, few=None):
-    """Yield (label, source text) for every kernel file and every row of the tables; with a storage dtype only those that depend
+    """Yield (label, source text) for every kernel file and every entry of the tables; with a storage dtype only those that depend
     on it. few: see `outputs`; None means True with a storage dtype, else False."""
     files = [file for file in UNFORMULATED if storage is None or file in SIXTEEN_BITS]
     yield from ((file, source(file, dtype, storage=storage)) for file in files)
     yield from ((f"copy.cu {' '.join(map(str, pair))}", copy_source(*pair)) for pair in copies(dtype, storage))
-    yield from ((f"layer.cu {row.name}", layer_source(row, dtype, storage)) for row in activations() if not row.rowwise)
+    yield from ((f"layer.cu {entry.name}", layer_source(entry, dtype, storage)) for entry in activations() if not entry.rowwise)
     pairs = outputs(few=storage is not None if few is None else few)
-    yield from ((f"output.cu {cost.name} {row.name}", output_source(cost, row, dtype, storage)) for cost, row in pairs)
+    yield from ((f"output.cu {cost.name} {entry.name}", output_source(cost, entry, dtype, storage)) for cost, entry in pairs)
     steps = [chain for chain in chains()
              if storage is None or (not chain.transforms and chain.optimizer.time_invariant)]
     yield from ((f"step.cu {chain}", step_source(chain, dtype, storage)) for chain in steps)
@@ -44,10 +44,11 @@ def outputs(few=False):
     code path of output.cu."""
     costs, found = [COSTS.find(name) for name in COSTS], []
     seen: set[Any] = set()
-    for cost, row in ((cost, row) for cost in costs for row in activations() if Interval(row.range) in Interval(cost.outputs)):
-        parts = {cost.name, row.name, (row.rowwise, cost.relative, cost.outer is None)}
-        if not few or not parts <= seen or cost.meets_partner(row):
-            found.append((cost, row))
+    for cost, entry in ((cost, entry) for cost in costs for entry in activations()
+                        if Interval(entry.range) in Interval(cost.outputs)):
+        parts = {cost.name, entry.name, (entry.rowwise, cost.relative, cost.outer is None)}
+        if not few or not parts <= seen or cost.meets_partner(entry):
+            found.append((cost, entry))
         seen |= parts
     return found
 
@@ -55,16 +56,16 @@ def outputs(few=False):
 def chains():
     """Chains for each optimizer: plain, with each option on, with all options on, and behind all gradient transforms."""
     amount = 0.5
-    modifiers = [row(amount) for row in OPTIMIZERS.values() if issubclass(row, GradientTransform)]
-    modifiers.sort(key=lambda modifier: not modifier.uses_norm)   # Chain requires this order
+    transforms = [entry(amount) for entry in OPTIMIZERS.values() if issubclass(entry, GradientTransform)]
+    transforms.sort(key=lambda transform: not transform.uses_norm)   # Chain requires this order
     result = []
-    for row in OPTIMIZERS.values():
-        if issubclass(row, Optimizer):
-            optimizer = row()
-            switches = {f.name: True if f.default is False else amount for f in fields(row)
+    for entry in OPTIMIZERS.values():
+        if issubclass(entry, Optimizer):
+            optimizer = entry()
+            switches = {f.name: True if f.default is False else amount for f in fields(entry)
                         if f.init and f.default in (0.0, False)}
             variants = [optimizer, *(replace(optimizer, **{name: on}) for name, on in switches.items()),
                         replace(optimizer, **switches)]
             result += [Chain.of(variant) for variant in dict.fromkeys(variants)]
-            result.append(Chain.of([*modifiers, optimizer]))
+            result.append(Chain.of([*transforms, optimizer]))
     return result
