@@ -31,7 +31,7 @@ class GradientTransform(OptimizerPart):
 
 
 class L2(GradientTransform):
-    """g' = g + amount / n w for weights, g' = g for biases: adds amount / (2 n) Σ w² to the cost of n training samples."""
+    """g' = g + (amount / n) w for weights, g' = g for biases: adds (amount / (2 n)) Σ w² to the cost of n training samples."""
 
     source = "Nielsen, 2015, chapter 3"
     splits = True
@@ -41,7 +41,7 @@ class L2(GradientTransform):
 
 
 class L1(GradientTransform):
-    """g' = g + amount / n sign(w) for weights, g' = g for biases: adds amount / n Σ |w| to the cost of n training samples."""
+    """g' = g + (amount / n) sign(w) for weights, g' = g for biases: adds (amount / n) Σ |w| to the cost of n training samples."""
 
     source = "Nielsen, 2015, chapter 3"
     splits = True

@@ -87,7 +87,8 @@ class Adagrad(Optimizer):
 class RMSprop(Optimizer):
     """s' = alpha s + (1 - alpha) g², w' = w - learning_rate g / (√s' + eps).
 
-    If centered, the square of the decaying mean of g is subtracted from s'. With momentum, v' = momentum v + step as in SGD.
+    If centered, the square of the decaying mean of g is subtracted from s'.
+    With momentum, v' = momentum v + g / (√s' + eps), w' = w - learning_rate v'.
     """
 
     learning_rate: LearningRate = 0.01

@@ -20,7 +20,7 @@ class Schedule(Settings):
 
 
 class Constant(Schedule):
-    """learning_rate, at every epoch."""
+    """learning_rate, the same for all epochs."""
 
     learning_rate: float
 
@@ -61,7 +61,7 @@ class Exponential(Schedule):
 
 
 class Inverse(Schedule):
-    """learning_rate / (1 + decay * epoch). The sum over all epochs diverges; the sum of squares does not."""
+    """learning_rate / (1 + decay * epoch), of which the sum over all epochs diverges, and the sum of squares does not."""
 
     learning_rate: float
     decay: float = 1.0
@@ -78,7 +78,10 @@ def _cosine(first, last, done):
 
 
 class Cosine(Schedule):
-    """Linear from 0 to learning_rate during warmup epochs, then half a cosine wave down to final at the epoch epochs."""
+    """final + (learning_rate - final) * (1 + cos(pi * (epoch - warmup) / (epochs - warmup))) / 2, from warmup to epochs.
+
+    Before, the rate grows linearly: learning_rate * epoch / warmup. Afterwards it stays at final.
+    """
 
     learning_rate: float
     epochs: float = 30
@@ -94,9 +97,10 @@ class Cosine(Schedule):
 
 
 class OneCycle(Schedule):
-    """From learning_rate / start up to learning_rate, then down to learning_rate / start / end, each along half a cosine wave.
+    """low + (learning_rate - low) * (1 - cos(pi * epoch / peak)) / 2, from low = learning_rate / start at epoch 0.
 
-    The cycle takes epochs epochs, and its rise takes the fraction rise of them. Defaults are as in PyTorch's OneCycleLR.
+    After peak = rise * epochs it falls along half a cosine wave, too: from learning_rate to low / end at the last of the epochs.
+    Defaults are as in PyTorch's OneCycleLR.
     """
 
     learning_rate: float

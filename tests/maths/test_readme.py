@@ -134,6 +134,18 @@ def test_formulas_of_costs_are_those_of_the_code(name, random):
         assert np.isclose(eval(terms, functions | given | {"a": a, "y": y}), cost.outer(np, total) if cost.outer else total)
 
 
+@pytest.mark.parametrize("schedule", [SCHEDULES[name](0.5) for name in SCHEDULES if name != "plateau"], ids=str)
+def test_formulas_of_schedules_are_those_of_the_code(schedule):
+    """The docstring begins with the formula; OneCycle's holds during the rise."""
+    text = schedule.__doc__.splitlines()[0].partition(", ")[0].removesuffix(".")
+    for epoch in (0.5, 2.0, 7.25, 11.0):
+        names = vars(math) | vars(schedule) | {"epoch": epoch}
+        if "low" in text:
+            names |= {"low": schedule.learning_rate / schedule.start, "peak": schedule.rise * schedule.epochs}
+            epoch = names["epoch"] = min(epoch, names["peak"])
+        assert schedule(epoch) == pytest.approx(eval(text, names), rel=1e-13)
+
+
 if __name__ == "__main__":
     text = README.read_text()
     for title, lines in generated().items():
