@@ -46,3 +46,11 @@ def test_equal_operations_are_made_once(random):
     signed = lambda xp, z: xp.reciprocal(z * 0.0) + xp.reciprocal(z * -0.0)   # equal zeros of different signs are not equal
     with np.errstate(all="ignore"):
         assert np.isnan(computed(signed, [z], [out], 2)).all()
+
+
+@pytest.mark.parametrize("sigma", [lambda xp, z: 2.0 * z + 1.0, lambda xp, z: xp.where(z > 0.0, z, xp.exp(z)), softmax.of])
+def test_of_two_outs_in_one_place_the_last_stays(sigma, random):
+    z, b = random.normal(size=(4, 3)), random.normal(size=3)
+    expected = sigma(np, z + b)
+    computed(lambda xp, z, b: (z + b, sigma(xp, z + b)), [z, b], [z, z[:]], 4)
+    assert np.allclose(z, expected, rtol=1e-14, atol=0.0)

@@ -82,8 +82,6 @@ class NumpyOps(CpuOps):
         return call
 
     def bias_activation(self, activation, z, b, a):
-        if z is a:
-            return sequence(_blockwise(lambda xp, z, b: activation.of(xp, z + b), [z], [a], b))
         return sequence(_blockwise(lambda xp, z, b: (z + b, activation.of(xp, z + b)), [z], [z, a], b))
 
     def activation_backward(self, activation, delta, z, a, db):

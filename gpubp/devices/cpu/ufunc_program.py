@@ -68,21 +68,21 @@ class Binding:
         self.outs, self.scratch = outs, scratch
         self.calls: list[partial] = []
         self.arrays = {~place: array for place, array in enumerate(operands)}
-        self.last_use = {name: step for step, (_, terms) in enumerate(steps) for name in _names(terms)}
-        self.last_use |= {name: len(steps) for name in _names(results)}
+        reads = {name: step for step, (_, terms) in enumerate(steps) for name in _names(terms)}
+        self.last_use = reads | {name: len(steps) for name in _names(results)}
         self.free: defaultdict[tuple, list[int]] = defaultdict(list)   # numbers of free scratch arrays, by kind
         self.held: dict[int, tuple[tuple, int]] = {}
-        # steps that write into an out immediately, since no later step reads what it held
-        self.direct = {step: out for result, out in zip(results, outs) for step in _names([result])
-                       if step >= 0 and self._unread(out, step, steps[step][0])}
+        # the steps that write into an out immediately, since no later step reads what it held, be it an operand or a result
+        self.direct: dict[int, np.ndarray] = {}
+        for result, out in zip(results, outs):
+            for step in filter(lambda name: name >= 0, _names([result])):
+                held = [self.last_use.get(name, -1) for name, array in self.arrays.items() if np.may_share_memory(array, out)]
+                held += [reads.get(name, -1) for name, array in self.direct.items() if np.may_share_memory(array, out)]
+                if max(held, default=-1) < step + (steps[step][0] not in TWO_PASSES):
+                    self.direct[step] = out
         for step, (name, terms) in enumerate(steps):
             self._apply(step, name, terms)
         self._deliver(results)
-
-    def _unread(self, out, step, name):
-        last = max((self.last_use.get(operand, -1) for operand, array in self.arrays.items() if np.may_share_memory(array, out)),
-                   default=-1)
-        return last < step if name in TWO_PASSES else last <= step
 
     def _apply(self, step, name, terms):
         operands = [*map(self._array, terms)]
