@@ -46,11 +46,11 @@ class Ops(ABC):
 
     name: "cpu", "cuda:0", ...; precision: that of matrix products, one of PRECISIONS.
     xp: the array module (NumPy or CuPy), for work outside the hot loop; device: the context manager in which it must run.
-    threads: the number of threads that can work in parallel; 0 on a GPU. If it is not 0, the methods of CpuOps are available.
     min_weights_for_gemm_update: the smallest weight matrix, in elements, that `gemm_update` should update; infinity if the device
     has no such product.
     scratch_bytes: approximately the bytes that a verb with a formula needs for intermediate values.
 
+    row_blocks: the CpuOps itself, whose threads can each compute blocks of rows; None on a GPU.
     Capabilities of a GPU, None on the CPU: array_checks, the ArrayChecks that validate arrays without a synchronization;
     streaming, the Streaming of data that do not fit on the device; loss_scaling, the LossScaling of precision "float16".
     """
@@ -59,9 +59,9 @@ class Ops(ABC):
     precision: str
     xp: Any
     device: AbstractContextManager
-    threads: int
     min_weights_for_gemm_update: float
     scratch_bytes = 0
+    row_blocks: Any = None
     array_checks: Any = None
     streaming: Any = None
     loss_scaling: Any = None

@@ -20,12 +20,13 @@ def training_step(network, ops, mini_batches, gradient, update, clock, report, s
 def _block_rows(network, ops, rows):
     """The rows of a block, or None if all rows are processed together."""
     parameters = sum(view.size for _, view in network.parameters.items())
+    cpu = ops.row_blocks
     # a dropout mask is drawn for a whole batch
-    if not ops.threads or network.dropout_rates or parameters > MAX_PARAMETERS or rows * parameters < MIN_MULTIPLY_ADDS:
+    if cpu is None or network.dropout_rates or parameters > MAX_PARAMETERS or rows * parameters < MIN_MULTIPLY_ADDS:
         return None
-    most = max(1, ops.block_bytes // (2 * sum(network.sizes) * network.dtype.itemsize))
-    rounds = -(-rows // (ops.threads * most))
-    return -(-rows // (ops.threads * rounds))
+    most = max(1, cpu.block_bytes // (2 * sum(network.sizes) * network.dtype.itemsize))
+    rounds = -(-rows // (cpu.threads * most))
+    return -(-rows // (cpu.threads * rounds))
 
 
 class _Step:

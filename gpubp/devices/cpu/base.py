@@ -27,7 +27,11 @@ class CpuOps(Ops):
     block_bytes: int
 
     @property
-    def threads(self):   # type: ignore[override]
+    def row_blocks(self):   # type: ignore[override]
+        return self
+
+    @property
+    def threads(self):
         """The cores available to the process, at most the threads of the BLAS; 1 if the BLAS cannot be called directly."""
         there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return 1 if blas.find() is None else min(there, blas.find().threads())

@@ -29,7 +29,6 @@ class CudaOps(Ops):
     """
 
     device: graph.Session
-    threads = 0
     min_weights_for_gemm_update = 1 << 23   # below it, the launches that fetch cuBLAS's scalars cost more than they save
     loss_scale = None   # its state, see LossScaling.scaled
     _check = check_operands
