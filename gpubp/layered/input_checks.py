@@ -140,8 +140,9 @@ def sample_weights(network, weights, rows, name="sample_weight", check_now=True)
     weights = array_of(network, weights, name)
     if weights.shape != (rows,):
         raise ValueError(f"{name}: expected one number for each of the {rows} rows of x, got shape {weights.shape}")
-    ops, weights = network.ops, network.ops.asarray(weights, network.dtype)
-    if not check_now and would_wait(network, weights):
+    ops, waits = network.ops, would_wait(network, weights)
+    weights = ops.asarray(weights, network.dtype)
+    if not check_now and waits:
         return DeferredArray(weights, lambda weights, out: ops.array_checks.numbers(weights, out, low=0.0, bits=HIGH_OPEN))
     _require_finite(network, weights, name)
     if not all_true(network, valid := weights >= 0):

@@ -132,6 +132,14 @@ def test_options_of_fit(trained, name):
     refuses(trained, match, lambda: trained.fit(X, Y, **options))
 
 
+@pytest.mark.parametrize("weights, match", [(np.full(23, -1.0), "expected numbers >= 0, got -1.0 at row 0"),
+                                            (np.full(23, np.inf), "expected finite numbers in float32, got inf at row 0")])
+def test_weights_on_the_host(trained, weights, match):
+    """They are refused immediately, by a network on a GPU too."""
+    for call in ("cost", "gradient", "trace", "objective"):
+        refuses(trained, f"sample_weight: {match}", lambda call=call: getattr(trained, call)(X, Y, weights))
+
+
 @pytest.mark.parametrize("layers, options, match", [
     ([], {}, "at least two numbers"),
     ([4], {}, "at least two numbers"), (784, {}, "at least two numbers"),
