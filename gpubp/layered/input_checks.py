@@ -21,7 +21,7 @@ ALWAYS_FITS = 1 << 24      # bytes for which a device is assumed to have room, s
 interval = cache(Interval)
 
 
-def rows(network, x):
+def samples_or_wire(network, x):
     """x as samples gives it, in memory of the caller's stream; a traced value is cast to the network's dtype."""
     if type(x) is not Wire:
         with network.ops.device:

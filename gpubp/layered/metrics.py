@@ -31,7 +31,7 @@ def figures(network, x, codes, labelled, passes=None):
     passes: (rows, plan) after each forward pass; default: those of the network on x.
     """
     xp, count, here = network.ops.xp, x.shape[0], lambda rows: network.ops.asarray(codes[rows], network.dtype)
-    passes = passes or network.passes.run("outputs", x)
+    passes = passes or network.inference.run("outputs", x)
     if labelled:
         return [sum((labels(network, plan.a[-1]) == labels(network, here(rows))).sum() for rows, plan in passes)]
     mean = sum(here(rows).sum(axis=0, dtype="float64") for rows in chunks(count)) / count
@@ -45,11 +45,11 @@ def figures(network, x, codes, labelled, passes=None):
 def cost_and_figures(network, x, codes, labelled):
     """The cost and the terms of a score, from one forward pass, or from two if the network's precision is not exact."""
     if network.ops.with_precision(network.precision).precision != "exact":   # outputs are rounded, costs are not
-        return [network.passes.cost(x, codes), *figures(network, x, codes, labelled)]
+        return [network.inference.cost(x, codes), *figures(network, x, codes, labelled)]
     costs = []
 
     def passes():
-        for rows, plan in network.passes.run("cost", x, codes):
+        for rows, plan in network.inference.run("cost", x, codes):
             costs.append(plan.costs.sum(dtype="float64"))
             yield rows, plan
     terms = figures(network, x, codes, labelled, passes())

@@ -122,7 +122,7 @@ class Network:
         shapes |= {f"b{l}": (self.sizes[l],) for l in range(1, self.depth + 1)}
         self.ops = open_device(device)
         self.device_choice = DeviceChoice.of(device, self.ops)   # which device, and why
-        self.passes = Inference(self)
+        self.inference = Inference(self)
         self.parameters = Parameters(shapes, self.ops, self.dtype)
         for l, layer in enumerate(dense, 1):
             random = generator(self.seed, WEIGHTS, l)
@@ -177,7 +177,7 @@ class Network:
             raise RuntimeError("a callback moves the network that is being trained: call net.to after fit")
         moved = self.copy(device)
         self.ops, self.parameters, self.training_state = moved.ops, moved.parameters, moved.training_state
-        self.passes = Inference(self)
+        self.inference = Inference(self)
         self.workspace_cache, self.device_choice = None, moved.device_choice
         return self
 
@@ -218,7 +218,7 @@ class Network:
         >>> gpubp.Network([2, 3, 1], seed=1).feedforward([[0.0, 1.0], [1.0, 0.0]]).shape
         (2, 1)
         """
-        return like(self.ops, x, self.passes.outputs(input_checks.samples(self, x, check_now=False)))
+        return like(self.ops, x, self.inference.outputs(input_checks.samples(self, x, check_now=False)))
 
     def __call__(self, x: ArrayLike | Wire, vector: ArrayLike | Wire | None = None) -> Any:
         """feedforward(x) as a differentiable function of x and of the parameters; gpubp.grad and its relatives take it.
@@ -246,7 +246,7 @@ class Network:
         if vector is not None:
             call_arrays.check_shape(self, vector)
         parameters = self.parameters if vector is None else self.parameters.views(vector)
-        layers, rows = range(1, self.depth + 1), input_checks.rows(self, x)
+        layers, rows = range(1, self.depth + 1), input_checks.samples_or_wire(self, x)
         with np.errstate(all="ignore"):   # on the caller's stream, on which the gradient flows back
             return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],
                                    [parameters[f"b{l}"] for l in layers], rows)
@@ -265,7 +265,7 @@ class Network:
         >>> gpubp.Network([2, 3, 2], output="softmax", seed=1).predict([[0.0, 1.0]]).shape
         (1,)
         """
-        outputs = self.passes.outputs(input_checks.samples(self, x, check_now=False))
+        outputs = self.inference.outputs(input_checks.samples(self, x, check_now=False))
         labelled = self.is_classifier
         if labelled is None:
             labelled = self.cost_function.classifies or input_checks.interval(self.layers[-1].activation.range).bounded
@@ -314,7 +314,7 @@ class Network:
         >>> net.cost([[1.0], [2.0]], [[2.0], [0.0]])   # the quadratic cost is (a - y)^2 / 2
         1.0
         """
-        cost = self.passes.cost(*call_arrays.checked_arrays(self, x, y, sample_weight, check_now=False))
+        cost = self.inference.cost(*call_arrays.checked_arrays(self, x, y, sample_weight, check_now=False))
         return call_arrays.raise_if_nan(self, float(cost), x, y, sample_weight)
 
     @_on_device
@@ -335,7 +335,7 @@ class Network:
         True
         """
         arrays = call_arrays.checked_arrays(self, x, y, sample_weight, check_now=False)
-        return self.ops.copy_for_caller(self.passes.cost_and_gradient(*arrays)[1])
+        return self.ops.copy_for_caller(self.inference.cost_and_gradient(*arrays)[1])
 
     @_on_device
     def objective(self, x: ArrayLike, y: ArrayLike,
@@ -368,7 +368,7 @@ class Network:
         def cost_and_gradient(self, vector):
             call_arrays.check_shape(self, vector)
             self.vector[...] = self.ops.asarray(vector, self.dtype)
-            cost, gradient = self.passes.cost_and_gradient(*checked)
+            cost, gradient = self.inference.cost_and_gradient(*checked)
             return call_arrays.raise_if_nan(self, float(cost), x, y,
                                             sample_weight), self.ops.to_numpy(gradient).astype(np.float64)
         return partial(cost_and_gradient, self)

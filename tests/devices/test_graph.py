@@ -207,7 +207,7 @@ def test_the_rounded_weights_follow_whoever_changes_them(ops, optimizer, random)
     write(nets[1])
     nets[1].fit(x, y, optimizer=optimizer, epochs=1, batch_size=5)
     np.testing.assert_array_equal(*(ops.to_numpy(net.vector) for net in nets))
-    nets[1].passes.plans.clear()
+    nets[1].inference.plans.clear()
     np.testing.assert_array_equal(*(ops.to_numpy(ops.asarray(net.predict(x))) for net in nets))
 
 

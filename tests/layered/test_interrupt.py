@@ -91,7 +91,7 @@ def test_networks_and_fits_are_no_circles(random, monkeypatch):
         net = made()
         net.fit(x, y, epochs=2, batch_size=4, validation=(x, y), patience=1)
         net.predict(x)
-        seen += [weakref.ref(thing) for thing in (net, net.parameters, net.passes, net.parameters.like())]
+        seen += [weakref.ref(thing) for thing in (net, net.parameters, net.inference, net.parameters.like())]
         del net
         assert [ref() for ref in seen] == [None] * 7
     finally:
