@@ -1,4 +1,4 @@
-"""Circuits on CuPy's arrays beside the same circuits on NumPy's: what tests of both share."""
+"""Shared by tests that compare circuits on CuPy arrays with the same circuits on NumPy arrays."""
 
 from contextlib import contextmanager
 
@@ -21,23 +21,23 @@ def opened(name):
 
 
 def pulled(f, *given):
-    """The value, and the gradients of what was given for a cotangent of ones."""
+    """The value, and the gradients of all arguments for a cotangent of ones."""
     value, pull = gpubp.vjp(f, *given)
     return value, pull(mapped(np.ones_like, value))
 
 
 def twice(f, *given):
-    """The gradients, and the gradients of those."""
+    """The gradients, and the gradients of the gradients."""
     return pulled(lambda *inner: pulled(f, *inner)[1], *given)
 
 
 def moved(ops, nest):
-    """The nest with its NumPy arrays on the device."""
+    """The pytree with its NumPy arrays moved to the device."""
     return mapped(lambda leaf: ops.xp.asarray(leaf) if type(leaf) is np.ndarray else leaf, nest)
 
 
 def assert_like_numpys(ops, f, given, plain, plain_given, bound=1e-12, derive=pulled):
-    """Kinds, dtypes and shapes are alike, and numbers within rounding."""
+    """Assert equal kinds, dtypes and shapes, and equal numbers up to rounding."""
     expected, found = derive(plain, *plain_given), derive(f, *given)
     for x, one in zip(given, found[1], strict=True):
         assert type(one) is type(x)

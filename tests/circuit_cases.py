@@ -1,4 +1,4 @@
-"""Calls of NumPy's functions that hold the circuits' rules: arguments of several shapes, and options, for each function."""
+"""Calls of NumPy's functions that test the derivative rules: arguments of several shapes, and options, for each function."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -8,13 +8,13 @@ import numpy as np
 
 
 def since(version, *cases):
-    """What NumPy itself takes from a version on."""
+    """Cases that NumPy supports from a version on."""
     return cases if np.lib.NumpyVersion(np.__version__) >= version else ()
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Numbers to differentiate by, from low to high; spaced ones are as far from each other as they can be."""
+    """Random numbers to differentiate by, from low to high; spaced ones are evenly spaced."""
 
     low: float
     high: float
@@ -29,7 +29,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Case:
-    """function(*inputs, **options), after `through` has made its first input of the numbers drawn."""
+    """function(*inputs, **options), where `through` makes the first input from the random numbers."""
 
     inputs: tuple
     options: dict
@@ -37,7 +37,7 @@ class Case:
 
 
 def of(*inputs, through=None, **options):
-    """Differentiated by what is drawn and by Python's floats among the inputs, also in lists; all else is constant."""
+    """A call differentiated by random arrays and Python floats, also within lists; other inputs are constant."""
     return Case(inputs, options, through)
 
 
@@ -54,12 +54,12 @@ def spaced(*shape):
 
 
 def one(low=-1.6, high=1.4):
-    """Of one number: an array, one without axes, one without numbers, a single number, a Python float."""
+    """Of one argument: an array, a 0-d array, an empty array, a NumPy scalar, a Python float."""
     return [of(within(low, high, *shape)) for shape in ((3, 4), (), (0, 3), (1,))] + [of(0.3 * low + 0.7 * high)]
 
 
 def two(x=(-1.6, 1.4), y=(-1.6, 1.4)):
-    """Of two numbers: equal shapes, broadcasting both ways, axes of one number and of none, Python floats."""
+    """Of two arguments: equal shapes, broadcasting both ways, axes of length 1 and 0, Python floats."""
     shapes = (((3, 4), (3, 4)), ((3, 1), (4,)), ((4,), (2, 3, 4)), ((), (3,)), ((2, 1), (1, 1)), ((0, 3), (1, 3)), ((1,), ()),
               ((), ()))
     one_x, one_y = 0.4 * x[0] + 0.6 * x[1], 0.7 * y[0] + 0.3 * y[1]
@@ -68,14 +68,14 @@ def two(x=(-1.6, 1.4), y=(-1.6, 1.4)):
 
 
 def reducing(draw, *more):
-    """A reduction: over every kind of axes, kept or not, of arrays without axes, to no numbers."""
+    """A reduction: over every kind of axes, with and without keepdims, of 0-d arrays, to empty arrays."""
     return [of(draw(3, 4)), of(draw(3, 4), 0), of(draw(3, 4), axis=-1), of(draw(2, 3, 2), axis=(0, 2)), of(draw(5)), of(draw()),
             of(draw(2, 3, 2), axis=(-1, 0)), of(draw(3, 4), axis=1, keepdims=True), of(draw(2, 3), keepdims=True),
             of(draw(1, 3), axis=0), *more]
 
 
 def empty(draw):
-    """Reductions of no numbers."""
+    """Reductions of empty arrays."""
     return [of(draw(0, 3)), of(draw(3, 0), axis=1), of(draw(0, 3), axis=1, keepdims=True)]
 
 
@@ -89,7 +89,7 @@ def cumulating(draw):
 
 
 def regular(x):
-    """Square matrices far from singular ones."""
+    """Well-conditioned square matrices."""
     return x + 3.0 * np.diag(np.ones_like(plain(x), shape=x.shape[-1:]))
 
 
@@ -99,7 +99,7 @@ def definite(x):
 
 
 def plain(x):
-    """The array that wires of wires carry."""
+    """The array within nested traced values."""
     return plain(x.value) if hasattr(x, "circuit") else x
 
 

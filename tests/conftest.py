@@ -1,4 +1,4 @@
-"""What all tests share: the devices, each test of an `ops` on every one that is present, and a word on what was not run."""
+"""Shared by all tests: devices and fixtures, the marks of cases, and the last line, which lists what was not exercised."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +21,10 @@ from tests.cases import FEW, few
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
           "cuda.pathfinder": "peers", "jax": "peers"}
 DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_curve": "matplotlib",
-            "gpubp.plots.decision_boundary": "matplotlib"}   # that need an extra
-# NumPy; the CPU's own kernels; the CUDA kernels compiled by g++ and run on the host; CuPy
+            "gpubp.plots.decision_boundary": "matplotlib"}   # doctests that need an extra
+# NumPy; the compiled kernels of the CPU; the CUDA kernels, compiled by g++ and run on the host; CuPy
 DEVICES = ("cpu", "compiled", "host", "cuda")
-CUDA = os.environ.get("GPUBP_TEST_CUDA", "cuda:0")   # the device of the tests of "cuda"
+CUDA = os.environ.get("GPUBP_TEST_CUDA", "cuda:0")   # the device that "cuda" means
 INDEX = int(CUDA.removeprefix("cuda:"))
 
 
@@ -81,13 +81,13 @@ def device(name):
 def whole_host():
     """The device "host" with all kernels compiled."""
     ops = device("host")
-    ops.compiler.build_tables()   # two cores at once, where a kernel here and there would be built by one
+    ops.compiler.build_tables()   # on all cores, which single kernels would not use
     return ops
 
 
 @cache
 def whole_compiled():
-    """The device "compiled" with all kernels compiled, likewise."""
+    """The device "compiled" with all kernels compiled."""
     ops = device("compiled")
     texts = [cxx.program_source(dtype) for dtype in kernel_source.C_TYPES]
     for dtype in kernel_source.C_TYPES:
@@ -109,14 +109,14 @@ def ops(request):
 
 @pytest.fixture(params=DEVICES[1:])
 def device_ops(request):
-    """Every device that has kernels in turn."""
-    with np.errstate(all="ignore"):   # what overflows in a formula does so on both sides
+    """Every device with kernels in turn."""
+    with np.errstate(all="ignore"):   # formulas overflow on both sides
         yield {"host": whole_host, "compiled": whole_compiled}.get(request.param, lambda: device(request.param))()
 
 
 @pytest.fixture
 def session():
-    """A Session of the host's stand-in, all its own."""
+    """A Session of the host's stand-in for CuPy, used by no other test."""
     from tests.host.arrays import HostModule
 
     return Session(HostModule(), 0)
@@ -124,25 +124,25 @@ def session():
 
 @pytest.fixture
 def current_device():
-    """The CUDA device of the tests is current, for tests that work with its arrays themselves; networks do not need it."""
+    """Make the CUDA device current, for tests that compute with its arrays; networks do not need it."""
     with nullcontext() if why_no_cuda(INDEX) else device("cuda").device.device:
         yield
 
 
 @pytest.fixture
 def compiled():
-    """The CPU whose kernels are compiled."""
+    """The CPU with compiled kernels."""
     return device("compiled")
 
 
 @pytest.fixture
 def random():
-    """A generator that begins alike in every test."""
+    """A generator with the same seed in every test."""
     return np.random.default_rng(1)
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The last line says what was not exercised."""
+    """Write the last line: why tests were skipped."""
     reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
                if isinstance(report.longrepr, tuple)}
     terminalreporter.write_line("not exercised: " + ("; ".join(sorted(reasons)) or "nothing"))

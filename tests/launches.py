@@ -1,6 +1,6 @@
-"""Count the launches of each rule of the circuits on an emulated CUDA device, for the table of gpubp/circuits/README.md.
+"""Launches of each derivative rule on a CUDA device, counted by an emulated one: the table of gpubp/circuits/README.md.
 
-    ../shared/cupyhost/run -m tests.launches     writes the table
+    ../shared/cupyhost/run -m tests.launches     renews the table
 """
 
 from collections import Counter
@@ -15,20 +15,20 @@ from tests.circuits.test_rules import FUNCTIONS, Call
 
 README = Path(__file__).parent.parent / "gpubp" / "circuits" / "README.md"
 HEAD = "| function | forward | backward |\n|---|---|---|\n"
-LAUNCHES = "kernel launch", "memset", "copy"     # what a stream runs: copies within the device and zeros, too
+LAUNCHES = "kernel launch", "memset", "copy"     # work of a stream, including zeros and copies within the device
 WAITS = "copy to host", "stream synchronize", "device synchronize", "event synchronize"
 
 
 def whole(call):
-    """Whether a call differentiates by arrays only; a Python float's gradient comes to the host."""
+    """Whether a call differentiates only by arrays; the gradient of a Python float is copied to the host."""
     return bool(call.given) and all(hasattr(x, "shape") for x in call.given)
 
 
 def asked(function, ops, counts):
-    """(what its forward, what its backward asks of the device) of the function's first case; counts() is cupyhost's."""
+    """(counts of the forward pass, counts of the backward pass) for the function's first case; counts() is cupyhost's."""
     call = next(call for call in (Call(function, case, ops=ops) for case in CASES[function]) if whole(call))
     found = ()
-    for _ in range(2):   # kernels are compiled the first time
+    for _ in range(2):   # the first pass compiles kernels
         ops.xp.cuda.Device().synchronize()
         counts()
         traced = TracedCall("vjp", call, call.given, {}, tuple(range(len(call.given))))
@@ -41,7 +41,7 @@ def asked(function, ops, counts):
 
 
 def launches(counted):
-    """How many launches the counts are."""
+    """The number of launches in these counts."""
     return sum(counted[name] for name in LAUNCHES)
 
 
@@ -55,7 +55,7 @@ def table(ops, counts):
 
 
 def main():
-    """Write the table into the README."""
+    """Renew the table in the README."""
     import cupyhost
 
     from tests.conftest import device

@@ -1,15 +1,15 @@
-"""What the kernels' tests share: formulas in plain NumPy, numbers of 16 bits, and how near is near enough."""
+"""Shared by the tests of kernels: formulas in NumPy, 16-bit storage, and tolerances."""
 
 import numpy as np
 
 from gpubp.devices.kernel_source import computed
 
 UNIT = {"float16": 2.0**-11, "uint16": 2.0**-8}   # the relative error of rounding to 16 bits
-SMALLEST = {"float16": 2.0**-24, "uint16": 0.0}   # below which there are no more numbers
+SMALLEST = {"float16": 2.0**-24, "uint16": 0.0}   # the smallest subnormal number
 
 
 def kept(x, storage):
-    """Numbers rounded to a storage, None being their own dtype; a bfloat16 by arithmetic, not by its bits."""
+    """Numbers rounded to a storage, by default their own dtype; bfloat16 is rounded by arithmetic, not by its bits."""
     if storage != "uint16":
         return x.astype(storage or x.dtype)
     fraction, exponent = np.frexp(x.astype(np.float64))
@@ -18,14 +18,14 @@ def kept(x, storage):
 
 
 def read(array):
-    """The numbers that an array of any storage holds."""
+    """The numbers in an array of any storage."""
     if array.dtype == np.uint16:
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(computed(array.dtype))
 
 
 def close(got, want, rounding=500, magnitude=1.0):
-    """Equal but for some roundings, of the number or of a magnitude, and that to got's storage; NaN and infinity alike."""
+    """Equal up to a number of roundings, relative to the number or to a magnitude, and the rounding to the storage."""
     assert read(got).dtype == want.dtype and got.shape == want.shape
     tolerance, storage = rounding * np.finfo(want.dtype).eps, got.dtype.name
     np.testing.assert_allclose(read(got), want, rtol=tolerance + UNIT.get(storage, 0.0),
@@ -38,18 +38,18 @@ def sizes(x):
 
 
 def normal(dtype, *shapes, seed=1, scale=1.0):
-    """Normal numbers of these shapes."""
+    """Normally distributed numbers of these shapes."""
     random = np.random.default_rng(seed)
     return [(scale * random.standard_normal(shape)).astype(dtype) for shape in shapes]
 
 
 def aligned(ops, values):
-    """The values on the device, as they usually lie."""
+    """The values on the device, aligned as usual."""
     return ops.asarray(values.copy())
 
 
 def unaligned(ops, values):
-    """The values on the device where no line of 16 bytes begins."""
+    """The values on the device at an address that is not a multiple of 16 bytes."""
     array = ops.zeros(values.size + 1, values.dtype)[1:].reshape(values.shape)
     array[...] = ops.asarray(values)
     address = array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr
@@ -69,7 +69,7 @@ def sigma(row, z):
 
 
 def times_prime(row, delta, z, a):
-    """BP2's second half as the book has it."""
+    """The second half of BP2: delta times sigma'(z)."""
     if row.rowwise:
         return a * (delta - (delta * a).sum(axis=1, keepdims=True))
     return (delta * row.prime(np, z, a)).astype(z.dtype)

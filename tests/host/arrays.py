@@ -1,4 +1,4 @@
-"""HostArray and its module: NumPy arrays that refuse to become NumPy arrays unasked, as CuPy's do.
+"""HostArray and its array module: NumPy arrays that do not convert to NumPy implicitly, as CuPy's do not.
 
 A host array that slips into device code, or the reverse, then fails here as it would fail on a GPU.
 """
@@ -11,22 +11,22 @@ import numpy as np
 
 from . import stream
 
-VIEWS = "reshape", "ravel", "transpose", "view", "squeeze", "swapaxes"   # methods that leave an array where it is
+VIEWS = "reshape", "ravel", "transpose", "view", "squeeze", "swapaxes"   # methods that return a view
 
 
 class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
-    """A NumPy array, reached by get() alone."""
+    """A NumPy array that is accessible only by get()."""
 
     def __init__(self, values, device=None):
         self.values, self.device = values, device or stream.Device()
 
     def __del__(self):
-        if isinstance(getattr(self, "values", None), np.ndarray) and stream is not None:   # None when Python ends
+        if isinstance(getattr(self, "values", None), np.ndarray) and stream is not None:   # None at interpreter exit
             stream.release(self.values)
 
     @property
     def data(self):
-        """Where the values lie, as CuPy's arrays tell it."""
+        """The address of the values, as CuPy's arrays have it."""
         return SimpleNamespace(ptr=self.values.ctypes.data)
 
     def __array_namespace__(self):
@@ -71,7 +71,7 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
         stream.refuse_in_capture("work of the array module")
         values, index, value = _open(self), _open_index(index), np.asarray(_open(value))
         place = values[index]
-        if np.may_share_memory(place, values):   # a view, written when the stream comes to it
+        if np.may_share_memory(place, values):   # a view is written in the order of the stream
             value = np.broadcast_to(value, place.shape)
             stream.get_current_stream().give(lambda: np.copyto(place, value, "unsafe"))
         else:
@@ -126,7 +126,7 @@ class HostModule:
     cuda = stream
 
     def get_default_memory_pool(self):
-        """A pool that keeps nothing and knows no limit."""
+        """A pool without cached blocks or a limit."""
         return SimpleNamespace(free_bytes=lambda: 0, used_bytes=lambda: 0, get_limit=lambda: 0)
 
     def __getattr__(self, name):
@@ -138,7 +138,7 @@ class HostModule:
         return lambda *args, **kwargs: _call(found, args, kwargs)
 
     def asarray(self, values, dtype=None, order=None):
-        """The one way in for NumPy arrays."""
+        """The only conversion of NumPy arrays."""
         stream.settle("allocating")
         if isinstance(values, HostArray):
             if values.device != stream.Device():
@@ -151,10 +151,9 @@ class HostModule:
 
 
 def work(name, call, arrays):
-    """A call on arrays as a stream is given it, for stream.launch.
+    """A call on arrays, for stream.launch.
 
-    A graph knows only the arrays' addresses: where one has been freed it refuses, since a GPU would write into whatever lies
-    there by then.
+    A graph keeps only addresses. If an array has been freed, its launch raises, because a GPU would write into other data.
     """
     if not stream.get_current_stream().is_capturing():
         return call
@@ -175,12 +174,12 @@ def _owner(values):
 
 
 def _foreign(value):
-    """Whether something else than these arrays, NumPy's and numbers is to answer for the operation, as CuPy decides it."""
+    """Whether an operand of another type handles the operation, by CuPy's rules."""
     return not isinstance(value, HostArray | np.ndarray | np.generic | int | float)
 
 
 def _open(value):
-    """A HostArray's values; Python's and NumPy's numbers pass, NumPy arrays do not."""
+    """The values of a HostArray; numbers pass, NumPy arrays raise."""
     if isinstance(value, HostArray):
         if value.device != stream.Device():
             raise RuntimeError(f"an array of device {value.device.id} on device {stream.Device().id}, without peer access")
@@ -195,7 +194,7 @@ def _open_index(index):
 
 
 def _close(result, out=()):
-    """The result as a HostArray; what a function wrote into, it returns."""
+    """The result as a HostArray; with out=, that array."""
     if out:
         return out[0] if len(out) == 1 else out
     if isinstance(result, (tuple, list)):

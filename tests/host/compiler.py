@@ -1,7 +1,7 @@
 """HostCompiler: the kernels built by g++ and run on the host, for CudaOps on a machine without a GPU.
 
 It is stricter than CuPy: an argument of another kind or size than the kernel declares is refused, as are a bad grid and arrays
-that overlap where a parameter is declared __restrict__.
+that overlap although a parameter is declared __restrict__.
 """
 
 import ctypes
@@ -30,46 +30,46 @@ HEADER = Path(__file__).with_name("emulator.h")
 COMMAND = ("g++", "-std=c++17", "-Og", "-ffp-contract=off", "-fno-math-errno", "-U_FORTIFY_SOURCE",
            "-fsanitize=alignment", "-w", "-fPIC")
 CACHE = Path(tempfile.gettempdir()) / f"gpubp-host-{getattr(os, 'getuid', int)()}"
-GROUP = 48   # programs to a call of g++
+GROUP = 48   # programs per call of g++
 MOST_ON_Y = 65535
 SEED = 1
-# what kernels are compiled for: the dtype that they compute in, and the storage where it is another
+# (dtype of the arithmetic, storage dtype if it differs) for which kernels are compiled
 KINDS = *((dtype, None) for dtype in kernel_source.C_TYPES), *(("float32", storage) for storage in kernel_source.STORAGE)
 
 
 class HostCompiler:
-    """Compiles programs in groups, which stay in a folder for temporary files, and so for the next run."""
+    """Compiles programs in groups, and caches them in a temporary folder for the next run."""
 
     def __init__(self):
         self._programs = {}   # text: (library, number)
         self._most = [2**32 - 1]
 
     def kernel(self, text, name):
-        """The kernel of that name, to be called as kernel(grid, block, arguments)."""
+        """The kernel of that name; call it as kernel(grid, block, arguments)."""
         if text not in self._programs:
             self._build(_groups().get(text, (text,)))
         library, number = self._programs[text]
         return HostKernel(library, name, number, self._most, parameters(text, name))
 
     def seed(self, seed):
-        """Begin the random order of warps anew, in all programs."""
+        """Restart the random order of warps in all programs."""
         for library, _ in self._programs.values():
             library.seed_schedule(seed)
 
     @contextmanager
     def last_blocks(self, most):
-        """Meanwhile run the last so many blocks alone of each dimension of a grid: a huge matrix is then touched at its end."""
+        """A context that runs only the last `most` blocks of each grid dimension, to test the end of a huge matrix."""
         self._most[0], before = most, self._most[0]
         yield
         self._most[0] = before
 
     def build_tables(self):
-        """Compile all that the tables can lead to, one call of g++ a core."""
+        """Compile all programs of the tables, with one call of g++ per core."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(self._build, dict.fromkeys(_groups().values())))
 
     def _build(self, texts):
-        library = ctypes.PyDLL(str(_library(texts)))   # PyDLL keeps the lock: the emulator runs one kernel at a time
+        library = ctypes.PyDLL(str(_library(texts)))   # PyDLL holds the GIL: the emulator runs one kernel at a time
         library.seed_schedule(SEED)
         self._programs.update((text, (library, number)) for number, text in enumerate(texts))
 
@@ -111,7 +111,7 @@ class HostKernel:
 
 
 def _code(argument):
-    """An argument's kind and size, as emulator::code has it; a Python number has neither."""
+    """An argument's kind and size, encoded as in emulator::code; a Python number has neither."""
     if isinstance(argument, (HostArray, np.generic)):
         return "*" * isinstance(argument, HostArray) + argument.dtype.kind + str(argument.dtype.itemsize)
     return type(argument).__name__
@@ -119,7 +119,7 @@ def _code(argument):
 
 @cache
 def _groups():
-    """The group of programs that each of the tables' texts is compiled with."""
+    """{text of a program: the group of programs that it is compiled with}."""
     groups = {}
     for kind in KINDS:
         texts = list(dict.fromkeys(text for _, text in kernel_programs.sources(*kind, few=few("host", kind[0]))))
@@ -130,7 +130,7 @@ def _groups():
 
 
 def _library(texts):
-    """The path of the library with these programs, compiled where it is not there from an earlier run."""
+    """The path of the library with these programs, compiled unless it is cached."""
     program = f'#include "{HEADER.name}"\n' + join(texts, "LAUNCHER({0})")
     key = sha256(repr((program, HEADER.read_text(), COMMAND, kernel_source.folder())).encode()).hexdigest()
     folders = [f"-I{folder}" for folder in (_header().parent, HEADER.parent, kernel_source.folder())]
@@ -139,19 +139,19 @@ def _library(texts):
 
 @cache
 def _header():
-    """HEADER compiled beforehand: for a small program g++ would otherwise spend most of its time on it."""
+    """The precompiled HEADER, which would otherwise take most of the compile time of a small program."""
     key = sha256(repr((HEADER.read_text(), COMMAND)).encode()).hexdigest()
     return _built(f"{key}/{HEADER.name}.gch", None, "-x", "c++-header", HEADER)
 
 
 def _built(name, program, *options):
-    """The path of what g++ makes of a program, built where it is not there."""
+    """The path of g++'s output for a program, built unless it exists."""
     path = CACHE / name
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(path.with_suffix(".lock"), "w") as lock:   # one process builds it, others wait for that
+    with open(path.with_suffix(".lock"), "w") as lock:   # one process builds it, the others wait
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            with tempfile.TemporaryDirectory(dir=CACHE) as folder:   # renamed at the end: what is there is whole
+            with tempfile.TemporaryDirectory(dir=CACHE) as folder:   # renamed at the end, so that an existing file is complete
                 built = Path(folder) / path.name
                 done = subprocess.run([*COMMAND, *options, "-o", built], input=program, text=True, capture_output=True)
                 if done.returncode:

@@ -1,4 +1,4 @@
-"""HostCublas: Cublas on a library that multiplies with NumPy, once it has checked every argument it is given.
+"""HostCublas: Cublas on a library that multiplies with NumPy, after it has checked every argument.
 
 A wrong size or leading dimension would read beyond a matrix on a GPU, mostly unnoticed; here it is refused.
 """
@@ -15,7 +15,7 @@ from gpubp.devices.cuda.cublas import SIGNATURES, Cublas
 from .arrays import work
 from .stream import get_current_stream, launch, refuse_in_capture
 
-# by the numbers of the header: what is stored, what is computed in, and which of these go together
+# by the constants of the header: storage types, compute types, and the supported combinations
 STORED = {0: np.dtype("f4"), 1: np.dtype("f8"), 2: np.dtype("f2"), 14: np.dtype("u2")}
 BFLOAT16, FAST_TF32 = 14, 77
 COMPUTED = {68: np.dtype("f4"), FAST_TF32: np.dtype("f4"), 70: np.dtype("f8")}
@@ -43,7 +43,7 @@ class HostCublas(Cublas):
 
 
 class HostLibrary:
-    """The functions of SIGNATURES, which take what ctypes would take and refuse what cuBLAS would refuse or misread."""
+    """The functions of SIGNATURES: they accept what ctypes accepts, and refuse what cuBLAS would refuse or misread."""
 
     def __init__(self):
         self.handles, self.held, self._numbers = {}, (), count(1)   # held: the matrices of the next product
@@ -57,7 +57,7 @@ class HostLibrary:
         return 0
 
     def cublasSetStream_v2(self, handle, stream):
-        self.handles[handle].stream, self.handles[handle].workspace = stream, None   # cuBLAS takes it away as well
+        self.handles[handle].stream, self.handles[handle].workspace = stream, None   # cuBLAS resets it as well
         return 0
 
     def cublasSetWorkspace_v2(self, handle, address, size):
@@ -108,14 +108,14 @@ def _typed(name, function):
         types = SIGNATURES[name]
         _expect(len(arguments) == len(types), f"{name} takes {len(types)} arguments, got {len(arguments)}")
         for type_, argument in zip(types, arguments):
-            type_.from_param(argument)   # raises where the argument is of another kind
+            type_.from_param(argument)   # raises for an argument of another kind
             _expect(type_ is not ctypes.c_int or -MOST <= argument < MOST, f"{argument} is beyond a 32-bit integer")
         return function(*arguments)
     return call
 
 
 def _stored(trans, rows, columns):
-    """The shape of a factor as it is stored, of the shape that it has in the product."""
+    """The stored shape of a factor that has this shape in the product."""
     _expect(trans in (0, 1), f"a transposition is {trans}, neither CUBLAS_OP_N nor CUBLAS_OP_T")
     return (columns, rows) if trans else (rows, columns)
 

@@ -1,4 +1,4 @@
-"""HostLt: cuBLASLt, but for what needs a driver: descriptors are the real library's, read back and computed with NumPy."""
+"""HostLt: cuBLASLt without a driver: descriptors of the real library are read back, and NumPy computes the product."""
 
 import ctypes
 
@@ -45,10 +45,10 @@ def store(array, numbers):
 
 
 class HostLt:
-    """The library, but for what needs a driver.
+    """The library without the functions that need a driver.
 
-    It takes vectors of D's dtype alone. At z = 0 it sets the mask's bit or not. Its flaw may be a "layout", A untransposed, or a
-    "bias", which it does not add.
+    It accepts only vectors of D's dtype. At z = 0 it sets the mask's bit or not. flaw: "layout" (A is not transposed) or "bias"
+    (it is not added).
     """
 
     def __init__(self, library, bit_at_zero=False, flaw=None):

@@ -1,6 +1,6 @@
-"""Many programs in one: compilers spend their time on what programs share, and the tables make hundreds of them.
+"""Many programs in one, because compilers spend most of their time on the parts that hundreds of programs share.
 
-Each program goes into a namespace of its own, its kernels numbered, since extern "C" names know no namespaces.
+Each program gets its own namespace. Its kernels are numbered, because extern "C" names ignore namespaces.
 """
 
 import re
@@ -19,7 +19,7 @@ def kernels(text):
 
 
 class Parameter(NamedTuple):
-    """One parameter of a kernel: a pointer is written through unless it is one to const."""
+    """One parameter of a kernel; a pointer is an output unless it points to const."""
 
     name: str
     written: bool
@@ -38,7 +38,7 @@ def parameters(text, kernel):
 
 
 def join(texts, suffix=""):
-    """One program of many: kernel k of program n is called k_n; suffix is written behind each program for each name."""
+    """One program of many: kernel k of program n is called k_n; suffix is appended to each program for each name."""
     lines = []
     for number, text in enumerate(texts):
         names = kernels(text)

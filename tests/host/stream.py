@@ -1,9 +1,9 @@
 """Stand-ins for cupy.cuda's devices, streams, events and graphs, as strict as CUDA is, or stricter.
 
-Kernels and products wait in the queue of their stream until somebody asks for what they compute; at each launch, queues chosen at
-random move on. A wait between streams that is missing lets work run too late, or too early. Copies from the host run as late as
-they may. Under capture, launches are recorded and everything else is refused, as CUDA or CuPy refuse it; a graph launched makes
-the recorded calls with the arguments that they had.
+Kernels and products wait in the queue of their stream until their results are needed. At each launch, randomly chosen queues
+advance, so that work without the necessary wait between streams runs too late or too early. Copies from the host run as late as
+possible. During a capture, launches are recorded, and everything else is refused, as CUDA or CuPy refuse it. A graph's launch
+repeats the recorded calls with their arguments.
 """
 
 import ctypes
@@ -17,13 +17,13 @@ from types import SimpleNamespace
 from weakref import WeakValueDictionary
 
 DEVICES = 2
-LONGEST, MOST_FREED = 16, 1 << 18   # calls in a queue, bytes that are kept for queued work
-lock = threading.RLock()          # of the queues: a thread that waits for a stream makes the stream's calls
-streams = WeakValueDictionary()   # by their numbers, which stand for addresses
+LONGEST, MOST_FREED = 16, 1 << 18   # most calls in a queue; most bytes that are kept for queued work
+lock = threading.RLock()          # of the queues: a thread that waits for a stream runs the stream's calls
+streams = WeakValueDictionary()   # by number, in place of an address
 numbers = count(1)
-memory = SimpleNamespace(free=1 << 40)   # bytes; tests of what does not fit take some away
+memory = SimpleNamespace(free=1 << 40)   # bytes; tests of exhausted memory reduce it
 dice = random.Random(1)
-freed: list = []                  # memory of arrays that are gone, which queued work may still touch
+freed: list = []                  # memory of deleted arrays, which queued work may still use
 
 
 def living():
@@ -32,14 +32,14 @@ def living():
 
 
 class _Thread(threading.local):
-    """What is current in a thread."""
+    """The current device and stream of a thread."""
 
     def __init__(self):
-        self.devices = [0]    # of `with`, the innermost last
+        self.devices = [0]    # devices of `with`, the innermost last
         self.stack = []       # streams of `with`
-        self.current = {}     # the stream of each device, where it is not the legacy one
-        self.capturing = []   # the stream that is capturing, if one is
-        self.moving = 0       # how deep within busy()
+        self.current = {}     # the stream of each device, unless it is the legacy one
+        self.capturing = []   # the capturing stream, if any
+        self.moving = 0       # the depth of nested busy()
 
 
 here = _Thread()
@@ -47,7 +47,7 @@ here = _Thread()
 
 @contextmanager
 def busy():
-    """The queues are being changed, which the end of an array, at any moment, must not do as well."""
+    """A context in which the queues change; deleting an array at the same time must not change them too."""
     with lock:
         here.moving += 1
         try:
@@ -57,7 +57,7 @@ def busy():
 
 
 def launch(call):
-    """Queue a kernel or a product on the current stream, or record it while that captures."""
+    """Queue a kernel or a product on the current stream, or record it during a capture."""
     stream = get_current_stream()
     if here.capturing and stream is here.capturing[-1]:
         stream.recorded.append(call)
@@ -67,19 +67,19 @@ def launch(call):
 
 
 def refuse_in_capture(what):
-    """What CUDA or CuPy would not record."""
+    """Refuse an operation that CUDA or CuPy cannot capture."""
     if here.capturing:
         raise RuntimeError(f"{what} is not permitted while a stream is capturing")
 
 
 def settle(what):
-    """Let the host see what the current stream has computed."""
+    """Synchronize: let the host see the results of the current stream."""
     refuse_in_capture(what)
     get_current_stream().synchronize()
 
 
 def release(values):
-    """Memory of an array that is gone: CuPy's pool gives it to others in the order of the stream, so that queued work has it."""
+    """Keep memory of a deleted array for queued work: CuPy's pool reuses memory in the order of the stream."""
     with lock:
         freed.append(values)
         if sum(one.nbytes for one in freed) > MOST_FREED and not here.moving:
@@ -109,7 +109,7 @@ class Device:
         here.devices.pop()
 
     def synchronize(self):
-        """Waits for all streams; from another thread, this ends a capture with an error, as CUDA's does."""
+        """Wait for all streams; called by another thread, this fails a capture, as in CUDA."""
         refuse_in_capture("synchronising")
         for stream in living():
             stream.broken = stream.recorded is not None
@@ -118,7 +118,7 @@ class Device:
 
 
 class Event:
-    """A place in a stream's order: `after` is the stream, `number` how much it had been given."""
+    """A position in a stream: `after` is the stream, `number` the number of its calls so far."""
 
     def __init__(self, block=False, disable_timing=False):
         refuse_in_capture("making an event")
@@ -133,13 +133,13 @@ class Event:
         self.pass_by()
 
     def pass_by(self):
-        """Make what comes before it."""
+        """Run everything before this position."""
         if self.after is not None:
             self.after.move_on(self.number)
 
 
 class Stream:
-    """A queue of calls; waits are noted in `waited`, for tests of the order."""
+    """A queue of calls; waits are recorded in `waited`, for tests of the order."""
 
     def __init__(self, null=False, non_blocking=False):
         refuse_in_capture("making a stream")
@@ -153,7 +153,7 @@ class Stream:
         return self.use()
 
     def __exit__(self, *error):
-        """As CuPy: a stream that was made current by use() is forgotten."""
+        """As in CuPy: a stream that was made current by use() is dropped."""
         assert here.stack.pop() is self
         here.current.pop(self.device, None)
         for stream in here.stack:
@@ -166,7 +166,7 @@ class Stream:
     # ---- order
 
     def give(self, call):
-        """Put a call into the queue, and let the dice decide which streams move on."""
+        """Append a call to the queue, and advance random streams."""
         with busy():
             self.queue.append(call)
             self.given += 1
@@ -177,7 +177,7 @@ class Stream:
                     stream.move_on(stream.made + dice.randint(1, len(stream.queue)))
 
     def move_on(self, number):
-        """Make the calls up to a number."""
+        """Run the calls up to a number."""
         with busy():
             while self.made < number:
                 call = self.queue.popleft()
@@ -193,8 +193,8 @@ class Stream:
         refuse_in_capture("waiting for work outside")
         self.waited.append(event.after)
         place = Event()
-        place.after, place.number = event.after, event.number   # as it is now; it may be recorded again
-        with busy():   # not by give(): a wait is nothing that might be made at once
+        place.after, place.number = event.after, event.number   # the current state; the event may be recorded again
+        with busy():   # not by give(): a wait must not run immediately
             self.queue.append(place.pass_by)
             self.given += 1
 
@@ -247,7 +247,7 @@ null = legacy[0]
 
 
 def get_current_stream(device_id=None):
-    """The stream made current last on a device, else its legacy stream."""
+    """The current stream of a device: the last one made current, else its legacy stream."""
     device = here.devices[-1] if device_id is None else device_id
     return here.current.get(device, legacy[device])
 
@@ -258,7 +258,7 @@ def get_elapsed_time(start, end):
 
 
 def memcpyAsync(target, source, count, kind, stream):
-    """Of CuPy's runtime: a copy on the stream of that number, made when somebody waits for it."""
+    """CuPy's runtime function: a copy on the stream of that number, run when something waits for it."""
     refuse_in_capture("copying from the host")
     assert kind == runtime.memcpyHostToDevice
     with busy():
