@@ -89,13 +89,24 @@ def _parser():
         return made
 
     _train(command("train", "train a network; without arguments, on handwritten digits", description=TRAIN))
-    _predict(command("predict", "apply a saved network to data"))
-    _check(command("check", "verify the equations of backpropagation against numerical derivatives"))
+    add = command("predict", "apply a saved network to data").add_argument
+    add("network", metavar="NET.npz", help="a network saved by `gpubp train`")
+    add("data", metavar="DATA", help="a file as for `gpubp train`; targets are optional")
+    add("--output", type=_file, metavar="FILE.csv", help="where to write the predictions (default: standard output)")
+    add("--proba", action="store_true", help="also write the probability of each class")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    add = command("check", "verify the equations of backpropagation against numerical derivatives").add_argument
+    add("network", nargs="?", metavar="NET.npz", help="a saved network (default: a new 784-30-10 network)")
+    add("data", nargs="?", metavar="DATA", help="samples to check it on (default: random samples)")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
     _parity(command("parity", "compare one training step on two devices, array by array"))
-    bench = command("bench", "run or list the benchmarks", description=BENCH)
-    bench.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME ... [OPTION ...]",
-                       help="names of benchmarks, or all, then options of their scripts")
-    _demo(command("demo", "explain backpropagation with worked examples, or list the demos", description=DEMO))
+    add = command("bench", "run or list the benchmarks", description=BENCH).add_argument
+    add("words", nargs=argparse.REMAINDER, metavar="NAME ... [OPTION ...]",
+        help="names of benchmarks, or all, then options of their scripts")
+    demo = command("demo", "explain backpropagation with worked examples, or list the demos", description=DEMO)
+    demo.add_argument("name", nargs="?", metavar="NAME", help="the demo to run: gates or svm")
+    demo.add_argument("--seed", type=int, default=1, metavar="N", help="random seed (default 1)")
+    _picture(demo, "where to draw the decision boundaries of svm; an earlier picture is replaced (default gpubp-svm.png)")
     command("info", "show versions, devices and missing packages, and how to use a GPU")
     return parser
 
@@ -138,22 +149,6 @@ def _train(parser):
     add("--quiet", action="store_true", help="print only errors")
 
 
-def _predict(parser):
-    add = parser.add_argument
-    add("network", metavar="NET.npz", help="a network saved by `gpubp train`")
-    add("data", metavar="DATA", help="a file as for `gpubp train`; targets are optional")
-    add("--output", type=_file, metavar="FILE.csv", help="where to write the predictions (default: standard output)")
-    add("--proba", action="store_true", help="also write the probability of each class")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-
-
-def _check(parser):
-    add = parser.add_argument
-    add("network", nargs="?", metavar="NET.npz", help="a saved network (default: a new 784-30-10 network)")
-    add("data", nargs="?", metavar="DATA", help="samples to check it on (default: random samples)")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-
-
 def _parity(parser):
     add = parser.add_argument
     add("network", nargs="?", metavar="NET.npz", help="a saved network (default: a new one); the samples are random")
@@ -168,12 +163,6 @@ def _parity(parser):
     add("--against", default="cuda", metavar="DEVICE", help="the device to compare with (default cuda)")
     add("--precision", choices=PRECISIONS, help="precision of matrix products on a GPU (default: the network's own)")
     add("--json", type=_file, metavar="FILE.json", help="also write the report to this file; an earlier report is replaced")
-
-
-def _demo(parser):
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the demo to run: gates or svm")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="random seed (default 1)")
-    _picture(parser, "where to draw the decision boundaries of svm; an earlier picture is replaced (default gpubp-svm.png)")
 
 
 def _picture(parser, where):
