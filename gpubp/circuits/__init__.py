@@ -1,4 +1,4 @@
-"""Automatic differentiation in reverse mode of plain NumPy code: traced values (wires), primitives, and their VJP rules."""
+"""Automatic differentiation in reverse mode of NumPy code: traced values (wires), primitives, and their VJP rules."""
 
 from .check_grads import check_grads
 from .custom_vjp import checkpoint, gate

@@ -13,7 +13,7 @@ FREED: tuple = None, (), (), {}   # the record of a wire that a backward pass ha
 def backward(ends, keep=False, visit=None):
     """{serial: cotangent} of the inputs that lead to the ends, which are pairs (wire, its cotangent).
 
-    Wires are visited in the reverse order of recording, so that each has its whole cotangent, the sum over its uses. Unless
+    Wires are visited in the reverse order of recording, so that each has its complete cotangent, the sum over its uses. Unless
     keep, each record is freed after its visit. visit(wire, cotangent), if given, is called for each wire.
     """
     pending: dict = {}

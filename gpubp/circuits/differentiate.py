@@ -1,4 +1,4 @@
-"""grad and its family: derivatives of plain NumPy functions, by tracing a call and running backward passes through it."""
+"""grad and its family: derivatives of functions in NumPy code, by tracing a call and running backward passes through it."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -227,7 +227,7 @@ def _matched(owner, args, name, given):
     """args, and vectors given beside them, as tuples; the vectors have the arguments' structure, shapes and dtypes."""
     args, given = as_tuple(owner, "args", args), as_tuple(owner, name, given)
     found = zip(leaves_along(owner, args, given), leaves(args))
-    return args, rebuilt(args, (as_cotangent(owner, one, leaf, f"{name} like the arguments,") for one, leaf in found))
+    return args, rebuilt(args, (as_cotangent(owner, one, leaf, f"{name} like the arguments") for one, leaf in found))
 
 
 def _units(value):

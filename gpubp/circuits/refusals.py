@@ -53,7 +53,7 @@ def require_real(owner, x):
     if isinstance(x, complex) or getattr(getattr(x, "dtype", None), "kind", "") == "c":
         raise TypeError(f"{owner}: expected real numbers, got complex ones: pass real and imaginary parts separately")
     if hasattr(x, "mask") or isinstance(x, np.matrix):
-        raise TypeError(f"{owner}: expected plain arrays, got a {type(x).__name__}, which has its own arithmetic: pass "
+        raise TypeError(f"{owner}: expected an ndarray, got a {type(x).__name__}, which has its own arithmetic: pass "
                         f"np.asarray(x)")
 
 
@@ -90,8 +90,8 @@ def require_differentiable(primitive, value, inputs):
         dtype = getattr(part, "dtype", None)
         if isinstance(part, Traced):
             if not any(isinstance(x, Traced) and x.circuit is part.circuit for x in inputs):
-                raise TypeError(f"{primitive.name}: expected a function that takes its wires by place, got one that uses others "
-                                f"besides: pass them as arguments")
+                raise TypeError(f"{primitive.name}: expected a function that takes its wires by place, got one that uses other "
+                                f"wires: pass them as arguments")
             continue
         require_real(primitive.name, part)
         if isinstance(part, CONTAINERS) or getattr(dtype, "kind", "f") == "O" or (

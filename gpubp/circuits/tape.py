@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-serials = count()   # of circuits and traced values, in the order of recording: inputs come before what is computed from them
+serials = count()   # of circuits and traced values, in the order of recording: an input's is smaller than its outputs'
 FLOAT_TYPES = {float, np.float64}
 
 PRIMITIVES: dict = {}            # NumPy function: its primitive
@@ -24,7 +24,7 @@ EVERY = range(1 << 16)
 
 
 class ConcreteNumberError(TypeError):
-    """A function asked a wire for a Python number, through which no cotangent could flow."""
+    """A function converts a wire to a Python number, which would lose the derivative."""
 
 
 class Circuit:

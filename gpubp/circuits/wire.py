@@ -148,7 +148,7 @@ class Wire(Traced):
             raise TypeError(f"CuPy's {name} has no rule for wires: give it one with gpubp.gate(forward, backward)")
         return dispatch(getattr(np, name), inputs, options)
 
-    # ---- what wires refuse
+    # ---- refused operations
 
     def __array__(self, *args, **options):
         raise TypeError("expected functions that take wires, got one that makes an array of a wire, which would lose the "

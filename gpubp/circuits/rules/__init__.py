@@ -19,9 +19,9 @@ from .shapes import SHAPE_OPS, cast, getitem
 
 TABLES: tuple[dict, ...] = ELEMENTWISE, REDUCTIONS, PRODUCTS, SHAPE_OPS, LINEAR_ALGEBRA
 OPERATORS = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "pow": np.power, "matmul": np.matmul,
-    "mod": np.remainder, "neg": np.negative, "pos": np.positive, "abs": np.absolute,
-}
+    operator.add: np.add, operator.sub: np.subtract, operator.mul: np.multiply, operator.truediv: np.divide,
+    operator.pow: np.power, operator.matmul: np.matmul, operator.mod: np.remainder, operator.neg: np.negative,
+    operator.pos: np.positive, operator.abs: np.absolute}
 
 # locally constant, or not about numbers: these are called with concrete values
 NONDIFFERENTIABLE = frozenset((
@@ -37,9 +37,8 @@ def fill_tables():
     """Fill the tables of tape.py, in which wires look primitives up."""
     tape.PRIMITIVES.update({function: Primitive(function.__name__, function, *vjps)
                             for table in TABLES for function, vjps in table.items()})
-    for name, function in OPERATORS.items():
-        run = getattr(operator, name)
-        tape.OPERATORS[run] = Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)
+    tape.OPERATORS.update({run: Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)
+                           for run, function in OPERATORS.items()})
     tape.OPERATORS.update({operator.getitem: getitem, np.ndarray.astype: cast})
     tape.COMPOSITES.update(COMPOSITES)
     tape.SPECIAL.update(SPECIAL_FUNCTIONS)

@@ -95,36 +95,20 @@ def _item(x, index):
     return x[index]
 
 
-def _bounds(part):
-    """The smallest and the largest index in a list or a NumPy array; nothing for other kinds of index."""
-    places = part
-    if type(part) is list:
-        places = np.array([i for i in leaves(part) if isinstance(i, int | np.integer) and not isinstance(i, bool)], int)
-    integers = type(places) is np.ndarray and places.dtype.kind in "iu" and places.size > 0
-    return (places.min(), places.max()) if integers else ()
-
-
-def _axes(part):
-    """How many axes a part of an index takes; Ellipsis counts as one."""
-    if part is None or isinstance(part, bool | np.bool_):
-        return 0
-    part = np.array(part) if type(part) is list and all(isinstance(i, bool | np.bool_) for i in leaves(part)) else part
-    return part.ndim if getattr(part, "dtype", None) == np.bool_ else 1
-
-
 def _refuse_outside(shape, parts):
     """IndexError for an index out of range in a list or a NumPy array, which CuPy would wrap silently."""
-    taken = [_axes(part) for part in parts]
+    parts = [np.array(part) if isinstance(part, bool) or (type(part) is list and all(
+        isinstance(i, int | np.integer | np.bool_) for i in leaves(part))) else part for part in parts]
+    taken = [0 if part is None else part.ndim if getattr(part, "dtype", None) == np.bool_ else 1 for part in parts]   # axes
     axis = 0
     for part, axes in zip(parts, taken):
         if part is Ellipsis:
             axes = len(shape) - sum(taken) + 1
-        elif axis < len(shape):
-            n = shape[axis]
-            for i in _bounds(part):
-                if not -n <= i < n:
-                    raise IndexError(f"expected indices from {-n} to {n - 1} along axis {axis}, got {i}: np.take has mode='wrap' "
-                                     f"and mode='clip' for others")
+        elif axis < len(shape) and type(part) is np.ndarray and part.dtype.kind in "iu":
+            n, outside = shape[axis], part[(part < -shape[axis]) | (part >= shape[axis])]
+            if outside.size:
+                raise IndexError(f"expected indices from {-n} to {n - 1} along axis {axis}, got {outside[0]}: np.take has "
+                                 f"mode='wrap' and mode='clip' for others")
         axis += axes
 
 
