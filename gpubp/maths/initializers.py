@@ -23,7 +23,7 @@ class Initializer:
     ----------
     name : str
     weights : function (random, neurons, inputs) -> array (neurons, inputs)
-        random is a numpy.random.Generator.
+        random is a numpy.random.Generator; neurons and inputs are fan-out and fan-in.
     biases : function (random, neurons) -> array (neurons,), default zeros
     formula, range, source : str
         The distribution of a weight, its interval and its publication, for documentation.

@@ -2,15 +2,14 @@
 
 import ast
 import re
-import sys
 from dataclasses import dataclass, is_dataclass
 from inspect import isclass, signature
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from .validation import document, number
 
-if sys.version_info >= (3, 11):
-    from typing import dataclass_transform
+if TYPE_CHECKING:   # type checkers bring typing_extensions; Python 3.10 lacks this decorator, which is for them
+    from typing_extensions import dataclass_transform
 else:
     def dataclass_transform(**options):
         return lambda cls: cls
