@@ -97,7 +97,7 @@ class RMSprop(Optimizer):
     momentum: float = 0.0
     centered: bool = False
 
-    source = "Tieleman and Hinton, lecture 6.5 of Neural networks for machine learning, 2012; centered: Graves, 2013"
+    source = "Tieleman and Hinton, lecture 6.5 of Neural networks for machine learning, 2012; Graves, arXiv:1308.0850, 2013"
     time_invariant = True
     bounds = {"alpha": "[0, 1)", "eps": "(0, inf)"}
     state = property(lambda self: ("s", *("mean",) * self.centered, *("v",) * (self.momentum > 0.0)),

@@ -41,7 +41,7 @@ class Step(Schedule):
     every: float = 10
     factor: float = 0.1
 
-    source = "Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017, with every=30"
+    source = "Goyal et al., Accurate, large minibatch SGD: training ImageNet in 1 hour, 2017"
     bounds = {"every": "(0, inf)"}
 
     def __call__(self, epoch):
@@ -54,7 +54,7 @@ class Exponential(Schedule):
     learning_rate: float
     factor: float = 0.95
 
-    source = "Senior, Heigold, Ranzato and Yang, An empirical study of learning rates in deep neural networks, ICASSP 2013"
+    source = "Senior et al., An empirical study of learning rates in deep neural networks for speech recognition, 2013"
 
     def __call__(self, epoch):
         return self.learning_rate * self.factor ** epoch
