@@ -84,5 +84,6 @@ INITIALIZERS = Table("initializer", Initializer, [
     _normal("lecun_normal", "w ~ N(0, 1 / inputs)", lambda i, o: sqrt(1.0 / i), _LECUN),
     _uniform("lecun_uniform", "w ~ U(-s, s), s = sqrt(3 / inputs)", lambda i, o: sqrt(3.0 / i), _LECUN),
     orthogonal,
-    Initializer("zeros", lambda random, neurons, inputs: np.zeros((neurons, inputs)), formula="w = 0, so equal neurons stay equal", range="[0, 0]",
+    Initializer("zeros", lambda random, neurons, inputs: np.zeros((neurons, inputs)), range="[0, 0]",
+                formula="w = 0, so equal neurons stay equal",
                 source="Rumelhart, Hinton and Williams, Learning internal representations by error propagation, 1986")])
