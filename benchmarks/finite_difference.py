@@ -20,7 +20,7 @@ import gpubp
 from benchmarks import report
 from benchmarks.alternate import REST, alternating_processes, serve
 from benchmarks.timing import seconds, window
-from gpubp.check import ReferenceNetwork, finite_differences
+from gpubp.layered.gradient_check import ReferenceNetwork, finite_differences
 
 WEIGHTS = 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000
 QUICK = 100, 1000, 10_000

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from .atomic import atomically
 from .layered.history import History
 
+__all__ = ["decision_boundary", "learning_curve"]
+
 FORMATS = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}   # the metadata field that names gpubp
 SIDE = 200   # grid points per axis of a decision boundary plot
 

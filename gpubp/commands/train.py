@@ -11,7 +11,6 @@ from .. import datasets, plots
 from ..files import load
 from ..layered.divergence import TrainingError
 from ..layered.history import StopReason
-from ..layered.layers import Dense
 from ..layered.network import Network
 from . import recipe, samples
 from .outputs import check_free, first_free, holds_network, holds_picture
@@ -146,7 +145,7 @@ def _introduce(say, args, network, learn, held, optimizer, batch_size, seen):
     say("data", f"{learn.name}: {len(learn)} training samples, {len(held) if held else 0} validation samples; "
                 f"{learn.features} features, {_aim(learn)}")
     parameters = sum(view.size for _, view in network.parameters.items())
-    activations = "-".join(layer.activation.name for layer in network.layers if isinstance(layer, Dense))
+    activations = "-".join(gate.activation.name for gate in network.gates.values())
     say("network", f"{'-'.join(map(str, network.sizes))}, {activations}, {network.cost_function.name}, {parameters} "
                    f"parameters, {network.number_format}, seed {network.seed}")
     going_on = f", from epoch {network.epoch + 1}" if args.resume else ""

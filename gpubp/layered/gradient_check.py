@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -115,7 +114,7 @@ def _equations(network, reference, x, y, trace, step, random):
     return [EquationCheck(name, float(error), bool(error <= tolerance)) for name, error in worst.items()]
 
 
-def finite_differences(network: Any, x: ArrayLike, y: ArrayLike, names: Sequence[str] | None = None,
+def finite_differences(network, x: ArrayLike, y: ArrayLike, names: Sequence[str] | None = None,
                        limit: int | None = None) -> dict[str, np.ndarray]:
     """The gradient by forward differences, {name: float64 array}: one forward pass per parameter, and one for the cost.
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from operator import index
 from typing import Any
 
-from ..maths.activations import ACTIVATIONS
+from ..maths.activations import ACTIVATIONS, Activation
 from ..maths.costs import resolve_cost
-from ..maths.initializers import INITIALIZERS
+from ..maths.initializers import INITIALIZERS, Initializer
 from ..maths.validation import number
 
 
@@ -31,8 +31,8 @@ class Dense:
     """
 
     neurons: int
-    activation: Any = None
-    initializer: Any = None
+    activation: str | Activation | None = None
+    initializer: str | Initializer | None = None
 
 
 @dataclass(frozen=True)

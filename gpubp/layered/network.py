@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from ..circuits import layers as circuit
 from ..circuits.wire import Wire
@@ -18,7 +19,9 @@ from ..devices.random import WEIGHTS, checked_seed, generator
 from ..gates import BiasActivation
 from ..maths.activations import Activation
 from ..maths.costs import Cost
+from ..maths.gradient_transforms import Chain
 from ..maths.initializers import Initializer
+from ..maths.optimizers import OptimizerPart
 from . import call_arrays, input_checks, packing
 from .device_choice import DeviceChoice
 from .dlpack import follow, like
@@ -33,9 +36,7 @@ from .trace import Trace
 from .training_state import TrainingState
 from .workspace_cache import WorkspaceCache
 
-if TYPE_CHECKING:   # numpy.typing takes a millisecond to load
-    from numpy.typing import ArrayLike, DTypeLike
-
+if TYPE_CHECKING:
     from .gradient_check import GradientReport
 
 P = ParamSpec("P")
@@ -108,7 +109,7 @@ class Network:
         if dtype is None or self.dtype.name not in ("float32", "float64"):
             raise ValueError(f"expected dtype 'float32' or 'float64', got {dtype!r}")
         self.precision, self.seed = checked_precision(precision, self.dtype), checked_seed(seed)
-        dense = [layer for layer in self.layers if isinstance(layer, Dense)]
+        dense: list[Any] = [layer for layer in self.layers if isinstance(layer, Dense)]
         self.sizes = [inputs, *(layer.neurons for layer in dense)]
         self.depth = len(dense)
         self.gates = {l: BiasActivation(layer.activation) for l, layer in enumerate(dense, 1)}
@@ -154,8 +155,8 @@ class Network:
         return len(self.history)
 
     def __repr__(self):
-        chain = " - ".join([str(self.sizes[0]), *(f"{layer.neurons} {layer.activation.name}" if isinstance(layer, Dense)
-                                                  else f"dropout {layer.rate}" for layer in self.layers)])
+        chain = " - ".join([str(self.sizes[0]), *(f"dropout {layer.rate}" if isinstance(layer, Dropout) else
+                                                  f"{layer.neurons} {layer.activation.name}" for layer in self.layers)])
         return f"<Network {chain}, cost {self.cost_function.name}, {self.number_format} on {self.ops.name}, seed {self.seed}>"
 
     @property
@@ -412,8 +413,8 @@ class Network:
 
         Raises
         ------
-        ValueError
-            All samples lie on a kink, or the outputs equal the targets up to rounding.
+        ValueError, TypeError
+            As fit does, or all samples lie on a kink, or the outputs equal the targets up to rounding.
 
         >>> import numpy as np, gpubp
         >>> net = gpubp.Network([3, 4, 2], dtype="float64", seed=1)
@@ -423,7 +424,8 @@ class Network:
         from .gradient_check import check  # needed rarely
         return check(self, x, y, seed)
 
-    def memory(self, batch_size: int, samples: int = 0, optimizer: Any = None) -> Memory:
+    def memory(self, batch_size: int, samples: int = 0,
+               optimizer: str | OptimizerPart | Chain | Sequence[str | OptimizerPart] | None = None) -> Memory:
         """Predict the memory of fit in bytes, without allocating it.
 
         Parameters

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from gpubp import gates
-from gpubp.check import ReferenceNetwork, check
+from gpubp.check import check
 from gpubp.devices.cpu.numpy_ops import NumpyOps
 from gpubp.layered import gradient_check as checking
+from gpubp.layered.gradient_check import ReferenceNetwork
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.activations import Activation
