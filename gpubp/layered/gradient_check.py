@@ -128,9 +128,7 @@ def finite_differences(network, x: ArrayLike, y: ArrayLike, names: Sequence[str]
     limit : int, optional
         Differentiate only by the first numbers of each array, which is then flat.
 
-    Raises
-    ------
-    ValueError, TypeError : as fit does
+    Raises ValueError or TypeError as fit does.
 
     >>> import numpy as np, gpubp
     >>> net = gpubp.Network([2, 1], dtype="float64", seed=1)

@@ -45,10 +45,7 @@ class Dropout:
         In each training step, an output is set to zero with this probability, and otherwise divided by 1 - rate. Predictions,
         costs and gradients outside of training use all outputs.
 
-    Raises
-    ------
-    ValueError
-        The rate is outside of its range.
+    Raises ValueError for other rates.
 
     >>> import gpubp
     >>> gpubp.Network([784, Dropout(0.2), 30, Dropout(0.5), 10], device="cpu", seed=1)

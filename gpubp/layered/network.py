@@ -230,10 +230,7 @@ class Network:
         vector : array or traced value of the shape of net.vector, optional
             Parameters to use instead of net.vector, which does not change.
 
-        Raises
-        ------
-        ValueError, TypeError
-            An array has another shape, or x has a number that is not finite.
+        Raises ValueError or TypeError for arrays of another shape, or if x has a number that is not finite.
 
         >>> import numpy as np, gpubp
         >>> net = gpubp.Network([2, 3, 1], dtype="float64", seed=1)
@@ -285,9 +282,7 @@ class Network:
             The score is the accuracy if y has integers of shape (n,) (0 and 1 for a single bounded output), or if the cost is one
             of classification.
 
-        Raises
-        ------
-        ValueError, TypeError : as fit does
+        Raises ValueError or TypeError as fit does.
 
         >>> import gpubp
         >>> gpubp.Network([2, 2], output="softmax", cost="cross-entropy", seed=1).score([[0.0, 1.0]], [1]) in (0.0, 1.0)
@@ -305,9 +300,7 @@ class Network:
         ----------
         x, y, sample_weight : as for fit
 
-        Raises
-        ------
-        ValueError, TypeError : as fit does
+        Raises ValueError or TypeError as fit does.
 
         >>> import gpubp
         >>> net = gpubp.Network([1, 1], activation="identity", dtype="float64", seed=1)
@@ -326,9 +319,7 @@ class Network:
         ----------
         x, y, sample_weight : as for fit
 
-        Raises
-        ------
-        ValueError, TypeError : as fit does; on a GPU, invalid numbers make the gradient NaN instead
+        Raises ValueError or TypeError as fit does; on a GPU, invalid numbers make the gradient NaN instead.
 
         >>> import gpubp
         >>> net = gpubp.Network([2, 3, 1], seed=1)
@@ -353,9 +344,7 @@ class Network:
             Its gradient is a NumPy array of float64. Each call sets net.vector; copy the result back with
             net.vector[...] = result.x.
 
-        Raises
-        ------
-        ValueError, TypeError : as fit does
+        Raises ValueError or TypeError as fit does.
 
         >>> import gpubp
         >>> net = gpubp.Network([2, 1], seed=1)
@@ -382,9 +371,7 @@ class Network:
         ----------
         x, y, sample_weight : as for fit
 
-        Raises
-        ------
-        ValueError, TypeError : as fit does
+        Raises ValueError or TypeError as fit does.
 
         >>> import gpubp
         >>> gpubp.Network([2, 3, 1], seed=1).trace([[0.0, 1.0]], [[1.0]]).delta[1].shape
@@ -411,10 +398,8 @@ class Network:
             The error of an equation is |g . v - difference along v| / (|g| |v| / sqrt(size)) for its gradient g, the largest over
             layers and three directions. report.passed: all are at most 1e-7 in float64 and 2e-3 in float32.
 
-        Raises
-        ------
-        ValueError, TypeError
-            As fit does, or all samples lie on a kink, or the outputs equal the targets up to rounding.
+        Raises ValueError or TypeError as fit does, or if all samples lie on a kink, or if the outputs equal the targets up to
+        rounding.
 
         >>> import numpy as np, gpubp
         >>> net = gpubp.Network([3, 4, 2], dtype="float64", seed=1)
@@ -442,10 +427,7 @@ class Network:
             int(memory) is the sum; str(memory) names the purposes. Python, CUDA, cuBLAS's workspace and the arrays passed to fit
             are not counted.
 
-        Raises
-        ------
-        ValueError, TypeError
-            An argument is not as described.
+        Raises ValueError or TypeError if an argument is not as described.
 
         >>> import gpubp
         >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))

@@ -33,12 +33,12 @@ class Plan:
         self.storage = self.ops.storage_dtype(network.dtype)
         self.clock = self.ops.zeros(2, np.int64) if clock is None else clock
         self.w = network.parameters.rounded(self.storage)
-        hidden, outputs = network.sizes[1:-1], network.sizes[-1]
+        outputs = network.sizes[-1]
         last = self.ops.zeros((rows, outputs), network.dtype)
         self.a = [*map(self._matrix, network.sizes[:-1]), self.ops.zeros((rows, outputs), network.dtype)]
         forgets = lambda l: not keep and (gradient is None or network.gates[l].activation.forgets_z)
         self.z = [None, *(self.a[l] if forgets(l) else self._matrix(network.sizes[l]) for l in range(1, network.depth)), last]
-        self.delta = [None] * len(self.z) if gradient is None else [None, *map(self._matrix, [*hidden, outputs])]
+        self.delta = [None] * len(self.z) if gradient is None else [None, *map(self._matrix, network.sizes[1:])]
         self.x, self.layer_out = self.a[0], list(self.a)
         if targets:
             self.y = self.ops.zeros((rows, outputs), network.dtype)
