@@ -159,7 +159,7 @@ def read(found):
                          if name not in done}}
 
 
-COLUMNS = "work", "candidate", "median", "lowest to highest", "× gpubp", "agrees"
+COLUMNS = "workload", "candidate", "median", "lowest to highest", "× gpubp", "agrees"
 
 
 def rows(work, figures):
@@ -193,7 +193,7 @@ def draw(axes, sections):
 def publish_all(options):
     """Measure every candidate on every workload, and publish."""
     found = measure(options)
-    report.publish("circuits", f"A gradient of plain NumPy code (dashed: {LIMIT:g} times gpubp's, which its peers should pass)",
+    report.publish("circuits", f"A gradient of plain NumPy code (dashed: {LIMIT:g} times gpubp's, the goal for its peers)",
                    {"rounds": options.rounds, "works": found}, COLUMNS,
                    [row for work, figures in found.items() for row in rows(work, figures)] + left_out(found),
                    partial(draw, sections=found), folder=options.out, panels=(-(-len(found) // 2), min(2, len(found))))

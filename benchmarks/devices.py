@@ -111,9 +111,9 @@ def main(argv=None):
         print(work, flush=True)
         found[work] = alternating_processes(
             {device: ("benchmarks.devices", "--serve", device, work, str(length)) for device in DEVICES}, rounds)
-    report.publish("devices", "A training step on every device present",
+    report.publish("devices", "A training step on every available device",
                    {"rounds": rounds, "steps_of_parity": STEPS, "limit_of_parity": PARITY, "works": found},
-                   ("workload", "device", "µs a step", "lowest to highest", "× cpu:numpy", "parity", "within rounding"),
+                   ("workload", "device", "µs per step", "lowest to highest", "× cpu:numpy", "parity", "within rounding"),
                    rows(found), partial(draw, found=found), folder=options.out, panels=(1, 2))
 
 

@@ -53,7 +53,7 @@ def accuracy(ops, path=MNIST, seeds=(1, 2, 3), hidden=(512, 512), epochs=None, s
     except ImportError as error:
         yield "digits", {"left out": str(error)}
     if path is None:
-        yield "mnist", {"left out": "neither ../shared/data/mnist.npz nor gpubp-bench/mnist.npz is there"}
+        yield "mnist", {"left out": "neither ../shared/data/mnist.npz nor gpubp-bench/mnist.npz exists"}
     else:
         for precision, figures in precisions(ops, mnist(path), seeds, hidden, epochs or 5):
             yield f"mnist {precision}", figures

@@ -17,7 +17,7 @@ GATES = {   # each reduced by a sum; the first row is the sum itself
 
 
 def circuits(ops, rows=64, sizes=(784, 30, 10), rounds=3, length=0.05):
-    """Yields (gate or network, seconds of its value and gradient and their launches)."""
+    """Yield (gate or network, seconds of its value and gradient and their launches)."""
     for name, call in works(ops, rows, sizes).items():
         try:
             figure = alternating({name: window(ops, call, length)}, rounds)[name] | {"launches": launches(ops, call)}

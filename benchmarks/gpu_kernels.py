@@ -26,7 +26,7 @@ def copy_bandwidth(ops, elements=ELEMENTS, rounds=7, length=0.02):
 
 
 def kernels(ops, elements=ELEMENTS, width=1024, rounds=5, length=0.02):
-    """Yields (name, figure) for each verb at float32 and at bfloat16."""
+    """Yield (name, figure) for each verb at float32 and at bfloat16."""
     free = ops.streaming.free_bytes() if ops.streaming else float("inf")
     while elements * 28 > free:   # the largest, Adam's step, has four arrays of float32 beside the copy's two
         elements //= 2

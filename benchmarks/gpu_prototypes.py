@@ -33,10 +33,10 @@ __device__ inline void output_row(T* z, const T* b, T* a, const T* y, T weight, 
 
 
 def prototypes(ops, folders=FOLDERS, cases=CASES, times=1000, sizes=SIZES, batch=1 << 16, rounds=3, length=0.02):
-    """Yields (prototype, figures)."""
+    """Yield (prototype, figures)."""
     folder = next((folder for folder in folders if (folder / "inside" / "inside.cu").exists()), None)
     if folder is None or not ops.name.startswith("cuda"):
-        yield "inside", {"left out": f"{' and '.join(map(str, folders))} are not there" if folder is None else "it needs CuPy"}
+        yield "inside", {"left out": f"{' and '.join(map(str, folders))} do not exist" if folder is None else "it needs CuPy"}
         return
     works = {f"inside, {name}": partial(inside, ops, folder / "inside", sizes, *case, times, rounds, length)
              for name, case in cases.items()}

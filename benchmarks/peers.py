@@ -40,9 +40,9 @@ def compare(options):
     for work in works(options):
         print(work, flush=True)
         found[work] = measure(work, names(work, options.quick), options.rounds, options.window)
-    report.publish("peers", "A training step on the CPU beside its peers (dashed: gpubp's goals)",
+    report.publish("peers", "A training step on the CPU, compared with peers (dashed: gpubp's goals)",
                    {"rounds": options.rounds, "works": found},
-                   ("workload", "candidate", "µs a step", "lowest to highest", "× PyTorch eager", "same work"),
+                   ("workload", "candidate", "µs per step", "lowest to highest", "× PyTorch eager", "same cost"),
                    [row for work, figures in found.items() for row in rows(work, figures)] + left_out(found),
                    partial(draw, found=found), folder=options.out, panels=(-(-len(found) // 2), min(2, len(found))))
 

@@ -33,7 +33,7 @@ PROCESSORS, RESIDENT = 132, 4             # multiprocessors of an H200, and bloc
 NODE, BETWEEN = 1.15e-6, 1.75e-6          # seconds from node to node of a graph, and from graph to graph
 CACHE, FRESH = 40e6, 20e6                 # bytes of a step that stay in L2, and of a launch whose input was written just before
 NEAR, FAR = (5.5e12, 0.25e-6), (4.1e12, 0.6e-6)   # bandwidth and latency of L2 and of the memory
-# a product: operations a second where all multiprocessors have tiles, elements of a tile, depth of a split, seconds beside these
+# a product: operations per second with tiles on all multiprocessors, elements of a tile, depth of a split, constant seconds
 RATES = {"exact": 48e12, "tf32": 310e12, "bfloat16": 770e12}
 TILE, DEPTH, PRODUCT = 64 * 64, 256, 2.5e-6
 # rows, places of a row or a vector, or numbers that a thread reads at once: before, and as kernels/common.cuh has them now

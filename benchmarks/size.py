@@ -137,8 +137,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     candidates = ("numpy", "gpubp", "autograd", "tensorflow") if options.quick else CANDIDATES
     found = measure(options.rounds or (1 if options.quick else 7), 0.0 if options.quick else REST, candidates)
-    report.publish("size", "What an installation weighs, and how long an import takes", {"installations": found},
-                   ["package", "MB", "dependencies", "import", "lowest to highest", "which it brings"],
+    report.publish("size", "The size of an installation and the time of an import", {"installations": found},
+                   ["package", "MB", "dependencies", "import", "lowest to highest", "depends on"],
                    [row(name, figures) for name, figures in found.items()], lambda axes: draw(axes, found), folder=options.out,
                    panels=(1, 2))
     return 0

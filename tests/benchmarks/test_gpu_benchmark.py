@@ -223,7 +223,7 @@ def test_prototypes(ops):
         assert found["inside, 1 block"]["relative_error"] < 1e-6 and found["inside, 2 networks"]["right"]
     else:
         assert found == {"inside": {"left out": "it needs CuPy"}}
-    assert "not there" in found_by(gpu_prototypes.prototypes, ops, folders=(ROOT / "nowhere",))["inside"]["left out"]
+    assert "do not exist" in found_by(gpu_prototypes.prototypes, ops, folders=(ROOT / "nowhere",))["inside"]["left out"]
 
 
 @pytest.mark.parametrize("architecture", ["90", "100"])
