@@ -62,6 +62,7 @@ def test_from_one_device_to_another(ops, path, random):
     assert there.cost(x, y) == pytest.approx(net.cost(x, y))
 
 
+@pytest.mark.long
 def test_every_row_of_the_tables_comes_back(path):
     """Names are all that a file holds of them."""
     nets = [Network([3, Dense(2, output)], cost=cost, seed=1, device="cpu") for cost, output in PAIRS]
@@ -246,6 +247,7 @@ def test_a_full_disk_leaves_the_old_file(place, net, path, monkeypatch):
     assert path.read_bytes() == saved and os.listdir(path.parent) == ["net.npz"] and as_before(net) == after != before
 
 
+@pytest.mark.long
 def test_a_limit_on_file_size(path):
     """A real refusal by the system, in the middle of writing."""
     pytest.importorskip("resource", reason="this system has no limits on file sizes")

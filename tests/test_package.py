@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,18 +31,21 @@ def relative(path):
     return path.relative_to(HOUSE).as_posix()
 
 
+@cache
 def imports(path):
-    """(name of a module as far as it is written, whether inside a function) of every import of a file."""
+    """[(name of a module as far as it is written, whether inside a function)] for every import of a file."""
+    found: list[tuple[str, bool]] = []
     tree = ast.parse(path.read_text())
     inside = {child for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda)) for child in ast.walk(node)}
     package = ("gpubp", *path.relative_to(HOUSE).parts[:-1])
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node in inside) for alias in node.names)
+            found += [(alias.name, node in inside) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = package[:len(package) - node.level + 1] if node.level else ()
             name = ".".join((*base, *(node.module.split(".") if node.module else ())))
-            yield from ((f"{name}.{alias.name}", node in inside) for alias in node.names)
+            found += [(f"{name}.{alias.name}", node in inside) for alias in node.names]
+    return found
 
 
 def room(parts):

@@ -167,6 +167,7 @@ def test_the_programs_of_circuits_run(capsys):
     assert capsys.readouterr().out.startswith("-4.0 -4.0 3.0\nwire")
 
 
+@pytest.mark.long
 def test_the_programs_of_layered_run(tmp_path, monkeypatch, capsys):
     needs("sklearn")
     scope = {"scipy": needs("scipy")}

@@ -42,7 +42,7 @@ def begun(name, work):
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long if name in SLOW else ())
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in (NUMPY, COMPILED) else pytest.mark.long)
                                   for name in peers_workloads.CANDIDATES])
 def test_a_candidate_does_the_same_work(name, threads):
     contender, work = begun(name, SMALL), peers_workloads.CANDIDATES[name].does(SMALL)
@@ -109,6 +109,7 @@ def test_every_candidate_that_a_goal_names_is_there():
             assert {goal.own, *goal.peers} <= set(peers_whole.PROGRAMS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", peers_whole.PROGRAMS)
 def test_whole_runs_learn_alike(name):
     pytest.importorskip("sklearn", reason='sklearn is not installed: pip install "gpubp[digits]"', exc_type=ImportError)

@@ -159,6 +159,7 @@ def test_info(gpubp_, monkeypatch):
     assert "device    cuda:0\ndevice    cuda:1\n" in out and "no GPU" not in out
 
 
+@pytest.mark.long
 def test_version_help_and_module(gpubp_):
     with pytest.raises(SystemExit):
         gpubp_("--version")
@@ -169,6 +170,7 @@ def test_version_help_and_module(gpubp_):
     assert done.stderr.startswith("gpubp: ") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_a_closed_pipe_is_no_error():
     table(count=5000)
     cli.main(["train", "flowers.csv", "--quiet", "--no-picture", "--epochs", "1"])

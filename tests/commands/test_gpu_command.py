@@ -113,6 +113,7 @@ def test_a_process_runs_sections_until_one_takes_too_long(worker):
     assert worker.run(ending, 60) == {"first": 1, "failed": {"error": "its process ended, exit code 7", "where": []}}
 
 
+@pytest.mark.long
 def test_a_section_without_a_device(worker):
     worker.device = "cuda:99"
     found = worker.run(partial(gpu.on_ours, its_process), 60)

@@ -162,6 +162,7 @@ def test_no_picture_where_it_does_not_fit(gpubp_):
     assert contents().keys() == before.keys() and contents()["a.png"] == before["a.png"] and gpubp.load("a.npz").epoch == 2
 
 
+@pytest.mark.long
 def test_predictions_that_do_not_fit(gpubp_):
     table(count=500)
     gpubp_(f"train flowers.csv {QUICK}")
@@ -181,6 +182,7 @@ def test_predictions_are_in_utf8(gpubp_):
     assert Path("p.csv").read_bytes().decode("utf-8").startswith("prediction,größer,小\n")
 
 
+@pytest.mark.long
 def test_an_error_of_the_system_without_a_file():
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")

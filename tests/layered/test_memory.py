@@ -20,7 +20,7 @@ def cpu(request):
 @pytest.mark.parametrize("optimizer", ["sgd(0.1)", "adam(0.001)", "clip_norm(1.0), adam(0.001)"])
 @pytest.mark.parametrize("layers, batch, samples", [([300, 500, 10], 2000, 4000),
                                                     pytest.param([500, 900, 700, 10], 100, 500, marks=pytest.mark.long),
-                                                    ([64, 64, 64, 4], 20_000, 20_000)])
+                                                    pytest.param([64, 64, 64, 4], 20_000, 20_000, marks=pytest.mark.long)])
 def test_memory_is_predicted(cpu, optimizer, layers, batch, samples, random):
     x, y = random.random((samples, layers[0]), dtype=np.float32), random.integers(0, layers[-1], samples)
     net = Network(layers, device=cpu, seed=1)
