@@ -6,7 +6,7 @@ import importlib
 import inspect
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
@@ -166,11 +166,11 @@ def raised_errors(public):
 
 
 def contains_any(annotation):
-    """Whether a type is or contains Any, except as an argument or result of functions and in NumPy's types."""
+    """Whether a type is or contains Any, except in functions, in NumPy's types, and as the value of a key in JSON."""
     if isinstance(annotation, str):
         return re.search(r"\bAny\b", re.sub(r"Callable\[.*\]", "", annotation)) is not None
     origin = get_origin(annotation)
-    if origin is Callable or getattr(origin, "__module__", "").startswith("numpy"):
+    if origin in (Callable, Mapping) or getattr(origin, "__module__", "").startswith("numpy"):
         return False
     parts, dtypes = {*get_args(annotation)}, {*get_args(DTypeLike)}
     return annotation is Any or any(map(contains_any, parts - dtypes if parts >= dtypes else parts))
