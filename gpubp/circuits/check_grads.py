@@ -57,7 +57,6 @@ def _check(f, args, order, random, depth=1):
 
 
 def _random_like(leaf, random):
-    """Random numbers with the leaf's type, shape and dtype."""
     numbers = random.standard_normal(np.shape(leaf))
     if not hasattr(leaf, "dtype"):
         return float(numbers)

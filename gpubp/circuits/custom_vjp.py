@@ -58,7 +58,7 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
     """
     for role, function in (("forward", forward), ("backward", backward)):
         if not callable(function):
-            raise TypeError(f"gate: expected a function as {role}, got {type(function).__name__}")
+            raise TypeError(f"gate: expected a function as {role}, got {type(function).__name__}: pass it without calling it")
     name = name or getattr(forward, "__name__", type(forward).__name__)
 
     def joint_vjp(cotangent, value, *inputs, **options):
@@ -69,7 +69,7 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
         result = result if isinstance(result, tuple) else (result,)
         if len(result) != len(inputs):
             raise ValueError(f"{name}: expected backward to return a tuple of {len(inputs)} cotangents, one for each input, got "
-                             f"{len(result)}")
+                             f"{len(result)}: return None for an input without a derivative")
         return result
     primitive = Primitive(name, forward, joint_vjp=joint_vjp)
 
@@ -101,7 +101,7 @@ def checkpoint(f: Callable) -> Callable:
     0.247
     """
     if not callable(f):
-        raise TypeError(f"checkpoint: expected a function, got {type(f).__name__}")
+        raise TypeError(f"checkpoint: expected a function, got {type(f).__name__}: pass it without calling it")
 
     @wraps(f)
     def checkpointed(*args, **options):

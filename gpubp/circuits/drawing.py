@@ -49,7 +49,7 @@ class Drawing(str):
 def drawn(end, form):
     """The circuit that leads to a wire, in one of the forms."""
     if form not in FORMS:
-        raise ValueError(f'draw: expected form "text", "svg" or "dot", got {form!r}')
+        raise ValueError(f'draw: expected form "text", "svg" or "dot", got {form!r}: choose one of them')
     return Drawing(FORMS[form](_nodes(end)))
 
 
@@ -58,11 +58,9 @@ def drawn(end, form):
 
 def _text(nodes):
     rows = [("wire", "shape", "value", "gradient"), *((node.line, node.shape, node.value, node.gradient) for node in nodes)]
-    columns = [column for column in zip(*rows) if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    padded = [[cell.ljust(width) if column[0] in ("wire", "shape") else cell.rjust(width) for cell in column]
-              for column, width in zip(columns, widths)]
-    return "\n".join("  ".join(row).rstrip() for row in zip(*padded))
+    columns = [[f"{cell:{'<' if column[0] in ('wire', 'shape') else '>'}{max(map(len, column))}}" for cell in column]
+               for column in zip(*rows) if any(column[1:])]
+    return "\n".join("  ".join(row).rstrip() for row in zip(*columns))
 
 
 def _dot(nodes):

@@ -27,14 +27,15 @@ def leaves_along(owner, tree, other):
     """The leaves of another pytree of the same structure, in the order of this one's; ValueError if the structures differ."""
     if isinstance(tree, dict):
         if not isinstance(other, dict) or tree.keys() != other.keys():
-            raise ValueError(f"{owner}: expected a dict with the keys {list(tree)}, got {_structure(other)}")
+            raise ValueError(f"{owner}: expected a dict with the keys {list(tree)}, got {_structure(other)}: pass the same keys")
         return [leaf for key, part in tree.items() for leaf in leaves_along(owner, part, other[key])]
     if isinstance(tree, CONTAINERS):
         if not isinstance(other, tuple | list) or len(tree) != len(other):
-            raise ValueError(f"{owner}: expected a {type(tree).__name__} of length {len(tree)}, got {_structure(other)}")
+            raise ValueError(f"{owner}: expected a {type(tree).__name__} of length {len(tree)}, got {_structure(other)}: pass as "
+                             f"many entries")
         return [leaf for part, its in zip(tree, other) for leaf in leaves_along(owner, part, its)]
     if isinstance(other, CONTAINERS):
-        raise ValueError(f"{owner}: expected a number or an array, got {_structure(other)}")
+        raise ValueError(f"{owner}: expected a number or an array, got {_structure(other)}: pass one leaf")
     return [other]
 
 

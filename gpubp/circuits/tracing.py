@@ -22,16 +22,16 @@ class TracedCall:
 
     def __init__(self, owner, f, args, options, argnums, has_aux=False):
         if not callable(f):
-            raise TypeError(f"{owner}: expected a function, got {type(f).__name__}")
+            raise TypeError(f"{owner}: expected a function, got {type(f).__name__}: pass it without calling it")
         places = argnums if isinstance(argnums, tuple | list) else (argnums,)
         if not args:
             raise TypeError(f"{owner}: expected an argument to differentiate by, got none by place: pass it without its name")
         for place in places:
             if not isinstance(place, int | np.integer) or isinstance(place, bool) or not -len(args) <= place < len(args):
-                raise ValueError(f"{owner}: expected argnums from 0 to {len(args) - 1}, the numbers of f's arguments by place, "
-                                 f"got {argnums!r}")
+                raise ValueError(f"{owner}: expected argnums from 0 to {len(args) - 1}, the positions of f's arguments, got "
+                                 f"{argnums!r}: count from 0, or from the end with negative numbers")
         if len({place % len(args) for place in places}) < len(places):
-            raise ValueError(f"{owner}: expected each argument once in argnums, got {argnums!r}")
+            raise ValueError(f"{owner}: expected each argument once in argnums, got {argnums!r}: leave one out")
         chosen = tuple(args[place] for place in places)
         self.argument = chosen if isinstance(argnums, tuple | list) else chosen[0]
         self.leaves = [require_floating(owner, leaf) for leaf in leaves(self.argument)]
@@ -56,7 +56,8 @@ class TracedCall:
         self.aux = None
         if has_aux:
             if not isinstance(result, tuple) or len(result) != 2:
-                raise TypeError(f"{owner}: expected (value, more) of a function with has_aux=True, got {describe(result)}")
+                raise TypeError(f"{owner}: expected (value, more) of a function with has_aux=True, got {describe(result)}: "
+                                f"return both, or leave has_aux out")
             result, more = result
             self.aux = mapped(lambda leaf: _concrete(leaf, circuit), more)
         self.ends = [leaf if type(leaf) is Wire and leaf.circuit is circuit else None for leaf in leaves(result)]

@@ -93,9 +93,6 @@ def select(condlist, choicelist, default=0):
     return default
 
 
-# ---- sorting and indexing
-
-
 def _in_order(a, axis, order):
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
     return np.take_along_axis(a, order(a, axis), axis)

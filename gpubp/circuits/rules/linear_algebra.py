@@ -60,9 +60,6 @@ LINEAR_ALGEBRA: dict = {
 }
 
 
-# ---- composites
-
-
 class SlogdetResult(NamedTuple):
     """The determinant is sign * exp(logabsdet)."""
 
