@@ -7,8 +7,7 @@ CONTAINERS = tuple, list, dict
 
 def as_tuple(owner, name, given):
     if not isinstance(given, tuple | list):
-        raise TypeError(f"{owner}: expected {name} as a tuple, one entry for each argument of f, got {type(given).__name__}: "
-                        f"write ({name},)")
+        raise TypeError(f"{owner}: expected {name} as a tuple like f's arguments, got {type(given).__name__}: write ({name},)")
     return tuple(given)
 
 

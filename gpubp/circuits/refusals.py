@@ -53,8 +53,7 @@ def require_real(owner, x):
     if isinstance(x, complex) or getattr(getattr(x, "dtype", None), "kind", "") == "c":
         raise TypeError(f"{owner}: expected real numbers, got complex ones: pass real and imaginary parts separately")
     if hasattr(x, "mask") or isinstance(x, np.matrix):
-        raise TypeError(f"{owner}: expected an ndarray, got a {type(x).__name__}, which has its own arithmetic: pass "
-                        f"np.asarray(x)")
+        raise TypeError(f"{owner}: expected an ndarray, got a {type(x).__name__}, with its own arithmetic: pass np.asarray(x)")
 
 
 def require_one_package(name, values, error=None):
@@ -80,8 +79,7 @@ def raise_remedy(primitive, values, options, error):
     for option in options:
         if option not in supported and not any_supported:
             raise TypeError(f"{primitive.name}: expected no {option}= beside arrays of {package.__name__}, whose function does "
-                            f"not know it: pass it by place, or compute what it does with other functions, such as np.where for "
-                            f"where=") from error
+                            f"not know it: pass it by place, or use other functions, such as np.where for where=") from error
 
 
 def require_differentiable(primitive, value, inputs):

@@ -89,8 +89,7 @@ class Primitive:
         if self.vjp_by_argnum is not None:
             return partial(self.vjp_by_argnum, i)
         if i >= len(self.vjps):
-            raise TypeError(f"{self.name}: expected numbers for argument {i + 1}, got a wire: take its .value, which is not "
-                            f"differentiated")
+            raise TypeError(f"{self.name}: expected numbers for argument {i + 1}, got a wire: take its .value")
         return self.vjps[i]
 
 

@@ -101,8 +101,7 @@ def require_floating(owner, leaf):
         remedy = "x.astype(float)" if isinstance(dtype, np.dtype) and np.shape(x) else f"{float(x)!r}"
         raise TypeError(f"{owner}: expected floating numbers to differentiate by, got {describe(x)}, which has no small changes: "
                         f"pass {remedy}")
-    raise TypeError(f"{owner}: expected numbers, NumPy or CuPy arrays, or pytrees of them to differentiate by, got "
-                    f"{describe(x)}: convert it first")
+    raise TypeError(f"{owner}: expected numbers, arrays, or pytrees of them to differentiate by, got {describe(x)}: convert it")
 
 
 def _concrete(leaf, circuit):

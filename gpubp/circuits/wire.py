@@ -152,8 +152,7 @@ class Wire(Traced):
 
     def __array__(self, *args, **options):
         raise TypeError("expected functions that take wires, got one that makes an array of a wire, which would lose the "
-                        "derivative: write np.stack([x, y]) for np.array([x, y]), np.matmul for cupy.matmul, and x.value for "
-                        "the numbers")
+                        "derivative: write np.stack([x, y]) for np.array([x, y]), np.matmul for cupy.matmul, or use x.value")
 
     def item(self, *args):
         """Refused: raises TypeError, which says what to write instead."""
@@ -341,8 +340,7 @@ def dispatch(function, inputs, options):
         inputs, options = bound.args, bound.kwargs
         for name, x in options.items():
             if type(x) is Wire:
-                raise TypeError(f"{name_of(function)}: expected a number as {name}=, got a wire: take its .value, "
-                                f"which is not differentiated")
+                raise TypeError(f"{name_of(function)}: expected a number as {name}=, got a wire: take its .value")
     if options or len(inputs) > 2:
         refuse_options(name_of(function), next(filter(None, primitive.vjps)), inputs, options)
     return apply(primitive, inputs, options)

@@ -86,8 +86,7 @@ def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None):
 
 def select(condlist, choicelist, default=0):
     if len(condlist) != len(choicelist) or not len(condlist):
-        raise ValueError(f"select: expected a choice for each condition, got {len(condlist)} and {len(choicelist)}: pass lists "
-                         f"of one length")
+        raise ValueError(f"select: expected a choice for each condition, got {len(condlist)} and {len(choicelist)}: pass as many")
     for condition, choice in zip(condlist[::-1], choicelist[::-1]):   # the first condition that holds wins
         default = where(condition, choice, default)
     return default

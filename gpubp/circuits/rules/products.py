@@ -89,8 +89,7 @@ def einsum(subscripts, *operands, optimize=False):
     inputs, arrow, result = subscripts.partition("->")
     inputs = inputs.split(",")
     if len(inputs) != len(operands):
-        raise ValueError(f"einsum: expected {len(inputs)} operands for {subscripts!r}, got {len(operands)}: pass one for each "
-                         f"text between the commas")
+        raise ValueError(f"einsum: expected {len(inputs)} operands for {subscripts!r}, got {len(operands)}: pass one for each")
     require_one_package("einsum", operands)   # CuPy's einsum would move NumPy arrays silently
     wide = max((np.ndim(x) - len(s) + 3 for s, x in zip(inputs, operands) if "..." in s), default=0)
     dots = "".join(letter for letter in LETTERS if letter not in subscripts)[:wide]

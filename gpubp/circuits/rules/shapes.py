@@ -11,10 +11,9 @@ from ..wire import as_function
 
 
 def _reshaped_back(cotangent, x, order):
-    if order not in ("C", "F"):
-        raise ValueError(f"reshape: expected order 'C' or 'F' of a wire, got {order!r}, which depends on memory: pass one of "
-                         f"them")
-    return np.reshape(cotangent, np.shape(x), order=order)
+    if order in ("C", "F"):
+        return np.reshape(cotangent, np.shape(x), order=order)
+    raise ValueError(f"reshape: expected order 'C' or 'F' of a wire, got {order!r}, which depends on memory: pass one of them")
 
 
 def inverted(order):
