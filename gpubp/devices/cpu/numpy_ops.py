@@ -82,26 +82,16 @@ class NumpyOps(CpuOps):
         return call
 
     def bias_activation(self, activation, z, b, a):
-        return sequence(_blockwise(lambda xp, z, b: (z + b, activation.of(xp, z + b)), [z], [z, a], b))
+        return sequence(_blockwise(_layer, [z, b], [z, a], activation))
 
     def activation_backward(self, activation, delta, z, a, db):
-        calls = _blockwise(lambda xp, delta, z, a: reference.times_prime(xp, activation, delta, z, a), [delta, z, a], [delta])
-        return sequence([*calls, _column_sums(delta, db)])
+        return sequence([*_blockwise(_layer_delta, [delta, z, a], [delta], activation), _column_sums(delta, db)])
 
     def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
-        def layer(xp, z, y, weight, b):
-            z = z + b
-            a = activation.of(xp, z)
-            return z, a, weight * reference.costs(xp, cost, activation, z, a, y)
-
-        def layer_and_delta(xp, z, y, weight, b):
-            z, a, weighted = layer(xp, z, y, weight, b)
-            return z, a, weighted, weight * reference.first_delta(xp, cost, activation, z, a, y)   # BP1
-
-        operands, outs = [z, y, weights[:, None]], [z, a, costs[:, None]]
+        operands, outs = [z, b, y, weights[:, None]], [z, a, costs[:, None]]
         if delta is None:
-            return sequence(_blockwise(layer, operands, outs, b))
-        calls = _blockwise(layer_and_delta, operands, [*outs, delta], b)
+            return sequence(_blockwise(_last_layer, operands, outs, cost, activation))
+        calls = _blockwise(_last_layer_and_delta, operands, [*outs, delta], cost, activation)
         return sequence([*calls, _column_sums(delta, db)])
 
     def dropout(self, a, out, da, rate, seed, layer, clock):
@@ -131,10 +121,8 @@ class NumpyOps(CpuOps):
         bounds = [(kinds[0], 0, weights), (kinds[1], weights, vector.size)] if chain.splits else [(kinds[0], 0, vector.size)]
         scratch, calls = Scratch(BLOCK_ELEMENTS, vector.dtype), []
         for kind, begin, end in bounds:
-            for start in range(begin, end, BLOCK_ELEMENTS):
-                part = slice(start, min(start + BLOCK_ELEMENTS, end))
-                changed = [array[part] for array in (vector, *state)]
-                calls += bind(chain.rule, [*changed, gradient[part], kind, norm, *cells], changed, scratch)
+            changed = [array[begin:end] for array in (vector, *state)]
+            calls += bind(chain.rule, [*changed, gradient[begin:end], kind, norm, *cells], changed, scratch)
         run, now = sequence(calls), memoryview(clock)
 
         def call():
@@ -167,15 +155,32 @@ class NumpyOps(CpuOps):
         return in_threads(list(map(sequence, parts)))
 
 
-def _blockwise(formula, operands, outs, *shared):
-    """Calls for outs := formula(xp, *operands, *shared), for about BLOCK_ELEMENTS elements of whole rows at a time."""
+# ---- formulas, to be bound
+
+def _layer(xp, z, b, activation):
+    z = z + b
+    return z, activation.of(xp, z)
+
+
+def _layer_delta(xp, delta, z, a, activation):
+    return reference.times_prime(xp, activation, delta, z, a)
+
+
+def _last_layer(xp, z, b, y, weight, cost, activation):
+    z, a = _layer(xp, z, b, activation)
+    return z, a, weight * reference.costs(xp, cost, activation, z, a, y)
+
+
+def _last_layer_and_delta(xp, z, b, y, weight, cost, activation):
+    z, a, costs = _last_layer(xp, z, b, y, weight, cost, activation)
+    return z, a, costs, weight * reference.first_delta(xp, cost, activation, z, a, y)   # BP1
+
+
+def _blockwise(formula, operands, outs, *given):
+    """Calls for outs := formula(xp, *operands, *given), for about BLOCK_ELEMENTS elements of whole rows at a time."""
     count, width = operands[0].shape
     rows = min(count, max(1, BLOCK_ELEMENTS // max(1, width)))
-    scratch, calls = Scratch(rows, operands[0].dtype), []
-    for start in range(0, count, max(1, rows)):
-        part = slice(start, start + rows)
-        calls += bind(formula, [*(array[part] for array in operands), *shared], [array[part] for array in outs], scratch)
-    return calls
+    return bind(formula, operands, outs, Scratch(rows, operands[0].dtype), *given)
 
 
 def _column_sums(delta, db):

@@ -4,7 +4,7 @@ Called with numpy itself, a formula allocates an array for each of its operation
 """
 
 from collections import defaultdict
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ...maths.formula import COMPARISONS, UFUNC_NAMES, Term, Writer, constant, s
 
 CONDITIONS = COMPARISONS | {"__and__", "__or__", "__invert__"}
 TWO_PASSES = "where", "sum", "max"   # their result must not overlap an operand
+ROWS = 1 << 20   # in place of the number of rows, on which a Binding does not depend
 
 
 class Trace(Writer):
@@ -43,107 +44,129 @@ class Scratch:
         self.rows, self.dtype = rows, np.dtype(dtype)
         self.arrays: dict[tuple, np.ndarray] = {}
 
-    def take(self, number, kind, rows):
-        """The first rows of array `number` of a kind: (dtype, shape of a row)."""
-        if (number, kind) not in self.arrays:
-            self.arrays[number, kind] = np.empty((self.rows, *kind[1]), kind[0])
-        return self.arrays[number, kind][:rows]
-
-
-def bind(formula, operands, outs, scratch):
-    """A list of calls that compute outs := formula(xp, *operands).
-
-    operands: C-contiguous arrays that broadcast against each other, in which xp.sum and xp.max act on rows; outs may be among
-    them. formula returns one value or a tuple. scratch: the Scratch for intermediate values.
-    """
-    trace = Trace()
-    results = formula(trace, *(Term(~place, trace) for place in range(len(operands))))   # inputs are numbered -1, -2, ...
-    return Binding(trace.steps, results if isinstance(results, tuple) else (results,), operands, outs, scratch).calls
+    def take(self, kind, number, rows):
+        """The first rows of array `number` of a kind: (dtype, shape of a row), or (dtype, None) for a scalar."""
+        if (kind, number) not in self.arrays:
+            self.arrays[kind, number] = np.empty(() if kind[1] is None else (self.rows, *kind[1]), kind[0])
+        return self.arrays[kind, number] if kind[1] is None else self.arrays[kind, number][:rows]
 
 
 class Binding:
-    """Assigns an array to each value of a trace and calls to each step; scratch arrays are reused after their last use."""
+    """A formula as ufunc calls on arrays of given shapes: outs := formula(xp, *operands, *given).
 
-    def __init__(self, steps, results, operands, outs, scratch):
-        self.outs, self.scratch = outs, scratch
-        self.calls: list[partial] = []
-        self.arrays = {~place: array for place, array in enumerate(operands)}
-        reads = {name: step for step, (_, terms) in enumerate(steps) for name in _names(terms)}
-        self.last_use = reads | {name: len(steps) for name in _names(results)}
+    sharing[k]: the operands, and the earlier outs, whose memory out k shares. Each intermediate value has a place: the number of
+    an out, or (kind, number) of a scratch array, which is reused after its last use.
+    """
+
+    def __init__(self, formula, given, dtype, shapes, out_shapes, sharing):
+        trace, self.dtype = Trace(), dtype
+        results = formula(trace, *(Term(~place, trace) for place in range(len(shapes))), *given)   # inputs are -1, -2, ...
+        self.results = self._names(results if isinstance(results, tuple) else (results,))
+        steps = [(name, self._names(terms)) for name, terms in trace.steps]
+        reads = {name: step for step, (_, names) in enumerate(steps) for name in names if isinstance(name, int)}
+        self.last_use = reads | {name: len(steps) for name in self.results if isinstance(name, int)}
+        direct = self._direct(steps, reads, sharing)
         self.free: defaultdict[tuple, list[int]] = defaultdict(list)   # numbers of free scratch arrays, by kind
         self.held: dict[int, tuple[tuple, int]] = {}
-        # the steps that write into an out immediately, since no later step reads what it held, be it an operand or a result
-        self.direct: dict[int, np.ndarray] = {}
-        for result, out in zip(results, outs):
-            for step in filter(lambda name: name >= 0, _names([result])):
-                held = [self.last_use.get(name, -1) for name, array in self.arrays.items() if np.may_share_memory(array, out)]
-                held += [reads.get(name, -1) for name, array in self.direct.items() if np.may_share_memory(array, out)]
+        known = {~place: shape for place, shape in enumerate(shapes)}
+        self.steps: list[tuple] = []   # (operation, operands, place of its value, whether it is made on vectors)
+        for step, (name, names) in enumerate(steps):
+            used = [known[one] if isinstance(one, int) else () for one in names]
+            shape = known[step] = (*used[0][:-1], 1) if name in ("sum", "max") else np.broadcast_shapes(*used)
+            if name not in TWO_PASSES:
+                self._release(step, names)
+            if name in CONDITIONS or step not in direct or out_shapes[direct[step]] != shape:
+                place = self._hold(step, shape, np.dtype(bool) if name in CONDITIONS else dtype)
+            else:
+                place = direct[step]
+            if name in TWO_PASSES:
+                self._release(step, names)
+            self.steps.append((name, names, place, name not in ("sum", "max") and set(used) <= {(), shape}))
+
+    def _names(self, terms):
+        """The names of Terms; a constant is an array."""
+        return [one.name if isinstance(one, Term) else np.asarray(constant(one), self.dtype) for one in terms]
+
+    def _direct(self, steps, reads, sharing):
+        """{step: number of the out into which it writes immediately}, where no later step reads what the out held."""
+        direct: dict[int, int] = {}
+        for place, (step, (operands, earlier)) in enumerate(zip(self.results, sharing)):
+            if isinstance(step, int) and step >= 0:
+                held = [self.last_use.get(~operand, -1) for operand in operands]
+                held += [reads.get(one, -1) for one, out in direct.items() if out in earlier]
                 if max(held, default=-1) < step + (steps[step][0] not in TWO_PASSES):
-                    self.direct[step] = out
-        for step, (name, terms) in enumerate(steps):
-            self._apply(step, name, terms)
-        self._deliver(results)
+                    direct[step] = place
+        return direct
 
-    def _apply(self, step, name, terms):
-        operands = [*map(self._array, terms)]
-        shape = np.broadcast_shapes(*(array.shape for array in operands))
-        if name in ("sum", "max"):
-            shape = *shape[:-1], 1
-        if name not in TWO_PASSES:
-            self._release(step, terms)
-        out = self.arrays[step] = self._out(step, shape, bool if name in CONDITIONS else self.scratch.dtype)
-        if name not in ("sum", "max") and {array.shape for array in operands} <= {(), out.shape}:   # a call on vectors is faster
-            *operands, out = (array.reshape(-1) if array.ndim else array for array in (*operands, out))
-        self._call(name, operands, out)
-        if name in TWO_PASSES:
-            self._release(step, terms)
-
-    def _call(self, name, operands, out):
-        match name:
-            case "where":
-                condition, this, that = operands
-                if condition.dtype != bool:
-                    raise TypeError("xp.where takes a condition, such as z > 0.0, as its first argument")
-                self.calls += [partial(np.copyto, out, that), partial(np.copyto, out, this, where=condition)]
-            case "sum":   # by the BLAS, which sums narrow rows several times faster than NumPy's reduction
-                ones = np.ones(operands[0].shape[-1], out.dtype)
-                self.calls.append(partial(np.dot, operands[0], ones, out.reshape(-1)))
-            case "max":
-                self.calls.append(partial(np.maximum.reduce, operands[0], -1, None, out, True))
-            case "maximum" | "minimum":   # NumPy takes their `out` only as a keyword
-                self.calls.append(partial(getattr(np, name), *operands, out=out))
-            case _:   # positional: as a keyword, `out` doubles the time of a call on small arrays
-                self.calls.append(partial(getattr(np, UFUNC_NAMES.get(name, name)), *operands, out))
-
-    def _deliver(self, results):
-        """Copy the results that are not in outs yet; results that are inputs are saved first, before outs overwrite them."""
-        finished = [self._array(result) for result in results]
-        for place, (result, out) in enumerate(zip(results, self.outs)):
-            if isinstance(result, Term) and result.name < 0 and finished[place] is not out:
-                finished[place] = np.empty_like(out)
-                self.calls.append(partial(np.copyto, finished[place], self._array(result)))
-        self.calls += [partial(np.copyto, out, array) for out, array in zip(self.outs, finished) if array is not out]
-
-    def _array(self, operand):
-        return self.arrays[operand.name] if isinstance(operand, Term) else np.asarray(constant(operand), self.scratch.dtype)
-
-    def _out(self, step, shape, dtype):
-        if step in self.direct and self.direct[step].shape == shape and self.direct[step].dtype == dtype:
-            return self.direct[step]
-        if not shape:   # a scalar needs no scratch array
-            return np.empty((), dtype)
+    def _hold(self, step, shape, dtype):
+        if not shape:
+            return (dtype, None), step
         kind = dtype, shape[1:]
-        used = [number for held, number in self.held.values() if held == kind]
-        number = self.free[kind].pop() if self.free[kind] else len(used)
+        number = self.free[kind].pop() if self.free[kind] else sum(held == kind for held, _ in self.held.values())
         self.held[step] = kind, number
-        return self.scratch.take(number, kind, shape[0])
+        return kind, number
 
-    def _release(self, step, terms):
-        for name in set(_names(terms)) & set(self.held):
+    def _release(self, step, names):
+        for name in {name for name in names if isinstance(name, int)} & set(self.held):
             if self.last_use[name] == step:
                 kind, number = self.held.pop(name)
                 self.free[kind].append(number)
 
+    def calls(self, operands, outs, scratch):
+        """The calls on these arrays."""
+        arrays, calls = {~place: array for place, array in enumerate(operands)}, []
+        for step, (name, names, place, on_vectors) in enumerate(self.steps):
+            used = [arrays[one] if isinstance(one, int) else one for one in names]
+            out = arrays[step] = outs[place] if isinstance(place, int) else scratch.take(*place, len(outs[0]))
+            if on_vectors:   # which takes less time than on matrices
+                *used, out = (array.reshape(-1) if array.ndim else array for array in (*used, out))
+            calls += _calls(name, used, out)
+        values = [arrays[one] if isinstance(one, int) else one for one in self.results]
+        for place, (name, out) in enumerate(zip(self.results, outs)):
+            if isinstance(name, int) and name < 0 and values[place] is not out:   # an input: saved before outs overwrite it
+                values[place] = np.empty_like(out)
+                calls.append(partial(np.copyto, values[place], arrays[name]))
+        return calls + [partial(np.copyto, out, value) for out, value in zip(outs, values) if value is not out]
 
-def _names(terms):
-    return [term.name for term in terms if isinstance(term, Term)]
+
+def bind(formula, operands, outs, scratch, *given):
+    """The calls that compute outs := formula(xp, *operands, *given), for scratch.rows rows at a time.
+
+    operands: C-contiguous arrays that broadcast against each other, in which xp.sum and xp.max act on rows; outs may be among
+    them. formula returns one value or a tuple. scratch: the Scratch for intermediate values. A Binding is made once for each
+    formula, given arguments and shapes of rows.
+    """
+    shapes = [(ROWS, *array.shape[1:]) if array.ndim == outs[0].ndim else array.shape for array in (*operands, *outs)]
+    sharing = [(tuple(i for i, array in enumerate(operands) if np.may_share_memory(array, out)),
+                tuple(i for i, other in enumerate(outs[:place]) if np.may_share_memory(other, out)))
+               for place, out in enumerate(outs)]
+    key = formula, given, scratch.dtype, tuple(shapes[:len(operands)]), tuple(shapes[len(operands):]), tuple(sharing)
+    try:
+        binding = _cached(*key)
+    except TypeError:   # an argument that cannot be hashed, or a formula that fails again
+        binding = Binding(*key)
+    calls, whole = [], {id(array): array for array in (*operands, *outs)}
+    for start in range(0, len(outs[0]), max(1, scratch.rows)):
+        block = {one: array[start:start + scratch.rows] if array.ndim == outs[0].ndim else array for one, array in whole.items()}
+        calls += binding.calls([block[id(array)] for array in operands], [block[id(array)] for array in outs], scratch)
+    return calls
+
+
+_cached = lru_cache(256)(Binding)
+
+
+def _calls(name, operands, out):
+    match name:
+        case "where":
+            condition, this, that = operands
+            if condition.dtype != bool:
+                raise TypeError("xp.where takes a condition, such as z > 0.0, as its first argument")
+            return partial(np.copyto, out, that), partial(np.copyto, out, this, where=condition)
+        case "sum":   # by the BLAS, which sums narrow rows several times faster than NumPy's reduction
+            return partial(np.dot, operands[0], np.ones(operands[0].shape[-1], out.dtype), out.reshape(-1)),
+        case "max":
+            return partial(np.maximum.reduce, operands[0], -1, None, out, True),
+        case "maximum" | "minimum":   # NumPy takes their `out` only as a keyword
+            return partial(getattr(np, name), *operands, out=out),
+    # positional: a keyword doubles the time of a call on small arrays
+    return partial(getattr(np, UFUNC_NAMES.get(name, name)), *operands, out),
