@@ -33,7 +33,7 @@ def checked_precision(precision, dtype="float32"):
     return precision
 
 
-def thinning(rate):
+def dropout_scale_and_threshold(rate):
     """The (scale, threshold) of inverted dropout: scale = 1 / (1 - rate); an element is kept if its 32 random bits < threshold.
     Raises ValueError unless 0 <= rate < 1."""
     if not 0.0 <= rate < 1.0:

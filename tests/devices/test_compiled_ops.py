@@ -181,7 +181,7 @@ def test_a_program_mixes_kernels_and_python(compiled):
     program = compiled.program([record, lambda: said.append(int(clock[0])), record])
     program(2)
     assert said == [1, 3] and clock[0] == 4 and (log == 3.0).all()
-    with pytest.raises(TypeError, match="expected calls of kernels alone"):
+    with pytest.raises(TypeError, match="expected only calls of kernels"):
         compiled.parallel([[record], [lambda: None]])()
     assert isinstance(compiled.program([]), Program) and compiled.program([])() is None
 

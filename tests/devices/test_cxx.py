@@ -24,7 +24,7 @@ def test_training_is_compiled_where_an_epoch_repays_it(monkeypatch):
 def test_without_a_compiler_nothing_changes_but_speed(monkeypatch, random):
     monkeypatch.setattr(cxx, "why_not", lambda: "no C++ compiler is found")
     assert isinstance(open_device("cpu").training_backend(10.0), NumpyOps)
-    with pytest.raises(RuntimeError, match=r"'cpu:compiled' is not there: no C\+\+ compiler is found; device='cpu:numpy' works"):
+    with pytest.raises(RuntimeError, match=r"'cpu:compiled' is not available: no C\+\+ compiler is found; device='cpu:numpy'"):
         open_device("cpu:compiled")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import kernel_source
 from ..operands import check_copy, check_operands, check_product
-from ..ops import thinning
+from ..ops import dropout_scale_and_threshold
 from . import blas, cxx
 from .base import CpuOps
 from .threads import repeat
@@ -36,7 +36,7 @@ class CompiledOps(CpuOps):
 
     def __init__(self):
         if reason := cxx.why_not():
-            raise RuntimeError(f"device {self.name!r} is not there: {reason}; device='cpu:numpy' works everywhere")
+            raise RuntimeError(f"device {self.name!r} is not available: {reason}; device='cpu:numpy' works everywhere")
 
     def training_backend(self, seconds):
         return self
@@ -81,14 +81,14 @@ class CompiledOps(CpuOps):
         self._check((width,), dtype, b=b)
         if activation.rowwise:
             return self._kernel_call("softmax", dtype, z, b, a, rows, width)
-        return Native(kernel_source.layer_source(activation, dtype, ending="cpp"), "layer", z, b, a, rows, width)
+        return KernelCall(kernel_source.layer_source(activation, dtype, ending="cpp"), "layer", z, b, a, rows, width)
 
     def activation_backward(self, activation, delta, z, a, db):
         (rows, width), dtype = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
         self._check((width,), dtype, db=db)
         if activation.rowwise:
             return self._kernel_call("softmax_hadamard", dtype, delta, a, db, rows, width)
-        return Native(kernel_source.layer_source(activation, dtype, ending="cpp"), "hadamard", delta, z, a, db, rows, width)
+        return KernelCall(kernel_source.layer_source(activation, dtype, ending="cpp"), "hadamard", delta, z, a, db, rows, width)
 
     def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
         (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a, y=y)
@@ -98,13 +98,13 @@ class CompiledOps(CpuOps):
             self._check(z.shape, dtype, delta=delta)
             self._check((width,), dtype, db=db)
         spare = self.zeros(2 * max(cxx.BLOCK_ELEMENTS, width), dtype)
-        return Native(kernel_source.output_source(cost, activation, dtype, ending="cpp"), "output", z, b, a, y, weights, delta,
-                      db, costs, spare, rows, width)
+        text = kernel_source.output_source(cost, activation, dtype, ending="cpp")
+        return KernelCall(text, "output", z, b, a, y, weights, delta, db, costs, spare, rows, width)
 
     def dropout(self, a, out, da, rate, seed, layer, clock):
         dtype = self._check(a.shape, a=a, out=out, da=da)
         self._check((2,), np.int64, clock=clock)
-        fixed = *thinning(rate), seed, clock, layer, a.size
+        fixed = *dropout_scale_and_threshold(rate), seed, clock, layer, a.size
         return tuple(self._kernel_call("dropout", dtype, source, target, *fixed) for source, target in ((a, out), (da, da)))
 
     def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
@@ -114,10 +114,10 @@ class CompiledOps(CpuOps):
         self._check((2,), np.int64, clock=clock)
         text, norm = kernel_source.step_source(chain, dtype, ending="cpp"), self.zeros(1, dtype)
         calls = [self._kernel_call("norm", dtype, gradient, norm, n)] if chain.uses_norm else []
-        calls.append(Native(text, "step", vector, *state, gradient, norm, scalars, clock, weights, n))
+        calls.append(KernelCall(text, "step", vector, *state, gradient, norm, scalars, clock, weights, n))
         for w in matrices if chain.max_norm is not None else ():
             self._check(w.shape, dtype, w=w)
-            calls.append(Native(text, "max_norm", w, float(chain.max_norm), *w.shape))
+            calls.append(KernelCall(text, "max_norm", w, float(chain.max_norm), *w.shape))
         return Program(calls)
 
     # ---- sums
@@ -150,19 +150,19 @@ class CompiledOps(CpuOps):
 
     def parallel(self, parts):
         programs = list(map(Program, parts))
-        return programs[0] if len(programs) == 1 else Together(programs)
+        return programs[0] if len(programs) == 1 else ParallelCall(programs)
 
     # ---- helpers of the verbs
 
     def _kernel_call(self, name, dtype, *values):
-        return Native(cxx.program_source(dtype), name, *values)
+        return KernelCall(cxx.program_source(dtype), name, *values)
 
     def _product(self, name, a, b, out, *more):
         gemm, shapes, matrices = blas.find().product(a, b, out)
         return self._kernel_call(name, out.dtype, blas.address(gemm), *shapes, *matrices, *more)
 
 
-class Native:
+class KernelCall:
     """A bound call of one kernel; it keeps its arrays alive."""
 
     def __init__(self, text, name, *values):
@@ -173,7 +173,7 @@ class Native:
 
 
 class Program:
-    """Calls in order. Consecutive kernel calls run as one Tape, without Python between them, `times` times."""
+    """Calls in order. Consecutive kernel calls run as one CallTable, without Python between them, `times` times."""
 
     def __init__(self, calls):
         self.calls: list[Any] = []
@@ -192,22 +192,22 @@ class Program:
                 run(1)
 
     def _joined(self):
-        """Functions of `times`: a Tape for each run of consecutive kernel calls, a loop for each Python call."""
+        """Functions of `times`: a CallTable for each run of consecutive kernel calls, a loop for each Python call."""
         runs: list[Any] = []
-        for compiled, group in groupby(self.calls, lambda call: isinstance(call, Native)):
+        for compiled, group in groupby(self.calls, lambda call: isinstance(call, KernelCall)):
             calls = list(group)
-            runs += [Tape(calls)] if compiled else [partial(repeat, call) for call in calls]
+            runs += [CallTable(calls)] if compiled else [partial(repeat, call) for call in calls]
         return runs
 
-    def tape(self):
-        """The program as a single Tape. Raises TypeError if one of its calls is not a kernel call."""
-        strange = [call for call in self.calls if not isinstance(call, Native)]
+    def table(self):
+        """The program as a single CallTable. Raises TypeError if one of its calls is not a kernel call."""
+        strange = [call for call in self.calls if not isinstance(call, KernelCall)]
         if strange:
-            raise TypeError(f"expected calls of kernels alone, got {strange[0]!r}")
-        return Tape(self.calls)
+            raise TypeError(f"expected only calls of kernels, got {strange[0]!r}")
+        return CallTable(self.calls)
 
 
-class Tape:
+class CallTable:
     """Kernel calls in the form that the kernel `sequence` runs: a table of function and argument addresses."""
 
     def __init__(self, calls):
@@ -216,7 +216,7 @@ class Tape:
         self.words = cxx.words(self.table, len(self.calls), 1)
         self.address, self.function = self.words.ctypes.data, _runner().wait().call_sequence
         self.function.argtypes = [ctypes.c_void_p]
-        self.alone = any(isinstance(call, Together) for call in self.calls)
+        self.alone = any(isinstance(call, ParallelCall) for call in self.calls)
 
     def __call__(self, times):
         self.words[2] = times
@@ -224,7 +224,7 @@ class Tape:
             self.function(self.address)
 
 
-class Together(Native):
+class ParallelCall(KernelCall):
     """Programs in parallel: the first in the caller's thread, the others in threads that live as long as this object."""
 
     def __init__(self, programs):
@@ -235,12 +235,12 @@ class Together(Native):
     def kernel(self):
         """The address of the kernel `together`; the first call starts the threads."""
         if self.threads is None:
-            self.tapes = [program.tape() for program in self.programs]
+            self.tables = [program.table() for program in self.programs]
             runner = _runner().wait()
-            self.parts = np.array([(blas.address(runner.call_sequence), tape.address) for tape in self.tapes], np.uint64)
-            self.words[:] = cxx.words(self.team, self.parts, len(self.tapes) - 1)
+            self.parts = np.array([(blas.address(runner.call_sequence), table.address) for table in self.tables], np.uint64)
+            self.words[:] = cxx.words(self.team, self.parts, len(self.tables) - 1)
             runner.serve.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-            self.threads = [threading.Thread(target=_serve, args=(runner.serve, self.team, part, self.tapes), daemon=True)
+            self.threads = [threading.Thread(target=_serve, args=(runner.serve, self.team, part, self.tables), daemon=True)
                             for part in self.parts[1:]]
             weakref.finalize(self, self.team.__setitem__, 2, 1)
             for thread in self.threads:
@@ -259,6 +259,6 @@ def _runner():
     return cxx.library(cxx.program_source("float32"))
 
 
-def _serve(serve, team, part, tapes):
+def _serve(serve, team, part, tables):
     """The body of a thread; its arguments keep the memory of its kernels alive."""
     serve(team.ctypes.data, part.ctypes.data)

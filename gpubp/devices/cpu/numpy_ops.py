@@ -9,7 +9,7 @@ from math import inf, sqrt
 import numpy as np
 
 from ...maths import reference
-from ..ops import thinning
+from ..ops import dropout_scale_and_threshold
 from ..random import DROPOUT, bits
 from . import blas
 from .base import CpuOps
@@ -98,7 +98,7 @@ class NumpyOps(CpuOps):
         mask = np.empty(a.shape, bool)
         flat = mask.reshape(-1)
         blocks = [flat[start:start + BLOCK_ELEMENTS] for start in range(0, flat.size, BLOCK_ELEMENTS)]
-        scale, limit = thinning(rate)
+        scale, limit = dropout_scale_and_threshold(rate)
         last_kept = np.uint32(limit - 1)
 
         def forward():

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import kernel_source
 from ..operands import check_copy, check_operands, check_product
-from ..ops import Ops, checked_precision, thinning
+from ..ops import Ops, checked_precision, dropout_scale_and_threshold
 from . import graph
 from .array_checks import ArrayChecks
 from .launch import THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, summands, summing, wide
@@ -155,7 +155,7 @@ class CudaOps(Ops):
         return self._bound(*launches, *([] if more else self._column_sums(delta, db)))
 
     def dropout(self, a, out, da, rate, seed, layer, clock):
-        scale, limit = thinning(rate)
+        scale, limit = dropout_scale_and_threshold(rate)
         self._check((2,), np.int64, clock=clock)
         kept, n = self._check(a.shape, a=a, out=out, da=da), a.size
         dtype, elements = kernel_source.computed(kept), pack(n, a, out, da)
