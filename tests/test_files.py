@@ -1,4 +1,4 @@
-"""Files: what is saved comes back bit by bit, what is damaged is refused in one sentence, and a failed save costs nothing."""
+"""Files: a saved network loads with the same bits, damage is refused in one sentence, and a failed save changes nothing."""
 
 import errno
 import io
@@ -64,7 +64,7 @@ def test_from_one_device_to_another(ops, path, random):
 
 @pytest.mark.long
 def test_every_row_of_the_tables_comes_back(path):
-    """Names are all that a file holds of them."""
+    """A file has only their names."""
     nets = [Network([3, Dense(2, output)], cost=cost, seed=1, device="cpu") for cost, output in PAIRS]
     nets += [Network([3, Dense(2, row), 2], seed=1, device="cpu") for row in activations()]
     assert {net.cost_function.name for net in nets} == {COSTS.find(name).name for name in COSTS}
@@ -134,7 +134,7 @@ def test_notes_that_json_cannot_hold(notes, net, path):
 
 
 def refused(path, content):
-    """The message with which a file of such content is refused."""
+    """The error message for a file with this content."""
     path.write_bytes(content)
     with pytest.raises(ValueError) as caught:
         load(path, device="cpu")
@@ -151,7 +151,7 @@ def test_a_truncated_file(net, path):
 
 
 def test_a_bit_that_changed(net, path, random):
-    """It is refused, or it stood where nothing is read; it is never another network."""
+    """Either the file is refused, or the byte is not used: it never gives another network."""
     net.save(path)
     whole = path.read_bytes()
     seen = 0
@@ -198,7 +198,7 @@ def test_pickles_are_not_opened(path):
 
 
 def test_other_contents(net, path):
-    """Arrays or facts that are missing or of another shape."""
+    """Arrays and entries of the header that are missing or have another shape."""
     net.save(path)
     with np.load(path) as file:
         arrays = dict(file)
@@ -249,7 +249,7 @@ def test_a_full_disk_leaves_the_old_file(place, net, path, monkeypatch):
 
 @pytest.mark.long
 def test_a_limit_on_file_size(path):
-    """A real refusal by the system, in the middle of writing."""
+    """The operating system refuses to write in the middle of the file."""
     pytest.importorskip("resource", reason="this system has no limits on file sizes")
     program = """if True:
         import resource, sys, gpubp
@@ -264,7 +264,7 @@ def test_a_limit_on_file_size(path):
         """
     checkout = {**os.environ, "PYTHONPATH": str(Path(gpubp.__file__).parent.parent)}
     run = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, env=checkout)
-    # the zipfile of Python 3.10 complains of a file that could not be written once more, when it is collected
+    # in Python 3.10, zipfile reports a failed write again when it is garbage-collected
     assert run.returncode == 0 and (run.stderr == "" or sys.version_info < (3, 11)), run.stderr
     assert run.stdout.count("could not save the network") == 4, run.stdout
     assert os.listdir(path.parent) == ["net.npz"] and load(path, device="cpu").sizes == [50, 40, 30, 2]

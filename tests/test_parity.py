@@ -1,4 +1,4 @@
-"""Device parity: devices that agree are told so whatever the network, and a fault is found where it arises."""
+"""Device parity: correct devices agree for every network, and a fault is found in the array where it arises."""
 
 import json
 
@@ -27,7 +27,7 @@ def net():
 
 
 class Faulty(NumpyOps):
-    """A CPU with one verb that is wrong: changed(the arrays of the verb) is run after each of its calls."""
+    """A CPU with one wrong verb: changed(*arrays of the verb) runs after each of its calls."""
 
     name = "faulty"
 
@@ -55,7 +55,7 @@ def first(report):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_NAMES)
 def test_the_cpu_agrees_with_the_formulas(pair, dtype, random):
-    """Every cost on every output; saturated networks, too."""
+    """Every cost with every output, also in saturated networks."""
     cost, output = pair
     for depth, scale in ((1, 1.0), (3, 1.0), (3, 4.0)):
         net = network(cost, output, depth, "cpu", dtype)
@@ -82,7 +82,7 @@ def test_devices_agree(other, hidden, output, cost, dtype, random):
 
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16", "float16"])
 def test_a_precision_is_that_of_both_devices(other, precision, monkeypatch, random):
-    """The CPU is exact all the same, and judged so."""
+    """The CPU remains exact, and its bounds are those of exact products."""
     net = Network([9, 40, Dense(4, "softmax")], cost="cross-entropy", device="cpu", seed=1)
     x, y, asked, at = random.standard_normal((33, 9)), random.integers(4, size=33), [], CudaOps.with_precision
     monkeypatch.setattr(CudaOps, "with_precision", lambda self, precision: asked.append(precision) or at(self, precision))
@@ -102,7 +102,7 @@ def test_a_precision_is_that_of_both_devices(other, precision, monkeypatch, rand
 
 
 def test_small_deltas_of_float16(other, random):
-    """Some are stored as 0, and BP3 adds up what they were before."""
+    """Some are stored as 0, but BP3 sums the values before they are rounded."""
     net = Network([9, 40, 40, Dense(4, "softmax")], cost="cross-entropy", device="cpu", seed=1)
     net.parameters["w3"][...] *= 1e-6
     report = parity(net, random.standard_normal((33, 9)), random.integers(4, size=33), ("cpu", other), "float16")
@@ -115,12 +115,12 @@ def test_overflow_of_the_narrower_numbers_is_no_fault(other, precision, random):
     for scale in (1e5, 1e37):
         report = parity(net, random.standard_normal((33, 5)) * scale, random.integers(4, size=33), ("cpu", other), precision)
         assert report.passed, str(report)
-        if precision == "float16":   # from the rows of x on, which are infinite there
+        if precision == "float16":   # x is infinite there already
             assert report.rows[0].relative < 0.01 and report.rows[0].misplaced == 0
 
 
 def test_factors_in_another_order_are_no_fault(random):
-    """A kernel multiplies sigma' by the exponential cost's last, NumPy first; one overflows on the way, the other not."""
+    """The outer derivative of the exponential cost is a kernel's last factor and NumPy's first: only one may overflow."""
     net = Network([4, Dense(2, "gaussian")], cost="exponential(0.1)", device="cpu", seed=1)
     net.parameters["w1"][...], net.parameters["b1"][...] = 0.0, [3.5, -8.0]
     x, y = random.standard_normal((40, 4)), np.linspace(2.9, 3.0, 80).reshape(40, 2) / np.sqrt([1.0, 100.0])
@@ -130,7 +130,7 @@ def test_factors_in_another_order_are_no_fault(random):
 
 
 def test_on_a_kink_each_device_is_right_by_its_own_numbers(random):
-    """Rounding may take two devices to different sides of a kink: deltas differ by all they are, and nothing is wrong."""
+    """Rounding may put two devices on different sides of a kink: then deltas differ completely, without a fault."""
     net = Network([4, Dense(2, "tanh"), Dense(1, "relu"), 2], device="cpu", seed=1)
     p = net.parameters
     p["w1"][1], p["b1"][...], p["w2"][...], p["b2"][...] = p["w1"][0], 0.0, [[1.0, -1.0]], 0.0   # z_2 = a - a
@@ -172,10 +172,10 @@ def test_one_wrong_number_among_many_is_found(random):
 
 @pytest.mark.parametrize("verb, spoil, found", [
     ("activation_backward", lambda activation, delta, z, a, sums: np.multiply(sums, 1.05, sums), ("db", 2)),
-    # bits of a bfloat16
+    # the bits of a bfloat16
     ("bias_activation", lambda activation, z, b, a: np.add(a, 0x3 if a.dtype == np.uint16 else 0, a), ("a", 1))])
 def test_a_wrong_kernel_of_halves_is_found(net, verb, spoil, found, monkeypatch, random):
-    """Beside the CPU, which comes first by default."""
+    """In comparison with the CPU, the first device by default."""
     other, right = device("host"), getattr(CudaOps, verb)
 
     def wrong(self, *arrays):
@@ -218,7 +218,7 @@ def test_numbers_that_are_none_are_found(net, wrong, random):
 
 
 def test_what_may_overflow_on_one_device_alone_is_not_judged():
-    """Which of both is right depends on the order of the sum."""
+    """Either may be correct, depending on the order of the additions."""
     net = Network([4, Dense(3, "relu"), 2], device="cpu", seed=1)
     net.parameters["w1"][...] = [3e38, 3e38, -3e38, -3e38]
 
@@ -237,7 +237,7 @@ def test_nan_on_both_is_no_difference(net, random):
     net = Network([4, Dense(6, "sine"), 2], device="cpu", seed=1)
     net.parameters["w1"][0] = 3e38
     x, y = two_classes(random)
-    x[0] = 1e38   # the sine of infinity is no number
+    x[0] = 1e38   # the sine of infinity is NaN
     report = parity(net, x, y, ("cpu", NumpyOps()))
     assert report.passed and all(row.misplaced == 0 for row in report.rows), str(report)
 

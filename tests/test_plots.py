@@ -1,4 +1,4 @@
-"""The learning curve: what it shows, where it goes, and what happens without matplotlib."""
+"""Plots of learning curves: their contents, their files, and the error without matplotlib."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Data too big for the device: it trains bitwise as if they were resident, and the copies wait for what they must wait for.
+"""Data that do not fit on the device: training gives the same bits as with data on the device, and copies wait correctly.
 
 The host stand-in makes its copies as late as it may, so that a wait left out shows as other numbers.
 """
@@ -22,14 +22,14 @@ from tests.cases import two_classes
 from tests.conftest import device
 from tests.layered.steps import stepping
 
-pytestmark = pytest.mark.long   # works with the host's kernels
+pytestmark = pytest.mark.long   # runs the host's kernels
 
 ROWS = 230
 
 
 @pytest.fixture
 def little(monkeypatch):
-    """A function that leaves the host stand-in room for so many bytes of a training set."""
+    """A function of bytes that limits the free memory of the emulated device."""
     from tests.host import stream
     monkeypatch.setattr(input_checks, "ALWAYS_FITS", 0)
     return lambda room: monkeypatch.setattr(stream.memory, "free", int(room / transfer.PART) + 1)
@@ -42,12 +42,12 @@ def fitted(x, y, precision="exact", output="softmax", **options):
 
 
 def state(net):
-    """All that training changes, to the bit."""
+    """Everything that training changes, as bytes and lists."""
     return [net.ops.to_numpy(v).tobytes() for v in [net.vector,
                                                     *net.training_state.vectors]], net.history.cost, net.history.gradient_norm
 
 
-@pytest.mark.parametrize("room, options", [   # x takes 3680 bytes, or 5520 with halves beside, y 1840
+@pytest.mark.parametrize("room, options", [   # x has 3680 bytes, 5520 with its 16-bit copy; y has 1840
     (3000, {"batch_size": 7}), (1800, {"batch_size": 7}), (3000, {"batch_size": 28, "shuffle": False}),
     (1500, {"batch_size": 23, "samples_per_epoch": 100}), (1500, {"batch_size": 1, "epochs": 1}),
     (1800, {"batch_size": 10, "weighted": True}),
@@ -72,7 +72,7 @@ def test_labels_on_the_device_whose_codes_have_no_room_there(little, random):
 
 @pytest.mark.parametrize("kind", ["uint8", "int64", "float16", ">f4", "float64", "Fortran", "every other", "mapped"])
 def test_whatever_dtype_and_order_the_host_has(little, random, tmp_path, kind):
-    """Only the rows of mini-batches are converted; a file is mapped and not read as a whole."""
+    """Only the rows of mini-batches are converted; a memory-mapped file is not read completely."""
     x, y = two_classes(random, ROWS)
     x = np.round(20.0 * x) + 100.0
     if kind == "mapped":
@@ -92,7 +92,7 @@ def test_whatever_dtype_and_order_the_host_has(little, random, tmp_path, kind):
     ("cross-entropy", "softmax", lambda y: y.astype(bool)), ("hinge", "identity", lambda y: y)],
     ids=["targets", "smoothed", "bools", "codes"])
 def test_targets_are_coded_as_they_pass(little, random, cost, output, make):
-    """Labels stay labels on the host, where their codes might fill it."""
+    """The host keeps labels as labels, since their codes might not fit in its memory."""
     y = random.integers(2, size=ROWS)
     net = Network([4, Dense(2, output)], cost=cost, device=device("host"), seed=7)
     whole = net.ops.to_numpy(input_checks.targets(net, make(y), ROWS))
@@ -105,7 +105,7 @@ def test_targets_are_coded_as_they_pass(little, random, cost, output, make):
 
 
 def test_the_one_that_is_too_big_stays(little, random):
-    """x and y stay on the host each for itself: beside few numbers there may be many classes."""
+    """Whether x stays on the host does not depend on y: few features may go with many classes."""
     x, y = random.standard_normal((ROWS, 4)), random.integers(50, size=ROWS)
     net = lambda: Network([4, Dense(50, "softmax")], cost="cross-entropy", device=device("host"), seed=7)
     expected, streamed = net(), net()
@@ -118,12 +118,12 @@ def test_the_one_that_is_too_big_stays(little, random):
 
 
 def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random):
-    """The copy under way when an epoch ends before its time keeps its memory until it is done."""
+    """If an epoch is interrupted during a copy, the copy keeps its memory until it has finished."""
     x, y = two_classes(random, ROWS)
     expected = fitted(x, y, batch_size=7)
     little(3000)
     net = fitted(x, y, batch_size=7, epochs=0)
-    for steps in (5, 1, 40, 20):   # of 33 an epoch
+    for steps in (5, 1, 40, 20):   # an epoch has 33
         goal = net.training_state.step + steps
         with stepping(after=lambda run, times, goal=goal: run.training_state.step == goal):
             net.fit(x, y, batch_size=7, epochs=3 - net.epoch, progress=False)
@@ -161,11 +161,11 @@ def test_the_emulation_shows_a_missing_wait(little, random, monkeypatch):
     expected = fitted(x, y, batch_size=7)
     little(3000)
     monkeypatch.setattr(transfer.Transfer, "arrive", lambda self: None)
-    assert any(state(fitted(x, y, batch_size=7)) != state(expected) for _ in range(10))   # queues move on at random
+    assert any(state(fitted(x, y, batch_size=7)) != state(expected) for _ in range(10))   # the queues advance at random
 
 
 def test_who_waits_for_whom(little, random, monkeypatch):
-    """A copy follows the work launched before; the host waits for a slot's copy when it fills that slot again, no sooner."""
+    """A copy waits for the work launched before it; the host waits for a slot's copy only when it fills that slot again."""
     ops, said = device("host"), []
     note = lambda word, call: lambda *args: (said.append(word), call(*args))[1]
     for name in ("arrive", "finish"):
@@ -189,7 +189,7 @@ def test_who_waits_for_whom(little, random, monkeypatch):
 
 @pytest.mark.usefixtures("current_device")
 def test_data_of_the_device_are_used_as_they_are(ops, random):
-    """Nothing is copied but what a precision of halves stores."""
+    """Only a 16-bit precision copies data."""
     x, y = two_classes(random)
     net = Network([4, 2], device=ops, seed=7)
     x, y = input_checks.samples(net, ops.asarray(x, "float32")), input_checks.targets(net, y, 23)
@@ -200,7 +200,7 @@ def test_data_of_the_device_are_used_as_they_are(ops, random):
 @pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("size", [5, 4, 1, 23])
 def test_mini_batches_are_the_rows_of_the_order(ops, random, size, monkeypatch):
-    """StreamedBatches on every device, in the middle of an epoch too, and from one epoch to the next."""
+    """StreamedBatches on every device, also from the middle of an epoch, and for two epochs."""
     monkeypatch.setattr(feeding, "SLOT", 24 * 4 * size * 2)
     if ops.streaming is None:
         monkeypatch.setattr(type(ops), "streaming", HostStreaming)
@@ -234,7 +234,7 @@ class HostStreaming:
 
 
 class Hidden:
-    """A matrix that no device owns."""
+    """A matrix that no device recognizes as its own."""
 
     def __init__(self, values):
         self.values, self.shape = values, values.shape
@@ -244,7 +244,7 @@ class Hidden:
 
 
 def test_evaluation_in_pieces(little, random):
-    """Cost, score, outputs and gradient of data that stay on the host."""
+    """Cost, score, outputs and gradient of data on the host."""
     x, y = two_classes(random, 5000)
     net = Network([4, 5, 2], device=device("host"), seed=7)
     ask = lambda: [net.cost(x, y), net.score(x, y), net.score(x, np.eye(2)[y]), net.predict(x).tobytes(),
@@ -279,7 +279,7 @@ def test_a_mini_batch_that_does_not_fit(little, random):
 
 
 def test_no_copy_of_the_whole(little, tmp_path, monkeypatch):
-    """A file of 50 MB trains within a few."""
+    """Training on a file of 50 MB needs less than 25 MB."""
     monkeypatch.setattr(feeding, "SLOT", 1 << 20)
     monkeypatch.setattr(input_checks, "CHUNK_ELEMENTS", 1 << 17)
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (125_000, 400))
@@ -297,7 +297,7 @@ def test_no_copy_of_the_whole(little, tmp_path, monkeypatch):
 
 
 def test_room_is_a_part_of_what_is_free():
-    """With what CuPy's pool keeps for reuse, and within the limit that a user has set it."""
+    """The reusable memory of CuPy's pool counts as free, and the pool's limit is respected."""
     pool = SimpleNamespace(free_bytes=lambda: 1000, used_bytes=lambda: 500, get_limit=lambda: 0)
     xp = SimpleNamespace(get_default_memory_pool=lambda: pool,
                          cuda=SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda: (3000, 9000))))

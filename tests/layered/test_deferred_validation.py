@@ -1,4 +1,4 @@
-"""Arrays that lie on a GPU: nobody waits for the device to look at them, and what a host array is refused for becomes NaN."""
+"""Arrays on a GPU: the host does not wait for their validation, and numbers that are refused on the host become NaN."""
 
 from contextlib import suppress
 from itertools import product
@@ -23,14 +23,14 @@ def ops(request):
 
 
 def entered(net, y, rows):
-    """What becomes of targets of the device, as they enter a plan."""
+    """Targets on the device, after they have entered a plan."""
     out = net.ops.zeros((rows, net.sizes[-1]), net.dtype)
     input_checks.targets(net, y, rows, check_now=False).enter(out)
     return net.ops.to_numpy(out)
 
 
 def expected(net, y):
-    """The same by what the host checks, a row at a time."""
+    """The same by the checks of the host, one row at a time."""
     found = np.full((len(y), net.sizes[-1]), np.nan, net.dtype)
     for i in range(len(y)):
         with suppress(ValueError):
@@ -57,7 +57,7 @@ def test_labels(ops, cost, kind, width):
     net = Network([4, width], cost=cost, device=ops, seed=1)
     y = np.array([0, 1, 1, -1, 2, width - 1, width, 127, -128]).astype(kind)
     np.testing.assert_array_equal(entered(net, ops.asarray(y), len(y)), expected(net, y))
-    labels = np.arange(60).reshape(6, 10).T[::2, ::2] % 2   # of no contiguous place
+    labels = np.arange(60).reshape(6, 10).T[::2, ::2] % 2   # not contiguous
     there = ops.asarray(np.arange(60).reshape(6, 10) % 2).T[::2, ::2]
     np.testing.assert_array_equal(entered(net, there[:, 1], 5), expected(net, labels[:, 1]))
 
@@ -74,7 +74,7 @@ def test_targets_of_one_output(ops, cost, kind, axes):
 @pytest.mark.parametrize("precision", ["exact", "tf32", "bfloat16", "float16"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3.39e38, 7e4, -7e4, 65504.0, 1e39])
 def test_samples(ops, precision, value, random):
-    """Whatever an activation makes of an infinity, its row is NaN; the others are as ever."""
+    """A row with an infinite number gives NaN for every activation; the other rows do not change."""
     net = Network([4, Dense(5, "relu"), Dense(2, "sigmoid")], device=ops, seed=1, precision=precision)
     x = random.standard_normal((9, 4))
     plain = net.feedforward(x)
@@ -114,7 +114,7 @@ BAD = {"x": spoilt("x", (3, 1), np.inf), "label": spoilt("y", 8, 3), "negative l
 
 @pytest.mark.parametrize("arrays", BAD.values(), ids=BAD)
 def test_a_cost_says_what_is_wrong(ops, arrays):
-    """In the words that host arrays are refused with, once the number is there; the gradient is NaN."""
+    """It raises the same error as for host arrays, after the cost is known; the gradient is NaN."""
     net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy", device=ops, seed=1)
     there = {name: ops.asarray(array) for name, array in arrays.items()}
     with pytest.raises(ValueError) as plain:
@@ -129,7 +129,7 @@ def test_a_cost_says_what_is_wrong(ops, arrays):
 
 @pytest.mark.parametrize("arrays", BAD.values(), ids=BAD)
 def test_what_a_number_is_asked_of_is_looked_at_first(ops, arrays):
-    """score and fit read in one go whether all is fine; what is not is told in the words and the order of the host's checks."""
+    """score and fit read all checks together; errors have the words and the order of the host's checks."""
     net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy", device=ops, seed=1)
     before = as_before(net)
     for wrong in ({}, {"y": GOOD["y"][:5]}):
@@ -167,7 +167,7 @@ def test_fine_arrays_are_answered_as_from_the_host(ops, chunk, monkeypatch):
 
 
 def test_the_host_does_not_wait_for_cuda(random):
-    """On the real CuPy, by what is asked of the device."""
+    """On the real CuPy, by the synchronizations that it makes."""
     device("cuda")
     counts = pytest.importorskip("cupyhost", reason="no emulated CUDA, which counts what is asked of it").counts
     net = Network([4, 5, 3], device="cuda", seed=1)
@@ -203,7 +203,7 @@ def test_two_classes_learn_from_arrays_of_the_device(ops, random):
 
 
 def test_formulas_that_hide_nan(ops, random):
-    """A cost where targets are 0, or an activation of the user's, may not look at a number: the answer is NaN all the same."""
+    """A cost may ignore a number where the target is 0, and so may a custom activation: the answer is NaN nevertheless."""
     step = Activation("step", lambda xp, z: xp.where(z > 0.0, z, 0.0), lambda xp, z, a: xp.where(z > 0.0, 1.0, 0.0))
     net = Network([2, Dense(3, step), Dense(2, "sigmoid")], cost="kullback_leibler", device=ops, seed=1)
     x, y = ops.asarray([[np.nan, 1.0], [1.0, 1.0]], "float32"), ops.asarray([[0.0, 0.0], [0.5, 0.5]], "float32")

@@ -1,4 +1,4 @@
-"""device="auto" says what it chose and why, and does not choose a device that is predicted to be slower."""
+"""device="auto" names the chosen device and the reason, and never chooses a device that is predicted to be slower."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ WORKS = {"784-30-10, batch 10": ([784, 30, 10], 10), "784-100-10, batch 64": ([7
 
 @pytest.fixture(params=["host", "cuda"])
 def gpu(request, monkeypatch):
-    """A GPU, which "auto" finds."""
+    """A GPU that "auto" finds."""
     ops = device(request.param)
     monkeypatch.delenv("GPUBP_DEVICE", raising=False)
     for module in (network, gpubp.files):
@@ -33,7 +33,7 @@ def gpu(request, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["numpy", "compiled"])
 def test_the_cpus_seconds_are_those_measured(kind):
-    """Within a factor of 1.5, of the figures that benchmarks/results keeps."""
+    """Within a factor of 1.5 of the figures in benchmarks/results."""
     results = Path(__file__).parents[2] / "benchmarks" / "results" / "devices.md"
     found = 0
     for line in results.read_text(encoding="utf-8").splitlines():

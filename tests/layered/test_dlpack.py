@@ -1,4 +1,4 @@
-"""Arrays of other libraries come in without a copy and answers go back as what was handed in; the caller's stream is honoured."""
+"""Arrays of other libraries enter without a copy, answers have the type of the argument, and the caller's stream is respected."""
 
 import sys
 from types import ModuleType, SimpleNamespace
@@ -14,7 +14,7 @@ from tests.conftest import device, needs
 
 
 class Foreign:
-    """An array of a library that knows DLPack and nothing of NumPy's protocols."""
+    """An array of a library that supports DLPack but not the protocols of NumPy."""
 
     def __init__(self, values, place=(1, 0)):
         self.values, self.place, self.dtype = values, place, values.dtype
@@ -64,7 +64,7 @@ def test_nothing_is_copied_on_the_way_in(random):
 
 
 def test_an_array_says_itself_where_its_functions_are(library, random):
-    """As JAX's do, by the array standard."""
+    """By __array_namespace__ of the array API standard, as in JAX."""
     x, _ = two_classes(random)
     given = Foreign(x)
     given.__array_namespace__ = lambda: SimpleNamespace(from_dlpack=lambda array: ("namespace", array.shape))
@@ -102,7 +102,7 @@ def test_a_gpus_array_for_a_network_on_the_cpu(library, random):
 
 @pytest.mark.long
 def test_a_gpus_array_for_a_network_on_a_gpu(library, random, monkeypatch):
-    """It is imported by the device's own module, and the answer stays there; host arrays beside it are refused."""
+    """The device's own module imports it, and the answer stays on the device; host arrays in the same call are refused."""
     ops = device("host")
     x, y = two_classes(random)
     there = ops.asarray(x, np.float32)
@@ -117,7 +117,7 @@ def test_a_gpus_array_for_a_network_on_a_gpu(library, random, monkeypatch):
     assert (ops.to_numpy(answer.values) == net.feedforward(x)).all()
     with pytest.raises(ValueError, match="expected arrays of one device, got x on host and y on the host"):
         net.cost(given, y)
-    monkeypatch.setattr(type(ops.xp), "from_dlpack", lambda self, given: x)   # as it were on another GPU
+    monkeypatch.setattr(type(ops.xp), "from_dlpack", lambda self, given: x)   # as if it were on another GPU
     with pytest.raises(ValueError, match="x: expected an array on host, as the network, got one on another GPU"):
         net.predict(given)
 
@@ -168,7 +168,7 @@ def test_torch_tensors_are_not_copied(random):
 
 
 def test_torch_tensors_on_a_gpu(random):
-    """In and out by pointer, after the work of PyTorch's own stream and before what comes after."""
+    """Arrays enter and leave by pointer, ordered with the work on PyTorch's own stream."""
     ops = device("cuda")
     torch = needs("torch")
     if not torch.cuda.is_available():
@@ -180,7 +180,7 @@ def test_torch_tensors_on_a_gpu(random):
         tensor = torch.from_numpy(x).cuda().float()
         assert input_checks.samples(net, tensor).data.ptr == tensor.data_ptr()
         zeros = torch.zeros_like(tensor)
-        zeros += tensor   # nothing waits for it but our stream
+        zeros += tensor   # only our stream waits for it
         outputs = net.feedforward(zeros)
         doubled = 2 * outputs
     assert outputs.device == tensor.device and (doubled.cpu().numpy() == 2 * expected).all()
@@ -195,15 +195,15 @@ def test_torch_tensors_on_a_gpu(random):
 def test_jax_arrays(ops, random):
     jax = needs("jax")
     x, y = two_classes(random)
-    place = jax.devices("cpu" if not ops.name.startswith("cuda") else None)[0]   # JAX's arrays are born on a GPU where it has one
+    place = jax.devices("cpu" if not ops.name.startswith("cuda") else None)[0]   # JAX creates arrays on a GPU if it has one
     given, labels = (jax.device_put(array, place) for array in (x.astype(np.float32), y))
     net, plain = made(ops), np.asarray(given)
     outputs, predicted = net.feedforward(given), net.predict(given)
     assert isinstance(outputs, jax.Array) and (np.asarray(outputs) == net.feedforward(plain)).all()
     assert predicted.dtype.kind == "i" and (np.asarray(predicted) == net.predict(x.astype(np.float32))).all()
     net.fit(given, labels, epochs=1, progress=False)
-    assert (np.asarray(given) == plain).all()   # JAX's arrays never change
-    with pytest.raises(TypeError, match=r"got (bfloat16 in a|dtype bfloat16)"):   # CuPy may know the dtype that JAX brings
+    assert (np.asarray(given) == plain).all()   # JAX arrays are immutable
+    with pytest.raises(TypeError, match=r"got (bfloat16 in a|dtype bfloat16)"):   # CuPy may support the dtype of JAX
         net.cost(given.astype("bfloat16"), labels)
 
 
@@ -222,11 +222,11 @@ def test_the_devices_own_arrays_go_in_and_out_as_they_are(ops, random):
 
 
 def test_the_callers_stream_is_honoured(random, monkeypatch):
-    """Ours waits for what the caller's was given, the caller's waits for ours, by events: the host waits for nothing."""
+    """Events order our stream and the caller's, so that the host never waits."""
     from tests.host import stream
     ops, x = device("host"), random.standard_normal((23, 4))
     net, there = made(ops), ops.asarray(x, np.float32)
-    net.feedforward(there)   # whatever is made once
+    net.feedforward(there)   # creates everything that is created only once
     for kind in (stream.Event, stream.Device):
         monkeypatch.setattr(kind, "synchronize", lambda self: pytest.fail("the host waits"))
     monkeypatch.setattr(stream.Stream, "wait_event", lambda self, event: self.waited.append(event.after))
@@ -237,7 +237,7 @@ def test_the_callers_stream_is_honoured(random, monkeypatch):
             theirs.waited.clear()
             answer = call(there)
             assert ops.is_on_device(answer) and stream.get_current_stream() is theirs
-            others = {other.stream for other in ops.device._made if other.stream is not ours}   # of threads in other tests
+            others = {other.stream for other in ops.device._made if other.stream is not ours}   # of threads of other tests
             assert ours.waited[0] is theirs and set(ours.waited) - others <= {theirs, None} and set(theirs.waited) == {ours}
 
 

@@ -1,4 +1,4 @@
-"""The gradient check itself: it passes what is right, fails what is broken, whichever equation, and says what both ways cost."""
+"""Gradient checking: correct networks pass, an error in any equation fails, and the report gives both running times."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def net():
 
 
 def failing(report):
-    """The names of the equations that do not hold, and the report itself is then no pass."""
+    """The names of the equations that fail; the report passes only if there are none."""
     assert report.passed == all(row.passed for row in report.rows)
     return {row.name[:3] for row in report.rows if not row.passed}
 
@@ -47,7 +47,7 @@ def test_good_networks_pass(ops, dtype, random):
 
 @pytest.mark.parametrize("scale", [1.0, 10.0, 30.0, 100.0, 1e4])
 def test_saturated_networks_pass(scale, net, random):
-    """Gradients drown in the rounding of the cost: that is no error of backpropagation."""
+    """Gradients smaller than the rounding error of the cost are not an error of backpropagation."""
     net.vector[...] *= scale
     assert net.check(*two_classes(random, 6)).passed
 
@@ -79,7 +79,7 @@ def test_a_wrong_cost_prime_is_found(random):
 
 
 def test_nan_does_not_pass(random):
-    """NaN is smaller than nothing and larger than nothing."""
+    """Comparisons with NaN are false, so that it must not pass by one."""
     nan = Activation("nan", lambda xp, z: z * z, lambda xp, z, a: xp.sqrt(-1.0 - a))
     net = Network([4, Dense(5, nan), 2], device="cpu", dtype="float64", seed=1)
     report = net.check(*two_classes(random, 6))
@@ -111,7 +111,7 @@ def test_a_broken_bp3_is_found(net, monkeypatch, random):
 
 
 def test_a_broken_bp2_is_found(net, monkeypatch, random):
-    """w instead of its transpose of another layer: here the arriving error is scaled."""
+    """The gradient that arrives at a layer is scaled by 1.0001."""
     right = gates.Linear.backward
 
     def broken(self, ops, delta, a, w, dw, arriving=None, fold=None):
@@ -125,7 +125,7 @@ def test_samples_on_a_kink_are_left_out(random):
     x, y = two_classes(random, 6)
     net = Network([4, Dense(5, "relu"), 2], device="cpu", dtype="float64", seed=1)
     net.parameters["b1"][...] = 0.0
-    x[[1, 4]] = 0.0   # every z of these is 0
+    x[[1, 4]] = 0.0   # each z of these samples is 0
     report = net.check(x, y)
     assert (report.used, report.given) == (4, 6) and report.passed
     assert "checked on 4 of 6 samples, the others lie on a kink" in str(report)
@@ -147,7 +147,7 @@ def test_the_price_is_told(net, random):
 
 
 def test_the_numbers_are_independent_of_the_engine(net, monkeypatch, random):
-    """ReferenceNetwork never runs a plan or a verb."""
+    """ReferenceNetwork runs no plan and no method of a device."""
     x, y = two_classes(random, 6)
     targets = np.eye(2)[y]
     expected = net.cost(x, y)
@@ -158,7 +158,7 @@ def test_the_numbers_are_independent_of_the_engine(net, monkeypatch, random):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_well_trained_network_is_not_failed_for_its_rounding(dtype):
-    """a - y has few digits left: they are checked as far as they go, and where none is left the check says so."""
+    """a - y has few correct digits: the tolerance grows accordingly, and the check raises ValueError if there are none."""
     x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]]), [0, 1, 1, 0]
     net = Network([2, 8, 1], activation="tanh", output="sigmoid", cost="cross-entropy", dtype=dtype, device="cpu", seed=1)
     net.fit(x, y, optimizer="adam(0.1)", epochs=1500)

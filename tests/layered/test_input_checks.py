@@ -1,4 +1,4 @@
-"""Bad input: one clear sentence, by ValueError or TypeError, and everything is left as it was, bit by bit."""
+"""Bad input raises ValueError or TypeError with one clear sentence, and nothing changes, not even one bit."""
 
 import numpy as np
 import pytest
@@ -14,12 +14,12 @@ NAN[3, 2], INF[5, 0] = np.nan, -np.inf
 
 
 class OnAGpu:
-    """What cannot be told from an array on a GPU without one."""
+    """On a machine without a GPU, this looks like an array on a GPU."""
 
     __cuda_array_interface__ = {"shape": (23, 4), "typestr": "<f4", "data": (0, True), "version": 3}
 
 
-SAMPLES = {   # x, y, and what the sentence must hold
+SAMPLES = {   # x, y, and what the error must contain
     "too wide": (np.zeros((23, 5)), Y, r"expected rows of 4 for layer 1, got an array of shape \(23, 5\)"),
     "three axes": (np.zeros((23, 2, 2)), Y, "expected rows of 4 for layer 1"),
     "a number": (3.0, Y, "expected rows of 4 for layer 1"),
@@ -98,7 +98,7 @@ OPTIONS = {   # keywords of fit
 
 @pytest.fixture
 def trained(ops):
-    """A network with everything that could be spoilt."""
+    """A network that has everything that a failed call might change."""
     net = Network([4, 5, Dense(2, "softmax")], cost="cross-entropy", device=ops, seed=1)
     net.fit(X, Y, optimizer="adam(0.01)", epochs=1)
     net.metadata["of"] = "mine"
@@ -106,7 +106,7 @@ def trained(ops):
 
 
 def refuses(net, match, call):
-    """The call raises one sentence, and leaves the network as it was."""
+    """The call raises an error of one sentence and does not change the network."""
     before = as_before(net)
     with pytest.raises((ValueError, TypeError), match=match) as caught:
         call()
@@ -135,7 +135,7 @@ def test_options_of_fit(trained, name):
 @pytest.mark.parametrize("weights, match", [(np.full(23, -1.0), "expected numbers >= 0, got -1.0 at row 0"),
                                             (np.full(23, np.inf), "expected finite numbers in float32, got inf at row 0")])
 def test_weights_on_the_host(trained, weights, match):
-    """They are refused immediately, by a network on a GPU too."""
+    """They are refused immediately, also by a network on a GPU."""
     for call in ("cost", "gradient", "trace", "objective"):
         refuses(trained, f"sample_weight: {match}", lambda call=call: getattr(trained, call)(X, Y, weights))
 
@@ -228,7 +228,7 @@ def test_vectors_of_another_shape(trained, vector):
 
 
 def test_arrays_of_another_device(trained):
-    """Host arrays may enter alone; arrays of two devices never meet, and none of another device moves by itself."""
+    """A call takes host arrays or device arrays, but not both; arrays of another device are never moved silently."""
     if trained.ops.name.startswith("cpu"):
         there = device("host").asarray(X, "float32")
         refuses(trained, "x: expected an array on .*, got one on a GPU|Implicit conversion", lambda: trained.cost(there, Y))

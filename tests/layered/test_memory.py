@@ -1,4 +1,4 @@
-"""What a training run takes: predicted within 10 %, three times the parameters, and nothing more from step to step."""
+"""The memory of a training run is predicted within 10 %, and steps allocate nothing."""
 
 import gc
 import tracemalloc
@@ -24,7 +24,7 @@ def cpu(request):
 def test_memory_is_predicted(cpu, optimizer, layers, batch, samples, random):
     x, y = random.random((samples, layers[0]), dtype=np.float32), random.integers(0, layers[-1], samples)
     net = Network(layers, device=cpu, seed=1)
-    net.fit(x, y, optimizer=optimizer, epochs=1, batch_size=batch)   # compiles, imports
+    net.fit(x, y, optimizer=optimizer, epochs=1, batch_size=batch)   # compiles and imports
     net = Network(layers, device=cpu, seed=1)
     predicted = net.memory(batch, samples, optimizer)
     gc.collect()
@@ -32,14 +32,14 @@ def test_memory_is_predicted(cpu, optimizer, layers, batch, samples, random):
     net.fit(x, y, optimizer=optimizer, epochs=2, batch_size=batch)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # x is taken as it is, and the vector was there before
+    # x is not copied, and the vector existed before
     took = int(predicted) - x.nbytes - net.vector.nbytes
     assert peak == pytest.approx(took, rel=0.1)
     assert predicted.parameters == 3 * (1 + len(Chain.of(optimizer).state)) * net.vector.nbytes
 
 
 def test_sample_weights_are_divided_once(cpu, random):
-    """Not for each block of rows."""
+    """Once for the mini-batch, not for each block of rows."""
     x, y, weights = random.random((60_000, 32), dtype=np.float32), random.integers(0, 4, 60_000), random.random(60_000)
     net = Network([32, 128, 128, 4], device=cpu, seed=1)
     tracemalloc.start()
@@ -50,7 +50,7 @@ def test_sample_weights_are_divided_once(cpu, random):
 
 
 def test_steps_allocate_nothing(cpu, random):
-    """Whatever the batch, beyond a few small objects of Python's and NumPy's own buffer of 8,192 elements."""
+    """Apart from a few small Python objects and NumPy's buffer of 8,192 elements, for any batch size."""
     x, y = random.random((4000, 50), dtype=np.float32), random.integers(0, 10, 4000)
     net, seen = Network([50, 200, 10], device=cpu, seed=1), []
 

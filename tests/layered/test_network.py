@@ -1,4 +1,4 @@
-"""Network: what goes in and comes out, in shape and in meaning, on every device."""
+"""Network: shapes and values of inputs and outputs on every device."""
 
 import numpy as np
 import pytest
@@ -197,7 +197,7 @@ def test_objective_is_the_cost_at_a_vector(ops, random):
     vector = 0.5 * ops.to_numpy(net.vector).astype(np.float64)
     cost, gradient = net.objective(x, y)(vector)
     assert (ops.to_numpy(net.vector) == vector.astype(np.float32)).all()
-    assert cost == pytest.approx(net.cost(x, y), rel=0 if ops.name.startswith("cpu") else 1e-6)   # a GPU adds up in another order
+    assert cost == pytest.approx(net.cost(x, y), rel=0 if ops.name.startswith("cpu") else 1e-6)   # a GPU adds in another order
     assert gradient.dtype == np.float64 and (gradient == ops.to_numpy(net.gradient(x, y))).all()
 
 
@@ -214,7 +214,7 @@ def test_and_and_xor_are_learned(ops, answers, layers, epochs):
 @given(sizes=st.lists(st.integers(1, 9), min_size=2, max_size=5), rows=st.integers(1, 40), chunk=st.integers(1, 50),
        dtype=st.sampled_from(["float32", "float64"]), seed=st.integers(0, 2**64 - 1))
 def test_any_shape(sizes, rows, chunk, dtype, seed):
-    """Outputs are the formula's, and the batch's gradient is the mean of its samples'."""
+    """Outputs equal the formula, and the gradient of a batch is the mean of the gradients of its samples."""
     random, single = np.random.default_rng(seed), dtype == "float32"
     close = {"rtol": 2e-4, "atol": 2e-5} if single else {"rtol": 1e-9, "atol": 1e-12}
     net = Network(sizes, device=open_device("cpu"), dtype=dtype, seed=seed)
@@ -230,7 +230,7 @@ def test_any_shape(sizes, rows, chunk, dtype, seed):
 @pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_vector_is_assigned_to(ops, dtype, random):
-    """In place of the old values: whatever sees the vector, or is bound to it, sees the new ones."""
+    """The values are replaced in place, so that views and bound calls see the new ones."""
     net, x = Network([4, 5, 3], device=ops, dtype=dtype, seed=1), random.standard_normal((7, 4))
     vector, view, old = net.vector, net.parameters["w1"], ops.to_numpy(net.vector).copy()
     net.feedforward(x), net.feedforward(x)
@@ -243,7 +243,7 @@ def test_the_vector_is_assigned_to(ops, dtype, random):
     net.vector *= 2
     net.vector -= ops.asarray(old)
     assert net.vector is vector and (ops.to_numpy(vector) == old).all() and (ops.to_numpy(view).ravel() == old[:20]).all()
-    net.vector[...] = np.nan   # of which fit complains
+    net.vector[...] = np.nan   # fit refuses it
     net.vector = net.vector
     assert np.isnan(ops.to_numpy(vector)).all()
 

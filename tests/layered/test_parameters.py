@@ -18,7 +18,7 @@ SHAPES = {"w1": (3, 7), "w2": (33, 3), "w3": (1, 33), "b1": (3,), "b2": (33,), "
 
 
 def starts(p):
-    """Where each view begins in the vector, found by counting in the vector and looking at the views."""
+    """The index in the vector at which each view begins, found by numbering the vector."""
     p.vector[...] = p.ops.asarray(np.arange(p.vector.size), p.dtype)
     found = {name: int(p.ops.to_numpy(view).reshape(-1)[0]) for name, view in p.items()}
     for name, view in p.items():
@@ -28,7 +28,7 @@ def starts(p):
 
 
 def gaps(p):
-    """The places of the vector that no view covers."""
+    """The elements of the vector that belong to no view."""
     covered = np.zeros(p.vector.size, bool)
     for name, start in starts(p.like()).items():
         covered[start:start + prod(p.shapes[name])] = True
@@ -113,7 +113,7 @@ def test_every_rule_leaves_the_gaps_at_zero(ops, chain, random):
 
 
 def test_the_rounded_twin_lies_alike():
-    """Element by element, so that one conversion of the vector serves all its views."""
+    """The layout is that of the full dtype, so that one conversion of the vector converts all views."""
     parameters = Parameters({"w1": (3, 5), "w2": (7, 3), "b1": (3,)}, open_device("cpu"), "float32")
     twin = parameters.rounded(np.dtype("float16"))
     assert twin is parameters.rounded(np.dtype("float16")) and parameters.rounded(np.dtype("float32")) is parameters
