@@ -45,7 +45,7 @@ class OptimizerUpdate:
     def set_learning_rates(self, learning_rates, step):
         """Write the scalars of the steps that follow `step` into the last rows of the table, one a learning rate."""
         if not len(learning_rates) or (self.chain.optimizer.time_invariant and learning_rates == self.learning_rates):
-            return   # nothing to write, or it is there already
+            return   # no steps follow, or the table has these values
         self.learning_rates = learning_rates
         table = self.chain.table(step + 1, learning_rates, self.n)
         first = self.batches - len(table)

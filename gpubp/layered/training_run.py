@@ -1,4 +1,4 @@
-"""The position of training, and how to step on from there or go back: which mini-batch of which epoch is next."""
+"""The position of training, that is, which mini-batch of which epoch is next; and the moves from there."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from ..devices.random import SHUFFLE, generator
 
 
 class TrainingRun:
-    """The steps of a fit. What is done with them, and when they end, is for its callers to decide.
+    """Runs steps, and moves to other positions; how many steps to run is up to the caller.
 
-    network, workspace and arguments are those of the fit; epoch and order (which sample comes when) those of the current epoch.
+    epoch: the current epoch. order: the sample numbers in the order of the epoch.
     """
 
     def __init__(self, network, workspace, arguments):

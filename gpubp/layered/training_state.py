@@ -41,7 +41,7 @@ class TrainingState:
         self.best, self.best_value, self.best_epoch, self.best_of = None, math.inf, 0, best_of
 
     def copy(self, ops):
-        """A copy whose vectors lie on the device of ops."""
+        """A copy whose vectors are on the device of ops."""
         state = {name: parameters.copy(ops) for name, parameters in self.state.items()}
         return replace(self, state=state, costs=list(self.costs), best=self.best and self.best.copy(ops),
                        scaling=list(self.scaling))

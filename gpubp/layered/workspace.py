@@ -15,9 +15,9 @@ from .training_step import training_step
 class TrainingWorkspace:
     """Buffers and steps for epochs of `count` samples, out of n, in mini-batches of `size`.
 
-    own: it holds copies of the data, which mini_batches.refresh fills anew. ops is the device as it trains; steps has a step for
-    each size of a mini-batch. The host writes order, learning rates and clock to the device before an epoch, and reads the
-    report afterwards; between, a step depends only on arrays of the device.
+    own: hold copies of the data, which mini_batches.refresh updates. ops: the device's backend for training. steps: a step for
+    each size of a mini-batch. Before an epoch, the host writes order, learning rates and clock to the device; afterwards it reads
+    the report. Between, a step depends only on arrays of the device.
     """
 
     def __init__(self, network, chain, training, x, y, weights, n, count, size, own=False):

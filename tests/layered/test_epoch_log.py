@@ -27,7 +27,7 @@ def looked_at(net, x, y, **options):
 @pytest.fixture(params=[2, 64])
 def room(request, monkeypatch):
     """So many epochs wait, however slow the emulation."""
-    monkeypatch.setattr(epoch_report, "LONGEST", request.param)
+    monkeypatch.setattr(epoch_report, "MAX_UNREAD", request.param)
     monkeypatch.setattr(epoch_log, "MAX_WAIT", math.inf)
 
 
