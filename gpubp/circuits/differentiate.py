@@ -208,10 +208,8 @@ def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     Parameters
     ----------
-    f : function
-        NumPy code, as for gpubp.vjp, which raises the same errors.
-    argnums : int or sequence of int, default 0
-        The positions of the arguments to differentiate with respect to.
+    f, argnums
+        As for gpubp.jacobian.
 
     >>> import numpy as np, gpubp
     >>> gpubp.elementwise_grad(np.tanh)(np.array([0.0, 1.0])).round(3)

@@ -12,31 +12,22 @@ from ..wire import as_function
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def _as_matrices(cotangent, x, y):
-    """Vectors as the matrices of one row or column that a product treats them as, and the cotangent in that product's shape."""
-    if np.ndim(y) == 1:
-        y, cotangent = np.expand_dims(y, -1), np.expand_dims(cotangent, -1)
-    if np.ndim(x) == 1:
-        x, cotangent = np.expand_dims(x, 0), np.expand_dims(cotangent, -2)
-    return cotangent, x, y
-
-
 @reads("x", "y")
 def _matmul_left(cotangent, value, x, y):
-    if np.ndim(x) == 2 == np.ndim(y):
-        return cotangent @ y.T
-    cotangent, _, y = _as_matrices(cotangent, x, y)
-    result = cotangent @ y.mT
-    return result[..., 0, :] if np.ndim(x) == 1 else result
+    if np.ndim(y) == 1:
+        return np.expand_dims(cotangent, -1) * y
+    if np.ndim(x) == 1:
+        return (np.expand_dims(cotangent, -2) @ y.mT)[..., 0, :]
+    return cotangent @ y.mT
 
 
 @reads("x", "y")
 def _matmul_right(cotangent, value, x, y):
-    if np.ndim(x) == 2 == np.ndim(y):
-        return x.T @ cotangent
-    cotangent, x, _ = _as_matrices(cotangent, x, y)
-    result = x.mT @ cotangent
-    return result[..., 0] if np.ndim(y) == 1 else result
+    if np.ndim(x) == 1:
+        return np.expand_dims(x, -1) * np.expand_dims(cotangent, -2) if np.ndim(y) > 1 else x * cotangent
+    if np.ndim(y) == 1:
+        return (x.mT @ np.expand_dims(cotangent, -1))[..., 0]
+    return x.mT @ cotangent
 
 
 def _einsum(i, cotangent, value, subscripts, *operands, **options):
