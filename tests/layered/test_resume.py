@@ -1,6 +1,5 @@
 """Going on: a run that was interrupted, saved or moved continues bitwise as if it had never stopped."""
 
-import os
 import signal
 import threading
 
@@ -45,7 +44,7 @@ def ctrl_c():
             left[0] -= 1
             if left[0] == 0:
                 left.clear()
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
     with stepping(counted):
         yield lambda k: left.append(k)
 
@@ -170,7 +169,7 @@ def test_the_best_by_another_measure_is_forgotten(ctrl_c, random):
 def test_a_second_ctrl_c_breaks_off(random):
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach the main thread alone, and this is another")
-    with stepping(lambda run, times: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]), pytest.raises(KeyboardInterrupt):
+    with stepping(lambda run, times: [signal.raise_signal(signal.SIGINT) for _ in range(2)]), pytest.raises(KeyboardInterrupt):
         made().fit(*two_classes(random))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
