@@ -7,12 +7,15 @@ import sys
 from functools import partial
 from itertools import pairwise
 from math import ceil
+from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks.gpu_facts import why_no_cluster
 from benchmarks.guard import ROOT, failure
 from benchmarks.timing import alternating, window
+from gpubp.devices import kernel_source
+from gpubp.maths import gradient_transforms, reference
 from gpubp.maths.gradient_transforms import Chain
 
 FOLDERS = ROOT.parent / "shared" / "prototypes", ROOT / "gpubp-bench" / "prototypes"
@@ -20,7 +23,9 @@ SIZES, ROWS, WARPS = (784, 30, 10), 10, 16
 CASES = {"8 blocks": (8, 1), "1 block": (1, 1), "132 networks of 1 block": (1, 132)}   # blocks of a cluster, networks
 ACTIVATIONS, COST, CHAIN = ["sigmoid"] * 2, "quadratic", "sgd(0.5)"
 WRONG = 1e-4   # relative error of float32 against float64
-# the prototype calls an earlier output_row, which wrote the cost itself
+# the prototypes import modules by earlier names
+EARLIER = {"gpubp.devices.compiler": kernel_source, "gpubp.maths.chains": gradient_transforms, "gpubp.plain": reference}
+# and call an earlier output_row, which wrote the cost itself
 OUTPUT_ROW = """#include "output.cu"
 template <bool learning>
 __device__ inline void output_row(T* z, const T* b, T* a, const T* y, T weight, T scale, S* delta, T* cost, int width)
@@ -54,8 +59,9 @@ def inside(ops, folder, sizes, blocks, networks, times, rounds, length):
     if blocks > 1 and (reason := why_no_cluster(ops)):
         return {"left out": reason}
     sys.path.insert(0, str(folder))
-    from emu import reference  # the prototype's own
-    from write import starts, text
+    with patch.dict(sys.modules, EARLIER):
+        from emu import reference as trained  # the prototype's own
+        from write import starts, text
 
     program, count, _, states = text(list(sizes), ROWS, ACTIVATIONS, COST, CHAIN, blocks, WARPS)
     for file in ("device.cuh", "inside.cu"):
@@ -81,8 +87,8 @@ def inside(ops, folder, sizes, blocks, networks, times, rounds, length):
         def launch(steps):
             kernel((networks * blocks,), (32, WARPS), (*given, np.int32(steps), np.int32(batches)), shared_mem=shared)
         launch(few := min(4, times))
-        right, _, _ = reference(sizes, ROWS, ACTIVATIONS, COST, CHAIN, first.astype(np.float64), np.zeros((states, count)),
-                                x.astype(np.float64), y.astype(np.float64), order, table.astype(np.float64), few, w_at, b_at)
+        right, _, _ = trained(sizes, ROWS, ACTIVATIONS, COST, CHAIN, first.astype(np.float64), np.zeros((states, count)),
+                              x.astype(np.float64), y.astype(np.float64), order, table.astype(np.float64), few, w_at, b_at)
         error = float(np.abs(ops.to_numpy(vectors) - right).max() / np.abs(right).max())
         needs = {"registers": kernel.num_regs, "local_bytes": kernel.local_size_bytes, "shared_bytes": shared}
     seconds = alternating({"": window(ops, partial(launch, times), length)}, rounds)[""]
