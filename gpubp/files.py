@@ -10,13 +10,15 @@ import numpy as np
 from .devices import open_device
 from .devices.ops import Ops
 from .layered.device_choice import DeviceChoice
+from .layered.history import StopReason
 from .layered.network import Network
 from .layered.packing import FORMAT, unpack
 from .layered.training_state import UNSCALED
 from .maths.activations import Activation
 from .maths.costs import Cost
 
-# the initializers that format 3 renamed
+# format 2 had only the sentences, which begin with these words, and other names of initializers
+REASONS = {"no": StopReason.EARLY_STOPPING, "stopped": StopReason.CALLBACK, "interrupted": StopReason.INTERRUPTED}
 RENAMED = {"book": "nielsen", "large": "standard_normal", "glorot": "glorot_normal", "he": "he_normal", "lecun": "lecun_normal"}
 
 
@@ -83,7 +85,8 @@ def _upgraded(header):
             header["training"]["scaling"] = [*UNSCALED]
     if header.get("format") == 2:
         history = header["history"]
-        history |= {"learning_rate": history.pop("rate"), "delta_norms": history.pop("speeds")}
+        history |= {"learning_rate": history.pop("rate"), "delta_norms": history.pop("speeds"),
+                    "stop_reason": REASONS.get((history["stopped"] or "").partition(" ")[0])}
         for layer in header["layers"][1:]:
             if layer.get("initializer") in RENAMED:
                 layer["initializer"] = RENAMED[layer["initializer"]]

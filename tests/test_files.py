@@ -15,6 +15,7 @@ import pytest
 import gpubp
 from benchmarks.kernel_programs import activations
 from gpubp import Activation, Cost, Dense, Dropout, Network, load
+from gpubp.layered.history import StopReason
 from gpubp.maths.costs import COSTS
 from gpubp.maths.optimizers import SGD
 from tests.cases import PAIRS, as_before, two_classes
@@ -128,7 +129,7 @@ def test_notes_that_json_cannot_hold(notes, net, path):
     net.save(path)
     saved = path.read_bytes()
     net.metadata.update(notes)
-    with pytest.raises(TypeError, match=r"expected net\.metadata of types that JSON has"):
+    with pytest.raises(TypeError, match=r"expected net\.metadata of types that JSON has, got (object|set|ndarray|bytes): convert"):
         net.save(path)
     assert path.read_bytes() == saved and os.listdir(path.parent) == ["net.npz"]
 
@@ -286,6 +287,7 @@ def test_what_an_earlier_crash_left_is_no_obstacle(net, path, monkeypatch):
 def test_a_file_of_format_2_is_read_and_training_goes_on():
     """tests/data/format2.npz was written by the version before format 3, in the middle of a run with Adam, L2 and a schedule."""
     net = load(Path(__file__).parent / "data" / "format2.npz", device="cpu:numpy")
+    assert net.history.stopped == "stopped by a callback after epoch 4" and net.history.stop_reason is StopReason.CALLBACK
     assert net.epoch == 4 and net.metadata == {"story": "two halves"} and net.is_classifier
     assert net.history.learning_rate == [0.02, 0.02, 0.01, 0.01] and len(net.history.delta_norms[3]) == 2
     assert net.training_state.step == 20 and net.training_state.chain.optimizer.beta1 == 0.9

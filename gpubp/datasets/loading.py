@@ -97,10 +97,11 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
         near = get_close_matches(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [], n=1)
         remedy = f"did you mean {near[0]}?" if near else "give the path of a .csv, .npz or idx file"
         raise FileNotFoundError(f"the file {path} does not exist: {remedy}")
-    columns = header = column = None
+    columns = header = None
     name, kind = path.absolute().name, _kind(path)
     if like is not None:
         target = None if like.get("columns") else like.get("target")
+    column = target if isinstance(target, str) else None
     if ignore and kind != "table":
         raise ValueError(f"expected ignore only for tables of text, got it for {name}: leave it out")
     if target is not None and kind == "idx":

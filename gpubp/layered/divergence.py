@@ -43,7 +43,7 @@ class Snapshot:
 class Divergence:
     """Two snapshots to go back to, and the search for the first bad step.
 
-    start: taken when the epochs began that the host has not read. before: the same, one reading earlier. If the first step after
+    start: the state before the first epoch that the host has not read. before: the previous start. If the first step after
     `start` is bad, steps are repeated from `before`, so that the step that led there can be undone.
 
     With reads_each (see EpochLog), a callback may change network or data between epochs, so that only the current epoch can be
@@ -161,7 +161,7 @@ def first_nonfinite_parameter(network):
     finite = lambda array: bool(xp.isfinite(array.max()) & xp.isfinite(array.min()))   # nothing of the array's size is allocated
     if finite(network.vector):
         return None
-    return next((name for name, view in network.parameters.items() if not finite(view)), None)
+    return next((name for name, view in network.parameters.items() if not finite(view)), "net.vector, between the parameters")
 
 
 def _first_nonfinite(plan):

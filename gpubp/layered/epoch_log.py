@@ -81,7 +81,7 @@ class EpochLog:
     def read(self):
         """Wait for the device and write its figures into the history.
 
-        Returns (epoch, number of mini-batches done, record) for each epoch, the current one included.
+        Returns (epoch, number of mini-batches done, record) for each epoch, and for the current one if it is unfinished.
         """
         training, report = self.training_state, self.workspace.report
         found = [(epoch, self.run.batches, record) for epoch, record in zip(self.waiting, report.read(len(self.waiting)))]

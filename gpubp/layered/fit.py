@@ -38,9 +38,9 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     y : integer labels (n,) counted from 0, or targets (n, outputs)
     optimizer : object, text such as "adam(0.001)", or list such as [ClipNorm(1.0), L2(5.0), SGD(0.5)]
         None continues with the network's own optimizer and its state (SGD(0.1) at first), bitwise as if training had never
-        stopped, even in the middle of an epoch.
+        stopped; with the same data, batch_size and samples_per_epoch even in the middle of an epoch.
     epochs : int, default 30
-        How many more epochs to train.
+        How many more epochs to train; the rest of an interrupted epoch counts as one.
     batch_size : int, "auto" or None
         Rows of a mini-batch: "auto" is 10, or n where there are fewer; None is the whole training set. The last mini-batch of
         an epoch may be shorter.
@@ -53,7 +53,7 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     shuffle : bool, default True
         Draw a new order of the samples for each epoch, from net.seed.
     patience : int, optional
-        Early stopping: stop after this many epochs without a better monitor, and restore the best parameters.
+        Early stopping: stop after this many epochs without a better value of monitor, and restore the best parameters.
     monitor : "cost" or "accuracy"
         The figure of the validation set that early stopping watches (accuracy is R^2 for a regression).
     callbacks : function or functions of the network
@@ -72,7 +72,7 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     MemoryError
         The device is out of memory; net.memory predicts what fit takes.
 
-    Ctrl-C ends training after the current step and keeps what was learned.
+    Ctrl-C ends training after the steps under way (at most about 20 ms) and keeps what was learned.
 
     >>> import numpy as np, gpubp
     >>> x, y = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 0, 0, 1])   # the AND gate
@@ -113,8 +113,8 @@ class _Loop:
     def run(self):
         """Train; returns the history."""
         network = self.network
-        network.is_training, network.workspace_cache = True, None
         try:
+            network.is_training, network.workspace_cache = True, None
             self._run()
             self.cache.keep(self.workspace)
             network.workspace_cache = self.cache
@@ -124,7 +124,7 @@ class _Loop:
             self.workspace.mini_batches.end()
 
     def _run(self):
-        network, arguments, training, history = self.network, self.arguments, self.training_state, self.network.history
+        network, arguments, training = self.network, self.arguments, self.training_state
         early_stopping = arguments.patience and EarlyStopping(arguments.patience, arguments.monitor, training, network,
                                                               arguments.validation)
         if not early_stopping and training.best_of:
@@ -134,43 +134,41 @@ class _Loop:
             training.batch, training.shape, training.costs = 0, (arguments.samples_per_epoch, arguments.batch_size), []
         self.divergence.begin_fit()
         network.training_state, network.is_classifier = training, arguments.is_classifier
-        history.stop()
+        network.history.stop()
         with self.interrupt, progress:
             try:
-                while network.epoch < self.goal and history.stop_reason is None:
+                while network.epoch < self.goal and network.history.stop_reason is None:
                     whole = self._epoch(progress)
                     if whole and not self.interrupt.requested and network.epoch < self.goal and not self.epochs.due():
                         continue
                     self.divergence.check(self.epochs.read())
-                    if not whole:
-                        history.stop(StopReason.INTERRUPTED, f"interrupted in epoch {network.epoch + 1}, after {training.batch} "
-                                                             f"of {arguments.batches} mini-batches")
-                        break
-                    if not progress.disable:
+                    if whole and not progress.disable:
                         progress.set_postfix_str(self._summary())
-                    self._stop_or_go_on(early_stopping)
+                    reason = self._reason_to_stop(early_stopping) if whole else (
+                        StopReason.INTERRUPTED,
+                        f"interrupted in epoch {network.epoch + 1}, after {training.batch} of {arguments.batches} mini-batches")
+                    network.history.stop(*reason)
             except TrainingError:
                 raise
             except BaseException:   # training can continue from here, whatever ended it
                 with suppress(TrainingError):   # had it diverged, the parameters are now the last good ones
                     self.divergence.check(self.epochs.break_off())
                 raise
-        if early_stopping and history.stop_reason != StopReason.INTERRUPTED:   # that may go on from here
+        if early_stopping and network.history.stop_reason != StopReason.INTERRUPTED:   # that may go on from here
             early_stopping.restore(network.parameters)
 
-    def _stop_or_go_on(self, early_stopping):
-        """Decide after an epoch whether to stop, and tell the history; the callbacks are called in any case."""
-        network, history = self.network, self.network.history
-        # on what was measured, which a callback may change
-        verdict = early_stopping and early_stopping.verdict(history, network.parameters)
+    def _reason_to_stop(self, early_stopping):
+        """Call the callbacks after an epoch; returns a StopReason and a sentence, or nothing to go on."""
+        network = self.network
+        # before the callbacks, which may change the parameters
+        verdict = early_stopping and early_stopping.verdict(network.history, network.parameters)
         with self.workspace.ops.on_caller_stream():
             answers = [callback(network) for callback in self.arguments.callbacks]
         if verdict:
-            history.stop(StopReason.EARLY_STOPPING, verdict)
-        elif self.interrupt.requested and network.epoch < self.goal:
-            history.stop(StopReason.INTERRUPTED, f"interrupted after epoch {network.epoch}")
-        elif any(answers):
-            history.stop(StopReason.CALLBACK, f"stopped by a callback after epoch {network.epoch}")
+            return StopReason.EARLY_STOPPING, verdict
+        if self.interrupt.requested and network.epoch < self.goal:
+            return StopReason.INTERRUPTED, f"interrupted after epoch {network.epoch}"
+        return (StopReason.CALLBACK, f"stopped by a callback after epoch {network.epoch}") if any(answers) else ()
 
     def _epoch(self, progress):
         """Launch the steps of one epoch, or of the rest of one; returns whether the epoch was completed."""
@@ -206,10 +204,9 @@ class _Loop:
 
     def _progress_bar(self):
         from tqdm import tqdm
-        shown, batches = self.arguments.progress, self.arguments.batches
-        done = self.training_state.batch if self.arguments.resuming else 0
-        return tqdm(total=self.arguments.epochs * batches - done, unit=" steps", disable=None if shown is None else not shown,
-                    dynamic_ncols=True)
+        shown, done = self.arguments.progress, self.training_state.batch if self.arguments.resuming else 0
+        total = max(0, self.arguments.epochs * self.arguments.batches - done)
+        return tqdm(total=total, unit=" steps", disable=None if shown is None else not shown, dynamic_ncols=True)
 
     def _summary(self):
         history = self.network.history

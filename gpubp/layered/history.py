@@ -5,11 +5,12 @@ from enum import Enum
 
 
 class StopReason(str, Enum):
-    """Why a fit ended before its last epoch; each equals its value, which is what JSON holds."""
+    """Why a fit ended before its last epoch; each is a text, which JSON can hold."""
 
     EARLY_STOPPING = "early stopping"
     CALLBACK = "callback"
     INTERRUPTED = "interrupted"
+    __str__ = str.__str__
 
 
 @dataclass

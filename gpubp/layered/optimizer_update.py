@@ -4,7 +4,7 @@ import numpy as np
 
 
 class OptimizerUpdate:
-    """Binds the update of a network's parameters by the rule of a chain, once for all mini-batches of a size.
+    """Binds the optimizer's update of all parameters; the steps of a workspace share it.
 
     state: the vectors of the optimizer's state. A call reads the scalars of mini-batch clock[0] from a table on the device.
     folds: whether the matrix product of BP4 may update the weights directly, without their gradient.

@@ -69,9 +69,16 @@ def pack(network):
         arrays |= {f"{vector}.{name}": host(view) for vector, parameters in _vectors(training)
                    for name, view in parameters.items()}
     try:
-        return json.loads(json.dumps(header, default=np.generic.item)), arrays
+        return json.loads(json.dumps(header, default=_number)), arrays
     except TypeError as error:
-        raise TypeError(f"expected net.metadata of types that JSON has, got another: {error}") from None
+        raise TypeError(f"expected net.metadata of types that JSON has, got {error}: convert it first") from None
+
+
+def _number(value):
+    """A NumPy scalar as a number for JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(type(value).__name__)
 
 
 def unpack(build, header, arrays, device, custom):

@@ -6,9 +6,9 @@ from ..devices.random import SHUFFLE, generator
 
 
 class TrainingRun:
-    """Runs steps, and moves to other positions; how many steps to run is up to the caller.
+    """Runs single steps or bursts of them, and moves to any mini-batch; the caller decides how many steps to run.
 
-    epoch: the current epoch. order: the sample numbers in the order of the epoch.
+    After enter(), epoch is the current epoch, and order has the sample numbers in its order.
     """
 
     def __init__(self, network, workspace, arguments):

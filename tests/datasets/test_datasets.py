@@ -256,3 +256,12 @@ def test_truncated_and_mistaken_arrays(tmp_path):
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ValueError, match=r"d.npz is damaged or not an .npz file \(.*\): save it again or use a copy$"):
         load(path)
+
+
+def test_the_target_array_of_a_network_is_read_again(tmp_path, random):
+    """Even if the file has an array of a usual name for targets too."""
+    x, goal = random.standard_normal((20, 3)), np.arange(20) % 2
+    np.savez(tmp_path / "data.npz", x=x, goal=goal, y=1 - goal)
+    data = datasets.load(tmp_path / "data.npz", target="goal")
+    assert data.target == data.metadata["target"] == "goal" and (data.y == goal).all()
+    assert (datasets.load(tmp_path / "data.npz", like=data.metadata).y == goal).all()

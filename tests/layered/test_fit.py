@@ -17,6 +17,7 @@ from gpubp.maths.optimizers import SGD
 from gpubp.maths.schedules import SCHEDULES, Plateau
 from tests.cases import two_classes
 from tests.devices.test_random import dropout_mask
+from tests.layered.steps import stepping
 
 
 def by_hand(net, x, y, rate, epochs, size, sample, shuffle, weights=None):
@@ -234,3 +235,38 @@ def test_plans_that_are_used_are_kept(random, monkeypatch):
     x, y = random.standard_normal((120, 4)), random.integers(0, 2, 120)
     Network([4, 3, 2], seed=1, device="cpu").fit(x, y, epochs=4, batch_size=30, validation=(x[:75], y[:75]))
     assert sorted(made) == [20, 25, 30, 50, 50]   # the step's 30; outputs of 50 and 20, costs and outputs of 50 and 25
+
+
+def test_a_callback_may_replace_the_history(random):
+    net, calls = Network([4, 2], device="cpu", seed=1), []
+
+    def callback(net):
+        calls.append(net.epoch)
+        if len(calls) == 2:
+            net.history = type(net.history)()
+        return len(calls) == 4
+    net.fit(*two_classes(random), epochs=6, callbacks=callback)
+    assert calls == [1, 2, 1, 2] and net.history.stop_reason is StopReason.CALLBACK
+
+
+def test_what_a_callback_writes_into_stopped_does_not_stop(random):
+    net = Network([4, 2], device="cpu", seed=1)
+    history = net.fit(*two_classes(random), epochs=3, callbacks=lambda net: net.history.stop(StopReason.CALLBACK, "mine"))
+    assert len(history) == 3 and history.stopped is None and history.stop_reason is None
+
+
+def test_nan_between_the_parameters_is_named(random):
+    net = Network([4, 2], device="cpu", seed=1)
+    net.vector[...] = np.where(net.vector == 0, np.nan, net.vector)
+    for _, view in net.parameters.items():
+        view[~np.isfinite(view)] = 0.0
+    with pytest.raises(ValueError, match="got NaN or infinity in net.vector, between the parameters"):
+        net.fit(*two_classes(random), epochs=1)
+    net.copy().fit(*two_classes(random), epochs=1)   # a copy has zeros there
+
+
+def test_the_rest_of_an_epoch_is_none_of_no_epochs(random):
+    net = Network([4, 2], device="cpu", seed=1)
+    with stepping(after=lambda run, times: True):
+        net.fit(*two_classes(random), epochs=1, batch_size=4)
+    assert net.training_state.batch == 1 and len(net.fit(*two_classes(random), epochs=0, batch_size=4, progress=True)) == 0
