@@ -94,11 +94,11 @@ def _parser():
     add("data", metavar="DATA", help="a file as for `gpubp train`; targets are optional")
     add("--output", type=_file, metavar="FILE.csv", help="where to write the predictions (default: standard output)")
     add("--proba", action="store_true", help="also write the probability of each class")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    add("--device", default="auto", help="auto, cpu, cpu:numpy, cpu:compiled, cuda or cuda:N (default auto)")
     add = command("check", "verify the equations of backpropagation against numerical derivatives").add_argument
     add("network", nargs="?", metavar="NET.npz", help="a saved network (default: a new 784-30-10 network)")
     add("data", nargs="?", metavar="DATA", help="samples to check it on (default: random samples)")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    add("--device", default="auto", help="auto, cpu, cpu:numpy, cpu:compiled, cuda or cuda:N (default auto)")
     _parity(command("parity", "compare one training step on two devices, array by array"))
     add = command("bench", "run or list the benchmarks", description=BENCH).add_argument
     add("words", nargs=argparse.REMAINDER, metavar="NAME ... [OPTION ...]",
@@ -158,8 +158,8 @@ def _parity(parser):
     add("--cost", metavar="NAME", help="its cost (default cross-entropy)")
     add("--dtype", choices=("float32", "float64"), help="dtype of its parameters (default float32)")
     add("--samples", type=int, default=64, metavar="N", help="batch size (default 64)")
-    add("--device", default="cpu", help="cpu, cpu:compiled, cuda, cuda:N, auto or reference, which evaluates the formulas with "
-                                        "NumPy in float64 (default cpu)")
+    add("--device", default="cpu", help="cpu, cpu:numpy, cpu:compiled, cuda, cuda:N, auto or reference, which evaluates the "
+                                        "formulas with NumPy in float64 (default cpu)")
     add("--against", default="cuda", metavar="DEVICE", help="the device to compare with (default cuda)")
     add("--precision", choices=PRECISIONS, help="precision of matrix products on a GPU (default: the network's own)")
     add("--json", type=_file, metavar="FILE.json", help="also write the report to this file; an earlier report is replaced")

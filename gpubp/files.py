@@ -28,7 +28,7 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
     Parameters
     ----------
     path : str or path-like
-    device : "auto", "cpu", "cuda" or "cuda:N", default "auto"
+    device : "auto", "cpu", "cpu:numpy", "cpu:compiled", "cuda" or "cuda:N", default "auto"
         The device to load the network to, as for Network. It need not be the device that saved it.
     custom : sequence of Activation and Cost, optional
         Your own activations and costs that the network uses. The file contains only their names.

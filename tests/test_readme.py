@@ -125,7 +125,8 @@ def test_the_autodiff_table_names_the_functions():
     text = section(README, "Automatic differentiation")
     rows = "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
     named = re.findall(r"`(\w+)`", rows)
-    assert named == ["grad", "value_and_grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "checkpoint", "debug", "gate"]
+    assert named == ["grad", "value_and_grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "elementwise_grad", "check_grads",
+                     "wires", "checkpoint", "debug", "gate"]
     assert set(named) <= set(gpubp.__all__)
 
 

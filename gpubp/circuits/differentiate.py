@@ -45,7 +45,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -
     >>> gpubp.grad(gpubp.grad(lambda x: x ** 3))(2.0)
     12.0
     """
-    with_value = value_and_grad(f, argnums, has_aux)
+    with_value = _value_and_gradient("grad", f, argnums, has_aux)
 
     def gradient(*args, **options):
         value, found = with_value(*args, **options)
@@ -65,14 +65,18 @@ def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool 
     >>> gpubp.value_and_grad(lambda x: np.sum(x * x))(np.array([1.0, 2.0]))
     (np.float64(5.0), array([2., 4.]))
     """
+    return _named("value_and_grad", f, _value_and_gradient("value_and_grad", f, argnums, has_aux))
+
+
+def _value_and_gradient(owner, f, argnums, has_aux):
     def value_and_gradient(*args, **options):
-        call = TracedCall("grad", f, args, options, argnums, has_aux)
+        call = TracedCall(owner, f, args, options, argnums, has_aux)
         if isinstance(call.value, CONTAINERS) or getattr(call.value, "shape", ()) != ():
-            raise TypeError(f"grad: expected a function whose value is one number, got {describe(call.value)}: reduce it, with "
-                            f"np.sum for instance, or use gpubp.jacobian or gpubp.elementwise_grad")
+            raise TypeError(f"{owner}: expected a function whose value is one number, got {describe(call.value)}: reduce it, "
+                            f"with np.sum for instance, or use gpubp.jacobian or gpubp.elementwise_grad")
         found = call.gradient([full_like(call.value, 1.0)])
         return (call.value, call.aux) if has_aux else call.value, found
-    return _named("value_and_grad", f, value_and_gradient)
+    return value_and_gradient
 
 
 def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple:

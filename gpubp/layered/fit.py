@@ -37,6 +37,7 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         NumPy (memory-mapped arrays too), CuPy, PyTorch, JAX, or anything that supports DLPack.
     y : integer labels (n,) counted from 0, or targets (n, outputs)
     optimizer : object, text such as "adam(0.001)", or list such as [ClipNorm(1.0), L2(5.0), SGD(0.5)]
+        A text has names with numbers in parentheses, separated by commas: "clip_norm(1), adam(cosine(0.001, epochs=30))".
         None continues with the network's own optimizer and its state (SGD(0.1) at first), bitwise as if training had never
         stopped; with the same data, batch_size and samples_per_epoch even in the middle of an epoch.
     epochs : int, default 30
@@ -44,8 +45,8 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     batch_size : int, "auto" or None
         Rows of a mini-batch: "auto" is 10, or n where there are fewer; None is the whole training set. The last mini-batch of
         an epoch may be shorter.
-    validation : (x, y), optional
-        Its cost and score are measured after each epoch.
+    validation : (x, y), arrays (m, inputs) and labels (m,) or targets (m, outputs), optional
+        Their cost and score are measured after each epoch.
     sample_weight : array (n,) of numbers >= 0, optional
         Factors of the samples' costs.
     samples_per_epoch : int, optional
@@ -54,9 +55,9 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         Draw a new order of the samples for each epoch, from net.seed.
     patience : int, optional
         Early stopping: stop after this many epochs without a better value of monitor, and restore the best parameters.
-    monitor : "cost" or "accuracy"
+    monitor : "cost" or "accuracy", default "cost"
         The figure of the validation set that early stopping watches (accuracy is R^2 for a regression).
-    callbacks : function or functions of the network
+    callbacks : function or functions of the network, default none
         Called after each epoch; a true result stops training.
     progress : bool, optional
         Show a progress bar; None shows it on a terminal.
@@ -160,7 +161,7 @@ class _Loop:
     def _reason_to_stop(self, early_stopping):
         """Call the callbacks after an epoch; returns a StopReason and a sentence, or nothing to go on."""
         network = self.network
-        # before the callbacks, which may change the parameters
+        # evaluated before the callbacks, which may change the parameters
         verdict = early_stopping and early_stopping.verdict(network.history, network.parameters)
         with self.workspace.ops.on_caller_stream():
             answers = [callback(network) for callback in self.arguments.callbacks]

@@ -22,6 +22,13 @@ class History:
     epoch, without evaluation, by the device's clock. learning_rate: the learning rate of its last step. gradient_norm,
     delta_norms: of its last mini-batch, the norm of the gradient and the learning speeds |delta_l| of the layers.
     stop_reason, stopped: why the last fit ended early, as a StopReason and as a sentence, or None.
+
+    >>> import gpubp
+    >>> net = gpubp.Network([1, 1], activation="identity", dtype="float64", seed=1)
+    >>> net.vector[...] = 0.0
+    >>> history = net.fit([[1.0]], [[1.0]], optimizer=gpubp.SGD(0.5), epochs=2)   # the cost is (a - y)^2 / 2
+    >>> history.cost, history.learning_rate
+    ([0.5, 0.0], [0.5, 0.5])
     """
 
     cost: list[float] = field(default_factory=list)

@@ -20,7 +20,7 @@ class Dense:
     neurons : int
         1 or more.
     activation : name or Activation, optional
-        Such as "tanh" or "leaky_relu(0.2)"; None is the network's activation.
+        Such as "tanh" or "leaky_relu(0.2)". None is the network's activation, for the last layer as `output` of Network.
     initializer : name or Initializer, optional
         None is the network's initializer, or else the default of the activation.
 

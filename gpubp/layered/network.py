@@ -68,20 +68,21 @@ class Network:
     activation : name or Activation, default "sigmoid"
         The activation of each layer for which Dense does not name another.
     output : name or Activation, optional
-        The activation of the last layer; None is the same as the others.
+        The activation of the last layer. None takes the default output of the cost (sigmoid or softmax for cross-entropy,
+        identity for hinges), else `activation`.
     cost : name or Cost, default "quadratic"
         The loss, summed over outputs and averaged over the batch. "cross-entropy" is binary cross-entropy on sigmoid outputs and
         categorical cross-entropy on softmax outputs.
     initializer : name or Initializer, optional
         None is the default of each layer's activation.
-    device : "auto", "cpu", "cuda" or "cuda:N", default "auto"
+    device : "auto", "cpu", "cpu:numpy", "cpu:compiled", "cuda" or "cuda:N", default "auto"
         "auto" takes a GPU, unless the first fit predicts that the CPU is faster; net.device_choice says why.
     dtype : "float32" or "float64", default "float32"
     seed : int, optional
         Fixes the initial weights, the order of the samples and the dropout masks; None draws one, which is kept as net.seed.
     precision : "exact", "tf32", "bfloat16" or "float16", default "exact"
-        Mixed precision: a GPU may round the factors of matrix products in fit and predict. Weights and their gradient stay
-        float32. Everything else, and the CPU, is exact.
+        Mixed precision: a GPU may round the factors of matrix products in fit, feedforward, predict and score. Weights and
+        their gradient stay float32. Everything else, and the CPU, is exact.
 
     Raises
     ------
@@ -216,8 +217,10 @@ class Network:
         shape, or a number that is not finite. For an x on a GPU the host does not wait: such a number makes its row NaN.
 
         >>> import gpubp
-        >>> gpubp.Network([2, 3, 1], seed=1).feedforward([[0.0, 1.0], [1.0, 0.0]]).shape
-        (2, 1)
+        >>> net = gpubp.Network([2, 1], activation="identity", seed=1)
+        >>> net.parameters["w1"][...], net.parameters["b1"][...] = [[1.0, 2.0]], 0.0
+        >>> net.feedforward([[0.0, 1.0], [1.0, 0.0]]).tolist()
+        [[2.0], [1.0]]
         """
         return like(self.ops, x, self.inference.outputs(input_checks.samples(self, x, check_now=False)))
 
@@ -260,8 +263,11 @@ class Network:
         Raises ValueError or TypeError if x has another shape, or a number that is not finite.
 
         >>> import gpubp
-        >>> gpubp.Network([2, 3, 2], output="softmax", seed=1).predict([[0.0, 1.0]]).shape
-        (1,)
+        >>> net = gpubp.Network([2, 2], output="softmax", seed=1)
+        >>> net.parameters["w1"][...] = [[1.0, 0.0], [0.0, 1.0]]
+        >>> net.parameters["b1"][...] = 0.0
+        >>> net.predict([[0.0, 1.0], [1.0, 0.0]]).tolist()
+        [1, 0]
         """
         outputs = self.inference.outputs(input_checks.samples(self, x, check_now=False))
         labelled = self.is_classifier
@@ -285,8 +291,11 @@ class Network:
         Raises ValueError or TypeError as fit does.
 
         >>> import gpubp
-        >>> gpubp.Network([2, 2], output="softmax", cost="cross-entropy", seed=1).score([[0.0, 1.0]], [1]) in (0.0, 1.0)
-        True
+        >>> net = gpubp.Network([2, 2], output="softmax", cost="cross-entropy", seed=1)
+        >>> net.parameters["w1"][...] = [[1.0, 0.0], [0.0, 1.0]]
+        >>> net.parameters["b1"][...] = 0.0
+        >>> net.score([[0.0, 1.0], [1.0, 0.0]], [1, 1])   # the predictions are 1 and 0
+        0.5
         """
         labelled = input_checks.is_classification(self, y)
         x, codes, _ = call_arrays.check_together(self, lambda: call_arrays.checked_arrays(self, x, y))
@@ -322,9 +331,11 @@ class Network:
         Raises ValueError or TypeError as fit does; on a GPU, invalid numbers make the gradient NaN instead.
 
         >>> import gpubp
-        >>> net = gpubp.Network([2, 3, 1], seed=1)
-        >>> net.gradient([[0.0, 1.0]], [[1.0]]).shape == net.vector.shape
-        True
+        >>> net = gpubp.Network([2, 1], activation="identity", seed=1)
+        >>> net.vector[...] = 0.0
+        >>> gradient = net.parameters.views(net.gradient([[0.0, 1.0]], [[-1.0]]))   # delta = a - y = 1
+        >>> gradient["w1"].tolist(), gradient["b1"].tolist()
+        ([[0.0, 1.0]], [1.0])
         """
         arrays = call_arrays.checked_arrays(self, x, y, sample_weight, check_now=False)
         return self.ops.copy_for_caller(self.inference.cost_and_gradient(*arrays)[1])
@@ -374,8 +385,11 @@ class Network:
         Raises ValueError or TypeError as fit does.
 
         >>> import gpubp
-        >>> gpubp.Network([2, 3, 1], seed=1).trace([[0.0, 1.0]], [[1.0]]).delta[1].shape
-        (1, 3)
+        >>> net = gpubp.Network([2, 1], activation="identity", seed=1)
+        >>> net.vector[...] = 0.0
+        >>> trace = net.trace([[0.0, 1.0]], [[-1.0]])
+        >>> trace.a[1].tolist(), trace.delta[1].tolist()
+        ([[0.0]], [[1.0]])
         """
         return Trace(self, *call_arrays.checked_arrays(self, x, y, sample_weight))
 
@@ -396,7 +410,8 @@ class Network:
         -------
         GradientReport
             The error of an equation is |g . v - difference along v| / (|g| |v| / sqrt(size)) for its gradient g, the largest over
-            layers and three directions. report.passed: all are at most 1e-7 in float64 and 2e-3 in float32.
+            layers and three directions. report.passed: all are at most 1e-7 in float64 and 2e-3 in float32, or more where outputs
+            nearly equal the targets.
 
         Raises ValueError or TypeError as fit does, or if all samples lie on a kink, or if the outputs equal the targets up to
         rounding.

@@ -118,7 +118,8 @@ def leaky_relu(slope=0.01):
 def elu(alpha=1.0):
     """The Activation of an exponential linear unit."""
     return _elu(f"elu({alpha!r})", alpha, 1.0, range=f"[{-alpha!r}, inf)", initializer="he_normal",
-                formula="z if z > 0 else alpha * (exp(z) - 1)", source="Clevert, Unterthiner and Hochreiter, ICLR 2016")
+                formula="z if z > 0 else alpha * (exp(z) - 1)",
+                source="Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by ELUs, ICLR 2016")
 
 
 identity = Activation("identity", lambda xp, z: 1.0 * z, lambda xp, z, a: xp.where(a == a, 1.0, a),   # NaN passes
@@ -128,7 +129,8 @@ sigmoid = Activation("sigmoid", _sigmoid, lambda xp, z, a: a * (1.0 - a), range=
 tanh = Activation("tanh", lambda xp, z: xp.tanh(z), lambda xp, z, a: 1.0 - a * a, range="(-1, 1)", initializer="glorot_normal",
                   formula="tanh(z)", source="Nielsen, 2015, chapter 3")
 relu = Activation("relu", lambda xp, z: xp.maximum(z, 0.0), lambda xp, z, a: xp.where(a > 0.0, 1.0, 0.0 * a), range="[0, inf)",
-                  initializer="he_normal", kinks=(0.0,), formula="max(z, 0)", source="Nair and Hinton, ICML 2010")
+                  initializer="he_normal", kinks=(0.0,), formula="max(z, 0)",
+                  source="Nair and Hinton, Rectified linear units improve restricted Boltzmann machines, ICML 2010")
 selu = _elu("selu", 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, range="[-1.7581, inf)",
             initializer="lecun_normal", formula="1.0507 * (z if z > 0 else 1.67326 * (exp(z) - 1))",
             source="Klambauer et al., Self-normalizing neural networks, NIPS 2017")
@@ -137,7 +139,8 @@ softplus = Activation(
     formula="log(1 + exp(z))", source="Dugas et al., Incorporating second-order functional knowledge, NIPS 2000")
 softsign = Activation(
     "softsign", lambda xp, z: z / (1.0 + xp.absolute(z)), lambda xp, z, a: xp.square(1.0 - xp.absolute(a)), range="(-1, 1)",
-    initializer="glorot_normal", kinks=(0.0,), formula="z / (1 + abs(z))", source="Glorot and Bengio, AISTATS 2010")
+    initializer="glorot_normal", kinks=(0.0,), formula="z / (1 + abs(z))",
+    source="Bergstra et al., Quadratic polynomials learn better image features, 2009")
 silu = Activation("silu", lambda xp, z: z * _sigmoid(xp, z), lambda xp, z, a: _sigmoid(xp, z) * (1.0 + z * _sigmoid(xp, -z)),
                   range="[-0.2785, inf)", initializer="he_normal", formula="z / (1 + exp(-z))",
                   source="Elfwing, Uchibe and Doya, Sigmoid-weighted linear units, Neural Networks 2018")

@@ -16,6 +16,8 @@ from .registry import Table
 from .validation import REAL, Interval, numbers
 
 _SMOOTHING = "smoothing: Szegedy et al., Rethinking the Inception architecture for computer vision, CVPR 2016"
+_LIST = "List of costs, stats.stackexchange.com/questions/154879, 2015"
+_WESTON = "Weston and Watkins, Support vector machines for multi-class pattern recognition, ESANN 1999"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,9 @@ class Cost:
         Interval(self.outputs), Interval(self.targets)
         if self.partner is not None and self.partner not in ACTIVATIONS:
             raise ValueError(f"cost {self.name!r}: expected the partner to be an activation's name, got {self.partner!r}")
+        if self.partner is not None and self.value_at is None:
+            raise ValueError(f"cost {self.name!r}: expected value_at with the partner {self.partner!r}, got None: give both or "
+                             "neither")
         for a_and_y in (self.value, self.prime, *filter(None, [self.value_at])):
             check_formula(f"cost {self.name!r}", a_and_y, "a", "y")
         for of_a_sum in filter(None, [self.outer, self.outer_prime]):
@@ -123,11 +128,16 @@ def softmax_cross_entropy(smoothing=0.0):
 
 @numbers(tau="(0, inf)")
 def exponential(tau=1.0):
-    """A Cost that grows exponentially with the squared distance of the outputs from the targets."""
+    """A Cost that grows exponentially with the squared distance of the outputs from the targets.
+
+    >>> import numpy as np
+    >>> print(np.round(exponential(0.5).outer(np, 1.0), 6))   # 0.5 exp(1 / 0.5)
+    3.694528
+    """
     return Cost(
         f"exponential({tau!r})", lambda xp, a, y: xp.square(a - y), lambda xp, a, y: 2.0 * (a - y),
         outer=lambda xp, s: tau * xp.exp(s / tau), outer_prime=lambda xp, s: xp.exp(s / tau),
-        formula="tau * exp(sum((a - y)**2) / tau)", source="List of costs, stats.stackexchange.com/questions/154879, 2015")
+        formula="tau * exp(sum((a - y)**2) / tau)", source=_LIST)
 
 
 @numbers(margin="[0, inf)")
@@ -136,7 +146,7 @@ def multiclass_hinge(margin=1.0):
     return Cost(f"multiclass_hinge({margin!r})", lambda xp, d, y: (1.0 - y) * xp.maximum(d + margin, 0.0),
                 lambda xp, d, y: (1.0 - y) * xp.where(d + margin > 0.0, 1.0, 0.0), targets="[0, 1]", relative=True,
                 output="identity", kink=lambda xp, d, y: d + margin, classifies=True,
-                formula="sum((1 - y) * max(0, margin + a - sum(y * a)))", source="Weston and Watkins, ESANN 1999")
+                formula="sum((1 - y) * max(0, margin + a - sum(y * a)))", source=_WESTON)
 
 
 @numbers(margin="[0, inf)")
@@ -146,7 +156,7 @@ def multiclass_squared_hinge(margin=1.0):
         f"multiclass_squared_hinge({margin!r})", lambda xp, d, y: (1.0 - y) * xp.square(xp.maximum(d + margin, 0.0)),
         lambda xp, d, y: 2.0 * (1.0 - y) * xp.maximum(d + margin, 0.0), targets="[0, 1]",
         relative=True, output="identity", kink=lambda xp, d, y: d + margin, classifies=True,
-        formula="sum((1 - y) * max(0, margin + a - sum(y * a))**2)", source="Weston and Watkins, ESANN 1999; Tang, 2013")
+        formula="sum((1 - y) * max(0, margin + a - sum(y * a))**2)", source=f"{_WESTON}, squared as in Tang, 2013 (one-vs-rest)")
 
 
 @numbers(delta="(0, inf)")
@@ -166,7 +176,7 @@ quadratic = Cost("quadratic", lambda xp, a, y: 0.5 * xp.square(a - y), lambda xp
 hellinger = Cost(
     "hellinger", lambda xp, a, y: sqrt(0.5) * xp.square(xp.sqrt(a) - xp.sqrt(y)),
     lambda xp, a, y: sqrt(0.5) * (1.0 - xp.sqrt(_y_over(xp, y, a))), outputs="(0, inf)", targets="[0, inf)",
-    formula="sum((sqrt(a) - sqrt(y))**2) / sqrt(2)", source="Hellinger, Journal für die reine und angewandte Mathematik, 1909")
+    formula="sum((sqrt(a) - sqrt(y))**2) / sqrt(2)", source=f"{_LIST}, after Hellinger, 1909")
 kullback_leibler = Cost("kullback_leibler", lambda xp, a, y: _y_log(xp, y, _y_over(xp, y, a)),
                         lambda xp, a, y: -_y_over(xp, y, a), outputs="(0, inf)", targets="[0, inf)", partner="softmax",
                         value_at=lambda xp, log_a, y: xp.where(y > 0.0, y * (xp.log(y) - log_a), 0.0 * y),
@@ -200,7 +210,7 @@ COSTS = Table("cost", Cost, [
 
 
 def resolve_cost(cost, activation, output=None, neurons=None):
-    """The Cost and the output Activation that a user's words mean.
+    """The Cost and the output Activation that the arguments cost, activation and output select.
 
     Parameters
     ----------

@@ -72,7 +72,11 @@ class ClipNorm(GradientTransform):
 
 
 class MaxNorm(OptimizerPart):
-    """w' = w amount / max(‖w‖, amount) after each step, with the norm of each neuron's incoming weights."""
+    """w' = w amount / max(‖w‖, amount) after each step, with the norm of each neuron's incoming weights.
+
+    >>> Chain.of("sgd(0.1), max_norm(3)").max_norm
+    3
+    """
 
     amount: float
 

@@ -62,7 +62,13 @@ def _normal_biases(random, neurons):
 
 @numbers(gain=REAL)
 def orthogonal(gain=1.0):
-    """The Initializer of orthogonal rows, or columns if there are fewer, of length gain."""
+    """The Initializer of orthogonal rows, or columns if there are fewer, of length gain.
+
+    >>> import numpy as np
+    >>> w = orthogonal(0.5).weights(np.random.default_rng(1), 2, 3)
+    >>> np.allclose(w @ w.T, 0.25 * np.eye(2))
+    True
+    """
     def weights(random, neurons, inputs):
         tall = random.standard_normal((max(neurons, inputs), min(neurons, inputs)))
         q, r = np.linalg.qr(tall)

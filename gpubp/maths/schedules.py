@@ -31,7 +31,7 @@ class Constant(Schedule):
 
 
 class Step(Schedule):
-    """learning_rate * factor**floor(epoch / every).
+    """learning_rate * factor**floor(epoch / every), with `every` in epochs.
 
     >>> Step(0.8, every=10, factor=0.5)(25.0)
     0.2
@@ -61,7 +61,7 @@ class Exponential(Schedule):
 
 
 class Inverse(Schedule):
-    """learning_rate / (1 + decay * epoch), of which the sum over all epochs diverges, and the sum of squares does not."""
+    """learning_rate / (1 + decay * epoch), whose sum over all epochs diverges; the sum of squares converges if decay > 0."""
 
     learning_rate: float
     decay: float = 1.0
@@ -80,7 +80,7 @@ def _cosine(first, last, done):
 class Cosine(Schedule):
     """final + (learning_rate - final) * (1 + cos(pi * (epoch - warmup) / (epochs - warmup))) / 2, from warmup to epochs.
 
-    Before, the rate grows linearly: learning_rate * epoch / warmup. Afterwards it stays at final.
+    Both are in epochs. Before, the rate grows linearly: learning_rate * epoch / warmup. Afterwards it stays at final.
     """
 
     learning_rate: float
@@ -88,7 +88,8 @@ class Cosine(Schedule):
     warmup: float = 0
     final: float = 0.0
 
-    source = "Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, ICLR 2017, without restarts"
+    source = ("Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, ICLR 2017, without restarts; "
+              "warmup: Goyal et al., Accurate, large minibatch SGD, 2017")
 
     def __call__(self, epoch):
         if epoch < self.warmup:
@@ -100,7 +101,7 @@ class OneCycle(Schedule):
     """low + (learning_rate - low) * (1 - cos(pi * epoch / peak)) / 2, from low = learning_rate / start at epoch 0.
 
     After peak = rise * epochs it falls along half a cosine wave, too: from learning_rate to low / end at the last of the epochs.
-    Defaults are as in PyTorch's OneCycleLR.
+    rise is a fraction of the epochs. Defaults are as in PyTorch's OneCycleLR.
     """
 
     learning_rate: float
@@ -109,7 +110,8 @@ class OneCycle(Schedule):
     start: float = 25.0
     end: float = 1e4
 
-    source = "Smith and Topin, Super-convergence: very fast training of neural networks using large learning rates, 2018"
+    source = ("Smith and Topin, Super-convergence: very fast training of neural networks using large learning rates, 2018; "
+              "cosine ramps as in PyTorch")
     bounds = {"epochs": "(0, inf)", "rise": "(0, 1)", "start": "(0, inf)", "end": "(0, inf)"}
 
     def __call__(self, epoch):

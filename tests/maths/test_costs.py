@@ -269,3 +269,8 @@ def test_exp_of_the_cost_of_a_certain_answer_is_one():
     z = np.log([[0.25, 0.75]])
     _, _, costs, _ = last_layer(gpubp.open_device("cpu"), COSTS.find("softmax_cross_entropy"), "softmax", z, [[0.0, 1.0]])
     assert exp(-costs[0]) == pytest.approx(0.75, rel=1e-15)
+
+
+def test_a_partner_needs_value_at():
+    with pytest.raises(ValueError, match="expected value_at with the partner 'identity', got None: give both or neither"):
+        Cost("mine", lambda xp, a, y: a - y, lambda xp, a, y: 1.0 + 0.0 * a, partner="identity")
