@@ -11,7 +11,6 @@ tiny workloads, also on the tests' emulated devices, and writes only to $OUT.
 
 import argparse
 import json
-import math
 import os
 import re
 import sys
@@ -39,6 +38,7 @@ from benchmarks import (
 from benchmarks.gpu_peers import Jax, JaxScan, TorchCompiled, TorchEager, TorchGraph, TorchGraphOf16
 from benchmarks.gpu_worker import Worker, on_ours, opened
 from benchmarks.guard import ROOT, collect
+from benchmarks.report import plain
 from gpubp.devices.cuda.probe import why_absent
 
 LIMIT, LEAST = 330, 3   # seconds of a command, and the least that a section needs to begin
@@ -142,7 +142,7 @@ def everything(command, device, dry=False):
                 if last[section.process] == name:   # frees its memory on the device for the others
                     workers.pop(section.process).end()
             taken = results["seconds_of_sections"][name] = round(time.perf_counter() - started - begun, 1)
-            print(f"[{taken:6.1f} s] {name}: {json.dumps(_plain(figures), default=str)[:700]}", flush=True)
+            print(f"[{taken:6.1f} s] {name}: {json.dumps(plain(figures), default=str)[:700]}", flush=True)
     finally:
         for worker in workers.values():
             worker.end()
@@ -158,7 +158,7 @@ def _kept(command, results, figures, dry, name, figure):
 
 def report(command, results, dry):
     """Print the goals and what failed, and keep the goals with the figures."""
-    results["goals"] = gpu_goals.goals(command, _plain(results))   # so that the written figures lead to the same goals
+    results["goals"] = gpu_goals.goals(command, plain(results))   # so that the written figures lead to the same goals
     wide = max(len(row["goal"]) for row in results["goals"])
     for row in results["goals"]:
         foreseen = f"   predicted: {row['predicted']}" if row["predicted"] else ""
@@ -192,20 +192,9 @@ def write(command, results, dry):
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(_plain(results), indent=1) + "\n")
+        part.write_text(json.dumps(plain(results), indent=1) + "\n")
         part.replace(path)
     return paths
-
-
-def _plain(value):
-    """Values as JSON has them: numbers with five digits, more than a clock resolves, and a text for non-finite ones."""
-    if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float):
-        return float(f"{value:.5g}") if math.isfinite(value) else str(value)
-    return value
 
 
 if __name__ == "__main__":

@@ -11,17 +11,17 @@ import sys
 
 from .. import resources
 
-OUT = "gpubp-bench"                 # in the current directory: an installed gpubp must not write into site-packages
-COMMON = "report.parser(__doc__"    # a file with this text is a benchmark: it takes the options that all of them share
+OUT = "gpubp-bench"   # in the current directory: an installed gpubp must not write into site-packages
+BENCHMARKS = "circuits", "devices", "finite_difference", "kernels", "mnist", "peers", "scaling", "size"
 
 
 def run(args):
     """List the benchmarks, or run the named ones with the options after them; returns the largest exit code."""
-    there = scripts()
-    names, options = _split(args.words, there)
+    available = scripts()
+    names, options = _split(args.words, available)
     if not names:
-        width = max(map(len, there))
-        for name, path in there.items():
+        width = max(map(len, available))
+        for name, path in available.items():
             words = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
             print(f"{name:<{width}}  {words.partition(chr(10))[0]}")
         print("\nRun some with: gpubp bench NAME ... [options of the script]; run all with: gpubp bench all. Results go to "
@@ -30,7 +30,7 @@ def run(args):
     for name in names:
         print(f"---- {name}", flush=True)
         given = any(option.split("=")[0] == "--out" for option in options)
-        command = [sys.executable, str(there[name]), *options, *([] if given else ["--out", OUT])]
+        command = [sys.executable, str(available[name]), *options, *([] if given else ["--out", OUT])]
         code = max(code, abs(subprocess.run(command).returncode))
     return code
 
@@ -41,18 +41,19 @@ def folder():
 
 
 def scripts():
-    """{name: path} of the benchmark scripts in the folder."""
-    return {path.stem: path for path in sorted(folder().glob("*.py")) if COMMON in path.read_text(encoding="utf-8")}
+    """{name: path} of the benchmark scripts."""
+    place = folder()
+    return {name: place / f"{name}.py" for name in BENCHMARKS}
 
 
-def _split(words, there):
+def _split(words, available):
     """(names of scripts, options and input files, which are passed on to each script)."""
     count = 0
-    while count < len(words) and (words[count] in there or words[count] == "all"):
+    while count < len(words) and (words[count] in available or words[count] == "all"):
         count += 1
     names, rest = words[:count], words[count:]
     if rest and not (names and (rest[0].startswith("-") or os.path.exists(rest[0]))):
-        near = difflib.get_close_matches(rest[0], [*there, "all"], 1)
-        raise ValueError(f"expected a benchmark, {', '.join(there)} or all, got {rest[0]!r}"
+        near = difflib.get_close_matches(rest[0], [*available, "all"], 1)
+        raise ValueError(f"expected a benchmark, {', '.join(available)} or all, got {rest[0]!r}"
                          + (f": did you mean {near[0]!r}?" if near else ": `gpubp bench` lists them"))
-    return list(there) if "all" in names else names, rest
+    return list(available) if "all" in names else names, rest

@@ -20,6 +20,7 @@ from benchmarks import (
     gpu_steps,
 )
 from benchmarks.guard import ROOT, collect
+from benchmarks.report import plain
 from gpubp.devices.cuda.graph import Program
 from tests.commands.test_gpu_command import verdict
 from tests.conftest import device, needs
@@ -33,7 +34,7 @@ QUICK = {"rounds": 1, "length": 0.0}
 
 def found_by(section, *args, **options):
     """What a section finds, as JSON keeps it; no part of it may have failed."""
-    found = json.loads(json.dumps(gpu._plain(collect(partial(section, *args, **options)))))
+    found = json.loads(json.dumps(plain(collect(partial(section, *args, **options)))))
     assert not gpu.errors(found), found
     return found
 

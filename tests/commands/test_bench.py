@@ -8,7 +8,7 @@ import pytest
 from gpubp.cli import main
 from gpubp.commands import bench
 
-SCRIPT = '"""A little script."""\nimport sys\nprint(sys.argv[1:])   # no report.parser(__doc__) is needed here\nsys.exit({})\n'
+SCRIPT = '"""A little script."""\nimport sys\nprint(sys.argv[1:])\nsys.exit({})\n'
 
 
 @pytest.fixture
@@ -18,6 +18,7 @@ def little(tmp_path, monkeypatch):
         (tmp_path / f"{name}.py").write_text(SCRIPT.format(code))
     (tmp_path / "report.py").write_text('"""Nothing to run."""\n')
     monkeypatch.setattr(bench, "folder", lambda: tmp_path)
+    monkeypatch.setattr(bench, "BENCHMARKS", ("bad", "good"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -27,6 +28,11 @@ def test_the_list(capsys):
     assert [line.split()[0] for line in lines[:lines.index("")]] == list(bench.scripts())
     assert {"finite_difference", "kernels", "peers", "scaling", "size"} <= set(bench.scripts())
     assert not {"report", "alternate", "timing"} & set(bench.scripts())
+
+
+def test_the_list_has_every_script_with_the_common_options():
+    common = [path.stem for path in sorted(bench.folder().glob("*.py")) if "report.parser(__doc__" in path.read_text()]
+    assert list(bench.BENCHMARKS) == common
 
 
 def test_every_script_has_a_word_about_itself(capsys):
