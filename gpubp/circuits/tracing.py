@@ -45,8 +45,8 @@ class TracedCall:
             result = f(*args, **options)
         except (AttributeError, TypeError, ValueError) as error:
             if isinstance(error.__cause__, ConcreteNumberError):
-                raise TypeError("wires are not written into arrays: for array[index] = wire fill a list, and np.stack "
-                                "it") from error
+                raise TypeError("cannot store a traced value in a NumPy array (array[i] = x): collect the values in a list "
+                                "and use np.stack") from error
             if _cupy_got_wires(error):
                 raise TypeError("CuPy's function takes no wires: write np.matmul(x, y) for cupy.matmul(x, y), np.cumsum(x) for "
                                 "cupy.cumsum(x) and so on, which run CuPy where wires carry its arrays") from error
@@ -99,8 +99,8 @@ def require_floating(owner, leaf):
         return leaf
     if type(x) in (int, bool) or (isinstance(dtype, np.dtype) and dtype.kind in "iub"):
         remedy = "x.astype(float)" if isinstance(dtype, np.dtype) and np.shape(x) else f"{float(x)!r}"
-        raise TypeError(f"{owner}: expected floating numbers to differentiate by, got {describe(x)}, which has no small changes: "
-                        f"pass {remedy}")
+        raise TypeError(f"{owner}: expected floating numbers to differentiate by, got {describe(x)}, which cannot be "
+                        f"differentiated: pass {remedy}")
     raise TypeError(f"{owner}: expected numbers, arrays, or pytrees of them to differentiate by, got {describe(x)}: convert it")
 
 

@@ -72,7 +72,7 @@ def _begun(args):
     if args.data is None:
         stray = next((name for name in ("target", "ignore", "task") if getattr(args, name) is not None), None)
         if stray:
-            raise ValueError(f"--{stray}: expected DATA, which it says how to read, got none: give a file to train on")
+            raise ValueError(f"--{stray} describes DATA, got no DATA: give a file to train on")
         data = datasets.digits()
     else:
         data = datasets.load(args.data, args.target, args.ignore or (), args.task or "auto")

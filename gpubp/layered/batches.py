@@ -93,9 +93,9 @@ class StreamedBatches(DeviceBatches):
         """How many mini-batches of `size` bytes make a slot."""
         most, total = self.ops.streaming.free_bytes(), -(-self.count // self.size)
         if 2 * size > most:
-            raise ValueError(f"expected mini-batches of which two fit on {self.ops.name}, where there is room for "
-                             f"{most / 2**20:.3g} MiB, got batch_size {self.size} of {size / 2**20:.3g} MiB each: give a smaller "
-                             "one")
+            raise ValueError(f"expected two mini-batches to fit in the {most / 2**20:.3g} MiB available on "
+                             f"{self.ops.name}, got batch_size {self.size} of {size / 2**20:.3g} MiB each: use a smaller "
+                             "batch_size")
         return max(1, min(int(min(SLOT, SHARE / 2 * most)) // size, -(-total // 2)))
 
     def begin(self, order, batch):

@@ -99,7 +99,7 @@ class EpochLog:
         arguments, history, i = self.arguments, self.network.history, epoch.number
         history.cost[i] = float(record.log @ self.sizes) / arguments.samples_per_epoch
         history.seconds[i] = epoch.events[1].since(epoch.events[0])
-        if epoch.first < self.run.batches:   # else all its steps were made by an earlier fit
+        if epoch.first < self.run.batches:   # otherwise an earlier fit ran all steps of this epoch
             _, history.gradient_norm[i], *norms = record.lengths.tolist()
             scale = 1.0 if self.workspace.scaling is None else float(record.scaling[3])
             history.delta_norms[i] = [scale * norm for norm in norms]

@@ -64,7 +64,7 @@ class FitArguments:
         self.batches = -(-self.samples_per_epoch // self.batch_size)
         self.patience = None if patience is None else input_checks.count("patience", patience, 1)
         if patience is not None and self.validation is None:
-            raise ValueError("patience watches the validation set, got none: pass validation=(x, y)")
+            raise ValueError("expected validation=(x, y) with patience, got none: pass a validation set")
         if monitor not in ("cost", "accuracy"):
             raise ValueError(f"expected monitor 'cost' or 'accuracy', got {monitor!r}")
         if not all(map(callable, self.callbacks)):

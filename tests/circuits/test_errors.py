@@ -62,7 +62,7 @@ def f_of_two_numbers(x):
     (lambda: gpubp.grad(lambda x: np.sum(x * np.eye(3).view(np.matrix)))(X), TypeError,
      "multiply: expected an ndarray, got a matrix, .*: pass np.asarray"),
     (lambda: gpubp.grad(lambda x: np.zeros(3).__setitem__(0, x))(1.0),
-     TypeError, "for array.index. = wire fill a list, and np.stack"),
+     TypeError, "cannot store a traced value in a NumPy array .array.i. = x.: collect the values in a list and use np.stack"),
     (lambda: gpubp.grad(lambda x: np.linalg.norm(x, x[0]))(X[0]), TypeError, "norm: expected a number as ord, got a wire"),
     (lambda: gpubp.grad(lambda x: gpubp.checkpoint(lambda y: x * y)(x * 2.0))(2.0),
      TypeError, "uses other wires: pass them as arguments"),

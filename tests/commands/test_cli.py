@@ -184,7 +184,7 @@ def test_a_closed_pipe_is_no_error():
 @pytest.mark.parametrize("words, sentence", [
     ("", "the following arguments are required: COMMAND (see `gpubp --help`)"),
     ("train flower.csv", "the file flower.csv does not exist: did you mean flowers.csv?"),
-    ("train --target kind", "--target: expected DATA, which it says how to read, got none: give a file to train on"),
+    ("train --target kind", "--target describes DATA, got no DATA: give a file to train on"),
     ("train flowers.csv --target kinds", "flowers.csv has no column 'kinds': did you mean 'kind'?"),
     ("train flowers.csv --layers 3,2", "--layers: expected 2 first, the number of features of flowers.csv, got 3"),
     ("train flowers.csv --layers 2,5", "--layers: expected 2 last, the number of classes of flowers.csv, got 5"),

@@ -273,8 +273,8 @@ def test_errors_name_the_row_of_a_later_block(little, random, monkeypatch):
 def test_a_mini_batch_that_does_not_fit(little, random):
     x, y = two_classes(random, ROWS)
     little(1500)
-    with pytest.raises(ValueError, match=r"expected mini-batches of which two fit on host, where there is room for 0\.00143 MiB, "
-                                         r"got batch_size 230 of 0\.00526 MiB each: give a smaller one"):
+    with pytest.raises(ValueError, match=r"expected two mini-batches to fit in the 0\.00143 MiB available on host, "
+                                         r"got batch_size 230 of 0\.00526 MiB each: use a smaller batch_size"):
         fitted(x, y, batch_size=None)
 
 
