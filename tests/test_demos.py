@@ -9,7 +9,7 @@ import pytest
 
 import gpubp
 from gpubp import cli, plots
-from gpubp.demos import svm, telling
+from gpubp.demos import printing, svm
 from tests.conftest import needs
 
 seeds = pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
@@ -132,7 +132,7 @@ def test_the_machine_learns_all_six_points(demo, seed):
     a, b, c = map(float, re.search(r"a = (\S+), b = (\S+), c = (-?[\d.]+\d)", told.partition("Weak regularization")[2]).groups())
     assert np.all(svm.LABELS * (svm.POINTS @ [a, b] + c) > 0.0)
     rows = re.findall(r"\|(.*)\|", told)
-    assert "".join(rows).count("o") == "".join(rows).count("x") == 3 and {len(row) for row in rows} == {telling.COLUMNS}
+    assert "".join(rows).count("o") == "".join(rows).count("x") == 3 and {len(row) for row in rows} == {printing.COLUMNS}
 
 
 @seeds
@@ -145,9 +145,9 @@ def test_a_network_parts_the_rings_in_two_ways(demo, seed):
 
 def test_maps_show_who_decides_what(capsys):
     points = np.array([[-1.0, -1.0], [1.0, 1.0]])
-    telling.decision_map(lambda x: x[:, 1], points, np.array([-1.0, 1.0]))
+    printing.decision_map(lambda x: x[:, 1], points, np.array([-1.0, 1.0]))
     rows = [line.strip().strip("|") for line in capsys.readouterr().out.splitlines() if line]
-    assert len(rows) == telling.ROWS and "o" in rows[2] and "x" in rows[-3]
+    assert len(rows) == printing.ROWS and "o" in rows[2] and "x" in rows[-3]
     assert set("".join(rows[:8])) == {".", "o"} and set("".join(rows[9:])) == {" ", "x"}
 
 

@@ -8,6 +8,7 @@ import difflib
 import os
 import subprocess
 import sys
+from itertools import takewhile
 
 from .. import resources
 
@@ -29,9 +30,8 @@ def run(args):
     code = 0
     for name in names:
         print(f"---- {name}", flush=True)
-        given = any(option.split("=")[0] == "--out" for option in options)
-        command = [sys.executable, str(available[name]), *options, *([] if given else ["--out", OUT])]
-        code = max(code, abs(subprocess.run(command).returncode))
+        out = [] if any(option.split("=")[0] == "--out" for option in options) else ["--out", OUT]
+        code = max(code, abs(subprocess.run([sys.executable, str(available[name]), *options, *out]).returncode))
     return code
 
 
@@ -42,16 +42,13 @@ def folder():
 
 def scripts():
     """{name: path} of the benchmark scripts."""
-    place = folder()
-    return {name: place / f"{name}.py" for name in BENCHMARKS}
+    return {name: folder() / f"{name}.py" for name in BENCHMARKS}
 
 
 def _split(words, available):
     """(names of scripts, options and input files, which are passed on to each script)."""
-    count = 0
-    while count < len(words) and (words[count] in available or words[count] == "all"):
-        count += 1
-    names, rest = words[:count], words[count:]
+    names = list(takewhile({*available, "all"}.__contains__, words))
+    rest = words[len(names):]
     if rest and not (names and (rest[0].startswith("-") or os.path.exists(rest[0]))):
         near = difflib.get_close_matches(rest[0], [*available, "all"], 1)
         raise ValueError(f"expected a benchmark, {', '.join(available)} or all, got {rest[0]!r}"

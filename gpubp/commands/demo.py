@@ -20,7 +20,7 @@ def run(args):
     if demo.DRAWS and not args.no_picture:
         picture = plots.checked_path(args.picture or f"gpubp-{args.name}.png")
         check_free(picture, holds_picture, "a picture by gpubp", "--picture")
-    decisions = demo.tell(args.seed)
+    decisions = demo.run(args.seed)
     if picture is not None:
         try:
             plots.decision_boundary(decisions, picture)

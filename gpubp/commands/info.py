@@ -63,8 +63,7 @@ def _devices():
         count += 1
     if not count:
         line("no GPU", why)
-    told = named_by_environment()
-    line("auto", f"{told} (GPUBP_DEVICE)" if told
-         else "cuda:0, or cpu if the first fit predicts that cpu is faster" if count else "cpu")
+    default = "cuda:0, or cpu if the first fit predicts that cpu is faster" if count else "cpu"
+    line("auto", f"{from_environment} (GPUBP_DEVICE)" if (from_environment := named_by_environment()) else default)
     if not count:
         print(GPU)

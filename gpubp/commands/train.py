@@ -12,7 +12,7 @@ from ..files import load
 from ..layered.divergence import TrainingError
 from ..layered.history import StopReason
 from ..layered.network import Network
-from . import recipe, samples
+from . import samples, train_defaults
 from .outputs import check_free, first_free, holds_network, holds_picture
 
 # options that determine the network and its validation samples; --resume cannot change them
@@ -24,18 +24,19 @@ ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.gz)?$", re.IGNORECASE)   # remove
 def run(args):
     """Train as the arguments say; returns the exit code."""
     say = (lambda *words: None) if args.quiet else (lambda head, line: print(f"{head:<10}{line}", flush=True))
-    recipe.check(args)
-    network, data, seen = _resumed(args) if args.resume else _begun(args)
-    learn, held = _parts(data, seen["hold_back"], network.seed)
+    train_defaults.check(args)
+    network, data, run_metadata = _resumed(args) if args.resume else _begun(args)
+    train, validation = _parts(data, run_metadata["hold_back"], network.seed)
     _check_destinations(*_destinations(args, data))
-    goal = samples.target_scaling(network) if data.classes is None else (lambda y: y)
-    epochs, optimizer, batch_size = recipe.schedule(args, network, seen, len(learn))
-    _introduce(say, args, network, learn, held, optimizer or network.training_state.chain, batch_size, seen)
+    target_scaling = samples.target_scaling(network) if data.classes is None else (lambda y: y)
+    epochs, optimizer, batch_size = train_defaults.schedule(args, network, run_metadata, len(train))
+    _introduce(say, args, network, train, validation, optimizer or network.training_state.chain, batch_size, run_metadata)
     before, device = sum(network.history.seconds), network.device_choice
     try:
         history = network.fit(
-            learn.x, goal(learn.y), optimizer=optimizer, epochs=epochs - network.epoch, batch_size=batch_size,
-            validation=held and (held.x, goal(held.y)), patience=seen["patience"], progress=False if args.quiet else None)
+            train.x, target_scaling(train.y), optimizer=optimizer, epochs=epochs - network.epoch, batch_size=batch_size,
+            validation=validation and (validation.x, target_scaling(validation.y)), patience=run_metadata["patience"],
+            progress=False if args.quiet else None)
     except TrainingError:
         save, _ = _destinations(args, data)
         if save.exists():   # never replace a saved network by one that diverged
@@ -54,7 +55,8 @@ def run(args):
             say("resume", f"gpubp train --resume {shlex.quote(str(save))}")
             return 130
     seconds = sum(history.seconds) - before
-    _tell(say, network, goal, learn, held, data.test, f"after {network.epoch} epochs, {seconds:.1f} s of training")
+    _print_scores(say, network, target_scaling, train, validation, data.test,
+                  f"after {network.epoch} epochs, {seconds:.1f} s of training")
     say("saved", save)
     if picture is not None:
         try:
@@ -78,17 +80,18 @@ def _begun(args):
         data = datasets.load(args.data, args.target, args.ignore or (), args.task or "auto")
     seed = 1 if args.seed is None else args.seed
     hold_back = 0.2 if args.hold_back is None else args.hold_back
-    learn, _ = _parts(data, hold_back, seed)
-    data = data.scaled(learn.scaled().scaling)
-    activation, output, cost = recipe.words(args, data)
-    network = Network(recipe.layers(args, data), activation=activation, output=output, cost=cost, seed=seed,
+    train, _ = _parts(data, hold_back, seed)
+    data = data.scaled(train.scaled().scaling)
+    activation, output, cost = train_defaults.words(args, data)
+    network = Network(train_defaults.layers(args, data), activation=activation, output=output, cost=cost, seed=seed,
                       device=args.device or "auto", dtype=args.dtype or "float32", precision=args.precision or "exact")
-    goal = recipe.target_scaling(network, learn)
-    seen = {"path": args.data and str(Path(args.data).resolve()), "hold_back": hold_back,
-            "epochs": args.epochs or recipe.EPOCHS, "batch_size": args.batch_size, "patience": args.patience,
-            "own_optimizer": bool(args.optimizer), "target_shift": goal.shift, "target_scale": goal.scale}
-    network.metadata = {**data.metadata, "run": seen}
-    return network, data, seen
+    target_scaling = train_defaults.target_scaling(network, train)
+    run_metadata = {"path": args.data and str(Path(args.data).resolve()), "hold_back": hold_back,
+                    "epochs": args.epochs or train_defaults.EPOCHS, "batch_size": args.batch_size, "patience": args.patience,
+                    "own_optimizer": bool(args.optimizer), "target_shift": target_scaling.shift,
+                    "target_scale": target_scaling.scale}
+    network.metadata = {**data.metadata, "run": run_metadata}
+    return network, data, run_metadata
 
 
 def _resumed(args):
@@ -98,20 +101,20 @@ def _resumed(args):
         raise ValueError(f"--{given.replace('_', '-')} cannot be combined with --resume, which continues with the saved "
                          "network: leave it out, or train a new one")
     network = load(args.resume, device=args.device or "auto")
-    seen = network.metadata.get("run")
-    if seen is None:
+    run_metadata = network.metadata.get("run")
+    if run_metadata is None:
         raise ValueError(f"--resume: expected a network saved by `gpubp train`, got {args.resume}, which does not record "
                          "its run: use net.fit in Python")
     if args.data:
-        seen["path"] = str(Path(args.data).resolve())   # a later --resume uses these data
-    path = seen["path"]
+        run_metadata["path"] = str(Path(args.data).resolve())   # a later --resume uses these data
+    path = run_metadata["path"]
     if path is None:
-        return network, datasets.digits(), seen
+        return network, datasets.digits(), run_metadata
     data = datasets.load(path, like=network.metadata)
     if data.y is None:
         raise ValueError(f"{path}: expected the targets {data.target or 'y'}, as in {network.metadata['data']}, got only "
                          "features")
-    return network, data, seen
+    return network, data, run_metadata
 
 
 def _parts(data, hold_back, seed):
@@ -140,38 +143,38 @@ def _check_destinations(save, picture):
         check_free(picture, holds_picture, "a picture by gpubp", "--picture")
 
 
-def _introduce(say, args, network, learn, held, optimizer, batch_size, seen):
+def _introduce(say, args, network, train, validation, optimizer, batch_size, run_metadata):
     say("device", network.ops.name + (f" ({network.device_choice.reason})" if args.device in (None, "auto") else ""))
-    say("data", f"{learn.name}: {len(learn)} training samples, {len(held) if held else 0} validation samples; "
-                f"{learn.features} features, {_aim(learn)}")
+    say("data", f"{train.name}: {len(train)} training samples, {len(validation) if validation else 0} validation samples; "
+                f"{train.features} features, {_aim(train)}")
     parameters = sum(view.size for _, view in network.parameters.items())
     activations = "-".join(gate.activation.name for gate in network.gates.values())
     say("network", f"{'-'.join(map(str, network.sizes))}, {activations}, {network.cost_function.name}, {parameters} "
                    f"parameters, {network.number_format}, seed {network.seed}")
     going_on = f", from epoch {network.epoch + 1}" if args.resume else ""
-    say("training", f"{optimizer}, batches of {batch_size}, {args.epochs or seen['epochs']} epochs{going_on}")
+    say("training", f"{optimizer}, batches of {batch_size}, {args.epochs or run_metadata['epochs']} epochs{going_on}")
 
 
-def _aim(learn):
+def _aim(train):
     """The targets in words; integers taken for regression come with a hint, because they may have been meant as labels."""
-    inside = f" in {learn.target!r}" if learn.target else ""
-    if learn.classes:
-        return f"{len(learn.classes)} classes{inside}"
-    whole = bool((learn.y == np.floor(learn.y)).all())
-    return (f"{learn.outputs} target{'s' * (learn.outputs > 1)} (regression){inside}"
-            + ("; --task classification treats its values as classes" if whole and learn.outputs == 1 else ""))
+    inside = f" in {train.target!r}" if train.target else ""
+    if train.classes:
+        return f"{len(train.classes)} classes{inside}"
+    whole = bool((train.y == np.floor(train.y)).all())
+    return (f"{train.outputs} target{'s' * (train.outputs > 1)} (regression){inside}"
+            + ("; --task classification treats its values as classes" if whole and train.outputs == 1 else ""))
 
 
-def _tell(say, network, goal, learn, held, test, when):
+def _print_scores(say, network, target_scaling, train, validation, test, when):
     """Print the score on the validation data, or else on the training data, and on the file's own test part."""
-    known = (held, "validation samples") if held else (learn, "training samples")
+    known = (validation, "validation samples") if validation else (train, "training samples")
     for head, part, of, tail in (("result", *known, f" ({when})"), ("", test, "test samples", "")):
         if part is None:
             continue
-        score = network.score(part.x, goal(part.y))
+        score = network.score(part.x, target_scaling(part.y))
         if part.classes:
             line = f"{score:.1%} of {len(part)} {of} correct"
         else:
-            error = goal.undo(network.feedforward(part.x)) - part.y
+            error = target_scaling.undo(network.feedforward(part.x)) - part.y
             line = f"R2 {score:.4f}, root mean square error {sqrt(np.square(error).mean()):.4g}, on {len(part)} {of}"
         say(head, line + tail)

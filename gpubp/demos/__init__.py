@@ -1,6 +1,6 @@
-"""Demos: Karpathy's "Hacker's guide to Neural Networks", told on the terminal; every number is computed during the run.
+"""Demos: Karpathy's "Hacker's guide to Neural Networks", printed; every number is computed during the run.
 
-A demo is a module with two names. tell(seed) prints the story and returns {title: (score, points, labels)}, the decision
+A demo is a module with two names. run(seed) prints the demo and returns {title: (score, points, labels)}, the decision
 boundaries to draw; DRAWS says whether there are any. The list of demos shows the first line of each module's docstring.
 """
 

@@ -8,13 +8,13 @@ import numpy as np
 from ..circuits import grad, value_and_grad, wires
 from ..devices.random import checked_seed
 from ..maths.activations import sigmoid
-from .telling import aside, example, heading, paragraph, table
+from .printing import aside, example, heading, paragraph, table
 
 DRAWS = False
 STEP, NUDGE, TRIES = 0.01, 0.0001, 100
 
 
-def tell(seed):
+def run(seed):
     """Print the demo; returns {}, because there is nothing to draw."""
     _one_gate(np.random.default_rng(checked_seed(seed)))
     _circuit()

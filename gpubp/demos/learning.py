@@ -43,7 +43,7 @@ def hinge(score, labels):
     return np.mean(np.maximum(0.0, 1.0 - labels * score))
 
 
-def descended(model, p, loss, points, labels, rate, steps):
+def gradient_descent(model, p, loss, points, labels, rate, steps):
     """(parameters after steps of gradient descent with the learning rate `rate` from p, the trained model as a function of x)."""
     gradient = grad(lambda p: loss(model(p, points), labels))
     for _ in range(steps):
@@ -52,6 +52,6 @@ def descended(model, p, loss, points, labels, rate, steps):
     return p, partial(model, p)
 
 
-def right(score, labels):
+def count_correct(score, labels):
     """The number of scores that have the sign of their label."""
     return int(np.sum(score * labels > 0.0))

@@ -13,8 +13,8 @@ from ..devices.random import checked_seed
 from ..layered.network import Network
 from ..maths.activations import sigmoid
 from ..maths.optimizers import SGD
-from .learning import HIDDEN, descended, first_line, first_network, hinge, line, logistic, network, right
-from .telling import decision_map, heading, paragraph, table
+from .learning import HIDDEN, count_correct, first_line, first_network, gradient_descent, hinge, line, logistic, network
+from .printing import decision_map, heading, paragraph, table
 
 DRAWS = True
 INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -29,7 +29,7 @@ RINGS_RATE, RINGS_STEPS, EACH = 0.2, 300, 40   # EACH: points in each class
 ALPHAS = STRONG, WEAK = 1.0, 0.1
 
 
-def tell(seed):
+def run(seed):
     """Print the demo; returns {title: (score, points, labels)} for plots.decision_boundary."""
     random = np.random.default_rng(checked_seed(seed))
     decisions = {"XOR: a small network": _logic(random)}
@@ -63,12 +63,13 @@ def _logic(random):
         """)
     truths = *TRUTHS.values(), TRUTHS["XOR"]
     models = [(line, first_line(random)) for _ in TRUTHS] + [(network, first_network(random))]
-    scores = [descended(*model, logistic, INPUTS, truth, LOGIC_RATE, LOGIC_STEPS)[1] for model, truth in zip(models, truths)]
+    scores = [gradient_descent(*model, logistic, INPUTS, truth, LOGIC_RATE, LOGIC_STEPS)[1]
+              for model, truth in zip(models, truths)]
     found = [score(INPUTS) for score in scores]
     rows = ((f"{x:.0f}  {y:.0f}", *(f"{sigmoid(a[i]):.2f} for {truth[i] > 0:d}" for a, truth in zip(found, truths)))
             for i, (x, y) in enumerate(INPUTS))
     table(("x  y", *(f"{name:>11}" for name in TRUTHS), "XOR, hidden"), *rows,
-          ("correct", *(f"{right(a, truth)} of 4" for a, truth in zip(found, truths))))
+          ("correct", *(f"{count_correct(a, truth)} of 4" for a, truth in zip(found, truths))))
     paragraph("""
         The decision boundary of one neuron is a straight line. No straight line separates (0, 1) and
         (1, 0) from (0, 0) and (1, 1), so one neuron cannot learn XOR. Hidden neurons bend the boundary.
@@ -105,9 +106,9 @@ def _machine(random):
         order. We train once with strong and once with weak regularization. The cost is the mean of C:
         """)
     walks = [_walk(alpha, random) for alpha in ALPHAS]
-    rows = ((f"{step}", *(told for walk, alpha in zip(walks, ALPHAS) for told in _progress(walk[step], alpha)))
+    rows = ((f"{step}", *(cell for walk, alpha in zip(walks, ALPHAS) for cell in _progress(walk[step], alpha)))
             for step in range(0, MACHINE_STEPS + 1, EVERY))
-    table(("", *(told for alpha in ALPHAS for told in (f"alpha = {alpha:g}", ""))), ("steps", *("correct", "cost") * 2), *rows)
+    table(("", *(cell for alpha in ALPHAS for cell in (f"alpha = {alpha:g}", ""))), ("steps", *("correct", "cost") * 2), *rows)
     a, b, c = walks[-1][-1]
     paragraph(f"""
         Strong regularization keeps a and b small, even if some points stay misclassified. Weak regularization
@@ -130,7 +131,7 @@ def _walk(alpha, random):
 def _progress(at, alpha):
     """(accuracy as a text in %, mean cost) at parameters (a, b, c)."""
     (a, b, c), (x, y) = at, POINTS.T
-    return f"{right(a * x + b * y + c, LABELS) / len(LABELS):.0%}", float(np.mean(cost(a, b, c, x, y, LABELS, alpha)))
+    return f"{count_correct(a * x + b * y + c, LABELS) / len(LABELS):.0%}", float(np.mean(cost(a, b, c, x, y, LABELS, alpha)))
 
 
 def _rings(random):
@@ -144,10 +145,10 @@ def _rings(random):
         max(0, 1 - label * score). Each of the {RINGS_STEPS} steps uses all points; the learning rate is {RINGS_RATE:g}:
         """)
     first = first_network(random)
-    _, straight = descended(line, first_line(random), hinge, points, labels, RINGS_RATE, RINGS_STEPS)
-    bent, score = descended(network, first, hinge, points, labels, RINGS_RATE, RINGS_STEPS)
+    _, straight = gradient_descent(line, first_line(random), hinge, points, labels, RINGS_RATE, RINGS_STEPS)
+    bent, score = gradient_descent(network, first, hinge, points, labels, RINGS_RATE, RINGS_STEPS)
     table(("", "correct", "cost"),
-          *((name, f"{right(found, labels)} of {len(labels)}", float(hinge(found, labels)))
+          *((name, f"{count_correct(found, labels)} of {len(labels)}", float(hinge(found, labels)))
             for name, found in (("a line", straight(points)), ("the network", score(points)))))
     decision_map(score, points, labels)
     _same(points, labels, first, bent)

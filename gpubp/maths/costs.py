@@ -89,8 +89,7 @@ class Cost:
         if self.partner is not None and self.partner not in ACTIVATIONS:
             raise ValueError(f"cost {self.name!r}: expected the partner to be an activation's name, got {self.partner!r}")
         if self.partner is not None and self.value_at is None:
-            raise ValueError(f"cost {self.name!r}: expected value_at with the partner {self.partner!r}, got None: give both or "
-                             "neither")
+            raise ValueError(f"cost {self.name!r}: expected value_at with the partner {self.partner!r}, got None: add value_at")
         for a_and_y in (self.value, self.prime, *filter(None, [self.value_at])):
             check_formula(f"cost {self.name!r}", a_and_y, "a", "y")
         for of_a_sum in filter(None, [self.outer, self.outer_prime]):

@@ -88,8 +88,7 @@ class Cosine(Schedule):
     warmup: float = 0
     final: float = 0.0
 
-    source = ("Loshchilov and Hutter, SGDR: stochastic gradient descent with warm restarts, ICLR 2017, without restarts; "
-              "warmup: Goyal et al., Accurate, large minibatch SGD, 2017")
+    source = "Loshchilov and Hutter, SGDR, ICLR 2017, without restarts; warmup: Goyal et al., Accurate, large minibatch SGD, 2017"
 
     def __call__(self, epoch):
         if epoch < self.warmup:
@@ -110,8 +109,7 @@ class OneCycle(Schedule):
     start: float = 25.0
     end: float = 1e4
 
-    source = ("Smith and Topin, Super-convergence: very fast training of neural networks using large learning rates, 2018; "
-              "cosine ramps as in PyTorch")
+    source = "Smith and Topin, Super-convergence: very fast training of neural networks, 2018; cosine ramps as in PyTorch"
     bounds = {"epochs": "(0, inf)", "rise": "(0, 1)", "start": "(0, inf)", "end": "(0, inf)"}
 
     def __call__(self, epoch):

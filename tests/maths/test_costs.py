@@ -272,5 +272,5 @@ def test_exp_of_the_cost_of_a_certain_answer_is_one():
 
 
 def test_a_partner_needs_value_at():
-    with pytest.raises(ValueError, match="expected value_at with the partner 'identity', got None: give both or neither"):
+    with pytest.raises(ValueError, match="expected value_at with the partner 'identity', got None: add value_at"):
         Cost("mine", lambda xp, a, y: a - y, lambda xp, a, y: 1.0 + 0.0 * a, partner="identity")

@@ -13,17 +13,15 @@ from ..layered.layers import Dropout
 from ..maths.activations import ACTIVATIONS
 from ..maths.costs import COSTS
 from ..maths.gradient_transforms import Chain
-from ..maths.validation import Interval
+from ..maths.validation import REAL, Interval
 
-EPOCHS, RATE, HIDDEN = 30, 0.005, [128]
-EVERYTHING = Interval("(-inf, inf)")
+EPOCHS, LEARNING_RATE, HIDDEN = 30, 0.005, [128]
 
 
 def check(args):
     """Raise ValueError if an option has a value that is wrong for any data."""
     for name in ("epochs", "batch_size", "patience"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
+        if (value := getattr(args, name)) is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')}: expected 1 or more, got {value}")
     if args.lr is not None and not (isfinite(args.lr) and args.lr > 0):
         raise ValueError(f"--lr: expected a number above 0, got {args.lr}")
@@ -53,37 +51,38 @@ def words(args, data):
     cost = args.cost or ("cross-entropy(0.1)" if data.classes else "quadratic")
     output = args.output
     if output is None and not cost.strip().lower().startswith("cross") and not (data.classes and args.activation):
-        row = COSTS.find(cost)
-        usual = () if row.output else ("sigmoid",) if data.classes else ("identity", "softplus")
-        output = next((name for name in usual if Interval(ACTIVATIONS.find(name).range) in Interval(row.outputs)), None)
+        entry = COSTS.find(cost)
+        usual = () if entry.output else ("sigmoid",) if data.classes else ("identity", "softplus")
+        output = next((name for name in usual if Interval(ACTIVATIONS.find(name).range) in Interval(entry.outputs)), None)
     return args.activation or "relu", output, cost
 
 
-def target_scaling(network, learn):
+def target_scaling(network, train):
     """The standardization of regression targets, if cost and outputs allow all real numbers; else the identity."""
-    free = (EVERYTHING in Interval(network.cost_function.targets)
-            and EVERYTHING in Interval(network.layers[-1].activation.range))
-    return Scaling.standard(learn.y) if free and learn.classes is None else Scaling()
+    allowed = network.cost_function.targets, network.layers[-1].activation.range
+    free = train.classes is None and all(Interval(REAL) in Interval(interval) for interval in allowed)
+    return Scaling.standard(train.y) if free else Scaling()
 
 
-def schedule(args, network, seen, count):
-    """(total epochs, optimizer or None for the network's own, batch size) for `count` samples; records them in `seen`."""
-    epochs = args.epochs or seen["epochs"]
+def schedule(args, network, run_metadata, count):
+    """(total epochs, optimizer or None for the network's own, batch size) for `count` samples; records them in `run_metadata`."""
+    epochs = args.epochs or run_metadata["epochs"]
     if epochs <= network.epoch:
         raise ValueError(f"{args.resume} has finished its {network.epoch} epochs: expected --epochs above {network.epoch} "
                          f"to resume, got {epochs}")
     # about forty steps an epoch for small data sets, efficient matrix products for large ones
     usual = 128 if count >= 20_000 else min(count, 32, max(4, count // 40))
-    batch_size = args.batch_size or seen["batch_size"] or usual
+    batch_size = args.batch_size or run_metadata["batch_size"] or usual
     optimizer = Chain.of(args.optimizer) if args.optimizer else None
     # the default schedule ends at learning rate 0, so a longer run starts a new one
-    if optimizer is None and (network.training_state is None or (epochs > seen["epochs"] and not seen["own_optimizer"])):
-        optimizer = Chain.of(f"adam(cosine({RATE}, epochs={epochs - network.epoch}))")
+    longer = epochs > run_metadata["epochs"] and not run_metadata["own_optimizer"]
+    if optimizer is None and (network.training_state is None or longer):
+        optimizer = Chain.of(f"adam(cosine({LEARNING_RATE}, epochs={epochs - network.epoch}))")
     if args.lr is not None:   # a schedule keeps its form
         chain = optimizer or network.training_state.chain
         old = chain.optimizer.learning_rate
         rate = replace(old, learning_rate=args.lr) if is_dataclass(old) and not isinstance(old, type) else args.lr
         optimizer = replace(chain, optimizer=replace(chain.optimizer, learning_rate=rate))
-    seen |= {"epochs": epochs, "batch_size": batch_size, "patience": args.patience or seen["patience"],
-             "own_optimizer": bool(args.optimizer) or seen["own_optimizer"]}
+    run_metadata |= {"epochs": epochs, "batch_size": batch_size, "patience": args.patience or run_metadata["patience"],
+                     "own_optimizer": bool(args.optimizer) or run_metadata["own_optimizer"]}
     return epochs, optimizer, batch_size
