@@ -26,8 +26,7 @@ def run(seed):
 
 
 def _one_gate(random):
-    def gate(x, y):
-        return x * y
+    gate = lambda x, y: x * y
     at = -2.0, 3.0
     numerical, exact, found = _nudged(gate, at), grad(gate, argnums=(0, 1))(*at), _searched(gate, at, random)
     heading("1. One gate, and three ways to increase its output")
@@ -51,8 +50,7 @@ def _one_gate(random):
 
 
 def _circuit():
-    def circuit(x, y, z):
-        return (x + y) * z
+    circuit = lambda x, y, z: (x + y) * z
     at = -2.0, 5.0, -4.0
     x, y, z = wires(x=at[0], y=at[1], z=at[2])
     q = x + y
@@ -72,8 +70,7 @@ def _circuit():
 
 
 def _neuron():
-    def neuron(a, b, c, x, y):
-        return sigmoid(a * x + b * y + c)
+    neuron = lambda a, b, c, x, y: sigmoid(a * x + b * y + c)
     at = 1.0, 2.0, -3.0, -1.0, 3.0
     value, exact = value_and_grad(neuron, argnums=(0, 1, 2, 3, 4))(*at)
     heading("3. A neuron")
