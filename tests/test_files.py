@@ -129,7 +129,7 @@ def test_notes_that_json_cannot_hold(notes, net, path):
     net.save(path)
     saved = path.read_bytes()
     net.metadata.update(notes)
-    with pytest.raises(TypeError, match=r"expected net\.metadata of types that JSON has, got (object|set|ndarray|bytes): convert"):
+    with pytest.raises(TypeError, match=r"expected net\.metadata of types that JSON has, got (object|set|ndarray|bytes):"):
         net.save(path)
     assert path.read_bytes() == saved and os.listdir(path.parent) == ["net.npz"]
 

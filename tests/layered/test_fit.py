@@ -260,7 +260,7 @@ def test_nan_between_the_parameters_is_named(random):
     net.vector[...] = np.where(net.vector == 0, np.nan, net.vector)
     for _, view in net.parameters.items():
         view[~np.isfinite(view)] = 0.0
-    with pytest.raises(ValueError, match="got NaN or infinity in net.vector, between the parameters"):
+    with pytest.raises(ValueError, match=r"got NaN or infinity in net\.vector, between the parameters"):
         net.fit(*two_classes(random), epochs=1)
     net.copy().fit(*two_classes(random), epochs=1)   # a copy has zeros there
 
