@@ -1,16 +1,13 @@
-"""Training: fit against a loop written out by hand, what the history tells, and how an epoch is made of mini-batches."""
+"""Training: fit against a loop written out by hand, callbacks, progress, and the transforms of gradients."""
 
-import tracemalloc
 
 import numpy as np
 import pytest
 
 from gpubp.devices.random import SHUFFLE, generator
-from gpubp.layered import inference
 from gpubp.layered.history import StopReason
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
-from gpubp.layered.plan import Plan
 from gpubp.layered.training_run import TrainingRun
 from gpubp.maths.gradient_transforms import L2, MaxNorm
 from gpubp.maths.optimizers import SGD
@@ -74,25 +71,6 @@ def test_fit_draws_the_masks_of_its_steps(ops, random):
         w, b = w - 0.1 * delta.T @ sent, b - 0.1 * delta.sum(axis=0)
     np.testing.assert_allclose(ops.to_numpy(net.parameters["w1"]), w, rtol=1e-10)
     np.testing.assert_allclose(ops.to_numpy(net.parameters["b1"]), b, rtol=1e-10)
-
-
-def test_history_says_what_was(ops, random):
-    x, y = two_classes(random)
-    xv, yv = two_classes(random, 9)
-    net = Network([4, 5, 2], device=ops, dtype="float64", seed=7)
-    trace, gradient, first = net.trace(x, y), net.gradient(x, y), net.cost(x, y)
-    told = []
-    history = net.fit(x, y, optimizer="sgd(0.5)", epochs=1, batch_size=None, validation=(xv, yv), callbacks=told.append)
-    assert history is net.history and told == [net] and history.stopped is None
-    assert history.cost == [pytest.approx(first)] and history.learning_rate == [0.5]
-    assert history.gradient_norm == [pytest.approx(np.linalg.norm(ops.to_numpy(gradient)))]
-    assert history.delta_norms == [pytest.approx([np.linalg.norm(ops.to_numpy(d)) / 23 for d in trace.delta[1:]])]
-    assert history.accuracy == [net.score(x, y)] and history.validation_accuracy == [net.score(xv, yv)]
-    assert history.validation_cost == [pytest.approx(net.cost(xv, yv))] and history.seconds[0] > 0
-    net.fit(x, y, epochs=3)
-    assert {len(v) for v in history.as_dict().values() if isinstance(v, list)} == {4} and len(history) == net.epoch == 4
-    assert history.validation_cost[1:] == [None] * 3
-    assert Network([4, 1], activation="identity", device=ops).fit(x, x[:, :1], epochs=1).accuracy == [None]
 
 
 def test_no_epochs_change_nothing(ops, random):
@@ -189,25 +167,6 @@ def test_max_norm_bounds_each_neuron(ops, random):
     assert abs(ops.to_numpy(net.parameters["b1"])).max() > 0.7, "biases are not bounded"
 
 
-@pytest.mark.parametrize("options", [{}, {"activation": "relu", "cost": "cross-entropy"}, {"cost": "hinge", "activation": "gelu"},
-                                     {"activation": "softmax", "cost": "quadratic"}, {"cost": "exponential", "output": "tanh"},
-                                     {"cost": "multiclass_hinge", "activation": "elu"}], ids=str)
-def test_a_step_allocates_nothing_that_grows_with_the_batch(options):
-    def peak(rows):
-        net = Network([6, 8, Dropout(0.5), 7, 3], device="cpu", seed=1, **options)
-        plan = Plan(net, rows, net.parameters.like(), dropout=True)
-        plan.y[:, 0] = 1.0
-        with np.errstate(all="ignore"):
-            plan.run()
-            tracemalloc.start()
-            plan.run()
-            _, most = tracemalloc.get_traced_memory()
-            tracemalloc.stop()
-        return most
-    small, large = peak(10_000), peak(80_000)
-    assert large < 1.1 * small + 10_000 and large < 80_000 * 4, (small, large)
-
-
 def test_a_network_is_not_trained_within_its_own_training(random):
     x, y = two_classes(random)
     net = Network([4, 3, 2], seed=1, device="cpu")
@@ -225,16 +184,6 @@ def test_a_network_is_not_moved_within_its_own_training(random):
     with pytest.raises(RuntimeError, match=r"a callback moves the network that is being trained: call net\.to after fit"):
         net.fit(x, y, epochs=2, callbacks=lambda n: n.to(n.ops))
     assert net.vector is vector and net.epoch == 1 and net.to("cpu").epoch == 1
-
-
-def test_plans_that_are_used_are_kept(random, monkeypatch):
-    """The sets that a fit measures, in chunks, take turns."""
-    made, init = [], Plan.__init__
-    monkeypatch.setattr(Plan, "__init__", lambda self, *args, **options: made.append(args[1]) or init(self, *args, **options))
-    monkeypatch.setattr(inference, "CHUNK_ROWS", 50)
-    x, y = random.standard_normal((120, 4)), random.integers(0, 2, 120)
-    Network([4, 3, 2], seed=1, device="cpu").fit(x, y, epochs=4, batch_size=30, validation=(x[:75], y[:75]))
-    assert sorted(made) == [20, 25, 30, 50, 50]   # the step's 30; outputs of 50 and 20, costs and outputs of 50 and 25
 
 
 def test_a_callback_may_replace_the_history(random):

@@ -2,12 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from gpubp.devices import open_device
-from gpubp.layered import inference as module
-from gpubp.layered.layers import Dense, Dropout
+from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from tests.cases import two_classes
 from tests.conftest import device, needs
@@ -52,34 +48,6 @@ def test_one_row_may_come_as_a_vector(ops, random):
     np.testing.assert_allclose(net.feedforward(x[2])[0], net.feedforward(x)[2], rtol=1e-6)
 
 
-def test_trace_is_the_book(ops, random):
-    net = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
-    x, y = random.standard_normal((6, 4)), random.uniform(size=(6, 3))
-    trace = net.trace(x, y)
-    z, a, delta, dw, db = ([None if array is None else ops.to_numpy(array) for array in arrays]
-                           for arrays in (trace.z, trace.a, trace.delta, trace.dw, trace.db))
-    w = {l: ops.to_numpy(net.parameters[f"w{l}"]) for l in (1, 2)}
-    np.testing.assert_allclose(a[0], x)
-    np.testing.assert_allclose(z[1], x @ w[1].T + ops.to_numpy(net.parameters["b1"]), rtol=1e-12)
-    np.testing.assert_allclose(a[1], sigmoid(z[1]), rtol=1e-12)
-    np.testing.assert_allclose(delta[2], (a[2] - y) * a[2] * (1 - a[2]), rtol=1e-12)            # BP1
-    np.testing.assert_allclose(delta[1], delta[2] @ w[2] * a[1] * (1 - a[1]), rtol=1e-12)       # BP2
-    for l in (1, 2):
-        np.testing.assert_allclose(db[l], delta[l].mean(axis=0), rtol=1e-12)                    # BP3
-        np.testing.assert_allclose(dw[l], delta[l].T @ a[l - 1] / 6, rtol=1e-12)                # BP4
-    assert z[0] is delta[0] is dw[0] is db[0] is None
-    assert trace.cost == pytest.approx(ops.to_numpy(trace.costs).mean()) == pytest.approx(net.cost(x, y))
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-def test_sample_norms_are_norms_of_each_samples_gradient(ops, weighted, random):
-    net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy", device=ops, dtype="float64", seed=1)
-    x, y = random.standard_normal((6, 4)), random.integers(0, 3, 6)
-    weights = random.uniform(0.5, 2.0, 6) if weighted else np.ones(6)
-    norms = [np.linalg.norm(ops.to_numpy(net.gradient(x[i:i + 1], y[i:i + 1]))) * weights[i] for i in range(6)]
-    np.testing.assert_allclose(ops.to_numpy(net.trace(x, y, weights if weighted else None).sample_norms), norms, rtol=1e-10)
-
-
 def test_sample_weights_scale_each_samples_cost(ops, random):
     net = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
     x, y, weights = random.standard_normal((6, 4)), random.integers(0, 3, 6), random.uniform(0.0, 3.0, 6)
@@ -88,28 +56,6 @@ def test_sample_weights_scale_each_samples_cost(ops, random):
     alone = [weights[i] * ops.to_numpy(net.gradient(x[i:i + 1], y[i:i + 1])) for i in range(6)]
     np.testing.assert_allclose(ops.to_numpy(net.gradient(x, y, weights)), np.mean(alone, axis=0), atol=1e-14)
     assert net.cost(x, y, np.zeros(6)) == 0.0 and net.cost(x, y, np.ones(6)) == pytest.approx(net.cost(x, y))
-
-
-def test_more_rows_than_a_chunk(ops, monkeypatch, random):
-    x, y, weights = random.standard_normal((23, 4)), random.integers(0, 3, 23), random.uniform(size=23)
-    whole = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
-    questions = (lambda n: n.feedforward(x), lambda n: n.predict(x), lambda n: n.score(x, y), lambda n: n.cost(x, y, weights),
-                 lambda n: ops.to_numpy(n.gradient(x, y)), lambda n: ops.to_numpy(n.gradient(x, y, weights)))
-    answers = [question(whole) for question in questions]
-    monkeypatch.setattr(module, "CHUNK_ROWS", 5)
-    parts = Network([4, 5, 3], device=ops, dtype="float64", seed=1)
-    for question, answer in zip(questions, answers):
-        np.testing.assert_allclose(question(parts), answer, rtol=1e-11, atol=1e-14)
-
-
-def test_single_output_classification(ops, random):
-    x, y = two_classes(random, 40)
-    for cost, codes in (("cross-entropy", (0, 1)), ("hinge", (-1, 1)), ("squared_hinge", (-1, 1))):
-        net, labels = Network([4, 6, 1], cost=cost, device=ops, seed=1), np.where(y, codes[1], codes[0])
-        net.fit(x, labels, optimizer="adam(0.05)", epochs=25, batch_size=8)
-        assert set(net.predict(x).tolist()) == set(codes) and net.predict(x).shape == (40,)
-        assert net.score(x, labels) == (net.predict(x) == labels).mean() > 0.9, cost
-        assert net.cost(x, labels) == pytest.approx(net.cost(x, labels[:, None]))
 
 
 def test_hinge_codes_of_many_classes(ops, random):
@@ -135,32 +81,6 @@ def test_cross_entropy_of_a_single_output_is_the_binary_one(random):
     x = random.standard_normal((40, 4))
     net.fit(x, (x[:, 0] > 0).astype(int), optimizer="adam(0.01)", epochs=60)
     assert net.score(x, (x[:, 0] > 0).astype(int)) > 0.9 and set(net.predict(x).tolist()) == {0, 1}
-
-
-def test_predict_and_score_speak_of_the_same(random):
-    x = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])
-    gate = Network([2, 3, 1], device="cpu", seed=1)
-    gate.fit(x, [0, 0, 0, 1], optimizer="sgd(3)", epochs=2000)
-    assert gate.predict(x).tolist() == [0, 0, 0, 1] and gate.score(x, [0, 0, 0, 1]) == gate.history.accuracy[-1] == 1.0
-    labels = random.integers(0, 3, 30)
-    x = np.eye(3)[labels] + 0.1 * random.standard_normal((30, 3))
-    least_squares = Network([3, 10, 3], activation="relu", output="identity", device="cpu", seed=1)
-    assert least_squares.predict(x).shape == (30, 3)
-    least_squares.fit(x, labels, optimizer="adam(0.01)")
-    assert np.mean(least_squares.predict(x) == labels) == least_squares.score(x, labels) > 0.9
-    assert (least_squares.copy().predict(x) == least_squares.predict(x)).all()
-    values = Network([3, 4, 1], device="cpu", seed=1)
-    values.fit(x, x[:, 0] ** 2)
-    assert values.predict(x).shape == (30,) and values.predict(x).dtype == np.float32
-
-
-def test_score_of_measurements_is_the_variance_explained(ops, random):
-    net = Network([4, 2], activation="identity", device=ops, dtype="float64", seed=1)
-    x, y = random.standard_normal((9, 4)), np.zeros((9, 2))
-    y[:, 0] = random.standard_normal(9)
-    residual = np.square(y - net.feedforward(x)).sum()
-    assert net.score(x, y) == pytest.approx(1 - residual / np.square(y - y.mean(axis=0)).sum())
-    assert np.isnan(net.score(x, np.ones((9, 2))))
 
 
 def test_to_another_device_and_back(ops, random):
@@ -208,23 +128,6 @@ def test_and_and_xor_are_learned(ops, answers, layers, epochs):
     net = Network(layers, cost="cross-entropy", device=ops, seed=1)
     net.fit(x, y, optimizer="adam(0.1)", epochs=epochs, batch_size=None)
     assert (net.predict(x) == y).all() and net.score(x, y) == 1.0
-
-
-@settings(max_examples=40, deadline=None)
-@given(sizes=st.lists(st.integers(1, 9), min_size=2, max_size=5), rows=st.integers(1, 40), chunk=st.integers(1, 50),
-       dtype=st.sampled_from(["float32", "float64"]), seed=st.integers(0, 2**64 - 1))
-def test_any_shape(sizes, rows, chunk, dtype, seed):
-    """Outputs equal the formula, and the gradient of a batch is the mean of the gradients of its samples."""
-    random, single = np.random.default_rng(seed), dtype == "float32"
-    close = {"rtol": 2e-4, "atol": 2e-5} if single else {"rtol": 1e-9, "atol": 1e-12}
-    net = Network(sizes, device=open_device("cpu"), dtype=dtype, seed=seed)
-    x, y = random.standard_normal((rows, sizes[0])), random.uniform(size=(rows, sizes[-1]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CHUNK_ROWS", chunk)
-        assert net.feedforward(x).shape == (rows, sizes[-1]) and net.feedforward(x).dtype == dtype
-        np.testing.assert_allclose(net.feedforward(x), by_hand(net, x), **close)
-        alone = [net.gradient(x[i:i + 1], y[i:i + 1]) for i in range(rows)]
-        np.testing.assert_allclose(net.gradient(x, y), np.mean(alone, axis=0), **close)
 
 
 @pytest.mark.usefixtures("current_device")
