@@ -233,3 +233,15 @@ def test_the_graph_keeps_what_it_touches(ops, random):
         for size in (3, 23, 100):
             ops.zeros((size, 4), np.float32)[...] = 7.0
         np.testing.assert_array_equal(net.feedforward(x), first)
+
+
+
+@pytest.mark.parametrize("times", [1, 2, BURST, BURST + 1, BURST + 2, 3 * BURST + 5])
+def test_a_program_runs_as_often_as_it_is_asked_to(ops, times):
+    clock, log, costs = ops.zeros(2, np.int64), ops.zeros(200, np.float32), ops.asarray(np.ones(3), np.float32)
+    program, done = ops.program([ops.log_cost(costs, log, clock)]), 0
+    for _ in range(3):
+        program(times)
+        done += times
+        assert ops.to_numpy(clock)[0] == done and (ops.to_numpy(log) == 3.0 * (np.arange(200) < done)).all()
+    assert (program.burst is not None) == (times >= BURST)

@@ -8,10 +8,8 @@ from gpubp.devices.random import SHUFFLE, generator
 from gpubp.layered.history import StopReason
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
-from gpubp.layered.training_run import TrainingRun
 from gpubp.maths.gradient_transforms import L2, MaxNorm
 from gpubp.maths.optimizers import SGD
-from gpubp.maths.schedules import SCHEDULES, Plateau
 from tests.cases import two_classes
 from tests.devices.test_random import dropout_mask
 from tests.layered.steps import stepping
@@ -92,17 +90,6 @@ def test_one_seed_is_one_run(ops, random):
     assert abs(one[0] - other[0]).max() > 0.01
 
 
-def test_shuffling_differs_by_epoch_and_repeats(monkeypatch, random):
-    x, y = two_classes(random)
-    orders = []
-    made = TrainingRun._order
-    monkeypatch.setattr(TrainingRun, "_order", lambda self: orders.append(made(self)) or orders[-1])
-    for _ in range(2):
-        Network([4, 2], device="cpu", seed=3).fit(x, y, epochs=3)
-    assert all((a == b).all() for a, b in zip(orders[:3], orders[3:])) and not (orders[0] == orders[1]).all()
-    assert all((np.sort(order) == np.arange(23)).all() for order in orders)
-
-
 def test_a_callback_stops(ops, random):
     net = Network([4, 2], device=ops, seed=1)
     history = net.fit(*two_classes(random), epochs=30, callbacks=[lambda n: None, lambda n: n.epoch == 2])
@@ -121,27 +108,6 @@ def test_progress(capfd, random):
     net.fit(x, y, epochs=2, progress=True)
     shown = capfd.readouterr()
     assert shown.out == "" and "6/6" in shown.err and "epoch 6, cost" in shown.err
-
-
-SCHEDULE_ROWS = [row(0.4) for name, row in SCHEDULES.items() if row is not Plateau]
-
-
-@pytest.mark.parametrize("schedule", [*SCHEDULE_ROWS, lambda epoch: 0.1 + epoch], ids=[*map(str, SCHEDULE_ROWS), "a function"])
-def test_rates_follow_the_schedule_within_epochs_too(schedule, random):
-    """The history holds the rate of an epoch's last step: of 5 steps the fifth, at epoch + 4/5."""
-    net = Network([4, 2], device="cpu", seed=1)
-    net.fit(*two_classes(random), optimizer="sgd(0.1)", epochs=2)
-    rates = net.fit(*two_classes(random), optimizer=SGD(schedule), epochs=3, batch_size=5).learning_rate[2:]
-    assert rates == pytest.approx([schedule(epoch + 0.8) for epoch in range(3)]), "counted from the optimizer's first epoch"
-
-
-def test_plateau_watches_the_validation_cost(random):
-    x, y = two_classes(random)
-    net = Network([4, 2], device="cpu", seed=1)
-    schedule = Plateau(0.5, factor=0.1, patience=1)
-    history = net.fit(x, y, optimizer=SGD(schedule), epochs=12, validation=(x, 1 - y))
-    assert history.learning_rate == pytest.approx([schedule(0, history.validation_cost[:epoch]) for epoch in range(12)])
-    assert history.learning_rate[0] == 0.5 and history.learning_rate[-1] < 0.01 and min(history.cost) == history.cost[-1]
 
 
 @pytest.mark.usefixtures("current_device")

@@ -1,4 +1,4 @@
-"""Bursts: many steps in one graph, which are the same steps; and Python comes back in time for Ctrl-C and the progress bar."""
+"""The run of training: learning rates and orders of epochs, and bursts of steps, which are the same as single steps."""
 
 import time
 
@@ -10,6 +10,10 @@ from gpubp.layered import epoch_log, fit
 from gpubp.layered.batches import DeviceBatches, StreamedBatches
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
+from gpubp.layered.training_run import TrainingRun
+from gpubp.maths.optimizers import SGD
+from gpubp.maths.schedules import SCHEDULES, Plateau
+from tests.cases import two_classes
 from tests.conftest import device
 from tests.layered.steps import stepping
 from tests.layered.test_resume import state
@@ -32,17 +36,6 @@ def made(ops, **options):
 
 def samples(random, n=103):
     return random.standard_normal((n, 4)).astype(np.float32), np.arange(n) % 2
-
-
-@pytest.mark.parametrize("times", [1, 2, BURST, BURST + 1, BURST + 2, 3 * BURST + 5])
-def test_a_program_runs_as_often_as_it_is_asked_to(ops, times):
-    clock, log, costs = ops.zeros(2, np.int64), ops.zeros(200, np.float32), ops.asarray(np.ones(3), np.float32)
-    program, done = ops.program([ops.log_cost(costs, log, clock)]), 0
-    for _ in range(3):
-        program(times)
-        done += times
-        assert ops.to_numpy(clock)[0] == done and (ops.to_numpy(log) == 3.0 * (np.arange(200) < done)).all()
-    assert (program.burst is not None) == (times >= BURST)
 
 
 @pytest.mark.parametrize("options", [{}, {"optimizer": "clip_norm(1.0), adam(0.01)"}, {"shuffle": False}, {"batch_size": 3},
@@ -98,3 +91,36 @@ def test_the_host_is_one_burst_ahead(ops, random, monkeypatch):
     with stepping(lambda run, times: given.append(times), bursts=True):
         made(ops).fit(x, y, epochs=2, batch_size=2, progress=False)
     assert max(given) <= 2 and len(seen) == len(given) - 1, "a pause of 20 ms is shorter than two steps"
+
+
+
+def test_shuffling_differs_by_epoch_and_repeats(monkeypatch, random):
+    x, y = two_classes(random)
+    orders = []
+    made = TrainingRun._order
+    monkeypatch.setattr(TrainingRun, "_order", lambda self: orders.append(made(self)) or orders[-1])
+    for _ in range(2):
+        Network([4, 2], device="cpu", seed=3).fit(x, y, epochs=3)
+    assert all((a == b).all() for a, b in zip(orders[:3], orders[3:])) and not (orders[0] == orders[1]).all()
+    assert all((np.sort(order) == np.arange(23)).all() for order in orders)
+
+
+SCHEDULE_ROWS = [row(0.4) for name, row in SCHEDULES.items() if row is not Plateau]
+
+
+@pytest.mark.parametrize("schedule", [*SCHEDULE_ROWS, lambda epoch: 0.1 + epoch], ids=[*map(str, SCHEDULE_ROWS), "a function"])
+def test_rates_follow_the_schedule_within_epochs_too(schedule, random):
+    """The history holds the rate of an epoch's last step: of 5 steps the fifth, at epoch + 4/5."""
+    net = Network([4, 2], device="cpu", seed=1)
+    net.fit(*two_classes(random), optimizer="sgd(0.1)", epochs=2)
+    rates = net.fit(*two_classes(random), optimizer=SGD(schedule), epochs=3, batch_size=5).learning_rate[2:]
+    assert rates == pytest.approx([schedule(epoch + 0.8) for epoch in range(3)]), "counted from the optimizer's first epoch"
+
+
+def test_plateau_watches_the_validation_cost(random):
+    x, y = two_classes(random)
+    net = Network([4, 2], device="cpu", seed=1)
+    schedule = Plateau(0.5, factor=0.1, patience=1)
+    history = net.fit(x, y, optimizer=SGD(schedule), epochs=12, validation=(x, 1 - y))
+    assert history.learning_rate == pytest.approx([schedule(0, history.validation_cost[:epoch]) for epoch in range(12)])
+    assert history.learning_rate[0] == 0.5 and history.learning_rate[-1] < 0.01 and min(history.cost) == history.cost[-1]

@@ -1,0 +1,136 @@
+"""Arrays and images: .npz files and MNIST's idx files, what is read, and what is refused in which words."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from gpubp.datasets import load
+from tests.datasets.test_loading import refuses
+
+
+def idx(path, array, kind=8):
+    sizes = struct.pack(f">{array.ndim}I", *array.shape)
+    content = bytes([0, 0, kind, array.ndim]) + sizes + array.astype(">u1").tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+@pytest.fixture(params=["", ".gz"])
+def mnist(tmp_path, request):
+    """A folder of four small files as MNIST's."""
+    for name, count in (("train", 6), ("t10k", 2)):
+        idx(tmp_path / f"{name}-images-idx3-ubyte{request.param}", np.full((count, 2, 2), 255))
+        idx(tmp_path / f"{name}-labels-idx1-ubyte{request.param}", np.arange(count) % 2)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["", "train-images-idx3-ubyte", "train-labels-idx1-ubyte"])
+def test_mnist_by_folder_or_file(mnist, name):
+    path = mnist / name if not name or (mnist / name).exists() else mnist / f"{name}.gz"
+    data = load(path)
+    assert data.x.shape == (6, 4) and (data.x == 1.0).all() and data.y.tolist() == [0, 1, 0, 1, 0, 1]
+    assert len(data.test) == 2 and data.valid is None and data.test.y.tolist() == [0, 1]
+
+
+def test_images_alone_are_enough_for_predictions(tmp_path):
+    path = idx(tmp_path / "own-images-idx3-ubyte", np.zeros((3, 2, 2)))
+    assert load(path, like={"features": 4}).y is None
+    with pytest.raises(ValueError) as caught:
+        load(path)
+    assert str(caught.value) == ("the labels of own-images-idx3-ubyte are missing: expected own-labels-idx1-ubyte (or "
+                                 "with .gz) beside it")
+
+
+def damaged(path, content):
+    path.write_bytes(content)
+    with pytest.raises(ValueError) as caught:
+        load(path)
+    return str(caught.value).replace(str(path), "FILE")
+
+
+def test_damaged_idx(tmp_path):
+    path = idx(tmp_path / "a-images-idx3-ubyte", np.zeros((3, 2, 2)))
+    idx(tmp_path / "a-labels-idx1-ubyte", np.arange(3))
+    whole = path.read_bytes()
+    assert damaged(path, whole[:-5]) == ("FILE is truncated or damaged: expected 28 bytes for shape (3, 2, 2), got 23: "
+                                         "download it again")
+    assert damaged(path, whole[:7]).startswith("FILE is truncated or damaged: expected")
+    assert damaged(path, b"\0\0\x07" + whole[3:]) == ("FILE is not an idx file: expected the magic number 00 00 08 .., "
+                                                      "got 00 00 07 03")
+    assert damaged(path, gzip.compress(whole)[:-9]).startswith("FILE is truncated or damaged (")
+
+
+def test_folder_without_images(tmp_path):
+    with pytest.raises(ValueError) as caught:
+        load(tmp_path)
+    assert str(caught.value) == (f"the folder {tmp_path} holds no idx images: expected files such as "
+                                 "train-images-idx3-ubyte.gz")
+    path = idx(tmp_path / "a-labels-idx1-ubyte", np.arange(3))
+    with pytest.raises(ValueError) as caught:
+        load(path)
+    assert str(caught.value) == ("the images of a-labels-idx1-ubyte are missing: expected a-images-idx3-ubyte (or with "
+                                 ".gz) beside it")
+
+
+def save(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+X, Y = np.arange(8.0).reshape(4, 2), np.array([0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("x, y", [("x", "y"), ("data", "target"), ("images", "labels"), ("X", "Y"),
+                                  ("x_train", "y_train"), ("train_images", "train_labels")])
+def test_names_of_arrays(tmp_path, x, y):
+    data = load(save(tmp_path / "d.npz", **{x: X, y: Y}))
+    assert np.array_equal(data.raw, X) and np.array_equal(data.y, Y) and data.valid is None and data.test is None
+
+
+def test_given_parts(tmp_path):
+    arrays = {"train_x": X, "train_y": Y, "val_x": X[:2], "val_y": Y[:2], "x_test": X[:3], "y_test": Y[:3]}
+    data = load(save(tmp_path / "d.npz", **arrays)).scaled()
+    assert (len(data), len(data.valid), len(data.test)) == (4, 2, 3)
+    assert data.valid.scaling == data.test.scaling == data.scaling
+
+
+def test_images_one_hot_and_own_names(tmp_path):
+    images = np.full((4, 2, 3), 255, np.uint8)
+    data = load(save(tmp_path / "d.npz", images=images, labels=np.eye(2)[Y]))
+    assert data.x.shape == (4, 6) and data.x.dtype == np.float32 and (data.x == 1.0).all()
+    assert data.y.tolist() == [0, 1, 0, 1]
+    assert load(save(tmp_path / "e.npz", x=X, y=Y, other=Y * 0.3), target="other").classes is None
+    assert load(save(tmp_path / "f.npz", x=X, y=X * 0.5)).outputs == 2
+
+
+@pytest.mark.parametrize("arrays, sentence", [
+    ({"a": X}, "FILE holds a: expected arrays x and y, data and target, images and labels, or train_x and train_y (and "
+               "valid_..., test_...)"),
+    ({"x": X}, "d.npz: expected features and targets in the train part, got only features"),
+    ({"x": X, "y": Y[:3]}, "d.npz: expected a target for each of the 4 rows of the train part, got 3"),
+    ({"x": X, "y": Y, "test_x": X[:, :1], "test_y": Y}, "d.npz: expected 2 features per row in the test part, as in "
+                                                        "the train part, got 1"),
+    ({"x": np.where(X == 1, np.inf, X), "y": Y}, "d.npz, train row 0, column 1: expected a finite number, got inf: "
+                                                 "fill it in, or leave the row out"),
+    ({"x": X, "y": np.array([0.5, np.nan, 1, 2])}, "d.npz, train row 1: expected a finite target, got nan: fill it in, "
+                                                   "or leave the row out"),
+    ({"x": X, "y": Y * 0}, "d.npz: expected at least two different targets, got 0 for all 4 samples"),
+    ({"x": X, "data": X, "y": Y}, "FILE: expected one array of features for train, got data as a second one: the file "
+                                  "holds x, data, y"),
+    ({"x": Y, "y": Y}, "FILE: expected the train features as numbers with one row per sample, got int64 of shape "
+                       "(4,)"),
+    ({"x": X, "y": np.array([{}] * 4)}, "FILE: expected arrays of numbers or strings, got pickled Python objects, "
+                                        "which gpubp does not load: save them as such arrays")])
+def test_bad_arrays(tmp_path, arrays, sentence):
+    refuses(sentence, save(tmp_path / "d.npz", **arrays))
+
+
+def test_truncated_and_mistaken_arrays(tmp_path):
+    path = save(tmp_path / "d.npz", x=X, y=Y)
+    refuses("FILE has no array 'z': it holds x, y", path, target="z")
+    refuses("expected ignore only for tables of text, got it for d.npz: leave it out", path, ignore=["a"])
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match=r"d.npz is damaged or not an .npz file \(.*\): save it again or use a copy$"):
+        load(path)
