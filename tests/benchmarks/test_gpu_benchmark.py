@@ -22,7 +22,7 @@ from benchmarks import (
 from benchmarks.guard import ROOT, collect
 from benchmarks.report import plain
 from gpubp.devices.cuda.graph import Program
-from tests.commands.test_gpu_command import verdict
+from tests.benchmarks.test_gpu import verdict
 from tests.conftest import device, needs
 from tests.host import stream
 

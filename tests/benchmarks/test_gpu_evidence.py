@@ -5,7 +5,7 @@ import json
 from benchmarks import gpu, gpu_evidence
 from benchmarks.gpu_evidence import BEGIN, DEVICES, END, NOT_RUN, README, evidence, renewed, renewed_status, status
 from benchmarks.guard import ROOT
-from tests.commands.test_gpu_command import good
+from tests.benchmarks.test_gpu import good
 
 DESCRIBED = DEVICES.read_text()
 

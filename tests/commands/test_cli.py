@@ -3,16 +3,12 @@
 import csv
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import gpubp
 from gpubp import cli
-from gpubp.commands import info
-from gpubp.datasets import digits
-from tests.conftest import needs
 
 
 @pytest.fixture(autouse=True)
@@ -41,124 +37,6 @@ def table(path="flowers.csv", count=60, text=True):
     return path
 
 
-# ---- the main job
-
-def test_train_on_the_digits(gpubp_, tmp_path):
-    needs("sklearn")
-    needs("matplotlib")
-    code, out, _ = gpubp_("train")
-    lines = {line[:10].strip(): line[10:] for line in out.splitlines()}
-    assert code == 0 and lines["device"] == "cpu (GPUBP_DEVICE says so)"
-    assert lines["data"] == "digits: 1438 training samples, 359 validation samples; 64 features, 10 classes"
-    assert lines["network"].startswith("64-128-10, relu-softmax, softmax_cross_entropy(0.1), 9610 parameters, float32, "
-                                       "seed 1")
-    assert float(lines["result"].split("%")[0]) >= 97.0
-    assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
-    net = gpubp.load("digits.npz")
-    data = digits()
-    assert net.epoch == 30 and net.score(data.x, data.y) > 0.97
-
-
-def test_one_seed_one_network(gpubp_):
-    table()
-    for name in "ab":
-        words = f"train flowers.csv --epochs 3 --dropout 0.2 --seed 5 --quiet --no-picture --save {name}.npz"
-        assert gpubp_(words) == (0, "", "")
-    a, b = gpubp.load("a.npz"), gpubp.load("b.npz")
-    assert np.array_equal(a.vector, b.vector) and a.metadata["classes"] == ["short", "tall"]
-
-
-def test_options_reach_the_network(gpubp_):
-    table()
-    words = ("train flowers.csv --layers 2,7,2 --activation tanh --output sigmoid --cost quadratic --epochs 2 --lr 0.5 "
-             "--batch-size 12 --dtype float64 --no-picture --optimizer")
-    code, out, _ = gpubp_(words, "l2(1), sgd(momentum=0.9)")
-    assert code == 0 and "2-7-2, tanh-sigmoid, quadratic" in out and "float64" in out
-    assert "l2(amount=1), sgd(learning_rate=0.5, momentum=0.9), batches of 12, 2 epochs" in out
-
-
-def test_a_quantity(gpubp_):
-    table(text=False)
-    code, out, _ = gpubp_("train flowers.csv --target kind --epochs 60 --no-picture")
-    assert code == 0 and "1 target (regression) in 'kind'" in out and "R2 0.9" in out
-    code, out, err = gpubp_("predict flowers-network.npz flowers.csv")
-    assert code == 0 and err.startswith("root mean square error ") and err.endswith(" on 60 rows\n")
-    assert all(980 < float(line) < 1040 for line in out.splitlines()[1:])
-
-
-def test_no_picture_without_matplotlib(gpubp_, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    code, out, _ = gpubp_("train --epochs 1", table())
-    assert code == 0 and not (tmp_path / "flowers-network.png").exists()
-    assert 'picture   none: pictures need matplotlib, which is not installed: pip install "gpubp[plots]"\n' in out
-
-
-def test_parts_of_a_file_are_respected(gpubp_):
-    x, y = np.random.default_rng(0).standard_normal((30, 3)), np.arange(30) % 2
-    np.savez("d.npz", train_x=x, train_y=y, valid_x=x[:5], valid_y=y[:5], test_x=x[:7], test_y=y[:7])
-    code, out, _ = gpubp_("train d.npz --epochs 1 --no-picture")
-    assert code == 0 and "30 training samples, 5 validation samples" in out
-    assert "of 5 validation samples correct" in out and "of 7 test samples correct" in out
-
-
-def test_hold_nothing_back(gpubp_):
-    code, out, _ = gpubp_("train --hold-back 0 --epochs 1 --no-picture", table())
-    assert code == 0 and "60 training samples, 0 validation samples" in out and "of 60 training samples correct" in out
-
-
-# ---- predictions
-
-def test_predictions(gpubp_, tmp_path):
-    table()
-    gpubp_("train flowers.csv --quiet --no-picture --epochs 40")
-    code, out, err = gpubp_("predict flowers-network.npz flowers.csv")
-    assert code == 0 and len(out.splitlines()) == 61
-    assert float(err.split("%")[0]) > 90 and err.endswith("% of 60 correct\n")
-    (tmp_path / "new.csv").write_text("weight,height\n0,9\n0,1\n")
-    assert gpubp_("predict flowers-network.npz new.csv") == (0, "prediction\ntall\nshort\n", "")
-    code, _, err = gpubp_("predict flowers-network.npz new.csv --proba --output p.csv")
-    rows = list(csv.reader((tmp_path / "p.csv").read_text().splitlines()))
-    assert code == 0 and err == "2 predictions in p.csv\n" and rows[0] == ["prediction", "short", "tall"]
-    assert [row[0] for row in rows[1:]] == ["tall", "short"] and abs(sum(map(float, rows[1][1:])) - 1.0) < 1e-5
-
-
-def test_predictions_need_no_usable_targets(gpubp_, tmp_path):
-    gpubp_("train --quiet --no-picture --epochs 40", table())
-    (tmp_path / "new.csv").write_text("weight,height,kind\n0,9,\n0,1,?\n")
-    assert gpubp_("predict flowers-network.npz new.csv") == (0, "prediction\ntall\nshort\n", "")
-
-
-def test_a_network_made_in_python(gpubp_):
-    gpubp.Network([2, 3, 2], cost="cross-entropy", seed=1).save("net.npz")
-    np.savez("d.npz", x=np.zeros((3, 2)))
-    code, out, _ = gpubp_("predict net.npz d.npz")
-    assert code == 0 and set(out.split()[1:]) <= {"0", "1"}
-
-
-# ---- check and info
-
-def test_check(gpubp_):
-    code, out, _ = gpubp_("check")
-    assert code == 0 and all(f"BP{i}" in out for i in range(1, 5)) and "23,861 forward passes" in out
-    gpubp_("train --quiet --no-picture --epochs 2", table())
-    assert gpubp_("check flowers-network.npz flowers.csv")[0] == gpubp_("check flowers-network.npz")[0] == 0
-
-
-def test_check_tells_failure_by_its_code(gpubp_, monkeypatch):
-    monkeypatch.setattr(gpubp.Network, "check", lambda network, x, y: SimpleNamespace(passed=False))
-    assert gpubp_("check")[0] == 1
-
-
-def test_info(gpubp_, monkeypatch):
-    monkeypatch.setattr(info, "why_no_cuda", lambda index: "the driver is asleep")
-    code, out, _ = gpubp_("info")
-    assert code == 0 and "no GPU    the driver is asleep" in out and 'pip install "gpubp[cuda13]"' in out
-    assert f"NumPy     {np.__version__}" in out and f"gpubp     {gpubp.__version__}" in out
-    monkeypatch.setattr(info, "why_no_cuda", lambda index: None if index < 2 else "no third")
-    out = gpubp_("info")[1]
-    assert "device    cuda:0\ndevice    cuda:1\n" in out and "no GPU" not in out
-
-
 @pytest.mark.long
 def test_version_help_and_module(gpubp_):
     with pytest.raises(SystemExit):
@@ -178,8 +56,6 @@ def test_a_closed_pipe_is_no_error():
                           capture_output=True, text=True)
     assert done.stdout == "prediction\n" and "Error" not in done.stderr
 
-
-# ---- mistakes
 
 @pytest.mark.parametrize("words, sentence", [
     ("", "the following arguments are required: COMMAND (see `gpubp --help`)"),
@@ -238,9 +114,3 @@ def test_mistakes(gpubp_, tmp_path, words, sentence):
 def test_debug_shows_the_traceback():
     with pytest.raises(FileNotFoundError):
         cli.main(["train", "nothing.csv", "--debug"])
-
-
-def test_a_cost_that_is_no_number(gpubp_, tmp_path):
-    code, _, err = gpubp_("train --lr 1e38 --no-picture --optimizer sgd", table())
-    assert code == 2 and err.startswith("gpubp: the cost became ") and err.count("\n") == 1
-    assert np.isfinite(gpubp.load(tmp_path / "flowers-network.npz", device="cpu").vector).all()   # the last good parameters

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices.cuda import transfer
 from gpubp.devices.cuda.graph import Program, Session
 from gpubp.layered.network import Network
 from tests.cases import two_classes
@@ -214,9 +213,3 @@ def test_a_network_on_the_second_device_while_the_first_is_current(random):
     np.testing.assert_array_equal(first.feedforward(x), second.copy(first.ops).feedforward(x))
     with pytest.raises(RuntimeError, match="an array of device 1 on device 0, without peer access"):
         second.vector + 1.0
-
-
-def test_only_like_is_sent():
-    session = device("host").device
-    with pytest.raises(ValueError, match=r"one shape and dtype, got float64 of shape \(3, 2\) to send into float32"):
-        transfer.Streaming(session).copy_async(np.zeros((3, 2)), device("host").zeros((3, 2), "float32"))

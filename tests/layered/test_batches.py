@@ -4,7 +4,6 @@ The host stand-in makes its copies as late as it may, so that a wait left out sh
 """
 
 import tracemalloc
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -294,18 +293,3 @@ def test_no_copy_of_the_whole(little, tmp_path, monkeypatch):
     finally:
         tracemalloc.stop()
     assert peak < 25e6
-
-
-def test_room_is_a_part_of_what_is_free():
-    """The reusable memory of CuPy's pool counts as free, and the pool's limit is respected."""
-    pool = SimpleNamespace(free_bytes=lambda: 1000, used_bytes=lambda: 500, get_limit=lambda: 0)
-    xp = SimpleNamespace(get_default_memory_pool=lambda: pool,
-                         cuda=SimpleNamespace(runtime=SimpleNamespace(memGetInfo=lambda: (3000, 9000))))
-    session = nullcontext()
-    session.xp = xp
-    streaming = transfer.Streaming(session)
-    assert streaming.free_bytes() == 4000 * transfer.PART
-    pool.get_limit = lambda: 1500
-    assert streaming.free_bytes() == 1000 * transfer.PART
-    pool.get_limit = lambda: 400
-    assert streaming.free_bytes() == 0
