@@ -1,6 +1,6 @@
 """Early stopping: fit(patience=...) restores the best parameters by the validation set.
 
-How a stopped run resumes is tested in test_resume.py, and wrong arguments in test_input_checks.py.
+How a stopped run resumes is tested in test_training_state.py, and wrong arguments in test_fit_arguments.py.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Training: fit against a loop written out by hand, callbacks, progress, and the transforms of gradients."""
+"""Training: fit against a loop written out by hand, seeds, callbacks, and progress."""
 
 
 import numpy as np
@@ -8,8 +8,6 @@ from gpubp.devices.random import SHUFFLE, generator
 from gpubp.layered.history import StopReason
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
-from gpubp.maths.gradient_transforms import L2, MaxNorm
-from gpubp.maths.optimizers import SGD
 from tests.cases import two_classes
 from tests.devices.test_random import dropout_mask
 from tests.layered.steps import stepping
@@ -108,29 +106,6 @@ def test_progress(capfd, random):
     net.fit(x, y, epochs=2, progress=True)
     shown = capfd.readouterr()
     assert shown.out == "" and "6/6" in shown.err and "epoch 6, cost" in shown.err
-
-
-@pytest.mark.usefixtures("current_device")
-def test_l2_is_a_prefix(ops, random):
-    """L2 moves weights by rate l2 / n of themselves, as in the book, and leaves the biases alone."""
-    x, y = two_classes(random)
-    plain, decayed = (Network([4, 5, 2], device=ops, dtype="float64", seed=1) for _ in range(2))
-    first = plain.parameters.like()
-    first.vector[...] = plain.vector
-    plain.fit(x, y, optimizer=SGD(0.5), epochs=1, batch_size=None)
-    decayed.fit(x, y, optimizer=[L2(3.0), SGD(0.5)], epochs=1, batch_size=None)
-    for name, view in plain.parameters.items():
-        expected = ops.to_numpy(view) - (0.5 * 3.0 / 23 * ops.to_numpy(first[name]) if name.startswith("w") else 0.0)
-        np.testing.assert_allclose(ops.to_numpy(decayed.parameters[name]), expected, rtol=1e-12, atol=1e-14)
-
-
-def test_max_norm_bounds_each_neuron(ops, random):
-    net = Network([4, 5, 2], initializer="standard_normal", device=ops, seed=1)
-    net.fit(*two_classes(random), optimizer=[SGD(0.5), MaxNorm(0.7)], epochs=2)
-    for l in (1, 2):
-        lengths = np.linalg.norm(ops.to_numpy(net.parameters[f"w{l}"]), axis=1)
-        assert lengths.max() <= 0.7 * (1 + 1e-6) and lengths.max() > 0.6
-    assert abs(ops.to_numpy(net.parameters["b1"])).max() > 0.7, "biases are not bounded"
 
 
 def test_a_network_is_not_trained_within_its_own_training(random):

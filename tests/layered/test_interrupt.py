@@ -14,7 +14,7 @@ from gpubp.layered.training_run import TrainingRun
 from gpubp.maths.optimizers import SGD
 from tests.cases import two_classes
 from tests.layered.steps import stepping
-from tests.layered.test_resume import STEPS, made, state
+from tests.layered.test_training_state import STEPS, made, state
 
 
 def test_what_breaks_off_an_epoch_leaves_a_network_that_can_go_on(random):

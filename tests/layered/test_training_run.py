@@ -16,7 +16,7 @@ from gpubp.maths.schedules import SCHEDULES, Plateau
 from tests.cases import two_classes
 from tests.conftest import device
 from tests.layered.steps import stepping
-from tests.layered.test_resume import state
+from tests.layered.test_training_state import state
 
 
 @pytest.fixture(params=["host", "cuda"])

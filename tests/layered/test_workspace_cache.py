@@ -15,7 +15,7 @@ from gpubp.layered.network import Network
 from gpubp.layered.workspace import TrainingWorkspace
 from tests.cases import two_classes
 from tests.conftest import device
-from tests.layered.test_resume import state
+from tests.layered.test_training_state import state
 
 
 def made(ops, **options):

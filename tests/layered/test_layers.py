@@ -1,0 +1,48 @@
+"""Layers: dropout rates, dropout in training only, and own activations."""
+
+import numpy as np
+import pytest
+
+from gpubp.layered.layers import Dense, Dropout
+from gpubp.layered.network import Network
+from gpubp.maths.activations import Activation
+from tests.layered import test_gradients
+
+_quick = test_gradients._quick
+
+pytestmark = pytest.mark.usefixtures("current_device")
+
+SWISH = Activation("own_swish", lambda xp, z: z / (1.0 + xp.exp(-z)),
+                   lambda xp, z, a: (1.0 + xp.exp(-z) * (1.0 + z)) / xp.square(1.0 + xp.exp(-z)))
+
+
+def test_an_activation_of_ones_own(ops, random):
+    net = Network([4, Dense(5, SWISH), Dense(3, SWISH)], device=ops, dtype="float64", seed=1)
+    x, y = random.standard_normal((6, 4)), random.standard_normal((6, 3))
+    assert net.check(x, y).passed
+    named = Network([4, Dense(5, "silu"), Dense(3, "silu")], device=ops, dtype="float64", seed=1)
+    named.vector[...] = net.vector
+    np.testing.assert_allclose(net.feedforward(x), named.feedforward(x), rtol=1e-12)
+    before = net.cost(x, y)
+    net.fit(x, y, optimizer="sgd(0.1)", epochs=20, batch_size=None)
+    assert net.cost(x, y) < 0.9 * before
+
+
+def test_an_own_activation_with_a_tables_name_is_its_own(random):
+    """Named sigmoid, but half as steep: BP1 must not take it for the partner of the cross-entropy."""
+    own = Activation("sigmoid", lambda xp, z: 0.5 * xp.tanh(0.25 * z) + 0.5, lambda xp, z, a: 0.5 * a * (1.0 - a), range="(0, 1)")
+    net = Network([4, Dense(3, own)], cost="binary_cross_entropy", dtype="float64", seed=1)
+    assert net.check(random.standard_normal((6, 4)), random.integers(0, 2, (6, 3))).passed
+
+
+def test_dropout_is_for_training_alone(ops, random):
+    x = random.standard_normal((5, 4))
+    wet, dry = (Network(layers, device=ops, seed=1) for layers in ([4, 6, Dropout(0.9), 2], [4, 6, 2]))
+    assert (wet.feedforward(x) == dry.feedforward(x)).all()
+    assert (ops.to_numpy(wet.gradient(x, [0, 1, 0, 1, 0])) == ops.to_numpy(dry.gradient(x, [0, 1, 0, 1, 0]))).all()
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan"), "0.5", None, True])
+def test_dropout_rates(rate):
+    with pytest.raises(ValueError, match=r"expected a dropout rate to be a number in \[0, 1\), got"):
+        Dropout(rate)
