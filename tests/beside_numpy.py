@@ -13,7 +13,7 @@ from tests.conftest import device
 
 @contextmanager
 def opened(name):
-    """The Ops of a device, or a skip; within, circuits forget what no VJP rule reads, of arrays of two numbers already."""
+    """The Ops of a device, or a skip. Within it, circuits drop values that no VJP rule reads, even arrays of two numbers."""
     ops = device(name)
     with ops.device, pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
         patch.setattr(wire, "LARGE", 16)

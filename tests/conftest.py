@@ -1,4 +1,4 @@
-"""Shared by all tests: devices and fixtures, the marks of cases, and the last line, which lists what was not exercised."""
+"""Shared by all tests: devices, fixtures, marks of cases, and the last line, which lists devices that were not exercised."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

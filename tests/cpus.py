@@ -1,4 +1,4 @@
-"""What tests of the CPU's devices share: the devices, networks trained on them, and steps in blocks of rows."""
+"""Shared by tests of the CPU's devices: the devices, networks trained on them, and steps in blocks of rows."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def agree(net, other, rel):
 
 @pytest.fixture
 def in_blocks(monkeypatch):
-    """in_blocks(cores, rows): steps go in blocks of about so many rows on so many threads."""
+    """in_blocks(cores, rows): steps run in blocks of about `rows` rows on `cores` threads."""
     def patch(cores, rows, sizes=(4, 7, 2)):
         monkeypatch.setattr(CpuOps, "threads", cores)
         monkeypatch.setattr(training_step, "MIN_MULTIPLY_ADDS", 0)

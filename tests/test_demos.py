@@ -1,4 +1,4 @@
-"""The demos: what they say is so by other formulas, their examples run, and their pictures go where they should."""
+"""The demos: other formulas confirm their output, their examples run, and their pictures are saved at the right place."""
 
 import doctest
 import re
@@ -23,7 +23,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def demo(capsys):
-    """Call the command: demo("gates") gives what it prints, if it succeeds."""
+    """Call the command: demo("gates") returns its output, if it succeeds."""
     def call(words):
         code = cli.main(["demo", *words.split()])
         out, err = capsys.readouterr()

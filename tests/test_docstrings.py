@@ -114,7 +114,7 @@ def declaring_base(owner, name):
 
 
 def all_public():
-    """{path: Public} by the places of the definitions; a method that several public classes inherit is there once."""
+    """{path: Public} by the places of the definitions; a method that several public classes inherit is listed once."""
     modules = [gpubp, *(getattr(gpubp, name) for name in MODULES)]
     things = {f"{thing.__module__}.{thing.__qualname__}": thing for module in modules for thing in public_members(module)}
     found = {path: Public(thing.__qualname__, thing, []) for path, thing in things.items()}

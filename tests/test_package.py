@@ -1,4 +1,4 @@
-"""The house and its delivery: floors, where CuPy may be imported, what importing brings, and kernels in every kind of install."""
+"""The package: the order of imports, where CuPy may be imported, what importing loads, and kernels in every kind of install."""
 
 import ast
 import importlib
@@ -118,7 +118,7 @@ def test_cupy_is_imported_only_in_its_room_and_inside_functions(path):
 
 
 def test_the_package_stays_small():
-    """A budget for the whole of gpubp/, to be raised only knowingly: of lines with code, since docstrings are asked for."""
+    """A budget of lines with code for the whole of gpubp/; docstrings are required and not counted."""
     assert sum(map(lines_of_code, FILES)) <= BUDGET, "gpubp/ has grown beyond its budget: what can go?"
     assert max(map(lines_of_code, FILES)) <= 300, "a file with over 300 lines of code is asking to be two"
 
@@ -187,7 +187,7 @@ def python(*arguments, cwd, path=None):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A copy of what is delivered, where building leaves its traces."""
+    """A copy of the checkout, so that building leaves no files in it."""
     folder = tmp_path_factory.mktemp("source") / "gpubp"
     leave = ".*", "__pycache__", "*.egg-info", "build", "dist", "tests"
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*leave))
@@ -260,7 +260,7 @@ def test_an_editable_install_finds_the_checkouts_kernels(source, tmp_path):
     site = tmp_path / "site"
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as file:
         file.extractall(site)
-    alone = tmp_path / "alone"   # NumPy without its neighbours: a gpubp that is installed there would be found first
+    alone = tmp_path / "alone"   # NumPy without its neighbours: an installed gpubp would be found first
     alone.mkdir()
     numpy = Path(np.__file__).parent
     for folder in (numpy, numpy.with_name("numpy.libs")):

@@ -50,7 +50,7 @@ def first(report):
     return report.diverging and (report.diverging.name, report.diverging.layer)
 
 
-# ---- who agrees
+# ---- devices that agree
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_NAMES)
@@ -115,7 +115,7 @@ def test_overflow_of_the_narrower_numbers_is_no_fault(other, precision, random):
     for scale in (1e5, 1e37):
         report = parity(net, random.standard_normal((33, 5)) * scale, random.integers(4, size=33), ("cpu", other), precision)
         assert report.passed, str(report)
-        if precision == "float16":   # x is infinite there already
+        if precision == "float16":   # x is already infinite in float16
             assert report.rows[0].relative < 0.01 and report.rows[0].misplaced == 0
 
 
@@ -144,7 +144,7 @@ def test_on_a_kink_each_device_is_right_by_its_own_numbers(random):
     assert report.passed and delta.relative == 1.0, str(report)
 
 
-# ---- who does not
+# ---- devices that do not
 
 @pytest.mark.parametrize("verb, changed, found", [
     ("matmul", lambda a, b, out: np.multiply(out, 1.001, out), ("z", 1)),

@@ -1,4 +1,4 @@
-"""The README.md files tell the truth: links lead to the lines they name, tables hold every row, programs run."""
+"""The README.md files are correct: links lead to the lines they name, tables are complete, and programs run."""
 
 import math
 import re

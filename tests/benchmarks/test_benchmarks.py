@@ -1,4 +1,4 @@
-"""The benchmarks run, say what they should of what they found, and the book's network learns MNIST as well as the book says."""
+"""The benchmarks run and report their results correctly, and the book's network learns MNIST as well as the book says."""
 
 import json
 import math

@@ -134,7 +134,7 @@ def test_sections_share_the_time(monkeypatch, tmp_path):
     monkeypatch.setattr(gpu, "COMMANDS", {"first": sections})
     monkeypatch.setenv("OUT", str(tmp_path))
     results = gpu.everything("first", "cpu")
-    assert [round(results[name]["left"]) for name in sections] == [10, 30, 330]   # with what those before have left
+    assert [round(results[name]["left"]) for name in sections] == [10, 30, 330]   # with the time that earlier sections have left
     monkeypatch.setattr(gpu, "LIMIT", 2)
     assert gpu.everything("first", "cpu")["one"]["failed"] == {"error": "no time was left for it"}
 

@@ -33,7 +33,7 @@ QUICK = {"rounds": 1, "length": 0.0}
 
 
 def found_by(section, *args, **options):
-    """What a section finds, as JSON keeps it; no part of it may have failed."""
+    """The results of a section, as read back from JSON; no part of it may have failed."""
     found = json.loads(json.dumps(plain(collect(partial(section, *args, **options)))))
     assert not gpu.errors(found), found
     return found

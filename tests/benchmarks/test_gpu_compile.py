@@ -1,4 +1,4 @@
-"""benchmarks/gpu_compile.py without a GPU: what it compiles, in processes of their own, and what it says of what is refused."""
+"""benchmarks/gpu_compile.py without a GPU: the programs it compiles, each in its own process, and its report of refused ones."""
 
 import os
 from functools import partial

@@ -1,4 +1,4 @@
-"""The table of the evidence on GPUs is current and says what the results say; README's status line agrees with it."""
+"""The table of the evidence on GPUs is current and agrees with the results and with README's status line."""
 
 import json
 

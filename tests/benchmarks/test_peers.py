@@ -21,7 +21,7 @@ SLOW = [name for name, candidate in peers_workloads.CANDIDATES.items() if candid
 
 @pytest.fixture
 def threads(monkeypatch):
-    """What a candidate on one thread sets holds for its process; here it is put back."""
+    """A candidate on one thread changes settings of its process; here they are restored."""
     monkeypatch.setenv("NPROC", str(os.cpu_count()))
     yield
     if torch := sys.modules.get("torch"):
@@ -48,7 +48,7 @@ def test_a_candidate_does_the_same_work(name, threads):
     contender, work = begun(name, SMALL), peers_workloads.CANDIDATES[name].does(SMALL)
     own = cpu_peers.Own(work, *peers_workloads.material(work), "cpu")
     assert isclose(contender.cost, own.cost, rel_tol=1e-5)
-    assert own.net.history.cost[0] > 1.05 * own.cost   # so that who did nothing would be seen
+    assert own.net.history.cost[0] > 1.05 * own.cost   # so that a peer that did nothing would be noticed
     assert contender.seconds(1) > 0
 
 

@@ -1,4 +1,4 @@
-"""The tables of kernels/README.md are those of the model and of the compiler, and the model does what it says."""
+"""The tables of kernels/README.md agree with the model and the compiler, and the model follows its description."""
 
 import json
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_under_way_counts_the_loads_before_the_first_use():
 
 
 def test_the_machine_code_has_as_many_loads_under_way():
-    """Compilers may write other instructions; the loads are what the kernels are written for."""
+    """Compilers may choose other instructions; the kernels are written for the loads."""
     needs("cuda.bindings.nvrtc")
     if machine_code.nvdisasm() is None:
         pytest.skip('nvdisasm is not installed: pip install "gpubp[peers]"')

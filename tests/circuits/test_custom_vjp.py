@@ -28,7 +28,7 @@ def test_a_gate_of_several_inputs_and_values():
 def test_numpys_function_gets_the_rule_that_is_given():
     with pytest.raises(TypeError, match=r"np\.i0 has no rule"):
         gradient(np.i0)
-    of_i0 = gpubp.gate(np.i0, lambda cotangent, value, x: cotangent * 0.5 * x)   # of the power series' beginning
+    of_i0 = gpubp.gate(np.i0, lambda cotangent, value, x: cotangent * 0.5 * x)   # from the first terms of the power series
     np.testing.assert_allclose(gradient(np.i0), 0.5 * X)
     np.testing.assert_allclose(gradient(of_i0), 0.5 * X)
     gpubp.gate(np.i0, lambda cotangent, value, x: cotangent * 0.0)   # again, as when a cell of a notebook is run again

@@ -1,4 +1,4 @@
-"""grad and its family: values, pytrees, orders, errors, and what they leave unchanged."""
+"""grad and its family: values, pytrees, orders and errors; the user's arrays stay unchanged."""
 
 import threading
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""grad and its family on CuPy's arrays: values, drawings and errors are those of NumPy's arrays."""
+"""grad and its family on CuPy's arrays: the same values, drawings and errors as on NumPy's arrays."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What each rule asks of a CUDA device, counted where it is emulated: the README's table is current, who waits is named."""
+"""The CUDA launches of each rule, counted on emulated CUDA: the README's table is current, and rules that wait are listed."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The memory of circuits: what recording keeps, what the backward pass frees, and what checkpoints save."""
+"""The memory of circuits: values that recording keeps, values that the backward pass frees, and the effect of checkpoints."""
 
 import gc
 import tracemalloc
@@ -96,7 +96,7 @@ def test_checkpoints_keep_only_the_arguments():
 
 
 def test_declared_reads_are_those_of_the_code():
-    """A VJP rule declares to read what its code mentions; one that takes any argument declares nothing."""
+    """A VJP rule declares the names that its code mentions; one that takes any argument declares nothing."""
     vjps = [vjp for rules in (*(primitive.vjps for primitive in (*PRIMITIVES.values(), *OPERATORS.values())), *SPECIAL.values())
                 for vjp in rules if vjp is not None]
     assert len(vjps) > 100
@@ -105,7 +105,7 @@ def test_declared_reads_are_those_of_the_code():
         if code.co_flags & (CO_VARARGS | CO_VARKEYWORDS):
             assert not hasattr(vjp, "reads")
             continue
-        named = {name for instruction in get_instructions(code)   # of which newer Pythons' name two at once
+        named = {name for instruction in get_instructions(code)   # newer Pythons load two names in one instruction
                  for name in (instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,))
                  if isinstance(name, str) and any(kind in instruction.opname for kind in ("FAST", "DEREF", "CELL"))}
         assert vjp.reads == {i for i, name in enumerate(code.co_varnames[1:code.co_argcount]) if name in named}, vjp

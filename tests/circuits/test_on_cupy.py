@@ -1,4 +1,4 @@
-"""Circuits on CuPy's own arrays: each rule, dtype and index gives what it gives on NumPy's, or says what to write.
+"""Circuits on CuPy's own arrays: each rule, dtype and index gives the same as on NumPy's, or an error with a remedy.
 
 They run where CuPy finds a device, of a GPU or emulated (tests/README.md).
 """
@@ -67,7 +67,7 @@ def test_special_functions(name, dtype, cuda):
 
 @each_function
 def test_single_numbers_stand_beside_arrays(function, cuda):
-    """What comes of Python's floats multiplies an array, of which their gradients then are sums."""
+    """Python floats multiply an array, so that their gradients are sums over it."""
     beside = np.array([0.5, 2.0])
     for case in CASES[function]:
         call = Call(function, case)

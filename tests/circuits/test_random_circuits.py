@@ -1,6 +1,6 @@
-"""Random programs of the table's functions: their values and gradients on CuPy's arrays are those on NumPy's.
+"""Random programs of the table's functions: their values and gradients are equal on CuPy's and NumPy's arrays.
 
-GPUBP_CIRCUITS is how many programs there are, 150 without it. A failure names its seed.
+GPUBP_CIRCUITS sets the number of programs (default: 150). A failure names its seed.
 """
 
 import os
@@ -47,7 +47,7 @@ class Step:
     takes: tuple    # (number of the value, places in it or None for all)
 
     def __call__(self, values, there):
-        """Its values, of those so far; `there` moves arrays to where they lie."""
+        """The values of this step from earlier ones; `there` moves arrays to the device."""
         function, case = self.key[0], CALLS[self.key]
         takes, found = iter(self.takes), []
         for leaf in leaves(list(case.inputs)):
@@ -145,6 +145,6 @@ def test_random_programs_on_cupy_are_those_on_numpy(first, cuda):
 
 
 def test_programs_use_nearly_every_function():
-    """So that what the programs compare is the table."""
+    """So that the programs cover the table."""
     used = {step.key[0] for seed in range(150) for step in Program(seed).steps}
     assert len(used) > 0.9 * len(FUNCTIONS)

@@ -1,4 +1,4 @@
-"""What circuits refuse: options that no rule knows, arrays to be written into, axes beyond the last; in one sentence each."""
+"""Errors of circuits, one sentence each: options without a rule, arrays to write into, axes beyond the last."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ UNKNOWN = [
 BEFORE = {np.add: (X,), np.matmul: (X,), np.einsum: ("ij->i",)}   # the wire
 JOINED = np.concatenate, np.stack, np.hstack
 
-# (function, what stands between the wire and the array in the place of NumPy's out)
+# (function, the arguments between the wire and NumPy's positional out)
 WRITTEN = [(np.sum, (0, None)), (np.max, (0,)), (np.cumsum, (0, None)), (np.take, ([0, 1, 2], 0)), (np.median, (0,)),
            (np.clip, (0.0, 1.0)), (np.dot, (np.eye(4),)), (np.stack, (0,)), (np.concatenate, (0,)),
            (np.trace, (0, 0, 1, None)), (np.ptp, (0,))]

@@ -23,7 +23,7 @@ FUNCTIONS = {function: name_of(function) for function in (*PRIMITIVES, *COMPOSIT
 
 
 def parameters_of(function):
-    """A function's parameters by name; none where it takes any number of arrays by place, or NumPy does not tell."""
+    """A function's parameters by name; none if it takes any number of positional arrays, or if NumPy has no signature for it."""
     try:
         parameters = inspect.signature(function).parameters
     except ValueError:
@@ -39,7 +39,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 @pytest.fixture(autouse=True)
 def forgetful(monkeypatch):
-    """Circuits forget what no VJP rule reads, of arrays of two numbers already."""
+    """Circuits drop values that no VJP rule reads, even arrays of two numbers."""
     monkeypatch.setattr(wire, "LARGE", 16)
 
 
@@ -95,7 +95,7 @@ def test_derivatives_are_those_of_differences(function, dtype):
 
 @contextmanager
 def told(case):
-    """What fails within it is told with its case."""
+    """Adds the case to the message of a failure."""
     try:
         yield
     except Exception as error:
@@ -173,7 +173,7 @@ def test_derivatives_on_devices_are_those_of_differences(function, device_arrays
 
 @each_function
 def test_devices_agree(function, device_arrays):
-    """On arrays that refuse to be made NumPy's, value and gradient are those of NumPy's arrays, and stay on their device."""
+    """On arrays that refuse conversion to NumPy, value and gradient equal those of NumPy's arrays and stay on their device."""
     host = partial(mapped, lambda leaf: device_arrays.to_numpy(leaf) if isinstance(leaf, device_arrays.xp.ndarray) else leaf)
     for case, call in taken_by_the_device(function, "float64", device_arrays):
         plain = Call(function, case)

@@ -42,7 +42,7 @@ def test_methods(name, cuda):
 @pytest.mark.parametrize("function", sorted(NONDIFFERENTIABLE, key=operator.attrgetter("__name__")),
                          ids=lambda function: function.__name__)
 def test_functions_without_derivative_take_concrete_values(function, cuda):
-    """Their result or error is that of the array."""
+    """They give the same result or error as for the array."""
     x, tried = moved(cuda, X[0]), 0
     for more in ((), (x,), (1,)):
         if len(more) + 1 > getattr(function, "nin", 2):

@@ -112,7 +112,7 @@ def test_array_methods_are_those_of_arrays(name):
 
 @pytest.mark.parametrize("x", [2.0, np.float32(2.0), np.full((2, 3), 2.0)])
 def test_constants_are_made_like_a_wire(x):
-    """Of the type of array that it carries; for CuPy this is the only way that NumPy offers."""
+    """The constant has the wire's type of array; for CuPy, NumPy offers only this way."""
     for make in (lambda x: np.arange(3, like=x), lambda x: np.asarray([0.0, 1.0, 2.0], like=x), lambda x: np.full(3, 1.0, like=x),
                  lambda x: np.ones(3, like=x), lambda x: np.eye(1, 3, like=x), lambda x: np.zeros(3, "float32", like=x)):
         made = make(gpubp.wires(x))
@@ -126,7 +126,7 @@ def test_methods_take_options_by_name():
     np.testing.assert_array_equal(gradient(lambda x: x.astype(int) * 1.0 + x), np.ones_like(X))
 
 
-# ---- what wires refuse
+# ---- errors of wires
 
 REFUSED = {
     "np.array([x, x])": (lambda x: np.array([x, x]), r"makes an array of a wire.*np.stack\(\[x, y\]\)"),
@@ -173,7 +173,7 @@ def test_cupys_elementwise_kernels_come_to_the_primitives():
 
 
 def test_cupy_itself_calls_the_hooks():
-    """Importable without a driver, so that a wire that carries NumPy's array shows the way."""
+    """CuPy can be imported without a driver; so a wire with a NumPy array is enough to test its hooks."""
     cupy = pytest.importorskip("cupy", reason='CuPy is not installed: pip install "gpubp[cuda13]"')
     wire = gpubp.wires(X)
     for function in (cupy.tanh, cupy.exp, cupy.sum, cupy.mean, cupy.prod, cupy.max, cupy.var, cupy.ravel, cupy.transpose):

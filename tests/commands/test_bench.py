@@ -1,4 +1,4 @@
-"""gpubp bench: what it lists, what it runs and where the results go, what it says of a name that is none."""
+"""gpubp bench: its list, the scripts it runs, the place of the results, and the error for an unknown name."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_what_follows_a_name_goes_to_its_script(little, capfd, words, passed):
 
 @pytest.mark.parametrize("words", [["good", "bad", "-x"], ["all", "-x"]])
 def test_several_and_all(little, capfd, words):
-    """Those after one that fails run, too; its exit code is that of all."""
+    """Scripts after a failing one still run; the exit code is that of the failing one."""
     assert main(["bench", *words]) == 3
     assert capfd.readouterr().out.count("['-x', '--out', 'gpubp-bench']") == 2
 

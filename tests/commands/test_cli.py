@@ -1,4 +1,4 @@
-"""The command line: what it prints and writes, and one sentence for every mistake."""
+"""The command line: one sentence for every mistake, version, help, and closed pipes."""
 
 import csv
 import subprocess

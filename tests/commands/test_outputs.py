@@ -1,4 +1,4 @@
-"""What the command line writes: under which names, whole or not at all, and in place of files of its own kind alone."""
+"""The files that the command line writes: their names, complete or not at all, and only over files of the same kind."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def contents(folder="."):
 
 
 def limited(size, words):
-    """gpubp with files limited to so many bytes; returns (exit code, stdout, stderr)."""
+    """gpubp with files limited to `size` bytes; returns (exit code, stdout, stderr)."""
     pytest.importorskip("resource", reason="this system has no limits on file sizes")
     program = (f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY)); "
                "from gpubp import cli; sys.exit(cli.main(sys.argv[1:]))")
@@ -191,7 +191,7 @@ def test_an_error_of_the_system_without_a_file():
     assert (run.returncode, run.stderr) == (2, "gpubp: No space left on device\n")
 
 
-# ---- what is ours
+# ---- files that gpubp has written
 
 @pytest.mark.parametrize("text, ours", [
     ("prediction\ntall\n", True), ("prediction\n", True), ("prediction,a,b\na,0.75,0.25\n", True), ("prediction,a,b\n", True),

@@ -1,4 +1,4 @@
-"""gpubp parity: what it prints, what it returns, and what it says where something is missing or mistaken."""
+"""gpubp parity: its output, its exit codes, and its errors."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and on from there: an interrupted and resumed training ends in the same bits as one that never stopped."""
+"""Ctrl-C and --resume: an interrupted and resumed training run ends with the same bits as one that never stopped."""
 
 import fcntl
 import os
@@ -86,7 +86,7 @@ def test_resume_of_a_table_remembers_how_it_was_read(tmp_path):
     same("a.npz", "b.npz")
     (tmp_path / "t.csv").rename("moved.csv")
     assert gpubp_("train --resume a.npz moved.csv --epochs 10 --no-picture --quiet") == 0
-    assert gpubp_("train --resume a.npz --epochs 11 --no-picture --quiet") == 0   # it knows where the data are now
+    assert gpubp_("train --resume a.npz --epochs 11 --no-picture --quiet") == 0   # the network stores the new path
 
 
 def test_nothing_left_to_do(capsys):

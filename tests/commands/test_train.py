@@ -1,4 +1,4 @@
-"""gpubp train: what it prints and saves, and how it uses the parts of a file."""
+"""gpubp train: its output, the network it saves, and its use of the parts of a file."""
 
 import sys
 

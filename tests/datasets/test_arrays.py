@@ -1,4 +1,4 @@
-"""Arrays and images: .npz files and MNIST's idx files, what is read, and what is refused in which words."""
+"""Arrays and images: .npz files and MNIST's idx files, the data read from them, and the errors."""
 
 import gzip
 import struct

@@ -1,4 +1,4 @@
-"""Tables: names, separators and targets, and what is refused in which words."""
+"""Tables: names, separators, targets, and the errors."""
 
 import gzip
 

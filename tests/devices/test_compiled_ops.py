@@ -1,4 +1,4 @@
-"""The compiled kernels of the CPU: programs of them, what they refuse, and that vectors round as single numbers do."""
+"""The compiled kernels of the CPU: programs of them, errors, and equal rounding of vectors and single numbers."""
 
 import threading
 

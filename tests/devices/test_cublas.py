@@ -1,4 +1,4 @@
-"""Products by Cublas: on the library's stand-in and on CUDA they are NumPy's, of every layout; what cannot be bound is named.
+"""Products by Cublas agree with NumPy's for every layout, on the library's stand-in and on CUDA; and the errors.
 
 The signatures, constants and errors are held against the real headers and the real library, which load without a driver.
 """
@@ -147,7 +147,7 @@ def test_the_stand_in_refuses_what_cublas_would_misread(owner):
     m = np.zeros((8, 8), "float32")
 
     def call(change, out=None):
-        """cublasGemmEx with right arguments, but for those of the numbers given."""
+        """cublasGemmEx with valid arguments, except for those with the given positions."""
         bound = owner.gemm(*map(HostArray, (m[:4, :4], m[4:], np.zeros((4, 8), "float32") if out is None else out)))
         with owner.session:
             handle, *arguments = (change.get(place, value) for place, value in enumerate((owner._handle, *bound.args[0])))
@@ -174,7 +174,7 @@ def test_the_stand_in_refuses_what_cublas_would_misread(owner):
         call({})
 
 
-# ---- what cannot be bound
+# ---- arrays that cannot be bound
 
 @pytest.mark.parametrize("a,b,out,message", [
     (np.ones((2, 3)), np.ones((2, 3)), np.ones((2, 3)), r"got \(2, 3\) := \(2, 3\) \(2, 3\): transpose"),

@@ -10,7 +10,7 @@ from gpubp.devices.cpu import blas, cxx
 
 
 def run(program, **environment):
-    """What a program prints in a process with these variables."""
+    """The output of a program in a process with these environment variables."""
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -51,5 +51,5 @@ def test_a_compilation_that_was_ended_is_begun_again(compiled, tmp_path, monkeyp
     program.process.kill()
     with pytest.raises(RuntimeError, match="got: exit code -9"):
         program.wait()
-    tmp_path.rmdir()   # nor does it matter that the folder has gone
+    tmp_path.rmdir()   # and works without the folder
     assert program.wait().call_sequence

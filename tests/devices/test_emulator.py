@@ -1,4 +1,4 @@
-"""The emulator that runs kernels on the host is as strict as a GPU, or stricter: what goes wrong there in silence fails here."""
+"""The emulator that runs kernels on the host is at least as strict as a GPU: silent errors of a GPU are failures here."""
 
 import gc
 import re
@@ -136,7 +136,7 @@ def test_what_is_declared_restrict_does_not_overlap():
 
 
 def test_a_graph_does_not_keep_arrays_alive():
-    """As CUDA's do not: whoever launches it must own all that it touches."""
+    """As in CUDA: the code that launches a graph must keep its arrays alive."""
     ops = host_ops()
     total = ops.compiler.kernel(kernel_source.source("sums.cu", "float32"), "total")
     costs, log, clock = ops.asarray(np.ones(4, np.float32)), ops.zeros(9, np.float32), ops.zeros(2, np.int64)
@@ -154,7 +154,7 @@ def test_a_graph_does_not_keep_arrays_alive():
         del costs, product, call
         factors.pop()
         gc.collect()
-        stream.freed.clear()   # what queued work might have touched
+        stream.freed.clear()   # memory that queued work might have used
         for graph, what in zip(graphs, ("kernel total", "a product"), strict=True):
             with pytest.raises(RuntimeError, match=f"{what}: a graph is launched after an array that it touches was freed"):
                 graph.launch()
@@ -170,7 +170,7 @@ def test_arrays_refuse_to_mix_with_numpys():
     assert (array + 1.0).get().tolist() == [1.0, 1.0, 1.0] and host_ops().is_on_device(np.exp(array))
 
 
-# ---- what a barrier too few does, some order of the warps brings to light
+# ---- some order of the warps reveals a missing barrier
 
 BARRIER, SHUFFLE = re.compile(r"__syncthreads\(\);"), re.compile(r"__shfl_xor_sync\(0xffffffffu, x, far\)")
 INCLUDE = re.compile(r'#include "([\w.]+)"')
@@ -184,7 +184,7 @@ def places(pattern):
 
 
 def without(text, file, number, pattern, instead):
-    """A program that has one place of a file changed, with what it includes written in."""
+    """A program with one place of a file changed and with its includes inlined."""
     changed = (kernel_source.folder() / file).read_text()
     begin, end = [found.span() for found in pattern.finditer(changed)][number]
     changed = changed[:begin] + instead + changed[end:]
@@ -205,7 +205,7 @@ class Changed:
 
 
 def results(ops):
-    """What the kernels with barriers leave, in rows and columns that many warps share."""
+    """The results of the kernels with barriers, for rows and columns that many warps share."""
     wide, narrow, b = normal("float32", (3, 1200), (80, 24), 1200)
     few, y = narrow[:20], np.eye(3, 1200, dtype=np.float32)
     left = []
@@ -232,7 +232,7 @@ def differs(ops, change):
     """Whether some order of the warps gives another result, or none at all."""
     changed = CudaOps("host", ops.xp, Changed(ops.compiler, change), ops.device, ops.products)
     try:
-        results(changed)   # builds the programs, which alone can be given a seed
+        results(changed)   # builds the programs; only programs take a seed
         want = results(ops)
         for seed in SEEDS:
             ops.compiler.seed(seed)

@@ -1,4 +1,4 @@
-"""Steps captured as graphs: nothing of the host is baked in, nothing is allocated, and a replay is the eager step bit by bit."""
+"""Steps captured as graphs: they store no host values, allocate nothing, and a replay equals the eager step bit by bit."""
 
 import gc
 import warnings
@@ -35,7 +35,7 @@ def test_the_first_run_is_eager_the_second_captures_and_all_count(session):
 
 
 def test_calls_whose_capture_fails_are_made_one_by_one(session):
-    """They have executed nothing in the capture; three times it is tried, then one warning says that they stay so."""
+    """The failed capture has executed nothing. After three attempts, one warning says that calls are launched one by one."""
     done, failing = [], [KeyError("of a capture")] * ATTEMPTS
 
     def call():
@@ -96,7 +96,7 @@ def test_a_burst_whose_capture_fails_leaves_the_graph_of_one_run(session):
     program = Program(session, [call])
     with pytest.warns(RuntimeWarning, match=f"capture {BURST} x the calls of a program .*: they are launched run by run"):
         program(2 * BURST)
-    captured[0] = 0   # another thread's turn: the graph of one run is captured anew
+    captured[0] = 0   # another thread: the graph of one run is captured again
     program._warm = None
     program(3)
     session.stream.synchronize()
@@ -167,7 +167,7 @@ def test_every_optimizer_trains_as_on_the_cpu(ops, chain, random):
 
 
 def test_rates_steps_and_masks_change_from_step_to_step(ops, random):
-    """Whatever a graph baked in would part it from the CPU, which bakes nothing."""
+    """A value stored in the graph would make training differ from that on the CPU."""
     x, y = two_classes(random)
     for optimizer in (Adam(schedules.Cosine(0.05, epochs=4)), "radam(0.02)", "nadam(0.02)", "adagrad(0.1, decay=0.1)"):
         ours, plain = (trained(where, x, y, optimizer=optimizer, batch_size=5) for where in (ops, device("cpu")))
@@ -195,7 +195,7 @@ def test_updates_folded_into_products(ops, precision, random, monkeypatch):
 @pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("optimizer", ["adam(0.01)", "sgd(0.1), max_norm(0.5)"])
 def test_the_rounded_weights_follow_whoever_changes_them(ops, optimizer, random):
-    """A callback writes into the vector, and training goes on as one that begins there."""
+    """A callback writes into the vector, and training continues as if it had started there."""
     x, y = two_classes(random)
     nets = [Network([4, 6, 2], activation="tanh", device=ops, seed=3, precision="bfloat16") for _ in range(2)]
 
@@ -216,7 +216,7 @@ def test_a_fit_captures_a_graph_for_each_size_of_batch(ops, random, monkeypatch)
     monkeypatch.setattr(Program, "_captured", lambda self, *times: captured.append(self) or capture(self, *times))
     x, y = two_classes(random)
     trained(ops, x, y, batch_size=5)
-    assert len(captured) == 4   # two steps, what is measured of an epoch, and the outputs of which the accuracy is measured
+    assert len(captured) == 4   # two steps, the report of an epoch, and the outputs for the accuracy
     net = Network([4, 3, 2], device=ops, seed=1)
     for rows in (3, 3, 3, 8, 3):
         net.feedforward(x[:rows])
@@ -225,7 +225,7 @@ def test_a_fit_captures_a_graph_for_each_size_of_batch(ops, random, monkeypatch)
 
 @pytest.mark.usefixtures("current_device")
 def test_the_graph_keeps_what_it_touches(ops, random):
-    """A plan that is kept lives on with its buffers, whatever is allocated and freed around it."""
+    """A cached plan keeps its buffers while other memory is allocated and freed."""
     x, _ = two_classes(random)
     net = Network([4, 3, 2], device=ops, seed=1)
     first = net.feedforward(x)

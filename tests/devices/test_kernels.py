@@ -1,4 +1,4 @@
-"""The kernels compute what the formulas say: CudaOps against plain NumPy, over every row of the tables.
+"""The kernels agree with the formulas: CudaOps against plain NumPy, for every row of the tables.
 
 "compiled" are the CPU's own kernels, on "host" g++ runs the very text that a GPU runs, on "cuda" CuPy does; where one is missing
 the tests say so and skip.
@@ -109,7 +109,7 @@ def plain_output(cost, row, z, y, weights):
 
 
 def output(ops, cost, row, z, b, y, weights, storage=None, scale=None):
-    """(costs, delta) as the device has them; the cost alone must come out the same."""
+    """(costs, delta) from the device; the call without delta must give the same costs."""
     fixed = [ops.asarray(b), ops.zeros(z.shape, z.dtype), ops.asarray(y), ops.asarray(weights)]
     alone, costs = (ops.asarray(np.full(len(z), np.nan, z.dtype)) for _ in range(2))
     ops.cost_and_delta(cost, row, ops.asarray(z.copy()), *fixed, None, None, alone)()
@@ -158,9 +158,9 @@ def test_partners_are_exact_at_extremes(device_ops, kind):
             np.testing.assert_array_equal(delta, kept(sigma(row, z) - y, storage))
 
 
-# ---- what kernels would misread
+# ---- arguments that kernels would misread
 
-@pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)   # what is NumPy's belongs to the CPU
+@pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)   # NumPy's arrays belong to the CPU
 def test_what_kernels_would_misread_is_refused(device_ops):
     z, b = device_ops.zeros((4, 3), np.float32), device_ops.zeros(3, np.float32)
     relu = ACTIVATIONS["relu"]

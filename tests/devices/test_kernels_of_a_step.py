@@ -67,7 +67,7 @@ def test_step_rounds_the_weights_beside(device_ops, text, storage, put):
     scaled = LossScaling(device_ops).scaled(scaling)
     step = scaled.step(chain, vector, device_ops.asarray(g), state, weights, [vector[:weights].reshape(16, 44)],
                        device_ops.asarray(table), clock_of(device_ops), rounded)
-    if chain.max_norm is None:   # else the copy is made anew, of the same weights
+    if chain.max_norm is None:   # otherwise the copy is cast again from the same weights
         step()
         np.testing.assert_array_equal(read(device_ops.to_numpy(rounded)), 7.0)   # the gradient was not finite
     scaling[2] = 1.0
@@ -226,7 +226,7 @@ def test_products_of_stored_factors(device_ops, precision, storage):
 # ---- programs
 
 def test_a_program_replays_what_it_was_given(device_ops):
-    """Three runs: the calls one by one, captured, and replayed; the clock goes on by itself."""
+    """Three runs: eager, captured, and replayed; the device advances the clock."""
     costs, log, clock = device_ops.asarray(np.ones(5, np.float32)), device_ops.zeros(4, np.float32), clock_of(device_ops)
     x, half = device_ops.asarray(np.arange(8, dtype=np.float32)), device_ops.zeros(8, np.float16)
     program = device_ops.program([device_ops.cast(x, half), device_ops.log_cost(costs, log, clock)])

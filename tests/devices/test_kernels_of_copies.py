@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("current_device")
 
 
 def every_half():
-    """All numbers of 16 bits, what lies half-way between neighbours, a little more and a little less, and beyond the largest."""
+    """All numbers of 16 bits, the midpoints of neighbours, slightly more and less, and numbers beyond the largest."""
     values = [read(np.arange(2**16, dtype=np.uint16)), read(np.arange(2**16, dtype=np.uint16).view(np.float16))]
     finite = [np.sort(v[np.isfinite(v)]).astype(np.float64) for v in values]
     between = np.concatenate([(v[1:] + v[:-1]) / 2 for v in finite]).astype(np.float32)

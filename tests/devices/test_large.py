@@ -36,7 +36,7 @@ def huge(shape, dtype="float32"):
 
 @pytest.fixture
 def ops():
-    """Only the last block of each launch, on a device of so many multiprocessors that it takes little."""
+    """Run only the last block of each launch, on a device with enough multiprocessors to make that block small."""
     ops = whole_host().with_precision("exact")
     ops.processors = 1024
     with ops.compiler.last_blocks(1):

@@ -17,7 +17,7 @@ device_ops = test_precision.device_ops
 
 
 def test_small_errors_do_not_vanish(device_ops, random):
-    """Errors of 1e-8, which float16 knows as zero, train a network all the same."""
+    """Errors of 1e-8, which are zero in float16, still train a network."""
     x, y = two_classes(random)
     tiny = np.full(len(x), 1e-7)
     exact, rounded = (made(device_ops, p) for p in ("exact", "float16"))
@@ -40,7 +40,7 @@ def test_a_gradient_that_overflows_is_skipped_and_the_scale_halved(device_ops, r
 
 
 def test_gradients_that_overflow_at_every_scale_are_told(device_ops, random, monkeypatch):
-    """Each step is lost, so that nothing changes; without a word, training would go on for ever."""
+    """Every step is skipped, so that nothing changes; without an error, training would never end."""
     monkeypatch.setattr(training_state, "UNSCALED", (2.0**-20, 0.0, 1.0, 2.0**20))
     x, y = two_classes(random)
     net = made(device_ops, "float16")

@@ -43,7 +43,7 @@ def compiled(text, architecture):
 
 
 class Used(NamedTuple):
-    """What a kernel needs of a multiprocessor, as the assembler tells."""
+    """The resources of a multiprocessor that a kernel needs, as the assembler reports them."""
 
     kernel: str
     registers: int
@@ -59,7 +59,7 @@ class Used(NamedTuple):
 
 
 def complaints(kind, label, text, architecture, table):
-    """What is wrong with a program on an architecture; the table takes the most that a kernel of its file needs."""
+    """The faults of a program on an architecture; the table records the maximum over the kernels of its file."""
     ptx, log = compiled(text, architecture)
     where = f"{label}, {kind}, sm_{architecture}"
     if not ptx:

@@ -1,4 +1,4 @@
-"""Random bits: Philox 4x64-10 as published (Salmon et al., 2011), against what seeds, masks and shuffles are made of."""
+"""Random bits of seeds, masks and shuffles, against Philox 4x64-10 as published (Salmon et al., 2011)."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ WORD = 2**64 - 1
 
 
 def philox_4x64_10(counter, key):
-    """Ten rounds, written from the paper: the independent way."""
+    """Ten rounds, written independently from the paper."""
     c, k = list(counter), list(key)
     for _ in range(10):
         product = 0xD2E7470EE14C6C93 * c[0], 0xCA5A826395121157 * c[2]
@@ -93,7 +93,7 @@ def test_masks_are_the_documented_bits(ops, shape, rate, dtype):
 
 
 def test_masks_longer_than_a_block(ops):
-    """Devices cut long masks into blocks; the bits must not know of it."""
+    """Devices cut long masks into blocks; the bits must not depend on it."""
     shape, clock = (700, 60), ops.asarray(np.array([9, 0]))
     a, out = ops.zeros(shape, "float32"), ops.zeros(shape, "float32")
     a[...] = 1.0

@@ -1,4 +1,4 @@
-"""The session of a device: the order with the caller's streams and with other threads, and whose memory the answers lie in."""
+"""The session of a device: the order with the caller's streams and other threads, and the memory of the answers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -68,7 +68,7 @@ def test_an_error_within_leaves_the_session(session):
 # ---- threads
 
 def in_thread(call):
-    """What the call returns in a thread of its own, which then ends."""
+    """The result of the call in a new thread, which then ends."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(call).result()
 
@@ -95,7 +95,7 @@ def test_one_cublas_handle_serves_all_products_of_a_thread(session):
         with session:
             for call in calls:
                 call()
-    for _ in range(2):   # the second thread takes over what the first has left
+    for _ in range(2):   # the second thread reuses the first one's resources
         in_thread(both)
         assert len(products._library.handles) == 2
 
@@ -123,7 +123,7 @@ def test_work_of_other_threads_comes_before(session):
 
 
 def test_a_network_goes_from_thread_to_thread(ops, random):
-    """Made here, trained there, whatever streams the threads have made current."""
+    """Created in one thread and trained in another, for any current streams."""
     x, y = two_classes(random)
     options = {"optimizer": "adam(0.01)", "batch_size": 5, "epochs": 2, "progress": False}
     one, other = (Network([4, 6, 2], device=ops, seed=3) for _ in range(2))

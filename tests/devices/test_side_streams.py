@@ -1,4 +1,4 @@
-"""A library that keeps its arrays on a GPU in the order of a stream of its own, as PyTorch does: its temporaries and our answers.
+"""A library that keeps its arrays on a GPU in the order of its own stream, as PyTorch does: its temporaries and our answers.
 
 Its arrays are CuPy's, hidden behind DLPack. Their memory is used again at once by what its stream is given next.
 """
@@ -14,7 +14,7 @@ from tests.cases import two_classes
 from tests.conftest import device
 
 pytestmark = pytest.mark.usefixtures("current_device")
-STREAM = []   # that of the library
+STREAM = []   # the library's stream
 
 
 class Side:
@@ -32,7 +32,7 @@ class Side:
 
 
 class Capsule:
-    """What another library has exported."""
+    """A capsule as another library exports it."""
 
     def __init__(self, array):
         self.device, self.capsule = array.__dlpack_device__(), array.__dlpack__(stream=STREAM[0].ptr)   # ours waits for it
@@ -80,7 +80,7 @@ def test_temporaries_are_read_before_their_memory_is_used_again(ops, method, ran
         answer = getattr(net, method)(*(x, y)[:1 if method in ("feedforward", "predict") else 2],
                                       **({"epochs": 1, "progress": False} if method == "fit" else {}))
         del x, y
-        with STREAM[0]:   # what the temporaries leave is overwritten
+        with STREAM[0]:   # the memory of the temporaries is overwritten
             for _ in range(4):
                 ops.xp.full((200, 4), 7.0, "f")
                 ops.xp.full((200, 2), 7.0, "f")

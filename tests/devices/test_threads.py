@@ -1,4 +1,4 @@
-"""Threads that train on one device at the same time: each network becomes what it is when trained by itself, whatever fails."""
+"""Threads that train on one device at the same time: each network equals one trained by itself, even after failures."""
 
 import random as chance
 import re
@@ -43,7 +43,7 @@ def result(net):
 
 
 def expected(ops, x, y):
-    """What each network becomes by itself."""
+    """The result of training each network by itself."""
     return [result(train(network(ops, number), x, y, number)) for number in range(THREADS)]
 
 
@@ -115,7 +115,7 @@ def memory_runs_out(ops, monkeypatch):
 
 
 def test_memory_that_runs_out_at_random(ops, memory_runs_out, random):
-    """Each failure is one sentence, and training goes on from where it was, as if it had never stopped."""
+    """Each failure is one sentence, and training continues as if it had never stopped."""
     x, y = two_classes(random)
     want, said = expected(ops, x, y), []
 
@@ -137,10 +137,10 @@ def test_memory_that_runs_out_at_random(ops, memory_runs_out, random):
         assert re.fullmatch(r"expected memory on (host|cuda:\d) for fit, got: .*: use smaller batches, .*", sentence), sentence
 
 
-# ---- networks and answers that go from thread to thread, while a fit is under way in this one
+# ---- networks and answers passed between threads during a fit
 
 def outputs(values):
-    """What a new network, or one with the vector of `values`, answers on the CPU."""
+    """The outputs of a new network, or of one with the vector of `values`, on the CPU."""
     net = Network([16, 32, 8], device="cpu:numpy", seed=1)
     if values is not None:
         net.vector = values

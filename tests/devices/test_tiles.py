@@ -1,4 +1,4 @@
-"""Products of few rows, which the CPU makes tile by tile: against NumPy, against the BLAS, and in training."""
+"""Products of few rows, which the CPU computes tile by tile: against NumPy, against the BLAS, and in training."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_what_is_not_finite_goes_where_it_belongs(compiled, k, bad, random):
 # ---- in training
 
 def trained(ops, dtype, optimizer="sgd(0.3)", rows=53, batch_size=10):
-    """A network after some epochs on rows that begin anywhere; the last mini-batch is shorter."""
+    """A network after some epochs on unaligned rows; the last mini-batch is shorter."""
     random = np.random.default_rng(3)
     x = np.empty(rows * 80 + 1, dtype)[1:].reshape(rows, 80)
     x[...] = random.standard_normal(x.shape)
@@ -109,6 +109,6 @@ def test_training_in_tiles_is_training_by_the_blas(compiled, optimizer, batch_si
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_training_in_tiles_repeats_bit_by_bit(dtype):
-    """Rows that were to be asked for may be gone by then."""
+    """Prefetched rows may have been freed."""
     runs = [trained(CompiledOps(), dtype, rows=rows) for rows in (53, 200, 53)]
     assert runs[0].vector.tobytes() == runs[2].vector.tobytes() and runs[0].history.cost == runs[2].history.cost

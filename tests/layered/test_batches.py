@@ -1,6 +1,6 @@
 """Data that do not fit on the device: training gives the same bits as with data on the device, and copies wait correctly.
 
-The host stand-in makes its copies as late as it may, so that a wait left out shows as other numbers.
+The host stand-in copies as late as possible, so that a missing wait changes the numbers.
 """
 
 import tracemalloc

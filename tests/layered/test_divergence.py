@@ -1,4 +1,4 @@
-"""A cost that is not finite stops training, says where, and gives back the last good parameters."""
+"""A cost that is not finite stops training with an error that names the place, and restores the last good parameters."""
 
 import re
 
@@ -25,7 +25,7 @@ def made(ops):
 @pytest.mark.parametrize("optimizer", ["sgd(40.0)", "sgd(1e4, momentum=0.9)", "sgd(0.9, momentum=0.99)"])
 @pytest.mark.parametrize("size", [4, 12, None])
 def test_parameters_are_those_before(ops, optimizer, size, random):
-    """Whatever the batch, what is left equals an independent run that was stopped just before."""
+    """In any mini-batch, the network equals an independent run that was stopped just before."""
     x, y = two_classes(random)
     x = x * 20.0
     net, other, options = made(ops), made(ops), {"optimizer": optimizer, "epochs": 300, "batch_size": size}

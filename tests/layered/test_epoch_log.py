@@ -1,4 +1,4 @@
-"""The end of an epoch: measured on the device and read in one go, where nobody looks for many epochs; nothing else changes."""
+"""The end of an epoch: measured on the device and read for many epochs together, unless each is needed; results are equal."""
 
 import math
 
@@ -26,7 +26,7 @@ def looked_at(net, x, y, **options):
 
 @pytest.fixture(params=[2, 64])
 def room(request, monkeypatch):
-    """So many epochs wait, however slow the emulation."""
+    """Lets `room` epochs stay unread, even on a slow emulation."""
     monkeypatch.setattr(epoch_report, "MAX_UNREAD", request.param)
     monkeypatch.setattr(epoch_log, "MAX_WAIT", math.inf)
 
@@ -52,7 +52,7 @@ def test_epochs_read_together_are_those_read_one_by_one(ops, room, options, rand
 
 @pytest.mark.usefixtures("current_device")
 def test_what_was_measured(ops, room, random):
-    """By other means, after each epoch of runs that stop there."""
+    """Against cost, gradient, trace and score, after each epoch of a run in parts."""
     x, y = two_classes(random)
     whole, parts = made(ops, dtype="float64"), made(ops, dtype="float64")
     whole.fit(x, y, optimizer="sgd(0.1)", epochs=4, batch_size=4, shuffle=False, validation=(x[:9], y[:9]))
@@ -90,7 +90,7 @@ def test_training_diverges_at_the_same_step(ops, room, optimizer, size, random):
 
 @pytest.mark.parametrize("size", [3, 12, None])
 def test_divergence_after_an_epoch_that_was_broken_off(ops, room, size, random, monkeypatch):
-    """With another size of mini-batches, training begins an epoch anew, and is rolled back to there."""
+    """With another mini-batch size, training restarts the epoch, and a divergence rolls back to that point."""
     x, y = two_classes(random)
     nets, errors = [], []
     for train in (looked_at, Network.fit):
@@ -175,10 +175,10 @@ def test_who_looks_at_every_epoch(rate, each, random, monkeypatch):
 
 
 def counted(epochs, net, *args, **options):
-    """What a longer fit asks of the device besides a shorter one, an epoch."""
+    """The calls to the device for each further epoch."""
     from cupyhost import counts
     found = []
-    for more in (2, 2, 2, 2 + epochs):   # the second fit makes equipment that those after it keep
+    for more in (2, 2, 2, 2 + epochs):   # the second fit creates the workspace that later fits keep
         counts()
         net.fit(*args, epochs=more, **options)
         found.append(counts())
@@ -187,7 +187,7 @@ def counted(epochs, net, *args, **options):
 
 @pytest.mark.parametrize("looks, reads, waits", [(False, 0.1, 0.3), (True, 1.0, 2.0)])
 def test_an_epochs_end_on_cuda(looks, reads, waits, random, monkeypatch):
-    """What it costs the host, on the real CuPy: 8 reads, 16 waits, 18 launches and 7 graphs it was, six steps among them."""
+    """The host's cost with the real CuPy; before, it was 8 reads, 16 waits, 18 launches and 7 graphs, with six steps."""
     device("cuda")
     pytest.importorskip("cupyhost", reason="no emulated CUDA, which counts what is asked of it")
     monkeypatch.setattr(epoch_log, "MAX_WAIT", math.inf)
@@ -195,6 +195,6 @@ def test_an_epochs_end_on_cuda(looks, reads, waits, random, monkeypatch):
     x, y = net.ops.asarray(random.standard_normal((60, 4)), "float32"), net.ops.asarray(np.arange(60) % 3)
     found = counted(20, net, x, y, optimizer="sgd(0.1)", batch_size=10, progress=False, **options)
     assert found["copy to host"] <= reads and found["stream synchronize"] <= waits, found
-    launches = 10 if looks else 6   # where each epoch is read, what was there before its last step is kept
+    launches = 10 if looks else 6   # if each epoch is read, the parameters before its last step are kept
     assert found["graph launch"] == 6 + 2 and found["kernel launch"] <= launches and found["copy to device"] <= 2, found
     assert found.get("capture", 0) == 0 and found.get("malloc", 0) <= 0.1, found

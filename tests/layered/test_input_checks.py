@@ -18,7 +18,7 @@ class OnAGpu:
     __cuda_array_interface__ = {"shape": (23, 4), "typestr": "<f4", "data": (0, True), "version": 3}
 
 
-SAMPLES = {   # x, y, and what the error must contain
+SAMPLES = {   # x, y, and a pattern of the error
     "too wide": (np.zeros((23, 5)), Y, r"expected rows of 4 for layer 1, got an array of shape \(23, 5\)"),
     "three axes": (np.zeros((23, 2, 2)), Y, "expected rows of 4 for layer 1"),
     "a number": (3.0, Y, "expected rows of 4 for layer 1"),

@@ -1,4 +1,4 @@
-"""Whatever breaks a fit off (an error of the user's, of the data's, a second Ctrl-C), the network can go on from there."""
+"""After an interrupted fit (an error in a callback or in the data, a second Ctrl-C), the network continues from there."""
 
 import gc
 import weakref
@@ -76,7 +76,7 @@ def test_an_epoch_whose_measuring_broke_off_is_measured_later(random, monkeypatc
     assert np.isnan(parts.history.gradient_norm[0]) and parts.history.gradient_norm[1] == whole.history.gradient_norm[1]
 
 
-# ---- what goes, goes at once: memory of a GPU must not wait for Python's collector
+# ---- freed immediately: GPU memory must not wait for Python's garbage collector
 
 def test_networks_and_fits_are_no_circles(random, monkeypatch):
     x, y = two_classes(random)

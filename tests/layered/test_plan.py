@@ -1,4 +1,4 @@
-"""Plan: the buffers and calls of one forward and backward pass, with dropout and without what sigma' does not need."""
+"""Plan: the buffers and calls of one forward and backward pass, with dropout, and without z where sigma' needs only a."""
 
 import tracemalloc
 

@@ -1,6 +1,6 @@
-"""Random networks, trained on a device and on the CPU: what the tables allow, in combinations that nobody chose.
+"""Random networks, trained on a device and on the CPU: random combinations of entries of the tables.
 
-GPUBP_RANDOM_NETWORKS says how many; by default there are few enough for every run.
+GPUBP_RANDOM_NETWORKS sets their number; the default suits every run.
 """
 
 import os

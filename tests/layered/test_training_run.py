@@ -76,7 +76,7 @@ def test_bursts_end_where_a_slot_ends(ops, patient, size, random, monkeypatch):
 
 
 def test_the_host_is_one_burst_ahead(ops, random, monkeypatch):
-    """Marks of the device, not the time that launches take, tell how many steps a pause allows."""
+    """Events of the device, not the time of launches, determine the number of steps in a burst."""
     x, y = samples(random)
     seen, mark = [], type(ops).record_event
 

@@ -1,4 +1,4 @@
-"""Going on: a run that was interrupted, saved or moved continues bitwise as if it had never stopped."""
+"""Resuming: a run that was interrupted, saved or moved continues bitwise as if it had never stopped."""
 
 import signal
 import threading
@@ -76,7 +76,7 @@ def test_devices_go_on(ops, random, tmp_path):
 @pytest.mark.parametrize("through_a_file", [False, True])
 @pytest.mark.parametrize("k", [1, 5, 6, 9, 12, 17])
 def test_ctrl_c_in_the_middle(k, through_a_file, ctrl_c, random, tmp_path):
-    """The step under way is finished; going on gives the same network and the same history."""
+    """The current step is finished; resuming gives the same network and the same history."""
     x, y = two_classes(random)
     whole, parts = made(), made()
     whole.fit(x, y, optimizer="adam(0.01)", epochs=3, batch_size=4)
@@ -113,7 +113,7 @@ def noise(random):
 
 @pytest.mark.parametrize("k", [STEPS, STEPS * 3 + 2, STEPS * 6])
 def test_patience_goes_on(k, ctrl_c, random, tmp_path):
-    """It waits on for as long as it would have, and gives back the same best parameters."""
+    """It stops at the same epoch and restores the same best parameters."""
     x, y, validation = noise(random)
     options = {"batch_size": 4, "epochs": 40, "validation": validation, "patience": 5}
     whole, parts = made(), made()
@@ -189,7 +189,7 @@ def test_other_batches_begin_the_epoch_anew(ctrl_c, random):
 @pytest.mark.parametrize("validated", [False, True])
 @pytest.mark.parametrize("k", [STEPS * 7, STEPS * 7 + 3])
 def test_plateau_goes_on(validated, k, ctrl_c, random, tmp_path):
-    """It looks at the costs so far, those of the unfinished epoch's mini-batches included."""
+    """It uses all costs so far, including those of the unfinished epoch's mini-batches."""
     x, y = two_classes(random)
     options = {"batch_size": 4, **({"validation": (x[:7], y[:7])} if validated else {})}
     optimizer = SGD(Plateau(1.0, factor=0.3, patience=0, threshold=0.05), momentum=0.5)

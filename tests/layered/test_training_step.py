@@ -33,7 +33,7 @@ def test_blocks_repeat_bit_by_bit(cpu, random, in_blocks):
 
 
 def test_a_step_goes_in_blocks_by_its_size(cpu, monkeypatch):
-    """Narrow networks on big batches alone; never where masks are those of the whole batch."""
+    """Only narrow networks on large batches; never with dropout masks of the whole batch."""
     monkeypatch.setattr(CpuOps, "threads", 2)
     rows = lambda layers, batch: training_step._block_rows(Network(layers, device=cpu, seed=1), cpu, batch)
     assert rows([64, 64, 64, 4], 65536) is not None

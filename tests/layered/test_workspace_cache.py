@@ -1,4 +1,4 @@
-"""The workspace kept between fits: the same training, planned and captured once; nothing is held that the user has let go."""
+"""The workspace kept between fits: the same training, planned and captured once; it does not keep the user's objects alive."""
 
 import gc
 import pickle
@@ -41,7 +41,7 @@ def built(monkeypatch):
     {"weights": True}, {"precision": "float16", "optimizer": None}, {"validation": True}, {"there": True, "weights": True},
     {"there": True, "precision": "bfloat16"}], ids=str)
 def test_a_loop_of_epochs_is_the_same_with_new_arrays_each_time(ops, built, options, random):
-    """Contents change in between, as do the parameters."""
+    """The contents of the arrays and the parameters change between fits."""
     options = dict(options)
     x, y = two_classes(random)
     given = [x.astype(np.float32), y] + ([random.uniform(0.5, 1.5, 23)] if options.pop("weights", False) else [])

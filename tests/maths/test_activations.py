@@ -35,7 +35,7 @@ def named(*names):
 
 
 def times_prime(entry, z, dtype):
-    """What BP2 does: an array of ones of that dtype, multiplied in place by sigma'."""
+    """As in BP2: an array of ones of that dtype, multiplied in place by sigma'."""
     delta = np.ones(z.shape, dtype)
     np.multiply(delta, entry.prime(np, z, entry.sigma(np, z)), delta, casting="same_kind")
     return delta

@@ -1,4 +1,4 @@
-"""The writer of CUDA C: what it writes, what it refuses, and that C and NumPy give the same numbers.
+"""Formulas as CUDA C: the text, the errors, and equal numbers from C and NumPy.
 
 The written functions are compiled by g++ in one program, each as a loop over arrays, and run beside NumPy.
 """

@@ -12,7 +12,7 @@ from tests.cases import two_classes
 
 @pytest.mark.usefixtures("current_device")
 def test_l2_is_a_prefix(ops, random):
-    """L2 moves weights by rate l2 / n of themselves, as in the book, and leaves the biases alone."""
+    """L2 moves weights by rate l2 / n of themselves, as in the book, and does not change the biases."""
     x, y = two_classes(random)
     plain, decayed = (Network([4, 5, 2], device=ops, dtype="float64", seed=1) for _ in range(2))
     first = plain.parameters.like()

@@ -1,4 +1,4 @@
-"""Optimizers and what composes with them: against torch.optim, by hand, and as texts that are read back.
+"""Optimizers and gradient transforms: against torch.optim, by hand, and as texts that are read back.
 
 Chains are enumerated from the tables: each optimizer bare, with its switches, and behind every gradient transform.
 """
@@ -199,7 +199,7 @@ def test_rates():
     assert SGD(Plateau(0.8, factor=0.5, patience=0)).learning_rate_at(4, [1.0, 1.0, 0.5, 0.6]) == 0.2
 
 
-# ---- what composes, on every device
+# ---- gradient transforms, on every device
 
 def test_l2_is_the_books(ops, random):
     w, g = random.normal(0.0, 1.0, (2, 10))

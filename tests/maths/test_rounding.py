@@ -1,4 +1,4 @@
-"""The bound on rounding: what devices compute in their dtype lies within it, and within it not by far."""
+"""The bound on rounding errors: results of devices in their dtype lie within it, and it is not much too wide."""
 
 from fractions import Fraction
 
@@ -25,7 +25,7 @@ def computed(formula, dtype, *operands):
 
 
 def inside(found, term):
-    """The largest error as a part of the bound; infinite where the two do not even agree on what is finite."""
+    """The largest error as a fraction of the bound; infinite if only one of the two is finite."""
     value, error = term.name
     with np.errstate(all="ignore"):
         same = (found == value) | (np.isnan(found) & np.isnan(value)) | np.isinf(error)

@@ -20,7 +20,7 @@ CHANGED = [Step(0.5, every=2.5, factor=0.3), Exponential(0.5, factor=1.01), Inve
 
 @pytest.fixture
 def scheduler():
-    """rates(make, count, costs): what a scheduler of PyTorch's says about `count` epochs."""
+    """rates(make, count, costs): the rates of a PyTorch scheduler for `count` epochs."""
     torch = needs("torch")
 
     def rates(make, count, costs=None):
