@@ -143,7 +143,7 @@ def test_a_network_parts_the_rings_in_two_ways(demo, seed):
     assert gradients < 1e-14 and parameters < 1e-10
 
 
-def test_maps_show_who_decides_what(capsys):
+def test_maps_show_the_decisions(capsys):
     points = np.array([[-1.0, -1.0], [1.0, 1.0]])
     printing.decision_map(lambda x: x[:, 1], points, np.array([-1.0, 1.0]))
     rows = [line.strip().strip("|") for line in capsys.readouterr().out.splitlines() if line]
@@ -171,7 +171,7 @@ def test_no_picture(demo, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_picture_shows():
+def test_contents_of_a_picture():
     needs("matplotlib")
     points, labels = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]]), np.array([-1, 1, 1])
     figure = plots.decision_boundary({"one": (lambda x: x[:, :1] - 0.5, points, labels),
@@ -203,7 +203,7 @@ def test_mistakes(capsys, tmp_path, words, sentence):
 @pytest.mark.parametrize("decisions, sentence", [
     ({}, "expected at least one decision to draw, {title: (score, points, labels)}, got none"),
     ({"flat": (len, np.zeros(4), np.ones(4))}, "expected points of shape (n, 2) and labels of shape (n,), got (4,) and (4,)")])
-def test_what_cannot_be_drawn(decisions, sentence):
+def test_undrawable_decisions_are_refused(decisions, sentence):
     needs("matplotlib")
     with pytest.raises(ValueError) as caught:
         plots.decision_boundary(decisions)

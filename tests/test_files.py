@@ -183,20 +183,20 @@ def test_a_limit_on_file_size(path):
     assert os.listdir(path.parent) == ["net.npz"] and load(path, device="cpu").sizes == [50, 40, 30, 2]
 
 
-def test_a_folder_that_is_not_there(net, tmp_path):
+def test_a_missing_folder(net, tmp_path):
     for wrong in (tmp_path / "none" / "net.npz", tmp_path):
         with pytest.raises(OSError, match="could not save the network"):
             net.save(wrong)
     assert os.listdir(tmp_path) == []
 
 
-def test_what_an_earlier_crash_left_is_no_obstacle(net, path, monkeypatch):
+def test_remains_of_an_earlier_crash_are_no_obstacle(net, path, monkeypatch):
     (path.parent / f"net.npz.{os.getpid()}.partial").write_bytes(b"half")
     net.save(path)
     assert as_before(load(path, device="cpu")) == as_before(net)
 
 
-def test_a_file_of_format_2_is_read_and_training_goes_on():
+def test_a_file_of_format_2_is_read_and_training_resumes():
     """tests/data/format2.npz was written by the version before format 3, in the middle of a run with Adam, L2 and a schedule."""
     net = load(Path(__file__).parent / "data" / "format2.npz", device="cpu:numpy")
     assert net.history.stopped == "stopped by a callback after epoch 4" and net.history.stop_reason is StopReason.CALLBACK

@@ -217,7 +217,7 @@ def test_numbers_that_are_none_are_found(net, wrong, random):
     assert report.verdict.endswith("on faulty it has NaN or infinities where its formula has none, or has none where it should")
 
 
-def test_what_may_overflow_on_one_device_alone_is_not_judged():
+def test_possible_overflow_on_one_device_is_not_judged():
     """Either may be correct, depending on the order of the additions."""
     net = Network([4, Dense(3, "relu"), 2], device="cpu", seed=1)
     net.parameters["w1"][...] = [3e38, 3e38, -3e38, -3e38]

@@ -28,13 +28,13 @@ def test_cost_and_accuracy():
                               "accuracy (%)": {"training": [[1, 50], [2, 75]], "validation": [[1, 25], [2, 50]]}}
 
 
-def test_what_was_not_measured_is_not_drawn():
+def test_missing_measurements_are_not_drawn():
     assert curves(UNVALIDATED) == {"cost": {"training": [[1, 2]]}}
     assert curves(QUANTITIES)["R² (variance explained)"] == {"validation": [[1, 0.1], [2, 0.9]]}
 
 
 @pytest.mark.parametrize("ending, start", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_files_say_who_drew_them(tmp_path, ending, start):
+def test_files_name_their_creator(tmp_path, ending, start):
     path = tmp_path / f"curve.{ending}"
     plots.learning_curve(LABELS, path)
     content = path.read_bytes()

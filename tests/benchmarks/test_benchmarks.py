@@ -59,7 +59,7 @@ def test_a_script_leaves_figures_a_table_and_a_picture(ran, name):
 
 
 @pytest.mark.long
-def test_finite_differences_say_what_is_extrapolated(ran):
+def test_finite_differences_mark_extrapolated_times(ran):
     figures = found(ran, "finite_difference")
     points = figures["points"]
     assert not points[0]["extrapolated"]
@@ -136,7 +136,7 @@ def test_every_kernel_is_read_plainly():
 
 
 @pytest.mark.long
-def test_sizes_of_what_is_there_and_of_what_is_not(ran, monkeypatch):
+def test_sizes_of_available_and_missing_files(ran, monkeypatch):
     installations = found(ran, "size")["installations"]
     assert installations["gpubp"]["megabytes"] > installations["numpy"]["megabytes"] > 1
     assert {"numpy", "tqdm"} <= set(installations["gpubp"]["with"])

@@ -50,7 +50,7 @@ def test_the_sections_fit_into_the_limit():
         assert sum(section.seconds for section in sections.values()) <= gpu.LIMIT - 40
 
 
-def test_without_a_command_it_says_which_there_are(capsys):
+def test_without_a_command_it_lists_the_commands(capsys):
     assert gpu.main([]) == 2
     assert [line.split()[2] for line in capsys.readouterr().out.splitlines()] == list(gpu.COMMANDS)
 
@@ -287,7 +287,7 @@ def test_a_ratio_is_that_of_the_same_work(work, peer, figures, goal):
     assert verdict(results, goal) == "not measured"
 
 
-def test_what_cannot_be_met_is_said_beforehand():
+def test_goals_that_cannot_be_met_are_reported_beforehand():
     rows = {row["goal"]: row["predicted"] for row in gpu_goals.goals("first", {})}
     assert rows["784-30-10 batch 10: at least 2 x PyTorch whole-step graph"] == "not met (1.98)"
     assert rows["784-100-10 batch 64: at least 1 x cpu:compiled"] == "met (3.04)"
@@ -295,7 +295,7 @@ def test_what_cannot_be_met_is_said_beforehand():
     assert set(gpu_goals.PREDICTED) == set(gpu_steps.WORKLOADS)
 
 
-def test_what_a_section_found_before_it_failed_is_kept():
+def test_results_of_a_section_before_its_failure_are_kept():
     kept = {}
     found = collect(partial(failing, "cpu"), kept.__setitem__)
     assert found["device"] == "cpu" and found == kept and found["failed"]["error"] == "ValueError: expected more"

@@ -81,7 +81,7 @@ def test_nodes_are_counted(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:expected CUDA to capture")
-def test_where_captures_fail_the_run_goes_on_eagerly_and_says_so(monkeypatch):
+def test_where_captures_fail_the_run_continues_eagerly_and_reports_it(monkeypatch):
     def broken(stream, mode=None):
         raise RuntimeError("cudaErrorStreamCaptureUnsupported")
     monkeypatch.setattr(stream.Stream, "begin_capture", broken)
@@ -94,7 +94,7 @@ def test_where_captures_fail_the_run_goes_on_eagerly_and_says_so(monkeypatch):
     assert "cudaErrorStreamCaptureUnsupported" in gpu.errors(found)["graphs, sigmoid quadratic sgd, failed_captures, 0"]
 
 
-def test_a_capture_that_raises_is_told(monkeypatch):
+def test_a_capture_that_raises_is_reported(monkeypatch):
     def broken(program):
         raise RuntimeError("cudaErrorStreamCaptureInvalidated")
     monkeypatch.setattr(Program, "_captured", broken)

@@ -115,7 +115,7 @@ def test_the_mapping_multiplies_column_by_column(name, epilogue):
 
 @pytest.mark.parametrize("kind,kind_out", [("float32", "float32"), ("uint16", "uint16"), ("uint16", "float32")])
 @pytest.mark.parametrize("name,epilogue", CASES)
-def test_descriptors_say_what_they_were_told(name, epilogue, kind, kind_out, library):
+def test_descriptors_hold_the_given_attributes(name, epilogue, kind, kind_out, library):
     ops = device("host")
     a, b = factors(name, lambda values: ops.asarray(values.astype(kind)))
     out = ops.zeros((a.shape[0], b.shape[1]), kind_out)
@@ -137,7 +137,7 @@ def test_descriptors_say_what_they_were_told(name, epilogue, kind, kind_out, lib
 
 
 @pytest.mark.parametrize("precision,compute", [("exact", 68), ("tf32", 77), ("bfloat16", 68), ("float16", 68)])
-def test_float32_is_rounded_to_tf32_only_where_it_is_asked_for(precision, compute, library):
+def test_float32_is_rounded_to_tf32_only_on_request(precision, compute, library):
     with Lt(device("host").with_precision(precision), library) as lt:
         vector = lt.ops.zeros(1, "float32")
         desc, _ = lt.described(*[lt.ops.zeros((1, 1), "float32")] * 3, "RELU_BIAS", vector)
@@ -170,7 +170,7 @@ def measured(library, monkeypatch):
 
 
 @pytest.mark.parametrize("bit_at_zero", [False, True])
-def test_the_measurement_tells_what_a_mask_holds_at_zero(bit_at_zero, measured):
+def test_the_measurement_reports_the_mask_at_zero(bit_at_zero, measured):
     found = measured(("float32", "bfloat16"), bit_at_zero=bit_at_zero)
     assert set(found) == {"float32 96", "bfloat16 96"}
     for which, figures in found.items():
@@ -206,7 +206,7 @@ def test_a_wrong_result_is_an_error_and_has_no_time(flaw, measured):
     assert figures["weights"]["BGRADB"]["relative_error"] < 1e-6
 
 
-def test_what_fails_is_named(measured, monkeypatch):
+def test_failures_are_named(measured, monkeypatch):
     monkeypatch.setattr(HostLt, "cublasLtMatmul", lambda *arguments: 14)
     figures = measured(("float32",))["float32 96"]
     for name, epilogue in CASES:

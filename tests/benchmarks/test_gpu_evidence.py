@@ -30,7 +30,7 @@ def test_the_commands_and_their_sections_are_described():
             assert f"| {name} | {section.seconds} | " in described
 
 
-def test_without_results_nothing_was_run(tmp_path):
+def test_without_results_the_table_says_not_run(tmp_path):
     text = evidence(tmp_path)
     assert text.count(NOT_RUN) == len(gpu.COMMANDS) and "not run on hardware**." in text
     assert text.count("tested without hardware") == len(gpu_evidence.TESTED)

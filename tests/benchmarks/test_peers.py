@@ -90,7 +90,7 @@ def test_the_better_of_one_thread_and_two_counts():
     assert (row["against"], row["found"], row["verdict"]) == ("PyTorch eager, 1 thread", "5.00 ×", "NOT MET")
 
 
-def test_goals_of_who_did_other_work_or_is_missing():
+def test_goals_of_peers_that_did_other_work_or_are_missing():
     found = figures(numpy=[1.0], PyTorch_eager=[9.0])
     found["same_work"]["PyTorch eager"] = False
     found["left_out"][COMPILED] = "no compiler"
@@ -100,7 +100,7 @@ def test_goals_of_who_did_other_work_or_is_missing():
     assert {row["verdict"] for row in peers_goals.judge({})} == {"not measured"} and len(peers_goals.judge({})) == 18
 
 
-def test_every_candidate_that_a_goal_names_is_there():
+def test_every_candidate_that_a_goal_names_exists():
     for goal in peers_goals.GOALS:
         if goal.section in peers_workloads.WORKLOADS:
             needed = set(peers_goals.needed(goal.section))

@@ -20,7 +20,7 @@ def test_the_tables_are_current(now):
     assert predicted.written(text, now) == text
 
 
-def test_a_step_launches_what_its_plan_says(now):
+def test_a_step_makes_the_launches_of_its_plan(now):
     launches, touched = now["784-30-10, batch 10"]
     assert [launch.kernel for launch in launches] == [
         "gather", "product exact", "layer", "product exact", "learn_of_few", "product exact", "product exact", "hadamard",
@@ -30,7 +30,7 @@ def test_a_step_launches_what_its_plan_says(now):
     assert touched > vectors and launches[-2].bytes == 3 * vectors / 2
 
 
-def test_large_networks_fold_and_round_in_place(now):
+def test_large_networks_fuse_updates_and_round_in_place(now):
     assert "convert" not in {launch.kernel for launch in now["1024x5, batch 1,024, bfloat16"][0]}
     launches = now["4096x5, batch 8,192, bfloat16"][0]
     assert next(launch for launch in launches if launch.kernel == "step").size < 4 * 4096 + 128   # the biases

@@ -122,7 +122,7 @@ def agree(ours, theirs, arrays):
         np.testing.assert_allclose(found, tensor.grad.numpy(), rtol=1e-10, atol=1e-11)
 
 
-def test_there_are_many():
+def test_the_number_of_functions():
     assert sum(map(len, (UNARY, BINARY, REDUCTIONS, ALONG, OTHERS))) > 100
 
 

@@ -33,7 +33,7 @@ def test_backward_of_arrays_takes_a_cotangent():
         y.backward(np.ones(3))
 
 
-def test_a_circuit_that_is_used_up_says_so():
+def test_a_freed_circuit_raises():
     x = gpubp.wires(2.0)
     y = x * x
     y.backward(keep=False)

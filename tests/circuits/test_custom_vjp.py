@@ -41,7 +41,7 @@ def test_numpys_function_gets_the_rule_that_is_given():
     (lambda cotangent, value, x, y: cotangent, ValueError, "bad: expected backward to return a tuple of 2 cotangents, .*, got 1"),
     (lambda ct, value, x, y: (ct[:1], None), ValueError, r"bad: expected a cotangent of the input's shape \(2, 3\), got"),
 ])
-def test_a_wrong_backward_is_told(backward, error, words):
+def test_a_wrong_backward_is_an_error(backward, error, words):
     bad = gpubp.gate(lambda x, y: x + y, backward, name="bad")
     with pytest.raises(error, match=words):
         gradient(lambda x: bad(x, x))

@@ -136,7 +136,7 @@ def test_names():
     assert lines(two * 1.0) == ["x3", "v1 = x3 * 1"]
 
 
-def test_only_what_leads_to_the_wire():
+def test_only_gates_that_lead_to_the_wire():
     x, y = gpubp.wires(x=1.0, y=2.0)
     first = x * 2.0
     first + y
@@ -155,7 +155,7 @@ def test_gates(compute, line):
     assert lines(compute(gpubp.wires(x=np.arange(6.0).reshape(2, 3))))[-1] == f"v1 = {line}"
 
 
-def test_a_constant_that_is_what_a_wire_carries():
+def test_a_constant_that_is_the_value_of_a_wire():
     x = gpubp.wires(x=2.0)
     assert lines(x.value - x)[-1] == "v1 = 2 - x"
     assert lines(x - x.value)[-1] == "v1 = x - 2"
@@ -197,7 +197,7 @@ def test_gradients_only_after_backward(form, gradients):
     assert gradients in out.draw(form)
 
 
-def test_what_was_used_up_is_not_drawn():
+def test_freed_circuits_are_not_drawn():
     out = product()
     out.backward(keep=False)
     kept = []

@@ -76,7 +76,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", FACES)
-def test_what_they_give_is_what_they_give_on_numpy(name, cuda):
+def test_results_equal_those_on_numpy(name, cuda):
     expected, found = FACES[name](X), FACES[name](moved(cuda, X))
     for one, other in zip(leaves(found), leaves(expected), strict=True):
         assert type(one) is (cuda.xp.ndarray if isinstance(other, np.ndarray | np.generic) else type(other))
@@ -89,7 +89,7 @@ def test_what_they_give_is_what_they_give_on_numpy(name, cuda):
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_they_refuse_they_refuse_in_the_same_words(name, cuda):
+def test_errors_equal_those_on_numpy(name, cuda):
     with pytest.raises((TypeError, ValueError, FloatingPointError)) as expected:
         REFUSALS[name](X)
     with pytest.raises(expected.type) as found:

@@ -31,7 +31,7 @@ def test_no_rule_waits_for_the_device_unless_it_is_listed(function, counted):
         assert not found["copy to device"] or function in WAITING
 
 
-def test_common_gates_cost_what_they_must(counted):
+def test_launches_of_common_gates(counted):
     for function, forward, backward in ((np.tanh, 1, 3), (np.multiply, 1, 2), (np.add, 1, 0), (np.sum, 1, 0), (np.exp, 1, 1),
                                         (np.transpose, 0, 0), (np.reshape, 0, 0)):
         assert tuple(map(launches, asked(function, *counted))) == (forward, backward)

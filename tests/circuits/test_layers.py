@@ -54,7 +54,7 @@ def test_a_circuit_equals_a_network(activation, cost, depth, random):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_primes_are_what_circuits_make_of_sigmas(name):
+def test_primes_equal_the_derivatives_of_sigmas_by_circuits(name):
     """sigma' against the derivative of sigma's own formula, number by number, at the second order too."""
     activation = ACTIVATIONS.find(name)
     z = np.linspace(-4.0, 4.0, 33).reshape(11, 3) + 0.03
@@ -67,7 +67,7 @@ def test_primes_are_what_circuits_make_of_sigmas(name):
 
 
 @pytest.mark.parametrize("name", list(COSTS))
-def test_costs_primes_are_what_circuits_make_of_values(name, random):
+def test_costs_primes_equal_the_derivatives_of_values_by_circuits(name, random):
     cost = COSTS.find(name)
     a, y = random.uniform(0.2, 0.8, (ROWS, WIDTH)), np.where(random.random((ROWS, WIDTH)) < 0.5, *cost.codes[::-1])
     if not cost.classifies:
@@ -130,7 +130,7 @@ def test_another_vector_in_place_of_the_networks_own(ops, random):
     (lambda net: net(np.ones((2, 4)), np.ones(3)), r"a vector of shape \(\d+,\), as net.vector, got shape \(3,\)"),
     (lambda net: gpubp.grad(lambda x: np.sum(net(x)))(np.ones((2, 3))), r"rows of 4 for layer 1, got a wire of shape \(2, 3\)"),
 ])
-def test_networks_say_what_they_take(call, words):
+def test_errors_of_networks_name_the_expected_arguments(call, words):
     with pytest.raises(ValueError, match=words):
         call(gpubp.Network([4, 3, 2], seed=1))
 

@@ -37,7 +37,7 @@ def cuda(request):
 
 @each_function
 @pytest.mark.parametrize("dtype", BOUNDS)
-def test_rules_give_what_they_give_on_numpy(function, dtype, cuda):
+def test_rules_agree_with_numpy(function, dtype, cuda):
     for case in CASES[function]:
         plain, call = Call(function, case, dtype), Call(function, case, dtype, cuda)
         with told(case):

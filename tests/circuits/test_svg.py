@@ -30,7 +30,7 @@ def test_pictures_have_room(circuit):
         assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
 
 
-def test_the_picture_says_what_the_text_says():
+def test_the_picture_agrees_with_the_text():
     out = after_backward(product())
     picture = ElementTree.fromstring(out.draw("svg"))
     labels, values, gradients = ([text.text for text in group.iter(f"{SVG}text")] for group in picture.findall(f"{SVG}g")[1:])

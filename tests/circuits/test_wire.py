@@ -152,7 +152,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_recorded_says_what_can(name):
+def test_errors_name_a_supported_spelling(name):
     run, words = REFUSED[name]
     with pytest.raises(TypeError, match=words) as caught:
         run(gpubp.wires(X.copy()))

@@ -58,7 +58,7 @@ def test_an_option_before_any_name(little, capsys):
     (["good"], ["--out", "gpubp-bench"]), (["good", "--goals"], ["--goals", "--out", "gpubp-bench"]),
     (["good", "--out", "there", "--help"], ["--out", "there", "--help"]), (["good", "--out=there"], ["--out=there"]),
     (["good", "report.py", "--seed", "2"], ["report.py", "--seed", "2", "--out", "gpubp-bench"])])
-def test_what_follows_a_name_goes_to_its_script(little, capfd, words, passed):
+def test_arguments_after_a_name_are_passed_to_its_script(little, capfd, words, passed):
     assert main(["bench", *words]) == 0
     assert capfd.readouterr().out == f"---- good\n{passed}\n"
 

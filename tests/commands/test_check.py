@@ -15,6 +15,6 @@ def test_check(gpubp_):
     assert gpubp_("check flowers-network.npz flowers.csv")[0] == gpubp_("check flowers-network.npz")[0] == 0
 
 
-def test_check_tells_failure_by_its_code(gpubp_, monkeypatch):
+def test_a_failed_check_sets_the_exit_code(gpubp_, monkeypatch):
     monkeypatch.setattr(gpubp.Network, "check", lambda network, x, y: SimpleNamespace(passed=False))
     assert gpubp_("check")[0] == 1

@@ -37,7 +37,7 @@ def limited(size, words):
 
 # ---- names
 
-def test_a_new_training_leaves_earlier_networks_alone(gpubp_):
+def test_a_new_training_run_does_not_overwrite_earlier_networks(gpubp_):
     table()
     for name in ("flowers-network.npz", "flowers-network-2.npz", "flowers-network-3.npz"):
         before = contents()
@@ -88,7 +88,7 @@ def test_a_named_network_is_replaced(gpubp_):
     assert sorted(contents()) == ["a.npz", "flowers.csv"] and gpubp.load("a.npz").seed == 2
 
 
-def test_a_resumed_network_goes_back_where_it_was_unless_told_otherwise(gpubp_):
+def test_a_resumed_network_is_saved_to_its_file_unless_save_names_another(gpubp_):
     table()
     gpubp_(f"train flowers.csv {QUICK}")
     assert gpubp_("train --resume flowers-network.npz --epochs 2 --no-picture")[1].endswith("saved     flowers-network.npz\n")

@@ -43,7 +43,7 @@ def test_the_command_draws_targets_that_a_cost_takes(pair):
         assert report.passed and report.samples == 9, str(report)
 
 
-def test_the_command_tells_divergence_by_its_code(gpubp_, monkeypatch, tmp_path):
+def test_a_difference_sets_the_exit_code(gpubp_, monkeypatch, tmp_path):
     faulty = Faulty("bias_activation", lambda activation, z, b, a: np.add(a, 1e-3, a))
     monkeypatch.setattr(command, "parity", lambda net, x, y, devices, precision: parity(net, x, y, ("cpu", faulty), precision))
     code, out, _ = gpubp_("parity --against cpu --json r.json")

@@ -34,7 +34,7 @@ def test_mnist_by_folder_or_file(mnist, name):
     assert len(data.test) == 2 and data.valid is None and data.test.y.tolist() == [0, 1]
 
 
-def test_images_alone_are_enough_for_predictions(tmp_path):
+def test_images_without_labels_are_enough_for_predictions(tmp_path):
     path = idx(tmp_path / "own-images-idx3-ubyte", np.zeros((3, 2, 2)))
     assert load(path, like={"features": 4}).y is None
     with pytest.raises(ValueError) as caught:

@@ -24,7 +24,7 @@ def test_split_is_a_partition_in_proportion(y, fraction, seed):
     assert (np.abs(counts - total * len(held) / len(y)) <= 1.5).all()
 
 
-def test_split_depends_on_the_seed_alone():
+def test_split_depends_only_on_the_seed():
     data = some(np.arange(50) % 2, (0, 1))
     first, again, other = (split(data, 0.2, seed)[1].raw.tolist() for seed in (1, 1, 2))
     assert first == again != other

@@ -11,14 +11,14 @@ cpu = cpus.cpu
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_fold_adds_a_product(cpu, dtype):
+def test_gemm_update_adds_a_product(cpu, dtype):
     delta, a, w = normal(dtype, (6, 3), (6, 5), (3, 5))
     table, clock, want = np.array([[1.0, -0.5], [0.25, 2.0]], dtype), np.array([1, 0]), 0.25 * w + 2.0 * (delta.T @ a)
     cpu.gemm_update(delta.T, a, w, table, clock)()
     close(w, want)
 
 
-def test_the_blas_is_alone_until_the_last_who_asked_is_done(cpu):
+def test_the_blas_has_one_thread_until_the_outermost_section_ends(cpu):
     library = blas.find()
     threads, now = library.threads(), lambda: 1 if library._get is None else library._get()
     assert threads >= 1

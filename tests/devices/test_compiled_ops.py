@@ -43,7 +43,7 @@ def test_several_steps_in_one_go_are_single_steps(compiled, random, monkeypatch)
     assert many.vector.tobytes() == single.vector.tobytes() and many.history.cost == single.history.cost
 
 
-def test_what_kernels_would_misread_is_refused(compiled):
+def test_arguments_that_kernels_would_misread_are_refused(compiled):
     z, b, relu = np.zeros((4, 3), "f4"), np.zeros(3, "f4"), ACTIVATIONS["relu"]
     with pytest.raises(ValueError, match="expected b of shape"):
         compiled.bias_activation(relu, z, z, z)
@@ -59,7 +59,7 @@ def test_what_kernels_would_misread_is_refused(compiled):
         compiled.matmul(z, z, z)
 
 
-def test_denormal_numbers_are_zero_in_programs_alone(compiled):
+def test_denormal_numbers_are_zero_only_in_programs(compiled):
     tiny, out = np.full(8, 1e-40, "f4"), np.zeros(8, "f4")
     compiled.add(tiny, out)()
     assert not out.any() and (tiny + tiny).all()

@@ -120,7 +120,7 @@ def test_products_without_elements(cublas_of):
         cublas_of.gemm(a, b, out, beta=2.0)
 
 
-def test_precision_is_a_matter_of_float32_alone(cublas_of, random):
+def test_precision_affects_only_float32(cublas_of, random):
     """TF32 keeps 10 bits of a float32's 23; other dtypes are multiplied as ever."""
     xp, u, v = cublas_of.session.xp, random.standard_normal((16, 64)), random.standard_normal((64, 32))
     for dtype in ("float32", "float64"):
@@ -143,7 +143,7 @@ def test_a_capture_records_products(owner):
     assert (out.get() == 10.0).all()
 
 
-def test_the_stand_in_refuses_what_cublas_would_misread(owner):
+def test_the_stand_in_refuses_arguments_that_cublas_would_misread(owner):
     m = np.zeros((8, 8), "float32")
 
     def call(change, out=None):
@@ -215,7 +215,7 @@ def test_every_status_is_named(owner):
             owner.gemm(ones(), ones(), ones())
 
 
-def test_a_library_that_is_not_there(monkeypatch):
+def test_a_missing_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.pathfinder", None)
     cublas.load.cache_clear()
     with pytest.raises(RuntimeError, match=r"expected the library cuBLAS .*got none that loads .*gpubp\[cuda13\]"):

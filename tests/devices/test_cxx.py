@@ -16,7 +16,7 @@ def run(program, **environment):
     return done.stdout.strip()
 
 
-def test_a_compiler_that_fails_or_is_missing_is_told_in_a_sentence(tmp_path):
+def test_a_compiler_that_fails_or_is_missing_gives_an_error_of_one_sentence(tmp_path):
     if blas.find() is None:
         pytest.skip("the BLAS of this NumPy cannot be called directly")
     ask = "from gpubp.devices.cpu import cxx; print(cxx.why_not())"

@@ -57,7 +57,7 @@ extern "C" __global__ void shuffle(float* out)
 """
 
 
-def test_barriers_wait_for_all_that_live_and_deadlocks_are_told():
+def test_barriers_wait_for_all_live_lanes_and_deadlocks_are_reported():
     ops = host_ops()
     x, out = ops.asarray(np.arange(64, dtype=np.float32)), ops.zeros(64, np.float32)
     reverse, stuck = (ops.compiler.kernel(BARRIERS, name) for name in ("reverse", "stuck"))
@@ -123,7 +123,7 @@ def test_a_warp_that_is_not_whole_has_no_further_lanes():
         ops.to_numpy(out)
 
 
-def test_what_is_declared_restrict_does_not_overlap():
+def test_restrict_arguments_do_not_overlap():
     ops = host_ops()
     total = ops.compiler.kernel(kernel_source.source("sums.cu", "float32"), "total")
     costs, clock, one = ops.zeros(8, np.float32), ops.zeros(2, np.int64), np.int64(4)

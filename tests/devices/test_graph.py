@@ -34,7 +34,7 @@ def test_the_first_run_is_eager_the_second_captures_and_all_count(session):
         assert (program.graph is not None) == (runs > 1)
 
 
-def test_calls_whose_capture_fails_are_made_one_by_one(session):
+def test_calls_whose_capture_fails_are_launched_one_by_one(session):
     """The failed capture has executed nothing. After three attempts, one warning says that calls are launched one by one."""
     done, failing = [], [KeyError("of a capture")] * ATTEMPTS
 
@@ -176,7 +176,7 @@ def test_rates_steps_and_masks_change_from_step_to_step(ops, random):
 
 
 @pytest.mark.parametrize("precision", ["exact", "bfloat16"])
-def test_updates_folded_into_products(ops, precision, random, monkeypatch):
+def test_updates_fused_into_products(ops, precision, random, monkeypatch):
     """The same training but for rounding, and bitwise the same when it is repeated or not captured."""
     x, y = two_classes(random)
     options = {"optimizer": "l2(0.5), sgd(0.1)", "batch_size": 5, "precision": precision}
@@ -194,7 +194,7 @@ def test_updates_folded_into_products(ops, precision, random, monkeypatch):
 
 @pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("optimizer", ["adam(0.01)", "sgd(0.1), max_norm(0.5)"])
-def test_the_rounded_weights_follow_whoever_changes_them(ops, optimizer, random):
+def test_the_rounded_weights_follow_changes_of_the_vector(ops, optimizer, random):
     """A callback writes into the vector, and training continues as if it had started there."""
     x, y = two_classes(random)
     nets = [Network([4, 6, 2], activation="tanh", device=ops, seed=3, precision="bfloat16") for _ in range(2)]
@@ -224,7 +224,7 @@ def test_a_fit_captures_a_graph_for_each_size_of_batch(ops, random, monkeypatch)
 
 
 @pytest.mark.usefixtures("current_device")
-def test_the_graph_keeps_what_it_touches(ops, random):
+def test_the_graph_keeps_its_buffers(ops, random):
     """A cached plan keeps its buffers while other memory is allocated and freed."""
     x, _ = two_classes(random)
     net = Network([4, 3, 2], device=ops, seed=1)
@@ -237,7 +237,7 @@ def test_the_graph_keeps_what_it_touches(ops, random):
 
 
 @pytest.mark.parametrize("times", [1, 2, BURST, BURST + 1, BURST + 2, 3 * BURST + 5])
-def test_a_program_runs_as_often_as_it_is_asked_to(ops, times):
+def test_a_program_runs_the_requested_number_of_times(ops, times):
     clock, log, costs = ops.zeros(2, np.int64), ops.zeros(200, np.float32), ops.asarray(np.ones(3), np.float32)
     program, done = ops.program([ops.log_cost(costs, log, clock)]), 0
     for _ in range(3):

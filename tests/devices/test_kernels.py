@@ -161,7 +161,7 @@ def test_partners_are_exact_at_extremes(device_ops, kind):
 # ---- arguments that kernels would misread
 
 @pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)   # NumPy's arrays belong to the CPU
-def test_what_kernels_would_misread_is_refused(device_ops):
+def test_arguments_that_kernels_would_misread_are_refused(device_ops):
     z, b = device_ops.zeros((4, 3), np.float32), device_ops.zeros(3, np.float32)
     relu = ACTIVATIONS["relu"]
     with pytest.raises(TypeError, match=r"expected z to be an array of .*got numpy.ndarray: pass ops.asarray\(z\)"):

@@ -79,7 +79,7 @@ def test_step_rounds_the_weights_beside(device_ops, text, storage, put):
 
 @pytest.mark.parametrize("device_ops", ["host", "cuda"], indirect=True)   # of the CPU: test_compiled
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_fold_is_a_step_in_a_product(device_ops, kind):
+def test_gemm_update_is_a_step_in_a_product(device_ops, kind):
     dtype, storage = kind
     ops = device_ops.with_precision({"float16": "float16", "uint16": "bfloat16"}.get(storage, "exact"))
     delta, a, w = normal(dtype, (20, 16), (20, 24), (16, 24))
@@ -94,7 +94,7 @@ def test_fold_is_a_step_in_a_product(device_ops, kind):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_max_norm_shortens_long_rows_alone(device_ops, dtype):
+def test_max_norm_shortens_only_long_rows(device_ops, dtype):
     for rows, width in (20, 30), (3, 1100):
         w, gradient = normal(dtype, (rows, width), rows * width + 100)
         w[:rows // 2] *= 0.01
@@ -170,7 +170,7 @@ def test_dropout_draws_numpys_philox(device_ops, seed, storage):
             np.testing.assert_array_equal(device_ops.to_numpy(error), device_ops.to_numpy(out))
 
 
-def test_dropout_of_nothing_keeps_all_and_refuses_all(device_ops):
+def test_dropout_of_rate_zero_and_invalid_rates(device_ops):
     a, clock = device_ops.asarray(np.ones(100, np.float32)), clock_of(device_ops)
     device_ops.dropout(a, a, a, 0.0, 1, 1, clock)[0]()
     np.testing.assert_array_equal(device_ops.to_numpy(a), 1.0)
@@ -225,7 +225,7 @@ def test_products_of_stored_factors(device_ops, precision, storage):
 
 # ---- programs
 
-def test_a_program_replays_what_it_was_given(device_ops):
+def test_a_program_replays_its_calls(device_ops):
     """Three runs: eager, captured, and replayed; the device advances the clock."""
     costs, log, clock = device_ops.asarray(np.ones(5, np.float32)), device_ops.zeros(4, np.float32), clock_of(device_ops)
     x, half = device_ops.asarray(np.arange(8, dtype=np.float32)), device_ops.zeros(8, np.float16)

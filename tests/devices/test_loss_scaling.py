@@ -39,7 +39,7 @@ def test_a_gradient_that_overflows_is_skipped_and_the_scale_halved(device_ops, r
     assert net.history.cost[-1] < net.history.cost[0] and np.isfinite(net.history.cost).all()
 
 
-def test_gradients_that_overflow_at_every_scale_are_told(device_ops, random, monkeypatch):
+def test_gradients_that_overflow_at_every_scale_raise(device_ops, random, monkeypatch):
     """Every step is skipped, so that nothing changes; without an error, training would never end."""
     monkeypatch.setattr(training_state, "UNSCALED", (2.0**-20, 0.0, 1.0, 2.0**20))
     x, y = two_classes(random)
@@ -53,7 +53,7 @@ def test_gradients_that_overflow_at_every_scale_are_told(device_ops, random, mon
     assert net.epoch == 1 and (device_ops.to_numpy(net.vector) != before).any()
 
 
-def test_the_scale_goes_back_with_the_parameters(device_ops, random):
+def test_the_scale_is_restored_with_the_parameters(device_ops, random):
     """A network given back as it was before a bad step has the scale of that time, too."""
     x, y = two_classes(random)
     net, left = made(device_ops, "float16"), [1]

@@ -36,7 +36,7 @@ def test_the_cpu_is_exact_at_every_precision(random):
 
 
 @pytest.mark.parametrize("precision, dtype", [("double", "float32"), ("bfloat16", "float64"), (None, "float32")])
-def test_precisions_that_there_are_not(precision, dtype):
+def test_unknown_precisions(precision, dtype):
     with pytest.raises(ValueError, match="expected precision 'exact', 'tf32', 'bfloat16', 'float16', all but 'exact' with dtype"):
         Network([2, 1], precision=precision, dtype=dtype)
 
@@ -64,7 +64,7 @@ def test_a_step_is_exact_to_the_rounding_of_its_factors(device_ops, precision, a
 
 
 @pytest.mark.parametrize("precision", ROUNDING)
-def test_training_goes_where_exact_training_goes(device_ops, precision, random):
+def test_training_agrees_with_exact_training(device_ops, precision, random):
     x, y = two_classes(random, 60)
     nets = [made(device_ops, p) for p in ("exact", precision)]
     exact, rounded = (net.fit(x, y, optimizer="adam(0.01)", epochs=15, batch_size=8) for net in nets)

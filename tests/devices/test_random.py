@@ -49,7 +49,7 @@ def test_bits_are_philox(seed, purpose, counter):
     assert bits(seed, purpose, *counter).random_raw(11).tolist() == words(seed, purpose, counter, 11)
 
 
-def test_purposes_and_counters_give_streams_of_their_own():
+def test_purposes_and_counters_give_independent_streams():
     purposes = [value for name, value in vars(random).items() if name.isupper()]
     assert sorted(purposes) == list(range(len(purposes))) and DROPOUT == 0
     firsts = [int(bits(7, purpose, *counter).random_raw()) for purpose in purposes for counter in ((), (1,), (0, 1), (0, 0, 1))]

@@ -100,7 +100,7 @@ def test_one_cublas_handle_serves_all_products_of_a_thread(session):
         assert len(products._library.handles) == 2
 
 
-def test_another_thread_warms_and_captures_anew(session):
+def test_another_thread_warms_up_and_captures_again(session):
     """A graph depends on the workspace of the thread that captured it."""
     captures = []
     program = Program(session, [lambda: captures.append(session.stream.is_capturing() and session.stream)])
@@ -122,7 +122,7 @@ def test_work_of_other_threads_comes_before(session):
         assert ours.waited == [stream.null, there] and there.waited == [stream.null, ours]
 
 
-def test_a_network_goes_from_thread_to_thread(ops, random):
+def test_a_network_moves_between_threads(ops, random):
     """Created in one thread and trained in another, for any current streams."""
     x, y = two_classes(random)
     options = {"optimizer": "adam(0.01)", "batch_size": 5, "epochs": 2, "progress": False}

@@ -58,7 +58,7 @@ def test_networks_made_and_trained_in_threads(ops, random):
     assert together(lambda number: result(train(network(ops, number), x, y, number))) == expected(ops, x, y)
 
 
-def test_networks_made_here_and_trained_in_threads_on_streams_of_their_own(ops, random):
+def test_networks_made_here_and_trained_in_threads_on_their_own_streams(ops, random):
     x, y = two_classes(random)
     networks = [network(ops, number) for number in range(THREADS)]
 

@@ -44,7 +44,7 @@ def test_a_product_of_few_rows(compiled, dtype, random):
 
 @pytest.mark.parametrize("keep", [1.0, 0.25])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_fold_of_few_rows(compiled, dtype, keep, random):
+def test_a_gemm_update_of_few_rows(compiled, dtype, keep, random):
     clock = np.array([1, 0])
     for rows, width, k in shapes(random):
         delta, a, w = filled(compiled, dtype, *normal(dtype, (rows, width), (rows, k), (width, k)))
@@ -70,7 +70,7 @@ def test_tiles_need_not_begin_with_a_line(compiled, random):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("k", [30, 48])
-def test_what_is_not_finite_goes_where_it_belongs(compiled, k, bad, random):
+def test_values_that_are_not_finite_reach_the_right_elements(compiled, k, bad, random):
     """Also where a row's first lanes are loaded twice and count once."""
     with np.errstate(invalid="ignore"):
         for place in range(k):

@@ -10,7 +10,7 @@ from gpubp.devices.cuda import transfer
 from tests.conftest import device
 
 
-def test_room_is_a_part_of_what_is_free():
+def test_free_bytes_are_a_fraction_of_free_memory():
     """The reusable memory of CuPy's pool counts as free, and the pool's limit is respected."""
     pool = SimpleNamespace(free_bytes=lambda: 1000, used_bytes=lambda: 500, get_limit=lambda: 0)
     xp = SimpleNamespace(get_default_memory_pool=lambda: pool,

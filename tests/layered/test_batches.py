@@ -61,7 +61,7 @@ def test_streamed_is_resident_to_the_bit(little, random, room, options):
     assert state(fitted(x, y, sample_weight=weights, **options)) == expected
 
 
-def test_labels_on_the_device_whose_codes_have_no_room_there(little, random):
+def test_labels_on_the_device_whose_targets_do_not_fit_there(little, random):
     x, y = two_classes(random, ROWS)
     expected, ops = state(fitted(x, y)), device("host")
     x, y = ops.asarray(x, "float32"), ops.asarray(y)
@@ -70,7 +70,7 @@ def test_labels_on_the_device_whose_codes_have_no_room_there(little, random):
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int64", "float16", ">f4", "float64", "Fortran", "every other", "mapped"])
-def test_whatever_dtype_and_order_the_host_has(little, random, tmp_path, kind):
+def test_any_dtype_and_order_of_host_arrays(little, random, tmp_path, kind):
     """Only the rows of mini-batches are converted; a memory-mapped file is not read completely."""
     x, y = two_classes(random, ROWS)
     x = np.round(20.0 * x) + 100.0
@@ -116,7 +116,7 @@ def test_the_one_that_is_too_big_stays(little, random):
     assert state(streamed) == state(expected)
 
 
-def test_a_training_broken_off_goes_on_in_the_middle_of_a_slot(little, random):
+def test_interrupted_training_resumes_in_the_middle_of_a_slot(little, random):
     """If an epoch is interrupted during a copy, the copy keeps its memory until it has finished."""
     x, y = two_classes(random, ROWS)
     expected = fitted(x, y, batch_size=7)
@@ -163,7 +163,7 @@ def test_the_emulation_shows_a_missing_wait(little, random, monkeypatch):
     assert any(state(fitted(x, y, batch_size=7)) != state(expected) for _ in range(10))   # the queues advance at random
 
 
-def test_who_waits_for_whom(little, random, monkeypatch):
+def test_waits_between_streams(little, random, monkeypatch):
     """A copy waits for the work launched before it; the host waits for a slot's copy only when it fills that slot again."""
     ops, said = device("host"), []
     note = lambda word, call: lambda *args: (said.append(word), call(*args))[1]

@@ -113,7 +113,7 @@ BAD = {"x": spoilt("x", (3, 1), np.inf), "label": spoilt("y", 8, 3), "negative l
 
 
 @pytest.mark.parametrize("arrays", BAD.values(), ids=BAD)
-def test_a_cost_says_what_is_wrong(ops, arrays):
+def test_a_cost_raises_for_invalid_arrays(ops, arrays):
     """It raises the same error as for host arrays, after the cost is known; the gradient is NaN."""
     net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy", device=ops, seed=1)
     there = {name: ops.asarray(array) for name, array in arrays.items()}
@@ -128,7 +128,7 @@ def test_a_cost_says_what_is_wrong(ops, arrays):
 
 
 @pytest.mark.parametrize("arrays", BAD.values(), ids=BAD)
-def test_what_a_number_is_asked_of_is_looked_at_first(ops, arrays):
+def test_calls_that_return_a_number_check_arrays_first(ops, arrays):
     """score and fit read all checks together; errors have the words and the order of the host's checks."""
     net = Network([4, 5, Dense(3, "softmax")], cost="cross-entropy", device=ops, seed=1)
     before = as_before(net)

@@ -92,7 +92,7 @@ def test_a_small_network_goes_to_the_cpu(gpu, random):
     assert before.ops.name == "cpu"
 
 
-def test_a_large_one_stays_and_stays_for_good(gpu, random):
+def test_a_large_network_stays_on_the_gpu(gpu, random):
     x, y = random.standard_normal((600, 200)), random.integers(0, 10, 600)
     net = Network([200, 300, 10], seed=1)
     net.fit(x, y, epochs=1, batch_size=300)
@@ -112,7 +112,7 @@ def test_arrays_of_the_gpu_keep_it_there(gpu, use, random):
     assert net.ops is gpu
 
 
-def test_what_was_asked_for_is_left_alone(gpu, random, monkeypatch):
+def test_a_requested_device_is_never_changed(gpu, random, monkeypatch):
     x, y = two_classes(random)
     net, moved = Network([4, 5, 2], device=gpu, seed=1), Network([4, 5, 2], seed=1)
     moved.to(gpu)
@@ -138,7 +138,7 @@ def test_a_fit_that_is_refused_moves_nothing(gpu, random):
     assert net.ops is gpu and net.device_choice.open and as_before(net) == before
 
 
-def test_a_loaded_network_goes_on_where_it_was_chosen_to(gpu, random, tmp_path):
+def test_a_loaded_network_continues_on_the_chosen_device(gpu, random, tmp_path):
     x, y = two_classes(random)
     whole, parts = Network([4, 5, 2], seed=1), Network([4, 5, 2], seed=1)
     parts.fit(x, y, optimizer="adam(0.1)", epochs=2)
@@ -150,7 +150,7 @@ def test_a_loaded_network_goes_on_where_it_was_chosen_to(gpu, random, tmp_path):
     assert loaded.ops.name == "cpu" and (loaded.vector == whole.vector).all()
 
 
-def test_without_a_gpu_the_reason_is_told(monkeypatch):
+def test_without_a_gpu_the_reason_is_given(monkeypatch):
     monkeypatch.delenv("GPUBP_DEVICE", raising=False)
     monkeypatch.setattr(network, "open_device", lambda name: open_device("cpu"))
     monkeypatch.setattr(probe, "why_no_cuda", lambda index: "CuPy is not installed")

@@ -67,7 +67,7 @@ def test_the_sample_is_named(ops, row, random):
 
 
 @pytest.mark.usefixtures("current_device")
-def test_bad_at_once_changes_nothing(ops, random):
+def test_divergence_in_the_first_step_changes_nothing(ops, random):
     x, y = two_classes(random)
     net = made(ops)
     net.fit(x, y, optimizer="adam(0.01)", epochs=1)
@@ -88,7 +88,7 @@ def test_the_last_step_of_all_is_looked_at(ops, random):
     assert (ops.to_numpy(net.vector) == before).all()
 
 
-def test_a_smaller_rate_goes_on(random):
+def test_training_resumes_with_a_smaller_rate(random):
     x, y = two_classes(random)
     net = made("cpu")
     with pytest.raises(TrainingError):
@@ -100,7 +100,7 @@ def test_a_smaller_rate_goes_on(random):
 
 @pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("change", ["data", "vector", "both"])
-def test_what_a_callback_changes_is_not_repeated(ops, change, random):
+def test_changes_by_a_callback_are_not_repeated(ops, change, random):
     """The first step after it diverges: the last good parameters are those before the last step that was fine."""
     x, y = ops.asarray(random.standard_normal((40, 3)), "float32"), ops.asarray(random.standard_normal((40, 2)), "float32")
     net = Network([3, 4, 2], activation="relu", output="identity", device=ops, seed=1)

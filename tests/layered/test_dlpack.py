@@ -63,7 +63,7 @@ def test_nothing_is_copied_on_the_way_in(random):
     assert memory(taken) == memory(x)
 
 
-def test_an_array_says_itself_where_its_functions_are(library, random):
+def test_an_array_names_its_own_namespace(library, random):
     """By __array_namespace__ of the array API standard, as in JAX."""
     x, _ = two_classes(random)
     given = Foreign(x)
@@ -71,13 +71,13 @@ def test_an_array_says_itself_where_its_functions_are(library, random):
     assert made("cpu").feedforward(given) == ("namespace", (23, 2))
 
 
-def test_a_library_that_takes_nothing_back_gets_numpy(library, random):
+def test_a_library_without_from_dlpack_gets_numpy(library, random):
     x, _ = two_classes(random)
     del library.from_dlpack
     assert type(made("cpu").feedforward(Foreign(x))) is np.ndarray
 
 
-def test_what_dlpack_does_not_carry(ops, library, random):
+def test_arrays_that_dlpack_does_not_support(ops, library, random):
     x, y = two_classes(random)
     net = made(ops)
     before = as_before(net)
@@ -210,7 +210,7 @@ def test_jax_arrays(ops, random):
 # ---- arrays of the device, and the caller's stream
 
 @pytest.mark.usefixtures("current_device")
-def test_the_devices_own_arrays_go_in_and_out_as_they_are(ops, random):
+def test_the_devices_own_arrays_are_passed_unchanged(ops, random):
     x, y = two_classes(random)
     net = made(ops)
     x, y = ops.asarray(x, np.float32), ops.asarray(np.eye(2)[y], np.float32)

@@ -34,7 +34,7 @@ def test_patience_restores_the_best_at_the_end_too(random):
     assert (net.vector == kept[int(np.argmin(history.validation_cost))]).all() and not (net.vector == kept[-1]).all()
 
 
-def test_patience_keeps_what_was_measured(random):
+def test_patience_keeps_the_history(random):
     """Whatever a callback does to the network between the measuring and the next epoch."""
     x, y = two_classes(random)
     net = Network([4, 3, 2], seed=1, device="cpu")

@@ -51,7 +51,7 @@ def test_epochs_read_together_are_those_read_one_by_one(ops, room, options, rand
 
 
 @pytest.mark.usefixtures("current_device")
-def test_what_was_measured(ops, room, random):
+def test_measurements_agree_with_the_networks_methods(ops, room, random):
     """Against cost, gradient, trace and score, after each epoch of a run in parts."""
     x, y = two_classes(random)
     whole, parts = made(ops, dtype="float64"), made(ops, dtype="float64")
@@ -105,7 +105,7 @@ def test_divergence_after_an_epoch_that_was_broken_off(ops, room, size, random, 
     assert np.isfinite(nets[0].ops.to_numpy(nets[0].vector)).all()
 
 
-def test_what_breaks_off_an_epoch_that_diverged_leaves_the_last_good_parameters(ops, room, random, monkeypatch):
+def test_an_error_in_a_diverged_epoch_leaves_the_last_good_parameters(ops, room, random, monkeypatch):
     x, y = two_classes(random)
     nets, options = [], {"optimizer": "sgd(1e4, momentum=0.9)", "epochs": 300, "batch_size": 4}
     for breaks, error in ((False, TrainingError), (True, OSError)):
@@ -122,7 +122,7 @@ def test_what_breaks_off_an_epoch_that_diverged_leaves_the_last_good_parameters(
 
 
 @pytest.mark.parametrize("step", [1, 6, 7, 15, 17])
-def test_what_breaks_off_loses_no_epoch(ops, room, step, random, monkeypatch):
+def test_an_error_loses_no_epoch(ops, room, step, random, monkeypatch):
     """An error or Ctrl-C in the middle, epochs after the last that was read."""
     x, y = two_classes(random)
     whole = made(ops)
@@ -147,7 +147,7 @@ def test_what_breaks_off_loses_no_epoch(ops, room, step, random, monkeypatch):
         assert state(parts) == state(whole)
 
 
-def test_what_cannot_be_read_is_not_in_the_history(ops, random, monkeypatch):
+def test_epochs_that_cannot_be_read_are_not_in_the_history(ops, random, monkeypatch):
     x, y = two_classes(random)
     net = made(ops)
     net.fit(x, y, epochs=2)
@@ -159,7 +159,7 @@ def test_what_cannot_be_read_is_not_in_the_history(ops, random, monkeypatch):
 
 @pytest.mark.long
 @pytest.mark.parametrize("rate, each", [(0.1, False), (Cosine(0.1), False), (Plateau(0.1), True), (lambda epoch: 0.1, False)])
-def test_who_looks_at_every_epoch(rate, each, random, monkeypatch):
+def test_cases_in_which_every_epoch_is_read(rate, each, random, monkeypatch):
     ops, seen, read = device("host"), [], epoch_report.Report.read
     monkeypatch.setattr(epoch_report.Report, "read", lambda self, count: seen.append(count) or read(self, count))
     monkeypatch.setattr(epoch_log, "MAX_WAIT", math.inf)

@@ -137,7 +137,7 @@ def test_samples_on_a_kink_are_left_out(random):
     assert absolute.check(x, targets).used == 5 and absolute.check(x, targets).passed
 
 
-def test_the_price_is_told(net, random):
+def test_the_report_gives_both_running_times(net, random):
     x, y = two_classes(random, 6)
     report, n = net.check(x, y), 4 * 5 + 5 * 3 + 3 * 2 + 5 + 3 + 2
     assert report.parameters == n and report.pass_seconds > 0 and report.backprop_seconds > 0

@@ -7,7 +7,7 @@ from gpubp.layered.network import Network
 from tests.cases import two_classes
 
 
-def test_history_says_what_was(ops, random):
+def test_history_of_an_epoch(ops, random):
     x, y = two_classes(random)
     xv, yv = two_classes(random, 9)
     net = Network([4, 5, 2], device=ops, dtype="float64", seed=7)

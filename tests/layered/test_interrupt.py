@@ -17,7 +17,7 @@ from tests.layered.steps import stepping
 from tests.layered.test_training_state import STEPS, made, state
 
 
-def test_what_breaks_off_an_epoch_leaves_a_network_that_can_go_on(random):
+def test_a_network_resumes_after_an_interrupted_epoch(random):
     x, y = two_classes(random)
     whole, parts = made(), made()
 
@@ -62,7 +62,7 @@ def test_a_second_ctrl_c_while_the_host_waits_loses_no_step(random, monkeypatch,
     assert state(parts) == state(whole)
 
 
-def test_an_epoch_whose_measuring_broke_off_is_measured_later(random, monkeypatch):
+def test_an_epoch_whose_measurement_failed_is_measured_later(random, monkeypatch):
     x, y = two_classes(random)
     whole, parts = made(), made()
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):

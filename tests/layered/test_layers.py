@@ -16,7 +16,7 @@ SWISH = Activation("own_swish", lambda xp, z: z / (1.0 + xp.exp(-z)),
                    lambda xp, z, a: (1.0 + xp.exp(-z) * (1.0 + z)) / xp.square(1.0 + xp.exp(-z)))
 
 
-def test_an_activation_of_ones_own(ops, random):
+def test_a_custom_activation(ops, random):
     net = Network([4, Dense(5, SWISH), Dense(3, SWISH)], device=ops, dtype="float64", seed=1)
     x, y = random.standard_normal((6, 4)), random.standard_normal((6, 3))
     assert net.check(x, y).passed
@@ -28,14 +28,14 @@ def test_an_activation_of_ones_own(ops, random):
     assert net.cost(x, y) < 0.9 * before
 
 
-def test_an_own_activation_with_a_tables_name_is_its_own(random):
+def test_a_custom_activation_with_a_built_in_name_is_not_confused_with_it(random):
     """Named sigmoid, but half as steep: BP1 must not take it for the partner of the cross-entropy."""
     own = Activation("sigmoid", lambda xp, z: 0.5 * xp.tanh(0.25 * z) + 0.5, lambda xp, z, a: 0.5 * a * (1.0 - a), range="(0, 1)")
     net = Network([4, Dense(3, own)], cost="binary_cross_entropy", dtype="float64", seed=1)
     assert net.check(random.standard_normal((6, 4)), random.integers(0, 2, (6, 3))).passed
 
 
-def test_dropout_is_for_training_alone(ops, random):
+def test_dropout_is_for_training_only(ops, random):
     x = random.standard_normal((5, 4))
     wet, dry = (Network(layers, device=ops, seed=1) for layers in ([4, 6, Dropout(0.9), 2], [4, 6, 2]))
     assert (wet.feedforward(x) == dry.feedforward(x)).all()

@@ -17,7 +17,7 @@ def test_single_output_classification(ops, random):
         assert net.cost(x, labels) == pytest.approx(net.cost(x, labels[:, None]))
 
 
-def test_predict_and_score_speak_of_the_same(random):
+def test_predict_and_score_agree(random):
     x = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])
     gate = Network([2, 3, 1], device="cpu", seed=1)
     gate.fit(x, [0, 0, 0, 1], optimizer="sgd(3)", epochs=2000)

@@ -33,7 +33,7 @@ def test_shapes_types_and_meaning(ops, random):
     assert type(net.cost(x, y)) is float and type(net.score(x, y)) is float
 
 
-def test_answers_come_back_as_what_went_in(ops, random):
+def test_answers_have_the_type_of_the_argument(ops, random):
     net, x = Network([4, 5, 3], device=ops, seed=1), random.standard_normal((7, 4)).astype(np.float32)
     there = ops.asarray(x)
     assert ops.is_on_device(net.feedforward(there)) and ops.is_on_device(net.predict(there))
@@ -157,7 +157,7 @@ def test_the_vector_is_assigned_to(ops, dtype, random):
     (lambda v: 1j * np.ones(v.size), TypeError, "vector: expected an array of real numbers, got dtype complex"),
     (lambda v: "many", TypeError, "vector: expected an array of real numbers"),
     (lambda v: None, TypeError, "vector: expected an array of real numbers")])
-def test_what_is_no_vector(ops, values, error, match):
+def test_invalid_vectors(ops, values, error, match):
     net = Network([4, 5, 3], device=ops, seed=1)
     before = ops.to_numpy(net.vector).copy()
     with pytest.raises(error, match=match):

@@ -13,7 +13,7 @@ cpu = cpus.cpu
 
 @pytest.mark.parametrize("optimizer", FOLDING)
 @pytest.mark.parametrize("layers", [(4, 2), (4, 7, 2), (4, 7, Dropout(0.3), 6, 2)], ids=str)
-def test_folded_training_is_unfolded_training(cpu, optimizer, layers, random, monkeypatch):
+def test_fused_updates_equal_separate_updates(cpu, optimizer, layers, random, monkeypatch):
     monkeypatch.setattr(type(cpu), "min_weights_for_gemm_update", float("inf"))
     plain = trained(cpu, optimizer, random, layers, dtype="float64")
     monkeypatch.setattr(type(cpu), "min_weights_for_gemm_update", 0)

@@ -64,7 +64,7 @@ def test_numbers_of_numpy_are_numbers(path, random):
     assert back.metadata == {"best": 0.5}
 
 
-def test_ones_own_rows(path, random):
+def test_custom_entries(path, random):
     net = Network([4, Dense(5, CUBE), Dense(2, "tanh")], cost=FOURTH, device="cpu", seed=1)
     net.save(path)
     with pytest.raises(ValueError, match=r"net.npz needs your own cube and fourth: pass .*custom="):
@@ -74,7 +74,7 @@ def test_ones_own_rows(path, random):
     assert (back.feedforward(x) == net.feedforward(x)).all() and back.cost(x, x[:, :2]) == net.cost(x, x[:, :2])
 
 
-def test_ones_own_row_with_a_tables_name(path):
+def test_a_custom_entry_with_the_name_of_a_built_in_one(path):
     own = Activation("tanh", CUBE.sigma, CUBE.prime)
     net = Network([4, Dense(5, own), 2], device="cpu", seed=1)
     net.save(path)

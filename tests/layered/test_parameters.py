@@ -76,14 +76,14 @@ def test_like_is_zero_and_apart(ops):
     assert (ops.to_numpy(p.vector) == 1.0).all()
 
 
-def test_a_view_cannot_be_bound_anew(ops):
+def test_a_view_cannot_be_replaced(ops):
     p = Parameters(SHAPES, ops, "float32")
     with pytest.raises(TypeError):
         p["w1"] = p["w1"] * 2
 
 
 @pytest.mark.parametrize("copy", [deepcopy, Network.copy, deepcopy_by_pickle], ids=lambda copy: copy.__name__)
-def test_copies_have_views_of_a_vector_of_their_own(ops, copy, random):
+def test_copies_have_their_own_vector_and_views(ops, copy, random):
     net = Network([4, 5, 2], device=ops, seed=1)
     x, y = random.standard_normal((12, 4)), np.arange(12) % 2
     before = net.feedforward(x)

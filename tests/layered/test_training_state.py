@@ -50,7 +50,7 @@ def ctrl_c():
 
 
 @pytest.mark.parametrize("chain", chains(), ids=str)
-def test_every_optimizer_goes_on(chain, random, tmp_path):
+def test_every_optimizer_resumes(chain, random, tmp_path):
     x, y = two_classes(random)
     whole, parts = made(), made()
     whole.fit(x, y, optimizer=chain, epochs=5, batch_size=4)
@@ -62,7 +62,7 @@ def test_every_optimizer_goes_on(chain, random, tmp_path):
     assert state(parts) == state(whole)
 
 
-def test_devices_go_on(ops, random, tmp_path):
+def test_devices_resume(ops, random, tmp_path):
     x, y = two_classes(random)
     whole, parts = made(ops), made(ops)
     whole.fit(x, y, optimizer="nadam(0.01)", epochs=3, batch_size=4)
@@ -112,7 +112,7 @@ def noise(random):
 
 
 @pytest.mark.parametrize("k", [STEPS, STEPS * 3 + 2, STEPS * 6])
-def test_patience_goes_on(k, ctrl_c, random, tmp_path):
+def test_patience_resumes(k, ctrl_c, random, tmp_path):
     """It stops at the same epoch and restores the same best parameters."""
     x, y, validation = noise(random)
     options = {"batch_size": 4, "epochs": 40, "validation": validation, "patience": 5}
@@ -129,7 +129,7 @@ def test_patience_goes_on(k, ctrl_c, random, tmp_path):
 
 
 @pytest.mark.parametrize("through_a_file", [False, True])
-def test_an_interrupted_epoch_is_gone_on_with_again_and_again(through_a_file, ctrl_c, random, tmp_path):
+def test_an_interrupted_epoch_is_resumed_repeatedly(through_a_file, ctrl_c, random, tmp_path):
     x, y = two_classes(random)
     whole, parts = made(), made()
     whole.fit(x, y, optimizer="adam(0.01)", epochs=4, batch_size=4)
@@ -174,7 +174,7 @@ def test_a_second_ctrl_c_breaks_off(random):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_other_batches_begin_the_epoch_anew(ctrl_c, random):
+def test_another_batch_size_restarts_the_epoch(ctrl_c, random):
     x, y = two_classes(random)
     net = made()
     ctrl_c(2)
@@ -188,7 +188,7 @@ def test_other_batches_begin_the_epoch_anew(ctrl_c, random):
 
 @pytest.mark.parametrize("validated", [False, True])
 @pytest.mark.parametrize("k", [STEPS * 7, STEPS * 7 + 3])
-def test_plateau_goes_on(validated, k, ctrl_c, random, tmp_path):
+def test_plateau_resumes(validated, k, ctrl_c, random, tmp_path):
     """It uses all costs so far, including those of the unfinished epoch's mini-batches."""
     x, y = two_classes(random)
     options = {"batch_size": 4, **({"validation": (x[:7], y[:7])} if validated else {})}
@@ -203,7 +203,7 @@ def test_plateau_goes_on(validated, k, ctrl_c, random, tmp_path):
     assert state(parts) == state(whole) and len(set(whole.history.learning_rate)) > 2
 
 
-def test_a_new_optimizer_begins_anew(random):
+def test_a_new_optimizer_starts_fresh(random):
     x, y = two_classes(random)
     net = made()
     net.fit(x, y, optimizer="adam(0.01)", epochs=2)

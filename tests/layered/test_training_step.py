@@ -20,7 +20,7 @@ cpu, in_blocks = cpus.cpu, cpus.in_blocks
 
 @pytest.mark.parametrize("optimizer", ["sgd(0.3)", "clip_norm(0.1), adam(0.05), max_norm(1.0)"])
 @pytest.mark.parametrize("cores, rows", [(1, 3), (2, 3), (2, 100), (3, 2)])
-def test_blocks_are_the_whole(cpu, optimizer, cores, rows, random, in_blocks):
+def test_blocks_equal_the_whole_mini_batch(cpu, optimizer, cores, rows, random, in_blocks):
     whole = trained(cpu, optimizer, random, batch_size=14, dtype="float64")
     in_blocks(cores, rows)
     agree(trained(cpu, optimizer, random, batch_size=14, dtype="float64"), whole, 1e-9)
@@ -52,7 +52,7 @@ def test_divergence_in_blocks_names_the_sample(cpu, random, in_blocks):
         net.fit(x, targets, optimizer="sgd(1e-3)", batch_size=None)
 
 
-def test_fits_side_by_side_are_fits_alone(cpu, random, in_blocks):
+def test_concurrent_fits_equal_single_fits(cpu, random, in_blocks):
     """Bit by bit; and the BLAS has its threads back."""
     before = blas.find().threads()
     in_blocks(2, 3)

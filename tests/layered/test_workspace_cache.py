@@ -58,9 +58,9 @@ def test_a_loop_of_epochs_is_the_same_with_new_arrays_each_time(ops, built, opti
         return net.fit(*arrays[:2], epochs=1 + epoch % 2, **{**more, **options, **first})
     for epoch in range(6):
         fit(keeping, given, epoch)
-        kits = len(built)
+        count = len(built)
         fit(plain, [array.copy() for array in given], epoch)
-        assert len(built) == kits + 1 and plain.workspace_cache.workspace is None
+        assert len(built) == count + 1 and plain.workspace_cache.workspace is None
         given[0] *= 1.1
         if len(given) == 3:
             given[2] *= 0.9
@@ -103,7 +103,7 @@ def loop(net, x, y, **options):
         net.fit(x, y, **{"optimizer": "sgd(0.1)", "epochs": 1, "batch_size": 4, **options})
 
 
-def test_what_goes_takes_it_along(ops, built, random):
+def test_freed_networks_and_arrays_free_the_workspace(ops, built, random):
     gc.collect()
     gc.disable()
     try:
@@ -135,7 +135,7 @@ def test_what_goes_takes_it_along(ops, built, random):
 @pytest.mark.parametrize("change", [{"batch_size": 5}, {"samples_per_epoch": 8}, {"optimizer": "sgd(0.2)"},
                                     {"optimizer": "adam(0.1)"},
                                     {"sample_weight": np.ones(23)}], ids=str)
-def test_another_task_has_equipment_of_its_own(ops, built, change, random):
+def test_another_task_has_its_own_workspace(ops, built, change, random):
     x, y = two_classes(random)
     net, plain = made(ops), made(ops)
     loop(net, x, y)
@@ -161,7 +161,7 @@ def test_only_a_little_is_kept(ops, built, random, monkeypatch):
     assert net.workspace_cache.workspace is None
 
 
-def test_what_fails_keeps_nothing(ops, built, random):
+def test_a_failed_fit_keeps_no_new_workspace(ops, built, random):
     x, y = two_classes(random)
     net = Network([4, 5, 2], activation="relu", output="identity", device=ops, seed=5)
     loop(net, x, y)

@@ -222,6 +222,6 @@ def test_only_softmax_has_no_formulas():
     assert [entry.name for entry in FOUND if entry.rowwise] == ["softmax"]
 
 
-def test_an_entry_of_ones_own_states_a_range():
+def test_a_custom_activation_states_a_range():
     with pytest.raises(ValueError, match="expected a range"):
         Activation("mine", lambda xp, z: z, lambda xp, z, a: 1.0, range="positive")

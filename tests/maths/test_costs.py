@@ -236,7 +236,7 @@ def test_every_cost_has_outputs_that_suit_it():
         assert Interval(ACTIVATIONS.find(entry.partner or entry.output or "sigmoid").range) in Interval(entry.outputs)
 
 
-def test_a_cost_and_an_activation_of_ones_own():
+def test_a_custom_cost_and_activation():
     mine = Activation("mine", lambda xp, z: 1.0 + z * z, lambda xp, z, a: 2.0 * z, range="[1, inf)")
     cost = Cost("own", lambda xp, a, y: (a - y) ** 4, lambda xp, a, y: 4.0 * (a - y) ** 3, outputs="(0, inf)")
     assert resolve_cost(cost, "relu", mine) == (cost, mine)

@@ -187,7 +187,7 @@ def test_a_tuple_is_assigned_after_all_of_it_is_known():
     (lambda xp, z: xp.sinc(z), AttributeError, r"xp\.sinc has no CUDA spelling: give it one in gpubp\.maths\.formula\.SPELLINGS"),
     (lambda xp, z: z * float("inf"), ValueError, "constants must be finite, got inf"),
     (lambda xp, z: xp.where(z > 0.0, z, float("nan")), ValueError, "constants must be finite, got nan")])
-def test_what_cannot_be_written_is_refused_with_the_remedy(formula, kind, sentence):
+def test_unsupported_formulas_are_refused_with_the_remedy(formula, kind, sentence):
     with pytest.raises(kind, match=sentence):
         written(formula)
 

@@ -37,7 +37,7 @@ FOLDING = "sgd(0.3)", "l2(4.0), sgd(0.3)"
 
 
 @pytest.mark.parametrize("chain", chains(), ids=str)
-def test_a_chain_that_folds_does_what_its_rule_says(chain):
+def test_fused_updates_agree_with_the_rule(chain):
     """The scalars agree with the rule; only optimizers with state, a norm or a transform other than L2 have none."""
     w, g, scalars = 0.7, -1.3, chain.scalars(2, 0.1, 50)
     folding = chain.folding(*scalars)
@@ -48,7 +48,7 @@ def test_a_chain_that_folds_does_what_its_rule_says(chain):
         assert keep * w + part * g == pytest.approx(chain.rule(np, w, g, 1.0, 0.0, *scalars)[0], rel=1e-14)
 
 
-def test_what_folds():
+def test_chains_that_fuse():
     folds = lambda text: Chain.of(text).folding(*Chain.of(text).scalars(1, 0.1, 50)) is not None
     assert all(map(folds, FOLDING))
     assert not any(map(folds, ("adam", "sgd(0.1, momentum=0.9)", "clip_norm(1), sgd(0.1)", "clip_value(1), sgd(0.1)",

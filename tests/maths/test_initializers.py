@@ -121,7 +121,7 @@ def test_layers_are_drawn_apart_and_alike_in_both_precisions():
     assert (gpubp.Network([8, 8, 8], device="cpu", dtype="float64", seed=6).parameters["w1"] != w1).all()
 
 
-def test_an_initializer_of_ones_own():
+def test_a_custom_initializer():
     ones = Initializer("ones", lambda random, neurons, inputs: np.ones((neurons, inputs)))
     net = gpubp.Network([3, 2], initializer=ones, device="cpu", seed=1)
     assert net.parameters["w1"].tolist() == [[1.0] * 3] * 2 and net.parameters["b1"].tolist() == [0.0, 0.0]

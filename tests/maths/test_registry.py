@@ -55,7 +55,7 @@ def test_a_slip_is_answered_with_the_nearest_name(table, name):
 
 
 @each_table
-def test_what_is_far_from_all_is_answered_with_the_whole_list(table):
+def test_a_name_unlike_all_others_is_answered_with_the_whole_list(table):
     with pytest.raises(ValueError) as error:
         table.find("zzzzzzzz")
     assert all(name in str(error.value) for name in table)
@@ -63,14 +63,14 @@ def test_what_is_far_from_all_is_answered_with_the_whole_list(table):
 
 @each_table
 @pytest.mark.parametrize("wrong", [None, 3, 0.5, ["relu"], b"relu", object, len])
-def test_what_is_neither_name_nor_entry_is_refused(table, wrong):
+def test_neither_name_nor_entry_is_refused(table, wrong):
     with pytest.raises(TypeError, match=f"expected {table.kind} by name or as an object, got"):
         table.find(wrong)
 
 
 @each_table
 @pytest.mark.parametrize("wrong", ["", "  ", "(", "a b(", "3", "'relu'", "a.b(1)", "x[0]", "x + y", "lambda: 1", "a; b", "a=1"])
-def test_what_is_no_name_is_refused(table, wrong):
+def test_invalid_names_are_refused(table, wrong):
     with pytest.raises(ValueError, match=f"{table.kind}.*write a name, or name\\(argument, ...\\)"):
         table.find(wrong)
 
@@ -120,7 +120,7 @@ def test_text_leaves_defaults_out_and_splits_words():
     assert [text(entry(0.5)).partition("(")[0] for entry in OPTIMIZERS.values()] == list(OPTIMIZERS)
 
 
-def test_a_table_of_ones_own():
+def test_a_custom_table():
     table = Table("toy", OptimizerPart, [SGD])
     assert table.find("sgd(0.5)") == SGD(0.5)
     with pytest.raises(ValueError, match=r"cannot read the argument 'step.1.' of toy"):

@@ -73,7 +73,7 @@ def test_sums_in_any_order_stay_within_their_bound(random):
     assert inside(np.array([[float(sum(map(Fraction, row.tolist())))] for row in a]), total) <= 1.0
 
 
-def test_what_may_overflow_is_not_judged_and_what_must_is():
+def test_possible_overflow_is_not_judged_and_certain_overflow_is():
     xp = Rounding(np.float32)
     with np.errstate(all="ignore"):
         power = xp.exp(xp.given([80.0, 88.72284, 200.0, np.nan]))
@@ -110,7 +110,7 @@ def test_small_bfloat16_numbers_may_become_0():
     assert inside(values, term) <= 1.0 and inside(np.where(values < 2.0**-126, 0.0, values), term) <= 1.0
 
 
-def test_products_with_what_nobody_knows():
+def test_products_with_unknown_values():
     """Infinity times a number that may be 0 is infinite or NaN, and 0 times a number that may overflow is 0 or NaN."""
     xp = Rounding(np.float32)
     with np.errstate(all="ignore"):

@@ -37,7 +37,7 @@ def test_ends():
 
 
 @pytest.mark.parametrize("written", ["", "0, 1", "(0 1)", "(0, 1", "{0, 1}", "(, 1)"])
-def test_what_is_no_interval_is_refused(written):
+def test_invalid_intervals_are_refused(written):
     with pytest.raises(ValueError, match="expected a range such as"):
         Activation("mine", None, None, range=written)
 
