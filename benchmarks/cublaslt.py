@@ -11,7 +11,8 @@ from math import ceil
 import numpy as np
 
 from gpubp.devices.cuda import cublas
-from gpubp.devices.cuda.cublas import ADDRESS, INT, REPORT, SIZE, STATUSES, TYPES, column_major
+from gpubp.devices.cuda.cublas import ADDRESS, INT, REPORT, SIZE, STATUSES, TYPES
+from gpubp.devices.gemm import column_major
 
 MADE = ctypes.POINTER(ADDRESS)
 

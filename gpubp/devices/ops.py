@@ -46,11 +46,9 @@ class Ops(ABC):
 
     name: "cpu", "cuda:0", ...; precision: that of matrix products, one of PRECISIONS.
     xp: the array module (NumPy or CuPy), for work outside the hot loop; device: the context manager in which it must run.
-    min_weights_for_gemm_update: the smallest weight matrix, in elements, that `gemm_update` should update; infinity if the device
-    has no such product.
     scratch_bytes: approximately the bytes that a verb with a formula needs for intermediate values.
 
-    row_blocks: the CpuOps itself, whose threads can each compute blocks of rows; None on a GPU.
+    row_blocks: the RowBlocks of a CPU, which compute blocks of rows on several threads; None on a GPU.
     Capabilities of a GPU, None on the CPU: array_checks, the ArrayChecks that validate arrays without a synchronization;
     streaming, the Streaming of data that do not fit on the device; loss_scaling, the LossScaling of precision "float16".
     """
@@ -59,9 +57,8 @@ class Ops(ABC):
     precision: str
     xp: Any
     device: AbstractContextManager
-    min_weights_for_gemm_update: float
     scratch_bytes = 0
-    row_blocks: Any = None
+    row_blocks: "RowBlocks | None" = None
     array_checks: Any = None
     streaming: Any = None
     loss_scaling: Any = None
@@ -160,6 +157,10 @@ class Ops(ABC):
         (beta, alpha) in the dtype of w. a and b may have the dtype `storage_dtype`."""
 
     @abstractmethod
+    def gemm_update_pays(self, weights):
+        """Whether the device has `gemm_update`, and it is faster than `matmul` and `step` for a network of that many weights."""
+
+    @abstractmethod
     def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
         """Bind one optimizer step, which updates `vector` (the parameters) and the vectors of `state` in place.
 
@@ -197,3 +198,26 @@ class Ops(ABC):
     @abstractmethod
     def program(self, calls):
         """A single call that runs the bound calls in order, on a GPU as a captured CUDA graph; times=n runs them n times."""
+
+
+class RowBlocks(ABC):
+    """The verbs of a CPU for steps whose threads each compute blocks of rows.
+
+    threads: the number of threads that may work in parallel. block_bytes: those of z, a and delta for a block of rows that passes
+    through all layers; they fit the cache of a core.
+    """
+
+    threads: int
+    block_bytes: int
+
+    @abstractmethod
+    def add(self, source, out):
+        """Bind out := out + source, for vectors of one size."""
+
+    @abstractmethod
+    def add_squares(self, array, total):
+        """Bind total[0] := total[0] + the sum of squares of an array."""
+
+    @abstractmethod
+    def parallel(self, parts):
+        """Bind lists of calls, at most `threads` of them; each runs in its own thread, with the BLAS limited to one thread."""

@@ -15,7 +15,7 @@ class OptimizerUpdate:
         self.clock, self.batches, self.n, self.scaling = clock, batches, n, scaling
         scalars = chain.scalars(1, 0.1, n)
         self.table, self.learning_rates = ops.zeros((batches, len(scalars)), network.dtype), None   # those in the table
-        self.folds = bool(scaling is None and network.parameters.weights >= ops.min_weights_for_gemm_update
+        self.folds = bool(scaling is None and ops.gemm_update_pays(network.parameters.weights)
                           and chain.folding(*scalars) is not None)
         self.fold_table = ops.zeros((batches if self.folds else 0, 2), network.dtype)
         storage = ops.storage_dtype(network.dtype)

@@ -82,12 +82,12 @@ class BlockedStep(_Step):
     def __init__(self, network, ops, mini_batches, gradient, update, clock, report, scaling, rows, block_rows):
         super().__init__(network, ops, mini_batches, clock, scaling, rows)
         self.gradient, self.norms, self.costs = gradient, report.lengths, ops.zeros(rows, network.dtype)
-        starts = range(0, rows, block_rows)
-        self.threads = [_ThreadBlocks(self, block_rows, starts[i::ops.threads], network.parameters.like() if i else gradient)
-                        for i in range(min(ops.threads, len(starts)))]
-        sums = [ops.add(thread.gradient.vector, gradient.vector) for thread in self.threads[1:]]
+        cpu, starts = ops.row_blocks, range(0, rows, block_rows)
+        self.threads = [_ThreadBlocks(self, block_rows, starts[i::cpu.threads], network.parameters.like() if i else gradient)
+                        for i in range(min(cpu.threads, len(starts)))]
+        sums = [cpu.add(thread.gradient.vector, gradient.vector) for thread in self.threads[1:]]
         ends = [*sums, *update.calls(), ops.log_cost(self.costs, report.log, clock)]
-        self.run, self.last = (ops.program([ops.parallel([thread.calls(measured) for thread in self.threads]), *ends])
+        self.run, self.last = (ops.program([cpu.parallel([thread.calls(measured) for thread in self.threads]), *ends])
                                for measured in (False, True))
 
     def measuring(self):
@@ -114,11 +114,12 @@ class _ThreadBlocks:
     def calls(self, measured):
         """The calls of all blocks; with measured, also those that sum the squares of the deltas."""
         calls = [self.ops.cast(self.zeros, self.squares)] if measured else []
+        cpu = self.ops.row_blocks
         for place, (gather, plan, keep_costs) in enumerate(self.blocks):
             calls += [gather, *plan.calls, keep_costs]
             if measured:
-                calls += [self.ops.add_squares(delta, self.squares[l:l + 1]) for l, delta in enumerate(plan.delta[1:])]
+                calls += [cpu.add_squares(delta, self.squares[l:l + 1]) for l, delta in enumerate(plan.delta[1:])]
             if plan.gradient is not self.gradient:
-                move = self.ops.add if place else self.ops.cast
+                move = cpu.add if place else self.ops.cast
                 calls.append(move(plan.gradient.vector, self.gradient.vector))
         return calls

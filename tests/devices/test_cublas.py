@@ -13,9 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from gpubp.devices import gemm
 from gpubp.devices.cuda import cublas
-from gpubp.devices.cuda.cublas import COMPUTE, SIGNATURES, STATUSES, Cublas, column_major
+from gpubp.devices.cuda.cublas import COMPUTE, SIGNATURES, STATUSES, Cublas
 from gpubp.devices.cuda.graph import Session
+from gpubp.devices.gemm import column_major
 from gpubp.devices.ops import PRECISIONS
 from tests.conftest import device, needs
 from tests.host.arrays import HostArray, HostModule
@@ -261,7 +263,7 @@ def test_a_signature_is_that_of_the_header(symbol, header):
 
 def test_the_constants_are_those_of_the_header(header):
     numbers = dict(re.findall(r"\b(CUBLAS_\w+|CUDA_R_\w+)\s*=\s*(-?\d+)", header))
-    ours = {name: value for name, value in vars(cublas).items() if name.isupper() and isinstance(value, int)}
+    ours = {name: value for name, value in {**vars(gemm), **vars(cublas)}.items() if name.isupper() and isinstance(value, int)}
     assert len(ours) == 14
     for name, value in ours.items():
         assert int(numbers[("CUDA_" if name.startswith("R_") else "CUBLAS_") + name]) == value

@@ -181,7 +181,7 @@ def test_updates_fused_into_products(ops, precision, random, monkeypatch):
     x, y = two_classes(random)
     options = {"optimizer": "l2(0.5), sgd(0.1)", "batch_size": 5, "precision": precision}
     plain = trained(ops, x, y, **options)
-    monkeypatch.setattr(type(ops), "min_weights_for_gemm_update", 0)
+    monkeypatch.setattr(type(ops), "gemm_update_pays", lambda ops, weights: True)
     folded, made = [trained(ops, x, y, eager=eager, **options) for eager in (False, False, True)], []
     fold = type(ops).gemm_update
     monkeypatch.setattr(type(ops), "gemm_update", lambda *arguments: made.append(1) or fold(*arguments))

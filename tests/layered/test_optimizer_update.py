@@ -14,9 +14,9 @@ cpu = cpus.cpu
 @pytest.mark.parametrize("optimizer", FOLDING)
 @pytest.mark.parametrize("layers", [(4, 2), (4, 7, 2), (4, 7, Dropout(0.3), 6, 2)], ids=str)
 def test_fused_updates_equal_separate_updates(cpu, optimizer, layers, random, monkeypatch):
-    monkeypatch.setattr(type(cpu), "min_weights_for_gemm_update", float("inf"))
+    monkeypatch.setattr(type(cpu), "gemm_update_pays", lambda ops, weights: False)
     plain = trained(cpu, optimizer, random, layers, dtype="float64")
-    monkeypatch.setattr(type(cpu), "min_weights_for_gemm_update", 0)
+    monkeypatch.setattr(type(cpu), "gemm_update_pays", lambda ops, weights: True)
     made = []
     fold = OptimizerUpdate.fold
     monkeypatch.setattr(OptimizerUpdate, "fold", lambda *given, **named: made.append(1) or fold(*given, **named))

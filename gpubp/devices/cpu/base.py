@@ -1,37 +1,31 @@
 """CpuOps: the base class of both CPU backends. Arrays are NumPy arrays, and no data are moved."""
 
 import os
-from abc import abstractmethod
 from contextlib import nullcontext
 from math import prod
 from time import perf_counter
 
 import numpy as np
 
-from ..ops import Ops, checked_precision
+from ..ops import Ops, RowBlocks, checked_precision
 from . import blas
 
 ALIGNMENT_BYTES = 128   # of every new array
 
 
-class CpuOps(Ops):
-    """The methods that both CPU backends share, and the verbs that only the CPU has.
-
-    threads: the number of threads that may work in parallel. block_bytes: those of z, a and delta for a block of rows that passes
-    through all layers; they fit the cache of a core.
-    """
+class CpuOps(Ops, RowBlocks):
+    """The methods that both CPU backends share."""
 
     precision = "exact"
     xp = np
     device = nullcontext()
-    block_bytes: int
 
     @property
     def row_blocks(self):   # type: ignore[override]
         return self
 
     @property
-    def threads(self):
+    def threads(self):   # type: ignore[override]
         """The cores available to the process, at most the threads of the BLAS; 1 if the BLAS cannot be called directly."""
         there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return 1 if blas.find() is None else min(there, blas.find().threads())
@@ -81,20 +75,6 @@ class CpuOps(Ops):
 
     def on_caller_stream(self):
         return nullcontext()
-
-    # ---- verbs that only the CPU has
-
-    @abstractmethod
-    def add(self, source, out):
-        """Bind out := out + source, for vectors of one size."""
-
-    @abstractmethod
-    def add_squares(self, array, total):
-        """Bind total[0] := total[0] + the sum of squares of an array."""
-
-    @abstractmethod
-    def parallel(self, parts):
-        """Bind lists of calls, at most `threads` of them; each runs in its own thread, with the BLAS limited to one thread."""
 
 
 class Event:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cuda.cublas import OP_T, column_major
+from ..gemm import OP_T, column_major
 
 COLUMN_MAJOR, NO_TRANS, TRANS = 102, 111, 112   # cblas.h
 LETTERS = {"float32": "s", "float64": "d"}

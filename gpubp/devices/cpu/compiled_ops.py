@@ -31,7 +31,7 @@ class CompiledOps(CpuOps):
     """The verbs on NumPy arrays, compiled for this machine; raises RuntimeError if `cxx.why_not` gives a reason."""
 
     name = "cpu:compiled"
-    block_bytes, min_weights_for_gemm_update, scratch_bytes = 1 << 19, 0, 4 * cxx.BLOCK_ELEMENTS
+    block_bytes, scratch_bytes = 1 << 19, 4 * cxx.BLOCK_ELEMENTS
     _check = check_operands
 
     def __init__(self):
@@ -75,6 +75,9 @@ class CompiledOps(CpuOps):
         if _in_tiles(IN_UPDATE, w, b, a.T) and w[:1].nbytes % CACHE_LINE_BYTES == 0:
             return self._kernel_call("tiled_fold", dtype, a, b, w, self.zeros(a.size, dtype), len(b), *w.shape, table, clock)
         return self._product("fold", a, b, w, table, clock)
+
+    def gemm_update_pays(self, weights):
+        return True
 
     def bias_activation(self, activation, z, b, a):
         (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a)

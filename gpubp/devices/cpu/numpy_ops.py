@@ -4,7 +4,7 @@ Formulas run block by block, so that intermediate values stay in cache and do no
 """
 
 from functools import partial
-from math import inf, sqrt
+from math import sqrt
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from .threads import in_threads, repeat, sequence
 from .ufunc_program import Scratch, bind
 
 BLOCK_ELEMENTS = 1 << 14   # elements that a formula computes together: 64 KiB of float32, so that a few values fit the cache
+MIN_WEIGHTS_FOR_GEMM_UPDATE = 1 << 15   # below it, a BLAS call through ctypes costs more than it saves
 REPAYS = 0.1      # seconds: shortest epoch that soon repays the first compilation, which takes about a second
 
 
@@ -30,11 +31,6 @@ class NumpyOps(CpuOps):
 
     def __init__(self, compiles=True):
         self.compiles, self.name = compiles, "cpu" if compiles else "cpu:numpy"
-
-    @property
-    def min_weights_for_gemm_update(self):   # type: ignore[override]
-        """2**15, since for smaller matrices the overhead of a BLAS call through ctypes costs more than it saves."""
-        return 1 << 15 if blas.find() is not None else inf
 
     def training_backend(self, seconds):
         if not self.compiles or seconds <= REPAYS:
@@ -70,6 +66,9 @@ class NumpyOps(CpuOps):
             beta, alpha = table[now[0]].tolist()
             gemm(blas.COLUMN_MAJOR, *shapes, alpha, addresses[0], lda, addresses[1], ldb, beta, addresses[2], ldc)
         return call
+
+    def gemm_update_pays(self, weights):
+        return weights >= MIN_WEIGHTS_FOR_GEMM_UPDATE and blas.find() is not None
 
     def add(self, source, out):
         return partial(np.add, out, source, out)

@@ -19,6 +19,7 @@ from .loss_scaling import LossScaling
 from .transfer import Streaming
 
 STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store the computing dtype
+MIN_WEIGHTS_FOR_GEMM_UPDATE = 1 << 23   # below it, the launches that fetch cuBLAS's scalars cost more than they save
 
 
 class CudaOps(Ops):
@@ -29,7 +30,6 @@ class CudaOps(Ops):
     """
 
     device: graph.Session
-    min_weights_for_gemm_update = 1 << 23   # below it, the launches that fetch cuBLAS's scalars cost more than they save
     loss_scale = None   # its state, see LossScaling.scaled
     _check = check_operands
 
@@ -169,6 +169,9 @@ class CudaOps(Ops):
         self._check((len(table), 2), dtype, table=table)
         pick = self.gather([table], self.asarray(np.arange(len(table))), clock, 1, [row])
         return self._bound(pick, self.products.gemm(a, b, w, precision=self.precision, scalars=row))
+
+    def gemm_update_pays(self, weights):
+        return weights >= MIN_WEIGHTS_FOR_GEMM_UPDATE
 
     def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
         names = dict(zip(chain.state, state, strict=True))
