@@ -11,8 +11,8 @@ from gpubp.maths.optimizers import Optimizer
 from gpubp.maths.validation import Interval
 
 # The files that need no formula, and those of them whose kernels depend on the storage type S.
-UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu", "scale.cu", "intake.cu", "report.cu")
-SIXTEEN_BITS = ("softmax.cu", "sums.cu", "dropout.cu", "intake.cu")
+UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu", "scale.cu", "array_checks.cu", "report.cu")
+SIXTEEN_BITS = ("softmax.cu", "sums.cu", "dropout.cu", "array_checks.cu")
 
 
 def sources(dtype, storage=None, few=None):

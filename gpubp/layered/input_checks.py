@@ -9,7 +9,6 @@ from operator import index
 import numpy as np
 
 from ..circuits.wire import Wire
-from ..devices.cuda.array_checks import HIGH_OPEN, rule
 from ..devices.ops import HALVES
 from ..maths.validation import Interval
 from .deferred_validation import DeferredArray, would_wait
@@ -52,8 +51,8 @@ def samples(network, x, name="x", check_now=True):
     ops = network.ops.with_precision(network.precision)
     largest = HALVES[ops.precision][2] if ops.precision in HALVES else None
     if not check_now and would_wait(network, x):
-        bounds = () if largest is None else (-largest, largest, 0)
-        return DeferredArray(ops.asarray(x, network.dtype), lambda x, out: ops.array_checks.numbers(x, out, *bounds))
+        finite = interval("(-inf, inf)" if largest is None else f"[{-largest}, {largest}]")
+        return DeferredArray(ops.asarray(x, network.dtype), lambda x, out: ops.array_checks.numbers(x, out, finite))
     stored = ops.storage_dtype(network.dtype)
     stays = _stays(network, x, x.shape[1], stored.itemsize if stored != network.dtype else 0)
     if not stays:
@@ -143,7 +142,7 @@ def sample_weights(network, weights, rows, name="sample_weight", check_now=True)
     ops, waits = network.ops, would_wait(network, weights)
     weights = ops.asarray(weights, network.dtype)
     if not check_now and waits:
-        return DeferredArray(weights, lambda weights, out: ops.array_checks.numbers(weights, out, low=0.0, bits=HIGH_OPEN))
+        return DeferredArray(weights, lambda weights, out: ops.array_checks.numbers(weights, out, interval("[0, inf)")))
     _require_finite(network, weights, name)
     if not all_true(network, valid := weights >= 0):
         raise _invalid(network, valid, weights, 0, f"{name}: expected numbers >= 0")
@@ -259,8 +258,7 @@ def _deferred_labels(network, y):
 
 def _deferred_targets(network, y, is_code):
     cost, ops, domain = network.cost_function, network.ops, interval(network.cost_function.targets)
-    low, high = cost.codes if is_code else (domain.low, domain.high)
-    arguments = low, high, rule(domain, is_code, _sums_to_one(network)), *_smoothing(network)
+    arguments = domain, cost.codes if is_code else None, _sums_to_one(network), *_smoothing(network)
     return DeferredArray(ops.asarray(y, network.dtype).reshape(len(y), network.sizes[-1]),
                          lambda y, out: ops.array_checks.targets(y, out, *arguments))
 

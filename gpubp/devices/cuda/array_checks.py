@@ -3,18 +3,11 @@
 A value that the host would refuse becomes NaN in the copy, so that the result shows it.
 """
 
-from math import inf
-
 import numpy as np
 
 from .launch import cover, grid, launch, on_rows, on_vector
 
-LOW_OPEN, HIGH_OPEN, ENDS_ONLY, SUM_IS_ONE = 1, 2, 4, 8   # as in kernels/intake.cu
-
-
-def rule(interval, ends_only=False, sum_is_one=False):
-    """The flags of the kernels for an Interval: open ends, only the ends allowed, rows that must sum to 1."""
-    return (LOW_OPEN * interval.low_open | HIGH_OPEN * interval.high_open | ENDS_ONLY * ends_only | SUM_IS_ONE * sum_is_one)
+LOW_OPEN, HIGH_OPEN, ENDS_ONLY, SUM_IS_ONE = 1, 2, 4, 8   # as in kernels/array_checks.cu
 
 
 class ArrayChecks:
@@ -23,24 +16,31 @@ class ArrayChecks:
     def __init__(self, ops):
         self.ops = ops
 
-    def numbers(self, source, out, low=-inf, high=inf, bits=LOW_OPEN | HIGH_OPEN):
-        """out := source, with NaN for elements outside the interval; bits: see `rule`. out may have the dtype `storage_dtype`."""
+    def numbers(self, source, out, interval):
+        """out := source, with NaN for elements outside the Interval. out may have the dtype `storage_dtype`."""
         ops = self.ops
-        dtype, kept = ops._check(out.shape, source=source), ops._check(out.shape, out=out)
-        kernel = ops._file_kernel("intake.cu", "numbers", dtype, kept)
-        ops._bound(on_vector(kernel, out.size, grid(out.size), dtype, source, out, float(low), float(high), int(bits)))()
+        dtype, storage = ops._check(out.shape, source=source), ops._check(out.shape, out=out)
+        kernel = ops._file_kernel("array_checks.cu", "numbers", dtype, storage)
+        ops._bound(on_vector(kernel, out.size, grid(out.size), dtype, source, out, interval.low, interval.high,
+                             _open_ends(interval)))()
 
-    def targets(self, source, out, low, high, bits, factor=1.0, share=0.0):
-        """out := source * factor + share, with NaN in rows that have an element outside the interval or break `rule`."""
-        ops = self.ops
+    def targets(self, source, out, interval, codes=None, sum_is_one=False, factor=1.0, share=0.0):
+        """out := source * factor + share, with NaN in rows that are invalid: an element is outside the Interval or, if given, is
+        neither of the two codes; or the sum should be 1 and is not."""
+        ops, (low, high) = self.ops, codes or (interval.low, interval.high)
         dtype = ops._check(out.shape, source=source, out=out)
-        ops._bound(on_rows(ops._file_kernel("intake.cu", "targets", dtype), dtype, ops.processors, source, out, float(low),
-                           float(high), int(bits), float(factor), float(share), *out.shape))()
+        rule = _open_ends(interval) | ENDS_ONLY * (codes is not None) | SUM_IS_ONE * sum_is_one
+        ops._bound(on_rows(ops._file_kernel("array_checks.cu", "targets", dtype), dtype, ops.processors, source, out, float(low),
+                           float(high), rule, float(factor), float(share), *out.shape))()
 
     def codes(self, labels, out, off, on):
         """out[i, labels[i]] := on, else off; NaN in rows whose label, an int64, is out of range."""
         ops = self.ops
         ops._check(out.shape[:1], np.int64, labels=labels)
         dtype = ops._check(out.shape, out=out)
-        (rows, width), kernel = out.shape, ops._file_kernel("intake.cu", "codes", dtype)
+        (rows, width), kernel = out.shape, ops._file_kernel("array_checks.cu", "codes", dtype)
         ops._bound(launch(kernel, *cover(rows, width, ops.processors), dtype, labels, out, float(off), float(on), rows, width))()
+
+
+def _open_ends(interval):
+    return LOW_OPEN * interval.low_open | HIGH_OPEN * interval.high_open
