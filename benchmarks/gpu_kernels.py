@@ -59,7 +59,7 @@ def verbs(ops, elements, width):
     def layer(activation):
         return ops.bias_activation(ACTIVATIONS.find(activation), matrix(S), narrow, matrix(S)), 3 * s * elements
 
-    def hadamard(activation):   # sigmoid' needs only a, relu' only z: one of the two is read
+    def activation_backward(activation):   # sigmoid' needs only a, relu' only z: one of the two is read
         sums = ops.zeros(width, T)
         return ops.activation_backward(ACTIVATIONS.find(activation), matrix(S), matrix(S), matrix(S), sums), 3 * s * elements
 
@@ -81,7 +81,7 @@ def verbs(ops, elements, width):
         call = ops.step(chain, vector, gradient, state, elements, [], scalars, ops.zeros(2, np.int64))
         return call, (3 + 2 * len(state)) * t * elements
 
-    def convert():
+    def cast():
         return ops.cast(matrix(T), matrix(S)), (t + s) * elements
 
     def gather():
@@ -89,8 +89,9 @@ def verbs(ops, elements, width):
         return ops.gather([matrix(S)], order, ops.zeros(2, np.int64), rows, [ops.zeros(shape, S)]), 2 * s * elements + 8 * rows
 
     return {"layer sigmoid": partial(layer, "sigmoid"), "layer relu": partial(layer, "relu"),
-            "hadamard sigmoid": partial(hadamard, "sigmoid"), "hadamard relu": partial(hadamard, "relu"),
+            "activation_backward sigmoid": partial(activation_backward, "sigmoid"),
+            "activation_backward relu": partial(activation_backward, "relu"),
             "output quadratic sigmoid": partial(output, "quadratic", "sigmoid"),
             "output cross-entropy softmax": partial(output, "softmax_cross_entropy", "softmax"),
             "dropout": dropout, "step sgd": partial(step, "sgd(1e-6)"), "step adam": partial(step, "adam(1e-6)"),
-            "gather": gather} | ({"convert": convert} if S != T else {})
+            "gather": gather} | ({"cast": cast} if S != T else {})

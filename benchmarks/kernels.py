@@ -44,7 +44,7 @@ def unfused(ops, elements, width):
         row, z = ACTIVATIONS.find(activation), matrix()
         return lambda: row.of(xp, z + narrow)
 
-    def hadamard(activation):
+    def activation_backward(activation):
         row, delta, z, a = ACTIVATIONS.find(activation), matrix(), matrix(), matrix()
         return lambda: reference.times_prime(xp, row, delta, z, a).sum(axis=0)
 
@@ -78,7 +78,8 @@ def unfused(ops, elements, width):
         return lambda: x[order]
 
     return {"layer sigmoid": partial(layer, "sigmoid"), "layer relu": partial(layer, "relu"),
-            "hadamard sigmoid": partial(hadamard, "sigmoid"), "hadamard relu": partial(hadamard, "relu"),
+            "activation_backward sigmoid": partial(activation_backward, "sigmoid"),
+            "activation_backward relu": partial(activation_backward, "relu"),
             "output quadratic sigmoid": partial(output, "quadratic", "sigmoid"),
             "output cross-entropy softmax": partial(output, "softmax_cross_entropy", "softmax"),
             "dropout": dropout, "step sgd": partial(step, "sgd(1e-6)"), "step adam": partial(step, "adam(1e-6)"),

@@ -79,12 +79,12 @@ def programs():
     for storage in (None, "uint16"):
         kind = {None: "float32", "uint16": "bfloat16"}[storage]
         layer = kernel_source.layer_source(ACTIVATIONS["sigmoid"], "float32", storage)
-        found |= {f"{name}, sigmoid, {kind}": (layer, name) for name in ("layer_wide", "hadamard_wide")}
+        found |= {f"{name}, sigmoid, {kind}": (layer, name) for name in ("layer_wide", "activation_backward_wide")}
         found |= {f"{name}, {kind}": (kernel_source.source(file, "float32", storage=storage), name)
                   for file, name in (("sums.cu", "column_sums_wide"), ("softmax.cu", "softmax"))}
     for cost, activation in (("quadratic", "sigmoid"), ("softmax_cross_entropy", "softmax")):
-        found[f"learn, {cost} of {activation}"] = kernel_source.output_source(
-            COSTS.find(cost), ACTIVATIONS[activation], "float32"), "learn"
+        found[f"cost_and_delta, {cost} of {activation}"] = kernel_source.output_source(
+            COSTS.find(cost), ACTIVATIONS[activation], "float32"), "cost_and_delta"
     sums, scale = (kernel_source.source(file, "float32") for file in ("sums.cu", "scale.cu"))
     found |= {"total": (sums, "total"), "squares": (sums, "squares"), "unscale": (scale, "unscale")}
     return found | {f"step_wide, {name}": (kernel_source.step_source(Chain.of(name), "float32"), "step_wide")

@@ -37,7 +37,8 @@ NEAR, FAR = (5.5e12, 0.25e-6), (4.1e12, 0.6e-6)   # bandwidth and latency of L2 
 RATES = {"exact": 48e12, "tf32": 310e12, "bfloat16": 770e12}
 TILE, DEPTH, PRODUCT = 64 * 64, 256, 2.5e-6
 # rows, places of a row or a vector, or numbers that a thread reads at once: before, and as kernels/common.cuh has them now
-COLUMNS, ROWS = ("layer", "hadamard", "column_sums"), ("output", "output_of_few", "learn", "learn_of_few", "softmax")
+COLUMNS = "layer", "activation_backward", "column_sums"
+ROWS = "output", "output_of_few", "cost_and_delta", "cost_and_delta_one_block", "softmax"
 AHEAD = {"total": 8} | dict.fromkeys((*COLUMNS, *ROWS), 4)
 
 
@@ -143,11 +144,11 @@ TRAFFIC = {
     "gather": lambda a: 2 * _bytes(*{id(out): out for out in a[3::2]}.values()),
     "layer": lambda a: _bytes(a[0], a[2]) + (a[0].nbytes if a[0].ctypes.data != a[2].ctypes.data else 0),
     "softmax": lambda a: _bytes(a[0], a[0], a[2]),
-    "hadamard": lambda a: 3 * a[0].nbytes + a[3].nbytes,   # delta twice, and z or a
-    "softmax_hadamard": lambda a: 3 * a[0].nbytes,
+    "activation_backward": lambda a: 3 * a[0].nbytes + a[3].nbytes,   # delta twice, and z or a
+    "softmax_backward": lambda a: 3 * a[0].nbytes,
     "output": _output, "output_of_few": _output,
-    "learn": lambda a: _bytes(a[0], a[3], a[5]), "learn_of_few": lambda a: _bytes(a[0], a[3], a[5]),   # z, y and delta
-    "column_sums": lambda a: _bytes(*a), "convert": lambda a: _bytes(*a[:2]), "total": lambda a: a[0].nbytes,
+    **dict.fromkeys(("cost_and_delta", "cost_and_delta_one_block"), lambda a: _bytes(a[0], a[3], a[5])),   # z, y and delta
+    "column_sums": lambda a: _bytes(*a), "cast": lambda a: _bytes(*a[:2]), "total": lambda a: a[0].nbytes,
     "step": lambda a: 3 * a[0].nbytes + _bytes(*a[6:])}   # of gradient descent; the rounded weights
 
 
@@ -250,7 +251,8 @@ def works(now):
 def _by_kernel(launches, touched, now):
     spent: dict[str, float] = {}
     for launch in launches:
-        name = {"output": "learn", "output_of_few": "learn", "learn_of_few": "learn"}.get(launch.kernel, launch.kernel)
+        last_layer = launch.kernel in ("output", "output_of_few", "cost_and_delta_one_block")
+        name = "cost_and_delta" if last_layer else launch.kernel
         spent[name] = spent.get(name, 0.0) + seconds(launch, touched, now)
     return spent
 

@@ -1,7 +1,8 @@
 // Copies that convert the type. gpubp/devices/kernel_source.py defines From0, To0, From1, ... as T or S.
 #include "common.cuh"
 
-#define MOST(From, To) int(16 / (sizeof(From) < sizeof(To) ? sizeof(From) : sizeof(To)))   // numbers per load or store
+// also per store
+#define ELEMENTS_PER_LOAD(From, To) int(16 / (sizeof(From) < sizeof(To) ? sizeof(From) : sizeof(To)))
 
 template <int N, class From, class To>
 __device__ inline void copy(const From* __restrict__ from, To* __restrict__ to)
@@ -12,20 +13,20 @@ __device__ inline void copy(const From* __restrict__ from, To* __restrict__ to)
 }
 
 // out := source, element by element
-extern "C" __global__ void __launch_bounds__(THREADS) convert(const From0* source, To0* out, long long n)
+extern "C" __global__ void __launch_bounds__(THREADS) cast(const From0* source, To0* out, long long n)
 {
     GRID_STRIDE(i, n)
         copy<1>(source + i, out + i);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) convert_wide(const From0* source, To0* out, long long n)
+extern "C" __global__ void __launch_bounds__(THREADS) cast_wide(const From0* source, To0* out, long long n)
 {
-    const int N = MOST(From0, To0);
+    const int N = ELEMENTS_PER_LOAD(From0, To0);
     GRID_STRIDE(q, n / N)
         copy<N>(source + N * q, out + N * q);
 }
 
-// row i of out := row `row` of source; a thread moves `pack` elements, 1 or MOST
+// row i of out := row `row` of source; a thread moves `pack` elements, 1 or ELEMENTS_PER_LOAD
 template <class From, class To>
 __device__ inline void copy_row(const From* source, To* out, int width, int pack, size_t row, size_t i, unsigned column)
 {
@@ -35,7 +36,7 @@ __device__ inline void copy_row(const From* source, To* out, int width, int pack
     if (pack == 1)
         copy<1>(source + row * width + j, out + i * width + j);
     else
-        copy<MOST(From, To)>(source + row * width + j, out + i * width + j);
+        copy<ELEMENTS_PER_LOAD(From, To)>(source + row * width + j, out + i * width + j);
 }
 
 // rows of up to three matrices: out[i] := source[order[clock_0 size + i]]

@@ -17,7 +17,7 @@ static void layer(T* z, const T* b, T* a, Int rows, Int width)
 }
 
 // BP2  delta := delta * sigma'(z),  and BP3 in the same pass: sums_j := sum of delta's column j
-static void hadamard(T* delta, const T* z, const T* a, T* sums, Int rows, Int width)
+static void activation_backward(T* delta, const T* z, const T* a, T* sums, Int rows, Int width)
 {
     for (Int j = 0; j < width; j++)
         sums[j] = 0;
@@ -31,4 +31,4 @@ static void hadamard(T* delta, const T* z, const T* a, T* sums, Int rows, Int wi
 }
 
 KERNEL(layer)
-KERNEL(hadamard)
+KERNEL(activation_backward)

@@ -25,7 +25,7 @@ __device__ inline void layer_columns(S* z, const T* b, S* a, int rows, int width
 }
 
 template <int N>
-__device__ inline void hadamard_columns(S* delta, const S* z, const S* a, T* sums, int rows, int width)
+__device__ inline void activation_backward_columns(S* delta, const S* z, const S* a, T* sums, int rows, int width)
 {
     const unsigned j = COLUMN(N);
     constexpr int U = sizeof(T) > 4 ? 2 : AHEAD;   // with more rows, float64 would spill registers around divisions and exponentials
@@ -65,14 +65,14 @@ extern "C" __global__ void __launch_bounds__(THREADS) layer_wide(S* z, const T* 
 }
 
 // BP2  delta := delta * sigma'(z),  and BP3 (the bias gradient) in the same pass: sums[chunk, j] := sum of delta's column j
-extern "C" __global__ void __launch_bounds__(THREADS) hadamard(
+extern "C" __global__ void __launch_bounds__(THREADS) activation_backward(
     S* __restrict__ delta, const S* __restrict__ z, const S* __restrict__ a, T* __restrict__ sums, int rows, int width)
 {
-    hadamard_columns<1>(delta, z, a, sums, rows, width);
+    activation_backward_columns<1>(delta, z, a, sums, rows, width);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) hadamard_wide(
+extern "C" __global__ void __launch_bounds__(THREADS) activation_backward_wide(
     S* __restrict__ delta, const S* __restrict__ z, const S* __restrict__ a, T* __restrict__ sums, int rows, int width)
 {
-    hadamard_columns<WIDE>(delta, z, a, sums, rows, width);
+    activation_backward_columns<WIDE>(delta, z, a, sums, rows, width);
 }

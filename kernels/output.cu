@@ -89,7 +89,8 @@ __device__ inline T output_row(T* z, const T* b, T* a, const T* y, T weight, T s
 }
 
 // The sum of the costs of this thread's rows; z and a are not kept
-__device__ inline T learn_rows(T* z, const T* b, T* a, const T* y, const T* weights, S* delta, T scale, int rows, int width)
+__device__ inline T cost_and_delta_rows(
+    T* z, const T* b, T* a, const T* y, const T* weights, S* delta, T scale, int rows, int width)
 {
     T cost = 0;
     for (size_t i = ROW; i < (size_t)rows; i += (size_t)gridDim.x * blockDim.y) {
@@ -101,19 +102,19 @@ __device__ inline T learn_rows(T* z, const T* b, T* a, const T* y, const T* weig
 
 // BP1  delta := scaling_0 weights_i dC_i/da * sigma'(z),  and costs[block] := the sum of weights_i C_i over the block's rows. Before
 // the call z lacks b; after it z and a are undefined.
-extern "C" __global__ void __launch_bounds__(THREADS, ROOM) learn(
+extern "C" __global__ void __launch_bounds__(THREADS, ROOM) cost_and_delta(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
     S* __restrict__ delta, T* __restrict__ costs, const T* __restrict__ scaling, int rows, int width)
 {
-    store_block_sum(learn_rows(z, b, a, y, weights, delta, *scaling, rows, width), costs);
+    store_block_sum(cost_and_delta_rows(z, b, a, y, weights, delta, *scaling, rows, width), costs);
 }
 
 // The same for few rows in a single block, which then has all rows of delta and sums its columns: BP3, the bias gradient
-extern "C" __global__ void __launch_bounds__(THREADS, ROOM) learn_of_few(
+extern "C" __global__ void __launch_bounds__(THREADS, ROOM) cost_and_delta_one_block(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ weights,
     S* delta, T* __restrict__ costs, const T* __restrict__ scaling, T* __restrict__ sums, int rows, int width)
 {
-    const T cost = learn_rows(z, b, a, y, weights, delta, *scaling, rows, width);
+    const T cost = cost_and_delta_rows(z, b, a, y, weights, delta, *scaling, rows, width);
     store_block_sum(cost, costs);   // after its barrier all of delta is written
     for (unsigned j = threadIdx.y * blockDim.x + threadIdx.x; j < (unsigned)width; j += THREADS) {
         T sum = 0, ahead[AHEAD_IN_ONE_BLOCK];

@@ -35,7 +35,7 @@ static void sequence(const Call* calls, Int count, Int times)
             calls[i].kernel(calls[i].words);
 }
 
-// ---- parallel threads: one calls `together`, the others wait in `serve` for their part
+// ---- parallel threads: one calls `run_parallel`, the others wait in `worker_loop` for their part
 
 struct Team {
     Int round, busy, over;   // a new round starts the parts; threads that still work; 1 when the team is no longer needed
@@ -55,7 +55,7 @@ inline void rest(Int& waited)   // most waits are shorter than it takes to fall 
         usleep(50);
 }
 
-extern "C" void serve(Team* team, const Call* part)
+extern "C" void worker_loop(Team* team, const Call* part)
 {
     Int seen = 0;
     for (;;) {
@@ -69,7 +69,7 @@ extern "C" void serve(Team* team, const Call* part)
 }
 
 // Run all parts in parallel, the first one in the caller's thread
-static void together(Team* team, const Call* part, Int others)
+static void run_parallel(Team* team, const Call* part, Int others)
 {
     __atomic_store_n(&team->busy, others, __ATOMIC_RELAXED);
     __atomic_add_fetch(&team->round, 1, __ATOMIC_RELEASE);
@@ -89,8 +89,8 @@ static void product(Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, cons
     gemm(102, transa, transb, m, n, k, 1, a, lda, b, ldb, 0, out, ldc);
 }
 
-// w := keep w + part a b, where row clock_0 of a table holds keep and part: BP4 and the step of gradient descent in one GEMM
-static void fold(
+// w := beta w + alpha a b, where row clock_0 of a table holds beta and alpha: BP4 and the step of gradient descent in one GEMM
+static void gemm_update(
     Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b, Int ldb, T* w, Int ldc,
     const T* table, const Int* clock)
 {
@@ -109,7 +109,7 @@ static void gather(
     for (Int i = 0; i < rows; i++)
         __builtin_memcpy(out + i * bytes, source + order[first + i] * bytes, bytes);
     const Int next = first + size;
-    if (rows > Ahead::MOST || bytes < Ahead::LONG || next + rows > samples)
+    if (rows > Ahead::MAX_ROWS || bytes < Ahead::LONG || next + rows > samples)
         return;
     ahead.bytes = bytes;
     for (ahead.left = 0; ahead.left < rows; ahead.left++)
@@ -148,7 +148,7 @@ static void norm(const T* x, T* length, Int n)
 }
 
 // log[clock_0] := sum of costs,  clock_0 := clock_0 + 1
-static void record(const T* costs, T* log, Int* clock, Int n)
+static void log_cost(const T* costs, T* log, Int* clock, Int n)
 {
     T sum = 0;
     for (; n > 0; costs += BLOCK, n -= BLOCK)
@@ -167,7 +167,7 @@ static void softmax(T* z, const T* b, T* a, Int rows, Int width)
     }
 }
 
-static void softmax_hadamard(T* delta, const T* a, T* sums, Int rows, Int width)
+static void softmax_backward(T* delta, const T* a, T* sums, Int rows, Int width)
 {
     for (Int j = 0; j < width; j++)
         sums[j] = 0;
@@ -195,17 +195,17 @@ static void dropout(const T* a, T* out, double scale, Int limit, Int seed, const
 }
 
 KERNEL(sequence)
-KERNEL(together)
+KERNEL(run_parallel)
 KERNEL(product)
-KERNEL(fold)
+KERNEL(gemm_update)
 KERNEL(tiled_product)
-KERNEL(tiled_fold)
+KERNEL(tiled_gemm_update)
 KERNEL(gather)
 KERNEL(copy)
 KERNEL(add)
 KERNEL(add_squares)
 KERNEL(norm)
-KERNEL(record)
+KERNEL(log_cost)
 KERNEL(softmax)
-KERNEL(softmax_hadamard)
+KERNEL(softmax_backward)
 KERNEL(dropout)

@@ -2,7 +2,8 @@
 #include "common.cuh"
 
 // partials[block] := the number of the block's elements that are not finite
-extern "C" __global__ void __launch_bounds__(THREADS) lost(const T* __restrict__ x, T* __restrict__ partials, long long n)
+extern "C" __global__ void __launch_bounds__(THREADS) count_nonfinite(
+    const T* __restrict__ x, T* __restrict__ partials, long long n)
 {
     T sum = 0;
     GRID_STRIDE(i, n)

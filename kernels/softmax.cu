@@ -18,7 +18,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) softmax(S* z, const T* __r
 }
 
 // BP2  delta_j := a_j (delta_j - sum_k delta_k a_k)
-extern "C" __global__ void __launch_bounds__(THREADS) softmax_hadamard(
+extern "C" __global__ void __launch_bounds__(THREADS) softmax_backward(
     S* __restrict__ delta, const S* __restrict__ a, int rows, int width)
 {
     const size_t i = ROW;

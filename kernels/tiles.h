@@ -62,8 +62,8 @@ INLINE Vector first_lanes(Vector vector, int number, std::integer_sequence<int, 
 // Its rows may lie anywhere in the samples. They are prefetched line by line during the current products, so that they arrive
 // in time; prefetches that outrun the memory would be dropped. A stale address does no harm.
 struct Ahead {
-    enum { MOST = 16, LONG = 256 };   // maximum rows; minimum bytes of a row, since the hardware prefetches shorter ones
-    const char* row[MOST];
+    enum { MAX_ROWS = 16, LONG = 256 };   // maximum rows; minimum bytes of a row, since the hardware prefetches shorter ones
+    const char* row[MAX_ROWS];
     Int bytes, left;
 
     // The next row to prefetch if rows have `wanted` bytes, else `otherwise`, which is needed anyway
@@ -148,7 +148,7 @@ static void product_tile(const T* x, const T* w, T* z, Int k, Int width, const c
 
 // w_j := w_j + factors_j^T x in `vectors` vectors of each row w_j, from element p on
 template <int across, int vectors>
-INLINE void fold_columns(const T* x, const T* factors, T* const* w, Int p, Int rows, Int k, Int width, const char* soon)
+INLINE void update_columns(const T* x, const T* factors, T* const* w, Int p, Int rows, Int k, Int width, const char* soon)
 {
     Vector sums[across][vectors];
     UNROLL for (int v = 0; v < vectors; v++) {
@@ -169,16 +169,16 @@ INLINE void fold_columns(const T* x, const T* factors, T* const* w, Int p, Int r
 }
 
 template <int across>
-static void fold_tile(const T* x, const T* factors, T* first, Int rows, Int k, Int width, const char* soon)
+static void update_tile(const T* x, const T* factors, T* first, Int rows, Int k, Int width, const char* soon)
 {
     T* w[across];
     UNROLL for (int j = 0; j < across; j++)
         w[j] = first + j * k;
     Int p = 0;
     for (; p + 2 * LANES <= k; p += 2 * LANES)
-        fold_columns<across, 2>(x, factors, w, p, rows, k, width, soon);
+        update_columns<across, 2>(x, factors, w, p, rows, k, width, soon);
     if (p < k)
-        fold_columns<across, 1>(x, factors, w, p, rows, k, width, soon);
+        update_columns<across, 1>(x, factors, w, p, rows, k, width, soon);
 }
 
 // ---- kernels
@@ -196,17 +196,17 @@ static void tiled_product(const T* x, const T* w, T* z, Int rows, Int width, Int
     });
 }
 
-// w := keep w + part delta^T x, where row clock_0 of a table holds keep and part; rows of x are multiples of 64 bytes, and
+// w := beta w + alpha delta^T x, where row clock_0 of a table holds beta and alpha; rows of x are multiples of 64 bytes, and
 // factors has the size of delta
-static void tiled_fold(
+static void tiled_gemm_update(
     const T* delta, const T* x, T* w, T* factors, Int rows, Int width, Int k, const T* table, const Int* clock)
 {
-    const T keep = table[2 * clock[0]], part = table[2 * clock[0] + 1];
+    const T beta = table[2 * clock[0]], alpha = table[2 * clock[0] + 1];
     for (Int n = 0; n < rows * width; n++)
-        factors[n] = part * delta[n];
-    for (Int n = 0; keep != 1 && n < width * k; n++)
-        w[n] *= keep;
+        factors[n] = alpha * delta[n];
+    for (Int n = 0; beta != 1 && n < width * k; n++)
+        w[n] *= beta;
     in_parts<ACROSS>(width, [=](Int j, auto across) {
-        fold_tile<across>(x, factors + j, w + j * k, rows, k, width, ahead.next(k * sizeof(T), w + j * k));
+        update_tile<across>(x, factors + j, w + j * k, rows, k, width, ahead.next(k * sizeof(T), w + j * k));
     });
 }

@@ -203,7 +203,8 @@ def test_memory_checker(monkeypatch, tmp_path, count):
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     found = dict(gpu_checks.memory(20))["memcheck"]
     assert found["clean"] == (count == 0) and found["summary"] == f"memcheck SUMMARY: {count} errors"
-    assert all(f"--kernel-name kne={name} " in found["last_lines"][1] for name in ("layer_wide", "step", "learn_of_few"))
+    assert all(f"--kernel-name kne={name} " in found["last_lines"][1] for name in (
+        "layer_wide", "step", "cost_and_delta_one_block"))
     assert found["last_lines"][1].endswith("gpu.py train tanh clipped momentum softmax adam dropout")
     found = verdict({"memory": {"memcheck": found}}, "the memory checker finds nothing", "second")
     assert found == ("NOT MET" if count else "met")

@@ -205,7 +205,7 @@ def test_kernels(ops):
     found = found_by(gpu_kernels.kernels, ops, 512, 16, **QUICK)
     assert found.pop("elements") == 512
     assert all(case["gb_per_s"] > 0 and case["copy_gb_per_s"] > 0 for case in found.values())
-    assert ("convert bfloat16" in found) == on_gpu(ops) and "layer relu exact" in found
+    assert ("cast bfloat16" in found) == on_gpu(ops) and "layer relu exact" in found
 
 
 def test_circuits(ops):

@@ -23,21 +23,21 @@ def test_the_tables_are_current(now):
 def test_a_step_makes_the_launches_of_its_plan(now):
     launches, touched = now["784-30-10, batch 10"]
     assert [launch.kernel for launch in launches] == [
-        "gather", "product exact", "layer", "product exact", "learn_of_few", "product exact", "product exact", "hadamard",
-        "product exact", "step", "total"]
+        "gather", "product exact", "layer", "product exact", "cost_and_delta_one_block", "product exact", "product exact",
+        "activation_backward", "product exact", "step", "total"]
     assert sum(launch.size for launch in launches if launch.kernel.startswith("product")) == 2 * 10 * (2 * 784 * 30 + 3 * 30 * 10)
     vectors = 2 * 4 * (784 * 30 + 320 + 32 + 32)   # the parameters and the gradient, whose views begin on lines of 128 bytes
     assert touched > vectors and launches[-2].bytes == 3 * vectors / 2
 
 
 def test_large_networks_fuse_updates_and_round_in_place(now):
-    assert "convert" not in {launch.kernel for launch in now["1024x5, batch 1,024, bfloat16"][0]}
+    assert "cast" not in {launch.kernel for launch in now["1024x5, batch 1,024, bfloat16"][0]}
     launches = now["4096x5, batch 8,192, bfloat16"][0]
     assert next(launch for launch in launches if launch.kernel == "step").size < 4 * 4096 + 128   # the biases
 
 
 def test_a_launch_takes_the_time_of_its_rounds_or_of_its_bytes():
-    launch = predicted.Launch("hadamard", (4, 2), (32, 8), 10**6, 2**16, 512, 128, 4)
+    launch = predicted.Launch("activation_backward", (4, 2), (32, 8), 10**6, 2**16, 512, 128, 4)
     rounds = 8   # 512 rows by 2 chunks, 8 threads and 4 places
     assert predicted.rounds(launch, 4) == rounds
     bandwidth, latency = predicted.NEAR

@@ -26,7 +26,7 @@ SHAPES = (1, 1), (3, 10), (70, 33), (1000, 5), (5, 1000), (70, 40), (600, 64), (
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("row", kernel_programs.activations(), ids=lambda row: row.name)
-def test_layer_and_hadamard(device_ops, row, kind):
+def test_bias_activation_and_backward(device_ops, row, kind):
     for shape in SHAPES if kind[1] is None else SHAPES[1::2]:
         z, b, delta = normal(kind[0], shape, shape[1:], shape, scale=3.0)
         layer_agrees(device_ops, row, z, b, delta, kind[1])

@@ -73,8 +73,9 @@ class CompiledOps(CpuOps):
         self._check((len(table), 2), dtype, table=table)
         self._check((2,), np.int64, clock=clock)
         if _in_tiles(IN_UPDATE, w, b, a.T) and w[:1].nbytes % CACHE_LINE_BYTES == 0:
-            return self._kernel_call("tiled_fold", dtype, a, b, w, self.zeros(a.size, dtype), len(b), *w.shape, table, clock)
-        return self._product("fold", a, b, w, table, clock)
+            factors = self.zeros(a.size, dtype)
+            return self._kernel_call("tiled_gemm_update", dtype, a, b, w, factors, len(b), *w.shape, table, clock)
+        return self._product("gemm_update", a, b, w, table, clock)
 
     def gemm_update_pays(self, weights):
         return True
@@ -90,8 +91,9 @@ class CompiledOps(CpuOps):
         (rows, width), dtype = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
         self._check((width,), dtype, db=db)
         if activation.rowwise:
-            return self._kernel_call("softmax_hadamard", dtype, delta, a, db, rows, width)
-        return KernelCall(kernel_source.layer_source(activation, dtype, ending="cpp"), "hadamard", delta, z, a, db, rows, width)
+            return self._kernel_call("softmax_backward", dtype, delta, a, db, rows, width)
+        text = kernel_source.layer_source(activation, dtype, ending="cpp")
+        return KernelCall(text, "activation_backward", delta, z, a, db, rows, width)
 
     def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
         (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a, y=y)
@@ -138,7 +140,7 @@ class CompiledOps(CpuOps):
         dtype = self._check((costs.size,), costs=costs)
         self._check((log.size,), dtype, log=log)
         self._check((2,), np.int64, clock=clock)
-        return self._kernel_call("record", dtype, costs, log, clock, costs.size)
+        return self._kernel_call("log_cost", dtype, costs, log, clock, costs.size)
 
     def norm(self, array):
         dtype = self._check(array.shape, array=array)
@@ -236,19 +238,19 @@ class ParallelCall(KernelCall):
         self.threads = None
 
     def kernel(self):
-        """The address of the kernel `together`; the first call starts the threads."""
+        """The address of the kernel `run_parallel`; the first call starts the threads."""
         if self.threads is None:
             self.tables = [program.table() for program in self.programs]
             runner = _runner().wait()
             self.parts = np.array([(blas.address(runner.call_sequence), table.address) for table in self.tables], np.uint64)
             self.words[:] = cxx.words(self.team, self.parts, len(self.tables) - 1)
-            runner.serve.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-            self.threads = [threading.Thread(target=_serve, args=(runner.serve, self.team, part, self.tables), daemon=True)
+            runner.worker_loop.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+            self.threads = [threading.Thread(target=_work, args=(runner.worker_loop, self.team, part, self.tables), daemon=True)
                             for part in self.parts[1:]]
             weakref.finalize(self, self.team.__setitem__, 2, 1)
             for thread in self.threads:
                 thread.start()
-        return blas.address(_runner().wait().call_together)
+        return blas.address(_runner().wait().call_run_parallel)
 
 
 def _in_tiles(most, w, *factors):
@@ -258,10 +260,10 @@ def _in_tiles(most, w, *factors):
 
 
 def _runner():
-    """The library whose `sequence`, `together` and `serve` run all programs, of any dtype."""
+    """The library whose `sequence`, `run_parallel` and `worker_loop` run all programs, of any dtype."""
     return cxx.library(cxx.program_source("float32"))
 
 
-def _serve(serve, team, part, tables):
+def _work(worker_loop, team, part, tables):
     """The body of a thread; its arguments keep the memory of its kernels alive."""
-    serve(team.ctypes.data, part.ctypes.data)
+    worker_loop(team.ctypes.data, part.ctypes.data)

@@ -91,7 +91,7 @@ class CudaOps(Ops):
 
     def cast(self, source, out):
         n, elements = source.size, pack(source.size, source, out)
-        kernel = self._kernel(kernel_source.copy_source(*check_copy(self, source, out)), wide("convert", elements))
+        kernel = self._kernel(kernel_source.copy_source(*check_copy(self, source, out)), wide("cast", elements))
         return self._bound(launch(kernel, grid(n // elements), (THREADS,), None, source, out, np.int64(n)))
 
     def gather(self, sources, order, clock, size, outs):
@@ -131,9 +131,10 @@ class CudaOps(Ops):
         (rows, width), kept = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
         dtype = self._check((width,), db=db)
         if activation.rowwise:
-            kernel = self._file_kernel("softmax.cu", "softmax_hadamard", dtype, kept)
+            kernel = self._file_kernel("softmax.cu", "softmax_backward", dtype, kept)
             return self._bound(on_rows(kernel, dtype, self.processors, delta, a, rows, width), *self._column_sums(delta, db))
-        return self._bound(*self._summing(kernel_source.layer_source(activation, dtype, kept), "hadamard", (delta, z, a), db))
+        text = kernel_source.layer_source(activation, dtype, kept)
+        return self._bound(*self._summing(text, "activation_backward", (delta, z, a), db))
 
     def cost_partials(self, rows, width):
         return summands(rows, width, self.processors)
@@ -149,8 +150,9 @@ class CudaOps(Ops):
         self._check((width,), dtype, db=db)
         text = kernel_source.output_source(cost, activation, dtype, self._check(z.shape, delta=delta))
         values = z, b, a, y, weights, delta, costs, self._scaling(dtype)
-        name, blocks = ("output", None) if keep else ("learn_of_few" if costs.size == 1 else "learn", costs.size)
-        more = [db] if name == "learn_of_few" else []   # its single block also sums the columns of delta
+        one_block = not keep and costs.size == 1
+        name = "output" if keep else f"cost_and_delta{'_one_block' * one_block}"
+        more, blocks = [db] if one_block else [], None if keep else costs.size   # a single block also sums the columns of delta
         launches = [on_rows(self._kernel(text, name), dtype, self.processors, *values, *more, rows, width, blocks=blocks)]
         return self._bound(*launches, *([] if more else self._column_sums(delta, db)))
 
@@ -214,7 +216,7 @@ class CudaOps(Ops):
         self._check((vector.size,), dtype, vector=vector)
         grids = [summing(source.size, self.processors) for source in sources]
         partials = self.zeros((len(sources), max(grids)[0]), dtype)   # unused elements of a row stay 0
-        kernels = [self._file_kernel("report.cu", "lost", dtype),
+        kernels = [self._file_kernel("report.cu", "count_nonfinite", dtype),
                    *(self._file_kernel("sums.cu", "squares", dtype, a.dtype) for a in arrays)]
         calls = [on_vector(kernel, source.size, blocks, dtype, source, row)
                  for kernel, source, blocks, row in zip(kernels, sources, grids, partials)]
