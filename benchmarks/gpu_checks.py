@@ -18,7 +18,7 @@ from benchmarks.gpu_kernels import ELEMENTS, copy_bandwidth
 from benchmarks.gpu_worker import python, run
 from benchmarks.guard import ROOT, failure
 from gpubp.devices import kernel_source
-from gpubp.devices.cuda.graph import Program
+from gpubp.devices.cuda.graph import GraphProgram
 from gpubp.devices.ops import PRECISIONS
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.parity import parity
@@ -84,7 +84,7 @@ def unpooled(ops):
 @contextmanager
 def captures():
     """Record the captures within: graphs of one run of a program, and failed captures."""
-    noted, capture = SimpleNamespace(graphs=[], failures=[]), Program._captured
+    noted, capture = SimpleNamespace(graphs=[], failures=[]), GraphProgram._captured
 
     def noting(program, *times):
         try:
@@ -97,7 +97,7 @@ def captures():
         elif times in ((), (1,)):
             noted.graphs.append(graph)
         return graph
-    with patch.object(Program, "_captured", noting):
+    with patch.object(GraphProgram, "_captured", noting):
         yield noted
 
 
@@ -121,7 +121,7 @@ def graphs(ops, cases=CASES):
             with captures() as captured, hook or nullcontext():
                 first = train(ops, *CASES[name])
             again = train(ops, *CASES[name])
-            with patch.object(Program, "__call__", Program.run):
+            with patch.object(GraphProgram, "__call__", GraphProgram.run):
                 eager = train(ops, *CASES[name])
             yield name, {"replay_equals_eager": first == eager, "repeats": first == again, "graphs": len(captured.graphs),
                          "nodes": [nodes(graph) for graph in captured.graphs], "failed_captures": captured.failures,

@@ -217,12 +217,12 @@ class Formulas:
         self.xp = xp = Rounding(network.dtype, 1 if precision == "exact" else TRUNCATING)
         self.largest = self.half[2] if self.half else xp.largest
         rounding = lambda facts: (lambda term: xp.stored(term, *facts) if facts else term)
-        self._kept = rounding(self.half)   # to the format in which factors of products are stored, and in which they are read:
-        self._factor = rounding((TF32, xp.tiny, xp.largest) if precision == "tf32" else None)
+        self._to_storage = rounding(self.half)   # to the format in which factors of products are stored
+        self._factor = rounding((TF32, xp.tiny, xp.largest) if precision == "tf32" else None)   # in which they are read
         self.activations = {l: gate.activation for l, gate in network.gates.items()}
         layers, given = range(1, network.depth + 1), lambda name: xp.given(network.ops.to_numpy(network.parameters[name]))
         self.b = {l: given(f"b{l}") for l in layers}
-        self.w = {l: self._factor(self._kept(given(f"w{l}"))) for l in layers}
+        self.w = {l: self._factor(self._to_storage(given(f"w{l}"))) for l in layers}
         self.x, self.y = xp.given(x), xp.given(y)
         self.order = [("x", 0), *((name, l) for l in layers for name in ("z", "a")), ("cost", network.depth),
                       *((name, l) for l in reversed(layers) for name in ("delta", "db", "dw"))]
@@ -234,21 +234,22 @@ class Formulas:
 
         def before(name, l):   # the value before it was rounded for storage, from which the next array was computed
             return xp.before(arrays[name, l], *self.half[:2]) if self.half else of(name, l)
-        xp, factor, kept = self.xp, self._factor, self._kept if l < self.depth or name == "delta" else lambda term: term
+        xp, factor = self.xp, self._factor
+        to_storage = self._to_storage if l < self.depth or name == "delta" else lambda term: term
         match name:
             case "x":
-                return kept(self.x)
+                return to_storage(self.x)
             case "z":
-                return kept(kept(xp.product(factor(of("a", l - 1)), _transposed(self.w[l]))) + self.b[l])
+                return to_storage(to_storage(xp.product(factor(of("a", l - 1)), _transposed(self.w[l]))) + self.b[l])
             case "a":
-                return kept(self.activations[l].of(xp, (before if l < self.depth else of)("z", l)))
+                return to_storage(self.activations[l].of(xp, (before if l < self.depth else of)("z", l)))
             case "cost":
                 return reference.costs(xp, self.cost, self.activations[l], of("z", l), of("a", l), self.y)
             case "delta" if l == self.depth:                                                                     # BP1
-                return kept(self._first_delta(of("z", l), of("a", l)))
+                return to_storage(self._first_delta(of("z", l), of("a", l)))
             case "delta":                                                                                        # BP2
-                da = kept(xp.product(factor(of("delta", l + 1)), self.w[l + 1]))
-                return kept(reference.times_prime(xp, self.activations[l], da, of("z", l), of("a", l)))
+                da = to_storage(xp.product(factor(of("delta", l + 1)), self.w[l + 1]))
+                return to_storage(reference.times_prime(xp, self.activations[l], da, of("z", l), of("a", l)))
             case "db":                                                                                           # BP3
                 return xp.sum(before("delta", l), axis=0) / float(len(arrays["x", 0]))
         return xp.product(_transposed(factor(of("delta", l))), factor(of("a", l - 1))) / float(len(arrays["x", 0]))   # BP4

@@ -22,11 +22,11 @@ CPUS: dict[str, Callable[[], Ops]] = {
 
 def checked_name(name: object, source: str = "", more: str = "") -> str:
     """The device name in lower case; raises ValueError if it is unknown. source: its origin; more: another valid name."""
-    asked = str(name).strip().lower()
-    if asked not in (*CPUS, "auto", more or "auto") and not re.fullmatch(r"cuda(:[0-9]+)?", asked):
+    requested = str(name).strip().lower()
+    if requested not in (*CPUS, "auto", more or "auto") and not re.fullmatch(r"cuda(:[0-9]+)?", requested):
         known = ", ".join(map(repr, filter(None, (more, "auto", *CPUS, "cuda"))))
-        raise ValueError(f"expected device {known} or 'cuda:N', got {asked!r}{source}")
-    return asked
+        raise ValueError(f"expected device {known} or 'cuda:N', got {requested!r}{source}")
+    return requested
 
 
 def named_by_environment() -> str:
@@ -58,13 +58,13 @@ def open_device(name: str | Ops = "auto") -> Ops:
     """
     if isinstance(name, Ops):
         return name
-    asked, source = checked_name(name), ""
-    if asked == "auto" and named_by_environment():
+    requested, source = checked_name(name), ""
+    if requested == "auto" and named_by_environment():
         source = " from the environment variable GPUBP_DEVICE"
-        asked = checked_name(named_by_environment(), source)
-    if asked in CPUS:
-        return CPUS[asked]()
-    kind, _, number = asked.partition(":")
+        requested = checked_name(named_by_environment(), source)
+    if requested in CPUS:
+        return CPUS[requested]()
+    kind, _, number = requested.partition(":")
     index = int(number or 0)
     from .cuda.probe import cuda_ops, why_absent, why_unusable  # the CPU does not need it
 
@@ -74,7 +74,8 @@ def open_device(name: str | Ops = "auto") -> Ops:
         return cuda_ops(index)
     if kind != "auto":
         fault = "is not available" if absent else "cannot be used"
-        raise RuntimeError(f"device {asked!r}{source} {fault}: {reason}; device='cpu' works everywhere, `gpubp info` tells more")
+        raise RuntimeError(f"device {requested!r}{source} {fault}: {reason}; device='cpu' works everywhere, "
+                           "`gpubp info` tells more")
     if not absent:
         _warn_unusable(reason)
     return NumpyOps()

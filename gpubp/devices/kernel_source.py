@@ -48,8 +48,8 @@ def source(file, dtype, written="", storage=None):
     if storage != dtype and (dtype.name != "float32" or storage.name not in STORAGE):
         raise TypeError(f"expected factors of products in {dtype} or, beside float32, in float16 or the uint16 of a bfloat16, "
                         f"got {storage}: take ops.storage_dtype(dtype)")
-    kept = "T" if storage == dtype else f"struct {STORAGE[storage.name]}"
-    return f'// kernels/ {_digest()}\nusing T = {C_TYPES[dtype.name]};\nusing S = {kept};\n{written}#include "{file}"\n'
+    storage_type = "T" if storage == dtype else f"struct {STORAGE[storage.name]}"
+    return f'// kernels/ {_digest()}\nusing T = {C_TYPES[dtype.name]};\nusing S = {storage_type};\n{written}#include "{file}"\n'
 
 
 def computed(dtype):

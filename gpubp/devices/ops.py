@@ -20,9 +20,9 @@ PRECISIONS = "exact", "tf32", "bfloat16", "float16"
 # For each 16-bit format: its unit roundoff, its smallest magnitude that is sure to be kept, and its largest finite number. A
 # subnormal bfloat16 is also a subnormal float32, which CuPy's kernels flush to zero (-ftz=true).
 HALVES = {"bfloat16": (2.0**-8, 2.0**-126, 3.3895e38), "float16": (2.0**-11, 2.0**-24, 65504.0)}
-STEADY = 2000             # consecutive finite gradients after which the loss scale is doubled
-LARGEST_SCALE = 2.0**24   # upper bound of the loss scale
-LEAST_SCALE = 2.0**-24    # lower bound of the loss scale
+GROWTH_INTERVAL = 2000   # consecutive finite gradients after which the loss scale is doubled
+MAX_SCALE = 2.0**24      # upper bound of the loss scale
+MIN_SCALE = 2.0**-24     # lower bound of the loss scale
 
 
 def checked_precision(precision, dtype="float32"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..devices import named_by_environment
-from ..devices.cpu.numpy_ops import REPAYS
+from ..devices.cpu.numpy_ops import MIN_EPOCH_SECONDS_TO_COMPILE
 from ..devices.ops import Ops
 
 CALLS = {"numpy": 20e-6, "compiled": 3e-6}   # overhead of a step on the CPU in seconds
@@ -66,7 +66,7 @@ def choose(network, batch, steps, state):
 
 def seconds_on_cpu(sizes, batch, steps, state, itemsize, compiles):
     """Predicted seconds of a step on the CPU; training is compiled if an epoch is long enough."""
-    repaid = compiles and numpy_epoch_seconds(_weights(sizes), steps, steps * batch, state) > REPAYS
+    repaid = compiles and numpy_epoch_seconds(_weights(sizes), steps, steps * batch, state) > MIN_EPOCH_SECONDS_TO_COMPILE
     kind = "compiled" if repaid else "numpy"
     return CALLS[kind] + _operations(sizes, batch) * itemsize / 4 / FLOPS[kind] + CHANGE * state * _weights(sizes)
 

@@ -5,7 +5,7 @@ Reading each step's cost would make the host wait for the device. Instead epochs
 
 import numpy as np
 
-from ..devices.ops import LEAST_SCALE
+from ..devices.ops import MIN_SCALE
 from .training_state import UNSCALED
 
 
@@ -93,7 +93,7 @@ class Divergence:
                 self._restore(*good)
                 self._raise(f"{name} became infinite", done, record.log)
             scale, _, all_finite, _ = record.scaling
-            if workspace.scaling is not None and not all_finite and scale <= LEAST_SCALE:
+            if workspace.scaling is not None and not all_finite and scale <= MIN_SCALE:
                 self._repeat_up_to(epoch.number, first)
                 workspace.scaling[...] = workspace.ops.asarray(UNSCALED, network.dtype)   # it may suit other samples
                 self._raise("the gradient overflows at every scale", done, record.log)

@@ -21,7 +21,7 @@ from benchmarks import (
 )
 from benchmarks.guard import ROOT, collect
 from benchmarks.report import plain
-from gpubp.devices.cuda.graph import Program
+from gpubp.devices.cuda.graph import GraphProgram
 from tests.benchmarks.test_gpu import verdict
 from tests.conftest import device, needs
 from tests.host import stream
@@ -97,9 +97,9 @@ def test_where_captures_fail_the_run_continues_eagerly_and_reports_it(monkeypatc
 def test_a_capture_that_raises_is_reported(monkeypatch):
     def broken(program):
         raise RuntimeError("cudaErrorStreamCaptureInvalidated")
-    monkeypatch.setattr(Program, "_captured", broken)
+    monkeypatch.setattr(GraphProgram, "_captured", broken)
     with gpu_checks.captures() as captured, pytest.raises(RuntimeError):
-        Program(None, [])._captured()
+        GraphProgram(None, [])._captured()
     assert not captured.graphs and "CaptureInvalidated" in captured.failures[0]["error"]
 
 

@@ -22,8 +22,8 @@ def test_the_blas_has_one_thread_until_the_outermost_section_ends(cpu):
     library = blas.find()
     threads, now = library.threads(), lambda: 1 if library._get is None else library._get()
     assert threads >= 1
-    with library.alone():
-        with library.alone():
+    with library.single_threaded():
+        with library.single_threaded():
             assert now() == 1 and library.threads() == threads
         assert now() == 1 and library.threads() == threads
     assert now() == threads == library.threads()

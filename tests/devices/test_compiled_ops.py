@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.kernel_programs import activations
-from gpubp.devices.cpu.compiled_ops import Program
+from gpubp.devices.cpu.compiled_ops import KernelProgram
 from gpubp.layered import fit
 from gpubp.maths.activations import ACTIVATIONS
 from tests import cpus
@@ -33,7 +33,7 @@ def test_a_program_mixes_kernels_and_python(compiled):
     assert said == [1, 3] and clock[0] == 4 and (log == 3.0).all()
     with pytest.raises(TypeError, match="expected only calls of kernels"):
         compiled.parallel([[record], [lambda: None]])()
-    assert isinstance(compiled.program([]), Program) and compiled.program([])() is None
+    assert isinstance(compiled.program([]), KernelProgram) and compiled.program([])() is None
 
 
 def test_several_steps_in_one_go_are_single_steps(compiled, random, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.kernel_programs import chains
 from gpubp import schedules
-from gpubp.devices.cuda.graph import ATTEMPTS, BURST, Program
+from gpubp.devices.cuda.graph import ATTEMPTS, BURST, GraphProgram
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
 from gpubp.maths.optimizers import Adam
@@ -26,7 +26,8 @@ def ops(request):
 
 def test_the_first_run_is_eager_the_second_captures_and_all_count(session):
     done = []
-    program = Program(session, [lambda: stream.launch(lambda: done.append(1)), lambda: stream.launch(lambda: done.append(2))])
+    program = GraphProgram(
+        session, [lambda: stream.launch(lambda: done.append(1)), lambda: stream.launch(lambda: done.append(2))])
     for runs in range(1, 5):
         program()
         session.stream.synchronize()
@@ -42,7 +43,7 @@ def test_calls_whose_capture_fails_are_launched_one_by_one(session):
         if session.stream.is_capturing() and failing:
             raise failing.pop()
         stream.launch(lambda: done.append(1))
-    stubborn, good = Program(session, [call]), Program(session, [call])
+    stubborn, good = GraphProgram(session, [call]), GraphProgram(session, [call])
     for runs in range(1, 7):
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -63,7 +64,7 @@ def test_a_capture_that_fails_once_is_repeated(session):
         if session.stream.is_capturing() and failing:
             raise failing.pop()
         stream.launch(lambda: done.append(1))
-    program = Program(session, [call])
+    program = GraphProgram(session, [call])
     for _ in range(4):
         program()
     session.stream.synchronize()
@@ -76,7 +77,7 @@ def test_failures_in_the_course_of_a_programs_life_are_not_added_up(session):
     def call():
         if session.stream.is_capturing() and fails[0]:
             raise RuntimeError("another thread has synchronized the device")
-    program = Program(session, [call])
+    program = GraphProgram(session, [call])
     for _ in range(2 * ATTEMPTS):
         program.graph, fails[0] = None, True
         program()
@@ -93,7 +94,7 @@ def test_a_burst_whose_capture_fails_leaves_the_graph_of_one_run(session):
         if captured[0] > 1:
             raise RuntimeError("too large")
         stream.launch(lambda: done.append(1))
-    program = Program(session, [call])
+    program = GraphProgram(session, [call])
     with pytest.warns(RuntimeWarning, match=f"capture {BURST} x the calls of a program .*: they are launched run by run"):
         program(2 * BURST)
     captured[0] = 0   # another thread: the graph of one run is captured again
@@ -107,7 +108,7 @@ def test_a_capture_that_ctrl_c_breaks_is_not_repeated(session):
     def call():
         if session.stream.is_capturing():
             raise KeyboardInterrupt
-    program = Program(session, [call])
+    program = GraphProgram(session, [call])
     program()
     with pytest.raises(KeyboardInterrupt):
         program()
@@ -120,7 +121,7 @@ def test_errors_of_the_calls_themselves_are_raised(session):
     def call():
         if not fine:
             raise ValueError("of the call")
-    program = Program(session, [call])
+    program = GraphProgram(session, [call])
     program()
     fine.clear()
     with pytest.raises(ValueError, match="of the call"):
@@ -129,7 +130,7 @@ def test_errors_of_the_calls_themselves_are_raised(session):
 
 def test_nothing_is_collected_in_a_capture(session):
     enabled = []
-    program = Program(session, [lambda: enabled.append(gc.isenabled())])
+    program = GraphProgram(session, [lambda: enabled.append(gc.isenabled())])
     program()
     program()
     assert enabled == [True, False] and gc.isenabled()
@@ -141,7 +142,7 @@ def trained(ops, x, y, eager=False, epochs=4, precision="exact", dtype="float32"
     """The vectors and costs after a fit, whose programs may be kept from capturing."""
     with pytest.MonkeyPatch.context() as patch:
         if eager:
-            patch.setattr(Program, "__call__", Program.run)
+            patch.setattr(GraphProgram, "__call__", GraphProgram.run)
         net = Network([4, Dropout(0.2), 6, 5, 2], activation="tanh", device=ops, seed=3, dtype=dtype,
                       precision=precision)
         net.fit(x, y, epochs=epochs, **options)
@@ -212,8 +213,8 @@ def test_the_rounded_weights_follow_changes_of_the_vector(ops, optimizer, random
 
 
 def test_a_fit_captures_a_graph_for_each_size_of_batch(ops, random, monkeypatch):
-    captured, capture = [], Program._captured
-    monkeypatch.setattr(Program, "_captured", lambda self, *times: captured.append(self) or capture(self, *times))
+    captured, capture = [], GraphProgram._captured
+    monkeypatch.setattr(GraphProgram, "_captured", lambda self, *times: captured.append(self) or capture(self, *times))
     x, y = two_classes(random)
     trained(ops, x, y, batch_size=5)
     assert len(captured) == 4   # two steps, the report of an epoch, and the outputs for the accuracy

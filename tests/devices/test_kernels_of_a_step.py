@@ -11,7 +11,7 @@ from benchmarks import kernel_programs
 from gpubp.devices import kernel_source
 from gpubp.devices.cuda.cuda_ops import CudaOps
 from gpubp.devices.cuda.loss_scaling import LossScaling
-from gpubp.devices.ops import LARGEST_SCALE, LEAST_SCALE, STEADY
+from gpubp.devices.ops import GROWTH_INTERVAL, MAX_SCALE, MIN_SCALE
 from gpubp.devices.random import DROPOUT, bits
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
@@ -136,10 +136,10 @@ def test_a_gradient_that_is_not_finite_changes_nothing(device_ops, text):
 @pytest.mark.parametrize("lost, before, after", [
     (False, (1024, 5, 0, 0), (1024, 6, 1, 1 / 1024)),
     (True, (1024, 5, 1, 0), (512, 0, 0, 1 / 1024)),
-    (False, (1024, STEADY - 1, 1, 0), (2048, 0, 1, 1 / 1024)),
-    (True, (1024, STEADY - 1, 1, 0), (512, 0, 0, 1 / 1024)),
-    (False, (LARGEST_SCALE, STEADY - 1, 1, 0), (LARGEST_SCALE, 0, 1, 1 / LARGEST_SCALE)),
-    (True, (LEAST_SCALE, 5, 1, 0), (LEAST_SCALE, 0, 0, 1 / LEAST_SCALE))])
+    (False, (1024, GROWTH_INTERVAL - 1, 1, 0), (2048, 0, 1, 1 / 1024)),
+    (True, (1024, GROWTH_INTERVAL - 1, 1, 0), (512, 0, 0, 1 / 1024)),
+    (False, (MAX_SCALE, GROWTH_INTERVAL - 1, 1, 0), (MAX_SCALE, 0, 1, 1 / MAX_SCALE)),
+    (True, (MIN_SCALE, 5, 1, 0), (MIN_SCALE, 0, 0, 1 / MIN_SCALE))])
 def test_the_loss_scale_is_halved_and_doubled(device_ops, lost, before, after):
     g, = normal("float32", 100_001)
     g[-1] = np.nan if lost else 1.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpubp import TrainingError
-from gpubp.devices.ops import LEAST_SCALE
+from gpubp.devices.ops import MIN_SCALE
 from gpubp.layered import training_state
 from tests.cases import two_classes
 from tests.devices import test_precision
@@ -48,7 +48,7 @@ def test_gradients_that_overflow_at_every_scale_raise(device_ops, random, monkey
     with pytest.raises(TrainingError, match=r"the gradient overflows at every scale in epoch 1, .*precision='bfloat16'"):
         net.fit(x, y, batch_size=2, epochs=2, sample_weight=np.full(len(x), 3e38))
     np.testing.assert_array_equal(device_ops.to_numpy(net.vector), before)
-    assert net.training_state.batch == 0 and net.training_state.scaling[0] > LEAST_SCALE   # other samples may do with it
+    assert net.training_state.batch == 0 and net.training_state.scaling[0] > MIN_SCALE   # other samples may do with it
     net.fit(x, y, batch_size=2, epochs=1)
     assert net.epoch == 1 and (device_ops.to_numpy(net.vector) != before).any()
 

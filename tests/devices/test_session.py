@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.devices.cuda.graph import Program, Session
+from gpubp.devices.cuda.graph import GraphProgram, Session
 from gpubp.layered.network import Network
 from tests.cases import two_classes
 from tests.conftest import device
@@ -103,7 +103,7 @@ def test_one_cublas_handle_serves_all_products_of_a_thread(session):
 def test_another_thread_warms_up_and_captures_again(session):
     """A graph depends on the workspace of the thread that captured it."""
     captures = []
-    program = Program(session, [lambda: captures.append(session.stream.is_capturing() and session.stream)])
+    program = GraphProgram(session, [lambda: captures.append(session.stream.is_capturing() and session.stream)])
     program()
     program()
     graph, other = program.graph, in_thread(lambda: (program(), program(), session.stream)[-1])

@@ -18,9 +18,9 @@ def test_free_bytes_are_a_fraction_of_free_memory():
     session = nullcontext()
     session.xp = xp
     streaming = transfer.Streaming(session)
-    assert streaming.free_bytes() == 4000 * transfer.PART
+    assert streaming.free_bytes() == 4000 * transfer.FREE_MEMORY_FRACTION
     pool.get_limit = lambda: 1500
-    assert streaming.free_bytes() == 1000 * transfer.PART
+    assert streaming.free_bytes() == 1000 * transfer.FREE_MEMORY_FRACTION
     pool.get_limit = lambda: 400
     assert streaming.free_bytes() == 0
 

@@ -31,7 +31,7 @@ def little(monkeypatch):
     """A function of bytes that limits the free memory of the emulated device."""
     from tests.host import stream
     monkeypatch.setattr(input_checks, "ALWAYS_FITS", 0)
-    return lambda room: monkeypatch.setattr(stream.memory, "free", int(room / transfer.PART) + 1)
+    return lambda room: monkeypatch.setattr(stream.memory, "free", int(room / transfer.FREE_MEMORY_FRACTION) + 1)
 
 
 def fitted(x, y, precision="exact", output="softmax", **options):

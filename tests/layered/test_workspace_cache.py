@@ -75,8 +75,8 @@ def test_a_loop_of_epochs_is_the_same_with_new_arrays_each_time(ops, built, opti
 
 
 def test_nothing_is_captured_again(built, random, monkeypatch):
-    ops, captured, capture = device("host"), [], graph.Program._captured
-    monkeypatch.setattr(graph.Program, "_captured", lambda self, *times: captured.append(self) or capture(self, *times))
+    ops, captured, capture = device("host"), [], graph.GraphProgram._captured
+    monkeypatch.setattr(graph.GraphProgram, "_captured", lambda self, *times: captured.append(self) or capture(self, *times))
     x, y = two_classes(random)
     net = made(ops)
     for epoch in range(8):

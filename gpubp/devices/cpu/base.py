@@ -27,8 +27,8 @@ class CpuOps(Ops, RowBlocks):
     @property
     def threads(self):   # type: ignore[override]
         """The cores available to the process, at most the threads of the BLAS; 1 if the BLAS cannot be called directly."""
-        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return 1 if blas.find() is None else min(there, blas.find().threads())
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return 1 if blas.find() is None else min(available, blas.find().threads())
 
     # ---- variants of the device
 

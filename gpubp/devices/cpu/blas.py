@@ -45,11 +45,11 @@ class Blas:
             os.register_at_fork(after_in_child=self._after_fork)
 
     def threads(self):
-        """The number of threads that the library uses outside `alone`; 1 if the library does not tell."""
+        """The number of threads that the library uses outside `single_threaded`; 1 if the library does not tell."""
         return 1 if self._get is None or self._limit is None else self._before if self._inside else self._get()
 
     @contextmanager
-    def alone(self):
+    def single_threaded(self):
         """Limit the BLAS to one thread in this context; the limit is process-wide and reference-counted."""
         with self._lock:
             self._before = self.threads()
@@ -68,7 +68,7 @@ class Blas:
             self._limit(threads)
 
     def _after_fork(self):
-        """Reset the count in a forked child, since the threads inside `alone` exist only in the parent."""
+        """Reset the count in a forked child, since the threads inside `single_threaded` exist only in the parent."""
         if self._inside:
             self._set(self._before)
         self._lock, self._inside = Lock(), 0

@@ -58,7 +58,7 @@ class CompiledOps(CpuOps):
             self._check(source.shape, dtype, source=source)
             row = out.nbytes // max(1, rows)
             calls.append(self._kernel_call("gather", dtype, source, out, row, order, order.size, clock, int(size), rows))
-        return calls[0] if len(calls) == 1 else Program(calls)
+        return calls[0] if len(calls) == 1 else KernelProgram(calls)
 
     # ---- the equations
 
@@ -123,7 +123,7 @@ class CompiledOps(CpuOps):
         for w in matrices if chain.max_norm is not None else ():
             self._check(w.shape, dtype, w=w)
             calls.append(KernelCall(text, "max_norm", w, float(chain.max_norm), *w.shape))
-        return Program(calls)
+        return KernelProgram(calls)
 
     # ---- sums
 
@@ -151,10 +151,10 @@ class CompiledOps(CpuOps):
     # ---- programs
 
     def program(self, calls):
-        return Program(calls)
+        return KernelProgram(calls)
 
     def parallel(self, parts):
-        programs = list(map(Program, parts))
+        programs = list(map(KernelProgram, parts))
         return programs[0] if len(programs) == 1 else ParallelCall(programs)
 
     # ---- helpers of the verbs
@@ -174,17 +174,17 @@ class KernelCall:
         self.kernel, self.words, self.held = cxx.kernel(text, name), cxx.words(*values), values
 
     def __call__(self):
-        Program([self])()
+        KernelProgram([self])()
 
 
-class Program:
+class KernelProgram:
     """Calls in order. Consecutive kernel calls run as one CallTable, without Python between them, `times` times."""
 
     def __init__(self, calls):
         self.calls: list[Any] = []
         self.runs: list[Any] | None = None
         for call in calls:
-            self.calls += call.calls if isinstance(call, Program) else [call]
+            self.calls += call.calls if isinstance(call, KernelProgram) else [call]
 
     def __call__(self, times=1):
         if self.runs is None:
@@ -221,11 +221,11 @@ class CallTable:
         self.words = cxx.words(self.table, len(self.calls), 1)
         self.address, self.function = self.words.ctypes.data, _runner().wait().call_sequence
         self.function.argtypes = [ctypes.c_void_p]
-        self.alone = any(isinstance(call, ParallelCall) for call in self.calls)
+        self.single_threaded = any(isinstance(call, ParallelCall) for call in self.calls)
 
     def __call__(self, times):
         self.words[2] = times
-        with blas.find().alone() if self.alone else nullcontext():
+        with blas.find().single_threaded() if self.single_threaded else nullcontext():
             self.function(self.address)
 
 

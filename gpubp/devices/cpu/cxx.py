@@ -135,10 +135,10 @@ class Library:
             return self.loaded
 
     def _finish(self):
-        said, code = self.process.stdout.read(), self.process.wait()
+        output, code = self.process.stdout.read(), self.process.wait()
         self.process = None
         if code:
-            first = next((line for line in said.splitlines() if "error" in line), f"exit code {code}")
+            first = next((line for line in output.splitlines() if "error" in line), f"exit code {code}")
             raise RuntimeError(f"expected {' '.join(command())} to compile a program of gpubp, got: {first.strip()}")
         path = self.built
         with suppress(OSError, TypeError):   # without a cache folder the file lives as long as self

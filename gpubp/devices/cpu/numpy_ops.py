@@ -18,7 +18,7 @@ from .ufunc_program import Scratch, bind
 
 BLOCK_ELEMENTS = 1 << 14   # elements that a formula computes together: 64 KiB of float32, so that a few values fit the cache
 MIN_WEIGHTS_FOR_GEMM_UPDATE = 1 << 15   # below it, a BLAS call through ctypes costs more than it saves
-REPAYS = 0.1      # seconds: shortest epoch that soon repays the first compilation, which takes about a second
+MIN_EPOCH_SECONDS_TO_COMPILE = 0.1   # a shorter epoch does not soon repay the first compilation, of about a second
 
 
 class NumpyOps(CpuOps):
@@ -33,7 +33,7 @@ class NumpyOps(CpuOps):
         self.compiles, self.name = compiles, "cpu" if compiles else "cpu:numpy"
 
     def training_backend(self, seconds):
-        if not self.compiles or seconds <= REPAYS:
+        if not self.compiles or seconds <= MIN_EPOCH_SECONDS_TO_COMPILE:
             return self
         from . import cxx  # it loads the compiler's tools
         from .compiled_ops import CompiledOps

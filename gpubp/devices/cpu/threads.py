@@ -31,7 +31,7 @@ def in_threads(calls):
     pool = ThreadPoolExecutor(max(1, len(others)))   # it starts threads on demand
 
     def call():
-        with blas.find().alone() if others else nullcontext():
+        with blas.find().single_threaded() if others else nullcontext():
             # each in a copy of the caller's context, which holds NumPy's error state
             waiting = [pool.submit(copy_context().run, other) for other in others]
             first()

@@ -15,7 +15,7 @@ TWO_PASSES = "where", "sum", "max"   # their result must not overlap an operand
 ROWS = 1 << 20   # in place of the number of rows, on which a Binding does not depend
 
 
-class Trace(Writer):
+class FormulaTracer(Writer):
     """A Writer that records (name, operands) pairs, equal ones once; the Term of a step is its number. Rows have sums and maxima,
     which are columns."""
 
@@ -59,7 +59,7 @@ class Binding:
     """
 
     def __init__(self, formula, given, dtype, shapes, out_shapes, sharing):
-        trace, self.dtype = Trace(), dtype
+        trace, self.dtype = FormulaTracer(), dtype
         results = formula(trace, *(Term(~place, trace) for place in range(len(shapes))), *given)   # inputs are -1, -2, ...
         self.results = self._names(results if isinstance(results, tuple) else (results,))
         steps = [(name, self._names(terms)) for name, terms in trace.steps]

@@ -5,7 +5,7 @@ A value that the host would refuse becomes NaN in the copy, so that the result s
 
 import numpy as np
 
-from .launch import cover, grid, launch, on_rows, on_vector
+from .launch import grid, launch, on_rows, on_vector, row_grid
 
 LOW_OPEN, HIGH_OPEN, ENDS_ONLY, SUM_IS_ONE = 1, 2, 4, 8   # as in kernels/array_checks.cu
 
@@ -39,7 +39,8 @@ class ArrayChecks:
         ops._check(out.shape[:1], np.int64, labels=labels)
         dtype = ops._check(out.shape, out=out)
         (rows, width), kernel = out.shape, ops._file_kernel("array_checks.cu", "codes", dtype)
-        ops._bound(launch(kernel, *cover(rows, width, ops.processors), dtype, labels, out, float(off), float(on), rows, width))()
+        shape = row_grid(rows, width, ops.processors)
+        ops._bound(launch(kernel, *shape, dtype, labels, out, float(off), float(on), rows, width))()
 
 
 def _open_ends(interval):

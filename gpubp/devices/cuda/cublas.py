@@ -67,8 +67,8 @@ def load():
 class Cublas:
     """Products on the stream of a session. A bound product must be called within the session; it keeps its arrays alive.
 
-    Each thread has its own handle and workspace, which belong to the session's Resources. The tests substitute the library and
-    the workspace.
+    Each thread has its own handle and workspace, which belong to the session's ThreadResources. The tests substitute the library
+    and the workspace.
     """
 
     def __init__(self, session):

@@ -14,7 +14,20 @@ from ..operands import check_copy, check_operands, check_product
 from ..ops import Ops, checked_precision, dropout_scale_and_threshold
 from . import graph
 from .array_checks import ArrayChecks
-from .launch import THREADS, chunked, cover, grid, in_one_block, launch, on_rows, on_vector, pack, summands, summing, wide
+from .launch import (
+    THREADS,
+    chunked,
+    grid,
+    in_one_block,
+    launch,
+    on_rows,
+    on_vector,
+    pack,
+    partial_count,
+    reduction_grid,
+    row_grid,
+    wide,
+)
 from .loss_scaling import LossScaling
 from .transfer import Streaming
 
@@ -109,7 +122,7 @@ class CudaOps(Ops):
             values += [source, out, width, elements]
             units = max(units, width // elements)
         kernel = self._kernel(kernel_source.copy_source(*dtypes), "gather")
-        return self._bound(launch(kernel, *cover(rows, units, self.processors), None, order, clock, int(size), rows, *values))
+        return self._bound(launch(kernel, *row_grid(rows, units, self.processors), None, order, clock, int(size), rows, *values))
 
     # ---- the equations
 
@@ -118,26 +131,26 @@ class CudaOps(Ops):
         return self._bound(self.products.gemm(a, b, out, precision=self.precision))
 
     def bias_activation(self, activation, z, b, a):
-        (rows, width), kept = z.shape, self._check(z.shape, z=z, a=a)
+        (rows, width), storage = z.shape, self._check(z.shape, z=z, a=a)
         dtype = self._check((width,), b=b)
         if activation.rowwise:
-            kernel = self._file_kernel("softmax.cu", "softmax", dtype, kept)
+            kernel = self._file_kernel("softmax.cu", "softmax", dtype, storage)
             return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, rows, width))
         elements = pack(width, z, b, a)
-        kernel = self._kernel(kernel_source.layer_source(activation, dtype, kept), wide("layer", elements))
-        return self._bound(launch(kernel, *cover(rows, width // elements, self.processors), dtype, z, b, a, rows, width))
+        kernel = self._kernel(kernel_source.layer_source(activation, dtype, storage), wide("layer", elements))
+        return self._bound(launch(kernel, *row_grid(rows, width // elements, self.processors), dtype, z, b, a, rows, width))
 
     def activation_backward(self, activation, delta, z, a, db):
-        (rows, width), kept = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
+        (rows, width), storage = delta.shape, self._check(delta.shape, delta=delta, z=z, a=a)
         dtype = self._check((width,), db=db)
         if activation.rowwise:
-            kernel = self._file_kernel("softmax.cu", "softmax_backward", dtype, kept)
+            kernel = self._file_kernel("softmax.cu", "softmax_backward", dtype, storage)
             return self._bound(on_rows(kernel, dtype, self.processors, delta, a, rows, width), *self._column_sums(delta, db))
-        text = kernel_source.layer_source(activation, dtype, kept)
+        text = kernel_source.layer_source(activation, dtype, storage)
         return self._bound(*self._summing(text, "activation_backward", (delta, z, a), db))
 
     def cost_partials(self, rows, width):
-        return summands(rows, width, self.processors)
+        return partial_count(rows, width, self.processors)
 
     def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
         dtype, (rows, width) = self._check(z.shape, z=z, a=a, y=y), z.shape
@@ -159,9 +172,9 @@ class CudaOps(Ops):
     def dropout(self, a, out, da, rate, seed, layer, clock):
         scale, limit = dropout_scale_and_threshold(rate)
         self._check((2,), np.int64, clock=clock)
-        kept, n = self._check(a.shape, a=a, out=out, da=da), a.size
-        dtype, elements = kernel_source.computed(kept), pack(n, a, out, da)
-        kernel = self._file_kernel("dropout.cu", wide("dropout", elements), dtype, kept)
+        storage, n = self._check(a.shape, a=a, out=out, da=da), a.size
+        dtype, elements = kernel_source.computed(storage), pack(n, a, out, da)
+        kernel = self._file_kernel("dropout.cu", wide("dropout", elements), dtype, storage)
         fixed = scale, np.uint64(limit), np.uint64(seed), clock, np.uint64(layer), np.int64(n)
         return tuple(self._bound(launch(kernel, grid(ceil(n / 8)), (THREADS,), dtype, source, target, *fixed))
                      for source, target in ((a, out), (da, da)))
@@ -180,14 +193,14 @@ class CudaOps(Ops):
         dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
         self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
         self._check((2,), np.int64, clock=clock)
-        at_once = [] if rounded is None or chain.max_norm is not None else [rounded]   # max_norm changes them later
-        kept = self._check((weights,), rounded=rounded) if at_once else None
-        text, norm, scaling = kernel_source.step_source(chain, dtype, kept), self.zeros(1, dtype), self._scaling(dtype)
+        rounded_outputs = [] if rounded is None or chain.max_norm is not None else [rounded]   # max_norm changes them later
+        storage = self._check((weights,), rounded=rounded) if rounded_outputs else None
+        text, norm, scaling = kernel_source.step_source(chain, dtype, storage), self.zeros(1, dtype), self._scaling(dtype)
         calls = self._norm(gradient, norm) if chain.uses_norm else []
-        elements = min([pack(n, vector, gradient, *state), *(pack(weights, one) for one in at_once)])
+        elements = min([pack(n, vector, gradient, *state), *(pack(weights, one) for one in rounded_outputs)])
         kernel = self._kernel(text, wide("step", elements))
         calls.append(launch(kernel, grid(n // elements), (THREADS,), dtype, vector, *state, gradient, norm, scalars, clock,
-                            scaling, *at_once, np.int64(weights), np.int64(n)))
+                            scaling, *rounded_outputs, np.int64(weights), np.int64(n)))
         if chain.max_norm is not None:
             bound = self._kernel(text, "max_norm")
             for w in matrices:
@@ -214,7 +227,7 @@ class CudaOps(Ops):
     def norms(self, vector, arrays, out):
         dtype, sources = self._check((1 + len(arrays),), out=out), [vector, *arrays]
         self._check((vector.size,), dtype, vector=vector)
-        grids = [summing(source.size, self.processors) for source in sources]
+        grids = [reduction_grid(source.size, self.processors) for source in sources]
         partials = self.zeros((len(sources), max(grids)[0]), dtype)   # unused elements of a row stay 0
         kernels = [self._file_kernel("report.cu", "count_nonfinite", dtype),
                    *(self._file_kernel("sums.cu", "squares", dtype, a.dtype) for a in arrays)]
@@ -232,7 +245,7 @@ class CudaOps(Ops):
     # ---- programs
 
     def program(self, calls):
-        return graph.Program(self.device, calls)
+        return graph.GraphProgram(self.device, calls)
 
     # ---- helpers of the verbs
 
@@ -248,8 +261,8 @@ class CudaOps(Ops):
         with self.device:
             return self.compiler.kernel(text, name)
 
-    def _file_kernel(self, file, name, dtype, kept=None):
-        return self._kernel(kernel_source.source(file, dtype, storage=kept), name)
+    def _file_kernel(self, file, name, dtype, storage=None):
+        return self._kernel(kernel_source.source(file, dtype, storage=storage), name)
 
     def _scaling(self, dtype):
         """The state of the loss scale, checked; without one, a constant scale of 1."""
@@ -276,6 +289,6 @@ class CudaOps(Ops):
 
     def _norm(self, array, norm):
         """Launches that write the norm of the array to norm[0]."""
-        dtype, n, partials = norm.dtype, array.size, self.zeros(summing(array.size, self.processors), norm.dtype)
+        dtype, n, partials = norm.dtype, array.size, self.zeros(reduction_grid(array.size, self.processors), norm.dtype)
         return [on_vector(self._file_kernel("sums.cu", "squares", dtype, array.dtype), n, partials.shape, dtype, array, partials),
                 in_one_block(self._file_kernel("sums.cu", "root", dtype), partials.size, dtype, partials, norm)]

@@ -18,7 +18,7 @@ ATTEMPTS = 3   # failed captures in a row, after which the calls are always laun
 LOCK = RLock()
 
 
-class Resources:
+class ThreadResources:
     """The resources of one thread on a device: a stream, its events, a copy stream, and a cuBLAS handle with its workspace.
 
     They live as long as the process. When a thread ends, the next new thread takes over its resources, including the memory that
@@ -52,12 +52,12 @@ class Session(AbstractContextManager):
 
     def __init__(self, xp, index):
         self.xp, self.index, self.device, self._thread = xp, index, xp.cuda.Device(index), local()
-        self._made, self._idle = [], []   # all Resources, and those whose thread has ended
+        self._made, self._idle = [], []   # all ThreadResources, and those whose thread has ended
         self._warned = False
 
     @property
     def resources(self):
-        """The Resources of this thread."""
+        """The ThreadResources of this thread."""
         try:
             return self._thread.resources
         except AttributeError:
@@ -72,7 +72,7 @@ class Session(AbstractContextManager):
         try:
             resources = self._idle.pop()
         except IndexError:
-            resources = Resources(self)
+            resources = ThreadResources(self)
             self._made.append(resources)
         self._thread.lease = lease = _Lease()   # dies with the thread
         finalize(lease, self._idle.append, resources).atexit = False
@@ -169,7 +169,7 @@ class _Lease:
     """An object whose lifetime is that of its thread."""
 
 
-class Program:
+class GraphProgram:
     """A sequence of bound calls that is captured as a CUDA graph.
 
     The first run makes the calls one by one, which compiles and loads everything they need. The second run captures them in a
@@ -184,7 +184,7 @@ class Program:
     def __init__(self, session, calls):
         self.session, self.calls, self.graph, self.burst = session, list(calls), None, None
         self.failures: dict[int, list[Exception]] = {1: [], BURST: []}   # consecutive failed captures, by number of runs
-        self._warm = None   # the Resources of its last run that was not captured
+        self._warm = None   # the ThreadResources of its last run that was not captured
 
     def __call__(self, times=1):
         with self.session:

@@ -16,8 +16,8 @@ WARP = 32
 VECTOR_BYTES = 16      # the widest load or store of a thread
 LONG = 1024            # rows with more elements take a whole block instead of a warp
 LONG_OF_FEW = 256      # the same limit if there are too few rows to give each multiprocessor 32 warps
-FEW = 32               # at most so many rows are processed by a single block, which then also sums their columns,
-SMALL = 2048           # if they have at most so many elements
+MAX_ROWS_ONE_BLOCK = 32         # a single block processes at most n rows, and then also sums their columns,
+MAX_ELEMENTS_ONE_BLOCK = 2048   # if they have at most n elements
 ROWS_AHEAD = 4         # rows that a thread loads before it computes: AHEAD in kernels/common.cuh, or 2 in places of layer.cu
 NARROW = 8             # minimum columns of a block: 8 vectors of 16 bytes fill a 128-byte cache line
 ROWS_OF_A_SUM = 32     # maximum rows that a thread sums; more are divided into chunks, which a second kernel adds
@@ -60,7 +60,7 @@ def tile(width, most=WARP):
     return (columns, THREADS // columns), max(1, ceil(width / columns))
 
 
-def cover(rows, width, processors):
+def row_grid(rows, width, processors):
     """(grid, block) in which a thread takes ROWS_AHEAD rows, or fewer if multiprocessors would be idle otherwise."""
     block, tiles = tile(width)
     down = ceil(rows / block[1])
@@ -78,20 +78,20 @@ def chunked(rows, width, processors):
     return (tiles, chunks), block
 
 
-def few(rows, width):
+def fits_one_block(rows, width):
     """Whether one block processes all rows, one warp per row; it can then sum over rows, which saves a launch."""
-    return rows <= FEW and rows * width <= SMALL
+    return rows <= MAX_ROWS_ONE_BLOCK and rows * width <= MAX_ELEMENTS_ONE_BLOCK
 
 
 def block_for_rows(rows, width, processors):
     """(threads per row, rows) of a block: a warp per row, or the whole block if rows are long, or few and fairly long."""
-    warps = few(rows, width) or width < LONG_OF_FEW or rows >= full(processors) * THREADS // WARP
+    warps = fits_one_block(rows, width) or width < LONG_OF_FEW or rows >= full(processors) * THREADS // WARP
     return (WARP, THREADS // WARP) if width <= LONG and warps else (THREADS, 1)
 
 
-def summands(rows, width, processors):
+def partial_count(rows, width, processors):
     """The number of blocks for the rows, each of which leaves one partial sum; at most as many as one block can add."""
-    needed = 1 if few(rows, width) else ceil(rows / block_for_rows(rows, width, processors)[1])
+    needed = 1 if fits_one_block(rows, width) else ceil(rows / block_for_rows(rows, width, processors)[1])
     return max(1, min(needed, full(processors)))
 
 
@@ -102,7 +102,7 @@ def on_rows(kernel, dtype, processors, *values, blocks=None):
     return launch(kernel, (blocks or max(1, ceil(rows / block[1])),), block, dtype, *values)
 
 
-def summing(n, processors):
+def reduction_grid(n, processors):
     """The grid for a sum over n elements, in which each block leaves a partial sum."""
     return grid(n, 2 * full(processors))
 

@@ -2,16 +2,16 @@
 
 from copy import copy
 
-from ..ops import LARGEST_SCALE, LEAST_SCALE, STEADY
-from .launch import in_one_block, on_vector, summing
+from ..ops import GROWTH_INTERVAL, MAX_SCALE, MIN_SCALE
+from .launch import in_one_block, on_vector, reduction_grid
 
 
 class LossScaling:
     """The loss scale of a CudaOps at precision float16.
 
     Its state is an array of the device: (scale, steps since the last change, 1 if the gradient was finite else 0, 1 / the scale
-    of this gradient). A gradient that is not finite halves the scale; STEADY finite ones in a row double it. It stays between
-    LEAST_SCALE and LARGEST_SCALE.
+    of this gradient). A gradient that is not finite halves the scale; GROWTH_INTERVAL finite ones in a row double it. It stays
+    between MIN_SCALE and MAX_SCALE.
     """
 
     def __init__(self, ops):
@@ -29,8 +29,8 @@ class LossScaling:
         ops, n = self.ops, gradient.size
         dtype = ops._check(gradient.shape, gradient=gradient)
         ops._check((4,), dtype, state=state)
-        partials = ops.zeros(summing(n, ops.processors), dtype)
+        partials = ops.zeros(reduction_grid(n, ops.processors), dtype)
         return ops._bound(
             on_vector(ops._file_kernel("scale.cu", "unscale", dtype), n, partials.shape, dtype, gradient, state, partials),
-            in_one_block(ops._file_kernel("scale.cu", "rescale", dtype), partials.size, dtype, partials, state, float(STEADY),
-                         LARGEST_SCALE, LEAST_SCALE))
+            in_one_block(ops._file_kernel("scale.cu", "rescale", dtype), partials.size, dtype, partials, state,
+                         float(GROWTH_INTERVAL), MAX_SCALE, MIN_SCALE))

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-PART = 0.75   # the share of free memory for a training set; the rest is for the network's buffers
+FREE_MEMORY_FRACTION = 0.75   # for a training set; the rest is for the network's buffers
 
 
 class Streaming:
@@ -17,13 +17,13 @@ class Streaming:
         self.session, self.xp = session, session.xp
 
     def free_bytes(self):
-        """The bytes that a training set may take: PART of the memory that is free, or free in CuPy's pool."""
+        """The bytes that a training set may take: FREE_MEMORY_FRACTION of the memory that is free, or free in CuPy's pool."""
         with self.session:
             pool, (free, _) = self.xp.get_default_memory_pool(), self.xp.cuda.runtime.memGetInfo()
         free += pool.free_bytes()
         if pool.get_limit():
             free = min(free, pool.get_limit() - pool.used_bytes())
-        return int(PART * max(0, free))
+        return int(FREE_MEMORY_FRACTION * max(0, free))
 
     def pinned_empty(self, shape, dtype):
         """A NumPy array in pinned memory; only copies from pinned memory overlap with computation."""
