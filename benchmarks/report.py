@@ -21,6 +21,7 @@ import gpubp
 from benchmarks.guard import ROOT
 from gpubp.atomic import atomically
 from gpubp.devices import open_device
+from gpubp.devices.cpu.threads import available_cores
 from gpubp.devices.cuda.probe import why_no_cuda
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -52,14 +53,10 @@ def opened(parser, device):
 def machine():
     """{fact: value} of the machine and its libraries."""
     limits = {name: os.environ[name] for name in LIMITS if name in os.environ}
-    return {"cpu": _cpu(), "cores": cores(), "memory_gib": _memory(), "system": f"{platform.system()} {platform.machine()}",
-            "python": platform.python_version(), "numpy": np.__version__, "blas": _blas(), "blas_core": _blas_core(),
-            "thread_limits": limits, "gpubp": gpubp.__version__, "gpu": _gpu(), "date": time.strftime("%Y-%m-%d")}
-
-
-def cores():
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"cpu": _cpu(), "cores": available_cores(), "memory_gib": _memory(),
+            "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version(), "numpy": np.__version__,
+            "blas": _blas(), "blas_core": _blas_core(), "thread_limits": limits,
+            "gpubp": gpubp.__version__, "gpu": _gpu(), "date": time.strftime("%Y-%m-%d")}
 
 
 def sentence(facts):

@@ -12,6 +12,7 @@ import numpy as np
 from .. import __version__
 from ..devices import named_by_environment
 from ..devices.cpu import cxx
+from ..devices.cpu.threads import available_cores
 from ..devices.cuda.probe import why_no_cuda
 
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's wheels are named after the CUDA version that they are built for
@@ -32,9 +33,8 @@ def run(args):
     line("NumPy", np.__version__)
     blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     line("BLAS", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
-    line("threads", f"{cores} cores for this process, {', '.join(limits) or 'no limit set for BLAS'}")
+    line("threads", f"{available_cores()} cores for this process, {', '.join(limits) or 'no limit set for BLAS'}")
     line("compiler", cxx.why_not() or f"{' '.join(cxx.command())}, for device='cpu:compiled' and long training runs on 'cpu'")
     found = []
     for package in CUPY:

@@ -86,10 +86,10 @@ def test_gemm_update_is_a_step_in_a_product(device_ops, kind):
     delta, a = kept(delta, storage), kept(a, storage)
     table, clock, there = np.array([(0.5, -0.25), (1.0, 2.0), (0.0, 1.0)], dtype), clock_of(ops), ops.asarray(w)
     program = ops.program([ops.gemm_update(ops.asarray(delta).T, ops.asarray(a), there, ops.asarray(table), clock)])
-    for batch, (keep, part) in enumerate([*table, *table]):   # one by one, captured, replayed
+    for batch, (beta, alpha) in enumerate([*table, *table]):   # one by one, captured, replayed
         clock[0] = batch % len(table)
         program()
-        w = keep * w + part * (read(delta).T @ read(a))
+        w = beta * w + alpha * (read(delta).T @ read(a))
         close(ops.to_numpy(there), w, magnitude=20.0)
 
 

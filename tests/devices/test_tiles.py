@@ -42,13 +42,13 @@ def test_a_product_of_few_rows(compiled, dtype, random):
         close(z, a @ w.T, magnitude=k)
 
 
-@pytest.mark.parametrize("keep", [1.0, 0.25])
+@pytest.mark.parametrize("beta", [1.0, 0.25])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_gemm_update_of_few_rows(compiled, dtype, keep, random):
+def test_gemm_update_of_few_rows(compiled, dtype, beta, random):
     clock = np.array([1, 0])
     for rows, width, k in shapes(random):
         delta, a, w = filled(compiled, dtype, *normal(dtype, (rows, width), (rows, k), (width, k)))
-        table, want = np.array([[9.0, 9.0], [keep, -0.5]], dtype), keep * w - 0.5 * (delta.T @ a)
+        table, want = np.array([[9.0, 9.0], [beta, -0.5]], dtype), beta * w - 0.5 * (delta.T @ a)
         call = compiled.gemm_update(delta.T, a, w, table, clock)
         call()
         assert in_tiles(call) == (rows <= 16 and rows * w.size <= 1 << 18 and k * w.itemsize % 64 == 0)

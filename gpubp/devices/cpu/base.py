@@ -1,6 +1,5 @@
 """CpuOps: the base class of both CPU backends. Arrays are NumPy arrays, and no data are moved."""
 
-import os
 from contextlib import nullcontext
 from math import prod
 from time import perf_counter
@@ -9,6 +8,7 @@ import numpy as np
 
 from ..ops import Ops, RowBlocks, checked_precision
 from . import blas
+from .threads import available_cores
 
 ALIGNMENT_BYTES = 128   # of every new array
 
@@ -27,8 +27,7 @@ class CpuOps(Ops, RowBlocks):
     @property
     def threads(self):   # type: ignore[override]
         """The cores available to the process, at most the threads of the BLAS; 1 if the BLAS cannot be called directly."""
-        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return 1 if blas.find() is None else min(available, blas.find().threads())
+        return 1 if blas.find() is None else min(available_cores(), blas.find().threads())
 
     # ---- variants of the device
 

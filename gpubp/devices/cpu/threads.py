@@ -1,9 +1,15 @@
-"""Programs whose calls are made by Python, in sequence or in parallel threads."""
+"""Cores and threads: programs whose calls Python makes, in sequence or in parallel threads."""
 
+import os
 from contextlib import nullcontext
 from contextvars import copy_context
 
 from . import blas
+
+
+def available_cores():
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sequence(calls):

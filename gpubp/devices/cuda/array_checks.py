@@ -39,8 +39,8 @@ class ArrayChecks:
         ops._check(out.shape[:1], np.int64, labels=labels)
         dtype = ops._check(out.shape, out=out)
         (rows, width), kernel = out.shape, ops._file_kernel("array_checks.cu", "codes", dtype)
-        shape = row_grid(rows, width, ops.processors)
-        ops._bound(launch(kernel, *shape, dtype, labels, out, float(off), float(on), rows, width))()
+        ops._bound(launch(kernel, *row_grid(rows, width, ops.processors), dtype, labels, out, float(off), float(on), rows,
+                          width))()
 
 
 def _open_ends(interval):

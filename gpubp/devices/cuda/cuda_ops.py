@@ -14,20 +14,7 @@ from ..operands import check_copy, check_operands, check_product
 from ..ops import Ops, checked_precision, dropout_scale_and_threshold
 from . import graph
 from .array_checks import ArrayChecks
-from .launch import (
-    THREADS,
-    chunked,
-    grid,
-    in_one_block,
-    launch,
-    on_rows,
-    on_vector,
-    pack,
-    partial_count,
-    reduction_grid,
-    row_grid,
-    wide,
-)
+from .launch import THREADS, chunked, grid, launch, on_rows, on_vector, pack, partial_count, reduction_grid, row_grid, wide
 from .loss_scaling import LossScaling
 from .transfer import Streaming
 
@@ -105,7 +92,7 @@ class CudaOps(Ops):
     def cast(self, source, out):
         n, elements = source.size, pack(source.size, source, out)
         kernel = self._kernel(kernel_source.copy_source(*check_copy(self, source, out)), wide("cast", elements))
-        return self._bound(launch(kernel, grid(n // elements), (THREADS,), None, source, out, np.int64(n)))
+        return self._bound(on_vector(kernel, n, grid(n // elements), None, source, out))
 
     def gather(self, sources, order, clock, size, outs):
         if not 1 <= len(sources) == len(outs) <= 3:
@@ -163,9 +150,8 @@ class CudaOps(Ops):
         self._check((width,), dtype, db=db)
         text = kernel_source.output_source(cost, activation, dtype, self._check(z.shape, delta=delta))
         values = z, b, a, y, weights, delta, costs, self._scaling(dtype)
-        one_block = not keep and costs.size == 1
-        name = "output" if keep else f"cost_and_delta{'_one_block' * one_block}"
-        more, blocks = [db] if one_block else [], None if keep else costs.size   # a single block also sums the columns of delta
+        more = [db] if costs.size == 1 and not keep else []   # a single block also sums the columns of delta
+        name, blocks = ("output", None) if keep else ("cost_and_delta_one_block" if more else "cost_and_delta", costs.size)
         launches = [on_rows(self._kernel(text, name), dtype, self.processors, *values, *more, rows, width, blocks=blocks)]
         return self._bound(*launches, *([] if more else self._column_sums(delta, db)))
 
@@ -175,8 +161,8 @@ class CudaOps(Ops):
         storage, n = self._check(a.shape, a=a, out=out, da=da), a.size
         dtype, elements = kernel_source.computed(storage), pack(n, a, out, da)
         kernel = self._file_kernel("dropout.cu", wide("dropout", elements), dtype, storage)
-        fixed = scale, np.uint64(limit), np.uint64(seed), clock, np.uint64(layer), np.int64(n)
-        return tuple(self._bound(launch(kernel, grid(ceil(n / 8)), (THREADS,), dtype, source, target, *fixed))
+        fixed = scale, np.uint64(limit), np.uint64(seed), clock, np.uint64(layer)
+        return tuple(self._bound(on_vector(kernel, n, grid(ceil(n / 8)), dtype, source, target, *fixed))
                      for source, target in ((a, out), (da, da)))
 
     def gemm_update(self, a, b, w, table, clock):
@@ -199,8 +185,8 @@ class CudaOps(Ops):
         calls = self._norm(gradient, norm) if chain.uses_norm else []
         elements = min([pack(n, vector, gradient, *state), *(pack(weights, one) for one in rounded_outputs)])
         kernel = self._kernel(text, wide("step", elements))
-        calls.append(launch(kernel, grid(n // elements), (THREADS,), dtype, vector, *state, gradient, norm, scalars, clock,
-                            scaling, *rounded_outputs, np.int64(weights), np.int64(n)))
+        calls.append(on_vector(kernel, n, grid(n // elements), dtype, vector, *state, gradient, norm, scalars, clock, scaling,
+                               *rounded_outputs, np.int64(weights)))
         if chain.max_norm is not None:
             bound = self._kernel(text, "max_norm")
             for w in matrices:
@@ -217,7 +203,7 @@ class CudaOps(Ops):
         self._check((log.size,), dtype, log=log)
         self._check((2,), np.int64, clock=clock)
         kernel = self._file_kernel("sums.cu", "total", dtype)
-        return self._bound(in_one_block(kernel, costs.size, dtype, costs, log, clock))
+        return self._bound(on_vector(kernel, costs.size, (1,), dtype, costs, log, clock))
 
     def norm(self, array):
         result = self.zeros(1, kernel_source.computed(self._check(array.shape, array=array)))
@@ -291,4 +277,4 @@ class CudaOps(Ops):
         """Launches that write the norm of the array to norm[0]."""
         dtype, n, partials = norm.dtype, array.size, self.zeros(reduction_grid(array.size, self.processors), norm.dtype)
         return [on_vector(self._file_kernel("sums.cu", "squares", dtype, array.dtype), n, partials.shape, dtype, array, partials),
-                in_one_block(self._file_kernel("sums.cu", "root", dtype), partials.size, dtype, partials, norm)]
+                on_vector(self._file_kernel("sums.cu", "root", dtype), partials.size, (1,), dtype, partials, norm)]

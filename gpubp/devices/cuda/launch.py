@@ -108,10 +108,5 @@ def reduction_grid(n, processors):
 
 
 def on_vector(kernel, n, blocks, dtype, *values):
-    """A bound launch of a kernel over the n elements of a vector; n is its last argument."""
+    """A bound launch of a kernel over the n elements of a vector; n is its last argument. One block can complete a sum."""
     return launch(kernel, blocks, (THREADS,), dtype, *values, np.int64(n))
-
-
-def in_one_block(kernel, n, dtype, *values):
-    """The same with a single block, which can complete a sum."""
-    return launch(kernel, (1,), (THREADS,), dtype, *values, np.int64(n))

@@ -3,7 +3,7 @@
 from copy import copy
 
 from ..ops import GROWTH_INTERVAL, MAX_SCALE, MIN_SCALE
-from .launch import in_one_block, on_vector, reduction_grid
+from .launch import on_vector, reduction_grid
 
 
 class LossScaling:
@@ -32,5 +32,5 @@ class LossScaling:
         partials = ops.zeros(reduction_grid(n, ops.processors), dtype)
         return ops._bound(
             on_vector(ops._file_kernel("scale.cu", "unscale", dtype), n, partials.shape, dtype, gradient, state, partials),
-            in_one_block(ops._file_kernel("scale.cu", "rescale", dtype), partials.size, dtype, partials, state,
-                         float(GROWTH_INTERVAL), MAX_SCALE, MIN_SCALE))
+            on_vector(ops._file_kernel("scale.cu", "rescale", dtype), partials.size, (1,), dtype, partials, state,
+                      float(GROWTH_INTERVAL), MAX_SCALE, MIN_SCALE))
