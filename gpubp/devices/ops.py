@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from math import ceil
 from typing import Any
 
+ALIGNMENT_BYTES = 128   # of arrays and of views of one memory: a line of a cache
 PRECISIONS = "exact", "tf32", "bfloat16", "float16"
 # For each 16-bit format: its unit roundoff, its smallest magnitude that is sure to be kept, and its largest finite number. A
 # subnormal bfloat16 is also a subnormal float32, which CuPy's kernels flush to zero (-ftz=true).
@@ -48,6 +49,8 @@ class Ops(ABC):
     xp: the array module (NumPy or CuPy), for work outside the hot loop; device: the context manager in which it must run.
     scratch_bytes: approximately the bytes that a verb with a formula needs for intermediate values.
 
+    on_host: whether the arrays are NumPy arrays. synchronous: whether work has completed when a call returns, so that reading a
+    result costs nothing. max_copied_bytes: the largest training set of which a fit keeps a copy, see WorkspaceCache.
     row_blocks: the RowBlocks of a CPU, which compute blocks of rows on several threads; None on a GPU.
     Capabilities of a GPU, None on the CPU: array_checks, the ArrayChecks that validate arrays without a synchronization;
     streaming, the Streaming of data that do not fit on the device; loss_scaling, the LossScaling of precision "float16".
@@ -57,6 +60,9 @@ class Ops(ABC):
     precision: str
     xp: Any
     device: AbstractContextManager
+    on_host: bool
+    synchronous: bool
+    max_copied_bytes: int
     scratch_bytes = 0
     row_blocks: "RowBlocks | None" = None
     array_checks: Any = None
@@ -75,6 +81,10 @@ class Ops(ABC):
     @abstractmethod
     def storage_dtype(self, dtype):
         """The dtype in which the factors of products are stored at this precision; uint16 holds the bits of a bfloat16."""
+
+    @abstractmethod
+    def norms_dtype(self, dtype):
+        """The dtype in which `norms` writes the norms of arrays of this dtype."""
 
     # ---- arrays
 
@@ -182,7 +192,7 @@ class Ops(ABC):
     @abstractmethod
     def norms(self, vector, arrays, out):
         """Bind out[0] := 0 if all of the vector is finite, else another number, and out[1 + k] := the norm of arrays[k]. out has
-        the dtype of the vector on a GPU, float64 on the CPU."""
+        the dtype `norms_dtype`."""
 
     # ---- programs
 

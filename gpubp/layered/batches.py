@@ -5,17 +5,17 @@ Every step runs the same program on the same arrays; an index array on the devic
 
 import numpy as np
 
-SLOT = 1 << 25    # approximate bytes of a slot: enough for copies at full speed
-SHARE = 0.25      # largest share of the device's free memory that both slots take
-CACHED = 1 << 18  # elements that the host converts together, within its cache
+SLOT_BYTES = 1 << 25          # approximate bytes of a slot: enough for copies at full speed
+MAX_MEMORY_FRACTION = 0.25    # largest share of the device's free memory that both slots take
+CONVERT_ELEMENTS = 1 << 18    # elements that the host converts together, within its cache
 
 
 def open_batches(ops, dtype, x, y, weights, count, size, own=False):
     """DeviceBatches or StreamedBatches: mini-batches of `size` rows, in epochs of `count` samples.
 
     x, y and weights (or None) come from input_checks; own: DeviceBatches holds copies. Call begin(order, batch) when an epoch
-    begins or resumes, and before(batch) before launching at most ahead(batch) mini-batches. The call that gather(clock, outs)
-    binds is the first of their program.
+    begins or resumes, and prefetch(batch) before launching at most launchable(batch) mini-batches. The call that
+    gather(clock, outs) binds is the first of their program.
     """
     if ops.is_on_device(x) and ops.is_on_device(y):
         return DeviceBatches(ops, dtype, x, y, weights, count, size, own)
@@ -50,11 +50,11 @@ class DeviceBatches:
             share[...] = weights / rows
         self.weights = weights
 
-    def before(self, batch):
+    def prefetch(self, batch):
         """Prepare for the launch of mini-batch `batch`."""
 
-    def ahead(self, batch):
-        """The number of mini-batches from `batch` on that may be launched before the next call of before."""
+    def launchable(self, batch):
+        """The number of mini-batches from `batch` on that may be launched before the next call of prefetch."""
         return self.count
 
     def end(self):
@@ -96,13 +96,13 @@ class StreamedBatches(DeviceBatches):
             raise ValueError(f"expected two mini-batches to fit in the {most / 2**20:.3g} MiB available on "
                              f"{self.ops.name}, got batch_size {self.size} of {size / 2**20:.3g} MiB each: use a smaller "
                              "batch_size")
-        return max(1, min(int(min(SLOT, SHARE / 2 * most)) // size, -(-total // 2)))
+        return max(1, min(int(min(SLOT_BYTES, MAX_MEMORY_FRACTION / 2 * most)) // size, -(-total // 2)))
 
     def begin(self, order, batch):
         super().begin(order, batch)
         self.index, self.loaded, self.current = order, [None, None], None
 
-    def before(self, batch):
+    def prefetch(self, batch):
         slot = batch // self.batches
         if slot != self.current:
             self._load(slot)
@@ -111,7 +111,7 @@ class StreamedBatches(DeviceBatches):
             self._load(slot + 1)
             self.current = slot
 
-    def ahead(self, batch):
+    def launchable(self, batch):
         return self.batches - batch % self.batches
 
     def end(self):
@@ -177,7 +177,7 @@ def _take(source, index, out):
     if whole and source.dtype == out.dtype:
         source.take(index, 0, out, "clip")   # mode "raise" would buffer out
         return
-    rows = max(1, CACHED // out.shape[1])
+    rows = max(1, CONVERT_ELEMENTS // out.shape[1])
     for start in range(0, len(index), rows):
         block = slice(start, start + rows)
         out[block] = source.take(index[block], 0) if whole else source[index[block]]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .dlpack import is_on_gpu
-from .input_checks import array_of, sample_weights, samples, targets
+from .input_checks import array_of, is_classification, sample_weights, samples, targets
 
 
 def check_same_device(network, **arrays):
@@ -14,7 +14,7 @@ def check_same_device(network, **arrays):
     ops = network.ops
     on_device = [name for name, array in arrays.items() if ops.is_on_device(array) or is_on_gpu(array)]
     on_host = [name for name, array in arrays.items() if name not in on_device and hasattr(array, "__dlpack__")]
-    if on_device and on_host and ops.xp is not np:
+    if on_device and on_host and not ops.on_host:
         raise ValueError(f"expected arrays of one device, got {', '.join(on_device)} on {ops.name} and {', '.join(on_host)} on "
                          "the host: move them to one device, for example by cupy.asarray(y)")
 
@@ -27,6 +27,17 @@ def checked_arrays(network, x, y, sample_weight=None, check_now=True):
             sample_weights(network, sample_weight, x.shape[0], check_now=check_now))
 
 
+def arrays_to_score(network, x, y):
+    """(samples, targets, whether y holds classes)."""
+    check_same_device(network, x=x, y=y)
+    y = array_of(network, y, "y")
+
+    def take():
+        checked = samples(network, x)
+        return checked, targets(network, y, checked.shape[0]), is_classification(network, y)
+    return check_together(network, take)
+
+
 def host_arrays(network, x, y):
     """x and y, checked, as NumPy arrays in the network's dtype."""
     x = samples(network, x)
@@ -36,7 +47,7 @@ def host_arrays(network, x, y):
 
 def check_together(network, take):
     """The result of take(), which checks arrays: its checks on a GPU are read together, and if one fails, take() runs again."""
-    if network.ops.array_checks is None:
+    if network.ops.synchronous:
         return take()
     flags: list[Any] = []
     network.pending_checks = flags

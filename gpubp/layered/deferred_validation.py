@@ -3,27 +3,27 @@
 
 def would_wait(network, array):
     """Whether the host would wait for the device to check this array."""
-    return network.ops.array_checks is not None and network.ops.is_on_device(array)
+    return not network.ops.synchronous and network.ops.is_on_device(array)
 
 
 class DeferredArray:
     """A device array that is checked when it enters a plan; it can be indexed by rows, and divided by a number.
 
-    admit(array, out) copies the array to out, with NaN for what is invalid.
+    checked_copy(array, out) copies the array to out, with NaN for what is invalid.
     """
 
-    def __init__(self, array, admit, divisor=1):
-        self.array, self.admit, self.divisor, self.shape = array, admit, divisor, array.shape
+    def __init__(self, array, checked_copy, divisor=1):
+        self.array, self.checked_copy, self.divisor, self.shape = array, checked_copy, divisor, array.shape
 
     def __getitem__(self, rows):
-        return DeferredArray(self.array[rows], self.admit, self.divisor)
+        return DeferredArray(self.array[rows], self.checked_copy, self.divisor)
 
     def __truediv__(self, divisor):
-        return DeferredArray(self.array, self.admit, divisor)
+        return DeferredArray(self.array, self.checked_copy, divisor)
 
     def enter(self, out):
         """Copy the array to out, with NaN for what is invalid."""
-        self.admit(self.array, out)
+        self.checked_copy(self.array, out)
         if self.divisor != 1:
             out /= self.divisor
 

@@ -13,8 +13,8 @@ from ..devices.ops import Ops
 
 CALLS = {"numpy": 20e-6, "compiled": 3e-6}   # overhead of a step on the CPU in seconds
 FLOPS = {"numpy": 2.5e11, "compiled": 3e11}  # additions and multiplications per second in float32; half as many in float64
-CHANGE = 3e-10                               # seconds per element of the optimizer's state
-NODE = 2.5e-6                                # seconds of a small kernel in a CUDA graph that waits for the previous one
+UPDATE_SECONDS = 3e-10                       # per element of the optimizer's state
+GRAPH_NODE_SECONDS = 2.5e-6                  # of a small kernel in a CUDA graph that waits for the previous one
 GPU_FLOPS = {"exact": 3e13, "tf32": 1e14, "bfloat16": 2e14, "float16": 2e14}
 GPU_FLOPS_64, GPU_BYTES = 1e12, 2e12         # in float64, and bytes moved per second
 PASSES = 9                                   # over z, a and delta, by the kernels of a step that are not products
@@ -32,15 +32,15 @@ class DeviceChoice:
         return f"{self.name}: {self.reason}"
 
     @classmethod
-    def of(cls, asked, ops):
-        """The choice of ops for a network that was built with device=asked."""
-        if isinstance(asked, Ops):
+    def of(cls, requested, ops):
+        """The choice of ops for a network that was built with device=requested."""
+        if isinstance(requested, Ops):
             return cls(ops.name, "an open device was given")
-        if str(asked).strip().lower() != "auto":
+        if str(requested).strip().lower() != "auto":
             return cls(ops.name, "it was given by name")
         if named_by_environment():
             return cls(ops.name, "GPUBP_DEVICE says so")
-        if ops.array_checks is None:
+        if ops.on_host:
             from ..devices.cuda.probe import why_no_cuda  # loaded already
             return cls(ops.name, why_no_cuda(0) or "no GPU could be used")
         return cls(ops.name, "there is a GPU, and the first fit decides", open=True)
@@ -68,7 +68,7 @@ def seconds_on_cpu(sizes, batch, steps, state, itemsize, compiles):
     """Predicted seconds of a step on the CPU; training is compiled if an epoch is long enough."""
     repaid = compiles and numpy_epoch_seconds(_weights(sizes), steps, steps * batch, state) > MIN_EPOCH_SECONDS_TO_COMPILE
     kind = "compiled" if repaid else "numpy"
-    return CALLS[kind] + _operations(sizes, batch) * itemsize / 4 / FLOPS[kind] + CHANGE * state * _weights(sizes)
+    return CALLS[kind] + _operations(sizes, batch) * itemsize / 4 / FLOPS[kind] + UPDATE_SECONDS * state * _weights(sizes)
 
 
 def numpy_epoch_seconds(parameters, steps, samples, state):
@@ -80,7 +80,7 @@ def seconds_on_gpu(sizes, batch, state, itemsize, precision):
     """Predicted seconds of a step on a GPU: kernels in a graph, products, and memory traffic."""
     rate = GPU_FLOPS[precision] if itemsize == 4 else GPU_FLOPS_64
     moved = itemsize * (PASSES * batch * sum(sizes[1:]) + (3 + 2 * state) * _weights(sizes))
-    return NODE * (6 * (len(sizes) - 1) - 1) + _operations(sizes, batch) / rate + moved / GPU_BYTES
+    return GRAPH_NODE_SECONDS * (6 * (len(sizes) - 1) - 1) + _operations(sizes, batch) / rate + moved / GPU_BYTES
 
 
 def _weights(sizes):

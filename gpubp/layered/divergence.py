@@ -34,7 +34,7 @@ class Snapshot:
         """Copy the current vectors if `fine`, a Boolean of the device; on a GPU the host does not wait for it."""
         ops = self.run.workspace.ops
         for copy, vector in zip(self.vectors, self.run.workspace.vectors()):
-            if ops.array_checks is not None:
+            if not ops.synchronous:
                 ops.xp.copyto(copy, vector, where=fine)
             elif fine:   # several times faster than the same with where=
                 ops.xp.copyto(copy, vector)
@@ -87,7 +87,7 @@ class Divergence:
             finite = np.isfinite(record.log[first:done])
             if not finite.all():
                 self._undo_step_before(epoch.number, first + int(finite.argmin()), record.log)
-            if record.lengths[0] if done == self.run.batches else first_nonfinite_parameter(network):
+            if record.norms[0] if done == self.run.batches else first_nonfinite_parameter(network):
                 good = self._repeat_up_to(epoch.number, done)
                 name = first_nonfinite_parameter(network)
                 self._restore(*good)

@@ -23,7 +23,7 @@ def import_array(ops, values, name):
     if hasattr(values, "resolve_neg"):   # PyTorch may negate lazily, by a flag that DLPack does not carry
         values = values.resolve_neg()
     on_gpu, array = is_on_gpu(values), None
-    if hasattr(type(values), "__dlpack__") and not (on_gpu and ops.xp is np):
+    if hasattr(type(values), "__dlpack__") and not (on_gpu and ops.on_host):
         try:
             array = (ops.xp if on_gpu else np).from_dlpack(values)
         except (AttributeError, BufferError, TypeError, ValueError, RuntimeError) as error:
@@ -32,7 +32,7 @@ def import_array(ops, values, name):
                             f"{type(values).__name__} ({error}): convert it") from None
     if (on_gpu and not ops.is_on_device(array)) or (array is None and hasattr(values, "__cuda_array_interface__")):
         found = ("a GPU: move the network with net.to('cuda'), or the array with cupy.asnumpy or the cpu() of a tensor"
-                 if ops.xp is np else f"another GPU: pass cupy.asarray({name}), made on the network's device")
+                 if ops.on_host else f"another GPU: pass cupy.asarray({name}), made on the network's device")
         raise ValueError(f"{name}: expected an array on {ops.name}, as the network, got one on {found}")
     if array is not None:
         return array
@@ -66,7 +66,7 @@ def follow(ops, given):
 
     They may reuse the memory of a temporary tensor immediately, on a stream that is not ordered with ours.
     """
-    if ops.array_checks is None:
+    if ops.synchronous:
         return
     for array in given:
         if not ops.is_on_device(array) and is_on_gpu(array):

@@ -28,13 +28,13 @@ class EpochLog:
     """The epochs of a run; the history has an entry for each, NaN until the host has read it.
 
     each: every epoch is read immediately, because something depends on its figures: early stopping, a callback, or a learning
-    rate that follows the costs. On the CPU too, where reading costs nothing.
+    rate that follows the costs. On a synchronous device too, where reading costs nothing.
     """
 
     def __init__(self, run):
         self.run, self.network, self.training_state, self.workspace = run, run.network, run.training_state, run.workspace
         self.arguments, self.waiting, self.read_at = run.arguments, [], perf_counter()
-        self.each = (self.network.ops.array_checks is None or self.arguments.patience is not None
+        self.each = (self.network.ops.synchronous or self.arguments.patience is not None
                      or bool(self.arguments.callbacks) or isinstance(self.arguments.chain.optimizer.learning_rate, Plateau))
 
     @cached_property
@@ -53,8 +53,8 @@ class EpochLog:
         epoch.events.append(self.workspace.ops.record_event())
         if epoch.first < self.run.batches:
             self.workspace.measure()
-        for place, figure in enumerate(self._figures()):
-            self.workspace.report.figures[place] = figure
+        for place, term in enumerate(self._score_terms()):
+            self.workspace.report.score_terms[place] = term
         self.workspace.report.keep(len(self.waiting))
         (learning_rate,) = self.run.learning_rates([self.run.batches - 1])
         unknown = math.nan if arguments.validation else None
@@ -65,18 +65,18 @@ class EpochLog:
         self.waiting.append(epoch)
         self.training_state.batch, self.training_state.costs = 0, []
 
-    def _figures(self):
+    def _score_terms(self):
         """The terms of the epoch's scores, on the device."""
         arguments = self.arguments
         if arguments.is_classifier:
-            yield from metrics.figures(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], True)
+            yield from metrics.score_terms(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], True)
         if arguments.validation:
             x, y = arguments.validation
-            yield from metrics.cost_and_figures(self.network, x, y, arguments.is_classifier)
+            yield from metrics.cost_and_score_terms(self.network, x, y, arguments.is_classifier)
 
     def due(self):
         """Whether it is time to read."""
-        return self.each or len(self.waiting) == self.workspace.report.room or perf_counter() - self.read_at > MAX_WAIT
+        return self.each or len(self.waiting) == self.workspace.report.capacity or perf_counter() - self.read_at > MAX_WAIT
 
     def read(self):
         """Wait for the device and write its figures into the history.
@@ -100,17 +100,18 @@ class EpochLog:
         history.cost[i] = float(record.log @ self.sizes) / arguments.samples_per_epoch
         history.seconds[i] = epoch.events[1].since(epoch.events[0])
         if epoch.first < self.run.batches:   # otherwise an earlier fit ran all steps of this epoch
-            _, history.gradient_norm[i], *norms = record.lengths.tolist()
+            _, history.gradient_norm[i], *norms = record.norms.tolist()
             scale = 1.0 if self.workspace.scaling is None else float(record.scaling[3])
             history.delta_norms[i] = [scale * norm for norm in norms]
-        figures = iter(record.figures.tolist())
+        terms = iter(record.score_terms.tolist())
         if arguments.is_classifier:
-            history.accuracy[i] = metrics.value(figures, min(arguments.n, ACCURACY_SAMPLES), True)
+            history.accuracy[i] = metrics.score_from_terms(terms, min(arguments.n, ACCURACY_SAMPLES), True)
         if arguments.validation:
-            history.validation_cost[i] = next(figures)
-            history.validation_accuracy[i] = metrics.value(figures, arguments.validation[0].shape[0], arguments.is_classifier)
+            history.validation_cost[i] = next(terms)
+            history.validation_accuracy[i] = metrics.score_from_terms(
+                terms, arguments.validation[0].shape[0], arguments.is_classifier)
 
-    def break_off(self):
+    def read_after_error(self):
         """An exception has ended training: read what the device has done, so that training can continue from there."""
         history, known = self.network.history, self.network.epoch - len(self.waiting)
         try:

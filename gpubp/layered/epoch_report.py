@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-ALIGNMENT = 128             # of each view, in bytes
+from ..devices.ops import ALIGNMENT_BYTES
+
 SCORE_TERMS = 4             # at most
 MAX_UNREAD_BYTES = 1 << 20  # of reports that the host has not read
 MAX_UNREAD = 64             # their number
@@ -14,45 +15,45 @@ MAX_UNREAD = 64             # their number
 class Report:
     """Arrays of the device that are views of one array of bytes.
 
-    log: the costs of the epoch's mini-batches. scaling: the state of the loss scale, see LossScaling. lengths: whether the vector
-    has a nonfinite element (0: all are finite), |gradient|, and |delta_l| of the last step. figures: float64, the terms of the
-    scores.
+    log: the costs of the epoch's mini-batches. scaling: the state of the loss scale, see LossScaling. norms: first a flag, 0
+    if all of the vector is finite, then |gradient| and |delta_l| of the last step. score_terms: float64, see metrics.
+    capacity: the number of reports that may wait for the host. unread: their bytes, if there may be more than one.
     """
 
     def __init__(self, ops, dtype, batches, depth):
-        # kernels write numbers of one dtype, while NumPy's norms are Python's numbers
-        double = np.dtype(np.float64)
-        wide = double if ops.array_checks is None else dtype
-        self.ops, self.layout = ops, {"figures": (SCORE_TERMS, double), "lengths": (2 + depth, wide), "scaling": (4, dtype),
-                                      "log": (batches, dtype)}
-        sizes = (-(-count * kind.itemsize // ALIGNMENT) * ALIGNMENT for count, kind in self.layout.values())
+        self.ops, self.layout = ops, {
+            "score_terms": (SCORE_TERMS, np.dtype(np.float64)), "norms": (2 + depth, ops.norms_dtype(dtype)),
+            "scaling": (4, dtype), "log": (batches, dtype)}
+        sizes = (-(-count * kind.itemsize // ALIGNMENT_BYTES) * ALIGNMENT_BYTES for count, kind in self.layout.values())
         *self.starts, size = accumulate(sizes, initial=0)
         self.memory = ops.zeros(size, np.uint8)
-        self.room, self.rows = 1, None   # capacity for unread reports, and their bytes if there may be more than one
+        self.capacity, self.unread = 1, None
         self.views = self._views(self.memory)
-        self.figures, self.lengths, self.scaling, self.log = self.views.values()
+        self.score_terms, self.norms, self.scaling, self.log = self.views.values()
 
     def _views(self, memory):
         return {name: memory[start:start + count * kind.itemsize].view(kind)
                 for start, (name, (count, kind)) in zip(self.starts, self.layout.items())}
 
     def reserve(self, epochs):
-        """Allocate room for the reports of that many epochs, within the limits."""
+        """Allocate memory for the reports of that many epochs, within the limits."""
         size = self.memory.size
-        room = max(1, min(epochs, MAX_UNREAD, MAX_UNREAD_BYTES // size))
-        if room != self.room:
-            self.room, self.rows = room, self.ops.zeros((room, size), np.uint8) if room > 1 else None
+        capacity = max(1, min(epochs, MAX_UNREAD, MAX_UNREAD_BYTES // size))
+        if capacity != self.capacity:
+            self.capacity, self.unread = capacity, self.ops.zeros((capacity, size), np.uint8) if capacity > 1 else None
 
     def keep(self, place):
-        """Copy the report to slot `place` of `room`, so that the next epoch does not overwrite it."""
-        if self.rows is not None:
-            self.rows[place] = self.memory
+        """Copy the report to unread[place], so that the next epoch does not overwrite it."""
+        if self.unread is not None:
+            self.unread[place] = self.memory
 
     def read(self, count):
         """The first `count` kept reports, on the host; waits for the device."""
         if count == 0:
             return []
-        return [self.now()] if self.rows is None else [self._on_host(memory) for memory in self.ops.to_numpy(self.rows[:count])]
+        if self.unread is None:
+            return [self.now()]
+        return [self._on_host(memory) for memory in self.ops.to_numpy(self.unread[:count])]
 
     def now(self):
         """The current report, on the host."""

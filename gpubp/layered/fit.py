@@ -101,14 +101,14 @@ class _Loop:
             proxy(network),   # which may keep the workspace
             arguments.chain, self.training_state, arguments.x, arguments.y, arguments.weights, arguments.n,
             arguments.samples_per_epoch, arguments.batch_size, self.cache.again)
-        self.steps = TrainingRun(network, self.workspace, arguments)
-        self.epochs = EpochLog(self.steps)
-        self.workspace.take_up(self.training_state, 1 if self.epochs.each else arguments.epochs)
+        self.training_run = TrainingRun(network, self.workspace, arguments)
+        self.epoch_log = EpochLog(self.training_run)
+        self.workspace.begin_fit(self.training_state, 1 if self.epoch_log.each else arguments.epochs)
         if self.cache.workspace is not None:
             self.workspace.mini_batches.refresh(arguments.x, arguments.y, arguments.weights)
         if arguments.resuming:
             self.workspace.restore_costs(self.training_state.costs[:self.training_state.batch])
-        self.divergence = Divergence(self.steps, self.epochs.each)
+        self.divergence = Divergence(self.training_run, self.epoch_log.each)
         self.interrupt, self.burst, self.event = Interrupt(), 1, None
 
     def run(self):
@@ -140,9 +140,9 @@ class _Loop:
             try:
                 while network.epoch < self.goal and network.history.stop_reason is None:
                     whole = self._epoch(progress)
-                    if whole and not self.interrupt.requested and network.epoch < self.goal and not self.epochs.due():
+                    if whole and not self.interrupt.requested and network.epoch < self.goal and not self.epoch_log.due():
                         continue
-                    self.divergence.check(self.epochs.read())
+                    self.divergence.check(self.epoch_log.read())
                     if whole and not progress.disable:
                         progress.set_postfix_str(self._summary())
                     reason = self._reason_to_stop(early_stopping) if whole else (
@@ -153,7 +153,7 @@ class _Loop:
                 raise
             except BaseException:   # training can continue from here, whatever ended it
                 with suppress(TrainingError):   # had it diverged, the parameters are now the last good ones
-                    self.divergence.check(self.epochs.break_off())
+                    self.divergence.check(self.epoch_log.read_after_error())
                 raise
         if early_stopping and network.history.stop_reason != StopReason.INTERRUPTED:   # that may go on from here
             early_stopping.restore(network.parameters)
@@ -174,29 +174,30 @@ class _Loop:
     def _epoch(self, progress):
         """Launch the steps of one epoch, or of the rest of one; returns whether the epoch was completed."""
         training = self.training_state
-        if not self.epochs.waiting:
+        if not self.epoch_log.waiting:
             self.divergence.begin()
-        self.epochs.begin()
-        self.steps.enter(self.network.epoch, training.batch)
+        self.epoch_log.begin()
+        self.training_run.enter(self.network.epoch, training.batch)
         try:
-            while training.batch < self.steps.batches and not self.interrupt.requested:
+            while training.batch < self.training_run.batches and not self.interrupt.requested:
                 self._launch(progress)
         except BaseException:
-            self.steps.count(self.workspace.done() - training.batch)   # here the host waits for the device
+            self.training_run.count(self.workspace.finished_batches() - training.batch)   # here the host waits for the device
             raise
-        if training.batch < self.steps.batches:
+        if training.batch < self.training_run.batches:
             return False
-        self.epochs.finish()
+        self.epoch_log.finish()
         return True
 
     def _launch(self, progress):
         """Run the next step, or a burst of steps where Python need not see each."""
-        batch, begun, each = self.training_state.batch, time.perf_counter(), self.epochs.each
-        left = self.steps.batches - batch
+        batch, begun, each = self.training_state.batch, time.perf_counter(), self.epoch_log.each
+        left = self.training_run.batches - batch
         if each and left == 1:
             self.divergence.before_last_step()
-        count = max(1, min(left - (each or self.workspace.ends_alone), self.burst, self.workspace.mini_batches.ahead(batch)))
-        self.steps.step(count)
+        count = max(1, min(left - (each or self.workspace.last_step_separate), self.burst,
+                           self.workspace.mini_batches.launchable(batch)))
+        self.training_run.step(count)
         event, self.event = self.event, self.workspace.ops.record_event()
         if event is not None:
             event.finish()   # at most one burst runs while the next is launched, so the time measured is the device's

@@ -54,15 +54,15 @@ class FitArguments:
             self.validation = xv, input_checks.targets(network, yv, xv.shape[0], "validation y")
 
     def _check_options(self, epochs, batch_size, samples_per_epoch, shuffle, patience, monitor, progress):
-        self.epochs = input_checks.count("epochs", epochs, 0)
-        self.samples_per_epoch = self.n if samples_per_epoch is None else input_checks.count(
+        self.epochs = input_checks.checked_int("epochs", epochs, 0)
+        self.samples_per_epoch = self.n if samples_per_epoch is None else input_checks.checked_int(
             "samples_per_epoch", samples_per_epoch, 1, self.n, "the number of training samples")
         batch_size = min(10, self.samples_per_epoch) if batch_size == "auto" else batch_size
-        self.batch_size = self.samples_per_epoch if batch_size is None else input_checks.count(
+        self.batch_size = self.samples_per_epoch if batch_size is None else input_checks.checked_int(
             "batch_size", batch_size, 1, self.samples_per_epoch, "the number of samples of an epoch",
             "give a smaller one, or None for the whole set")
         self.batches = -(-self.samples_per_epoch // self.batch_size)
-        self.patience = None if patience is None else input_checks.count("patience", patience, 1)
+        self.patience = None if patience is None else input_checks.checked_int("patience", patience, 1)
         if patience is not None and self.validation is None:
             raise ValueError("expected validation=(x, y) with patience, got none: pass a validation set")
         if monitor not in ("cost", "accuracy"):

@@ -11,7 +11,7 @@ from .deferred_validation import DeferredArray
 from .plan import Plan
 
 CHUNK_ROWS = 4096   # rows of one pass
-KEPT = 8            # most recently used plans
+MAX_PLANS = 8       # most recently used plans
 
 
 def chunks(count):
@@ -28,7 +28,7 @@ class Inference:
     def _plan(self, rows, kind):
         plan = self.plans.pop((rows, kind), None)
         if plan is None:
-            while len(self.plans) >= KEPT:
+            while len(self.plans) >= MAX_PLANS:
                 self.plans.pop(next(iter(self.plans)))
             gradient = self.network.parameters.like() if kind == "gradient" else None
             ops = self.network.ops.with_precision(self.network.precision if kind == "outputs" else "exact")

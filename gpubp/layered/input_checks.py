@@ -70,7 +70,7 @@ def samples(network, x, name="x", check_now=True):
 def targets(network, y, rows, name="y", check_now=True):
     """y as a matrix (n, outputs) of targets on the network's device; labels become the codes of the cost.
 
-    If the device has no room, the targets are a Coded on the host: then ops.is_on_device(y) is false, and y[rows] is a NumPy
+    If the device has no room, the targets are LazyTargets on the host: then ops.is_on_device(y) is false, and y[rows] is a NumPy
     array. With check_now=False, an array on a GPU becomes a DeferredArray.
     """
     y, width = array_of(network, y, name), network.sizes[-1]
@@ -103,10 +103,10 @@ def targets(network, y, rows, name="y", check_now=True):
     for chunk in _chunks(y[:1] if labelled else y):   # all rows of codes are the same numbers in another order
         _require_targets(network, _codes(network, y[chunk]), name, chunk.start)
     code = lambda y: _smoothed(network, _codes(network, y))
-    return Coded(y, code, (rows, width)) if _stays(network, y, width) else _moved(network, y, (rows, width), code)
+    return LazyTargets(y, code, (rows, width)) if _stays(network, y, width) else _moved(network, y, (rows, width), code)
 
 
-class Coded:
+class LazyTargets:
     """Targets on the host that are coded when rows of them are read, by a slice or an array of indices."""
 
     def __init__(self, given, code, shape):
@@ -121,12 +121,12 @@ def is_labels(y, width):
     return y.ndim == 1 and width > 1 and y.dtype.kind in "iub"
 
 
-def is_classification(network, y):
-    """Whether y holds classes, so that the score is the accuracy; otherwise the score is R^2."""
-    y = array_of(network, y, "y")
+def is_classification(network, y=None):
+    """Whether the network classifies: by its cost, else by the array y of targets or, without y, by the range of its outputs."""
     width, bounded = network.sizes[-1], interval(network.layers[-1].activation.range).bounded
-    return (network.cost_function.classifies or is_labels(y, width)
-            or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all())))
+    if network.cost_function.classifies or y is None:
+        return network.cost_function.classifies or bounded
+    return is_labels(y, width) or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all()))
 
 
 def sample_weights(network, weights, rows, name="sample_weight", check_now=True):
@@ -149,7 +149,7 @@ def sample_weights(network, weights, rows, name="sample_weight", check_now=True)
     return weights
 
 
-def count(name, value, least, most=None, what="", remedy=""):
+def checked_int(name, value, least, most=None, what="", remedy=""):
     """value as an int from least to most; what: the words for most in the error."""
     try:
         number = index(value)

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import prod
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -13,9 +14,10 @@ from .plan import Plan
 from .training_state import TrainingState
 from .workspace import TrainingWorkspace
 
-KEPT = 2         # copies of parameters and optimizer state, for recovery from divergence
+SNAPSHOTS = 2    # copies of parameters and optimizer state, for recovery from divergence
 CALL = 1 << 10   # approximate bytes of Python objects for a bound call
 FORMULATED = "bias_activation", "activation_backward", "cost_and_delta", "step"   # verbs with intermediate values
+UNBOUND = "storage_dtype", "norms_dtype", "cost_partials"   # methods that bind nothing
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class CountingOps:
 
     def __getattr__(self, name):
         value = getattr(self.ops, name)
-        return partial(self._bound, name) if callable(value) and name not in ("storage_dtype", "cost_partials") else value
+        return partial(self._bound, name) if callable(value) and name not in UNBOUND else value
 
     def _bound(self, name, *arguments):
         if name in ("with_precision", "training_backend"):
@@ -86,11 +88,12 @@ def memory(network, batch_size, samples=0, optimizer=None):
     """The Memory of network.fit; by default with the network's own optimizer."""
     state = network.training_state
     chain = Chain.of(optimizer) if optimizer is not None else state.chain if state else Chain.of("sgd")
-    ghost = object.__new__(type(network))
     counter = CountingOps(network.ops)
-    ghost.__dict__.update(network.__dict__, ops=counter, parameters=network.parameters.like(counter))
+    like = network.parameters.like(counter)
+    counted = {"ops": counter, "parameters": like, "vector": like.vector, "epoch": network.epoch}
+    ghost = SimpleNamespace(**vars(network) | counted)
     training = TrainingState.begin(ghost, chain)
-    parameters, counter.bytes = counter.bytes * (1 + KEPT), 0
+    parameters, counter.bytes = counter.bytes * (1 + SNAPSHOTS), 0
     rows = max(samples, batch_size)
     x, y = (np.broadcast_to(np.zeros(1, network.dtype), (rows, width)) for width in (network.sizes[0], network.sizes[-1]))
     TrainingWorkspace(ghost, chain, training, x, y, None, rows, rows, batch_size)

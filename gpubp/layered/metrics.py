@@ -12,53 +12,54 @@ def labels(network, outputs):
     return passed * (int(on) - int(off)) + int(off)
 
 
-def labels_or_none(network, outputs):
+def labels_or_minus_one(network, outputs):
     """As labels; on a GPU, rows with a NaN output get -1 (0 where -1 is a label)."""
-    if network.ops.array_checks is None:   # the inputs have been checked
+    if network.ops.synchronous:   # the inputs have been checked
         return labels(network, outputs)
-    xp, none = network.ops.xp, 0 if network.sizes[-1] == 1 and network.cost_function.codes[0] == -1 else -1
-    return xp.where(xp.isnan(outputs).any(axis=1), none, labels(network, outputs))
+    xp, invalid = network.ops.xp, 0 if network.sizes[-1] == 1 and network.cost_function.codes[0] == -1 else -1
+    return xp.where(xp.isnan(outputs).any(axis=1), invalid, labels(network, outputs))
 
 
 def score(network, x, codes, labelled):
     """Accuracy if labelled, else R^2, which is NaN if the targets do not vary; arrays may be on the host."""
-    return value(map(float, figures(network, x, codes, labelled)), x.shape[0], labelled)
+    return score_from_terms(map(float, score_terms(network, x, codes, labelled)), x.shape[0], labelled)
 
 
-def figures(network, x, codes, labelled, passes=None):
+def score_terms(network, x, codes, labelled, passes=None):
     """The terms of a score, on the device: the number of correct labels, or the residual and the total sum of squares.
 
     passes: (rows, plan) after each forward pass; default: those of the network on x.
     """
-    xp, count, here = network.ops.xp, x.shape[0], lambda rows: network.ops.asarray(codes[rows], network.dtype)
+    xp, count = network.ops.xp, x.shape[0]
+    targets_on_device = lambda rows: network.ops.asarray(codes[rows], network.dtype)
     passes = passes or network.inference.run("outputs", x)
     if labelled:
-        return [sum((labels(network, plan.a[-1]) == labels(network, here(rows))).sum() for rows, plan in passes)]
-    mean = sum(here(rows).sum(axis=0, dtype="float64") for rows in chunks(count)) / count
+        return [sum((labels(network, plan.a[-1]) == labels(network, targets_on_device(rows))).sum() for rows, plan in passes)]
+    mean = sum(targets_on_device(rows).sum(axis=0, dtype="float64") for rows in chunks(count)) / count
     residual = total = 0.0
     for rows, plan in passes:
-        residual += xp.square(here(rows) - plan.a[-1]).sum(dtype="float64")
-        total += xp.square(here(rows) - mean).sum(dtype="float64")
+        residual += xp.square(targets_on_device(rows) - plan.a[-1]).sum(dtype="float64")
+        total += xp.square(targets_on_device(rows) - mean).sum(dtype="float64")
     return [residual, total]
 
 
-def cost_and_figures(network, x, codes, labelled):
+def cost_and_score_terms(network, x, codes, labelled):
     """The cost and the terms of a score, from one forward pass, or from two if the network's precision is not exact."""
     if network.ops.with_precision(network.precision).precision != "exact":   # outputs are rounded, costs are not
-        return [network.inference.cost(x, codes), *figures(network, x, codes, labelled)]
+        return [network.inference.cost(x, codes), *score_terms(network, x, codes, labelled)]
     costs = []
 
     def passes():
         for rows, plan in network.inference.run("cost", x, codes):
             costs.append(plan.costs.sum(dtype="float64"))
             yield rows, plan
-    terms = figures(network, x, codes, labelled, passes())
+    terms = score_terms(network, x, codes, labelled, passes())
     return [sum(costs), *terms]
 
 
-def value(figures, count, labelled):
-    """The score of `count` samples from an iterator over its terms on the host."""
+def score_from_terms(terms, count, labelled):
+    """The score of `count` samples from an iterator over its score_terms on the host."""
     if labelled:
-        return next(figures) / count
-    residual, total = next(figures), next(figures)
+        return next(terms) / count
+    residual, total = next(terms), next(terms)
     return 1.0 - residual / total if total > 0.0 else float("nan")

@@ -30,7 +30,7 @@ from .history import History
 from .inference import Inference
 from .layers import Dense, Dropout, resolve
 from .memory import Memory, memory
-from .metrics import labels_or_none, score
+from .metrics import labels_or_minus_one, score
 from .parameters import Parameters
 from .trace import Trace
 from .training_state import TrainingState
@@ -270,11 +270,8 @@ class Network:
         [1, 0]
         """
         outputs = self.inference.outputs(input_checks.samples(self, x, check_now=False))
-        labelled = self.is_classifier
-        if labelled is None:
-            labelled = self.cost_function.classifies or input_checks.interval(self.layers[-1].activation.range).bounded
-        if labelled:
-            return like(self.ops, x, labels_or_none(self, outputs))
+        if input_checks.is_classification(self) if self.is_classifier is None else self.is_classifier:
+            return like(self.ops, x, labels_or_minus_one(self, outputs))
         return like(self.ops, x, outputs[:, 0] if self.sizes[-1] == 1 else outputs)
 
     @_on_device
@@ -297,9 +294,7 @@ class Network:
         >>> net.score([[0.0, 1.0], [1.0, 0.0]], [1, 1])   # the predictions are 1 and 0
         0.5
         """
-        labelled = input_checks.is_classification(self, y)
-        x, codes, _ = call_arrays.check_together(self, lambda: call_arrays.checked_arrays(self, x, y))
-        return score(self, x, codes, labelled)
+        return score(self, *call_arrays.arrays_to_score(self, x, y))
 
     @_on_device
     def cost(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -448,6 +443,7 @@ class Network:
         >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))
         data 152 MiB, parameters 0.274 MiB, plan 0.428 MiB, evaluation 19 MiB
         """
-        return memory(self, input_checks.count("batch_size", batch_size, 1), input_checks.count("samples", samples, 0), optimizer)
+        return memory(self, input_checks.checked_int("batch_size", batch_size, 1),
+                      input_checks.checked_int("samples", samples, 0), optimizer)
 
     save = packing.save

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-LINE = 128   # bytes
+from ..devices.ops import ALIGNMENT_BYTES
 
 
 class Parameters:
@@ -23,7 +23,7 @@ class Parameters:
 
     def __init__(self, shapes, ops, dtype, rounded_from=None):
         self.shapes, self.ops, self.dtype = dict(shapes), ops, np.dtype(dtype)
-        line = LINE // np.dtype(rounded_from or dtype).itemsize
+        line = ALIGNMENT_BYTES // np.dtype(rounded_from or dtype).itemsize
         *self._starts, size = accumulate((-(-prod(shape) // line) * line for shape in shapes.values()), initial=0)
         self.vector = ops.zeros(size, dtype)
         self._views = self.views(self.vector)

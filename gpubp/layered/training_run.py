@@ -44,7 +44,7 @@ class TrainingRun:
     def step(self, times=1):
         """Run the current mini-batch, or the next `times` of equal size: gather, feed forward, backpropagate, update."""
         step, batch = self.workspace.steps[self._rows()], self.training_state.batch
-        self.workspace.mini_batches.before(batch)
+        self.workspace.mini_batches.prefetch(batch)
         if batch == self.batches - 1:
             step.last()
         else:
@@ -58,7 +58,7 @@ class TrainingRun:
 
     def replay(self):
         """The plan of the current mini-batch after its forward and backward pass, without an update."""
-        self.workspace.mini_batches.before(self.training_state.batch)
+        self.workspace.mini_batches.prefetch(self.training_state.batch)
         return self.workspace.steps[self._rows()].replay()
 
     def _rows(self):

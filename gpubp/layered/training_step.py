@@ -62,7 +62,7 @@ class WholeBatchStep(_Step):
     def __init__(self, network, ops, mini_batches, gradient, update, clock, report, scaling, rows):
         super().__init__(network, ops, mini_batches, clock, scaling, rows)
         self.plan = plan = self._plan(rows, gradient, dropout=True, scaling=scaling, rounded=True)
-        self.gradient, self.norms = gradient, report.lengths
+        self.gradient, self.norms = gradient, report.norms
         gather, log_cost = self._gather(plan), ops.log_cost(plan.costs, report.log, clock)
         self.last = ops.program([gather, *plan.calls, *update.calls(), log_cost])
         self.run = self.last if not update.folds else ops.program(
@@ -81,7 +81,7 @@ class BlockedStep(_Step):
 
     def __init__(self, network, ops, mini_batches, gradient, update, clock, report, scaling, rows, block_rows):
         super().__init__(network, ops, mini_batches, clock, scaling, rows)
-        self.gradient, self.norms, self.costs = gradient, report.lengths, ops.zeros(rows, network.dtype)
+        self.gradient, self.norms, self.costs = gradient, report.norms, ops.zeros(rows, network.dtype)
         cpu, starts = ops.row_blocks, range(0, rows, block_rows)
         self.threads = [_ThreadBlocks(self, block_rows, starts[i::cpu.threads], network.parameters.like() if i else gradient)
                         for i in range(min(cpu.threads, len(starts)))]

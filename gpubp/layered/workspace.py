@@ -38,9 +38,9 @@ class TrainingWorkspace:
         self.steps = {rows: step(rows) for rows in {size, rest or size}}
         last = self.steps[rest or size]
         self.measure = ops.program(last.measuring())   # |gradient|, |delta_l| of the epoch's last step
-        self.ends_alone = rest > 0 or last.run is not last.last   # whether that step has a program of its own
+        self.last_step_separate = rest > 0 or last.run is not last.last   # whether that step has a program of its own
 
-    def take_up(self, training, epochs):
+    def begin_fit(self, training, epochs):
         """A fit begins: `epochs` of its epochs may wait to be read; training has the state vectors that steps are bound to."""
         self.training_state = training
         self.report.reserve(epochs)
@@ -66,6 +66,6 @@ class TrainingWorkspace:
         self.clock[...] = self.ops.asarray([batch, epoch], np.int64)
         self.mini_batches.begin(order, batch)
 
-    def done(self):
+    def finished_batches(self):
         """How many mini-batches of the epoch the device has done."""
         return int(self.ops.to_numpy(self.clock)[0])

@@ -5,8 +5,6 @@ from functools import partial
 from typing import Any
 from weakref import ref
 
-MAX_BYTES_GPU = 1 << 26    # the largest training set that is copied
-MAX_BYTES_CPU = 1 << 20    # the same where planning anew is faster than copying more
 MAX_PLAN_BYTES = 1 << 28   # the largest plan that is kept, approximately
 
 
@@ -46,8 +44,7 @@ class WorkspaceCache:
 
 def _is_small(network, arguments):
     ops, width = network.ops, network.dtype.itemsize * (network.sizes[0] + network.sizes[-1])
-    most = MAX_BYTES_CPU if ops.array_checks is None else MAX_BYTES_GPU
-    return (ops.is_on_device(arguments.x) and ops.is_on_device(arguments.y) and arguments.n * width <= most
+    return (ops.is_on_device(arguments.x) and ops.is_on_device(arguments.y) and arguments.n * width <= ops.max_copied_bytes
             and 3 * network.dtype.itemsize * arguments.batch_size * sum(network.sizes) <= MAX_PLAN_BYTES)
 
 

@@ -97,7 +97,7 @@ def test_targets_are_coded_as_they_pass(little, random, cost, output, make):
     whole = net.ops.to_numpy(input_checks.targets(net, make(y), ROWS))
     little(1500)
     coded = input_checks.targets(net, make(y), ROWS)
-    assert isinstance(coded, input_checks.Coded) and coded.shape == (ROWS, 2) and not net.ops.is_on_device(coded)
+    assert isinstance(coded, input_checks.LazyTargets) and coded.shape == (ROWS, 2) and not net.ops.is_on_device(coded)
     assert coded[:].dtype == np.float32 and coded[:].tobytes() == whole.tobytes()
     order = random.permutation(ROWS)
     assert (coded[order[:9]] == whole[order[:9]]).all() and (coded[3:8] == whole[3:8]).all()
@@ -179,7 +179,7 @@ def test_waits_between_streams(little, random, monkeypatch):
     streamed.begin(np.arange(50), 0)
     ops.device.resources.copies.waited.clear()
     for batch in range(5):
-        streamed.before(batch)
+        streamed.prefetch(batch)
         said.append("launch")
     again = "arrive finish take send launch "
     assert " ".join(said) + " " == "take send arrive take send launch " + 3 * again + "arrive launch "
@@ -200,7 +200,7 @@ def test_data_of_the_device_are_used_as_they_are(ops, random):
 @pytest.mark.parametrize("size", [5, 4, 1, 23])
 def test_mini_batches_are_the_rows_of_the_order(ops, random, size, monkeypatch):
     """StreamedBatches on every device, also from the middle of an epoch, and for two epochs."""
-    monkeypatch.setattr(feeding, "SLOT", 24 * 4 * size * 2)
+    monkeypatch.setattr(feeding, "SLOT_BYTES", 24 * 4 * size * 2)
     if ops.streaming is None:
         monkeypatch.setattr(type(ops), "streaming", HostStreaming)
     x, y, weights = random.standard_normal((50, 4)), random.standard_normal((50, 2)), random.uniform(size=50)
@@ -213,7 +213,7 @@ def test_mini_batches_are_the_rows_of_the_order(ops, random, size, monkeypatch):
         streamed.begin(order, first)
         for batch in range(first, 23 // size):
             clock[...] = ops.asarray([batch, 0])
-            streamed.before(batch)
+            streamed.prefetch(batch)
             gather()
             rows = order[batch * size:(batch + 1) * size]
             for out, expected in zip(outs, (x[rows], y[rows], weights[rows] / size)):
@@ -279,7 +279,7 @@ def test_a_mini_batch_that_does_not_fit(little, random):
 
 def test_no_copy_of_the_whole(little, tmp_path, monkeypatch):
     """Training on a file of 50 MB needs less than 25 MB."""
-    monkeypatch.setattr(feeding, "SLOT", 1 << 20)
+    monkeypatch.setattr(feeding, "SLOT_BYTES", 1 << 20)
     monkeypatch.setattr(input_checks, "CHUNK_ELEMENTS", 1 << 17)
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (125_000, 400))
     y = np.arange(125_000) % 2

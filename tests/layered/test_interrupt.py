@@ -66,7 +66,7 @@ def test_an_epoch_whose_measurement_failed_is_measured_later(random, monkeypatch
     x, y = two_classes(random)
     whole, parts = made(), made()
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(metrics, "figures", lambda *_: 1 / 0)
+        patch.setattr(metrics, "score_terms", lambda *_: 1 / 0)
         parts.fit(x, y, optimizer="adam(0.1)", epochs=2, batch_size=4)
     assert parts.epoch == 0 and parts.training_state.batch == STEPS
     parts.fit(x, y, epochs=2, batch_size=4)

@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks.kernel_programs import chains
 from gpubp.devices import open_device
+from gpubp.devices.ops import ALIGNMENT_BYTES
 from gpubp.layered.network import Network
-from gpubp.layered.parameters import LINE, Parameters
+from gpubp.layered.parameters import Parameters
 
 pytestmark = pytest.mark.usefixtures("current_device")
 
@@ -43,12 +44,12 @@ def deepcopy_by_pickle(net):
 def test_views_share_memory_and_begin_on_lines(ops, dtype):
     p = Parameters(SHAPES, ops, dtype)
     begins = starts(p)
-    assert all(start * p.dtype.itemsize % LINE == 0 for start in begins.values())
+    assert all(start * p.dtype.itemsize % ALIGNMENT_BYTES == 0 for start in begins.values())
     assert all(p[name].shape == shape and p[name].dtype == np.dtype(dtype) for name, shape in SHAPES.items())
     p.write("w2", np.full((33, 3), 5.0))
     assert (ops.to_numpy(p.vector)[begins["w2"]:begins["w2"] + 99] == 5.0).all()
     if ops.name == "cpu":
-        assert all(view.ctypes.data % LINE == 0 for _, view in p.items())
+        assert all(view.ctypes.data % ALIGNMENT_BYTES == 0 for _, view in p.items())
 
 
 def test_weights_are_a_prefix(ops):

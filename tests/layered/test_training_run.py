@@ -60,7 +60,7 @@ def test_bursts_end_where_a_slot_ends(ops, patient, size, random, monkeypatch):
     """Data that pass through the device in slots: the host must fill the next one in between."""
     x, y = samples(random, 163)
     streamed, resident, given = made(ops), made(ops), []
-    monkeypatch.setattr("gpubp.layered.batches.SLOT", 4 * 6 * size * 20)   # 20 mini-batches
+    monkeypatch.setattr("gpubp.layered.batches.SLOT_BYTES", 4 * 6 * size * 20)   # 20 mini-batches
     look = lambda run, times: given.append((run.workspace.mini_batches, run.training_state.batch, times))
     with stepping(look, bursts=True):
         resident.fit(x, y, epochs=3, batch_size=size)

@@ -149,10 +149,9 @@ def test_another_task_has_its_own_workspace(ops, built, change, random):
 
 def test_only_a_little_is_kept(ops, built, random, monkeypatch):
     x, y = two_classes(random)
-    for names in (("MAX_BYTES_GPU", "MAX_BYTES_CPU"), ("MAX_PLAN_BYTES",)):
+    for owner, name in ((type(ops), "max_copied_bytes"), (workspace_cache, "MAX_PLAN_BYTES")):
         with monkeypatch.context() as patch:
-            for name in names:
-                patch.setattr(workspace_cache, name, 100)
+            patch.setattr(owner, name, 100)
             net = made(ops)
             loop(net, x, y)
             assert net.workspace_cache.workspace is None and not any(workspace() for workspace in built)

@@ -6,11 +6,9 @@ from time import perf_counter
 
 import numpy as np
 
-from ..ops import Ops, RowBlocks, checked_precision
+from ..ops import ALIGNMENT_BYTES, Ops, RowBlocks, checked_precision
 from . import blas
 from .threads import available_cores
-
-ALIGNMENT_BYTES = 128   # of every new array
 
 
 class CpuOps(Ops, RowBlocks):
@@ -19,6 +17,8 @@ class CpuOps(Ops, RowBlocks):
     precision = "exact"
     xp = np
     device = nullcontext()
+    on_host = synchronous = True
+    max_copied_bytes = 1 << 20   # for larger ones planning anew is faster than copying
 
     @property
     def row_blocks(self):   # type: ignore[override]
@@ -37,6 +37,9 @@ class CpuOps(Ops, RowBlocks):
 
     def storage_dtype(self, dtype):
         return np.dtype(dtype)
+
+    def norms_dtype(self, dtype):
+        return np.dtype(np.float64)   # they are Python's numbers
 
     def cost_partials(self, rows, width):
         return rows

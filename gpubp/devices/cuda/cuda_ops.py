@@ -30,6 +30,8 @@ class CudaOps(Ops):
     """
 
     device: graph.Session
+    on_host = synchronous = False
+    max_copied_bytes = 1 << 26
     loss_scale = None   # its state, see LossScaling.scaled
     _check = check_operands
 
@@ -63,6 +65,9 @@ class CudaOps(Ops):
 
     def storage_dtype(self, dtype):
         return STORED.get(self.precision, np.dtype(dtype)) if np.dtype(dtype) == np.float32 else np.dtype(dtype)
+
+    def norms_dtype(self, dtype):
+        return np.dtype(dtype)   # kernels write numbers of one dtype
 
     # ---- arrays
 
