@@ -36,16 +36,16 @@ class Layer:
         draw = partial(drawn, ops, np.random.default_rng(1))
         self.a, self.delta, self.w = draw(rows, S), draw(rows, S), draw((width, width), S, width**-0.5)
         self.b = draw(width, T, 0.25)   # our bfloat16 rounds z before adding the bias, which changes the sign of some z near 0
-        z, a, arriving = (ops.zeros(rows, S) for _ in range(3))
+        z, a, da = (ops.zeros(rows, S) for _ in range(3))
         sums, dw = ops.zeros(width, T), ops.zeros(self.w.shape, T)
         self.mask = ops.zeros((batch, ceil(width / MASK_LINE) * MASK_LINE // 8), np.uint8)
         forward = linear.forward(ops, self.a, self.w, z)
-        backward, weights = linear.backward(ops, self.delta, self.a, self.w, dw, arriving)
+        backward, weights = linear.backward(ops, self.delta, self.a, self.w, dw, da)
         self.bare = {"forward": forward, "backward": [backward], "weights": [weights]}
         self.ours = {"forward": forward + activate.forward(ops, z, self.b, a),
-                     "backward": [backward, *activate.backward(ops, arriving, z, a, sums)],
+                     "backward": [backward, *activate.backward(ops, da, z, a, sums)],
                      "weights": [weights, ops._bound(*ops._column_sums(self.delta, sums))]}
-        self.results = {"forward": [a], "backward": [arriving, sums], "weights": [dw, sums]}
+        self.results = {"forward": [a], "backward": [da, sums], "weights": [dw, sums]}
         self.out = {name: ops.zeros(results[0].shape, results[0].dtype) for name, results in self.results.items()}
 
         def bind(name, epilogue, mask, dtype):

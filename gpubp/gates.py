@@ -14,11 +14,11 @@ class Linear:
     def forward(self, ops, a, w, z):
         return [ops.matmul(a, w.T, z)]
 
-    def backward(self, ops, delta, a, w, dw, arriving=None, fold=None):
-        """arriving := dC/da, if given. fold(delta^T, a), if given, binds a product that updates w; dw is then not computed."""
-        calls = [] if arriving is None else [ops.matmul(delta, w, arriving)]   # BP2, first half: w^T delta
+    def backward(self, ops, delta, a, w, dw, da=None, update=None):
+        """da := dC/da, if given. update(delta^T, a), if given, binds a product that updates w; dw is then not computed."""
+        calls = [] if da is None else [ops.matmul(delta, w, da)]   # BP2, first half: w^T delta
         # BP4: dC/dw[j, k] = sum over the batch of delta[j] a[k]
-        return [*calls, ops.matmul(delta.T, a, dw) if fold is None else fold(delta.T, a)]
+        return [*calls, ops.matmul(delta.T, a, dw) if update is None else update(delta.T, a)]
 
 
 @dataclass(frozen=True)

@@ -217,8 +217,8 @@ class Formulas:
         self.xp = xp = Rounding(network.dtype, 1 if precision == "exact" else TRUNCATING)
         self.largest = self.half[2] if self.half else xp.largest
         rounding = lambda facts: (lambda term: xp.stored(term, *facts) if facts else term)
-        self._to_storage = rounding(self.half)   # to the format in which factors of products are stored
-        self._factor = rounding((TF32, xp.tiny, xp.largest) if precision == "tf32" else None)   # in which they are read
+        self._to_storage = rounding(self.half)   # to the format in which the device stores factors of products
+        self._factor = rounding((TF32, xp.tiny, xp.largest) if precision == "tf32" else None)   # to that in which it reads them
         self.activations = {l: gate.activation for l, gate in network.gates.items()}
         layers, given = range(1, network.depth + 1), lambda name: xp.given(network.ops.to_numpy(network.parameters[name]))
         self.b = {l: given(f"b{l}") for l in layers}

@@ -16,7 +16,7 @@ def opened(name):
     """The Ops of a device, or a skip. Within it, circuits drop values that no VJP rule reads, even arrays of two numbers."""
     ops = device(name)
     with ops.device, pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
-        patch.setattr(wire, "LARGE", 16)
+        patch.setattr(wire, "MIN_FORGET_BYTES", 16)
         yield ops
 
 

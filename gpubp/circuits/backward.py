@@ -10,14 +10,14 @@ from .tape import FLOAT_TYPES
 FREED: tuple = None, (), (), {}   # the record of a wire that a backward pass has freed
 
 
-def backward(ends, keep=False, visit=None):
+def backward(ends, retain_graph=False, visit=None):
     """{serial: cotangent} of the inputs that lead to the ends, which are pairs (wire, its cotangent).
 
     Wires are visited in the reverse order of recording, so that each has its complete cotangent, the sum over its uses. Unless
-    keep, each record is freed after its visit. visit(wire, cotangent), if given, is called for each wire.
+    retain_graph, each record is freed after its visit. visit(wire, cotangent), if given, is called for each wire.
     """
     pending: dict = {}
-    inputs, watcher = {}, tape.watcher
+    inputs, nan_checker = {}, tape.nan_checker
     for end, cotangent in ends:
         end = end if end.without_value is None else end.without_value
         pending[end.serial] = end, cotangent if end.serial not in pending else pending[end.serial][1] + cotangent
@@ -32,7 +32,7 @@ def backward(ends, keep=False, visit=None):
             continue
         if wire.record is FREED:
             raise RuntimeError("expected a circuit that no backward pass has freed, got one that backward has used up: "
-                               "compute it again, or let the first call keep it with backward(keep=True)")
+                               "compute it again, or let the first call keep it with backward(retain_graph=True)")
         primitive, parents, values, options = wire.record
         value = result = joint = None
         if primitive.joint_vjp is not None:
@@ -47,15 +47,15 @@ def backward(ends, keep=False, visit=None):
                     result = unbroadcast(primitive.name, result, value)
             elif type(result) not in FLOAT_TYPES or type(value) not in FLOAT_TYPES:
                 result = unbroadcast(primitive.name, result, value)
-            if watcher is not None:
-                watcher.check_cotangent(wire, cotangent, result)
+            if nan_checker is not None:
+                nan_checker.check_cotangent(wire, cotangent, result)
             serial = parent.serial
             if serial in pending:
                 pending[serial] = parent, pending[serial][1] + result   # forks add
             else:
                 pending[serial] = parent, result
                 heappush(latest, -serial)
-        if not keep:
+        if not retain_graph:
             wire.record = FREED
         del value, values, parents, parent, result, joint   # else they would live through the next primitive
     return inputs

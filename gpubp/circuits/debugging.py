@@ -28,12 +28,12 @@ def debug() -> Iterator[None]:
         ...
     FloatingPointError: log makes -inf of finite numbers, of an input from 0 to 1, in ...
     """
-    before, tape.watcher = tape.watcher, _Finder()
+    before, tape.nan_checker = tape.nan_checker, _Finder()
     try:
         with np.errstate(all="ignore"):   # instead of warnings that name no line
             yield
     finally:
-        tape.watcher = before
+        tape.nan_checker = before
 
 
 class _Finder:

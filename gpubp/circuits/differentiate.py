@@ -105,7 +105,7 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple:
 
     def pull(cotangent):
         given = leaves_along("pull", call.value, cotangent)
-        return call.gradient(list(map(partial(as_cotangent, "pull"), given, leaves(call.value))), keep=True)
+        return call.gradient(list(map(partial(as_cotangent, "pull"), given, leaves(call.value))), retain_graph=True)
     return (call.value, pull, call.aux) if has_aux else (call.value, pull)
 
 
@@ -182,7 +182,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     def matrix(*args, **options):
         call = TracedCall("jacobian", f, args, options, argnums)
         ends = leaves(call.value)
-        rows = ([call.gradient([None] * k + [unit] + [None] * (len(ends) - k - 1), keep=True) for unit in _units(end)]
+        rows = ([call.gradient([None] * k + [unit] + [None] * (len(ends) - k - 1), retain_graph=True) for unit in _units(end)]
                 for k, end in enumerate(ends))
         return rebuilt(call.value, (_stacked(call.argument, end, found) for end, found in zip(ends, rows)))
     return _named("jacobian", f, matrix)

@@ -12,7 +12,7 @@ from .svg import GREEN, RED, escaped, svg
 from .tape import unwrap
 
 # primitives that are written as operators, by name and number of inputs
-SPELLINGS = {
+INFIX = {
     ("add", 2): "{} + {}", ("subtract", 2): "{} - {}", ("multiply", 2): "{} * {}", ("divide", 2): "{} / {}",
     ("power", 2): "{} ** {}", ("remainder", 2): "{} % {}", ("matmul", 2): "{} @ {}", ("negative", 1): "-{}",
     ("positive", 1): "+{}", ("getitem", 2): "{}[{}]", ("part", 2): "{}[{}]",
@@ -87,7 +87,7 @@ def _nodes(end):
         wire = waiting.pop()
         if wire.record is FREED:
             raise RuntimeError("draw: expected a circuit that still exists, got one that backward has used up: draw it before, "
-                               "or keep it with backward(keep=True)")
+                               "or keep it with backward(retain_graph=True)")
         for _, parent in wire.record[1] if wire.record else ():
             if parent.serial not in found:
                 found[parent.serial] = parent
@@ -134,13 +134,13 @@ def _argnum(primitive, vjp):
 
 
 def _spelled(name, inputs, options):
-    spelling = None if options else SPELLINGS.get((name, len(inputs)))
+    spelling = None if options else INFIX.get((name, len(inputs)))
     return spelling.format(*inputs) if spelling else f"{name}({', '.join(inputs + options)})"
 
 
 def _label(name, constants, options):
     """The primitive without its wires, whose words are None: +, ** 2, exp, sum(·, axis=0)."""
-    if not options and (name, len(constants)) in SPELLINGS:
+    if not options and (name, len(constants)) in INFIX:
         return _spelled(name, [word or "" for word in constants], options).strip()
     return _spelled(name, [word or "·" for word in constants], options) if any(constants) or options else name
 

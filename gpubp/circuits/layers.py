@@ -16,7 +16,7 @@ eager = SimpleNamespace(   # a device's verbs in NumPy functions, which return t
     activation_backward=lambda activation, delta, z, a, db: times_prime(np, activation, delta, z, a))
 
 linear_primitive = Primitive("linear", lambda a, w: linear.forward(eager, a, w, None)[0],
-                             joint_vjp=lambda delta, z, a, w: linear.backward(eager, delta, a, w, None, arriving=delta))
+                             joint_vjp=lambda delta, z, a, w: linear.backward(eager, delta, a, w, None, da=delta))
 
 
 @lru_cache(256)

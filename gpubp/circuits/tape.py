@@ -19,7 +19,7 @@ COMPOSITES: dict = {}            # NumPy function: the same, composed of functio
 SPECIAL: dict = {}               # name of a function of scipy.special or cupyx.scipy.special: its VJP rules
 NONDIFFERENTIABLE: set = set()   # NumPy functions that are called with concrete values
 CUSTOM_RULES: dict = {}          # NumPy function: the rule that gpubp.gate gave it
-watcher: Any = None              # while gpubp.debug() is on, its NaN finder
+nan_checker: Any = None          # while gpubp.debug() is on, its NaN finder
 EVERY = range(1 << 16)
 
 

@@ -67,10 +67,10 @@ class TracedCall:
                 raise TypeError(f"{owner}: expected a function whose value is real floating numbers, got {describe(leaf)}: "
                                 f"return it as a second result, with has_aux=True")
 
-    def gradient(self, cotangents, keep=False):
+    def gradient(self, cotangents, retain_graph=False):
         """The argument's gradient, in its structure, for cotangents of the value's leaves; None counts as zeros."""
         ends = [(end, one) for end, one in zip(self.ends, cotangents) if end is not None and one is not None]
-        found, taken = backward(ends, keep), set(map(id, cotangents))
+        found, taken = backward(ends, retain_graph), set(map(id, cotangents))
         return rebuilt(self.argument, (materialize(found.get(serial), leaf, taken)
                                        for serial, leaf in zip(self.inputs, self.leaves)))
 
@@ -121,7 +121,7 @@ def wires(*values: Any, **named: Any) -> Any:
     """Create the input wires of a new circuit: compute with them, then call out.backward() and look at x.grad, or out.draw().
 
     A wire is a traced value: it takes NumPy's operators, functions and array methods, and records them as primitives. It has
-    value, grad, backward(cotangent=None, keep=True) and draw(form="text"); help(type(x)) of a wire x describes them. The
+    value, grad, backward(cotangent=None, retain_graph=True) and draw(form="text"); help(type(x)) of a wire x describes them. The
     names wire and gate are those of Karpathy, "Hacker's guide to neural networks", 2014.
 
     Parameters

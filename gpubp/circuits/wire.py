@@ -19,7 +19,7 @@ from .tape import FLOAT_TYPES, OPERATORS, PRIMITIVES, ConcreteNumberError, Primi
 from .values import as_cotangent, full_like, materialize
 
 NO_OPTIONS: dict = {}
-LARGE = 1 << 16   # bytes from which a value is forgotten if no rule reads it
+MIN_FORGET_BYTES = 1 << 16   # bytes from which a value is forgotten if no rule reads it
 # NumPy functions that dispatch by like=wire only, and make constants of its type of array
 CREATION: frozenset = frozenset((
     np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
@@ -210,18 +210,18 @@ class Wire(Traced):
 
     # ---- inspection of a circuit that stays, see gpubp.wires
 
-    def backward(self, cotangent: ArrayLike | None = None, keep: bool = True) -> None:
+    def backward(self, cotangent: ArrayLike | None = None, retain_graph: bool = True) -> None:
         """Run the backward pass from this wire: every wire's grad becomes the derivative of this wire with respect to it.
 
         Parameters
         ----------
         cotangent : number or array of this wire's shape, default 1 for a wire that carries one number
             The cotangent of this wire: grad is the derivative of the sum of cotangent * value.
-        keep : bool, default True
+        retain_graph : bool, default True
             Keep the circuit, to draw it or use it again; False frees its memory on the way.
 
         Raises TypeError or ValueError if the cotangent is missing or has another shape, and RuntimeError if an earlier
-        backward(keep=False) has freed the circuit.
+        backward(retain_graph=False) has freed the circuit.
 
         >>> import gpubp
         >>> x = gpubp.wires(3.0)
@@ -238,7 +238,7 @@ class Wire(Traced):
 
         def leave(wire, cotangent):
             wire.cotangent = this_backward, cotangent if wire.record else materialize(cotangent, wire.value, taken)
-        backward([(self, cotangent)], keep, leave)
+        backward([(self, cotangent)], retain_graph, leave)
         circuit.last_backward = this_backward
 
     @property
@@ -304,9 +304,9 @@ def apply(primitive, inputs, options=NO_OPTIONS):
     if type(value) not in FLOAT_TYPES and (type(value) is not np.ndarray or value.dtype.kind != "f"):
         require_differentiable(primitive, value, values)
     wire = Wire(value, circuit, (primitive, parents, values, options))
-    if tape.watcher is not None:
-        tape.watcher.check_value(wire)
-    elif getattr(value, "nbytes", 0) >= LARGE and not circuit.keep_values:
+    if tape.nan_checker is not None:
+        tape.nan_checker.check_value(wire)
+    elif getattr(value, "nbytes", 0) >= MIN_FORGET_BYTES and not circuit.keep_values:
         tape.forget_unread(wire)
     return wire
 

@@ -7,7 +7,7 @@ class OptimizerUpdate:
     """Binds the optimizer's update of all parameters; the steps of a workspace share it.
 
     state: the vectors of the optimizer's state. A call reads the scalars of mini-batch clock[0] from a table on the device.
-    folds: whether the matrix product of BP4 may update the weights directly, without their gradient.
+    fuses_update: whether the matrix product of BP4 may update the weights directly, without their gradient.
     """
 
     def __init__(self, network, ops, chain, state, gradient, clock, batches, n, scaling):
@@ -15,9 +15,9 @@ class OptimizerUpdate:
         self.clock, self.batches, self.n, self.scaling = clock, batches, n, scaling
         scalars = chain.scalars(1, 0.1, n)
         self.table, self.learning_rates = ops.zeros((batches, len(scalars)), network.dtype), None   # those in the table
-        self.folds = bool(scaling is None and ops.gemm_update_pays(network.parameters.weights)
-                          and chain.folding(*scalars) is not None)
-        self.fold_table = ops.zeros((batches if self.folds else 0, 2), network.dtype)
+        self.fuses_update = bool(scaling is None and ops.gemm_update_pays(network.parameters.weights)
+                                 and chain.gemm_scalars(*scalars) is not None)
+        self.gemm_scalars = ops.zeros((batches if self.fuses_update else 0, 2), network.dtype)
         storage = ops.storage_dtype(network.dtype)
         self.rounding = network.parameters.rounding(storage)   # each step leaves this done for the next
         self.rounded = network.parameters.rounded(storage).vector[:network.parameters.weights] if self.rounding else None
@@ -32,12 +32,12 @@ class OptimizerUpdate:
         return [ops.loss_scaling.update(self.gradient.vector, self.scaling),
                 ops.loss_scaling.scaled(self.scaling).step(*arguments)]
 
-    def fold(self, a, b, w):
+    def fused_update(self, a, b, w):
         """The call that updates the weights w, whose gradient is the product a b."""
-        return self.ops.gemm_update(a, b, w, self.fold_table, self.clock)
+        return self.ops.gemm_update(a, b, w, self.gemm_scalars, self.clock)
 
     def bias_calls(self):
-        """The calls that update the biases, after `fold` has updated the weights."""
+        """The calls that update the biases, after `fused_update` has updated the weights."""
         p = self.network.parameters
         return [self.ops.step(self.chain, p.vector[p.weights:], self.gradient.vector[p.weights:], [], 0, [], self.table,
                               self.clock), *self.rounding]
@@ -50,6 +50,6 @@ class OptimizerUpdate:
         table = self.chain.table(step + 1, learning_rates, self.n)
         first = self.batches - len(table)
         self.table[first:] = self.ops.asarray(table, self.network.dtype)
-        if self.folds:
-            factors = np.stack(np.broadcast_arrays(*self.chain.folding(*table.T)), axis=1)
-            self.fold_table[first:] = self.ops.asarray(factors, self.network.dtype)
+        if self.fuses_update:
+            factors = np.stack(np.broadcast_arrays(*self.chain.gemm_scalars(*table.T)), axis=1)
+            self.gemm_scalars[first:] = self.ops.asarray(factors, self.network.dtype)

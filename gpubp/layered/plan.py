@@ -36,7 +36,7 @@ class Plan:
         outputs = network.sizes[-1]
         last = self.ops.zeros((rows, outputs), network.dtype)
         self.a = [*map(self._matrix, network.sizes[:-1]), self.ops.zeros((rows, outputs), network.dtype)]
-        forgets = lambda l: not keep and (gradient is None or network.gates[l].activation.forgets_z)
+        forgets = lambda l: not keep and (gradient is None or network.gates[l].activation.prime_needs_only_a)
         self.z = [None, *(self.a[l] if forgets(l) else self._matrix(network.sizes[l]) for l in range(1, network.depth)), last]
         self.delta = [None] * len(self.z) if gradient is None else [None, *map(self._matrix, network.sizes[1:])]
         self.x, self.layer_out = self.a[0], list(self.a)
@@ -75,17 +75,17 @@ class Plan:
             self.network.cost_function, self.network.gates[last].activation, z[last], p[f"b{last}"], a[last], self.y,
             self.weights, self.delta[last], db, self.costs, keep)]
 
-    def folded(self, fold):
-        """The calls of a pass in which BP4 is fold(delta^T, a, w), which updates w directly."""
-        return self.forward + self._backpropagate(fold)
+    def fused_calls(self, update):
+        """The calls of a pass in which update(delta^T, a, w) stands for BP4, and updates w directly."""
+        return self.forward + self._backpropagate(update)
 
-    def _backpropagate(self, fold=None):
+    def _backpropagate(self, update=None):
         ops, w, gradient, delta, calls = self.ops, self.w, self.gradient, self.delta, []
         p = self.network.parameters
         for l in range(self.network.depth, 0, -1):
             calls += linear.backward(                                                                  # BP2 first half, BP4
                 ops, delta[l], self.layer_out[l - 1], w[f"w{l}"], gradient[f"w{l}"], delta[l - 1],
-                fold and partial(fold, w=p[f"w{l}"]))
+                update and partial(update, w=p[f"w{l}"]))
             if l > 1:
                 calls += self.masks[l - 1][1] if l - 1 in self.masks else []
                 calls += self.network.gates[l - 1].backward(                                           # BP2 second half, BP3

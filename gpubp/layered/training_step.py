@@ -65,8 +65,8 @@ class WholeBatchStep(_Step):
         self.gradient, self.norms = gradient, report.norms
         gather, log_cost = self._gather(plan), ops.log_cost(plan.costs, report.log, clock)
         self.last = ops.program([gather, *plan.calls, *update.calls(), log_cost])
-        self.run = self.last if not update.folds else ops.program(
-            [gather, *plan.folded(update.fold), *update.bias_calls(), log_cost])
+        self.run = self.last if not update.fuses_update else ops.program(
+            [gather, *plan.fused_calls(update.fused_update), *update.bias_calls(), log_cost])
 
     def measuring(self):
         """Calls that write the norms into the report after the last step: |delta_l| times the loss scale."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .formula import check_formula, reads
+from .formula import check_formula, used_parameters
 from .registry import Table
 from .special import erfc
 from .validation import Interval, numbers
@@ -88,9 +88,9 @@ class Activation:
         return z.__apply_activation__(self) if hasattr(z, "__apply_activation__") else self.of(np, z)
 
     @cached_property
-    def forgets_z(self):
+    def prime_needs_only_a(self):
         """Whether sigma' needs only a, so that z need not be kept."""
-        return self.rowwise or "z" not in reads(self.prime, "z", "a")
+        return self.rowwise or "z" not in used_parameters(self.prime, "z", "a")
 
 
 _sigmoid = lambda xp, z: 0.5 * xp.tanh(0.5 * z) + 0.5   # no exponential that could overflow, no clip

@@ -7,7 +7,7 @@ import re
 from inspect import signature
 from math import isfinite
 
-SPELLINGS = {
+C_SPELLINGS = {
     "__add__": "{0} + {1}", "__sub__": "{0} - {1}", "__mul__": "{0} * {1}", "__truediv__": "{0} / {1}",
     "__neg__": "-{0}", "__pos__": "{0}", "__abs__": "fabs({0})", "__eq__": "{0} == {1}", "__ne__": "{0} != {1}",
     "__gt__": "{0} > {1}", "__ge__": "{0} >= {1}", "__lt__": "{0} < {1}", "__le__": "{0} <= {1}",
@@ -26,12 +26,13 @@ SPELLINGS = {
 REFLECTED = {f"__r{name}__": f"__{name}__" for name in ("add", "sub", "mul", "truediv")} | {"__rpow__": "power"}
 
 # NumPy's names of the operators, for formulas with numpy.exp instead of xp.exp or with NumPy's numbers
-OPERATORS = {"add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "negative": "__neg__",
-             "positive": "__pos__", "greater": "__gt__", "greater_equal": "__ge__", "less": "__lt__", "less_equal": "__le__",
-             "equal": "__eq__", "not_equal": "__ne__", "logical_and": "__and__", "logical_or": "__or__",
-             "logical_not": "__invert__", "bitwise_and": "__and__", "bitwise_or": "__or__", "invert": "__invert__"}
+OPERATOR_OF_UFUNC = {
+    "add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "negative": "__neg__",
+    "positive": "__pos__", "greater": "__gt__", "greater_equal": "__ge__", "less": "__lt__", "less_equal": "__le__",
+    "equal": "__eq__", "not_equal": "__ne__", "logical_and": "__and__", "logical_or": "__or__", "logical_not": "__invert__",
+    "bitwise_and": "__and__", "bitwise_or": "__or__", "invert": "__invert__"}
 # the name of NumPy's function for each operator, of the two for &, | and ~ the logical one; other spellings are NumPy's names
-UFUNC_NAMES = {operator: name for name, operator in reversed(OPERATORS.items())} | {"__abs__": "absolute"}
+UFUNC_NAMES = {operator: name for name, operator in reversed(OPERATOR_OF_UFUNC.items())} | {"__abs__": "absolute"}
 COMPARISONS = {"__eq__", "__ne__", "__gt__", "__ge__", "__lt__", "__le__"}
 
 
@@ -56,7 +57,7 @@ class Term:
     __iadd__ = __isub__ = __imul__ = __itruediv__ = _in_place
 
     def __array_ufunc__(self, ufunc, method, *operands, **options):
-        name = OPERATORS.get(ufunc.__name__, ufunc.__name__)
+        name = OPERATOR_OF_UFUNC.get(ufunc.__name__, ufunc.__name__)
         if method != "__call__" or options:
             raise TypeError(f"a formula is scalar: numpy.{ufunc.__name__}.{method} cannot be written")
         if name.startswith("__"):
@@ -70,7 +71,7 @@ class Term:
         return self.writer.write("power", self, exponent)
 
 
-for _operator in filter(lambda name: name.startswith("__"), SPELLINGS):
+for _operator in filter(lambda name: name.startswith("__"), C_SPELLINGS):
     setattr(Term, _operator, lambda *operands, name=_operator: operands[0].writer.write(name, *operands))
 for _operator, _name in REFLECTED.items():
     setattr(Term, _operator, lambda x, y, name=_name: x.writer.write(name, y, x))
@@ -83,8 +84,8 @@ class Writer:
         raise TypeError(f"{type(self).__name__} does not say how to write {name}")
 
     def __getattr__(self, name):
-        if name not in SPELLINGS:
-            raise AttributeError(f"xp.{name} has no CUDA spelling: give it one in gpubp.maths.formula.SPELLINGS")
+        if name not in C_SPELLINGS:
+            raise AttributeError(f"xp.{name} has no CUDA spelling: give it one in gpubp.maths.formula.C_SPELLINGS")
         return lambda *operands: self.write(name, *operands)
 
 
@@ -96,7 +97,7 @@ class C(Writer):
 
     def write(self, name, *operands):
         result = Term(f"t{len(self.lines)}", self)
-        self.lines.append(f"const T {result.name} = {SPELLINGS[name].format(*map(spell, operands))};")
+        self.lines.append(f"const T {result.name} = {C_SPELLINGS[name].format(*map(spell, operands))};")
         return result
 
 
@@ -153,10 +154,10 @@ def check_formula(owner, formula, *parameters):
         raise ValueError(f"{owner}: its formula fails with {type(error).__name__}: {error}") from None
 
 
-def reads(formula, *names):
+def used_parameters(formula, *names):
     """Which of its parameters after xp the formula uses.
 
-    >>> sorted(reads(lambda xp, z, a: 1.0 - a * a, "z", "a"))
+    >>> sorted(used_parameters(lambda xp, z, a: 1.0 - a * a, "z", "a"))
     ['a']
     """
     _, body = device_function("formula", formula, names).split("{", 1)

@@ -150,8 +150,8 @@ class Chain:
         count = len(self.scalars(1, 0.1, 1))
         return ["w", *self.state, "g", "weight", "norm", *(f"s{i}" for i in range(count))]
 
-    def folding(self, *scalars):
-        """(keep, share) if the rule with these scalars, numbers or arrays, is w' = keep w + share g for each weight; or None."""
+    def gemm_scalars(self, *scalars):
+        """(beta, alpha) if the rule with these scalars, numbers or arrays, is w' = beta w + alpha g for each weight; or None."""
         if self.state or self.uses_norm or self.max_norm is not None:
             return None
         return factors(lambda xp, w, g: self.rule(xp, w, g, 1.0, 0.0, *scalars)[0], 2)

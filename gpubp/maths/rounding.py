@@ -9,7 +9,7 @@ import numpy as np
 
 from .formula import COMPARISONS, UFUNC_NAMES, Term, Writer, constant
 
-FUNCTION = 8   # rounding of exp, tanh, ... in units: 4 ulp, which CUDA, NumPy and the C library guarantee for SPELLINGS
+FUNCTION = 8   # rounding of exp, tanh, ... in units: 4 ulp, which CUDA, NumPy and the C library guarantee for C_SPELLINGS
 MONOTONE = {"exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "arctan"}
 EXACT = {"__neg__", "__pos__", "__abs__", "abs", "absolute", "sign", "maximum", "minimum"}
 VANISHING = {"__mul__", "__truediv__", "square", "reciprocal", "exp", "power"}   # results that may underflow to 0
@@ -164,7 +164,7 @@ class Rounding(Writer):
                 return np.minimum(a.error, 2.0)
             case "cosh":
                 return _times(np.sinh(np.abs(a.value) + a.error), a.error)
-        raise TypeError(f"expected a function of formula.SPELLINGS, got {name}: its rounding is unknown")
+        raise TypeError(f"expected a function of formula.C_SPELLINGS, got {name}: its rounding is unknown")
 
     def _where(self, condition, this, that):
         chosen = condition.value != 0.0

@@ -36,9 +36,9 @@ def test_backward_of_arrays_takes_a_cotangent():
 def test_a_freed_circuit_raises():
     x = gpubp.wires(2.0)
     y = x * x
-    y.backward(keep=False)
+    y.backward(retain_graph=False)
     assert x.grad == 4.0
-    with pytest.raises(RuntimeError, match=r"backward has used up: compute it again, or .*backward\(keep=True\)"):
+    with pytest.raises(RuntimeError, match=r"backward has used up: compute it again, or .*backward\(retain_graph=True\)"):
         y.backward()
     y = x * 3.0
     y.backward()

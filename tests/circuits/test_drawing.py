@@ -199,7 +199,7 @@ def test_gradients_only_after_backward(form, gradients):
 
 def test_freed_circuits_are_not_drawn():
     out = product()
-    out.backward(keep=False)
+    out.backward(retain_graph=False)
     kept = []
     gpubp.grad(lambda x: kept.append(x * x) or kept[0])(1.0)
     for wire in (out, kept[0]):

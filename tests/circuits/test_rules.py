@@ -40,7 +40,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 @pytest.fixture(autouse=True)
 def forgetful(monkeypatch):
     """Circuits drop values that no VJP rule reads, even arrays of two numbers."""
-    monkeypatch.setattr(wire, "LARGE", 16)
+    monkeypatch.setattr(wire, "MIN_FORGET_BYTES", 16)
 
 
 @pytest.fixture(params=["host"])

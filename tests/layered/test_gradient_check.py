@@ -95,8 +95,8 @@ def test_a_gradient_of_nothing_does_not_pass(prime, random):
 
 def test_a_broken_bp4_is_found(net, monkeypatch, random):
     right = gates.Linear.backward
-    monkeypatch.setattr(gates.Linear, "backward", lambda self, ops, delta, a, w, dw, *arriving: [
-        *right(self, ops, delta, a, w, dw, *arriving), lambda: np.multiply(dw, 1.00001, dw)])
+    monkeypatch.setattr(gates.Linear, "backward", lambda self, ops, delta, a, w, dw, *da: [
+        *right(self, ops, delta, a, w, dw, *da), lambda: np.multiply(dw, 1.00001, dw)])
     assert failing(net.check(*two_classes(random, 6))) == {"BP4"}
 
 
@@ -114,9 +114,9 @@ def test_a_broken_bp2_is_found(net, monkeypatch, random):
     """The gradient that arrives at a layer is scaled by 1.0001."""
     right = gates.Linear.backward
 
-    def broken(self, ops, delta, a, w, dw, arriving=None, fold=None):
-        calls = right(self, ops, delta, a, w, dw, arriving, fold)
-        return calls if arriving is None else [*calls, lambda: np.multiply(arriving, 1.0001, arriving)]
+    def broken(self, ops, delta, a, w, dw, da=None, update=None):
+        calls = right(self, ops, delta, a, w, dw, da, update)
+        return calls if da is None else [*calls, lambda: np.multiply(da, 1.0001, da)]
     monkeypatch.setattr(gates.Linear, "backward", broken)
     assert failing(net.check(*two_classes(random, 6))) == {"BP2", "BP3", "BP4"}
 

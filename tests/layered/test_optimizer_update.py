@@ -6,19 +6,19 @@ from gpubp.layered.layers import Dropout
 from gpubp.layered.optimizer_update import OptimizerUpdate
 from tests import cpus
 from tests.cpus import agree, trained
-from tests.maths.test_gradient_transforms import FOLDING
+from tests.maths.test_gradient_transforms import FUSED
 
 cpu = cpus.cpu
 
 
-@pytest.mark.parametrize("optimizer", FOLDING)
+@pytest.mark.parametrize("optimizer", FUSED)
 @pytest.mark.parametrize("layers", [(4, 2), (4, 7, 2), (4, 7, Dropout(0.3), 6, 2)], ids=str)
 def test_fused_updates_equal_separate_updates(cpu, optimizer, layers, random, monkeypatch):
     monkeypatch.setattr(type(cpu), "gemm_update_pays", lambda ops, weights: False)
     plain = trained(cpu, optimizer, random, layers, dtype="float64")
     monkeypatch.setattr(type(cpu), "gemm_update_pays", lambda ops, weights: True)
     made = []
-    fold = OptimizerUpdate.fold
-    monkeypatch.setattr(OptimizerUpdate, "fold", lambda *given, **named: made.append(1) or fold(*given, **named))
+    fused_update = OptimizerUpdate.fused_update
+    monkeypatch.setattr(OptimizerUpdate, "fused_update", lambda *given, **named: made.append(1) or fused_update(*given, **named))
     agree(trained(cpu, optimizer, random, layers, dtype="float64"), plain, 1e-9)
     assert made, "the update was not folded"

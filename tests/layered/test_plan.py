@@ -23,7 +23,7 @@ def test_a_in_the_place_of_z_changes_nothing(ops, row, random):
         plan.fill(*(ops.asarray(np.random.default_rng(1).uniform(size=(6, width))) for width in (4, 2)), 1.0)
         plan.run()
         outs.append({name: ops.to_numpy(view) for name, view in plan.gradient.items()})
-        assert [plan.z[l] is plan.a[l] for l in (1, 2, 3)] == [not keep and row.forgets_z] * 2 + [False]
+        assert [plan.z[l] is plan.a[l] for l in (1, 2, 3)] == [not keep and row.prime_needs_only_a] * 2 + [False]
     for name, kept in outs[0].items():   # a GPU adds up the last layer's deltas in another order where it need not keep z and a
         np.testing.assert_allclose(kept, outs[1][name], rtol=1e-6 if name == "b3" and not ops.name.startswith("cpu") else 0)
 

@@ -19,7 +19,7 @@ from benchmarks.kernel_programs import activations, chains
 from gpubp.devices.cpu.ufunc_program import Scratch, bind
 from gpubp.maths.activations import Activation
 from gpubp.maths.costs import COSTS
-from gpubp.maths.formula import REFLECTED, SPELLINGS, C, Term, Writer, device_function
+from gpubp.maths.formula import C_SPELLINGS, REFLECTED, C, Term, Writer, device_function
 
 NAMES = ["z", "a", "y"]
 FORMULAS = {   # label: a formula of xp and one to three arrays
@@ -27,12 +27,12 @@ FORMULAS = {   # label: a formula of xp and one to three arrays
        for entry in activations() if not entry.rowwise for which in ("sigma", "prime")},
     **{f"{cost} {which}": getattr(COSTS.find(cost), which) for cost in COSTS
        for which in ("value", "prime", "value_at", "outer", "outer_prime") if getattr(COSTS.find(cost), which)}}
-BINARY = [name for name, form in SPELLINGS.items() if "{1}" in form and "{2}" not in form]
+BINARY = [name for name, form in C_SPELLINGS.items() if "{1}" in form and "{2}" not in form]
 OPERATORS = {   # every spelling as a formula, by an operator where it is one
     **{name: (lambda xp, x, y, name=name: getattr(x, name)(y))
        for name in (*BINARY, *REFLECTED) if name.startswith("__")},
     **{name: (lambda xp, x, y, name=name: getattr(xp, name)(x, y)) for name in BINARY if not name.startswith("__")},
-    **{name: (lambda xp, x, name=name: getattr(xp, name)(x)) for name, form in SPELLINGS.items()
+    **{name: (lambda xp, x, name=name: getattr(xp, name)(x)) for name, form in C_SPELLINGS.items()
        if "{1}" not in form and not name.startswith("__")},
     "__neg__": lambda xp, x: -x, "__pos__": lambda xp, x: +x, "__abs__": lambda xp, x: abs(x),
     "__invert__": lambda xp, x: ~(x > 1.0),
@@ -135,7 +135,7 @@ def test_every_spelling_means_what_it_means_in_numpy(label):
 
 
 def test_every_spelling_is_exercised():
-    assert set(SPELLINGS) <= set(OPERATORS)
+    assert set(C_SPELLINGS) <= set(OPERATORS)
 
 
 @pytest.mark.parametrize("label", list(FORMULAS))
@@ -184,7 +184,8 @@ def test_a_tuple_is_assigned_after_all_of_it_is_known():
     (lambda xp, z: z if z > 0.0 else 0.0, TypeError, r"straight-line: write xp\.where\(condition, this, that\)"),
     (lambda xp, z: (z > 0.0) and z, TypeError, "straight-line"), (lambda xp, z: max(z, 0.0), TypeError, "straight-line"),
     (lambda xp, z: z if z == 0.0 else 1.0, TypeError, "straight-line"),
-    (lambda xp, z: xp.sinc(z), AttributeError, r"xp\.sinc has no CUDA spelling: give it one in gpubp\.maths\.formula\.SPELLINGS"),
+    (lambda xp, z: xp.sinc(z), AttributeError,
+     r"xp\.sinc has no CUDA spelling: give it one in gpubp\.maths\.formula\.C_SPELLINGS"),
     (lambda xp, z: z * float("inf"), ValueError, "constants must be finite, got inf"),
     (lambda xp, z: xp.where(z > 0.0, z, float("nan")), ValueError, "constants must be finite, got nan")])
 def test_unsupported_formulas_are_refused_with_the_remedy(formula, kind, sentence):

@@ -33,23 +33,23 @@ def test_max_norm_bounds_each_neuron(ops, random):
     assert abs(ops.to_numpy(net.parameters["b1"])).max() > 0.7, "biases are not bounded"
 
 
-FOLDING = "sgd(0.3)", "l2(4.0), sgd(0.3)"
+FUSED = "sgd(0.3)", "l2(4.0), sgd(0.3)"
 
 
 @pytest.mark.parametrize("chain", chains(), ids=str)
 def test_fused_updates_agree_with_the_rule(chain):
     """The scalars agree with the rule; only optimizers with state, a norm or a transform other than L2 have none."""
     w, g, scalars = 0.7, -1.3, chain.scalars(2, 0.1, 50)
-    folding = chain.folding(*scalars)
-    if folding is None:
+    gemm_scalars = chain.gemm_scalars(*scalars)
+    if gemm_scalars is None:
         assert chain.state or chain.max_norm is not None or any(not isinstance(t, L2) for t in chain.transforms)
     else:
-        keep, part = folding
-        assert keep * w + part * g == pytest.approx(chain.rule(np, w, g, 1.0, 0.0, *scalars)[0], rel=1e-14)
+        beta, alpha = gemm_scalars
+        assert beta * w + alpha * g == pytest.approx(chain.rule(np, w, g, 1.0, 0.0, *scalars)[0], rel=1e-14)
 
 
-def test_chains_that_fuse():
-    folds = lambda text: Chain.of(text).folding(*Chain.of(text).scalars(1, 0.1, 50)) is not None
-    assert all(map(folds, FOLDING))
-    assert not any(map(folds, ("adam", "sgd(0.1, momentum=0.9)", "clip_norm(1), sgd(0.1)", "clip_value(1), sgd(0.1)",
+def test_what_folds():
+    fuses = lambda text: Chain.of(text).gemm_scalars(*Chain.of(text).scalars(1, 0.1, 50)) is not None
+    assert all(map(fuses, FUSED))
+    assert not any(map(fuses, ("adam", "sgd(0.1, momentum=0.9)", "clip_norm(1), sgd(0.1)", "clip_value(1), sgd(0.1)",
                                "l1(1), sgd(0.1)", "sgd(0.1), max_norm(1)")))

@@ -8,7 +8,7 @@ import pytest
 from gpubp.devices.cpu.ufunc_program import Scratch, bind
 from gpubp.devices.ops import HALVES
 from gpubp.maths.activations import ACTIVATIONS
-from gpubp.maths.formula import SPELLINGS
+from gpubp.maths.formula import C_SPELLINGS
 from gpubp.maths.rounding import Rounding
 
 ENTRIES = [entry for entry in map(ACTIVATIONS.find, ACTIVATIONS) if not entry.rowwise]
@@ -52,8 +52,8 @@ def test_activations_stay_within_their_bound(entry, dtype, random):
 def test_every_function_of_a_formula_has_a_bound(random):
     x = (random.random((2, 500)) + 0.5).astype(np.float32)
     xp, whole = Rounding(np.float32), ("__and__", "__or__", "where")
-    for name in SPELLINGS:
-        arity = 1 + ("{1}" in SPELLINGS[name]) + ("{2}" in SPELLINGS[name])
+    for name in C_SPELLINGS:
+        arity = 1 + ("{1}" in C_SPELLINGS[name]) + ("{2}" in C_SPELLINGS[name])
         with np.errstate(all="ignore"):
             term = xp.write(name, *[xp.given(row) for row in (x[0], x[1], x[0])][:arity])
         assert np.isfinite(term.name.error).all(), name

@@ -18,7 +18,7 @@ from .reductions import REDUCTIONS
 from .shapes import SHAPE_OPS, cast, getitem
 
 TABLES: tuple[dict, ...] = ELEMENTWISE, REDUCTIONS, PRODUCTS, SHAPE_OPS, LINEAR_ALGEBRA
-OPERATORS = {
+UFUNC_OF_OPERATOR = {
     operator.add: np.add, operator.sub: np.subtract, operator.mul: np.multiply, operator.truediv: np.divide,
     operator.pow: np.power, operator.matmul: np.matmul, operator.mod: np.remainder, operator.neg: np.negative,
     operator.pos: np.positive, operator.abs: np.absolute}
@@ -38,7 +38,7 @@ def fill_tables():
     tape.PRIMITIVES.update({function: Primitive(function.__name__, function, *vjps)
                             for table in TABLES for function, vjps in table.items()})
     tape.OPERATORS.update({run: Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)
-                           for run, function in OPERATORS.items()})
+                           for run, function in UFUNC_OF_OPERATOR.items()})
     tape.OPERATORS.update({operator.getitem: getitem, np.ndarray.astype: cast})
     tape.COMPOSITES.update(COMPOSITES)
     tape.SPECIAL.update(SPECIAL_FUNCTIONS)
