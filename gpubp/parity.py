@@ -234,8 +234,7 @@ class Formulas:
 
         def before(name, l):   # the value before it was rounded for storage, from which the next array was computed
             return xp.before(arrays[name, l], *self.half[:2]) if self.half else of(name, l)
-        xp, factor = self.xp, self._factor
-        to_storage = self._to_storage if l < self.depth or name == "delta" else lambda term: term
+        xp, factor, to_storage = self.xp, self._factor, self._to_storage if l < self.depth or name == "delta" else lambda t: t
         match name:
             case "x":
                 return to_storage(self.x)

@@ -51,6 +51,7 @@ class Ops(ABC):
 
     on_host: whether the arrays are NumPy arrays. synchronous: whether work has completed when a call returns, so that reading a
     result costs nothing. max_copied_bytes: the largest training set of which a fit keeps a copy, see WorkspaceCache.
+    norms_dtype: that of the results of `norms`; None is the dtype of the vector.
     row_blocks: the RowBlocks of a CPU, which compute blocks of rows on several threads; None on a GPU.
     Capabilities of a GPU, None on the CPU: array_checks, the ArrayChecks that validate arrays without a synchronization;
     streaming, the Streaming of data that do not fit on the device; loss_scaling, the LossScaling of precision "float16".
@@ -63,6 +64,7 @@ class Ops(ABC):
     on_host: bool
     synchronous: bool
     max_copied_bytes: int
+    norms_dtype: Any = None
     scratch_bytes = 0
     row_blocks: "RowBlocks | None" = None
     array_checks: Any = None
@@ -81,10 +83,6 @@ class Ops(ABC):
     @abstractmethod
     def storage_dtype(self, dtype):
         """The dtype in which the factors of products are stored at this precision; uint16 holds the bits of a bfloat16."""
-
-    @abstractmethod
-    def norms_dtype(self, dtype):
-        """The dtype in which `norms` writes the norms of arrays of this dtype."""
 
     # ---- arrays
 
@@ -192,7 +190,7 @@ class Ops(ABC):
     @abstractmethod
     def norms(self, vector, arrays, out):
         """Bind out[0] := 0 if all of the vector is finite, else another number, and out[1 + k] := the norm of arrays[k]. out has
-        the dtype `norms_dtype`."""
+        the dtype norms_dtype."""
 
     # ---- programs
 

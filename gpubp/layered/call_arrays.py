@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .dlpack import is_on_gpu
-from .input_checks import array_of, is_classification, sample_weights, samples, targets
+from .input_checks import array_of, sample_weights, samples, targets
 
 
 def check_same_device(network, **arrays):
@@ -27,22 +27,15 @@ def checked_arrays(network, x, y, sample_weight=None, check_now=True):
             sample_weights(network, sample_weight, x.shape[0], check_now=check_now))
 
 
-def arrays_to_score(network, x, y):
-    """(samples, targets, whether y holds classes)."""
-    check_same_device(network, x=x, y=y)
-    y = array_of(network, y, "y")
-
-    def take():
-        checked = samples(network, x)
-        return checked, targets(network, y, checked.shape[0]), is_classification(network, y)
-    return check_together(network, take)
+def samples_and_targets(network, x, y):
+    """The same without weights, for arrays that check_same_device has seen."""
+    x = samples(network, x)
+    return x, targets(network, y, x.shape[0])
 
 
 def host_arrays(network, x, y):
     """x and y, checked, as NumPy arrays in the network's dtype."""
-    x = samples(network, x)
-    y = targets(network, y, x.shape[0])
-    return [np.asarray(network.ops.to_numpy(array[:]), network.dtype) for array in (x, y)]
+    return [np.asarray(network.ops.to_numpy(array[:]), network.dtype) for array in samples_and_targets(network, x, y)]
 
 
 def check_together(network, take):

@@ -45,10 +45,6 @@ class DeviceChoice:
             return cls(ops.name, why_no_cuda(0) or "no GPU could be used")
         return cls(ops.name, "there is a GPU, and the first fit decides", open=True)
 
-    def by_arrays(self):
-        """The same device, no longer open, because arrays on it were given."""
-        return DeviceChoice(self.name, "arrays on it were given")
-
 
 def choose(network, batch, steps, state):
     """The DeviceChoice for a network on a GPU that trains on host arrays.

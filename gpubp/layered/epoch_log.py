@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from ..maths.schedules import Plateau
-from . import metrics
+from .metrics import cost_and_score_terms, score_from_terms, score_terms
 
 ACCURACY_SAMPLES = 10_000   # training samples on which the accuracy of an epoch is measured
 MAX_WAIT = 0.1   # seconds after which the host reads the epochs that are waiting
@@ -36,12 +35,8 @@ class EpochLog:
         self.arguments, self.waiting, self.read_at = run.arguments, [], perf_counter()
         self.each = (self.network.ops.synchronous or self.arguments.patience is not None
                      or bool(self.arguments.callbacks) or isinstance(self.arguments.chain.optimizer.learning_rate, Plateau))
-
-    @cached_property
-    def sizes(self):
-        """The number of samples of each mini-batch."""
         count, size = self.arguments.samples_per_epoch, self.arguments.batch_size
-        return np.minimum(size, count - size * np.arange(self.run.batches))
+        self.sizes = np.minimum(size, count - size * np.arange(run.batches))   # of the mini-batches
 
     def begin(self):
         """An epoch, or the rest of one, begins."""
@@ -69,10 +64,10 @@ class EpochLog:
         """The terms of the epoch's scores, on the device."""
         arguments = self.arguments
         if arguments.is_classifier:
-            yield from metrics.score_terms(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], True)
+            yield from score_terms(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], True)
         if arguments.validation:
             x, y = arguments.validation
-            yield from metrics.cost_and_score_terms(self.network, x, y, arguments.is_classifier)
+            yield from cost_and_score_terms(self.network, x, y, arguments.is_classifier)
 
     def due(self):
         """Whether it is time to read."""
@@ -105,11 +100,10 @@ class EpochLog:
             history.delta_norms[i] = [scale * norm for norm in norms]
         terms = iter(record.score_terms.tolist())
         if arguments.is_classifier:
-            history.accuracy[i] = metrics.score_from_terms(terms, min(arguments.n, ACCURACY_SAMPLES), True)
+            history.accuracy[i] = score_from_terms(terms, min(arguments.n, ACCURACY_SAMPLES), True)
         if arguments.validation:
             history.validation_cost[i] = next(terms)
-            history.validation_accuracy[i] = metrics.score_from_terms(
-                terms, arguments.validation[0].shape[0], arguments.is_classifier)
+            history.validation_accuracy[i] = score_from_terms(terms, arguments.validation[0].shape[0], arguments.is_classifier)
 
     def read_after_error(self):
         """An exception has ended training: read what the device has done, so that training can continue from there."""

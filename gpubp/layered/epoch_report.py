@@ -22,7 +22,7 @@ class Report:
 
     def __init__(self, ops, dtype, batches, depth):
         self.ops, self.layout = ops, {
-            "score_terms": (SCORE_TERMS, np.dtype(np.float64)), "norms": (2 + depth, ops.norms_dtype(dtype)),
+            "score_terms": (SCORE_TERMS, np.dtype(np.float64)), "norms": (2 + depth, ops.norms_dtype or dtype),
             "scaling": (4, dtype), "log": (batches, dtype)}
         sizes = (-(-count * kind.itemsize // ALIGNMENT_BYTES) * ALIGNMENT_BYTES for count, kind in self.layout.values())
         *self.starts, size = accumulate(sizes, initial=0)
@@ -51,9 +51,7 @@ class Report:
         """The first `count` kept reports, on the host; waits for the device."""
         if count == 0:
             return []
-        if self.unread is None:
-            return [self.now()]
-        return [self._on_host(memory) for memory in self.ops.to_numpy(self.unread[:count])]
+        return [self.now()] if self.unread is None else [*map(self._on_host, self.ops.to_numpy(self.unread[:count]))]
 
     def now(self):
         """The current report, on the host."""

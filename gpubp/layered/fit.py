@@ -191,14 +191,13 @@ class _Loop:
 
     def _launch(self, progress):
         """Run the next step, or a burst of steps where Python need not see each."""
-        batch, begun, each = self.training_state.batch, time.perf_counter(), self.epoch_log.each
+        workspace, batch, begun, each = self.workspace, self.training_state.batch, time.perf_counter(), self.epoch_log.each
         left = self.training_run.batches - batch
         if each and left == 1:
             self.divergence.before_last_step()
-        count = max(1, min(left - (each or self.workspace.last_step_separate), self.burst,
-                           self.workspace.mini_batches.launchable(batch)))
+        count = max(1, min(left - (each or workspace.last_step_separate), self.burst, workspace.mini_batches.launchable(batch)))
         self.training_run.step(count)
-        event, self.event = self.event, self.workspace.ops.record_event()
+        event, self.event = self.event, workspace.ops.record_event()
         if event is not None:
             event.finish()   # at most one burst runs while the next is launched, so the time measured is the device's
         self.burst = max(1, min(2 * count, int(MAX_BURST_SECONDS / (time.perf_counter() - begun) * count)))

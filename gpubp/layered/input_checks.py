@@ -12,6 +12,7 @@ from ..circuits.wire import Wire
 from ..devices.ops import HALVES
 from ..maths.validation import Interval
 from .deferred_validation import DeferredArray, would_wait
+from .device_choice import DeviceChoice
 from .dlpack import import_array
 
 CHUNK_ELEMENTS = 1 << 24   # checked or moved together
@@ -169,7 +170,7 @@ def array_of(network, values, name):
                         "its filled()")
     array = values if ops.is_on_device(values) or isinstance(values, np.ndarray) else import_array(ops, values, name)
     if network.device_choice.open and ops.is_on_device(array):
-        network.device_choice = network.device_choice.by_arrays()
+        network.device_choice = DeviceChoice(ops.name, "arrays on it were given")
     if array.dtype.kind not in "fiub":
         remedy = ("np.unique(names, return_inverse=True) makes labels of text" if array.dtype.kind in "US"
                   else "convert it, or leave out what is not a number")

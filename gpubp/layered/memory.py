@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import prod
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from .workspace import TrainingWorkspace
 SNAPSHOTS = 2    # copies of parameters and optimizer state, for recovery from divergence
 CALL = 1 << 10   # approximate bytes of Python objects for a bound call
 FORMULATED = "bias_activation", "activation_backward", "cost_and_delta", "step"   # verbs with intermediate values
-UNBOUND = "storage_dtype", "norms_dtype", "cost_partials"   # methods that bind nothing
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class CountingOps:
 
     def __getattr__(self, name):
         value = getattr(self.ops, name)
-        return partial(self._bound, name) if callable(value) and name not in UNBOUND else value
+        return partial(self._bound, name) if callable(value) and name not in ("storage_dtype", "cost_partials") else value
 
     def _bound(self, name, *arguments):
         if name in ("with_precision", "training_backend"):
@@ -88,10 +86,8 @@ def memory(network, batch_size, samples=0, optimizer=None):
     """The Memory of network.fit; by default with the network's own optimizer."""
     state = network.training_state
     chain = Chain.of(optimizer) if optimizer is not None else state.chain if state else Chain.of("sgd")
-    counter = CountingOps(network.ops)
-    like = network.parameters.like(counter)
-    counted = {"ops": counter, "parameters": like, "vector": like.vector, "epoch": network.epoch}
-    ghost = SimpleNamespace(**vars(network) | counted)
+    ghost, counter = object.__new__(type(network)), CountingOps(network.ops)
+    vars(ghost).update(vars(network), ops=counter, parameters=network.parameters.like(counter))
     training = TrainingState.begin(ghost, chain)
     parameters, counter.bytes = counter.bytes * (1 + SNAPSHOTS), 0
     rows = max(samples, batch_size)

@@ -30,12 +30,11 @@ def score_terms(network, x, codes, labelled, passes=None):
 
     passes: (rows, plan) after each forward pass; default: those of the network on x.
     """
-    xp, count = network.ops.xp, x.shape[0]
-    targets_on_device = lambda rows: network.ops.asarray(codes[rows], network.dtype)
+    xp, targets_on_device = network.ops.xp, lambda rows: network.ops.asarray(codes[rows], network.dtype)
     passes = passes or network.inference.run("outputs", x)
     if labelled:
         return [sum((labels(network, plan.a[-1]) == labels(network, targets_on_device(rows))).sum() for rows, plan in passes)]
-    mean = sum(targets_on_device(rows).sum(axis=0, dtype="float64") for rows in chunks(count)) / count
+    mean = sum(targets_on_device(rows).sum(axis=0, dtype="float64") for rows in chunks(x.shape[0])) / x.shape[0]
     residual = total = 0.0
     for rows, plan in passes:
         residual += xp.square(targets_on_device(rows) - plan.a[-1]).sum(dtype="float64")

@@ -294,7 +294,10 @@ class Network:
         >>> net.score([[0.0, 1.0], [1.0, 0.0]], [1, 1])   # the predictions are 1 and 0
         0.5
         """
-        return score(self, *call_arrays.arrays_to_score(self, x, y))
+        call_arrays.check_same_device(self, x=x, y=y)
+        y = input_checks.array_of(self, y, "y")
+        rows, codes = call_arrays.check_together(self, lambda: call_arrays.samples_and_targets(self, x, y))
+        return score(self, rows, codes, input_checks.is_classification(self, y))
 
     @_on_device
     def cost(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

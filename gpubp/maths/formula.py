@@ -26,13 +26,12 @@ C_SPELLINGS = {
 REFLECTED = {f"__r{name}__": f"__{name}__" for name in ("add", "sub", "mul", "truediv")} | {"__rpow__": "power"}
 
 # NumPy's names of the operators, for formulas with numpy.exp instead of xp.exp or with NumPy's numbers
-OPERATOR_OF_UFUNC = {
-    "add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "negative": "__neg__",
-    "positive": "__pos__", "greater": "__gt__", "greater_equal": "__ge__", "less": "__lt__", "less_equal": "__le__",
-    "equal": "__eq__", "not_equal": "__ne__", "logical_and": "__and__", "logical_or": "__or__", "logical_not": "__invert__",
-    "bitwise_and": "__and__", "bitwise_or": "__or__", "invert": "__invert__"}
+DUNDERS = {"add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "negative": "__neg__",
+           "positive": "__pos__", "greater": "__gt__", "greater_equal": "__ge__", "less": "__lt__", "less_equal": "__le__",
+           "equal": "__eq__", "not_equal": "__ne__", "logical_and": "__and__", "logical_or": "__or__",
+           "logical_not": "__invert__", "bitwise_and": "__and__", "bitwise_or": "__or__", "invert": "__invert__"}
 # the name of NumPy's function for each operator, of the two for &, | and ~ the logical one; other spellings are NumPy's names
-UFUNC_NAMES = {operator: name for name, operator in reversed(OPERATOR_OF_UFUNC.items())} | {"__abs__": "absolute"}
+UFUNC_NAMES = {operator: name for name, operator in reversed(DUNDERS.items())} | {"__abs__": "absolute"}
 COMPARISONS = {"__eq__", "__ne__", "__gt__", "__ge__", "__lt__", "__le__"}
 
 
@@ -57,7 +56,7 @@ class Term:
     __iadd__ = __isub__ = __imul__ = __itruediv__ = _in_place
 
     def __array_ufunc__(self, ufunc, method, *operands, **options):
-        name = OPERATOR_OF_UFUNC.get(ufunc.__name__, ufunc.__name__)
+        name = DUNDERS.get(ufunc.__name__, ufunc.__name__)
         if method != "__call__" or options:
             raise TypeError(f"a formula is scalar: numpy.{ufunc.__name__}.{method} cannot be written")
         if name.startswith("__"):

@@ -12,7 +12,7 @@ def test_measure(ops, dtype, storage, size, random):
     if storage and ops.on_host:
         pytest.skip("the CPU stores no halves")
     vector, matrix = ops.zeros(size, dtype), ops.zeros((3, 5), storage or dtype)
-    out = ops.zeros(3, ops.norms_dtype(dtype))
+    out = ops.zeros(3, ops.norms_dtype or dtype)
     call = ops.program([ops.norms(vector, [vector, matrix], out)])
     for bad in (None, None, np.inf, -np.inf, np.nan, None):
         v, m = random.standard_normal(size).astype(dtype), random.standard_normal((3, 5)).astype(storage or dtype)

@@ -8,7 +8,7 @@ import pytest
 
 import gpubp
 from gpubp.devices.cpu.numpy_ops import NumpyOps
-from gpubp.layered import fit, metrics
+from gpubp.layered import epoch_log, fit
 from gpubp.layered.fit_arguments import FitArguments
 from gpubp.layered.training_run import TrainingRun
 from gpubp.maths.optimizers import SGD
@@ -66,7 +66,7 @@ def test_an_epoch_whose_measurement_failed_is_measured_later(random, monkeypatch
     x, y = two_classes(random)
     whole, parts = made(), made()
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(metrics, "score_terms", lambda *_: 1 / 0)
+        patch.setattr(epoch_log, "score_terms", lambda *_: 1 / 0)
         parts.fit(x, y, optimizer="adam(0.1)", epochs=2, batch_size=4)
     assert parts.epoch == 0 and parts.training_state.batch == STEPS
     parts.fit(x, y, epochs=2, batch_size=4)

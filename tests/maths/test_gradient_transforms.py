@@ -48,7 +48,7 @@ def test_fused_updates_agree_with_the_rule(chain):
         assert beta * w + alpha * g == pytest.approx(chain.rule(np, w, g, 1.0, 0.0, *scalars)[0], rel=1e-14)
 
 
-def test_what_folds():
+def test_chains_that_fuse():
     fuses = lambda text: Chain.of(text).gemm_scalars(*Chain.of(text).scalars(1, 0.1, 50)) is not None
     assert all(map(fuses, FUSED))
     assert not any(map(fuses, ("adam", "sgd(0.1, momentum=0.9)", "clip_norm(1), sgd(0.1)", "clip_value(1), sgd(0.1)",

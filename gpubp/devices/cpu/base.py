@@ -18,6 +18,7 @@ class CpuOps(Ops, RowBlocks):
     xp = np
     device = nullcontext()
     on_host = synchronous = True
+    norms_dtype = np.dtype(np.float64)   # they are Python's numbers
     max_copied_bytes = 1 << 20   # for larger ones planning anew is faster than copying
 
     @property
@@ -37,9 +38,6 @@ class CpuOps(Ops, RowBlocks):
 
     def storage_dtype(self, dtype):
         return np.dtype(dtype)
-
-    def norms_dtype(self, dtype):
-        return np.dtype(np.float64)   # they are Python's numbers
 
     def cost_partials(self, rows, width):
         return rows

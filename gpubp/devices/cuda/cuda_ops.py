@@ -66,9 +66,6 @@ class CudaOps(Ops):
     def storage_dtype(self, dtype):
         return STORED.get(self.precision, np.dtype(dtype)) if np.dtype(dtype) == np.float32 else np.dtype(dtype)
 
-    def norms_dtype(self, dtype):
-        return np.dtype(dtype)   # kernels write numbers of one dtype
-
     # ---- arrays
 
     def asarray(self, values, dtype=None):
