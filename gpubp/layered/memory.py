@@ -51,6 +51,8 @@ class CountingOps:
 
     def __getattr__(self, name):
         value = getattr(self.ops, name)
+        if name in ("loss_scaling", "row_blocks"):   # their verbs are counted too
+            return value and self
         return partial(self._bound, name) if callable(value) and name not in ("storage_dtype", "cost_partials") else value
 
     def _bound(self, name, *arguments):
@@ -60,11 +62,6 @@ class CountingOps:
         self.bytes += CALL + (self.ops.scratch_bytes if name in FORMULATED else 0)
         call = lambda times=1: None
         return (call, call) if name == "dropout" else call
-
-    @property
-    def loss_scaling(self):
-        """This object, if the device scales losses: it counts those verbs too."""
-        return self.ops.loss_scaling and self
 
     def scaled(self, state):
         """This object, which counts the same with a loss scale."""
