@@ -73,9 +73,8 @@ def open_device(name: str | Ops = "auto") -> Ops:
     if reason is None:
         return cuda_ops(index)
     if kind != "auto":
-        fault = "is not available" if absent else "cannot be used"
-        raise RuntimeError(f"device {requested!r}{source} {fault}: {reason}; device='cpu' works everywhere, "
-                           "`gpubp info` tells more")
+        raise RuntimeError(f"device {requested!r}{source} {'is not available' if absent else 'cannot be used'}: {reason}; "
+                           "device='cpu' works everywhere, `gpubp info` tells more")
     if not absent:
         _warn_unusable(reason)
     return NumpyOps()
