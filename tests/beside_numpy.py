@@ -31,9 +31,9 @@ def twice(f, *given):
     return pulled(lambda *inner: pulled(f, *inner)[1], *given)
 
 
-def moved(ops, nest):
+def moved(ops, tree):
     """The pytree with its NumPy arrays moved to the device."""
-    return mapped(lambda leaf: ops.xp.asarray(leaf) if type(leaf) is np.ndarray else leaf, nest)
+    return mapped(lambda leaf: ops.xp.asarray(leaf) if type(leaf) is np.ndarray else leaf, tree)
 
 
 def assert_like_numpys(ops, f, given, plain, plain_given, bound=1e-12, derive=pulled):

@@ -90,7 +90,7 @@ def cumulating(draw):
 
 def regular(x):
     """Well-conditioned square matrices."""
-    return x + 3.0 * np.diag(np.ones_like(plain(x), shape=x.shape[-1:]))
+    return x + 3.0 * np.diag(np.ones_like(concrete(x), shape=x.shape[-1:]))
 
 
 def definite(x):
@@ -98,9 +98,9 @@ def definite(x):
     return regular(x @ np.swapaxes(x, -1, -2))
 
 
-def plain(x):
+def concrete(x):
     """The array within nested traced values."""
-    return plain(x.value) if hasattr(x, "circuit") else x
+    return concrete(x.value) if hasattr(x, "circuit") else x
 
 
 AWAY = within(-2.5, -0.2, 3, 4)

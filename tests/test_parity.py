@@ -84,13 +84,13 @@ def test_devices_agree(other, hidden, output, cost, dtype, random):
 def test_a_precision_is_that_of_both_devices(other, precision, monkeypatch, random):
     """The CPU remains exact, and its bounds are those of exact products."""
     net = Network([9, 40, Dense(4, "softmax")], cost="cross-entropy", device="cpu", seed=1)
-    x, y, asked, at = random.standard_normal((33, 9)), random.integers(4, size=33), [], CudaOps.with_precision
-    monkeypatch.setattr(CudaOps, "with_precision", lambda self, precision: asked.append(precision) or at(self, precision))
+    x, y, requested, at = random.standard_normal((33, 9)), random.integers(4, size=33), [], CudaOps.with_precision
+    monkeypatch.setattr(CudaOps, "with_precision", lambda self, precision: requested.append(precision) or at(self, precision))
     exact = parity(net, x, y, ("cpu", other), "exact")
-    assert exact.precisions == ("exact", "exact") and set(asked) == {"exact"}
-    asked.clear()
+    assert exact.precisions == ("exact", "exact") and set(requested) == {"exact"}
+    requested.clear()
     report = parity(net, x, y, ("cpu", other), precision)
-    assert report.passed and report.precisions == ("exact", precision) and set(asked) == {precision}, str(report)
+    assert report.passed and report.precisions == ("exact", precision) and set(requested) == {precision}, str(report)
     assert max(row.relative for row in report.rows) > 1e-5
     assert [row.rounding[0] for row in report.rows] == [row.rounding[0] for row in exact.rows]
     assert str(report).splitlines()[2].split() == ["exact", precision]
@@ -269,10 +269,10 @@ def test_the_order_is_that_of_the_computation(net, random):
 def test_a_report_is_json(net, random):
     for ops in (NumpyOps(), Faulty("bias_activation", lambda activation, z, b, a: np.multiply(a, np.nan, a))):
         report = parity(net, *two_classes(random), ("cpu", ops))
-        told = json.loads(json.dumps(report.as_dict(), allow_nan=False))
-        assert told == report.as_dict() and told["passed"] == report.passed and told["verdict"] == report.verdict
-        assert [(row["name"], row["layer"]) for row in told["rows"]] == [(row.name, row.layer) for row in report.rows]
-        assert [[float(part) for part in row["rounding"]] for row in told["rows"]] == [list(row.rounding) for row in report.rows]
+        data = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+        assert data == report.as_dict() and data["passed"] == report.passed and data["verdict"] == report.verdict
+        assert [(row["name"], row["layer"]) for row in data["rows"]] == [(row.name, row.layer) for row in report.rows]
+        assert [[float(part) for part in row["rounding"]] for row in data["rows"]] == [list(row.rounding) for row in report.rows]
 
 
 def test_mistakes(net, random):

@@ -47,7 +47,7 @@ polar = gpubp.gate(lambda x, y: (np.hypot(x, y), np.arctan2(y, x)),
 FACES = {
     "value_and_grad": gpubp.value_and_grad(total), "elementwise_grad": gpubp.elementwise_grad(np.tanh),
     "jacobian": gpubp.jacobian(lambda x: np.tanh(x @ x.T)), "no rows": gpubp.jacobian(lambda x: x[:0]),
-    "nest of jacobians": gpubp.jacobian(lambda x: {"a": x[0], "b": np.sum(x)}), "hessian": gpubp.hessian(total),
+    "dictionary of jacobians": gpubp.jacobian(lambda x: {"a": x[0], "b": np.sum(x)}), "hessian": gpubp.hessian(total),
     "hvp": lambda x: gpubp.hvp(total, (x,), (x + 0.1,)), "jvp": lambda x: gpubp.jvp(lambda x: np.sin(x) @ x.T, (x,), (x + 0.1,)),
     "aux": gpubp.grad(lambda x: (total(x), {"most": np.max(x), "x": x}), has_aux=True),
     "not reached": lambda x: gpubp.grad(lambda x, y: np.sum(x), (0, 1))(x, {"y": x, "z": 3.0}),

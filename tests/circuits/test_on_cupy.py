@@ -16,7 +16,7 @@ from tests import circuit_cases
 from tests.beside_numpy import assert_like_numpys, moved, opened, pulled, twice
 from tests.circuit_cases import CASES
 from tests.circuits.test_edges import BLOCK, INDICES
-from tests.circuits.test_rules import FUNCTIONS, Call, told
+from tests.circuits.test_rules import FUNCTIONS, Call, naming_the_case
 
 each_function = pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTIONS.get)
 BOUNDS = {"float64": 1e-12, "float32": 3e-5, "float16": 2e-2}
@@ -40,7 +40,7 @@ def cuda(request):
 def test_rules_agree_with_numpy(function, dtype, cuda):
     for case in CASES[function]:
         plain, call = Call(function, case, dtype), Call(function, case, dtype, cuda)
-        with told(case):
+        with naming_the_case(case):
             if LACKING.get(function, set()) & set(case.options):
                 with pytest.raises(TypeError, match=r"expected no [a-z]+= beside arrays of cupy, whose function does not"):
                     gpubp.vjp(call, *call.given)
@@ -90,7 +90,7 @@ def test_dtypes_are_promoted_as_numpys_are(run, kind, cuda):
         y_there = moved(cuda, y)
         for f, there in ((lambda x, y=y: run(x, y), lambda x, y=y_there: run(x, y)),
                          (lambda x, y=y: run(y, x), lambda x, y=y_there: run(y, x))):
-            with told((run, y)):
+            with naming_the_case((run, y)):
                 assert_like_numpys(cuda, there, [moved(cuda, x)], f, [x], 2 * BOUNDS["float16"])
 
 

@@ -63,14 +63,14 @@ class Call:
                 return asarray(leaf.numbers(random), dtype)
             return asarray(leaf) if type(leaf) is np.ndarray else leaf
         self.function, self.through = function, case.through
-        self.nest = [mapped(made, x) for x in case.inputs]
+        self.tree = [mapped(made, x) for x in case.inputs]
         self.options = {name: made(x) for name, x in case.options.items()}
-        self.given = tuple(filter(_is_given, leaves(self.nest)))
+        self.given = tuple(filter(_is_given, leaves(self.tree)))
 
     def inputs(self, given):
         given = iter(given)
-        nest = rebuilt(self.nest, iter([next(given) if _is_given(leaf) else leaf for leaf in leaves(self.nest)]))
-        return nest if self.through is None else [self.through(nest[0]), *nest[1:]]
+        tree = rebuilt(self.tree, iter([next(given) if _is_given(leaf) else leaf for leaf in leaves(self.tree)]))
+        return tree if self.through is None else [self.through(tree[0]), *tree[1:]]
 
     def __call__(self, *given):
         return self.function(*self.inputs(given), **self.options)
@@ -89,12 +89,12 @@ def test_no_rule_is_without_a_case():
 def test_derivatives_are_those_of_differences(function, dtype):
     for case in CASES[function]:
         call = Call(function, case, dtype)
-        with told(case):
+        with naming_the_case(case):
             gpubp.check_grads(call, call.given, order=2 if dtype == "float64" else 1)
 
 
 @contextmanager
-def told(case):
+def naming_the_case(case):
     """Adds the case to the message of a failure."""
     try:
         yield
@@ -108,9 +108,9 @@ def test_values_are_numpys_and_gradients_the_arguments(function, dtype):
     """Bit by bit and of their dtypes; nothing that was given is changed."""
     for case in CASES[function]:
         expected, call = Call(function, case, dtype), Call(function, case, dtype)
-        for array in filter(lambda leaf: isinstance(leaf, np.ndarray), leaves([call.nest, *call.options.values()])):
+        for array in filter(lambda leaf: isinstance(leaf, np.ndarray), leaves([call.tree, *call.options.values()])):
             array.flags.writeable = False
-        with told(case):
+        with naming_the_case(case):
             expected = expected(*expected.given)
             value, pull = gpubp.vjp(call, *call.given)
             assert len(leaves(value)) == len(leaves(expected))
@@ -132,7 +132,7 @@ def test_arguments_have_numpys_names_and_places(function):
     assert mine[first:] == [{"newshape": "shape"}.get(name, name) for name in places[first:len(mine)]]   # in NumPy 2.0
     for case in CASES[function]:
         call = Call(function, case)
-        with told(case):
+        with naming_the_case(case):
             assert_same(gpubp.vjp(partial(named, call), *call.given), gpubp.vjp(call, *call.given))
 
 
@@ -167,7 +167,7 @@ def taken_by_the_device(function, dtype, ops):
 @each_function
 def test_derivatives_on_devices_are_those_of_differences(function, device_arrays):
     for case, call in taken_by_the_device(function, "float64", device_arrays):
-        with told(case):
+        with naming_the_case(case):
             gpubp.check_grads(call, call.given, order=1)
 
 
@@ -177,7 +177,7 @@ def test_devices_agree(function, device_arrays):
     host = partial(mapped, lambda leaf: device_arrays.to_numpy(leaf) if isinstance(leaf, device_arrays.xp.ndarray) else leaf)
     for case, call in taken_by_the_device(function, "float64", device_arrays):
         plain = Call(function, case)
-        with told(case):
+        with naming_the_case(case):
             expected, pull = gpubp.vjp(plain, *plain.given)
             value, device_pull = gpubp.vjp(call, *call.given)
             cotangent = mapped(np.ones_like, expected)

@@ -12,7 +12,7 @@ from gpubp.circuits.tape import NONDIFFERENTIABLE
 from gpubp.circuits.wire import Wire
 from tests.beside_numpy import assert_like_numpys, moved, opened
 from tests.circuit_cases import CASES
-from tests.circuits.test_rules import FUNCTIONS, Call, told
+from tests.circuits.test_rules import FUNCTIONS, Call, naming_the_case
 from tests.circuits.test_wire import METHODS
 
 SENTENCES = ("CuPy's function takes no wires: write np.", "makes an array of a wire, ", "wires do not change: write y = np.")
@@ -70,7 +70,7 @@ def test_cupys_spelling_computes_the_same_or_names_numpys(function, cuda):
             tried(*tried.given)
         except (TypeError, ValueError, AttributeError):
             continue
-        with told(case):
+        with naming_the_case(case):
             try:
                 gpubp.vjp(call, *call.given)
             except TypeError as error:

@@ -20,8 +20,8 @@ elsewhere, gpubp_ = test_cli.elsewhere, test_cli.gpubp_
 def test_the_command(gpubp_, tmp_path):
     code, out, _ = gpubp_("parity --against reference --layers 5,8,3 --activation relu --dtype float64 --json r.json")
     assert code == 0 and "<Network 5 - 8 relu - 3 softmax" in out and "cpu and reference agree" in out
-    told = json.loads((tmp_path / "r.json").read_text())
-    assert told["devices"] == ["cpu", "reference"] and told["samples"] == 64 and told["passed"]
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["devices"] == ["cpu", "reference"] and report["samples"] == 64 and report["passed"]
     gpubp.Network([2, 3, 1], seed=1).save("net.npz")
     code, out, _ = gpubp_("parity net.npz --device reference --against cpu --samples 9 --json r.json")
     assert code == 0 and "2 - 3 sigmoid - 1 sigmoid" in out and json.loads((tmp_path / "r.json").read_text())["samples"] == 9

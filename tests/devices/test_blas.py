@@ -5,7 +5,7 @@ import pytest
 
 from gpubp.devices.cpu import blas
 from tests import cpus
-from tests.plain import close, normal
+from tests.kernel_reference import close, normal
 
 cpu = cpus.cpu
 

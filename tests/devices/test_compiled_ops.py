@@ -11,7 +11,7 @@ from gpubp.layered import fit
 from gpubp.maths.activations import ACTIVATIONS
 from tests import cpus
 from tests.cpus import trained
-from tests.plain import close, normal
+from tests.kernel_reference import close, normal
 
 cpu, in_blocks = cpus.cpu, cpus.in_blocks
 

@@ -14,7 +14,7 @@ from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import Chain
 from tests.host import host_ops, stream
 from tests.host.programs import parameters
-from tests.plain import normal, unaligned
+from tests.kernel_reference import normal, unaligned
 
 pytestmark = pytest.mark.long   # works with the host's kernels
 

@@ -14,7 +14,7 @@ from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.validation import Interval
 from tests.cases import PAIR_NAMES, PAIRS
 from tests.host.compiler import KINDS
-from tests.plain import aligned, close, kept, normal, read, sigma, sizes, times_prime, unaligned
+from tests.kernel_reference import aligned, close, kept, normal, read, sigma, sizes, times_prime, unaligned
 
 pytestmark = pytest.mark.usefixtures("current_device")
 

@@ -17,7 +17,7 @@ from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import Chain
 from tests.host.compiler import KINDS
-from tests.plain import aligned, close, kept, normal, read, unaligned
+from tests.kernel_reference import aligned, close, kept, normal, read, unaligned
 
 pytestmark = pytest.mark.usefixtures("current_device")
 

@@ -9,7 +9,7 @@ import pytest
 
 from gpubp.devices import kernel_source
 from tests.host.compiler import KINDS
-from tests.plain import aligned, kept, normal, read, unaligned
+from tests.kernel_reference import aligned, kept, normal, read, unaligned
 
 pytestmark = pytest.mark.usefixtures("current_device")
 

@@ -15,7 +15,7 @@ from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import Chain
 from tests.conftest import whole_host
 from tests.host.arrays import HostArray
-from tests.plain import close, kept, normal, read
+from tests.kernel_reference import close, kept, normal, read
 
 pytestmark = pytest.mark.long   # works with the host's kernels
 

@@ -6,7 +6,7 @@ import pytest
 from gpubp.devices.cpu import compiled_ops as module
 from gpubp.devices.cpu.compiled_ops import CompiledOps
 from gpubp.layered.network import Network
-from tests.plain import close, normal
+from tests.kernel_reference import close, normal
 
 DTYPES = "float32", "float64"
 INNER = 16, 17, 30, 31, 32, 47, 48, 64, 784

@@ -116,14 +116,14 @@ def test_a_requested_device_is_never_changed(gpu, random, monkeypatch):
     x, y = two_classes(random)
     net, moved = Network([4, 5, 2], device=gpu, seed=1), Network([4, 5, 2], seed=1)
     moved.to(gpu)
-    for asked in (net, moved, moved.copy()):
-        asked.fit(x, y, epochs=1)
-        assert asked.ops is gpu and str(asked.device_choice) == f"{gpu.name}: an open device was given"
+    for one in (net, moved, moved.copy()):
+        one.fit(x, y, epochs=1)
+        assert one.ops is gpu and str(one.device_choice) == f"{gpu.name}: an open device was given"
     assert str(Network([4, 2], device="cpu").device_choice) == "cpu: it was given by name"
     monkeypatch.setenv("GPUBP_DEVICE", gpu.name)
-    told = Network([4, 5, 2], seed=1)
-    told.fit(x, y, epochs=1)
-    assert told.ops is gpu and str(told.device_choice) == f"{gpu.name}: GPUBP_DEVICE says so"
+    by_environment = Network([4, 5, 2], seed=1)
+    by_environment.fit(x, y, epochs=1)
+    assert by_environment.ops is gpu and str(by_environment.device_choice) == f"{gpu.name}: GPUBP_DEVICE says so"
     monkeypatch.setenv("GPUBP_DEVICE", " Auto ")
     assert Network([4, 5, 2], seed=1).device_choice.open
 

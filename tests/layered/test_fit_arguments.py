@@ -42,7 +42,7 @@ OPTIONS = {   # keywords of fit
     "a class as optimizer": ({"optimizer": SGD}, "expected optimizer by name or as an object"),
     "an unknown argument": ({"optimizer": "sgd(momentun=0.9)"}, "cannot read optimizer.*momentun"),
     "no optimizer": ({"optimizer": []}, "then one optimizer"),
-    "a modifier alone": ({"optimizer": "l2(1.0)"}, "then one optimizer"),
+    "a transform without an optimizer": ({"optimizer": "l2(1.0)"}, "then one optimizer"),
     "two optimizers": ({"optimizer": "sgd(1.0), adam(1.0)"}, "one optimizer"),
     "the wrong order": ({"optimizer": [SGD(0.1), ClipNorm(1.0)]}, "in that order"),
     "max_norm first": ({"optimizer": [MaxNorm(1.0), SGD(0.1)]}, "in that order"),

@@ -12,9 +12,9 @@ def test_history_of_an_epoch(ops, random):
     xv, yv = two_classes(random, 9)
     net = Network([4, 5, 2], device=ops, dtype="float64", seed=7)
     trace, gradient, first = net.trace(x, y), net.gradient(x, y), net.cost(x, y)
-    told = []
-    history = net.fit(x, y, optimizer="sgd(0.5)", epochs=1, batch_size=None, validation=(xv, yv), callbacks=told.append)
-    assert history is net.history and told == [net] and history.stopped is None
+    received = []
+    history = net.fit(x, y, optimizer="sgd(0.5)", epochs=1, batch_size=None, validation=(xv, yv), callbacks=received.append)
+    assert history is net.history and received == [net] and history.stopped is None
     assert history.cost == [pytest.approx(first)] and history.learning_rate == [0.5]
     assert history.gradient_norm == [pytest.approx(np.linalg.norm(ops.to_numpy(gradient)))]
     assert history.delta_norms == [pytest.approx([np.linalg.norm(ops.to_numpy(d)) / 23 for d in trace.delta[1:]])]
