@@ -64,7 +64,7 @@ def test_a_truncated_file(net, path):
 
 
 def test_a_bit_that_changed(net, path, random):
-    """Either the file is refused, or the byte is not used: it never gives another network."""
+    """Either the file is refused, or the byte is not used: it never loads as another network."""
     net.save(path)
     whole = path.read_bytes()
     seen = 0

@@ -233,7 +233,7 @@ def test_a_wheel_carries_its_kernels(built, tmp_path):
 
 @pytest.mark.long
 def test_a_wheels_benchmarks_run(built, tmp_path):
-    """With the wheel's own modules, and results where the user is."""
+    """It imports the wheel's modules and writes its results to the current folder."""
     with zipfile.ZipFile(built[0]) as file:
         file.extractall(tmp_path / "site")
     python("-m", "gpubp", "bench", "kernels", "--quick", "--only", "step sgd", cwd=tmp_path, path=tmp_path / "site")

@@ -185,7 +185,7 @@ def test_processes_take_turns_and_failures_are_kept():
 
 
 def test_no_child_outlives_its_parent():
-    """Not even one that fails in the middle."""
+    """Not even if the parent fails halfway."""
     program = ("from benchmarks import alternate\nimport sys\n"
                "alternate._Child.ask = lambda self: print(self.process.pid, flush=True) or 1 / 0\n"
                "code = 'from benchmarks.alternate import serve; serve(lambda: ({}, lambda: 1.0))'\n"

@@ -67,7 +67,7 @@ def test_a_replay_that_differs_is_seen(monkeypatch):
 
 
 def test_nodes_are_counted(monkeypatch):
-    """As CUDA draws a graph; on the host each recorded launch is a node."""
+    """From CUDA's drawing of the graph; on the host each recorded launch is a node."""
     def drawn(graph):
         nodes = "".join(f'"graph_1_node_{n}"[style="bold" shape="octagon" label="{n}\n"];\n' for n in range(len(graph.calls)))
         return f'digraph dot {{\nsubgraph cluster_1 {{\nlabel="graph_1"\n{nodes}"graph_1_node_0" -> "graph_1_node_1";\n}}\n}}'

@@ -15,7 +15,7 @@ def now():
 
 
 def test_the_tables_are_current(now):
-    """Else: python -m benchmarks.predicted."""
+    """Otherwise: python -m benchmarks.predicted."""
     text = predicted.README.read_text()
     assert predicted.written(text, now) == text
 

@@ -1,4 +1,4 @@
-"""gate: the user's own functions with backward passes of their own."""
+"""gate: custom functions with custom backward passes."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Where automatic differentiation goes wrong elsewhere: zeros, ties, corners, singular matrices, repeated and stretched axes."""
+"""Edge cases of automatic differentiation: zeros, ties, corners, singular matrices, repeated and stretched axes."""
 
 from functools import partial
 from math import exp, factorial, log
@@ -132,7 +132,7 @@ def test_products_of_arrays_with_zeros(f, zeros):
 
 @pytest.mark.parametrize("exponent, first, then", [(0, 0.0, 0.0), (1, 1.0, 0.0), (2, 0.0, 2.0), (3, 0.0, 0.0)])
 def test_powers_of_zero(exponent, first, then):
-    """Of exponents as Python's numbers, as floats and in arrays."""
+    """For exponents as Python numbers, floats and arrays."""
     for y in (exponent, float(exponent), np.full(2, exponent), np.full(2, float(exponent))):
         for f in (lambda x, y=y: x ** y, lambda x, y=y: np.power(x, y), lambda x, y=y: np.float_power(x, y)):
             np.testing.assert_array_equal(gpubp.elementwise_grad(f)(np.zeros(2)), first)

@@ -136,7 +136,7 @@ def test_errors_of_networks_name_the_expected_arguments(call, words):
 
 
 def test_activations_and_costs_at_extremes_are_exact():
-    """Logits of 1e4: through the partner's value the derivative is a - y exactly."""
+    """With logits of 1e4, the partner's value makes the derivative exactly a - y."""
     z, y = np.array([[-1e4, 1e4, 0.0]]), np.array([[0.0, 1.0, 1.0]])
     cost, sigmoid = COSTS.find("binary_cross_entropy"), ACTIVATIONS["sigmoid"]
     found = gpubp.grad(lambda z: np.sum(reference.costs(np, cost, sigmoid, z, sigmoid(z), y)))(z)

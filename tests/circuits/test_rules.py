@@ -105,7 +105,7 @@ def naming_the_case(case):
 @each_function
 @each_dtype
 def test_values_are_numpys_and_gradients_the_arguments(function, dtype):
-    """Bit by bit and of their dtypes; nothing that was given is changed."""
+    """Values agree bit by bit, gradients have the arguments' dtypes, and no argument is changed."""
     for case in CASES[function]:
         expected, call = Call(function, case, dtype), Call(function, case, dtype)
         for array in filter(lambda leaf: isinstance(leaf, np.ndarray), leaves([call.tree, *call.options.values()])):

@@ -65,7 +65,7 @@ def test_integers_and_booleans_are_constants():
 
 
 def test_python_numbers_stay_weak():
-    """A float beside float32 makes no float64, as in NumPy without wires."""
+    """A Python float with a float32 wire gives float32, as in NumPy."""
     value, (of_x, of_scale) = gpubp.value_and_grad(lambda x, scale: np.sum(scale * x * 2.0), (0, 1))(X.astype("float32"), 3.0)
     assert value.dtype == np.float32 and of_x.dtype == np.float32 and type(of_scale) is float
 
@@ -163,7 +163,7 @@ def test_errors_name_a_supported_spelling(name):
 
 
 def test_cupys_elementwise_kernels_come_to_the_primitives():
-    """cupy.tanh(wire) calls the hook with its kernel, which is known by its name."""
+    """cupy.tanh(wire) calls the hook with its kernel, which is identified by its name."""
     wire = gpubp.wires(X)
     found = wire.__cupy_override_elementwise_kernel__(SimpleNamespace(name="cupy_tanh", nin=1), wire)
     found.backward(np.ones_like(X))

@@ -71,7 +71,7 @@ def test_denormal_numbers_are_zero_only_in_programs(compiled):
 @pytest.mark.long
 @pytest.mark.parametrize("row", [row for row in activations() if not row.rowwise], ids=lambda row: row.name)
 def test_vectors_of_a_formula_are_its_single_numbers(compiled, row):
-    """A loop over many elements is made of vectors, its end of single numbers: both round alike, within four units."""
+    """A loop computes vectors, and its last elements one by one; both round alike, within four units."""
     z, = normal("float32", (1, 67), scale=3.0)
     whole, single, b = np.zeros_like(z), np.zeros_like(z), np.zeros(67, "f4")
     compiled.bias_activation(row, z.copy(), b, whole)()

@@ -123,7 +123,7 @@ def test_products_without_elements(cublas_of):
 
 
 def test_precision_affects_only_float32(cublas_of, random):
-    """TF32 keeps 10 bits of a float32's 23; other dtypes are multiplied as ever."""
+    """TF32 keeps 10 bits of a float32's 23; other dtypes are not affected."""
     xp, u, v = cublas_of.session.xp, random.standard_normal((16, 64)), random.standard_normal((64, 32))
     for dtype in ("float32", "float64"):
         a, b, out = matrix(xp, u, dtype), matrix(xp, v, dtype), matrix(xp, np.zeros((16, 32)), dtype)
@@ -279,7 +279,7 @@ def test_the_library_has_every_symbol(library):
 
 
 def test_without_a_driver_every_call_fails_by_name(library, owner):
-    """ctypes passes our arguments on, and the library looks at them."""
+    """ctypes passes the arguments, and the library checks them."""
     made, real = ctypes.c_void_p(), Cublas(None)
     if not library.cublasCreate_v2(ctypes.pointer(made)):
         library.cublasDestroy_v2(made)

@@ -82,7 +82,7 @@ def test_arguments_that_a_gpu_would_misread_are_refused():
 
 
 def test_an_access_off_its_line_is_refused():
-    """x86 would read it, or crash; a GPU gives up the context."""
+    """x86 would read it or crash; on a GPU the context becomes unusable."""
     ops = host_ops()
     text = kernel_source.layer_source(ACTIVATIONS["relu"], "float32")
     layer, wide = (ops.compiler.kernel(text, name) for name in ("layer", "layer_wide"))

@@ -160,7 +160,7 @@ def test_a_replay_is_the_eager_step(ops, precision, random):
 
 @pytest.mark.parametrize("chain", chains(), ids=str)
 def test_every_optimizer_trains_as_on_the_cpu(ops, chain, random):
-    """In float64, where two orders of a sum are 1e-16 apart: a sign or a bound that turns by rounding would be far off."""
+    """In float64, where two orders of a sum are 1e-16 apart: a sign that rounding changes would give large differences."""
     x, y = two_classes(random)
     options = {"optimizer": chain, "batch_size": 5, "dtype": "float64", "epochs": 3}
     for got, want in zip(trained(ops, x, y, **options), trained(device("cpu"), x, y, **options), strict=True):

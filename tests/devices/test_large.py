@@ -1,4 +1,4 @@
-"""Arrays of more than 2^32 elements are indexed rightly, seen on the last blocks of kernels, in memory of untouched pages.
+"""Arrays of more than 2^32 elements are indexed correctly in the last blocks of kernels; untouched pages need no memory.
 
 Sizes are such that the last blocks of a grid have the last elements.
 """

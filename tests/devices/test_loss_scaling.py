@@ -54,7 +54,7 @@ def test_gradients_that_overflow_at_every_scale_raise(device_ops, random, monkey
 
 
 def test_the_scale_is_restored_with_the_parameters(device_ops, random):
-    """A network given back as it was before a bad step has the scale of that time, too."""
+    """A network that is rolled back to before a bad step also has the scale of that time."""
     x, y = two_classes(random)
     net, left = made(device_ops, "float16"), [1]
 

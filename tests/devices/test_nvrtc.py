@@ -1,6 +1,6 @@
-"""Every kernel that the tables lead to compiles for every GPU generation, by NVRTC, which needs no driver and no GPU.
+"""Every kernel of the tables compiles for every GPU generation with NVRTC, which needs no driver and no GPU.
 
-Read from what comes out: no float64 instruction and no local memory in a float32 kernel, registers and shared memory of all.
+The compiled code shows: no float64 instruction and no local memory in a float32 kernel, registers and shared memory of all.
 """
 
 import os

@@ -77,7 +77,7 @@ def test_training_agrees_with_exact_training(device_ops, precision, random):
 
 
 def test_steps_smaller_than_a_half_float_add_up(device_ops, random):
-    """The weights that are trained are float32: a change of one part in 10,000 is no bfloat16's."""
+    """The weights that are trained are float32: bfloat16 could not hold a change of one part in 10,000."""
     x, y = two_classes(random)
     net = made(device_ops, "bfloat16")
     before = device_ops.to_numpy(net.parameters["w1"])

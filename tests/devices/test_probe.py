@@ -1,4 +1,4 @@
-"""Which device is opened: a GPU that CuPy finds is tried before it is used; where it does not compute, "auto" takes the CPU."""
+"""Which device is opened: a GPU that CuPy finds is tested before use; if it does not compute, "auto" takes the CPU."""
 
 import sys
 import time

@@ -148,7 +148,7 @@ def outputs(values):
 
 
 def in_thread(work, ops):
-    """The result of work() in a thread, on a stream of its own, which is then waited for."""
+    """The result of work() in a thread on its own stream, after waiting for that stream."""
     def run():
         with ops.xp.cuda.Stream(non_blocking=True) as stream:
             found = work()
@@ -198,7 +198,7 @@ def test_memory_of_a_network_that_another_thread_drops(ops):
 
 @pytest.mark.usefixtures("current_device")
 def test_an_answer_that_a_callback_drops(ops):
-    """It is read on the caller's stream, as whatever gets its memory next."""
+    """It is read on the caller's stream, like the next owner of its memory."""
     x, y, probe, found, held = ops.asarray(X), ops.asarray(Y), Network([16, 32, 8], device=ops, seed=1), [], []
     probe.feedforward(x)
 

@@ -13,7 +13,7 @@ INNER = 16, 17, 30, 31, 32, 47, 48, 64, 784
 
 
 def in_tiles(call):
-    """Whether a call of a product makes it without the BLAS, whose address would come first."""
+    """Whether the call of a product does not use the BLAS, whose address would come first."""
     return isinstance(call.held[0], np.ndarray)
 
 
@@ -23,7 +23,7 @@ def shapes(random, count=60):
 
 
 def filled(ops, dtype, *arrays):
-    """The values on lines, as a plan has them."""
+    """The values in aligned arrays, as in a plan."""
     result = []
     for values in arrays:
         result.append(ops.zeros(values.shape, dtype))
@@ -56,7 +56,7 @@ def test_gemm_update_of_few_rows(compiled, dtype, beta, random):
 
 
 def test_tiles_need_not_begin_with_a_line(compiled, random):
-    """Slower, but the same bits."""
+    """Unaligned rows are slower, but give the same bits."""
     delta, a, w = normal("float32", (7, 9), (7, 48), (9, 48))
     table, clock, found = np.array([[1.0, -0.5]], "f4"), np.zeros(2, np.int64), []
     for offset in (0, 1):

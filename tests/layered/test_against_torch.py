@@ -33,7 +33,7 @@ def plain(reduce, **options):
 
 
 def multi_margin(p):
-    """PyTorch's divides by the number of classes."""
+    """PyTorch divides the loss by the number of classes."""
     return lambda a, y: a.shape[1] * F.multi_margin_loss(a, y.argmax(1), p=p, reduction="none")
 
 
@@ -59,7 +59,7 @@ def test_no_row_is_without_an_oracle():
 
 
 def output_for(activation, cost):
-    """The activation itself where the cost admits it, else the cost's own output, else one that it admits."""
+    """The activation itself if the cost admits it, otherwise the cost's own output or another that it admits."""
     cost = COSTS.find(cost)
     fitting = [row.name.partition("(")[0] for row in activations() if Interval(row.range) in Interval(cost.outputs)]
     return activation if activation in fitting else cost.output or fitting[-2]

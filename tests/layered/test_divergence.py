@@ -12,7 +12,7 @@ from tests.layered.steps import stepping
 
 
 def stop_after(k, net, *args, **options):
-    """Train exactly k steps, in the middle of an epoch if need be."""
+    """Train exactly k steps, if necessary into the middle of an epoch."""
     with stepping(after=lambda run, times: run.training_state.step >= k):
         net.fit(*args, **options)
     assert net.training_state.step == k

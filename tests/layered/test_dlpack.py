@@ -64,7 +64,7 @@ def test_nothing_is_copied_on_the_way_in(random):
 
 
 def test_an_array_names_its_own_namespace(library, random):
-    """By __array_namespace__ of the array API standard, as in JAX."""
+    """__array_namespace__ of the array API standard names it, as in JAX."""
     x, _ = two_classes(random)
     given = Foreign(x)
     given.__array_namespace__ = lambda: SimpleNamespace(from_dlpack=lambda array: ("namespace", array.shape))

@@ -35,7 +35,7 @@ def test_patience_restores_the_best_at_the_end_too(random):
 
 
 def test_patience_keeps_the_history(random):
-    """Whatever a callback does to the network between the measuring and the next epoch."""
+    """A callback may change the network between the measurement and the next epoch."""
     x, y = two_classes(random)
     net = Network([4, 3, 2], seed=1, device="cpu")
     net.fit(x, y, validation=(x, y), patience=1, epochs=2, callbacks=lambda n: n.vector.fill(0.0))

@@ -123,7 +123,7 @@ def test_an_error_in_a_diverged_epoch_leaves_the_last_good_parameters(ops, room,
 
 @pytest.mark.parametrize("step", [1, 6, 7, 15, 17])
 def test_an_error_loses_no_epoch(ops, room, step, random, monkeypatch):
-    """An error or Ctrl-C in the middle, epochs after the last that was read."""
+    """An error or Ctrl-C in the middle of an epoch, with earlier epochs still unread."""
     x, y = two_classes(random)
     whole = made(ops)
     looked_at(whole, x, y, optimizer="adam(0.01)", epochs=4, batch_size=4)

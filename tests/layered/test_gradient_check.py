@@ -79,7 +79,7 @@ def test_a_wrong_cost_prime_is_found(random):
 
 
 def test_nan_does_not_pass(random):
-    """Comparisons with NaN are false, so that it must not pass by one."""
+    """Comparisons with NaN are false; the check must not pass because of that."""
     nan = Activation("nan", lambda xp, z: z * z, lambda xp, z, a: xp.sqrt(-1.0 - a))
     net = Network([4, Dense(5, nan), 2], device="cpu", dtype="float64", seed=1)
     report = net.check(*two_classes(random, 6))

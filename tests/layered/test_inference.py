@@ -1,4 +1,4 @@
-"""Inference: answers in chunks of rows are those of all rows together, and plans are reused."""
+"""Inference: answers in chunks of rows equal those of all rows together, and plans are reused."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_any_shape(sizes, rows, chunk, dtype, seed):
 
 
 def test_plans_that_are_used_are_kept(random, monkeypatch):
-    """The sets that a fit measures, in chunks, take turns."""
+    """The chunks of the sets that a fit measures alternate."""
     made, init = [], Plan.__init__
     monkeypatch.setattr(Plan, "__init__", lambda self, *args, **options: made.append(args[1]) or init(self, *args, **options))
     monkeypatch.setattr(inference, "CHUNK_ROWS", 50)

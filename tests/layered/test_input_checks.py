@@ -88,7 +88,7 @@ def test_samples(trained, name):
 @pytest.mark.parametrize("weights, match", [(np.full(23, -1.0), "expected numbers >= 0, got -1.0 at row 0"),
                                             (np.full(23, np.inf), "expected finite numbers in float32, got inf at row 0")])
 def test_weights_on_the_host(trained, weights, match):
-    """They are refused immediately, also by a network on a GPU."""
+    """They are checked immediately, also by a network on a GPU."""
     for call in ("cost", "gradient", "trace", "objective"):
         refuses(trained, f"sample_weight: {match}", lambda call=call: getattr(trained, call)(X, Y, weights))
 

@@ -1,4 +1,4 @@
-"""Layers: dropout rates, dropout in training only, and own activations."""
+"""Layers: dropout rates, dropout only in training, and custom activations."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_a_custom_activation(ops, random):
 
 
 def test_a_custom_activation_with_a_built_in_name_is_not_confused_with_it(random):
-    """Named sigmoid, but half as steep: BP1 must not take it for the partner of the cross-entropy."""
+    """It is named sigmoid, but half as steep: BP1 must not treat it as the partner of the cross-entropy."""
     own = Activation("sigmoid", lambda xp, z: 0.5 * xp.tanh(0.25 * z) + 0.5, lambda xp, z, a: 0.5 * a * (1.0 - a), range="(0, 1)")
     net = Network([4, Dense(3, own)], cost="binary_cross_entropy", dtype="float64", seed=1)
     assert net.check(random.standard_normal((6, 4)), random.integers(0, 2, (6, 3))).passed

@@ -1,4 +1,4 @@
-"""Packing: everything of a network comes back from a file, of any device, dtype and own activation."""
+"""Packing: a file restores a whole network, from any device, with any dtype and with custom activations."""
 
 import os
 import warnings
@@ -40,7 +40,7 @@ def test_everything_comes_back(ops, dtype, path, random):
 
 @pytest.mark.long
 def test_every_row_of_the_tables_comes_back(path):
-    """A file has only their names."""
+    """A file contains only their names."""
     nets = [Network([3, Dense(2, output)], cost=cost, seed=1, device="cpu") for cost, output in PAIRS]
     nets += [Network([3, Dense(2, row), 2], seed=1, device="cpu") for row in activations()]
     assert {net.cost_function.name for net in nets} == {COSTS.find(name).name for name in COSTS}

@@ -49,7 +49,7 @@ def case(number):
 
 @pytest.mark.parametrize("number", NETWORKS)
 def test_a_network_trained_on_a_device_is_the_one_trained_on_the_cpu(ops, number):
-    """In float64 to rounding. In float32 two trainings drift apart, so that parity judges the step that both have come to."""
+    """In float64 to rounding. In float32 two training runs drift apart; so parity judges only the next step."""
     made, x, y, options = case(number)
     ours, plain = made(ops), made("cpu:numpy")
     stopped = []

@@ -122,7 +122,7 @@ def test_nan_passes_through(entry, dtype):
 
 @each
 def test_infinity_gives_the_limit_or_nan(entry):
-    """NaN where PyTorch has NaN: inf / inf, 0 inf, sin(inf)."""
+    """The result is NaN where PyTorch's is: inf / inf, 0 inf, sin(inf)."""
     for sign, end in ((-1.0, LIMITS.get(entry.name, (0,) * 4)[0]), (1.0, LIMITS.get(entry.name, (0,) * 4)[1])):
         value = float(entry.sigma(np, np.array([sign * np.inf]))[0])
         if abs(end) > 2.0:

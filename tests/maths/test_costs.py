@@ -1,6 +1,6 @@
 """Every entry of the table of costs: value, dC/da, domain, and BP1 at the last layer on every device.
 
-Also which cost and which output activation the words of a user mean.
+Also the cost and output activation that the user's arguments select.
 """
 
 from math import exp, inf, log

@@ -1,6 +1,6 @@
 """Formulas as CUDA C: the text, the errors, and equal numbers from C and NumPy.
 
-The written functions are compiled by g++ in one program, each as a loop over arrays, and run beside NumPy.
+g++ compiles the functions in one program, each as a loop over arrays; the results are compared with NumPy's.
 """
 
 import ctypes

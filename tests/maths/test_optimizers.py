@@ -121,7 +121,7 @@ def test_float32_stays_float32(chain, random):
 
 @each_bare
 def test_converges_in_a_quadratic_bowl(chain):
-    """C = (w1^2 + 10 w2^2) / 2, with a rate that falls, as theory asks for."""
+    """C = (w1^2 + 10 w2^2) / 2, with a decreasing learning rate, as the theory requires."""
     rate = {"Adadelta": 1.0, "Adagrad": 0.5}.get(type(chain.optimizer).__name__, 0.03)
     chain = Chain.of(replace(chain.optimizer, learning_rate=rate, **{"decay": 0.0} if hasattr(chain.optimizer, "decay") else {}))
     curve, w, state = np.array([1.0, 10.0]), np.array([1.0, -1.0]), [np.zeros(2) for _ in chain.state]
@@ -132,7 +132,7 @@ def test_converges_in_a_quadratic_bowl(chain):
 
 @each
 def test_scalars_do_not_remember(chain):
-    """A resumed run asks for step 7 without steps 1 to 6, and two runs may share one object."""
+    """A resumed run starts at step 7 without steps 1 to 6, and two runs may share one object."""
     fresh = Chain.of(str(chain)).scalars(7, 0.1, 10)
     for t in (1, 9, 3, 7):
         again = chain.scalars(t, 0.1, 10)
@@ -221,7 +221,7 @@ def test_clip_value(ops):
 
 @pytest.mark.parametrize("size", [0.1, 1e7])
 def test_clip_norm_against_torch(torch, ops, size, random):
-    """PyTorch adds 1e-6 to the norm: a large gradient does not feel it, a short one is not clipped."""
+    """PyTorch adds 1e-6 to the norm: this does not change a large gradient, and a short one is not clipped."""
     g = random.normal(0.0, 1.0, 300)
     g *= size / np.linalg.norm(g)
     p = torch.zeros(300, dtype=torch.float64, requires_grad=True)
@@ -264,7 +264,7 @@ def test_amounts_that_act_on_the_cost_are_shared_by_the_samples():
 
 @pytest.mark.parametrize("name", [name for name, entry in OPTIMIZERS.items() if issubclass(entry, Optimizer)])
 def test_a_table_of_scalars_has_one_row_for_each_step(name):
-    """Whatever the rates; time_invariant are those whose numbers are the same at all times."""
+    """With any rates; time_invariant optimizers have the same scalars at every step."""
     chain = Chain.of(f"l2(3.0), {name}")
     for rates in ([0.1] * 4, [0.1, 0.2, 0.3, 0.4]):
         np.testing.assert_array_equal(chain.table(3, rates, 50), [chain.scalars(t, rate, 50) for t, rate in enumerate(rates, 3)])

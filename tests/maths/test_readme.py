@@ -1,6 +1,6 @@
-"""gpubp/maths/README.md: its tables are generated from the tables of entries, and each formula is that of the code.
+"""gpubp/maths/README.md: its tables are generated from the entries, and each formula agrees with the code.
 
-`python -m tests.maths.test_readme` writes the tables anew.
+`python -m tests.maths.test_readme` renews the tables.
 """
 
 import inspect

@@ -104,7 +104,7 @@ def test_numbers_kept_in_halves(random):
 
 
 def test_small_bfloat16_numbers_may_become_0():
-    """As float32's do on a GPU; on the host they are kept."""
+    """As float32's are on a GPU; the host keeps them."""
     xp, values = Rounding(np.float32), np.float32([2.0**-126, 2.0**-127, 3 * 2.0**-130, 2.0**-133])
     term = xp.stored(xp.given(values) + 0.0, *HALVES["bfloat16"])
     assert inside(values, term) <= 1.0 and inside(np.where(values < 2.0**-126, 0.0, values), term) <= 1.0
