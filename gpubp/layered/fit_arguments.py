@@ -1,7 +1,6 @@
 """The arguments of fit: all are checked before anything is changed."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from ..maths.gradient_transforms import Chain
 from . import call_arrays, input_checks
@@ -16,11 +15,6 @@ class FitArguments:
     x, y, weights and validation are as input_checks returns them; n samples, of which an epoch takes `samples_per_epoch` in
     `batches` mini-batches. resuming: training continues with the optimizer's state, perhaps within an epoch.
     """
-
-    x: Any
-    y: Any
-    weights: Any
-    validation: tuple[Any, Any] | None
 
     def __init__(self, network, x, y, validation, sample_weight, optimizer, callbacks, **options):
         self.network = network

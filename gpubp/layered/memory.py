@@ -15,6 +15,7 @@ from .workspace import TrainingWorkspace
 
 SNAPSHOTS = 2    # copies of parameters and optimizer state, for recovery from divergence
 CALL = 1 << 10   # approximate bytes of Python objects for a bound call
+ANSWERS = "storage_dtype", "cost_partials", "gemm_update_pays"   # verbs that bind nothing
 FORMULATED = "bias_activation", "activation_backward", "cost_and_delta", "step"   # verbs with intermediate values
 
 
@@ -53,7 +54,7 @@ class CountingOps:
         value = getattr(self.ops, name)
         if name in ("loss_scaling", "row_blocks"):   # their verbs are counted too
             return value and self
-        return partial(self._bound, name) if callable(value) and name not in ("storage_dtype", "cost_partials") else value
+        return partial(self._bound, name) if callable(value) and name not in ANSWERS else value
 
     def _bound(self, name, *arguments):
         if name in ("with_precision", "training_backend"):
