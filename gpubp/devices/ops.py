@@ -61,9 +61,8 @@ class Ops(ABC):
     precision: str
     xp: Any
     device: AbstractContextManager
-    on_host: bool
-    synchronous: bool
-    max_copied_bytes: int
+    on_host = synchronous = False
+    max_copied_bytes = 1 << 26
     norms_dtype: Any = None
     scratch_bytes = 0
     row_blocks: "RowBlocks | None" = None

@@ -30,8 +30,6 @@ class CudaOps(Ops):
     """
 
     device: graph.Session
-    on_host = synchronous = False
-    max_copied_bytes = 1 << 26
     loss_scale = None   # its state, see LossScaling.scaled
     _check = check_operands
 
