@@ -1,9 +1,8 @@
 """The figures of epochs: measured on the device, and read by the host together for as many epochs as nobody inspects."""
 
 import math
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -12,15 +11,6 @@ from .metrics import cost_and_score_terms, score_from_terms, score_terms
 
 ACCURACY_SAMPLES = 10_000   # training samples on which the accuracy of an epoch is measured
 MAX_WAIT = 0.1   # seconds after which the host reads the epochs that are waiting
-
-
-@dataclass
-class Epoch:
-    """number: its index in the history; first: its first mini-batch, 0 unless it was resumed; events: its beginning and end."""
-
-    number: int
-    first: int
-    events: list[Any]
 
 
 class EpochLog:
@@ -40,7 +30,9 @@ class EpochLog:
 
     def begin(self):
         """An epoch, or the rest of one, begins."""
-        self.epoch = Epoch(self.network.epoch, self.training_state.batch, [self.workspace.ops.record_event()])
+        # number: its index in the history; first: its first mini-batch, 0 unless it was resumed; events: its beginning and end
+        self.epoch = SimpleNamespace(number=self.network.epoch, first=self.training_state.batch,
+                                     events=[self.workspace.ops.record_event()])
 
     def finish(self):
         """All steps of the epoch have been launched: launch its measurements while the deltas are still in the buffers."""
