@@ -49,6 +49,7 @@ def test_the_list(demo):
     assert all(len(line) < 130 for line in lines)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["gates", "svm"])
 def test_short_and_the_same_every_time(demo, name):
     out = demo(f"{name} --no-picture")

@@ -146,6 +146,7 @@ def test_sizes_of_available_and_missing_files(ran, monkeypatch):
     assert size.measure(1, 0.0, ["no-such-package"]) == {"no-such-package": {"absent": "not installed"}}
 
 
+@pytest.mark.long
 def test_publishing(tmp_path, capsys):
     drawn = []
     report.publish("trial", "A | title", {"rate": 1 / 3, "bad": float("nan")}, ["name", "ms"], [["one|two", "1.5"], ["x", "22"]],

@@ -80,6 +80,7 @@ def test_nodes_are_counted(monkeypatch):
     assert "left out: AttributeError" in gpu_checks.nodes(object())
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:expected CUDA to capture")
 def test_where_captures_fail_the_run_continues_eagerly_and_reports_it(monkeypatch):
     def broken(stream, mode=None):

@@ -169,6 +169,7 @@ def measured(library, monkeypatch):
     return measure
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bit_at_zero", [False, True])
 def test_the_measurement_reports_the_mask_at_zero(bit_at_zero, measured):
     found = measured(("float32", "bfloat16"), bit_at_zero=bit_at_zero)

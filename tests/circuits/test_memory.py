@@ -32,6 +32,7 @@ def chain(x, length=LENGTH):
     return x
 
 
+@pytest.mark.long
 def test_a_chain_keeps_what_its_rules_read():
     x = np.linspace(0.0, 1.0, NUMBERS)
     assert peak(lambda: gpubp.grad(lambda x: np.sum(chain(x)))(x)) < LENGTH + 5
@@ -82,6 +83,7 @@ def test_checkpoints_give_indices_and_names_as_they_are():
     gpubp.check_grads(f, (X[0],))
 
 
+@pytest.mark.long
 def test_checkpoints_keep_only_the_arguments():
     x = np.linspace(0.0, 1.0, NUMBERS)
 

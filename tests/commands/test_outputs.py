@@ -212,6 +212,7 @@ def test_tables_of_predictions_are_replaced(gpubp_):
         assert gpubp_(f"predict flowers-network.npz flowers.csv --output p.csv {words}")[0] == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_pictures_are_known_by_their_metadata(ending):
     needs("matplotlib")
