@@ -123,6 +123,7 @@ def test_the_rule_is_the_gradient(demo):
     assert difference < 1e-15
 
 
+@pytest.mark.long
 @seeds
 def test_the_machine_learns_all_six_points(demo, seed):
     text = section(demo(f"svm --no-picture --seed {seed}"), 3)
@@ -136,6 +137,7 @@ def test_the_machine_learns_all_six_points(demo, seed):
     assert "".join(rows).count("o") == "".join(rows).count("x") == 3 and {len(row) for row in rows} == {printing.COLUMNS}
 
 
+@pytest.mark.long
 @seeds
 def test_a_network_parts_the_rings_in_two_ways(demo, seed):
     text = section(demo(f"svm --no-picture --seed {seed}"), 4)

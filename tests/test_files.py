@@ -63,6 +63,7 @@ def test_a_truncated_file(net, path):
         assert "is not a gpubp network, or is damaged" in refused(path, whole[:length])
 
 
+@pytest.mark.long
 def test_a_bit_that_changed(net, path, random):
     """Either the file is refused, or the byte is not used: it never loads as another network."""
     net.save(path)

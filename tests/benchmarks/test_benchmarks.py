@@ -185,6 +185,7 @@ def test_processes_take_turns_and_failures_are_kept():
     assert answers["hangs"]["failed"]["error"] == "it gave no answer in 5 s"
 
 
+@pytest.mark.long
 def test_no_child_outlives_its_parent():
     """Not even if the parent fails halfway."""
     program = ("from benchmarks import alternate\nimport sys\n"

@@ -55,6 +55,7 @@ def test_without_a_command_it_lists_the_commands(capsys):
     assert [line.split()[2] for line in capsys.readouterr().out.splitlines()] == list(gpu.COMMANDS)
 
 
+@pytest.mark.long
 def test_without_a_device_nothing_is_written(tmp_path):
     before = sorted(RESULTS.iterdir())
     ended = called(tmp_path, "first", CUDA_VISIBLE_DEVICES="", CUPYHOST_DEVICES="0", OUT=str(tmp_path))

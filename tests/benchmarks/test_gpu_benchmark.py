@@ -50,6 +50,7 @@ def test_machine(ops):
     assert found["packages"]["numpy"] == np.__version__ and found["copy_gb_per_s"]["lowest"] <= found["copy_gb_per_s"]["highest"]
 
 
+@pytest.mark.long
 def test_graphs(ops):
     found = found_by(gpu_checks.graphs, ops)
     assert set(found) == set(gpu_checks.CASES)
@@ -66,6 +67,7 @@ def test_a_replay_that_differs_is_seen(monkeypatch):
     assert not found["one"]["replay_equals_eager"] and found["one"]["repeats"]
 
 
+@pytest.mark.long
 def test_nodes_are_counted(monkeypatch):
     """From CUDA's drawing of the graph; on the host each recorded launch is a node."""
     def drawn(graph):
@@ -121,6 +123,7 @@ def test_allocations_are_counted():
     assert verdict({"graphs": figures}, "every program is captured, and nothing is allocated in a capture") == "NOT MET"
 
 
+@pytest.mark.long
 def test_parity(ops):
     found = found_by(gpu_checks.agreement, ops, 3)
     assert len(found) == 3 and all(case["passed"] for case in found.values())

@@ -189,6 +189,7 @@ def test_the_measurement_reports_the_mask_at_zero(bit_at_zero, measured):
             assert of["times_faster"] == 1.0 and of["seconds"]["median"] == 0.03 and of["use"] is False
 
 
+@pytest.mark.long
 def test_an_epilogue_is_of_use_where_it_is_faster_and_all_holds(measured, monkeypatch):
     window = gpu_epilogues.window
     monkeypatch.setattr(gpu_epilogues, "window",

@@ -118,6 +118,7 @@ def test_whole_runs_learn_alike(name):
     assert 0.95 < peers_whole.PROGRAMS[name]([train.x, train.y, held_back.x, held_back.y]) < 0.98
 
 
+@pytest.mark.long
 def test_goals_are_published(monkeypatch, tmp_path, capsys):
     found = figures(numpy=[2.0, 2.2], compiled=[1.0, 1.0], PyTorch_eager=[14.0, 15.0])
     monkeypatch.setattr(peers, "measure", lambda work, names, rounds, length: found)

@@ -241,6 +241,7 @@ def test_drawings_are_texts_that_show_themselves(tmp_path):
     (tmp_path / "circuit.svg").write_text(out.draw("svg"), encoding="ascii")
 
 
+@pytest.mark.long
 def test_a_long_chain_is_quick():
     out = chain(1000)
     start = perf_counter()

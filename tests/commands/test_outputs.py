@@ -52,6 +52,7 @@ def test_the_digits_too(gpubp_):
         assert gpubp_(f"train {QUICK}")[1].endswith(f"\nsaved     {name}\n")
 
 
+@pytest.mark.long
 def test_a_picture_has_its_networks_name(gpubp_):
     needs("matplotlib")
     table()

@@ -38,6 +38,7 @@ def test_memory_is_predicted(cpu, optimizer, layers, batch, samples, random):
     assert predicted.parameters == 3 * (1 + len(Chain.of(optimizer).state)) * net.vector.nbytes
 
 
+@pytest.mark.long
 def test_sample_weights_are_divided_once(cpu, random):
     """Once for the mini-batch, not for each block of rows."""
     x, y, weights = random.random((60_000, 32), dtype=np.float32), random.integers(0, 4, 60_000), random.random(60_000)
