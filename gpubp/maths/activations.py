@@ -107,7 +107,12 @@ def _elu(name, alpha, scale, **facts):
 
 @numbers(slope="(-inf, inf)")
 def leaky_relu(slope=0.01):
-    """The Activation of a leaky rectified linear unit."""
+    """The Activation of a leaky rectified linear unit.
+
+    >>> import numpy as np
+    >>> print(np.round(leaky_relu(0.5)(np.array([-1.0, 2.0])), 6))
+    [-0.5  2. ]
+    """
     return Activation(
         f"leaky_relu({slope!r})", lambda xp, z: xp.where(z > 0.0, z, slope * z),
         lambda xp, z, a: xp.where(z > 0.0, 1.0, slope), initializer="he_normal", kinks=(0.0,),
@@ -116,7 +121,12 @@ def leaky_relu(slope=0.01):
 
 @numbers(alpha="[0, inf)")
 def elu(alpha=1.0):
-    """The Activation of an exponential linear unit."""
+    """The Activation of an exponential linear unit.
+
+    >>> import numpy as np
+    >>> print(np.round(elu(0.5)(np.array([-1.0, 2.0])), 6))
+    [-0.31606  2.     ]
+    """
     return _elu(f"elu({alpha!r})", alpha, 1.0, range=f"[{-alpha!r}, inf)", initializer="he_normal",
                 formula="z if z > 0 else alpha * (exp(z) - 1)",
                 source="Clevert, Unterthiner and Hochreiter, Fast and accurate deep network learning by ELUs, ICLR 2016")

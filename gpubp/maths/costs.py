@@ -106,7 +106,12 @@ _y_over = lambda xp, y, a: xp.where(y > 0.0, y / a, 0.0 * y)
 
 @numbers(smoothing="[0, 1)")
 def binary_cross_entropy(smoothing=0.0):
-    """The book's cross-entropy, a Cost for independent classes; smoothing is label smoothing."""
+    """The book's cross-entropy, a Cost for independent classes; smoothing is label smoothing.
+
+    >>> import numpy as np
+    >>> print(np.round(binary_cross_entropy(0.5).value(np, 0.9, 0.25), 6))
+    1.753279
+    """
     return Cost(
         "binary_cross_entropy" + f"({smoothing!r})" * (smoothing > 0), smoothing=smoothing, outputs="(0, 1)", targets="[0, 1]",
         value=lambda xp, a, y: -(_y_log(xp, y, a) + _y_log(xp, 1.0 - y, 1.0 - a)),
@@ -117,7 +122,12 @@ def binary_cross_entropy(smoothing=0.0):
 
 @numbers(smoothing="[0, 1)")
 def softmax_cross_entropy(smoothing=0.0):
-    """The cross-entropy Cost for exclusive classes; y is a label, one-hot or a distribution. smoothing is label smoothing."""
+    """The cross-entropy Cost for exclusive classes; y is a label, one-hot or a distribution. smoothing is label smoothing.
+
+    >>> import numpy as np
+    >>> print(np.round(softmax_cross_entropy(0.5).value(np, 0.9, 0.25), 6))
+    0.02634
+    """
     return Cost(
         "softmax_cross_entropy" + f"({smoothing!r})" * (smoothing > 0), smoothing=smoothing, outputs="(0, 1)", targets="[0, 1]",
         value=lambda xp, a, y: -_y_log(xp, y, a), prime=lambda xp, a, y: -_y_over(xp, y, a), partner="softmax", output="softmax",
@@ -141,7 +151,12 @@ def exponential(tau=1.0):
 
 @numbers(margin="[0, inf)")
 def multiclass_hinge(margin=1.0):
-    """The Cost of a multiclass support vector machine, summed over all outputs except the true one."""
+    """The Cost of a multiclass support vector machine, summed over all outputs except the true one.
+
+    >>> import numpy as np
+    >>> print(np.round(multiclass_hinge(0.5).value(np, 0.9, 0.25), 6))
+    1.05
+    """
     return Cost(f"multiclass_hinge({margin!r})", lambda xp, d, y: (1.0 - y) * xp.maximum(d + margin, 0.0),
                 lambda xp, d, y: (1.0 - y) * xp.where(d + margin > 0.0, 1.0, 0.0), targets="[0, 1]", relative=True,
                 output="identity", kink=lambda xp, d, y: d + margin, classifies=True,
@@ -150,7 +165,12 @@ def multiclass_hinge(margin=1.0):
 
 @numbers(margin="[0, inf)")
 def multiclass_squared_hinge(margin=1.0):
-    """The multiclass hinge Cost with each term squared."""
+    """The multiclass hinge Cost with each term squared.
+
+    >>> import numpy as np
+    >>> print(np.round(multiclass_squared_hinge(0.5).value(np, 0.9, 0.25), 6))
+    1.47
+    """
     return Cost(
         f"multiclass_squared_hinge({margin!r})", lambda xp, d, y: (1.0 - y) * xp.square(xp.maximum(d + margin, 0.0)),
         lambda xp, d, y: 2.0 * (1.0 - y) * xp.maximum(d + margin, 0.0), targets="[0, 1]",
@@ -160,7 +180,12 @@ def multiclass_squared_hinge(margin=1.0):
 
 @numbers(delta="(0, inf)")
 def huber(delta=1.0):
-    """Huber's Cost: quadratic up to a distance of delta, linear beyond."""
+    """Huber's Cost: quadratic up to a distance of delta, linear beyond.
+
+    >>> import numpy as np
+    >>> print(np.round(huber(0.5).value(np, 0.9, 0.25), 6))
+    0.2
+    """
     return Cost(
         f"huber({delta!r})", lambda xp, a, y: xp.where(xp.absolute(a - y) <= delta, 0.5 * xp.square(a - y),
                                                        delta * (xp.absolute(a - y) - 0.5 * delta)),

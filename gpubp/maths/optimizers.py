@@ -43,7 +43,12 @@ class Optimizer(OptimizerPart):
 
 
 class SGD(Optimizer):
-    """v' = momentum v + g, w' = w - learning_rate v'; with nesterov w' = w - learning_rate (g + momentum v')."""
+    """v' = momentum v + g, w' = w - learning_rate v'; with nesterov w' = w - learning_rate (g + momentum v').
+
+    >>> import numpy as np
+    >>> print(np.round(SGD(0.5).rule(np, 1.0, 0.2, *SGD(0.5).scalars(1, 0.5))[0], 6))
+    0.9
+    """
 
     learning_rate: LearningRate = 0.1
     momentum: float = 0.0
@@ -66,7 +71,12 @@ class SGD(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """s' = s + g², w' = w - learning_rate / (1 + (t - 1) decay) g / (√s' + eps) at step t."""
+    """s' = s + g², w' = w - learning_rate / (1 + (t - 1) decay) g / (√s' + eps) at step t.
+
+    >>> import numpy as np
+    >>> print(np.round(Adagrad(0.5).rule(np, 1.0, 0.0, 0.2, *Adagrad(0.5).scalars(1, 0.5))[0], 6))
+    0.5
+    """
 
     learning_rate: LearningRate = 0.01
     decay: float = 0.0
@@ -89,6 +99,10 @@ class RMSprop(Optimizer):
 
     If centered, the square of the decaying mean of g is subtracted from s'.
     With momentum, v' = momentum v + g / (√s' + eps), w' = w - learning_rate v'.
+
+    >>> import numpy as np
+    >>> print(np.round(RMSprop(0.5).rule(np, 1.0, 0.0, 0.2, *RMSprop(0.5).scalars(1, 0.5))[0], 6))
+    -3.999998
     """
 
     learning_rate: LearningRate = 0.01
@@ -140,6 +154,10 @@ class Adam(Moments):
     """w' = w - learning_rate m̂ / (√v̂ + eps), with m̂ = m' / (1 - beta1^t) and v̂ = v' / (1 - beta2^t) at step t.
 
     m' = beta1 m + (1 - beta1) g and v' = beta2 v + (1 - beta2) g² are decaying means.
+
+    >>> import numpy as np
+    >>> print(np.round(Adam(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *Adam(0.5).scalars(1, 0.5))[0], 6))
+    0.5
     """
 
     source = "Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015"
@@ -157,6 +175,10 @@ class AdamW(Adam):
     """w' = (1 - learning_rate decay) w - learning_rate m̂ / (√v̂ + eps), on every parameter as in PyTorch.
 
     m̂ and v̂, with beta1 and beta2, are defined as in Adam.
+
+    >>> import numpy as np
+    >>> print(np.round(AdamW(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *AdamW(0.5).scalars(1, 0.5))[0], 6))
+    0.495
     """
 
     decay: float = 0.01
@@ -171,7 +193,12 @@ class AdamW(Adam):
 
 
 class Adamax(Moments):
-    """w' = w - learning_rate m' / ((1 - beta1^t) u') at step t, with u' = max(beta2 u, |g| + eps) and m' as in Adam."""
+    """w' = w - learning_rate m' / ((1 - beta1^t) u') at step t, with u' = max(beta2 u, |g| + eps) and m' as in Adam.
+
+    >>> import numpy as np
+    >>> print(np.round(Adamax(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *Adamax(0.5).scalars(1, 0.5))[0], 6))
+    0.5
+    """
 
     learning_rate: LearningRate = 2e-3
 
@@ -191,6 +218,10 @@ class NAdam(Moments):
     """w' = w - learning_rate ((1 - μ_t) / (1 - Π_t) g + μ_{t+1} / (1 - Π_{t+1}) m') / (√v̂ + eps) at step t.
 
     μ_t = beta1 (1 - 0.96^(t momentum_decay) / 2), and Π_t is the product of μ_1 to μ_t. m' and v̂, with beta2, are as in Adam.
+
+    >>> import numpy as np
+    >>> print(np.round(NAdam(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *NAdam(0.5).scalars(1, 0.5))[0], 6))
+    0.471774
     """
 
     learning_rate: LearningRate = 2e-3
@@ -221,6 +252,10 @@ class RAdam(Moments):
 
     r = √((ρ - 4) (ρ - 2) ρ∞ / ((ρ∞ - 4) (ρ∞ - 2) ρ)), ρ∞ = 2 / (1 - beta2) - 1 and ρ = ρ∞ - 2 t beta2^t / (1 - beta2^t).
     m̂ and v', with beta1, are defined as in Adam.
+
+    >>> import numpy as np
+    >>> print(np.round(RAdam(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *RAdam(0.5).scalars(1, 0.5))[0], 6))
+    0.9
     """
 
     source = "Liu et al., On the variance of the adaptive learning rate and beyond, ICLR 2020"
@@ -240,7 +275,12 @@ class RAdam(Moments):
 
 
 class Adadelta(Optimizer):
-    """w' = w - learning_rate d, d = √(u + eps) / √(s' + eps) g, s' = rho s + (1 - rho) g², u' = rho u + (1 - rho) d²."""
+    """w' = w - learning_rate d, d = √(u + eps) / √(s' + eps) g, s' = rho s + (1 - rho) g², u' = rho u + (1 - rho) d².
+
+    >>> import numpy as np
+    >>> print(np.round(Adadelta(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *Adadelta(0.5).scalars(1, 0.5))[0], 6))
+    0.998419
+    """
 
     learning_rate: LearningRate = 1.0
     rho: float = 0.9
@@ -261,7 +301,12 @@ class Adadelta(Optimizer):
 
 
 class Lion(Optimizer):
-    """w' = (1 - learning_rate decay) w - learning_rate sign(beta1 m + (1 - beta1) g), m' = beta2 m + (1 - beta2) g."""
+    """w' = (1 - learning_rate decay) w - learning_rate sign(beta1 m + (1 - beta1) g), m' = beta2 m + (1 - beta2) g.
+
+    >>> import numpy as np
+    >>> print(np.round(Lion(0.5).rule(np, 1.0, 0.0, 0.2, *Lion(0.5).scalars(1, 0.5))[0], 6))
+    0.5
+    """
 
     learning_rate: LearningRate = 1e-4
     beta1: float = 0.9

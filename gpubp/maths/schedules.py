@@ -20,7 +20,12 @@ class Schedule(Settings):
 
 
 class Constant(Schedule):
-    """learning_rate, the same for all epochs."""
+    """learning_rate, the same for all epochs.
+
+    >>> import numpy as np
+    >>> print(np.round(Constant(0.5)(20), 6))
+    0.5
+    """
 
     learning_rate: float
 
@@ -49,7 +54,12 @@ class Step(Schedule):
 
 
 class Exponential(Schedule):
-    """learning_rate * factor**epoch."""
+    """learning_rate * factor**epoch.
+
+    >>> import numpy as np
+    >>> print(np.round(Exponential(0.5)(20), 6))
+    0.179243
+    """
 
     learning_rate: float
     factor: float = 0.95
@@ -61,7 +71,12 @@ class Exponential(Schedule):
 
 
 class Inverse(Schedule):
-    """learning_rate / (1 + decay * epoch), whose sum over all epochs diverges; the sum of squares converges if decay > 0."""
+    """learning_rate / (1 + decay * epoch), whose sum over all epochs diverges; the sum of squares converges if decay > 0.
+
+    >>> import numpy as np
+    >>> print(np.round(Inverse(0.5)(20), 6))
+    0.02381
+    """
 
     learning_rate: float
     decay: float = 1.0
@@ -81,6 +96,10 @@ class Cosine(Schedule):
     """final + (learning_rate - final) * (1 + cos(pi * (epoch - warmup) / (epochs - warmup))) / 2, from warmup to epochs.
 
     Both are in epochs. Before, the rate grows linearly: learning_rate * epoch / warmup. Afterwards it stays at final.
+
+    >>> import numpy as np
+    >>> print(np.round(Cosine(0.5)(20), 6))
+    0.125
     """
 
     learning_rate: float
@@ -101,6 +120,10 @@ class OneCycle(Schedule):
 
     After peak = rise * epochs it falls along half a cosine wave, too: from learning_rate to low / end at the last of the epochs.
     rise is a fraction of the epochs. Defaults are as in PyTorch's OneCycleLR.
+
+    >>> import numpy as np
+    >>> print(np.round(OneCycle(0.5)(20), 6))
+    0.231319
     """
 
     learning_rate: float

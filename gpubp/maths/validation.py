@@ -6,13 +6,7 @@ from math import isfinite
 from numbers import Integral, Real
 from re import fullmatch
 
-import numpy as np
-
 REAL = "(-inf, inf)"
-_EXAMPLES = {   # for the docstring of an entry that has the attribute; an optimizer makes its first step from w = 1, g = 0.2
-    "sigma": "{0}(np.array([-1.0, 2.0]))", "value": "{0}.value(np, 0.9, 0.25)",
-    "change": "{0}.change(np, 0.2, 1.0, 1.0, 1.0, 0.5)",
-    "scalars": "{0}.rule(np, 1.0, {zeros}0.2, *{0}.scalars(1, 0.5))[0]", "__call__": "{0}(20)"}
 
 
 class Interval:
@@ -82,14 +76,8 @@ def arguments(factory):
 
 
 def document(factory, entry):
-    """Appends to a factory's docstring the formula and source of its entry, the arguments of the factory, and an example."""
+    """Insert the formula and source of an entry, and the arguments of its factory, into the factory's docstring."""
     head, prompt, example = cleandoc(factory.__doc__ or "").partition("\n>>> ")
-    if not prompt and entry.source:
-        made, call, prompt = factory(0.5), f"{factory.__name__}(0.5)", "\n>>> "
-        example = next(example for attribute, example in _EXAMPLES.items() if hasattr(made, attribute)).format(
-            call, zeros="0.0, " * len(getattr(made, "state", ())))
-        value = eval(example, {factory.__name__: factory, "np": np})
-        example = f"import numpy as np\n>>> print(np.round({example}, 6))\n{np.round(value, 6)}"
     lines = [f"{name} : {accepted}{'' if default is None else f', default {default}'}"
              for name, accepted, default in arguments(factory)]
     listed = "\n".join(["Parameters", "----------", *lines]) if lines else ""

@@ -13,7 +13,7 @@ from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import OPTIMIZERS
 from gpubp.maths.initializers import INITIALIZERS
-from gpubp.maths.optimizers import SGD, Adam, AdamW, OptimizerPart, RMSprop
+from gpubp.maths.optimizers import SGD, Adam, AdamW, Optimizer, OptimizerPart, RMSprop
 from gpubp.maths.registry import Table, text
 from gpubp.maths.schedules import SCHEDULES, OneCycle, Step
 
@@ -125,3 +125,19 @@ def test_a_custom_table():
     assert table.find("sgd(0.5)") == SGD(0.5)
     with pytest.raises(ValueError, match=r"cannot read the argument 'step.1.' of toy"):
         table.find("sgd(step(1))")   # without a table of arguments, calls are not read
+
+
+def test_an_optimizer_of_ones_own_may_have_a_source_and_required_arguments():
+    class Powered(Optimizer):
+        """w' = w - learning_rate |g|^power sign(g)."""
+
+        source = "this test, 2026"
+        power: float
+
+        def rule(self, xp, w, g, learning_rate, power):
+            return (w - learning_rate * xp.sign(g) * xp.absolute(g) ** power,)
+
+        def scalars(self, t, learning_rate):
+            return learning_rate, self.power
+    assert str(Powered(0.5, 2.0)) == "powered(learning_rate=0.5, power=2.0)"
+    assert "Source: this test, 2026.\n\nParameters\n----------\nlearning_rate : " in Powered.__doc__
