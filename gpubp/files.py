@@ -86,7 +86,7 @@ def _upgraded(header):
     if header.get("format") == 2:
         history = header["history"]
         history |= {"learning_rate": history.pop("rate"), "delta_norms": history.pop("speeds"),
-                    "stop_reason": REASONS.get((history["stopped"] or "").partition(" ")[0])}
+                    "stop_reason": REASONS.get((history.get("stopped") or "").partition(" ")[0])}
         for layer in header["layers"][1:]:
             if layer.get("initializer") in RENAMED:
                 layer["initializer"] = RENAMED[layer["initializer"]]

@@ -45,7 +45,7 @@ def _structure(tree):
 
 
 def rebuilt(tree, new):
-    """The pytree with its leaves replaced by those of an iterator."""
+    """The pytree with its leaves replaced by the items of an iterator."""
     if not isinstance(tree, CONTAINERS):
         return next(new)
     if isinstance(tree, dict):

@@ -40,7 +40,7 @@ def holds_network(path):
     try:
         with zipfile.ZipFile(path) as file:
             return "gpubp.npy" in file.namelist()
-    except (zipfile.BadZipFile, NotImplementedError):
+    except (zipfile.BadZipFile, NotImplementedError):   # the second where zipfile does not know a compression
         return False
 
 

@@ -15,7 +15,7 @@ def read_table(stream, name, target=None, ignore=(), like=None, targets=True):
     """Read the table in a text stream: (x, targets, place, columns, header, target).
 
     x is float64 (n, features); targets (n,) are float64 or text, or None; place(i) is file and line of sample i as text;
-    columns, header and target are names. target, ignore, like and targets are those of gpubp.datasets.load.
+    columns, header and target are names. target, ignore, like and targets: as for gpubp.datasets.load.
     """
     rows = _rows(stream, name)
     header, rows = _header(rows, name, like)

@@ -210,8 +210,8 @@ class Ops(ABC):
 class RowBlocks(ABC):
     """The verbs of a CPU for steps whose threads each compute blocks of rows.
 
-    threads: the number of threads that may work in parallel. block_bytes: those of z, a and delta for a block of rows that passes
-    through all layers; they fit the cache of a core.
+    threads: the number of threads that may work in parallel. block_bytes: the bytes of z, a and delta of a block of rows in
+    all layers, which fit the cache of a core.
     """
 
     threads: int

@@ -212,7 +212,7 @@ def _invalid(network, valid, values, first, expected, remedy=""):
 
 
 def _stays(network, array, width, more=0):
-    """Whether a host array is too big for the device; more: bytes of each number beside those of the network's dtype."""
+    """Whether a host array is too big for the device; more: bytes that each number takes in addition to its dtype's."""
     return not network.ops.is_on_device(array) and not _fits(network, len(array), width, more)
 
 

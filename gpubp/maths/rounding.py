@@ -16,7 +16,7 @@ VANISHING = {"__mul__", "__truediv__", "square", "reciprocal", "exp", "power"}  
 
 
 class Bounded(NamedTuple):
-    """Values in float64, and how far those of the device may differ: 0 where they are exact, inf where the bound is unknown."""
+    """Values in float64, and a bound on the device's rounding errors: 0 where it is exact, inf where no bound is known."""
 
     value: np.ndarray
     error: np.ndarray

@@ -1,4 +1,4 @@
-"""Inference: answers in chunks of rows equal those of all rows together, and plans are reused."""
+"""Inference: answers in chunks equal the answers for all rows together, and plans are reused."""
 
 import numpy as np
 import pytest

@@ -44,7 +44,7 @@ def full(processors):
 
 
 def pack(width, *arrays):
-    """Elements per load: those of VECTOR_BYTES if all arrays are aligned and `width` is a multiple of that number, else 1."""
+    """Elements per load: VECTOR_BYTES of them if all arrays are aligned and `width` is a multiple of their number, else 1."""
     most = VECTOR_BYTES // min(array.dtype.itemsize for array in arrays)
     return most if width % most == 0 and all(array.data.ptr % VECTOR_BYTES == 0 for array in arrays) else 1
 
