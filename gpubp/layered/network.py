@@ -29,7 +29,6 @@ from .fit import fit
 from .history import History
 from .inference import Inference
 from .layers import Dense, Dropout, resolve
-from .memory import Memory, memory
 from .metrics import labels_or_minus_one, score
 from .parameters import Parameters
 from .trace import Trace
@@ -38,6 +37,7 @@ from .workspace_cache import WorkspaceCache
 
 if TYPE_CHECKING:
     from .gradient_check import GradientReport
+    from .memory import Memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -446,6 +446,7 @@ class Network:
         >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))
         data 152 MiB, parameters 0.274 MiB, plan 0.428 MiB, evaluation 19 MiB
         """
+        from .memory import memory
         return memory(self, input_checks.checked_int("batch_size", batch_size, 1),
                       input_checks.checked_int("samples", samples, 0), optimizer)
 

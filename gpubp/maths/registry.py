@@ -3,7 +3,7 @@
 import ast
 import re
 from dataclasses import dataclass, is_dataclass
-from inspect import isclass, signature
+from inspect import get_annotations, isclass, signature
 from typing import TYPE_CHECKING, ClassVar
 
 from .validation import document, number
@@ -126,7 +126,9 @@ class Settings:
     __str__ = text
 
     def __init_subclass__(cls):
-        document(dataclass(frozen=True)(cls), cls)
+        if get_annotations(cls) or not is_dataclass(cls):   # a class without fields of its own inherits all that one would make
+            dataclass(frozen=True)(cls)
+        document(cls, cls)
 
     def __post_init__(self):
         for argument, parameter in signature(type(self)).parameters.items():
