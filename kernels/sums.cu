@@ -1,4 +1,4 @@
-// Sums of columns (BP3, the bias gradient, of the last layer), of a batch's costs, and of a vector's squares.
+// Sums of columns (BP3, the bias gradient, of the last layer and of softmax layers), of a batch's costs, and of a vector's squares.
 #include "common.cuh"
 
 template <int N>
