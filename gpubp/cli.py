@@ -39,9 +39,6 @@ def main(argv=None):
     argv: a list of words without the program's name, by default sys.argv[1:]. Exit codes: 0 for success, 1 for a failed check,
     2 for an error, which stderr describes in one sentence, 130 after an interrupt, 141 for a closed pipe. Only --help and
     --version raise SystemExit; with --debug, errors are raised.
-
-    >>> main(["parity", "--layers", "3,2", "--device", "cpu", "--against", "cpu:fast"])
-    2
     """
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:

@@ -114,15 +114,7 @@ def constant(operand):
 
 
 def device_function(name, formula, parameters=None):
-    """The C source of `formula(xp, ...)`; a formula that returns a tuple assigns it to its leading parameters.
-
-    >>> print(device_function("twice", lambda xp, z: z + z), end="")
-    __device__ inline T twice(T z)
-    {
-        const T t0 = z + z;
-        return t0;
-    }
-    """
+    """The C source of `formula(xp, ...)`; a formula that returns a tuple assigns it to its leading parameters."""
     parameters = list(parameters or list(signature(formula).parameters)[1:])
     writer = C()
     result = formula(writer, *(Term(p, writer) for p in parameters))
@@ -154,10 +146,6 @@ def check_formula(owner, formula, *parameters):
 
 
 def used_parameters(formula, *names):
-    """Which of its parameters after xp the formula uses.
-
-    >>> sorted(used_parameters(lambda xp, z, a: 1.0 - a * a, "z", "a"))
-    ['a']
-    """
+    """Which of its parameters after xp the formula uses."""
     _, body = device_function("formula", formula, names).split("{", 1)
     return set(re.findall(r"\w+", body)) & set(names)

@@ -30,7 +30,7 @@ class Initializer:
 
     Examples
     --------
-    >>> import numpy as np, gpubp
+    >>> import gpubp
     >>> ones = gpubp.initializers.Initializer("ones", lambda random, neurons, inputs: np.ones((neurons, inputs)))
     >>> gpubp.Network([2, 1], initializer=ones, seed=1).parameters["w1"].tolist()
     [[1.0, 1.0]]
@@ -42,6 +42,8 @@ class Initializer:
     formula: str = ""
     range: str = REAL
     source: str = ""
+
+_normal_biases = lambda random, neurons: random.standard_normal(neurons)
 
 
 def _normal(name, formula, scale, source, **biases):
@@ -56,15 +58,10 @@ def _uniform(name, formula, bound, source):
         formula=formula, range="[-s, s)", source=source)
 
 
-def _normal_biases(random, neurons):
-    return random.standard_normal(neurons)
-
-
 @numbers(gain=REAL)
 def orthogonal(gain=1.0):
     """The Initializer of orthogonal rows, or columns if there are fewer, of length gain.
 
-    >>> import numpy as np
     >>> w = orthogonal(0.5).weights(np.random.default_rng(1), 2, 3)
     >>> np.allclose(w @ w.T, 0.25 * np.eye(2))
     True

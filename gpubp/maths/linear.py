@@ -29,13 +29,7 @@ class Linear(Writer):
 
 
 def factors(formula, unknowns):
-    """The factors of the unknowns in formula(xp, *unknowns), a tuple, or None if it is not linear.
-
-    >>> factors(lambda xp, w, g: 0.5 * w - 0.1 * g, 2)
-    (0.5, -0.1)
-    >>> factors(lambda xp, w, g: w - xp.sign(g), 2) is None
-    True
-    """
+    """The factors of the unknowns in formula(xp, *unknowns), a tuple, or None if it is not linear."""
     reader = Linear(unknowns)
     try:
         return formula(reader, *reader.unknowns).name

@@ -45,9 +45,8 @@ class Optimizer(OptimizerPart):
 class SGD(Optimizer):
     """v' = momentum v + g, w' = w - learning_rate v'; with nesterov w' = w - learning_rate (g + momentum v').
 
-    >>> import numpy as np
-    >>> print(np.round(SGD(0.5).rule(np, 1.0, 0.2, *SGD(0.5).scalars(1, 0.5))[0], 6))
-    0.9
+    >>> print(SGD(0.5, momentum=0.9))
+    sgd(learning_rate=0.5, momentum=0.9)
     """
 
     learning_rate: LearningRate = 0.1
@@ -73,9 +72,8 @@ class SGD(Optimizer):
 class Adagrad(Optimizer):
     """s' = s + g², w' = w - learning_rate / (1 + (t - 1) decay) g / (√s' + eps) at step t.
 
-    >>> import numpy as np
-    >>> print(np.round(Adagrad(0.5).rule(np, 1.0, 0.0, 0.2, *Adagrad(0.5).scalars(1, 0.5))[0], 6))
-    0.5
+    >>> print(Adagrad(0.5, decay=0.1))
+    adagrad(learning_rate=0.5, decay=0.1)
     """
 
     learning_rate: LearningRate = 0.01
@@ -100,9 +98,8 @@ class RMSprop(Optimizer):
     If centered, the square of the decaying mean of g is subtracted from s'.
     With momentum, v' = momentum v + g / (√s' + eps), w' = w - learning_rate v'.
 
-    >>> import numpy as np
-    >>> print(np.round(RMSprop(0.5).rule(np, 1.0, 0.0, 0.2, *RMSprop(0.5).scalars(1, 0.5))[0], 6))
-    -3.999998
+    >>> print(RMSprop(0.5, centered=True))
+    rmsprop(learning_rate=0.5, centered=True)
     """
 
     learning_rate: LearningRate = 0.01
@@ -155,9 +152,8 @@ class Adam(Moments):
 
     m' = beta1 m + (1 - beta1) g and v' = beta2 v + (1 - beta2) g² are decaying means.
 
-    >>> import numpy as np
-    >>> print(np.round(Adam(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *Adam(0.5).scalars(1, 0.5))[0], 6))
-    0.5
+    >>> print(Adam(0.5, beta1=0.8))
+    adam(learning_rate=0.5, beta1=0.8)
     """
 
     source = "Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015"
@@ -176,9 +172,8 @@ class AdamW(Adam):
 
     m̂ and v̂, with beta1 and beta2, are defined as in Adam.
 
-    >>> import numpy as np
-    >>> print(np.round(AdamW(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *AdamW(0.5).scalars(1, 0.5))[0], 6))
-    0.495
+    >>> print(AdamW(0.5, decay=0.1))
+    adamw(learning_rate=0.5, decay=0.1)
     """
 
     decay: float = 0.01
@@ -195,9 +190,8 @@ class AdamW(Adam):
 class Adamax(Moments):
     """w' = w - learning_rate m' / ((1 - beta1^t) u') at step t, with u' = max(beta2 u, |g| + eps) and m' as in Adam.
 
-    >>> import numpy as np
-    >>> print(np.round(Adamax(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *Adamax(0.5).scalars(1, 0.5))[0], 6))
-    0.5
+    >>> print(Adamax(0.5, beta1=0.8))
+    adamax(learning_rate=0.5, beta1=0.8)
     """
 
     learning_rate: LearningRate = 2e-3
@@ -219,9 +213,8 @@ class NAdam(Moments):
 
     μ_t = beta1 (1 - 0.96^(t momentum_decay) / 2), and Π_t is the product of μ_1 to μ_t. m' and v̂, with beta2, are as in Adam.
 
-    >>> import numpy as np
-    >>> print(np.round(NAdam(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *NAdam(0.5).scalars(1, 0.5))[0], 6))
-    0.471774
+    >>> print(NAdam(0.5, beta1=0.8))
+    nadam(learning_rate=0.5, beta1=0.8)
     """
 
     learning_rate: LearningRate = 2e-3
@@ -253,9 +246,8 @@ class RAdam(Moments):
     r = √((ρ - 4) (ρ - 2) ρ∞ / ((ρ∞ - 4) (ρ∞ - 2) ρ)), ρ∞ = 2 / (1 - beta2) - 1 and ρ = ρ∞ - 2 t beta2^t / (1 - beta2^t).
     m̂ and v', with beta1, are defined as in Adam.
 
-    >>> import numpy as np
-    >>> print(np.round(RAdam(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *RAdam(0.5).scalars(1, 0.5))[0], 6))
-    0.9
+    >>> print(RAdam(0.5, beta1=0.8))
+    radam(learning_rate=0.5, beta1=0.8)
     """
 
     source = "Liu et al., On the variance of the adaptive learning rate and beyond, ICLR 2020"
@@ -277,9 +269,8 @@ class RAdam(Moments):
 class Adadelta(Optimizer):
     """w' = w - learning_rate d, d = √(u + eps) / √(s' + eps) g, s' = rho s + (1 - rho) g², u' = rho u + (1 - rho) d².
 
-    >>> import numpy as np
-    >>> print(np.round(Adadelta(0.5).rule(np, 1.0, 0.0, 0.0, 0.2, *Adadelta(0.5).scalars(1, 0.5))[0], 6))
-    0.998419
+    >>> print(Adadelta(0.5, rho=0.8))
+    adadelta(learning_rate=0.5, rho=0.8)
     """
 
     learning_rate: LearningRate = 1.0
@@ -303,9 +294,8 @@ class Adadelta(Optimizer):
 class Lion(Optimizer):
     """w' = (1 - learning_rate decay) w - learning_rate sign(beta1 m + (1 - beta1) g), m' = beta2 m + (1 - beta2) g.
 
-    >>> import numpy as np
-    >>> print(np.round(Lion(0.5).rule(np, 1.0, 0.0, 0.2, *Lion(0.5).scalars(1, 0.5))[0], 6))
-    0.5
+    >>> print(Lion(0.5, decay=0.1))
+    lion(learning_rate=0.5, decay=0.1)
     """
 
     learning_rate: LearningRate = 1e-4

@@ -16,16 +16,7 @@ else:
 
 
 class Table(dict):
-    """Entries by name; an entry is an object ready to use, or the class or function that makes one from arguments.
-
-    >>> from gpubp.maths.activations import ACTIVATIONS
-    >>> ACTIVATIONS.find("leaky-relu(0.2)").name
-    'leaky_relu(0.2)'
-    >>> ACTIVATIONS.find("sigmiod")
-    Traceback (most recent call last):
-        ...
-    ValueError: unknown activation 'sigmiod': did you mean 'sigmoid'?
-    """
+    """Entries by name; an entry is an object ready to use, or the class or function that makes one from arguments."""
 
     def __init__(self, kind, entry_type, entries, nested=None, aliases=()):
         """nested: the table of entries that may be arguments; aliases: names that other code resolves."""
@@ -100,12 +91,7 @@ def _name(entry):
 
 
 def text(entry):
-    """The text that finds a dataclass entry again in its table.
-
-    >>> from gpubp.maths.optimizers import SGD
-    >>> text(SGD(0.5, momentum=0.9))
-    'sgd(learning_rate=0.5, momentum=0.9)'
-    """
+    """The text that finds a dataclass entry again in its table, such as "sgd(learning_rate=0.5, momentum=0.9)"."""
     values = {name: getattr(entry, name) for name, parameter in signature(type(entry)).parameters.items()
               if getattr(entry, name) != parameter.default}
     given = (f"{name}={text(value) if is_dataclass(value) else repr(value)}" for name, value in values.items())

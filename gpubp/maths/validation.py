@@ -10,13 +10,7 @@ REAL = "(-inf, inf)"
 
 
 class Interval:
-    """An interval of real numbers, written as in mathematics.
-
-    >>> Interval("(0, 1)") in Interval("[0, inf)")
-    True
-    >>> Interval("[0, inf)") in Interval("(0, inf)")
-    False
-    """
+    """An interval of real numbers, written as in mathematics, such as "(0, inf)"."""
 
     def __init__(self, text):
         bound = r"\s*(-?(?:inf|[\d.]+(?:e[+-]?\d+)?))\s*"
@@ -40,13 +34,7 @@ class Interval:
 
 
 def number(name, value, bounds=REAL):
-    """The value as a Python int or float. Raises ValueError unless it is a finite number within bounds.
-
-    >>> number("a rate", 2, "[0, 1)")
-    Traceback (most recent call last):
-        ...
-    ValueError: expected a rate to be a number in [0, 1), got 2
-    """
+    """The value as a Python int or float. Raises ValueError unless it is a finite number within bounds."""
     real = isinstance(value, Real) and not isinstance(value, bool)
     if not real or not isfinite(value) or not Interval(bounds).holds(value):
         raise ValueError(f"expected {name} to be a number in {bounds}, got {value!r}")
