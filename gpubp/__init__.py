@@ -27,7 +27,12 @@ def __getattr__(name):
     elif name in _MODULES or name in _SUBMODULES:
         value = import_module(f".{_MODULES.get(name, name)}", __name__)
     elif name == "__version__":
-        value = _version()
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            value = version("gpubp")
+        except PackageNotFoundError:
+            value = "0+unknown"   # a checkout that was not installed
     else:
         raise AttributeError(f"module 'gpubp' has no attribute {name!r}")
     return globals().setdefault(name, value)
@@ -35,13 +40,3 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *__all__, *_SUBMODULES, "__version__"})
-
-
-def _version():
-    """The version of the installed package."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("gpubp")
-    except PackageNotFoundError:
-        return "0+unknown"   # a checkout that was not installed

@@ -109,6 +109,8 @@ def parity(network: Network, x: ArrayLike, y: ArrayLike, devices: Sequence[str |
            precision: str | None = None) -> ParityReport:
     """Run one forward and backward pass of a network, without dropout, on two devices, and compare every array.
 
+    print(report) shows a table; report.passed tells whether the devices agree up to rounding.
+
     Parameters
     ----------
     network : Network
@@ -120,11 +122,6 @@ def parity(network: Network, x: ArrayLike, y: ArrayLike, devices: Sequence[str |
     precision : "exact", "tf32", "bfloat16" or "float16", optional
         Of the matrix products on both devices; None is the network's own. The CPU and the reference are always exact.
 
-    Returns
-    -------
-    ParityReport
-        print(report) shows a table; report.passed tells whether the devices agree up to rounding.
-
     Raises
     ------
     ValueError
@@ -132,9 +129,7 @@ def parity(network: Network, x: ArrayLike, y: ArrayLike, devices: Sequence[str |
     RuntimeError
         A device is not available.
 
-    >>> import numpy as np, gpubp
-    >>> net = gpubp.Network([3, 4, 2], seed=1)
-    >>> report = parity(net, np.eye(3), [0, 1, 1], ("cpu", "reference"))
+    >>> report = parity(Network([3, 4, 2], seed=1), np.eye(3), [0, 1, 1], ("cpu", "reference"))
     >>> report.passed, [row.name for row in report.rows][:6]
     (True, ['x', 'z', 'a', 'z', 'a', 'cost'])
     """

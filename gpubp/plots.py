@@ -19,7 +19,7 @@ SIDE = 200   # grid points per axis of a decision boundary plot
 
 
 def learning_curve(history: History, path: str | PathLike | None = None) -> Any:
-    """Draw the cost and the accuracy (or R^2) by epoch, on the training and the validation set.
+    """A matplotlib Figure of the cost and the accuracy (or R^2) by epoch, on the training and the validation set.
 
     Parameters
     ----------
@@ -28,16 +28,12 @@ def learning_curve(history: History, path: str | PathLike | None = None) -> Any:
     path : str or path, optional
         A .png, .svg or .pdf file to write.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     ValueError, ImportError, OSError
         The history is empty or path has another file type; matplotlib is not installed; the file cannot be written.
 
-    >>> import numpy as np, gpubp
+    >>> import gpubp
     >>> net = gpubp.Network([2, 1], seed=1)
     >>> figure = learning_curve(net.fit(np.eye(2), np.eye(2)[:, :1], epochs=2, batch_size=1))
     >>> figure.axes[0].get_ylabel()
@@ -59,7 +55,7 @@ def learning_curve(history: History, path: str | PathLike | None = None) -> Any:
 
 def decision_boundary(decisions: Mapping[str, tuple[Callable[[np.ndarray], ArrayLike], ArrayLike, ArrayLike]],
                       path: str | PathLike | None = None) -> Any:
-    """Draw decision boundaries (score 0) and margins (scores 1 and -1) in the plane.
+    """A matplotlib Figure of decision boundaries (score 0) and margins (scores 1 and -1) in the plane.
 
     Parameters
     ----------
@@ -69,16 +65,11 @@ def decision_boundary(decisions: Mapping[str, tuple[Callable[[np.ndarray], Array
     path : str or path, optional
         A .png, .svg or .pdf file to write.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     ValueError, ImportError, OSError
         There are no decisions or an array has another shape; otherwise as learning_curve.
 
-    >>> import numpy as np
     >>> figure = decision_boundary({"a line": (lambda x: x[:, 0] - x[:, 1], np.eye(2), np.array([1, -1]))})
     >>> figure.axes[0].get_title()
     'a line'

@@ -1,1 +1,1 @@
-"""The subcommands of `gpubp`, one module each. cli.py imports only the one that runs, which keeps --help fast."""
+"""The subcommands of `gpubp`, whose run(args) returns the exit code. cli.py imports only the one that runs: --help is fast."""

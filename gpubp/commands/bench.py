@@ -17,7 +17,6 @@ BENCHMARKS = "circuits", "devices", "finite_difference", "kernels", "mnist", "pe
 
 
 def run(args):
-    """List the benchmarks, or run the named ones with the options after them; returns the largest exit code."""
     available = scripts()
     names, options = _split(args.words, available)
     if not names:
@@ -36,7 +35,6 @@ def run(args):
 
 
 def folder():
-    """The folder of the benchmark scripts."""
     return resources.folder("bench/benchmarks", "benchmarks", "report.py")
 
 

@@ -10,19 +10,18 @@ SAMPLES = 16
 
 
 def run(args):
-    """Print the report; returns 0 if every equation holds, else 1."""
     if args.network is None:
         network = Network([784, 30, 10], cost="cross-entropy", device=args.device, dtype="float64", seed=1)
     else:
         network = load(args.network, device=args.device)
-    x, y = samples.random_samples(network, SAMPLES) if args.data is None else _from(args.data, network)
+    x, y = samples.random_samples(network, SAMPLES) if args.data is None else _samples(args.data, network)
     print(network)
     report = network.check(x, y)
     print(report)
     return 0 if report.passed else 1
 
 
-def _from(path, network):
+def _samples(path, network):
     data = samples.load(path, network)
     if data.y is None:
         raise ValueError(f"{path}: expected targets as in the training data, since the cost needs them, got only features")

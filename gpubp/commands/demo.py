@@ -8,7 +8,6 @@ from .outputs import check_free, holds_picture
 
 
 def run(args):
-    """List the demos, or run the named one; returns the exit code."""
     if args.name is None:
         for name, demo in DEMOS.items():
             print(f"{name:<8}{(inspect.getdoc(demo) or '').partition(chr(10))[0]}")

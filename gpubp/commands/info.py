@@ -27,7 +27,6 @@ to use an NVIDIA GPU:
 
 
 def run(args):
-    """Print the report; returns the exit code."""
     line("gpubp", f"{__version__} in {Path(__file__).parents[1]}")
     line("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
     line("NumPy", np.__version__)
@@ -51,7 +50,6 @@ def run(args):
 
 
 def line(head, text):
-    """Print one line of the report: a head of up to 9 characters, then the text."""
     print(f"{head:<10}{text}")
 
 

@@ -36,7 +36,6 @@ def check_free(path, ours, kind, option):
 
 
 def holds_network(path):
-    """Whether a file is a saved network."""
     try:
         with zipfile.ZipFile(path) as file:
             return "gpubp.npy" in file.namelist()
@@ -45,7 +44,6 @@ def holds_network(path):
 
 
 def holds_picture(path):
-    """Whether a file is a picture that gpubp drew."""
     return bool(DRAWN.match(Path(path).read_bytes()))
 
 
@@ -63,9 +61,6 @@ def holds_predictions(path):
     if header == ["prediction"] or (len(header) > 1 and header == [f"prediction {i + 1}" for i in range(len(header))]):
         return True
     # "prediction" and the class names: a user's own table may begin with a column of that name, so check a row too
-    return header[0] == "prediction" and (row is None or (len(row) == len(header) and row[0] in header[1:]
-                                                          and all(map(_number, row[1:]))))
-
-
-def _number(text):
-    return re.fullmatch(r"-?[\d.]+(e[-+]\d+)?|nan", text) is not None
+    return header[0] == "prediction" and (row is None or (
+        len(row) == len(header) and row[0] in header[1:]
+        and all(re.fullmatch(r"-?[\d.]+(e[-+]\d+)?|nan", cell) for cell in row[1:])))

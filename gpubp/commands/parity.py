@@ -17,7 +17,6 @@ OF_A_NEW_ONE = "layers", "activation", "output", "cost", "dtype"   # options tha
 
 
 def run(args):
-    """Print the report; returns 0 if the devices agree, else 1."""
     if args.json:
         check_free(args.json, holds_report, "a report of `gpubp parity`", "--json")
     if args.samples < 1:
@@ -61,7 +60,6 @@ def _network(args):
 
 
 def holds_report(path):
-    """Whether a file is a JSON report of `gpubp parity`."""
     try:
         report = json.loads(Path(path).read_bytes())
     except ValueError:

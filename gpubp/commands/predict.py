@@ -14,7 +14,6 @@ from .outputs import check_free, holds_predictions
 
 
 def run(args):
-    """Write the predictions; returns the exit code."""
     if args.output:
         check_free(args.output, holds_predictions, "a table of predictions", "--output")
     network = load(args.network, device=args.device)

@@ -22,7 +22,6 @@ ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.gz)?$", re.IGNORECASE)   # remove
 
 
 def run(args):
-    """Train as the arguments say; returns the exit code."""
     say = (lambda *words: None) if args.quiet else (lambda head, line: print(f"{head:<10}{line}", flush=True))
     train_defaults.check(args)
     network, data, run_metadata = _resumed(args) if args.resume else _begun(args)
@@ -125,7 +124,7 @@ def _parts(data, hold_back, seed):
 
 
 def _destinations(args, data):
-    """The paths of network and picture (None for no picture); a default name is never that of an existing file."""
+    """(path of the network, path of the picture or None); a default name is never that of an existing file."""
     name = data.name if args.data is None else f"{ENDING.sub('', data.name) or data.name}-network"
     save = Path(args.save or args.resume or first_free(name))
     if args.no_picture:

@@ -21,16 +21,8 @@ TASKS = ("auto", "classification", "regression")
 def digits() -> Data:
     """The 1,797 handwritten digits of scikit-learn: 8 x 8 pixels, scaled from 0..16 to 0..1, with labels 0 to 9.
 
-    Returns
-    -------
-    Data
-        x is float32 (1797, 64), y int64 (1797,). The file is read without importing scikit-learn, which would take a second
-        and load a second BLAS.
-
-    Raises
-    ------
-    ImportError
-        scikit-learn is not installed.
+    x is float32 (1797, 64), y int64 (1797,). Raises ImportError if scikit-learn is not installed. Its file is read without
+    importing it, which would take a second and load a second BLAS.
 
     >>> data = digits()
     >>> data.x.shape, data.classes
@@ -49,7 +41,10 @@ def digits() -> Data:
 def load(path: str | os.PathLike, target: str | int | None = None, ignore: Sequence[str | int] = (),
          task: Literal["auto", "classification", "regression"] = "auto", like: Mapping[str, Any] | None = None,
          targets: bool = True) -> Data:
-    """Load a file, with its own validation and test parts if it has them.
+    """Load a file as Data, with its own validation and test parts if it has them.
+
+    Features of a table are float64 (n, features); arrays keep their dtype. Labels are int64 (n,), regression targets float64
+    (n, outputs).
 
     Parameters
     ----------
@@ -69,18 +64,10 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
     targets : bool, default True
         False ignores the targets.
 
-    Returns
-    -------
-    Data
-        Features of a table are float64 (n, features); arrays keep their dtype. Labels are int64 (n,), regression targets
-        float64 (n, outputs).
-
     Raises
     ------
-    FileNotFoundError
-        path does not exist; the message suggests a similar name.
-    OSError
-        The file cannot be read.
+    FileNotFoundError, OSError
+        path does not exist, and the message suggests a similar name; or the file cannot be read.
     ValueError
         The content is not as expected; the message names line and column.
 

@@ -23,9 +23,7 @@ def read_table(stream, name, target=None, ignore=(), like=None, targets=True):
     features = [header.index(c) for c in columns]
     aim = None if target is None or not targets else header.index(target)
     numbers, cells_of_target, lines = array("d"), [], array("q")
-
-    def place(i):
-        return f"{name}, line {lines[i]}"
+    place = lambda i: f"{name}, line {lines[i]}"
     for line, cells in rows:
         lines.append(line)
         if len(cells) != len(header):

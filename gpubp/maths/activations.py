@@ -45,8 +45,6 @@ class Activation:
     ValueError, TypeError
         The range is no interval, or a formula cannot be written as C.
 
-    Examples
-    --------
     >>> import gpubp
     >>> cube = gpubp.Activation("cube", lambda xp, z: z * z * z, lambda xp, z, a: 3.0 * z * z)
     >>> gpubp.Network([2, gpubp.Dense(3, cube), 1], seed=1).layers[0].activation.name

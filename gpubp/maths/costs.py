@@ -58,8 +58,6 @@ class Cost:
     ValueError, TypeError
         An interval, the partner or a formula is not as described.
 
-    Examples
-    --------
     >>> import gpubp
     >>> quartic = gpubp.Cost("quartic", lambda xp, a, y: (a - y) ** 4, lambda xp, a, y: 4.0 * (a - y) ** 3)
     >>> gpubp.Network([2, 3, 1], cost=quartic, seed=1).cost_function.name

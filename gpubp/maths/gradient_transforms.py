@@ -111,8 +111,6 @@ class Chain:
     max_norm : float, optional
         The amount of MaxNorm.
 
-    Examples
-    --------
     >>> print(Chain.of([ClipNorm(1.0), L2(5.0), SGD(0.5)]))
     clip_norm(amount=1.0), l2(amount=5.0), sgd(learning_rate=0.5)
     """

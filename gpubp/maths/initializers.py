@@ -28,8 +28,6 @@ class Initializer:
     formula, range, source : str
         The distribution of a weight, its interval and its publication, for documentation.
 
-    Examples
-    --------
     >>> import gpubp
     >>> ones = gpubp.initializers.Initializer("ones", lambda random, neurons, inputs: np.ones((neurons, inputs)))
     >>> gpubp.Network([2, 1], initializer=ones, seed=1).parameters["w1"].tolist()
