@@ -21,8 +21,8 @@ class Scaling:
     scale : float or list of float, default 1
         Likewise, and not 0.
 
-    >>> Scaling(10.0, 2.0)([14.0, 10.0])
-    array([2., 0.])
+    >>> Scaling(10.0, 2.0)([14.0, 10.0]), Scaling(10.0, 2.0).undo([2.0])
+    (array([2., 0.]), array([14.]))
     """
 
     shift: float | list[float] = 0.0
@@ -55,11 +55,7 @@ class Scaling:
         return (numbers - shift) / scale
 
     def undo(self, scaled: ArrayLike) -> np.ndarray:
-        """Invert the scaling: scaled * scale + shift, of the same shape, in float64.
-
-        >>> Scaling(10.0, 2.0).undo([2.0])
-        array([14.])
-        """
+        """Invert the scaling: scaled * scale + shift, of the same shape, in float64."""
         return np.asarray(scaled) * np.asarray(self.scale, np.float64) + np.asarray(self.shift, np.float64)
 
 
@@ -87,8 +83,8 @@ class Data:
         The file's own validation and test parts.
 
     >>> data = Data(np.array([[0.0], [4.0], [8.0]]), np.array([0, 1, 1]), ("no", "yes"), "answers")
-    >>> len(data), data.features, data.outputs, data.take([1]).x
-    (3, 1, 2, array([[4.]]))
+    >>> len(data), data.features, data.outputs, data.scaled(Scaling(0.0, 8.0)).take([1]).x
+    (3, 1, 2, array([[0.5]]))
     """
 
     raw: np.ndarray
@@ -131,11 +127,7 @@ class Data:
                 "target": self.target, "shift": scaling.shift, "scale": scaling.scale}
 
     def take(self, index: ArrayLike) -> "Data":
-        """The samples at index, an integer or Boolean array; without validation and test parts.
-
-        >>> Data(np.eye(3), np.array([0, 1, 1]), (5, 7), "three").take([0, 2]).y
-        array([0, 1])
-        """
+        """The samples at index, an integer or Boolean array; without validation and test parts."""
         index = np.asarray(index)
         return replace(self, raw=self.raw[index], y=None if self.y is None else self.y[index], valid=None, test=None)
 
@@ -143,10 +135,6 @@ class Data:
         """The same data, with validation and test parts, scaled by `scaling`.
 
         By default the data keep the scaling that they have, as images do; without one they are standardized.
-
-        >>> Data(np.array([[1.0], [3.0]]), None, None, "two").scaled().x
-        array([[-1.],
-               [ 1.]])
         """
         scaling = scaling or self.scaling or Scaling.standard(self.raw)
         return replace(self, scaling=scaling, valid=self.valid and self.valid.scaled(scaling),

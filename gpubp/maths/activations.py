@@ -47,8 +47,8 @@ class Activation:
 
     >>> import gpubp
     >>> cube = gpubp.Activation("cube", lambda xp, z: z * z * z, lambda xp, z, a: 3.0 * z * z)
-    >>> gpubp.Network([2, gpubp.Dense(3, cube), 1], seed=1).layers[0].activation.name
-    'cube'
+    >>> gpubp.Network([2, gpubp.Dense(3, cube), 1], seed=1).layers[0].activation(2.0)
+    8.0
     """
 
     name: str
@@ -76,11 +76,7 @@ class Activation:
         return powers / xp.sum(powers, axis=-1, keepdims=True)
 
     def __call__(self, z):
-        """sigma(z) of a number, of an array of NumPy or CuPy, or of an object with the method __apply_activation__.
-
-        >>> relu(np.array([-1.0, 2.0]))
-        array([0., 2.])
-        """
+        """sigma(z) of a number, of an array of NumPy or CuPy, or of an object with the method __apply_activation__."""
         return z.__apply_activation__(self) if hasattr(z, "__apply_activation__") else self.of(np, z)
 
     @cached_property

@@ -143,10 +143,6 @@ class Moments(Optimizer):
     state = ("m", "v")
 
 
-def _moments(m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2):
-    return beta1 * m + one_minus_beta1 * g, beta2 * v + one_minus_beta2 * (g * g)
-
-
 class Adam(Moments):
     """w' = w - learning_rate m̂ / (√v̂ + eps), with m̂ = m' / (1 - beta1^t) and v̂ = v' / (1 - beta2^t) at step t.
 
@@ -163,7 +159,8 @@ class Adam(Moments):
                 learning_rate / (1.0 - self.beta1 ** t), 1.0 / sqrt(1.0 - self.beta2 ** t), self.eps)
 
     def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step, root, eps):
-        m, v = _moments(m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2)
+        m = beta1 * m + one_minus_beta1 * g
+        v = beta2 * v + one_minus_beta2 * (g * g)
         return w - step * m / (xp.sqrt(v) * root + eps), m, v
 
 
@@ -236,7 +233,8 @@ class NAdam(Moments):
                 learning_rate * following / (1.0 - product * following), 1.0 / sqrt(1.0 - self.beta2 ** t), self.eps)
 
     def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step, ahead, root, eps):
-        m, v = _moments(m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2)
+        m = beta1 * m + one_minus_beta1 * g
+        v = beta2 * v + one_minus_beta2 * (g * g)
         return w - (step * g + ahead * m) / (xp.sqrt(v) * root + eps), m, v
 
 
@@ -262,7 +260,8 @@ class RAdam(Moments):
         return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, step * adaptive, step * momentum, self.eps)
 
     def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, adaptive, momentum, eps):
-        m, v = _moments(m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2)
+        m = beta1 * m + one_minus_beta1 * g
+        v = beta2 * v + one_minus_beta2 * (g * g)
         return w - (adaptive / (xp.sqrt(v) + eps) + momentum) * m, m, v
 
 
