@@ -35,10 +35,12 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
 
     Raises
     ------
-    OSError, RuntimeError
-        The file cannot be read; the device is not available.
+    OSError
+        The file does not exist or cannot be read.
     ValueError
         The file is damaged, is no gpubp network or has a newer format, custom lacks an object, or the device is unknown.
+    RuntimeError
+        The device is not available.
 
     >>> import tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")

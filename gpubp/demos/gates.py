@@ -15,7 +15,6 @@ STEP, NUDGE, TRIES = 0.01, 0.0001, 100
 
 
 def run(seed):
-    """Print the demo; returns {}, because there is nothing to draw."""
     _one_gate(np.random.default_rng(checked_seed(seed)))
     _circuit()
     _neuron()

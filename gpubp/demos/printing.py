@@ -10,7 +10,6 @@ COLUMNS, ROWS = 57, 17   # letters across and down a decision map
 
 
 def heading(text):
-    """Print the underlined heading of a section."""
     print(f"{text}\n{'-' * len(text)}")
 
 

@@ -27,11 +27,10 @@ LOGIC_RATE, LOGIC_STEPS = 1.0, 400
 MACHINE_RATE, MACHINE_STEPS, EVERY = 0.01, 400, 50
 RINGS_RATE, RINGS_STEPS, EACH = 0.2, 300, 40   # EACH: points in each class
 ALPHAS = STRONG, WEAK = 1.0, 0.1
-HIDDEN = 16
+HIDDEN = 16   # relu neurons
 
 
 def run(seed):
-    """Print the demo; returns {title: (score, points, labels)} for plots.decision_boundary."""
     random = np.random.default_rng(checked_seed(seed))
     decisions = {"XOR: a small network": _logic(random)}
     _rule()
@@ -66,7 +65,6 @@ def network(p, x):
 
 
 def first_line(random):
-    """Initial parameters of `line`."""
     return {"w": random.standard_normal(2), "b": np.zeros(())}
 
 
@@ -82,15 +80,14 @@ def logistic(score, labels):
 
 
 def hinge(score, labels):
-    """The hinge loss: mean of max(0, 1 - label * score)."""
     return np.mean(np.maximum(0.0, 1.0 - labels * score))
 
 
 def gradient_descent(model, p, loss, points, labels, rate, steps):
     """(parameters after steps of gradient descent with the learning rate `rate` from p, the trained model as a function of x)."""
-    gradient = grad(lambda p: loss(model(p, points), labels))
+    of_loss = grad(lambda p: loss(model(p, points), labels))
     for _ in range(steps):
-        found = gradient(p)
+        found = of_loss(p)
         p = {name: p[name] - rate * found[name] for name in p}
     return p, partial(model, p)
 
