@@ -41,6 +41,7 @@ class Initializer:
     range: str = REAL
     source: str = ""
 
+
 _normal_biases = lambda random, neurons: random.standard_normal(neurons)
 
 

@@ -6,6 +6,10 @@ An update w' = keep w + share g needs no separate pass over memory: BLAS compute
 from .formula import Term, Writer
 
 
+class NotLinearError(TypeError):
+    """The formula does more than add multiples of its unknowns."""
+
+
 class Linear(Writer):
     """The name of a Term is the tuple of its factors, one for each unknown; an array of factors stands for many formulas."""
 
@@ -21,7 +25,7 @@ class Linear(Writer):
         if name == "__mul__" and not both:
             term, factor = (x, y) if isinstance(x, Term) else (y, x)
             return Term(tuple(factor * p for p in term.name), self)
-        raise NotImplementedError(f"{name} of {operands}: the formula is not linear")
+        raise NotLinearError(f"{name} of {operands}")
 
 
 def factors(formula, unknowns):
@@ -29,5 +33,5 @@ def factors(formula, unknowns):
     reader = Linear(unknowns)
     try:
         return formula(reader, *reader.unknowns).name
-    except NotImplementedError:
+    except NotLinearError:
         return None
