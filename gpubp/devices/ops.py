@@ -1,10 +1,8 @@
 """The interface of a device: an abstract base class and nothing else.
 
-Most methods bind a verb: they take its arrays once and return a call without arguments, which a plan runs as often as it needs.
-Binding checks shapes and dtypes, finds the kernels and chooses the launch shapes; a bound call only computes. The docstrings of
-these methods start with "Bind". The other methods act immediately.
-Values that change from step to step live in arrays (the clock, the table of scalars), so that a sequence of bound calls can be
-captured as a CUDA graph. The clock is two int64 numbers: (mini-batch of the epoch, epoch).
+Methods whose docstrings start with "Bind" take the arrays of a verb once, check them and return a call without arguments, which
+only computes; the others act immediately. Values that change from step to step live in arrays, so that a sequence of bound calls
+can be captured as a CUDA graph: the table of scalars, and the clock of two int64 numbers, (mini-batch of the epoch, epoch).
 
 Matrices are C-contiguous, one sample per row. All arrays of a verb share one floating dtype, float32 or float64, with one
 exception: x, the z, a and delta of hidden layers and the rounded copy of the weights may have the dtype `storage_dtype`, which is
@@ -52,7 +50,7 @@ class Ops(ABC):
     on_host: whether the arrays are NumPy arrays. synchronous: whether work has completed when a call returns, so that reading a
     result costs nothing. max_copied_bytes: the largest training set of which a fit keeps a copy, see WorkspaceCache.
     norms_dtype: that of the results of `norms`; None is the dtype of the vector.
-    row_blocks: the RowBlocks of a CPU, which compute blocks of rows on several threads; None on a GPU.
+    row_blocks: on a CPU the CpuOps itself, whose threads compute blocks of rows; None on a GPU.
     Capabilities of a GPU, None on the CPU: array_checks, the ArrayChecks that validate arrays without a synchronization;
     streaming, the Streaming of data that do not fit on the device; loss_scaling, the LossScaling of precision "float16".
     """
@@ -65,7 +63,7 @@ class Ops(ABC):
     max_copied_bytes = 1 << 26
     norms_dtype: Any = None
     scratch_bytes = 0
-    row_blocks: "RowBlocks | None" = None
+    row_blocks: Any = None
     array_checks: Any = None
     streaming: Any = None
     loss_scaling: Any = None
@@ -75,9 +73,9 @@ class Ops(ABC):
     def with_precision(self, precision):
         """The same device with another precision of matrix products, one of PRECISIONS. The CPU is always exact."""
 
-    @abstractmethod
     def training_backend(self, seconds):
         """The Ops to train with, if NumPy needs about `seconds` per epoch: self, or a backend that must compile first."""
+        return self
 
     @abstractmethod
     def storage_dtype(self, dtype):
@@ -205,26 +203,3 @@ class Ops(ABC):
     @abstractmethod
     def program(self, calls):
         """A single call that runs the bound calls in order, on a GPU as a captured CUDA graph; times=n runs them n times."""
-
-
-class RowBlocks(ABC):
-    """The verbs of a CPU for steps whose threads each compute blocks of rows.
-
-    threads: the number of threads that may work in parallel. block_bytes: the bytes of z, a and delta of a block of rows in
-    all layers, which fit the cache of a core.
-    """
-
-    threads: int
-    block_bytes: int
-
-    @abstractmethod
-    def add(self, source, out):
-        """Bind out := out + source, for vectors of one size."""
-
-    @abstractmethod
-    def add_squares(self, array, total):
-        """Bind total[0] := total[0] + the sum of squares of an array."""
-
-    @abstractmethod
-    def parallel(self, parts):
-        """Bind lists of calls, at most `threads` of them; each runs in its own thread, with the BLAS limited to one thread."""

@@ -1,19 +1,24 @@
 """CpuOps: the base class of both CPU backends. Arrays are NumPy arrays, and no data are moved."""
 
+from abc import abstractmethod
 from contextlib import nullcontext
 from math import prod
 from time import perf_counter
 
 import numpy as np
 
-from ..ops import ALIGNMENT_BYTES, Ops, RowBlocks, checked_precision
+from ..ops import ALIGNMENT_BYTES, Ops, checked_precision
 from . import blas
 from .threads import available_cores
 
 
-class CpuOps(Ops, RowBlocks):
-    """The methods that both CPU backends share."""
+class CpuOps(Ops):
+    """The methods that both CPU backends share, and the verbs of steps whose threads each compute blocks of rows.
 
+    block_bytes: the bytes of z, a and delta of a block of rows in all layers, which fit the cache of a core.
+    """
+
+    block_bytes: int
     precision = "exact"
     xp = np
     device = nullcontext()
@@ -26,7 +31,7 @@ class CpuOps(Ops, RowBlocks):
         return self
 
     @property
-    def threads(self):   # type: ignore[override]
+    def threads(self):
         """The cores available to the process, at most the threads of the BLAS; 1 if the BLAS cannot be called directly."""
         return 1 if blas.find() is None else min(available_cores(), blas.find().threads())
 
@@ -61,6 +66,20 @@ class CpuOps(Ops, RowBlocks):
         memory = np.zeros(size * dtype.itemsize + ALIGNMENT_BYTES, np.uint8)
         start = -memory.ctypes.data % ALIGNMENT_BYTES
         return memory[start:start + size * dtype.itemsize].view(dtype).reshape(shape)
+
+    # ---- steps in blocks of rows
+
+    @abstractmethod
+    def add(self, source, out):
+        """Bind out := out + source, for vectors of one size."""
+
+    @abstractmethod
+    def add_squares(self, array, total):
+        """Bind total[0] := total[0] + the sum of squares of an array."""
+
+    @abstractmethod
+    def parallel(self, parts):
+        """Bind lists of calls, at most `threads` of them; each runs in its own thread, with the BLAS limited to one thread."""
 
     # ---- the end of an epoch
 

@@ -38,9 +38,6 @@ class CompiledOps(CpuOps):
         if reason := cxx.why_not():
             raise RuntimeError(f"device {self.name!r} is not available: {reason}; device='cpu:numpy' works everywhere")
 
-    def training_backend(self, seconds):
-        return self
-
     # ---- arrays
 
     def cast(self, source, out):

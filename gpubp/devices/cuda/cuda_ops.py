@@ -58,9 +58,6 @@ class CudaOps(Ops):
         sibling.precision = checked_precision(precision)
         return sibling
 
-    def training_backend(self, seconds):
-        return self
-
     def storage_dtype(self, dtype):
         return STORED.get(self.precision, np.dtype(dtype)) if np.dtype(dtype) == np.float32 else np.dtype(dtype)
 
