@@ -107,7 +107,7 @@ class Recorder(CudaOps):
         """Takes the place of the compiler."""
         return partial(self._launched, name, 3 if name in ROWS and ("#define SOFTMAX 1" in text or name == "softmax") else 1)
 
-    def gemm(self, a, b, out, alpha=1.0, beta=0.0, precision="exact", scalars=None):
+    def gemm(self, a, b, out, precision="exact", scalars=None):
         """Takes the place of cuBLAS."""
         kind = "bfloat16" if a.dtype == np.uint16 else precision
         blocks = ceil(out.size / TILE) * max(1, a.shape[1] // DEPTH)

@@ -90,7 +90,7 @@ def test_threads_that_ask_together_get_one_device(monkeypatch):
         time.sleep(0.01)   # in which the others ask
         return object()
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace())
-    for name in ("Session", "CupyCompiler", "Cublas", "CudaOps"):
+    for name in ("Session", "load", "Cublas", "CudaOps"):
         monkeypatch.setattr(probe, name, made)
     probe._opened.cache_clear()
     try:

@@ -27,8 +27,7 @@ class HostCublas(Cublas):
     """Cublas itself, on another library and workspace."""
 
     def __init__(self, session):
-        super().__init__(session)
-        self._library = HostLibrary()
+        super().__init__(session, HostLibrary())
 
     def _product(self, arguments, held, on_device=False):
         self._library.held = held if on_device else held[:3]

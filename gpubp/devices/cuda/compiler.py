@@ -1,18 +1,14 @@
-"""Compile kernel text with NVRTC through CuPy."""
+"""Compile kernel text with NVRTC through CuPy, which keeps the machine code, per device and on disk."""
 
 from functools import cache
 
 from .. import kernel_source
 
 
-class CupyCompiler:
-    """Compiles a kernel at its first use; CuPy keeps the machine code, per device and on disk."""
-
-    @staticmethod
-    @cache
-    def kernel(text, name):
-        """The kernel of that name; call it as kernel(grid, block, arguments)."""
-        return _module(text).get_function(name)
+@cache
+def kernel(text, name):
+    """The kernel of that name, compiled at its first use; call it as kernel(grid, block, arguments)."""
+    return _module(text).get_function(name)
 
 
 @cache

@@ -4,7 +4,7 @@ CuPy refuses cuBLAS calls during a capture, but the cuBLAS library itself does n
 """
 
 import ctypes
-from functools import cache, cached_property, partial
+from functools import cache, partial
 
 from ..gemm import column_major
 from ..ops import checked_precision
@@ -71,12 +71,12 @@ class Cublas:
     and the workspace.
     """
 
-    def __init__(self, session):
-        self.session = session
+    def __init__(self, session, library):
+        self.session, self._library = session, library
 
-    def gemm(self, a, b, out, alpha=1.0, beta=0.0, precision="exact", scalars=None):
-        """Bind out := alpha a b + beta out; if beta is 0, out is not read. scalars: a device array (beta, alpha) in the computing
-        dtype, read when the product runs; it replaces alpha and beta.
+    def gemm(self, a, b, out, precision="exact", scalars=None):
+        """Bind out := a b, or with scalars out := alpha a b + beta out: a device array (beta, alpha) in the computing dtype, read
+        when the product runs. If beta is 0, out is not read.
 
         a and b may be transposed or sliced if their elements are adjacent along rows or along columns; out needs adjacent
         elements along rows. a and b have one dtype of TYPES; for 16-bit factors, out may be float32. Raises ValueError for shapes
@@ -89,7 +89,7 @@ class Cublas:
         if 0 in out.shape:
             return _nothing
         if 0 in a.shape:
-            return _without_product(out, beta)
+            return partial(out.fill, 0)   # cuBLAS cannot take arrays without elements
         _ = self._handle   # a handle cannot be created during a capture
         transa, transb, m, n, k, lda, ldb, ldc = column_major(a, b, out)
         scalar = ctypes.c_double if compute == COMPUTE_64F else ctypes.c_float
@@ -97,7 +97,7 @@ class Cublas:
         if on_device:
             first, second = scalars.data.ptr + scalars.dtype.itemsize, scalars.data.ptr
         else:
-            scalars = scalar(alpha), scalar(beta)   # on the host: a capture reads them once and keeps the values
+            scalars = scalar(1.0), scalar(0.0)   # on the host: a capture reads them once and keeps the values
             first, second = map(ctypes.addressof, scalars)
         kind, kind_out = TYPES[a.dtype.name], TYPES[out.dtype.name]
         arguments = (transa, transb, m, n, k, first, b.data.ptr, kind, lda, a.data.ptr, kind, ldb, second, out.data.ptr, kind_out,
@@ -121,10 +121,6 @@ class Cublas:
             says, remedy = STATUSES.get(status, (f"status {status}", REPORT))
             kind = MemoryError if status == STATUS_ALLOC_FAILED else RuntimeError
             raise kind(f"expected {name} to succeed, got {says}: {remedy}")
-
-    @cached_property
-    def _library(self):
-        return load()
 
     @property
     def _handle(self):
@@ -161,13 +157,6 @@ def _compute_type(a, b, out, precision):
         raise TypeError(f"expected a and b of one dtype, and with out one of {pairs} (uint16: bfloat16), "
                         f"got {a.dtype} and {b.dtype} to {out.dtype}: convert them first")
     return COMPUTE_32F_FAST_TF32 if precision == "tf32" and a.dtype.name == "float32" else compute
-
-
-def _without_product(out, beta):
-    """Bind out := beta out, for an inner dimension of 0, since cuBLAS cannot take arrays without elements."""
-    if beta not in (0.0, 1.0):
-        raise ValueError(f"expected beta 0 or 1 where a has no columns, got {beta!r}: scale out yourself")
-    return partial(out.fill, 0) if beta == 0.0 else _nothing
 
 
 def _nothing():

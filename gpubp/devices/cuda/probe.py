@@ -4,8 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from .compiler import CupyCompiler
-from .cublas import Cublas
+from . import compiler
+from .cublas import Cublas, load
 from .cuda_ops import CudaOps
 from .graph import LOCK, Session
 
@@ -21,11 +21,9 @@ def why_absent(index=0):
     """None if CuPy finds a CUDA device of this index, else the reason."""
     try:
         import cupy
-    except ModuleNotFoundError as error:
-        if error.name != "cupy":
-            return f"CuPy does not load ({error})"
-        return 'CuPy is not installed: pip install "gpubp[cuda13]", or "gpubp[cuda12]" for a driver of CUDA 12'
     except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            return 'CuPy is not installed: pip install "gpubp[cuda13]", or "gpubp[cuda12]" for a driver of CUDA 12'
         return f"CuPy does not load ({error})"
     try:
         count = cupy.cuda.runtime.getDeviceCount()
@@ -77,7 +75,7 @@ def _opened(index):
     import cupy
 
     session = Session(cupy, index)
-    return CudaOps(f"cuda:{index}", cupy, CupyCompiler(), session, Cublas(session))
+    return CudaOps(f"cuda:{index}", cupy, compiler, session, Cublas(session, load()))
 
 
 def _first_line(error):
