@@ -6,8 +6,8 @@ to run. Captured as a graph, they need a single launch.
 
 import gc
 import warnings
+from collections import deque
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cached_property
 from threading import RLock, local
 from weakref import finalize
 
@@ -28,32 +28,25 @@ class ThreadResources:
     def __init__(self, session):
         event = session.xp.cuda.Event
         with LOCK, session.device:
-            self.stream = session.xp.cuda.Stream(non_blocking=True)   # other threads may use the legacy stream during a capture
+            # non-blocking, since other threads may use the legacy stream during a capture
+            self.stream, self.copies = (session.xp.cuda.Stream(non_blocking=True) for _ in range(2))
             self.before, self.after = event(disable_timing=True), event(disable_timing=True)
-        self.session = session
         self.handle = self.workspace = None   # created by devices/cuda/cublas.py
         self.transfers = set()                # copies from the host that may still be running
-
-    @cached_property
-    def copies(self):
-        """The stream for copies from the host."""
-        with LOCK, self.session.device:
-            return self.session.xp.cuda.Stream(non_blocking=True)
 
 
 class Session(AbstractContextManager):
     """A context that makes a device and gpubp's own stream current, and orders that stream with the caller's by events.
 
     Work already enqueued on the caller's current stream runs before ours; work enqueued there afterwards runs after it. The host
-    does not wait. Each thread has its own stream. The streams of all threads are ordered in the same way, since networks and
-    memory may pass from thread to thread. Entering the session again while it is current has no effect. xp: CuPy; the tests pass
-    a substitute.
+    does not wait. Each thread has its own stream, ordered with those of the other threads in the same way, since networks and
+    memory may pass from thread to thread. Entering the session again has no effect. xp: CuPy, or a substitute in the tests.
     """
 
     def __init__(self, xp, index):
         self.xp, self.index, self.device, self._thread = xp, index, xp.cuda.Device(index), local()
         self._made, self._idle = [], []   # all ThreadResources, and those whose thread has ended
-        self._warned = False
+        self.warned = False   # that a capture has failed
 
     @property
     def resources(self):
@@ -74,9 +67,8 @@ class Session(AbstractContextManager):
         except IndexError:
             resources = ThreadResources(self)
             self._made.append(resources)
-        self._thread.lease = lease = _Lease()   # dies with the thread
-        finalize(lease, self._idle.append, resources).atexit = False
-        self._thread.resources, self._thread.callers = resources, []
+        self._thread.resources, self._thread.callers = resources, deque()   # which dies with the thread
+        finalize(self._thread.callers, self._idle.append, resources).atexit = False
         return resources
 
     def __enter__(self):
@@ -136,12 +128,6 @@ class Session(AbstractContextManager):
         with self, self._caller():
             return self.xp.empty(shape, dtype)
 
-    def warn(self, message):
-        """Warn once per session."""
-        if not self._warned:
-            self._warned = True
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
-
     def _is_current(self):
         """Whether our device and stream are current; a callback may have made others current, e.g. of another session."""
         cuda = self.xp.cuda
@@ -165,16 +151,11 @@ class Event:
         return self.cuda.get_elapsed_time(earlier.event, self.event) / 1e3
 
 
-class _Lease:
-    """An object whose lifetime is that of its thread."""
-
-
 class GraphProgram:
     """A sequence of bound calls that is captured as a CUDA graph.
 
     The first run makes the calls one by one, which compiles and loads everything they need. The second run captures them in a
-    graph, which it and all later runs launch. If BURST runs or more are requested at once, a second graph of BURST runs is
-    captured.
+    graph, which it and all later runs launch. If BURST runs or more are requested together, a graph of BURST runs is captured.
 
     The calls own all arrays of the graph and allocate nothing. A failed capture has executed nothing, so the calls (or the
     single runs) are then launched one by one; after ATTEMPTS failures in a row this stays so, with one warning per device. If
@@ -237,11 +218,12 @@ class GraphProgram:
                 return graph
             except Exception as error:
                 failures.append(error)
-                if len(failures) == ATTEMPTS:
-                    self.session.warn(
+                if len(failures) == ATTEMPTS and not self.session.warned:
+                    self.session.warned = True
+                    warnings.warn(
                         f"expected CUDA to capture {times} x the calls of a program as a graph, got {ATTEMPTS} failures, "
                         f"the last one {type(error).__name__} ({error}): they are launched "
-                        f"{'one by one' if times == 1 else 'run by run'}, which is slower")
+                        f"{'one by one' if times == 1 else 'run by run'}, which is slower", RuntimeWarning, stacklevel=2)
                 return None
 
 
