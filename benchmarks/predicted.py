@@ -95,13 +95,12 @@ class Module:
 class Recorder(CudaOps):
     """The verbs of a GPU, which record their launches in `launches`."""
 
-    streaming = None   # all data fit
-
     def __init__(self, precision):
         session = nullcontext()
         session.device, session.xp = SimpleNamespace(attributes={"MultiProcessorCount": PROCESSORS}), Module()
         self.launches, self.touched = [], {}
         super().__init__("cuda:0", session.xp, self, session, self, precision)
+        self.streaming = None   # all data fit
 
     def kernel(self, text, name):
         """Takes the place of the compiler."""

@@ -36,16 +36,7 @@ class CudaOps(Ops):
     def __init__(self, name, xp, compiler, session, products, precision="exact"):
         self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
         self.precision, self.processors = precision, session.device.attributes["MultiProcessorCount"]
-
-    # ---- what only a GPU has
-
-    @property
-    def array_checks(self):   # type: ignore[override]
-        return ArrayChecks(self)
-
-    @property
-    def streaming(self):   # type: ignore[override]
-        return Streaming(self.device)
+        self.array_checks, self.streaming = ArrayChecks(self), Streaming(session)
 
     @property
     def loss_scaling(self):   # type: ignore[override]
