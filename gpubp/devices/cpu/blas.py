@@ -16,7 +16,6 @@ import numpy as np
 from ..gemm import OP_T, column_major
 
 COLUMN_MAJOR, NO_TRANS, TRANS = 102, 111, 112   # cblas.h
-LETTERS = {"float32": "s", "float64": "d"}
 # for each kind of build: the name of gemm ("{}" is the type letter), whether its integers have 64 bits, the name of the thread
 # functions ("{}" is get or set)
 BUILDS = [(f"{prefix}cblas_{{}}gemm{suffix}", suffix == "64_", f"{prefix}openblas_{{}}_num_threads{suffix}")
@@ -29,13 +28,12 @@ class Blas:
     def __init__(self, library, name, wide, threads):
         integer = ctypes.c_int64 if wide else ctypes.c_int32
         self.wide, self.gemms = wide, {}
-        for dtype, letter in LETTERS.items():
-            number = ctypes.c_float if letter == "s" else ctypes.c_double
+        for letter, number in (("s", ctypes.c_float), ("d", ctypes.c_double)):
             gemm = getattr(library, name.format(letter))
             gemm.restype, gemm.argtypes = None, [
                 *[ctypes.c_int] * 3, *[integer] * 3, number, ctypes.c_void_p, integer, ctypes.c_void_p, integer, number,
                 ctypes.c_void_p, integer]
-            self.gemms[np.dtype(dtype)] = gemm
+            self.gemms[np.dtype(number)] = gemm
         self._get: Any = getattr(library, threads.format("get"), None)
         self._limit: Any = getattr(library, threads.format("set"), None)
         if self._limit is not None and self._get is not None:

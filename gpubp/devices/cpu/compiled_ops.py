@@ -8,7 +8,7 @@ import ctypes
 import threading
 import weakref
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
 
@@ -55,7 +55,7 @@ class CompiledOps(CpuOps):
             self._check(source.shape, dtype, source=source)
             row = out.nbytes // max(1, rows)
             calls.append(self._kernel_call("gather", dtype, source, out, row, order, order.size, clock, int(size), rows))
-        return calls[0] if len(calls) == 1 else KernelProgram(calls)
+        return KernelProgram(calls)
 
     # ---- the equations
 
@@ -178,14 +178,9 @@ class KernelProgram:
     """Calls in order. Consecutive kernel calls run as one CallTable, without Python between them, `times` times."""
 
     def __init__(self, calls):
-        self.calls: list[Any] = []
-        self.runs: list[Any] | None = None
-        for call in calls:
-            self.calls += call.calls if isinstance(call, KernelProgram) else [call]
+        self.calls: list[Any] = [one for call in calls for one in (call.calls if isinstance(call, KernelProgram) else [call])]
 
     def __call__(self, times=1):
-        if self.runs is None:
-            self.runs = self._joined()
         if len(self.runs) == 1:
             self.runs[0](times)
             return
@@ -193,7 +188,8 @@ class KernelProgram:
             for run in self.runs:
                 run(1)
 
-    def _joined(self):
+    @cached_property
+    def runs(self):
         """Functions of `times`: a CallTable for each run of consecutive kernel calls, a loop for each Python call."""
         runs: list[Any] = []
         for compiled, group in groupby(self.calls, lambda call: isinstance(call, KernelCall)):
@@ -213,7 +209,7 @@ class CallTable:
     """Kernel calls in the form that the kernel `sequence` runs: a table of function and argument addresses."""
 
     def __init__(self, calls):
-        self.calls = list(calls)
+        self.calls = calls
         self.table = np.array([(call.kernel(), call.words.ctypes.data) for call in self.calls], np.uint64).reshape(-1, 2)
         self.words = cxx.words(self.table, len(self.calls), 1)
         self.address, self.function = self.words.ctypes.data, _runner().wait().call_sequence

@@ -67,15 +67,12 @@ def program_source(dtype):
 def folder():
     """The cache folder of compiled programs: GPUBP_CACHE, else gpubp in the user's cache folder; None if there is none."""
     try:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        place = Path(os.environ.get("GPUBP_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "gpubp"))
     except RuntimeError:   # the user has no home folder
-        home = ""
-    place = os.environ.get("GPUBP_CACHE") or (home and Path(home, "gpubp"))
-    if not place:
         return None
     with suppress(OSError):   # a read-only folder may still hold programs
-        Path(place).mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(place)
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return place
 
 
 @cache
@@ -157,14 +154,12 @@ def kernel(text, name):
 
 def words(*values):
     """The arguments of a kernel as 64-bit words: array addresses, ints, floats; None is 0. The caller keeps the arrays alive."""
-    result = np.zeros(len(values), np.uint64)
-    for place, value in enumerate(values):
-        if value is None:
-            continue
-        if isinstance(value, np.ndarray):
-            result[place] = value.ctypes.data
-        elif isinstance(value, float):
-            result[place:place + 1].view(np.float64)[0] = value
-        else:
-            result[place] = index(value) % 2**64
-    return result
+    return np.array(list(map(_word, values)), np.uint64)
+
+
+def _word(value):
+    if isinstance(value, np.ndarray):
+        return value.ctypes.data
+    if isinstance(value, float):
+        return np.float64(value).view(np.uint64)
+    return 0 if value is None else index(value) % 2**64
