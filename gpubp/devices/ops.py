@@ -193,8 +193,15 @@ class Ops(ABC):
 
     @abstractmethod
     def record_event(self):
-        """Record an event immediately, behind all work already enqueued on the device. event.finish() makes the host wait for
-        that work; later.since(event) is the time in seconds between two completed events."""
+        """Record an event immediately, behind all work already enqueued on the device."""
+
+    @abstractmethod
+    def wait_for(self, event):
+        """Make the host wait until all work before the event has completed."""
+
+    @abstractmethod
+    def seconds_between(self, first, last):
+        """The seconds on the device between two completed events."""
 
     @abstractmethod
     def on_caller_stream(self):

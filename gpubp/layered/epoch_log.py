@@ -85,7 +85,7 @@ class EpochLog:
     def _write(self, epoch, record):
         arguments, history, i = self.arguments, self.network.history, epoch.number
         history.cost[i] = float(record.log @ self.sizes) / arguments.samples_per_epoch
-        history.seconds[i] = epoch.events[1].since(epoch.events[0])
+        history.seconds[i] = self.workspace.ops.seconds_between(*epoch.events)
         if epoch.first < self.run.batches:   # otherwise an earlier fit ran all steps of this epoch
             _, history.gradient_norm[i], *norms = record.norms.tolist()
             scale = 1.0 if self.workspace.scaling is None else float(record.scaling[3])

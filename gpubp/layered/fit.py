@@ -199,7 +199,7 @@ class _Loop:
         self.training_run.step(count)
         event, self.event = self.event, workspace.ops.record_event()
         if event is not None:
-            event.finish()   # at most one burst runs while the next is launched, so the time measured is the device's
+            workspace.ops.wait_for(event)   # at most one burst runs while the next is launched: the time measured is the device's
         self.burst = max(1, min(2 * count, int(MAX_BURST_SECONDS / (time.perf_counter() - begun) * count)))
         progress.update(count)
 

@@ -78,14 +78,13 @@ def test_bursts_end_where_a_slot_ends(ops, patient, size, random, monkeypatch):
 def test_the_host_is_one_burst_ahead(ops, random, monkeypatch):
     """Events of the device, not the time of launches, determine the number of steps in a burst."""
     x, y = samples(random)
-    seen, mark = [], type(ops).record_event
+    seen, wait = [], type(ops).wait_for
 
-    def marked(self):
-        made_now = mark(self)
-        finish = made_now.finish
-        made_now.finish = lambda: (finish(), seen.append(made_now), time.sleep(0.03))   # a slow device
-        return made_now
-    monkeypatch.setattr(type(ops), "record_event", marked)
+    def waited(self, event):
+        wait(self, event)
+        seen.append(event)
+        time.sleep(0.03)   # a slow device
+    monkeypatch.setattr(type(ops), "wait_for", waited)
     monkeypatch.setattr(epoch_log, "MAX_WAIT", 1e3)
     given = []
     with stepping(lambda run, times: given.append(times), bursts=True):

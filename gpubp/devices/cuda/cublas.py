@@ -48,6 +48,11 @@ STATUSES = {
 }
 
 
+def first_line(error):
+    """The first line of an error's text, or its type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 @cache
 def load():
     """The cuBLAS library that CuPy uses, with ctypes signatures. Raises RuntimeError if it does not load."""
@@ -58,8 +63,7 @@ def load():
         for symbol, types in SIGNATURES.items():
             getattr(library, symbol).argtypes = types
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RuntimeError(f"expected the library cuBLAS of CUDA 12 or 13, got none that loads ({reason}): "
+        raise RuntimeError(f"expected the library cuBLAS of CUDA 12 or 13, got none that loads ({first_line(error)}): "
                            'pip install "gpubp[cuda13]", or "gpubp[cuda12]" for a driver of CUDA 12') from error
     return library
 
@@ -87,7 +91,7 @@ class Cublas:
             raise ValueError(f"out := a b needs (m, n) := (m, k) (k, n), got {out.shape} := {a.shape} {b.shape}: "
                              "transpose or slice them")
         if 0 in out.shape:
-            return _nothing
+            return lambda: None   # nothing to compute
         if 0 in a.shape:
             return partial(out.fill, 0)   # cuBLAS cannot take arrays without elements
         _ = self._handle   # a handle cannot be created during a capture
@@ -157,7 +161,3 @@ def _compute_type(a, b, out, precision):
         raise TypeError(f"expected a and b of one dtype, and with out one of {pairs} (uint16: bfloat16), "
                         f"got {a.dtype} and {b.dtype} to {out.dtype}: convert them first")
     return COMPUTE_32F_FAST_TF32 if precision == "tf32" and a.dtype.name == "float32" else compute
-
-
-def _nothing():
-    """The product for an out without elements."""

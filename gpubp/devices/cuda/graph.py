@@ -134,23 +134,6 @@ class Session(AbstractContextManager):
         return cuda.Device() == self.device and cuda.get_current_stream().ptr == self.stream.ptr
 
 
-class Event:
-    """A CUDA event, recorded on the stream of a session behind all work enqueued so far."""
-
-    def __init__(self, session):
-        self.cuda = session.xp.cuda
-        with session:
-            self.event = session.stream.record(self.cuda.Event(block=True))
-
-    def finish(self):
-        """Make the host wait until all work before the event has completed."""
-        self.event.synchronize()
-
-    def since(self, earlier):
-        """The seconds on the device from an earlier event to this one; both must have completed."""
-        return self.cuda.get_elapsed_time(earlier.event, self.event) / 1e3
-
-
 class GraphProgram:
     """A sequence of bound calls that is captured as a CUDA graph.
 

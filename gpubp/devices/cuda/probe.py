@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from . import compiler
-from .cublas import Cublas, load
+from .cublas import Cublas, first_line, load
 from .cuda_ops import CudaOps
 from .graph import LOCK, Session
 
@@ -42,7 +42,7 @@ def why_unusable(index=0):
         try:
             return _tried(index)
         except MemoryError as error:
-            return f"CuPy finds cuda:{index}, whose memory is full ({_first_line(error)})"
+            return f"CuPy finds cuda:{index}, whose memory is full ({first_line(error)})"
 
 
 @cache
@@ -59,8 +59,8 @@ def _tried(index):
         raise
     except Exception as error:   # an incomplete CuPy installation can fail in many ways
         if getattr(error, "status", None) == OUT_OF_MEMORY:
-            raise MemoryError(_first_line(error)) from error
-        found = _first_line(error)
+            raise MemoryError(first_line(error)) from error
+        found = first_line(error)
     return None if found == "9.0" else f"CuPy finds cuda:{index}, which does not compute 3 x 3 ({found})"
 
 
@@ -76,7 +76,3 @@ def _opened(index):
 
     session = Session(cupy, index)
     return CudaOps(f"cuda:{index}", cupy, compiler, session, Cublas(session, load()))
-
-
-def _first_line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
