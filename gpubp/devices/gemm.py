@@ -4,10 +4,8 @@ OP_N, OP_T = 0, 1   # as cuBLAS numbers them
 
 
 def column_major(a, b, out):
-    """The arguments transa, transb, m, n, k, lda, ldb, ldc of a column-major GEMM for row-major matrices out := a b.
-
-    A column-major GEMM sees each row-major matrix transposed. It therefore computes out^T := b^T a^T, with b as its first factor.
-    """
+    """The arguments transa, transb, m, n, k, lda, ldb, ldc for out := a b. A column-major GEMM sees each row-major matrix
+    transposed. It therefore computes out^T := b^T a^T, with b as its first factor."""
     transa, lda = _layout("b", b)
     transb, ldb = _layout("a", a)
     trans, ldc = _layout("out", out)

@@ -1,6 +1,6 @@
 """Kernel text: the files of kernels/ with a dtype and the tables' formulas written in.
 
-One text serves CuPy (cuda/compiler.py). In the tests NVRTC compiles the same text without a GPU, and g++ runs it on the host.
+CuPy compiles it. In the tests NVRTC compiles the same text without a GPU, and g++ runs it on the host.
 """
 
 from functools import cache
@@ -11,8 +11,7 @@ from .. import resources
 from ..maths.formula import device_function
 
 C_TYPES = {"float32": "float", "float64": "double"}
-# types of kernels/common.cuh; NumPy has no bfloat16, so that uint16 holds its bits
-STORAGE = {"float16": "Half", "uint16": "Bfloat16"}
+STORAGE = {"float16": "Half", "uint16": "Bfloat16"}   # types of kernels/common.cuh; NumPy has no bfloat16: uint16 holds its bits
 
 
 @cache
@@ -35,11 +34,10 @@ def _digest():
 
 
 def source(file, dtype, written="", storage=None):
-    """The source text of one program: type aliases, generated functions and the kernel file.
+    """The source text of one program: type aliases, the text `written` and the kernel file.
 
-    dtype: float32 or float64, the type T in which the kernels compute. written: the generated text. storage: the type S in which
-    the factors of products are stored; None takes dtype, and beside float32 it may be float16, or uint16 for a bfloat16. Raises
-    TypeError for other dtypes. The digest of kernels/ is for CuPy's disk cache, whose key does not cover included files.
+    dtype: that of T, in which the kernels compute. storage: that of S, in which the factors of products are stored; None takes
+    dtype. The digest of kernels/ is for CuPy's disk cache, whose key does not cover included files.
     """
     dtype = np.dtype(dtype)
     storage = dtype if storage is None else np.dtype(storage)
@@ -102,8 +100,7 @@ def step_source(chain, dtype, storage=None, ending="cu"):
 
 
 def copy_source(*pairs):
-    """The source of copy.cu for up to three copies; pairs alternate source dtype and target dtype. Raises TypeError unless all of
-    them are one computing dtype and one storage dtype."""
+    """The source of copy.cu for up to three copies; pairs alternate source dtype and target dtype."""
     dtypes = [np.dtype(one) for one in pairs]
     dtype = next((one for one in dtypes if one.name not in STORAGE), np.dtype("float32"))
     storage = next((one for one in dtypes if one.name in STORAGE), dtype)

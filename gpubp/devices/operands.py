@@ -4,9 +4,8 @@ import numpy as np
 
 
 def check_operands(ops, shape, dtype=None, **arrays):
-    """The common dtype of the named arrays, after checking that a kernel can read them. Each must be on the device `ops` and have
-    this shape and dtype; None takes the dtype of the first array. Raises TypeError for an array of another device, ValueError for
-    another shape or dtype, for one that is not C-contiguous, and for a matrix of 2**31 rows or columns or more."""
+    """The common dtype of the named arrays, after checking that a kernel of `ops` can read them. dtype: None takes the first
+    array's. Raises TypeError for an array of another device, ValueError for another shape, dtype or layout."""
     for name, array in arrays.items():
         if not ops.is_on_device(array):
             kind = f"{type(array).__module__}.{type(array).__name__}"

@@ -25,7 +25,7 @@ MIN_SCALE = 2.0**-24     # lower bound of the loss scale
 
 
 def checked_precision(precision, dtype="float32"):
-    """Return `precision` if it is one of PRECISIONS and suits `dtype`; else raise ValueError."""
+    """`precision`, if it is one of PRECISIONS and suits `dtype`; else raises ValueError."""
     if precision not in PRECISIONS or (precision != "exact" and dtype != "float32"):
         raise ValueError(f"expected precision {', '.join(map(repr, PRECISIONS))}, all but 'exact' with dtype 'float32', got "
                          f"{precision!r} with {dtype}")
@@ -33,40 +33,29 @@ def checked_precision(precision, dtype="float32"):
 
 
 def dropout_scale_and_threshold(rate):
-    """The (scale, threshold) of inverted dropout: scale = 1 / (1 - rate); an element is kept if its 32 random bits < threshold.
-    Raises ValueError unless 0 <= rate < 1."""
+    """(scale, threshold) of inverted dropout: scale = 1 / (1 - rate); an element is kept if its 32 random bits < threshold."""
     if not 0.0 <= rate < 1.0:
         raise ValueError(f"expected a dropout rate in [0, 1), got {rate!r}")
     return 1.0 / (1.0 - rate), ceil((1.0 - rate) * 2**32)
 
 
 class Ops(ABC):
-    """The operations of a device. The concrete classes are NumpyOps, CompiledOps and CudaOps.
+    """The operations of a device. The concrete classes are NumpyOps, CompiledOps and CudaOps."""
 
-    name: "cpu", "cuda:0", ...; precision: that of matrix products, one of PRECISIONS.
-    xp: the array module (NumPy or CuPy), for work outside the hot loop; device: the context manager in which it must run.
-    scratch_bytes: approximately the bytes that a verb with a formula needs for intermediate values.
-
-    on_host: whether the arrays are NumPy arrays. synchronous: whether work has completed when a call returns, so that reading a
-    result costs nothing. max_copied_bytes: the largest training set of which a fit keeps a copy, see WorkspaceCache.
-    norms_dtype: that of the results of `norms`; None is the dtype of the vector.
-    row_blocks: on a CPU the CpuOps itself, whose threads compute blocks of rows; None on a GPU.
-    Capabilities of a GPU, None on the CPU: array_checks, the ArrayChecks that validate arrays without a synchronization;
-    streaming, the Streaming of data that do not fit on the device; loss_scaling, the LossScaling of precision "float16".
-    """
-
-    name: str
-    precision: str
-    xp: Any
-    device: AbstractContextManager
-    on_host = synchronous = False
-    max_copied_bytes = 1 << 26
-    norms_dtype: Any = None
-    scratch_bytes = 0
-    row_blocks: Any = None
-    array_checks: Any = None
-    streaming: Any = None
-    loss_scaling: Any = None
+    name: str                        # "cpu", "cuda:0", ...
+    precision: str                   # that of matrix products, one of PRECISIONS
+    xp: Any                          # the array module (NumPy or CuPy), for work outside the hot loop
+    device: AbstractContextManager   # the context in which that work must run
+    on_host = False                  # whether the arrays are NumPy arrays
+    synchronous = False              # whether work has completed when a call returns, so that reading a result costs nothing
+    max_copied_bytes = 1 << 26       # the largest training set of which a fit keeps a copy, see WorkspaceCache
+    norms_dtype: Any = None          # that of the results of `norms`; None is the dtype of the vector
+    scratch_bytes = 0                # approximately the bytes that a verb with a formula needs for intermediate values
+    # capabilities, None where a device lacks them
+    row_blocks: Any = None           # the CpuOps itself, whose threads compute blocks of rows
+    array_checks: Any = None         # the ArrayChecks that validate arrays without a synchronization
+    streaming: Any = None            # the Streaming of data that do not fit on the device
+    loss_scaling: Any = None         # the LossScaling of precision "float16"
 
     # ---- variants of the device; arrays belong to all of them
     @abstractmethod
@@ -111,8 +100,8 @@ class Ops(ABC):
     def gather(self, sources, order, clock, size, outs):
         """Bind outs[k] := sources[k][order[start:start + rows]], where start = clock[0] * size and rows = len(outs[0]).
 
-        sources: one to three matrices, or vectors with one number per row. order: int64 row indices. clock: (mini-batch of the
-        epoch, epoch), int64. size: rows of a full mini-batch; the last one of an epoch may have fewer.
+        sources: one to three matrices, or vectors with one number per row. order: int64 row indices. size: rows of a full
+        mini-batch; the last one of an epoch may have fewer.
         """
 
     # ---- the equations
@@ -158,8 +147,8 @@ class Ops(ABC):
 
     @abstractmethod
     def gemm_update(self, a, b, w, table, clock):
-        """Bind w := beta w + alpha (a b): BP4 and the step of gradient descent in one GEMM. Row clock[0] of the table holds
-        (beta, alpha) in the dtype of w. a and b may have the dtype `storage_dtype`."""
+        """Bind w := beta w + alpha (a b), which is BP4 and gradient descent in one GEMM; (beta, alpha) := table[clock[0]].
+        Only a and b may have the dtype `storage_dtype`."""
 
     @abstractmethod
     def gemm_update_pays(self, weights):
@@ -186,8 +175,7 @@ class Ops(ABC):
 
     @abstractmethod
     def norms(self, vector, arrays, out):
-        """Bind out[0] := 0 if all of the vector is finite, else another number, and out[1 + k] := the norm of arrays[k]. out has
-        the dtype norms_dtype."""
+        """Bind out[0] := 0 if all of the vector is finite, else another number, and out[1 + k] := the norm of arrays[k]."""
 
     # ---- programs
 

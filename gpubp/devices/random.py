@@ -1,8 +1,8 @@
 """Random numbers that depend only on (seed, purpose, counter): the same seed gives the same run on every device.
 
 The generator is NumPy's Philox 4x64-10, a function of a key and a counter (Salmon et al., "Parallel random numbers: as easy as
-1, 2, 3", 2011). The CUDA kernel computes the same function. The key is (seed, purpose). The upper words of the counter identify
-the step, layer or epoch; the lowest word counts the blocks of 256 bits that have been drawn.
+1, 2, 3", 2011). The key is (seed, purpose). The upper words of the counter identify the step, layer or epoch; the lowest word
+counts the blocks of 256 bits that have been drawn.
 """
 
 from operator import index
@@ -13,11 +13,7 @@ DROPOUT, WEIGHTS, SHUFFLE, SPLIT, CHECK = range(5)
 
 
 def bits(seed, purpose, *counter):
-    """The bit generator (numpy.random.Philox) for a purpose; counter is up to three numbers, such as (step, layer).
-
-    >>> hex(int(bits(1, DROPOUT, 5, 2).random_raw()))
-    '0xc8b3aeddddd1d773'
-    """
+    """The bit generator (numpy.random.Philox) for a purpose; counter is up to three numbers, such as (step, layer)."""
     return np.random.Philox(key=np.array([seed, purpose], np.uint64),
                             counter=np.array([0, *counter, *(0,) * (3 - len(counter))], np.uint64))
 

@@ -13,12 +13,9 @@ from .threads import available_cores
 
 
 class CpuOps(Ops):
-    """The methods that both CPU backends share, and the verbs of steps whose threads each compute blocks of rows.
+    """The methods that both CPU backends share, and the verbs of steps whose threads each compute blocks of rows."""
 
-    block_bytes: the bytes of z, a and delta of a block of rows in all layers, which fit the cache of a core.
-    """
-
-    block_bytes: int
+    block_bytes: int   # of z, a and delta of a block of rows in all layers, which fit the cache of a core
     precision = "exact"
     xp = np
     device = nullcontext()

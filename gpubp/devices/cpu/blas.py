@@ -16,8 +16,7 @@ import numpy as np
 from ..gemm import OP_T, column_major
 
 COLUMN_MAJOR, NO_TRANS, TRANS = 102, 111, 112   # cblas.h
-# for each kind of build: the name of gemm ("{}" is the type letter), whether its integers have 64 bits, the name of the thread
-# functions ("{}" is get or set)
+# of each kind of build: the name of gemm by type letter, whether its integers have 64 bits, the names of get and set for threads
 BUILDS = [(f"{prefix}cblas_{{}}gemm{suffix}", suffix == "64_", f"{prefix}openblas_{{}}_num_threads{suffix}")
           for suffix in ("64_", "") for prefix in ("scipy_", "")]
 

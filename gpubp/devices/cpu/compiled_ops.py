@@ -1,7 +1,6 @@
 """CompiledOps: the verbs as calls of compiled kernels, which a program runs without returning to Python.
 
-The formulas come from the same tables and the same writer as on a GPU. NumPy's own BLAS makes the products, except those of few
-rows.
+The formulas are written as on a GPU. NumPy's own BLAS makes the products, except those of few rows.
 """
 
 import ctypes

@@ -1,7 +1,7 @@
 """CPU programs that are compiled from C++ on this machine, by the installed compiler, and cached on disk.
 
-An installed compiler needs no further dependency and no import, and it runs in the background in its own process. It knows the
-vector instructions of this processor and, with glibc, vectorized versions of exp and similar functions.
+The compiler runs in the background in its own process. It knows the vector instructions of this processor and, with glibc,
+vectorized versions of exp and similar functions.
 """
 
 import ctypes

@@ -22,10 +22,7 @@ MIN_EPOCH_SECONDS_TO_COMPILE = 0.1   # a shorter epoch does not soon repay the f
 
 
 class NumpyOps(CpuOps):
-    """The verbs on NumPy arrays.
-
-    compiles: whether CompiledOps may take over training if an epoch is long enough; else NumPy computes everything.
-    """
+    """The verbs on NumPy arrays. compiles: whether CompiledOps may take over training if an epoch is long enough."""
 
     block_bytes, scratch_bytes = 1 << 22, 4 * BLOCK_ELEMENTS
 

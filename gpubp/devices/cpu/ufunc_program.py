@@ -1,7 +1,4 @@
-"""Bind a formula to NumPy arrays: trace it once, then run it as ufunc calls that write into preallocated arrays.
-
-Called with numpy itself, a formula allocates an array for each of its operations; bound, it allocates nothing.
-"""
+"""Bind a formula to NumPy arrays: trace it once, then run it as ufunc calls, which write into preallocated arrays."""
 
 from collections import defaultdict
 from functools import lru_cache, partial
@@ -16,8 +13,7 @@ ROWS = 1 << 20   # in place of the number of rows, on which a Binding does not d
 
 
 class FormulaTracer(Writer):
-    """A Writer that records (name, operands) pairs, equal ones once; the Term of a step is its number. Rows have sums and maxima,
-    which are columns."""
+    """A Writer that records (name, operands) pairs, equal ones once; the Term of a step is its number."""
 
     def __init__(self):
         self.steps: list[tuple[str, tuple]] = []
@@ -52,11 +48,9 @@ class Scratch:
 
 
 class Binding:
-    """A formula as ufunc calls on arrays of given shapes: outs := formula(xp, *operands, *given).
-
-    sharing[k]: the operands, and the earlier outs, whose memory out k shares. Each intermediate value has a place: the number of
-    an out, or (kind, number) of a scratch array, which is reused after its last use.
-    """
+    """A formula as ufunc calls on arrays of given shapes: outs := formula(xp, *operands, *given). sharing[k]: the operands, and
+    the earlier outs, whose memory out k shares. Each intermediate value has a place: the number of an out, or (kind, number) of
+    a scratch array, which is reused after its last use."""
 
     def __init__(self, formula, given, dtype, shapes, out_shapes, sharing):
         trace, self.dtype = FormulaTracer(), dtype
@@ -133,8 +127,7 @@ def bind(formula, operands, outs, scratch, *given):
     """The calls that compute outs := formula(xp, *operands, *given), for scratch.rows rows at a time.
 
     operands: C-contiguous arrays that broadcast against each other, in which xp.sum and xp.max act on rows; outs may be among
-    them. formula returns one value or a tuple. scratch: the Scratch for intermediate values. A Binding is made once for each
-    formula, given arguments and shapes of rows.
+    them. A Binding is made once for each formula, given arguments and shapes of rows.
     """
     shapes = [(ROWS, *array.shape[1:]) if array.ndim == outs[0].ndim else array.shape for array in (*operands, *outs)]
     sharing = [(tuple(i for i, array in enumerate(operands) if np.may_share_memory(array, out)),

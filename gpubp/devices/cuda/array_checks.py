@@ -1,7 +1,4 @@
-"""ArrayChecks: validate arrays on the GPU, since reading them on the host would synchronize with the device.
-
-A value that the host would refuse becomes NaN in the copy, so that the result shows it.
-"""
+"""ArrayChecks: validate arrays on the GPU, since reading them on the host would synchronize with the device."""
 
 import numpy as np
 
@@ -11,7 +8,8 @@ LOW_OPEN, HIGH_OPEN, ENDS_ONLY, SUM_IS_ONE = 1, 2, 4, 8   # as in kernels/array_
 
 
 class ArrayChecks:
-    """Checked copies on the device of a CudaOps. Each is launched immediately, as one kernel; all arrays are on the device."""
+    """Checked copies on the device of a CudaOps, each launched immediately as one kernel. A value that the host would refuse
+    becomes NaN in the copy, so that the result shows it."""
 
     def __init__(self, ops):
         self.ops = ops

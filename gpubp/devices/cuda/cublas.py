@@ -55,7 +55,7 @@ def first_line(error):
 
 @cache
 def load():
-    """The cuBLAS library that CuPy uses, with ctypes signatures. Raises RuntimeError if it does not load."""
+    """The cuBLAS library that CuPy uses, with ctypes signatures."""
     try:
         from cuda.pathfinder import load_nvidia_dynamic_lib
 
@@ -69,11 +69,8 @@ def load():
 
 
 class Cublas:
-    """Products on the stream of a session. A bound product must be called within the session; it keeps its arrays alive.
-
-    Each thread has its own handle and workspace, which belong to the session's ThreadResources. The tests substitute the library
-    and the workspace.
-    """
+    """Products on the stream of a session. A bound product must be called within the session; it keeps its arrays alive. Each
+    thread has its own handle and workspace, in its ThreadResources."""
 
     def __init__(self, session, library):
         self.session, self._library = session, library
@@ -83,8 +80,7 @@ class Cublas:
         when the product runs. If beta is 0, out is not read.
 
         a and b may be transposed or sliced if their elements are adjacent along rows or along columns; out needs adjacent
-        elements along rows. a and b have one dtype of TYPES; for 16-bit factors, out may be float32. Raises ValueError for shapes
-        or strides that do not fit, TypeError for other dtypes.
+        elements along rows. Raises ValueError for other shapes or strides, TypeError for dtypes that are not in COMPUTE.
         """
         compute = _compute_type(a, b, out, precision)
         if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or out.shape != (a.shape[0], b.shape[1]):

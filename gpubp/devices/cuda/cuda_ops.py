@@ -23,13 +23,9 @@ MIN_WEIGHTS_FOR_GEMM_UPDATE = 1 << 23   # below it, the launches that fetch cuBL
 
 
 class CudaOps(Ops):
-    """The verbs on the arrays of one CUDA device.
+    """The verbs on the arrays of one CUDA device. The tests pass substitutes that run the kernels on the host."""
 
-    xp: CuPy. compiler: compiles the kernels. device: the Session on whose stream everything runs. products: the Cublas that
-    multiplies matrices. The tests pass substitutes that run the kernels on the host. processors: the number of multiprocessors.
-    """
-
-    device: graph.Session
+    device: graph.Session   # on whose stream everything runs
     loss_scale = None   # its state, see LossScaling.scaled
     _check = check_operands
 

@@ -1,7 +1,6 @@
 """The session of a device, with one stream per thread, and programs that are captured as CUDA graphs.
 
-A small training step takes the host longer than the device: Python needs far longer to launch its dozen kernels than they need
-to run. Captured as a graph, they need a single launch.
+Python needs far longer to launch the dozen kernels of a small training step than they need to run. A graph is a single launch.
 """
 
 import gc
@@ -19,11 +18,8 @@ LOCK = RLock()
 
 
 class ThreadResources:
-    """The resources of one thread on a device: a stream, its events, a copy stream, and a cuBLAS handle with its workspace.
-
-    They live as long as the process. When a thread ends, the next new thread takes over its resources, including the memory that
-    CuPy's pool keeps for the stream.
-    """
+    """The resources of one thread on a device. They live as long as the process: when a thread ends, the next new thread takes
+    them over, including the memory that CuPy's pool keeps for the stream."""
 
     def __init__(self, session):
         event = session.xp.cuda.Event
@@ -120,11 +116,8 @@ class Session(AbstractContextManager):
         return next(caller for caller in reversed(self._thread.callers) if caller is not None)
 
     def empty(self, shape, dtype):
-        """An uninitialized array for the caller, allocated on the stream from which the caller entered.
-
-        CuPy's pool gives freed memory to the next allocation on the same stream. If a result were allocated on the session's
-        stream, the session could overwrite it while another stream of the caller still reads it.
-        """
+        """An uninitialized array, allocated on the stream from which the caller entered. CuPy's pool gives freed memory to the
+        stream's next allocation: on the session's stream, that could overwrite a result which the caller's still reads."""
         with self, self._caller():
             return self.xp.empty(shape, dtype)
 

@@ -39,7 +39,7 @@ def grid(n, most=BLOCKS):
 
 
 def full(processors):
-    """The number of blocks that fill a device with `processors` multiprocessors; at most SUMS, which one block can add."""
+    """The number of blocks that fill the multiprocessors; at most SUMS, which one block can add."""
     return min(FULL * processors, SUMS)
 
 
@@ -68,9 +68,8 @@ def row_grid(rows, width, processors):
 
 
 def chunked(rows, width, processors):
-    """(grid, block) for column sums; chunks of rows are the y dimension of the grid. If wide tiles would leave multiprocessors
-    idle, tiles are narrower, so that more threads share a column."""
-    block, tiles = tile(width)
+    """(grid, block) for column sums; chunks of rows are the y dimension of the grid."""
+    block, tiles = tile(width)   # narrower if wide tiles would leave multiprocessors idle, so that more threads share a column
     while block[0] > NARROW and tiles < processors and rows > block[1] * ROWS_AHEAD:
         block, tiles = tile(width, block[0] // 2)
     down = ceil(rows / block[1])   # rows per thread

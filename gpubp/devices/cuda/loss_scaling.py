@@ -7,12 +7,9 @@ from .launch import on_vector, reduction_grid
 
 
 class LossScaling:
-    """The loss scale of a CudaOps at precision float16.
-
-    Its state is an array of the device: (scale, steps since the last change, 1 if the gradient was finite else 0, 1 / the scale
-    of this gradient). A gradient that is not finite halves the scale; GROWTH_INTERVAL finite ones in a row double it. It stays
-    between MIN_SCALE and MAX_SCALE.
-    """
+    """The loss scale of a CudaOps at precision float16. Its state is an array of the device: (scale, steps since the last change,
+    1 if the gradient was finite else 0, 1 / the scale of this gradient). A gradient that is not finite halves the scale;
+    GROWTH_INTERVAL finite ones in a row double it."""
 
     def __init__(self, ops):
         self.ops = ops

@@ -33,11 +33,8 @@ def why_absent(index=0):
 
 
 def why_unusable(index=0):
-    """None if a device that CuPy finds computes correctly, else the reason.
-
-    The test runs once per process and takes less than a second: it compiles and launches one kernel of CuPy and one of gpubp, and
-    multiplies with cuBLAS. If it runs out of memory, the next call tries again.
-    """
+    """None if a device that CuPy finds computes correctly, else the reason. The test runs once per process and takes less than a
+    second: one kernel of CuPy, one of gpubp and one product. If it runs out of memory, the next call tries again."""
     with LOCK:
         try:
             return _tried(index)

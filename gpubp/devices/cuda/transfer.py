@@ -32,11 +32,8 @@ class Streaming:
             return np.ndarray(shape, dtype, self.xp.cuda.alloc_pinned_memory(size))
 
     def copy_async(self, staged, out):
-        """Start the copy out := staged behind all work already enqueued on the session's stream; return a Transfer.
-
-        The copies of a thread run on one stream, in the order of the calls. Raises ValueError unless both arrays are C-contiguous
-        and have the same shape and dtype.
-        """
+        """Start the copy out := staged behind all work already enqueued on the session's stream; return a Transfer. The copies of
+        a thread run on one stream, in the order of the calls."""
         if (staged.shape, staged.dtype) != (out.shape, out.dtype) or not (staged.flags.c_contiguous and out.flags.c_contiguous):
             raise ValueError(f"expected C-contiguous arrays of one shape and dtype, got {staged.dtype} of shape {staged.shape} "
                              f"to send into {out.dtype} of shape {out.shape}")
