@@ -10,7 +10,7 @@ a 16-bit one in mixed precision.
 """
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from math import ceil
 from typing import Any
 
@@ -150,9 +150,9 @@ class Ops(ABC):
         """Bind w := beta w + alpha (a b), which is BP4 and gradient descent in one GEMM; (beta, alpha) := table[clock[0]].
         Only a and b may have the dtype `storage_dtype`."""
 
-    @abstractmethod
     def gemm_update_pays(self, weights):
         """Whether the device has `gemm_update`, and it is faster than `matmul` and `step` for a network of that many weights."""
+        return True
 
     @abstractmethod
     def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
@@ -191,9 +191,9 @@ class Ops(ABC):
     def seconds_between(self, first, last):
         """The seconds on the device between two completed events."""
 
-    @abstractmethod
     def on_caller_stream(self):
         """A context for user functions that are called within `device`: the caller's stream is current in it; see Session."""
+        return nullcontext()
 
     @abstractmethod
     def program(self, calls):

@@ -94,6 +94,3 @@ class CpuOps(Ops):
 
     def seconds_between(self, first, last):
         return last - first
-
-    def on_caller_stream(self):
-        return nullcontext()

@@ -73,9 +73,6 @@ class CompiledOps(CpuOps):
             return self._kernel_call("tiled_gemm_update", dtype, a, b, w, factors, len(b), *w.shape, table, clock)
         return self._product("gemm_update", a, b, w, table, clock)
 
-    def gemm_update_pays(self, weights):
-        return True
-
     def bias_activation(self, activation, z, b, a):
         (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a)
         self._check((width,), dtype, b=b)

@@ -81,7 +81,7 @@ class NumpyOps(CpuOps):
         return sequence(_blockwise(_layer, [z, b], [z, a], activation))
 
     def activation_backward(self, activation, delta, z, a, db):
-        return sequence([*_blockwise(_layer_delta, [delta, z, a], [delta], activation), _column_sums(delta, db)])
+        return sequence([*_blockwise(reference.times_prime, [delta, z, a], [delta], activation), _column_sums(delta, db)])
 
     def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
         operands, outs = [z, b, y, weights[:, None]], [z, a, costs[:, None]]
@@ -153,27 +153,23 @@ class NumpyOps(CpuOps):
 
 # ---- formulas, to be bound
 
-def _layer(xp, z, b, activation):
+def _layer(xp, activation, z, b):
     z = z + b
     return z, activation.of(xp, z)
 
 
-def _layer_delta(xp, delta, z, a, activation):
-    return reference.times_prime(xp, activation, delta, z, a)
-
-
-def _last_layer(xp, z, b, y, weight, cost, activation):
-    z, a = _layer(xp, z, b, activation)
+def _last_layer(xp, cost, activation, z, b, y, weight):
+    z, a = _layer(xp, activation, z, b)
     return z, a, weight * reference.costs(xp, cost, activation, z, a, y)
 
 
-def _last_layer_and_delta(xp, z, b, y, weight, cost, activation):
-    z, a, costs = _last_layer(xp, z, b, y, weight, cost, activation)
+def _last_layer_and_delta(xp, cost, activation, z, b, y, weight):
+    z, a, costs = _last_layer(xp, cost, activation, z, b, y, weight)
     return z, a, costs, weight * reference.first_delta(xp, cost, activation, z, a, y)   # BP1
 
 
 def _blockwise(formula, operands, outs, *given):
-    """Calls for outs := formula(xp, *operands, *given), for about BLOCK_ELEMENTS elements of whole rows at a time."""
+    """Calls for outs := formula(xp, *given, *operands), for about BLOCK_ELEMENTS elements of whole rows at a time."""
     count, width = operands[0].shape
     rows = min(count, max(1, BLOCK_ELEMENTS // max(1, width)))
     return bind(formula, operands, outs, Scratch(rows, operands[0].dtype), *given)

@@ -48,13 +48,13 @@ class Scratch:
 
 
 class Binding:
-    """A formula as ufunc calls on arrays of given shapes: outs := formula(xp, *operands, *given). sharing[k]: the operands, and
+    """A formula as ufunc calls on arrays of given shapes: outs := formula(xp, *given, *operands). sharing[k]: the operands, and
     the earlier outs, whose memory out k shares. Each intermediate value has a place: the number of an out, or (kind, number) of
     a scratch array, which is reused after its last use."""
 
     def __init__(self, formula, given, dtype, shapes, out_shapes, sharing):
         trace, self.dtype = FormulaTracer(), dtype
-        results = formula(trace, *(Term(~place, trace) for place in range(len(shapes))), *given)   # inputs are -1, -2, ...
+        results = formula(trace, *given, *(Term(~place, trace) for place in range(len(shapes))))   # inputs are -1, -2, ...
         self.results = self._names(results if isinstance(results, tuple) else (results,))
         steps = [(name, self._names(terms)) for name, terms in trace.steps]
         reads = {name: step for step, (_, names) in enumerate(steps) for name in names if isinstance(name, int)}
@@ -124,7 +124,7 @@ class Binding:
 
 
 def bind(formula, operands, outs, scratch, *given):
-    """The calls that compute outs := formula(xp, *operands, *given), for scratch.rows rows at a time.
+    """The calls that compute outs := formula(xp, *given, *operands), for scratch.rows rows at a time.
 
     operands: C-contiguous arrays that broadcast against each other, in which xp.sum and xp.max act on rows; outs may be among
     them. A Binding is made once for each formula, given arguments and shapes of rows.
