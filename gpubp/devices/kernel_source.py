@@ -36,8 +36,8 @@ def _digest():
 def source(file, dtype, written="", storage=None):
     """The source text of one program: type aliases, the text `written` and the kernel file.
 
-    dtype: that of T, in which the kernels compute. storage: that of S, in which the factors of products are stored; None takes
-    dtype. The digest of kernels/ is for CuPy's disk cache, whose key does not cover included files.
+    dtype: float32 or float64, the type T in which the kernels compute. storage: the type S in which the factors of products are
+    stored; None takes dtype. The digest of kernels/ is for CuPy's disk cache, whose key does not cover included files.
     """
     dtype = np.dtype(dtype)
     storage = dtype if storage is None else np.dtype(storage)

@@ -76,8 +76,8 @@ class Cublas:
         self.session, self._library = session, library
 
     def gemm(self, a, b, out, precision="exact", scalars=None):
-        """Bind out := a b, or with scalars out := alpha a b + beta out: a device array (beta, alpha) in the computing dtype, read
-        when the product runs. If beta is 0, out is not read.
+        """Bind out := a b. With scalars, a device array (beta, alpha) in the computing dtype that is read when the product runs,
+        it is out := alpha a b + beta out; if beta is 0, out is not read.
 
         a and b may be transposed or sliced if their elements are adjacent along rows or along columns; out needs adjacent
         elements along rows. Raises ValueError for other shapes or strides, TypeError for dtypes that are not in COMPUTE.

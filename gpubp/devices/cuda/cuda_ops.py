@@ -23,7 +23,7 @@ MIN_WEIGHTS_FOR_GEMM_UPDATE = 1 << 23   # below it, the launches that fetch cuBL
 
 
 class CudaOps(Ops):
-    """The verbs on the arrays of one CUDA device. The tests pass substitutes that run the kernels on the host."""
+    """The verbs on the arrays of one CUDA device. In the tests, substitutes for its parts run the kernels on the host."""
 
     device: graph.Session   # on whose stream everything runs
     loss_scale = None   # its state, see LossScaling.scaled

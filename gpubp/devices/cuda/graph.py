@@ -36,7 +36,7 @@ class Session(AbstractContextManager):
 
     Work already enqueued on the caller's current stream runs before ours; work enqueued there afterwards runs after it. The host
     does not wait. Each thread has its own stream, ordered with those of the other threads in the same way, since networks and
-    memory may pass from thread to thread. Entering the session again has no effect. xp: CuPy, or a substitute in the tests.
+    memory may pass from thread to thread. Entering it again while it is current has no effect. xp: CuPy, or a substitute.
     """
 
     def __init__(self, xp, index):
@@ -63,8 +63,8 @@ class Session(AbstractContextManager):
         except IndexError:
             resources = ThreadResources(self)
             self._made.append(resources)
-        self._thread.resources, self._thread.callers = resources, deque()   # which dies with the thread
-        finalize(self._thread.callers, self._idle.append, resources).atexit = False
+        self._thread.resources, self._thread.callers = resources, deque()
+        finalize(self._thread.callers, self._idle.append, resources).atexit = False   # the deque dies with the thread
         return resources
 
     def __enter__(self):
@@ -116,8 +116,8 @@ class Session(AbstractContextManager):
         return next(caller for caller in reversed(self._thread.callers) if caller is not None)
 
     def empty(self, shape, dtype):
-        """An uninitialized array, allocated on the stream from which the caller entered. CuPy's pool gives freed memory to the
-        stream's next allocation: on the session's stream, that could overwrite a result which the caller's still reads."""
+        """An uninitialized array, allocated on the stream from which the caller entered. CuPy's pool gives freed memory to
+        the stream's next allocation: on the session's stream, that could overwrite a result which the caller's still reads."""
         with self, self._caller():
             return self.xp.empty(shape, dtype)
 

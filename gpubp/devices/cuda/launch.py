@@ -69,7 +69,8 @@ def row_grid(rows, width, processors):
 
 def chunked(rows, width, processors):
     """(grid, block) for column sums; chunks of rows are the y dimension of the grid."""
-    block, tiles = tile(width)   # narrower if wide tiles would leave multiprocessors idle, so that more threads share a column
+    block, tiles = tile(width)
+    # if wide tiles would leave multiprocessors idle, narrower ones let more threads share a column
     while block[0] > NARROW and tiles < processors and rows > block[1] * ROWS_AHEAD:
         block, tiles = tile(width, block[0] // 2)
     down = ceil(rows / block[1])   # rows per thread
