@@ -32,12 +32,8 @@ def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -
         The gradient has the argument's pytree structure, shapes, dtypes and device; for a sequence argnums it is a tuple. The
         function can be differentiated again.
 
-    Raises
-    ------
-    TypeError, ValueError
-        At the call: f's value is not one real number, an argument is not floating, or f uses a function without a rule.
-
-    The method is reverse-mode differentiation (Linnainmaa 1970; Griewank and Walther, "Evaluating Derivatives", 2008).
+    The method is reverse-mode differentiation (Linnainmaa 1970; Griewank and Walther, "Evaluating Derivatives", 2008). A call
+    raises TypeError or ValueError if f's value is not one real number, an argument is not floating, or a function has no rule.
 
     >>> import gpubp
     >>> gpubp.grad(lambda x, y, z: (x + y) * z, argnums=(0, 1, 2))(-2.0, 5.0, -4.0)
@@ -91,8 +87,7 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple:
         NumPy code; arguments and value are floating-point numbers, NumPy or CuPy arrays, or pytrees of them.
     *args : f's arguments
         Arrays are saved by reference: do not change them before the last call of pull.
-    has_aux : bool, default False
-        f returns (value, more); more is not differentiated.
+    has_aux : bool, default False, as for gpubp.grad
 
     Raises TypeError or ValueError if an argument or f's value is not floating, or pull's cotangent does not match the value.
 
@@ -117,12 +112,10 @@ def jvp(f: Function, args: Sequence, tangents: Sequence, has_aux: bool = False) 
 
     Parameters
     ----------
-    f : function
-        NumPy code, as for gpubp.vjp.
+    f : function, as for gpubp.vjp
     args : tuple of f's arguments
     tangents : tuple of pytrees with the arguments' structure and shapes
-    has_aux : bool, default False
-        f returns (value, more); more is not differentiated.
+    has_aux : bool, default False, as for gpubp.grad
 
     Raises TypeError or ValueError if args is not a tuple, or the tangents do not match the arguments.
 
@@ -162,17 +155,13 @@ def hvp(f: Function, args: Sequence, vectors: Sequence) -> tuple:
 def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     """The Jacobian function of f, by one backward pass for each number of f's value.
 
+    It returns an array of shape value.shape + argument.shape. If f's value is a pytree, it returns a pytree of such arrays; if
+    the argument is one, a pytree in place of each array.
+
     Parameters
     ----------
-    f : function
-        NumPy code, as for gpubp.vjp, which raises the same errors.
-    argnums : int or sequence of int, default 0
-        The positions of the arguments to differentiate with respect to.
-
-    Returns
-    -------
-    function(*args, **options) -> array of shape value.shape + argument.shape
-        If f's value is a pytree, a pytree of such arrays; if the argument is one, a pytree in place of each array.
+    f : function, as for gpubp.vjp, which raises the same errors
+    argnums : int or sequence of int, default 0, as for gpubp.grad
 
     >>> import numpy as np, gpubp
     >>> gpubp.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))

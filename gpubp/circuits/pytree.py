@@ -12,11 +12,7 @@ def as_tuple(owner, name, given):
 
 
 def leaves(tree):
-    """The leaves from left to right; dicts in their own order.
-
-    >>> leaves({"w": [1.0, 2.0], "b": (3.0,)})
-    [1.0, 2.0, 3.0]
-    """
+    """The leaves from left to right; dicts in their own order."""
     if not isinstance(tree, CONTAINERS):
         return [tree]
     return [leaf for part in (tree.values() if isinstance(tree, dict) else tree) for leaf in leaves(part)]

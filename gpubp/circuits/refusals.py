@@ -12,11 +12,7 @@ from .tape import Traced, unwrap
 
 
 def name_of(function):
-    """A NumPy function as users write it.
-
-    >>> name_of(np.linalg.svd), name_of(np.tanh)
-    ('np.linalg.svd', 'np.tanh')
-    """
+    """A NumPy function as users write it, such as np.linalg.svd."""
     module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1)
     return f"{module}.{function.__name__}"
 
