@@ -25,7 +25,7 @@ class Node(NamedTuple):
     """A wire in words."""
 
     line: str            # v1 = x + y, or an input's name
-    label: str           # the primitive without its wires, or an input's name
+    label: str           # the primitive without its wires, such as +, ** 2, exp, sum(·, axis=0), or an input's name
     sources: list[int]   # the nodes that go in, in the primitive's order
     shape: str           # of an array that is not shown in full
     value: str
@@ -53,9 +53,6 @@ def drawn(end, form):
     return Drawing(FORMS[form](_nodes(end)))
 
 
-# ---- forms
-
-
 def _text(nodes):
     rows = [("wire", "shape", "value", "gradient"), *((node.line, node.shape, node.value, node.gradient) for node in nodes)]
     columns = [[f"{cell:{'<' if column[0] in ('wire', 'shape') else '>'}{max(map(len, column))}}" for cell in column]
@@ -75,9 +72,6 @@ def _dot(nodes):
 
 
 FORMS = {"text": _text, "svg": svg, "dot": _dot}
-
-
-# ---- the circuit in words
 
 
 def _nodes(end):
@@ -120,9 +114,16 @@ def _node(wire, names, places):
     primitive, parents, values, options = wire.record
     wired = {_argnum(primitive, vjp): parent.serial for vjp, parent in parents}
     constants = [None if i in wired else _words(x, primitive.name == "getitem") for i, x in enumerate(values)]
+    inputs = [names[wired[i]] if word is None else word for i, word in enumerate(constants)]
     named = [f"{option}={_words(x)}" for option, x in options.items()]
-    line = _spelled(primitive.name, [names[wired[i]] if word is None else word for i, word in enumerate(constants)], named)
-    return Node(_cut(f"{name} = {line}", MAX_LINE), _cut(_label(primitive.name, constants, named), MAX_LABEL),
+    infix = None if named else INFIX.get((primitive.name, len(inputs)))
+    if infix:
+        line, label = infix.format(*inputs), infix.format(*(word or "" for word in constants)).strip()
+    else:
+        line, label = f"{primitive.name}({', '.join(inputs + named)})", primitive.name
+        if any(constants) or named:
+            label += f"({', '.join([word or '·' for word in constants] + named)})"
+    return Node(_cut(f"{name} = {line}", MAX_LINE), _cut(label, MAX_LABEL),
                 [places[serial] for serial in wired.values()], shape, value, gradient)
 
 
@@ -133,23 +134,8 @@ def _argnum(primitive, vjp):
     return vjp.args[0] if isinstance(vjp, partial) else primitive.vjps.index(vjp)
 
 
-def _spelled(name, inputs, options):
-    spelling = None if options else INFIX.get((name, len(inputs)))
-    return spelling.format(*inputs) if spelling else f"{name}({', '.join(inputs + options)})"
-
-
-def _label(name, constants, options):
-    """The primitive without its wires, whose words are None: +, ** 2, exp, sum(·, axis=0)."""
-    if not options and (name, len(constants)) in INFIX:
-        return _spelled(name, [word or "" for word in constants], options).strip()
-    return _spelled(name, [word or "·" for word in constants], options) if any(constants) or options else name
-
-
 def _cut(text, longest):
     return text if len(text) <= longest else text[:longest - 3] + "..."
-
-
-# ---- values in words
 
 
 def _described(x):
@@ -162,11 +148,7 @@ def _described(x):
 
 
 def _words(x, index=False):
-    """A number, an array or another constant as a short text among a primitive's inputs, or as an index in brackets.
-
-    >>> _words(0.731058578), _words((3, 2)), _words((slice(None), 1), index=True)
-    ('0.7311', '(3, 2)', ':, 1')
-    """
+    """A number, an array or another constant as a short text among a primitive's inputs, or as an index in brackets."""
     x = unwrap(x)
     if hasattr(x, "__name__"):
         return x.__name__

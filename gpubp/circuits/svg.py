@@ -36,21 +36,18 @@ def escaped(text):
     return escape(text).encode("ascii", "xmlcharrefreplace").decode()
 
 
-# ---- layout
-
-
 def _columns(nodes):
     """The depth of each node, and for each depth {node: the nodes of the column before that it is connected to}.
 
     A node's line passes through the columns up to its last use; there it is connected to itself.
     """
     depths: list = []
+    lasts: list = []
     for node in nodes:
         depths.append(1 + max((depths[source] for source in node.sources), default=-1))
-    lasts = list(depths)
-    for node, depth in zip(nodes, depths):
+        lasts.append(depths[-1])
         for source in node.sources:
-            lasts[source] = max(lasts[source], depth - 1)
+            lasts[source] = max(lasts[source], depths[-1] - 1)
     columns: list = [{} for _ in range(max(depths) + 1)]
     for i, node in enumerate(nodes):
         for depth in range(depths[i], lasts[i] + 1):
@@ -108,9 +105,6 @@ def _edges(nodes, depths):
 def _width(node):
     letters = LETTER * len(node.label)
     return max(2 * RADIUS, letters + RADIUS) if node.sources else letters + 4
-
-
-# ---- elements
 
 
 def _box(node, right, y):
