@@ -1,6 +1,6 @@
 """The backward pass of reverse-mode differentiation: from the ends of a circuit to its inputs, each primitive once."""
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 
 import numpy as np
 
@@ -21,8 +21,7 @@ def backward(ends, retain_graph=False, visit=None):
     for end, cotangent in ends:
         end = end if end.without_value is None else end.without_value
         pending[end.serial] = end, cotangent if end.serial not in pending else pending[end.serial][1] + cotangent
-    latest = [-serial for serial in pending]
-    heapify(latest)
+    latest = sorted(-serial for serial in pending)   # a heap
     while latest:
         wire, cotangent = pending.pop(-heappop(latest))
         if visit is not None:

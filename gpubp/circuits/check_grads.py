@@ -20,10 +20,8 @@ def check_grads(f: Callable, args: Sequence, order: int = 2, seed: int = 0) -> N
 
     Parameters
     ----------
-    f : function
-        NumPy code, as for gpubp.vjp; smooth near args.
-    args : tuple of f's arguments
-        Floating-point numbers, arrays or pytrees of them; prefer float64.
+    f : function, as for gpubp.vjp, smooth near args
+    args : tuple of f's arguments, preferably in float64
     order : int, default 2
         The highest order of derivatives to check.
     seed : int, default 0
@@ -45,7 +43,7 @@ def _check(f, args, order, random, depth=1):
     scale = max((float(np.max(np.absolute(leaf))) for leaf in leaves(args) if np.size(leaf)), default=0.0)
     dtypes = [getattr(leaf, "dtype", np.dtype(float)).name for leaf in (*leaves(args), *leaves(value))]
     step = max(STEP.get(dtype, STEP["float64"]) for dtype in dtypes) * max(scale, 1.0)
-    numeric = derivative(lambda h: _dot(cotangent, f(*mapped(lambda leaf, v: _moved(leaf, h, v), args, direction))), step)
+    numeric = derivative(lambda h: _dot(cotangent, f(*mapped(lambda leaf, v: leaf + h * v, args, direction))), step)
     size = _dot(mapped(np.absolute, cotangent), mapped(np.absolute, tangent))
     tolerance = max(TOLERANCE.get(dtype, TOLERANCE["float64"]) for dtype in dtypes) * max(size, abs(numeric), LEAST)
     for name, found in (("jvp", _dot(cotangent, tangent)), ("vjp", _dot(pull(cotangent), direction))):
@@ -58,14 +56,7 @@ def _check(f, args, order, random, depth=1):
 
 def _random_like(leaf, random):
     numbers = random.standard_normal(np.shape(leaf))
-    if not hasattr(leaf, "dtype"):
-        return float(numbers)
-    return leaf.dtype.type(numbers) if isinstance(leaf, np.generic) else namespace(leaf).asarray(numbers, dtype=leaf.dtype)
-
-
-def _moved(leaf, h, direction):
-    moved = leaf + h * direction
-    return moved if type(leaf) is float else leaf.dtype.type(moved) if isinstance(leaf, np.generic) else moved.astype(leaf.dtype)
+    return namespace(leaf).asarray(numbers, dtype=leaf.dtype) if hasattr(leaf, "dtype") else float(numbers)
 
 
 def _dot(tree, other):

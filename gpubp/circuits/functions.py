@@ -33,12 +33,9 @@ def logsumexp(x: ArrayLike, axis: int | tuple[int, ...] | None = None, keepdims:
     Parameters
     ----------
     x : real number, array or wire
-    axis : int or tuple of int, optional
-        The axes to sum over; None is all of them.
-    keepdims : bool, default False
-        Keep the summed axes with length 1.
-
-    The result has the dtype of x and the shape of np.sum(x, axis, keepdims=keepdims).
+        The result has its dtype, and the shape of np.sum(x, axis, keepdims=keepdims).
+    axis : int, tuple of int or None, default None, as for np.sum
+    keepdims : bool, default False, as for np.sum
 
     >>> import numpy as np, gpubp
     >>> round(float(gpubp.logsumexp(np.array([1e4, 1e4]))), 6)
@@ -46,6 +43,5 @@ def logsumexp(x: ArrayLike, axis: int | tuple[int, ...] | None = None, keepdims:
     """
     largest = np.max(x, axis=axis, keepdims=True)
     largest = np.where(np.isfinite(largest), largest, 0.0)   # exp(-inf - -inf) would be NaN
-    total = np.sum(np.exp(x - largest), axis=axis, keepdims=True)
-    result = np.log(total) + largest
+    result = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
     return result if keepdims else np.squeeze(result, axis)

@@ -79,9 +79,6 @@ class Primitive:
         self.name, self.forward, self.vjps, self.vjp_by_argnum, self.joint_vjp = name, forward, vjps, vjp_by_argnum, joint_vjp
         self.opaque = opaque or joint_vjp is not None
 
-    def __repr__(self):
-        return f"<primitive {self.name}>"
-
     def vjp(self, i):
         """The rule for input i, or None; with joint_vjp, the index i."""
         if self.joint_vjp is not None:

@@ -131,11 +131,8 @@ def wires(*values: Any, **named: Any) -> Any:
     **named : the same
         wires(x=-2.0, y=5.0) names the wires x and y in drawings.
 
-    Returns
-    -------
-    Wire, or tuple of Wire in the order of the arguments
-
-    Raises TypeError if a value is not a real floating-point number or array; pass each entry of a pytree separately.
+    Returns one Wire, or a tuple of them in the order of the arguments. Raises TypeError if a value is not a real floating-point
+    number or array; pass each entry of a pytree separately.
 
     >>> import gpubp
     >>> x, y, z = gpubp.wires(-2.0, 5.0, -4.0)

@@ -255,16 +255,14 @@ class Wire(Traced):
         ValueError for another form, and RuntimeError if a backward pass has freed the circuit.
 
         >>> import gpubp
-        >>> x, y, z = gpubp.wires(x=-2.0, y=5.0, z=-4.0)
-        >>> out = (x + y) * z
+        >>> x, y = gpubp.wires(x=-2.0, y=5.0)
+        >>> out = x * y
         >>> out.backward()
         >>> out.draw()
-        wire         value  gradient
-        x               -2        -4
-        y                5        -4
-        z               -4         3
-        v1 = x + y       3        -4
-        v2 = v1 * z    -12         1
+        wire        value  gradient
+        x              -2         5
+        y               5        -2
+        v1 = x * y    -10         1
         """
         return drawn(self, form)
 

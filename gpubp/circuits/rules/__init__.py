@@ -17,7 +17,6 @@ from .products import PRODUCTS
 from .reductions import REDUCTIONS
 from .shapes import SHAPE_OPS, cast, getitem
 
-TABLES: tuple[dict, ...] = ELEMENTWISE, REDUCTIONS, PRODUCTS, SHAPE_OPS, LINEAR_ALGEBRA
 UFUNC_OF_OPERATOR = {
     operator.add: np.add, operator.sub: np.subtract, operator.mul: np.multiply, operator.truediv: np.divide,
     operator.pow: np.power, operator.matmul: np.matmul, operator.mod: np.remainder, operator.neg: np.negative,
@@ -35,8 +34,8 @@ NONDIFFERENTIABLE = frozenset((
 
 def fill_tables():
     """Fill the tables of tape.py, in which wires look primitives up."""
-    tape.PRIMITIVES.update({function: Primitive(function.__name__, function, *vjps)
-                            for table in TABLES for function, vjps in table.items()})
+    rules = {**ELEMENTWISE, **REDUCTIONS, **PRODUCTS, **SHAPE_OPS, **LINEAR_ALGEBRA}
+    tape.PRIMITIVES.update({function: Primitive(function.__name__, function, *vjps) for function, vjps in rules.items()})
     tape.OPERATORS.update({run: Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)
                            for run, function in UFUNC_OF_OPERATOR.items()})
     tape.OPERATORS.update({operator.getitem: getitem, np.ndarray.astype: cast})

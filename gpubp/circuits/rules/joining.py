@@ -1,5 +1,7 @@
 """NumPy's functions that join and split arrays, composed of primitives. Arguments have NumPy's names and positions."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
@@ -24,18 +26,14 @@ def hstack(tup):
 
 
 def array_split(ary, indices_or_sections, axis=0):
-    axis = normalize_axis_index(axis, np.ndim(ary))
-    n = np.shape(ary)[axis]
-    if np.ndim(indices_or_sections) == 0:
-        if indices_or_sections < 1:
-            raise ValueError(f"array_split: expected one section or more, got {indices_or_sections}: pass a larger number")
-        size, longer = divmod(n, int(indices_or_sections))
-        ends = np.cumsum([size + (i < longer) for i in range(int(indices_or_sections))])[:-1]
-    else:
-        ends = indices_or_sections
-    places = [0, *(int(i) for i in ends), n]
+    axis, ends = normalize_axis_index(axis, np.ndim(ary)), indices_or_sections
+    if np.ndim(ends) == 0:
+        if ends < 1:
+            raise ValueError(f"array_split: expected one section or more, got {ends}: pass a larger number")
+        size, longer = divmod(np.shape(ary)[axis], int(ends))
+        ends = [i * size + min(i, longer) for i in range(1, int(ends))]
     lead = (slice(None),) * axis
-    return [ary[(*lead, slice(start, end))] for start, end in zip(places, [*places[1:-1], None])]
+    return [ary[(*lead, slice(start, end))] for start, end in pairwise([0, *map(int, ends), None])]
 
 
 def split(ary, indices_or_sections, axis=0):

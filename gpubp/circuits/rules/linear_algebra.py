@@ -1,6 +1,6 @@
 """VJP rules of linear algebra: inverse, solve, determinants, the Cholesky factor; and norms, as composites."""
 
-from typing import Any, NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -54,17 +54,11 @@ _root = as_function(Primitive(
     "root", lambda x, power: np.sqrt(x) if power == 0.5 else x ** power,
     reads("value", "x", "power")(lambda cotangent, value, x, power: cotangent * (power * over(value, x))), None, opaque=True))
 
+SlogdetResult = namedtuple("SlogdetResult", "sign logabsdet")   # the determinant is sign * exp(logabsdet)
 LINEAR_ALGEBRA: dict = {
     np.linalg.inv: (reads("value")(lambda cotangent, value, x: -value.mT @ cotangent @ value.mT),),
     np.linalg.det: (_determinant,), np.linalg.cholesky: (_cholesky,),
 }
-
-
-class SlogdetResult(NamedTuple):
-    """The determinant is sign * exp(logabsdet)."""
-
-    sign: Any
-    logabsdet: Any
 
 
 def slogdet(a):
