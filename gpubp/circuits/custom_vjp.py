@@ -46,8 +46,7 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
         Returns the cotangent of the input; for several inputs a tuple, with None for an input that is not differentiated. The
         cotangent has the structure of value. Do not change it in place, and do not return an array that is kept elsewhere. If
         backward is NumPy code, it can be differentiated.
-    name : str, optional
-        Its name in drawings and errors; default is that of forward.
+    name : str, optional, for drawings and errors; default is that of forward
 
     Raises TypeError or ValueError if forward or backward is not a function, or forward is a NumPy function that has a rule.
 

@@ -201,8 +201,7 @@ def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
 
     Parameters
     ----------
-    f, argnums
-        As for gpubp.jacobian.
+    f, argnums : as for gpubp.jacobian
 
     >>> import numpy as np, gpubp
     >>> gpubp.elementwise_grad(np.tanh)(np.array([0.0, 1.0])).round(3)

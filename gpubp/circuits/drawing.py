@@ -46,13 +46,6 @@ class Drawing(str):
         return str(self) if self.startswith("<svg ") else None
 
 
-def drawn(end, form):
-    """The circuit that leads to a wire, in one of the forms."""
-    if form not in FORMS:
-        raise ValueError(f'draw: expected form "text", "svg" or "dot", got {form!r}: choose one of them')
-    return Drawing(FORMS[form](_nodes(end)))
-
-
 def _text(nodes):
     rows = [("wire", "shape", "value", "gradient"), *((node.line, node.shape, node.value, node.gradient) for node in nodes)]
     columns = [[f"{cell:{'<' if column[0] in ('wire', 'shape') else '>'}{max(map(len, column))}}" for cell in column]
@@ -74,7 +67,7 @@ def _dot(nodes):
 FORMS = {"text": _text, "svg": svg, "dot": _dot}
 
 
-def _nodes(end):
+def nodes_of(end):
     """The wires that lead to the end, which is the last, in the order of recording."""
     found, waiting = {end.serial: end}, [end]
     while waiting:
@@ -94,14 +87,12 @@ def _nodes(end):
 
 def _names(wires):
     """{serial: name}: the user's names, x1, x2 ... for other inputs, v1, v2 ... for computed wires."""
-    inputs = [wire for wire in wires if wire.record is None]
-    names = {wire.serial: wire.name for wire in inputs if wire.name is not None}
+    names = {wire.serial: wire.name for wire in wires if wire.name is not None}
     taken = set(names.values())
-    for letter, group in ("x", inputs), ("v", wires):
-        fresh = (name for name in (f"{letter}{i}" for i in count(1)) if name not in taken)
-        for wire in group:
-            if wire.serial not in names:
-                names[wire.serial] = next(fresh)
+    inputs, computed = ((name for name in map(form, count(1)) if name not in taken) for form in ("x{}".format, "v{}".format))
+    for wire in wires:
+        if wire.serial not in names:
+            names[wire.serial] = next(computed if wire.record else inputs)
     return names
 
 

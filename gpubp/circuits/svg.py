@@ -1,5 +1,7 @@
 """The picture of a circuit: primitives in columns by depth; on each line its value above and its gradient below."""
 
+from itertools import accumulate
+
 GREEN, RED = "#0a7a35", "#c62828"
 LETTER = 7.83        # pixels: the width of a letter of 13 pixels, in the widest of the usual fonts
 RADIUS = 17          # of a box
@@ -75,18 +77,16 @@ def _heights(depths, columns):
 def _spaced(wanted, halves):
     """The heights closest to the wanted ones, in their order, without overlaps: isotonic least squares by pooling."""
     order = sorted(wanted, key=wanted.__getitem__)
-    below, end = [], 0.0   # the least distance of each from the first
-    for i in order:
-        below.append(end + halves[i])
-        end += 2 * halves[i]
+    ends = accumulate(2 * halves[i] for i in order)
+    rooms = [end - halves[i] for i, end in zip(order, ends)]   # the least distance of each from the first
     pools: list = []   # [sum, number] of neighbours that touch
-    for i, room in zip(order, below):
+    for i, room in zip(order, rooms):
         pools.append([wanted[i] - room, 1])
         while len(pools) > 1 and pools[-2][0] * pools[-1][1] >= pools[-1][0] * pools[-2][1]:
             total, number = pools.pop()
             pools[-1] = [pools[-1][0] + total, pools[-1][1] + number]
     means = (total / number for total, number in pools for _ in range(number))
-    return {i: mean + room for i, mean, room in zip(order, means, below)}
+    return {i: mean + room for i, mean, room in zip(order, means, rooms)}
 
 
 def _edges(nodes, depths):

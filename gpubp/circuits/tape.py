@@ -1,7 +1,4 @@
-"""The data of circuits: recordings, traced values, primitives, and the tables of primitives.
-
-The rules fill the tables (see rules/) and wires look primitives up in them (see wire.py); both import this module.
-"""
+"""The data of circuits: recordings, traced values, primitives, and the tables that rules/ fills and wire.py looks up."""
 
 from functools import partial
 from itertools import count

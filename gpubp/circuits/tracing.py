@@ -126,10 +126,8 @@ def wires(*values: Any, **named: Any) -> Any:
 
     Parameters
     ----------
-    *values : real floating-point numbers, NumPy arrays or CuPy arrays
-        Their wires are named x1, x2 and so on.
-    **named : the same
-        wires(x=-2.0, y=5.0) names the wires x and y in drawings.
+    *values : real floating-point numbers, NumPy arrays or CuPy arrays, named x1, x2 and so on in drawings
+    **named : the same, with their names: wires(x=-2.0, y=5.0)
 
     Returns one Wire, or a tuple of them in the order of the arguments. Raises TypeError if a value is not a real floating-point
     number or array; pass each entry of a pytree separately.

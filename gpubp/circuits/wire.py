@@ -13,7 +13,7 @@ from ..devices.array_namespace import namespace
 from ..maths.reference import times_prime
 from . import tape
 from .backward import backward
-from .drawing import Drawing, drawn
+from .drawing import FORMS, Drawing, nodes_of
 from .refusals import name_of, raise_remedy, refuse_options, refuse_out, refuse_writing, require_differentiable, require_real
 from .tape import FLOAT_TYPES, OPERATORS, PRIMITIVES, ConcreteNumberError, Primitive, Traced, reads, unwrap, unwrap_nested
 from .values import as_cotangent, full_like, materialize
@@ -68,8 +68,6 @@ class Wire(Traced):
     __slots__ = ()
     __array_priority__ = 1000   # above every array's
     __hash__ = object.__hash__
-
-    # ---- attributes
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: np.size(self.value))
@@ -264,7 +262,9 @@ class Wire(Traced):
         y               5        -2
         v1 = x * y    -10         1
         """
-        return drawn(self, form)
+        if form not in FORMS:
+            raise ValueError(f'draw: expected form "text", "svg" or "dot", got {form!r}: choose one of them')
+        return Drawing(FORMS[form](nodes_of(self)))
 
 
 def apply(primitive, inputs, options=NO_OPTIONS):

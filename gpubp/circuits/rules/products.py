@@ -1,6 +1,7 @@
 """VJP rules of products of matrices and tensors."""
 
 from math import prod
+from string import ascii_lowercase, ascii_uppercase
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -8,8 +9,6 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..refusals import require_one_package
 from ..tape import Primitive, reads
 from ..wire import as_function
-
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 @reads("x", "y")
@@ -83,7 +82,7 @@ def einsum(subscripts, *operands, optimize=False):
         raise ValueError(f"einsum: expected {len(inputs)} operands for {subscripts!r}, got {len(operands)}: pass one for each")
     require_one_package("einsum", operands)   # CuPy's einsum would move NumPy arrays silently
     wide = max((np.ndim(x) - len(s) + 3 for s, x in zip(inputs, operands) if "..." in s), default=0)
-    dots = "".join(letter for letter in LETTERS if letter not in subscripts)[:wide]
+    dots = "".join(letter for letter in ascii_uppercase + ascii_lowercase if letter not in subscripts)[:wide]
     if not arrow:
         letters = sorted(set("".join(inputs)) - {"."})
         result = "..." * ("..." in subscripts) + "".join(x for x in letters if "".join(inputs).count(x) == 1)
@@ -122,8 +121,7 @@ def tensordot(a, b, axes=2):
 def kron(a, b):
     axes = max(np.ndim(a), np.ndim(b))
     a_shape, b_shape = ((1,) * (axes - np.ndim(x)) + np.shape(x) for x in (a, b))
-    blocks = (np.reshape(a, [n for pair in zip(a_shape, (1,) * axes) for n in pair])
-              * np.reshape(b, [n for pair in zip((1,) * axes, b_shape) for n in pair]))
+    blocks = np.reshape(a, [i for n in a_shape for i in (n, 1)]) * np.reshape(b, [i for n in b_shape for i in (1, n)])
     return np.reshape(blocks, [n * m for n, m in zip(a_shape, b_shape)])
 
 
