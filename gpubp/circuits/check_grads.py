@@ -22,10 +22,8 @@ def check_grads(f: Callable, args: Sequence, order: int = 2, seed: int = 0) -> N
     ----------
     f : function, as for gpubp.vjp, smooth near args
     args : tuple of f's arguments, preferably in float64
-    order : int, default 2
-        The highest order of derivatives to check.
-    seed : int, default 0
-        Fixes the random directions along which all numbers are checked together.
+    order : int, default 2, the highest order of derivatives to check
+    seed : int, default 0, of the random directions along which all numbers are checked together
 
     Raises AssertionError if a derivative differs by more than 1e-6 of its size in float64, 2e-2 in float32, 0.2 in float16,
     and TypeError if args is not a tuple.

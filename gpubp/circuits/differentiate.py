@@ -10,10 +10,8 @@ from .pytree import CONTAINERS, as_tuple, leaves, leaves_along, mapped, rebuilt
 from .tracing import TracedCall
 from .values import as_cotangent, describe, full_like
 
-Function = Callable[..., Any]
 
-
-def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
+def grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
     """The gradient function of f: it takes f's arguments and returns the derivatives of f's value.
 
     Parameters
@@ -38,8 +36,6 @@ def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -
     >>> import gpubp
     >>> gpubp.grad(lambda x, y, z: (x + y) * z, argnums=(0, 1, 2))(-2.0, 5.0, -4.0)
     (-4.0, -4.0, 3.0)
-    >>> gpubp.grad(gpubp.grad(lambda x: x ** 3))(2.0)
-    12.0
     """
     with_value = _value_and_gradient("grad", f, argnums, has_aux)
 
@@ -49,7 +45,7 @@ def grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -
     return _named("grad", f, gradient)
 
 
-def value_and_grad(f: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
+def value_and_grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable:
     """A function that returns (f's value, its gradient) from one forward and one backward pass.
 
     Parameters
@@ -75,7 +71,7 @@ def _value_and_gradient(owner, f, argnums, has_aux):
     return value_and_gradient
 
 
-def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple:
+def vjp(f: Callable, *args: Any, has_aux: bool = False) -> tuple:
     """f's value, and its vector-Jacobian product as a function: (value, pull), or (value, pull, more) with has_aux.
 
     pull(cotangent) returns a tuple with the cotangent of each argument. It takes a pytree with the value's structure and
@@ -83,8 +79,7 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple:
 
     Parameters
     ----------
-    f : function
-        NumPy code; arguments and value are floating-point numbers, NumPy or CuPy arrays, or pytrees of them.
+    f : function in NumPy code; its arguments and value are floating-point numbers, NumPy or CuPy arrays, or pytrees of them
     *args : f's arguments
         Arrays are saved by reference: do not change them before the last call of pull.
     has_aux : bool, default False, as for gpubp.grad
@@ -104,7 +99,7 @@ def vjp(f: Function, *args: Any, has_aux: bool = False) -> tuple:
     return (call.value, pull, call.aux) if has_aux else (call.value, pull)
 
 
-def jvp(f: Function, args: Sequence, tangents: Sequence, has_aux: bool = False) -> tuple:
+def jvp(f: Callable, args: Sequence, tangents: Sequence, has_aux: bool = False) -> tuple:
     """f's value, and its Jacobian-vector product along the tangents: (value, tangent), or (value, tangent, more) with has_aux.
 
     It takes two backward passes (Townsend, "A new trick for calculating Jacobian vector products", 2017): the VJP is linear in
@@ -129,7 +124,7 @@ def jvp(f: Function, args: Sequence, tangents: Sequence, has_aux: bool = False) 
     return value, push(tangents)[0], *aux
 
 
-def hvp(f: Function, args: Sequence, vectors: Sequence) -> tuple:
+def hvp(f: Callable, args: Sequence, vectors: Sequence) -> tuple:
     """The product of f's Hessian with vectors, without forming the Hessian: a tuple like args.
 
     It is the VJP of the gradient, because the Hessian is symmetric. Pearlmutter, "Fast exact multiplication by the Hessian"
@@ -152,7 +147,7 @@ def hvp(f: Function, args: Sequence, vectors: Sequence) -> tuple:
     return pull(vectors)
 
 
-def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def jacobian(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
     """The Jacobian function of f, by one backward pass for each number of f's value.
 
     It returns an array of shape value.shape + argument.shape. If f's value is a pytree, it returns a pytree of such arrays; if
@@ -177,7 +172,7 @@ def jacobian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return _named("jacobian", f, matrix)
 
 
-def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def hessian(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
     """A function that returns f's Hessian, of shape argument.shape + argument.shape: the Jacobian of the gradient.
 
     Parameters
@@ -194,7 +189,7 @@ def hessian(f: Function, argnums: int | Sequence[int] = 0) -> Function:
     return _named("hessian", f, jacobian(grad(f, argnums), argnums))
 
 
-def elementwise_grad(f: Function, argnums: int | Sequence[int] = 0) -> Function:
+def elementwise_grad(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
     """A function that returns the derivative of each entry of f's value with respect to its own entry of the argument.
 
     It is the gradient of the sum of f's value, so it is right only if f treats each entry separately.

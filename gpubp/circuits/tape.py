@@ -77,14 +77,12 @@ class Primitive:
         self.opaque = opaque or joint_vjp is not None
 
     def vjp(self, i):
-        """The rule for input i, or None; with joint_vjp, the index i."""
+        """The rule for an input that vjps does not list; with joint_vjp, the index i."""
         if self.joint_vjp is not None:
             return i
-        if self.vjp_by_argnum is not None:
-            return partial(self.vjp_by_argnum, i)
-        if i >= len(self.vjps):
+        if self.vjp_by_argnum is None:
             raise TypeError(f"{self.name}: expected numbers for argument {i + 1}, got a wire: take its .value")
-        return self.vjps[i]
+        return partial(self.vjp_by_argnum, i)
 
 
 def reads(*names):

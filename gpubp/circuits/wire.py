@@ -60,9 +60,8 @@ def _method(function):
 class Wire(Traced):
     """A traced value: each operation on it is recorded, so that cotangents can flow back through the circuit.
 
-    Wires take NumPy's operators, functions and array methods, on whatever array they carry. A wire never changes: there is no
-    wire[i] = ..., and no conversion to an array. Its value attribute is the number or array that it carries; in nested
-    circuits this is a wire too. gpubp.wires creates wires, and gpubp.grad calls functions with them.
+    gpubp.wires creates wires, and gpubp.grad calls functions with them. A wire never changes: there is no wire[i] = ..., and no
+    conversion to an array. Its value is the number or array that it carries; in nested circuits this is a wire too.
     """
 
     __slots__ = ()

@@ -1,7 +1,6 @@
 """The tables of VJP rules: for each NumPy function, how the cotangent of each input follows from the cotangent of its value.
 
-A rule is a function (cotangent, value, *inputs, **options) with NumPy's names for the options; reads(...) declares which of
-value and inputs it uses. A composite is the same function, written with others.
+Rules (see tape.Primitive) have NumPy's names for the options. A composite is the same function, written with others.
 """
 
 import operator
@@ -33,7 +32,6 @@ NONDIFFERENTIABLE = frozenset((
 
 
 def fill_tables():
-    """Fill the tables of tape.py, in which wires look primitives up."""
     rules = {**ELEMENTWISE, **REDUCTIONS, **PRODUCTS, **SHAPE_OPS, **LINEAR_ALGEBRA}
     tape.PRIMITIVES.update({function: Primitive(function.__name__, function, *vjps) for function, vjps in rules.items()})
     tape.OPERATORS.update({run: Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)

@@ -8,21 +8,12 @@ from numpy.lib.array_utils import normalize_axis_index
 from .shapes import joined, padded
 
 
-def concatenate(arrays, axis=0, out=None):
-    return joined(0, *map(np.ravel, arrays)) if axis is None else joined(axis, *arrays)
-
-
 def _at_least(axes, reshaped):
     """np.atleast_1d and so on: arrays of fewer axes are reshaped."""
     def at_least(*arys):
         arrays = tuple(reshaped(x) if np.ndim(x) < axes else x for x in arys)
         return arrays[0] if len(arrays) == 1 else arrays
     return at_least
-
-
-def hstack(tup):
-    arrays = [np.atleast_1d(x) for x in tup]
-    return np.concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
 
 
 def array_split(ary, indices_or_sections, axis=0):
@@ -75,10 +66,11 @@ def pad(array, pad_width, mode="constant", **options):
 
 
 JOINS = {
-    np.concatenate: concatenate,
+    np.concatenate: lambda arrays, axis=0, out=None: (
+        joined(0, *map(np.ravel, arrays)) if axis is None else joined(axis, *arrays)),
     np.append: lambda arr, values, axis=None: np.concatenate([arr, values], axis),
     np.stack: lambda arrays, axis=0, out=None: np.concatenate([np.expand_dims(x, axis) for x in arrays], axis),
-    np.hstack: hstack,
+    np.hstack: lambda tup: np.concatenate([np.atleast_1d(x) for x in tup], 0 if np.ndim(tup[0]) < 2 else 1),
     np.vstack: lambda tup: np.concatenate([np.atleast_2d(x) for x in tup], 0),
     np.dstack: lambda tup: np.concatenate([np.atleast_3d(x) for x in tup], 2),
     np.column_stack: lambda tup: np.concatenate([np.reshape(x, (-1, 1)) if np.ndim(x) < 2 else x for x in tup], 1),

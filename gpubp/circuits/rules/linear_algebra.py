@@ -92,10 +92,8 @@ def norm(x, ord=None, axis=None, keepdims=False):
         if ord not in (1, -1, np.inf, -np.inf):
             raise TypeError(f"norm: expected ord None, 'fro', 1, -1, inf or -inf of matrices beside wires, got {ord!r}: give it "
                             f"a rule with gpubp.gate(forward, backward)")
-        summed, compared = axes if abs(ord) == 1 else axes[::-1]
-        sums = np.sum(np.absolute(x), axis=summed, keepdims=True)
-        extreme = (np.max if ord > 0 else np.min)(sums, axis=compared, keepdims=True)
-        return extreme if keepdims else np.squeeze(extreme, axis=axes)
+        sums = np.sum(np.absolute(x), axis=axes[0 if abs(ord) == 1 else 1], keepdims=True)
+        return (np.max if ord > 0 else np.min)(sums, **options)
     if ord in (np.inf, -np.inf):
         return (np.max if ord > 0 else np.min)(np.absolute(x), **options)
     if ord == 0:
