@@ -237,7 +237,6 @@ def _stacked(argument, value, rows):
 
 
 def _named(name, f, function):
-    """The function, with a name and a docstring that name f."""
     function.__name__ = function.__qualname__ = f"{name}_of_{getattr(f, '__name__', type(f).__name__)}"
     function.__doc__ = f"gpubp.{name} of {getattr(f, '__name__', f)!s}. {getattr(f, '__doc__', None) or ''}".rstrip()
     return function

@@ -22,8 +22,6 @@ MAX_LINE, MAX_LABEL = 60, 28            # letters
 
 
 class Node(NamedTuple):
-    """A wire in words."""
-
     line: str            # v1 = x + y, or an input's name
     label: str           # the primitive without its wires, such as +, ** 2, exp, sum(·, axis=0), or an input's name
     sources: list[int]   # the nodes that go in, in the primitive's order

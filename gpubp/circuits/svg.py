@@ -8,7 +8,6 @@ RADIUS = 17          # of a box
 CURVE, MARGIN = 44, 14
 BOX, PASSING = 26, 9   # half of the height of a box with its numbers, and of a line that passes by
 SWEEPS = 4
-SYMMETRIC = "+", "*"
 
 
 def svg(nodes):
@@ -141,7 +140,7 @@ def _ports(node, y, heights):
     """The heights at which the sources' lines enter a box: in the primitive's order, or in theirs if it is symmetric."""
     n = len(node.sources)
     ports = [y + (k - (n - 1) / 2) * min(14, 24 / n) for k in range(n)]
-    if node.label not in SYMMETRIC:
+    if node.label not in ("+", "*"):
         return ports
     order = sorted(range(n), key=lambda k: heights[node.sources[k]])
     return [ports[order.index(k)] for k in range(n)]

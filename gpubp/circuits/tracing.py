@@ -76,10 +76,7 @@ class TracedCall:
 
 
 def _cupy_got_wires(error):
-    """Whether an error comes out of CuPy code with a wire among its variables: most of CuPy's functions do not dispatch.
-
-    Compiled methods of CuPy arrays show no variables: x.clip(wire) raises CuPy's own TypeError, which names Wire.
-    """
+    """Whether an error comes out of CuPy code with a wire among its variables; compiled methods of CuPy arrays show none."""
     from traceback import walk_tb  # only errors need it
 
     tail: list = []

@@ -75,7 +75,6 @@ def product_of_others(x, axis):
 
 
 def _deviation(x, axis, where):
-    """The distance of each entry from the mean."""
     options = {} if where is True else {"where": where}   # CuPy's mean has no where=
     return x - np.mean(x, axis=axis, keepdims=True, **options)
 

@@ -46,11 +46,6 @@ def _tile(cotangent, value, x, reps):
     return np.reshape(np.sum(copies, axis=tuple(range(0, 2 * len(shape), 2))), np.shape(x))
 
 
-@reads("x", "k")
-def _diag(cotangent, value, x, k=0):
-    return np.diagonal(cotangent, k) if np.ndim(x) == 1 else _on_diagonal(cotangent, np.shape(x), k, 0, 1)
-
-
 def _put_on_diagonal(numbers, shape, offset, axis1, axis2):
     """Zeros of this shape with the last axis of numbers on a diagonal."""
     result = np.zeros_like(numbers, shape=shape)
@@ -136,7 +131,9 @@ SHAPE_OPS = {
         cotangent, None if axes is None else inverted([range(np.ndim(x))[axis] for axis in axes]))),),
     np.roll: (reads("shift", "axis")(lambda cotangent, value, x, shift, axis=None: np.roll(
         cotangent, tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift, axis)),),
-    np.repeat: (_repeat,), np.tile: (_tile,), np.diag: (_diag,),
+    np.repeat: (_repeat,), np.tile: (_tile,),
+    np.diag: (reads("x", "k")(lambda cotangent, value, x, k=0: (
+        np.diagonal(cotangent, k) if np.ndim(x) == 1 else _on_diagonal(cotangent, np.shape(x), k, 0, 1))),),
     np.moveaxis: (reads("source", "destination")(
         lambda cotangent, value, x, source, destination: np.moveaxis(cotangent, destination, source)),),
     np.swapaxes: (reads("axis1", "axis2")(lambda cotangent, value, x, axis1, axis2: np.swapaxes(cotangent, axis1, axis2)),),
