@@ -15,8 +15,6 @@ from .wire import Wire, apply
 class TupleCotangent(tuple):
     """The cotangent of a tuple value; None for parts that have none so far."""
 
-    __slots__ = ()
-
     def __add__(self, other):
         return TupleCotangent(y if x is None else x if y is None else x + y for x, y in zip(self, other))
 
@@ -104,15 +102,14 @@ def checkpoint(f: Callable) -> Callable:
 
     @wraps(f)
     def checkpointed(*args, **options):
-        given = leaves(args)
-        wired = [i for i, leaf in enumerate(given) if type(leaf) is Wire]
-        if not wired:
+        wires = [leaf for leaf in leaves(args) if type(leaf) is Wire]
+        if not wires:
             return f(*args, **options)
         structure: list = []
 
         def run(*values):
-            replaced = dict(zip(wired, values))
-            result = f(*rebuilt(args, (replaced.get(i, leaf) for i, leaf in enumerate(given))), **options)
+            replacements = iter(values)
+            result = f(*mapped(lambda leaf: next(replacements) if type(leaf) is Wire else leaf, args), **options)
             structure[:] = [mapped(lambda leaf: None, result)]
             return tuple(leaves(result))
 
@@ -121,6 +118,6 @@ def checkpoint(f: Callable) -> Callable:
             places = tuple(range(len(values)))
             again = TracedCall("checkpoint", lambda *values: [run(*values)[i] for i in ends], values, {}, places)
             return again.gradient([cotangents[i] for i in ends])
-        found = gate(run, run_again, f"checkpoint of {getattr(f, '__name__', type(f).__name__)}")(*(given[i] for i in wired))
+        found = gate(run, run_again, f"checkpoint of {getattr(f, '__name__', type(f).__name__)}")(*wires)
         return rebuilt(structure[0], iter(found))
     return checkpointed

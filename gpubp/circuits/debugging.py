@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from . import tape
-from .tape import is_floating, unwrap
 
 LIBRARIES = str(Path(__file__).resolve().parent.parent), str(Path(np.__file__).parent)   # gpubp and NumPy
 
@@ -54,7 +53,7 @@ class _Finder:
 
     def _check(self, wire, value, makes, line):
         primitive, _, values, _ = wire.record
-        bad, inputs = _nonfinite(value), [*filter(is_floating, map(unwrap, values))]
+        bad, inputs = _nonfinite(value), [*filter(tape.is_floating, map(tape.unwrap, values))]
         if bad is not None and all(_nonfinite(x) is None for x in inputs):
             ranges = f", of {'inputs' if len(inputs) > 1 else 'an input'} {' and '.join(map(_range, inputs))}" if inputs else ""
             raise FloatingPointError(f"{primitive.name}{makes} {bad} of finite numbers{ranges}, in {line}")
@@ -64,7 +63,7 @@ def _nonfinite(value):
     """The kind of non-finite number in a value: nan, inf, -inf, or None if all are finite."""
     if isinstance(value, tuple):
         return next(filter(None, map(_nonfinite, value)), None)
-    value = unwrap(value)
+    value = tape.unwrap(value)
     if value is None or np.all(np.isfinite(value)):
         return None
     return "nan" if np.any(np.isnan(value)) else "inf" if np.any(value == np.inf) else "-inf"

@@ -26,9 +26,8 @@ def grad(f: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) -
 
     Returns
     -------
-    function(*args, **options) -> gradient, or (gradient, more) with has_aux
-        The gradient has the argument's pytree structure, shapes, dtypes and device; for a sequence argnums it is a tuple. The
-        function can be differentiated again.
+    function(*args, **options) -> gradient, or (gradient, more) with has_aux; it can be differentiated again
+        The gradient has the argument's pytree structure, shapes, dtypes and device; for a sequence argnums it is a tuple.
 
     The method is reverse-mode differentiation (Linnainmaa 1970; Griewank and Walther, "Evaluating Derivatives", 2008). A call
     raises TypeError or ValueError if f's value is not one real number, an argument is not floating, or a function has no rule.

@@ -37,7 +37,6 @@ class Node(NamedTuple):
 class Drawing(str):
     """The text of a drawing; terminals show it as it is, and notebooks show the picture."""
 
-    __slots__ = ()
     __repr__ = str.__str__
 
     def _repr_svg_(self):
@@ -85,13 +84,9 @@ def nodes_of(end):
 
 def _names(wires):
     """{serial: name}: the user's names, x1, x2 ... for other inputs, v1, v2 ... for computed wires."""
-    names = {wire.serial: wire.name for wire in wires if wire.name is not None}
-    taken = set(names.values())
+    taken = {wire.name for wire in wires}
     inputs, computed = ((name for name in map(form, count(1)) if name not in taken) for form in ("x{}".format, "v{}".format))
-    for wire in wires:
-        if wire.serial not in names:
-            names[wire.serial] = next(computed if wire.record else inputs)
-    return names
+    return {wire.serial: next(computed if wire.record else inputs) if wire.name is None else wire.name for wire in wires}
 
 
 def _node(wire, names, places):

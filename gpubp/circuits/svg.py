@@ -94,11 +94,8 @@ def _edges(nodes, depths):
     for node, depth in zip(nodes, depths):
         boxes[depth] = max(boxes[depth], _width(node))
         numbers[depth] = max(numbers[depth], 14 + LETTER * max(len(node.above), len(node.gradient)))
-    edges, left = [], float(MARGIN)
-    for box, number in zip(boxes, numbers):
-        edges.append((left, left + box, left + box + number))
-        left = edges[-1][2] + CURVE
-    return edges
+    lefts = accumulate((box + number + CURVE for box, number in zip(boxes, numbers)), initial=float(MARGIN))
+    return [(left, left + box, left + box + number) for left, box, number in zip(lefts, boxes, numbers)]
 
 
 def _width(node):

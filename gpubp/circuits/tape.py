@@ -44,11 +44,8 @@ class Circuit:
         return self
 
 
-class Traced:
-    """A value in a circuit, with the record (primitive, parents, inputs, options) that computed it; parents are (VJP, wire).
-
-    Its only subclass is Wire, which adds the interface.
-    """
+class Traced:   # Wire, its only subclass, adds the interface
+    """A value in a circuit, with the record (primitive, parents, inputs, options) that computed it; parents are (VJP, wire)."""
 
     __slots__ = ("circuit", "cotangent", "name", "record", "serial", "value", "without_value")
 

@@ -214,8 +214,7 @@ class Wire(Traced):
         ----------
         cotangent : number or array of this wire's shape, default 1 for a wire that carries one number
             The cotangent of this wire: grad is the derivative of the sum of cotangent * value.
-        retain_graph : bool, default True
-            Keep the circuit, to draw it or use it again; False frees its memory on the way.
+        retain_graph : bool, default True, to draw the circuit or use it again; False frees its memory on the way
 
         Raises TypeError or ValueError if the cotangent is missing or has another shape, and RuntimeError if an earlier
         backward(retain_graph=False) has freed the circuit.

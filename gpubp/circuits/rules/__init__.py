@@ -8,7 +8,6 @@ import operator
 import numpy as np
 
 from .. import tape
-from ..tape import Primitive
 from .composite import COMPOSITES
 from .elementwise import ELEMENTWISE, SPECIAL_FUNCTIONS
 from .linear_algebra import LINEAR_ALGEBRA
@@ -33,8 +32,8 @@ NONDIFFERENTIABLE = frozenset((
 
 def fill_tables():
     rules = {**ELEMENTWISE, **REDUCTIONS, **PRODUCTS, **SHAPE_OPS, **LINEAR_ALGEBRA}
-    tape.PRIMITIVES.update({function: Primitive(function.__name__, function, *vjps) for function, vjps in rules.items()})
-    tape.OPERATORS.update({run: Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)
+    tape.PRIMITIVES.update({function: tape.Primitive(function.__name__, function, *vjps) for function, vjps in rules.items()})
+    tape.OPERATORS.update({run: tape.Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)
                            for run, function in UFUNC_OF_OPERATOR.items()})
     tape.OPERATORS.update({operator.getitem: getitem, np.ndarray.astype: cast})
     tape.COMPOSITES.update(COMPOSITES)

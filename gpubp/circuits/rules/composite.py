@@ -8,8 +8,8 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from ..tape import unwrap
 from .elementwise import clipped, picked, where
 from .joining import JOINS
-from .linear_algebra import LINEAR_ALGEBRA_COMPOSITES
-from .products import PRODUCT_COMPOSITES
+from .linear_algebra import norm, slogdet, solve
+from .products import einsum, kron, tensordot
 from .shapes import as_dtype
 
 
@@ -122,7 +122,10 @@ def take(a, indices, axis=None, out=None, mode="raise"):
 
 
 COMPOSITES: dict = {
-    **JOINS, **PRODUCT_COMPOSITES, **LINEAR_ALGEBRA_COMPOSITES,
+    **JOINS, np.einsum: einsum, np.tensordot: tensordot, np.kron: kron,
+    np.linalg.solve: solve, np.linalg.slogdet: slogdet, np.linalg.norm: norm,
+    np.vdot: lambda a, b: np.matmul(np.ravel(a), np.ravel(b)),   # of real numbers
+    np.outer: lambda a, b, out=None: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)),
     np.where: where_,
     np.clip: lambda a, a_min=None, a_max=None, out=None, *, min=None, max=None: clipped(
         a, a_min if min is None else min, a_max if max is None else max),

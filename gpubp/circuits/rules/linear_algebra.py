@@ -99,6 +99,3 @@ def norm(x, ord=None, axis=None, keepdims=False):
     if ord == 0:
         return np.sum(x != 0, dtype=x.dtype, **options)
     return np.sum(np.absolute(x), **options) if ord == 1 else _root(np.sum(np.absolute(x) ** ord, **options), 1.0 / ord)
-
-
-LINEAR_ALGEBRA_COMPOSITES = {np.linalg.solve: solve, np.linalg.slogdet: slogdet, np.linalg.norm: norm}

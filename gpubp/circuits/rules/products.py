@@ -1,4 +1,4 @@
-"""VJP rules of products of matrices and tensors."""
+"""VJP rules of products of matrices and tensors; and einsum, tensordot and kron, as composites."""
 
 from math import prod
 from string import ascii_lowercase, ascii_uppercase
@@ -123,10 +123,3 @@ def kron(a, b):
     a_shape, b_shape = ((1,) * (axes - np.ndim(x)) + np.shape(x) for x in (a, b))
     blocks = np.reshape(a, [i for n in a_shape for i in (n, 1)]) * np.reshape(b, [i for n in b_shape for i in (1, n)])
     return np.reshape(blocks, [n * m for n, m in zip(a_shape, b_shape)])
-
-
-PRODUCT_COMPOSITES: dict = {
-    np.einsum: einsum, np.tensordot: tensordot, np.kron: kron,
-    np.vdot: lambda a, b: np.matmul(np.ravel(a), np.ravel(b)),   # of real numbers
-    np.outer: lambda a, b, out=None: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)),
-}
