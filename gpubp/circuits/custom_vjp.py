@@ -102,14 +102,15 @@ def checkpoint(f: Callable) -> Callable:
 
     @wraps(f)
     def checkpointed(*args, **options):
-        wires = [leaf for leaf in leaves(args) if type(leaf) is Wire]
+        given = leaves(args)
+        wires = [leaf for leaf in given if type(leaf) is Wire]
         if not wires:
             return f(*args, **options)
         structure: list = []
 
         def run(*values):
             replacements = iter(values)
-            result = f(*mapped(lambda leaf: next(replacements) if type(leaf) is Wire else leaf, args), **options)
+            result = f(*rebuilt(args, (next(replacements) if type(leaf) is Wire else leaf for leaf in given)), **options)
             structure[:] = [mapped(lambda leaf: None, result)]
             return tuple(leaves(result))
 

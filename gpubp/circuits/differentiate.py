@@ -176,9 +176,8 @@ def hessian(f: Callable, argnums: int | Sequence[int] = 0) -> Callable:
 
     Parameters
     ----------
-    f, argnums
-        As for gpubp.grad, which raises the same TypeError and ValueError. For a pytree, the entry ["a"]["b"] of the result is
-        the derivative of the gradient by a with respect to b.
+    f, argnums : as for gpubp.grad, which raises the same TypeError and ValueError
+        For a pytree, the entry ["a"]["b"] of the result is the derivative of the gradient by a with respect to b.
 
     >>> import numpy as np, gpubp
     >>> gpubp.hessian(lambda x: x[0] * x[1] ** 2)(np.array([3.0, 2.0]))

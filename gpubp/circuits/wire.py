@@ -58,7 +58,7 @@ def _method(function):
 
 
 class Wire(Traced):
-    """A traced value: each operation on it is recorded, so that cotangents can flow back through the circuit.
+    """A traced value: NumPy's operators, functions and array methods on it are recorded, so that cotangents can flow back.
 
     gpubp.wires creates wires, and gpubp.grad calls functions with them. A wire never changes: there is no wire[i] = ..., and no
     conversion to an array. Its value is the number or array that it carries; in nested circuits this is a wire too.
@@ -76,8 +76,7 @@ class Wire(Traced):
     mT = property(lambda self: np.matrix_transpose(self))
     real = property(lambda self: self)
 
-    # ---- operators; on numbers, Python's are ten times faster than NumPy's functions
-
+    # on numbers, Python's operators are ten times faster than NumPy's functions
     __add__, __radd__ = _binary(operator.add)
     __sub__, __rsub__ = _binary(operator.sub)
     __mul__, __rmul__ = _binary(operator.mul)
@@ -175,8 +174,7 @@ class Wire(Traced):
 
     __deepcopy__ = __copy__
 
-    # ---- array methods; arguments have NumPy's positions, which CuPy's functions rely on
-
+    # array methods; arguments have NumPy's positions, which CuPy's functions rely on
     sum, mean, prod, var, std, max, min = map(_method, (np.sum, np.mean, np.prod, np.var, np.std, np.max, np.min))
     cumsum, cumprod, argmax, argmin, argsort, all, any = map(
         _method, (np.cumsum, np.cumprod, np.argmax, np.argmin, np.argsort, np.all, np.any))

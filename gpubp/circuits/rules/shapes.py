@@ -73,7 +73,8 @@ def _scatter(numbers, shape, index):
 def _names_places_once(index):
     """Whether an index has numbers, slices and masks only, and no integer arrays, which may repeat a place."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(part is Ellipsis or isinstance(part, int | np.integer | slice | None) or getattr(part, "dtype", None) == np.bool_
+    return all(part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)
+               or getattr(part, "dtype", None) == np.bool_
                for part in parts) and sum(hasattr(part, "ndim") for part in parts) <= 1
 
 
