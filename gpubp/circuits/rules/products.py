@@ -1,7 +1,6 @@
 """VJP rules of products of matrices and tensors; and einsum, tensordot and kron, as composites."""
 
 from math import prod
-from string import ascii_lowercase, ascii_uppercase
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -9,6 +8,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..refusals import require_one_package
 from ..tape import Primitive, reads
 from ..wire import as_function
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 @reads("x", "y")
@@ -82,7 +83,7 @@ def einsum(subscripts, *operands, optimize=False):
         raise ValueError(f"einsum: expected {len(inputs)} operands for {subscripts!r}, got {len(operands)}: pass one for each")
     require_one_package("einsum", operands)   # CuPy's einsum would move NumPy arrays silently
     wide = max((np.ndim(x) - len(s) + 3 for s, x in zip(inputs, operands) if "..." in s), default=0)
-    dots = "".join(letter for letter in ascii_uppercase + ascii_lowercase if letter not in subscripts)[:wide]
+    dots = "".join(letter for letter in LETTERS if letter not in subscripts)[:wide]
     if not arrow:
         letters = sorted(set("".join(inputs)) - {"."})
         result = "..." * ("..." in subscripts) + "".join(x for x in letters if "".join(inputs).count(x) == 1)
