@@ -183,7 +183,7 @@ def recorded(work):
                             **dict(work.options))
     chain, rows = Chain.of("sgd(0.1)"), 2 * work.batch
     x, y = (ops.zeros((rows, width), np.float32) for width in (work.sizes[0], work.sizes[-1]))
-    workspace = TrainingWorkspace(network, chain, TrainingState.begin(network, chain), x, y, None, rows, rows, work.batch)
+    workspace = TrainingWorkspace(network, TrainingState.begin(network, chain), x, y, None, rows, rows, work.batch)
     ops.launches.clear()
     ops.touched.clear()
     for call in workspace.steps[work.batch].run.calls:

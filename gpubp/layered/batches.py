@@ -11,15 +11,13 @@ CONVERT_ELEMENTS = 1 << 18    # elements that the host converts together, within
 
 
 def open_batches(ops, dtype, x, y, weights, count, size, own=False):
-    """DeviceBatches or StreamedBatches: mini-batches of `size` rows, in epochs of `count` samples.
+    """Mini-batches of `size` rows, in epochs of `count` samples; own: with copies of data on the device.
 
-    x, y and weights (or None) come from input_checks; own: DeviceBatches holds copies. Call begin(order, batch) when an epoch
-    begins or resumes, and prefetch(batch) before launching at most launchable(batch) mini-batches. The call that
-    gather(clock, outs) binds is the first of their program.
+    Call begin(order, batch) when an epoch begins or resumes, and prefetch(batch) before launching at most launchable(batch)
+    mini-batches. The call that gather(clock, outs) binds is the first of their program.
     """
-    if ops.is_on_device(x) and ops.is_on_device(y):
-        return DeviceBatches(ops, dtype, x, y, weights, count, size, own)
-    return StreamedBatches(ops, dtype, x, y, weights, count, size)
+    kind = DeviceBatches if ops.is_on_device(x) and ops.is_on_device(y) else StreamedBatches
+    return kind(ops, dtype, x, y, weights, count, size, own)
 
 
 class DeviceBatches:
@@ -38,7 +36,6 @@ class DeviceBatches:
         self.sources = [x, y.copy() if own else y]
 
     def begin(self, order, batch):
-        """Begin or resume an epoch at mini-batch `batch`; order lists the samples of the epoch."""
         self.order[...] = self.ops.asarray(order, np.int64)
 
     def refresh(self, x, y, weights):
@@ -54,7 +51,6 @@ class DeviceBatches:
         """Prepare for the launch of mini-batch `batch`."""
 
     def launchable(self, batch):
-        """The number of mini-batches from `batch` on that may be launched before the next call of prefetch."""
         return self.count
 
     def end(self):
@@ -79,24 +75,20 @@ class StreamedBatches(DeviceBatches):
     launched: the host gathers the rows of the next slot during that work, and they are copied during the work on this slot.
     """
 
-    def __init__(self, ops, dtype, x, y, weights, count, size):
-        super().__init__(ops, dtype, x, y, weights, count, size)
+    def __init__(self, ops, dtype, x, y, weights, count, size, own=False):
+        super().__init__(ops, dtype, x, y, weights, count, size, own)
         row = dtype.itemsize * sum(source.shape[1] for source in self.sources if not ops.is_on_device(source))
-        self.batches = self._batches_of_a_slot(row * size)
+        most, total = ops.streaming.free_bytes(), -(-count // size)
+        if 2 * row * size > most:
+            raise ValueError(f"expected two mini-batches to fit in the {most / 2**20:.3g} MiB available on {ops.name}, got "
+                             f"batch_size {size} of {row * size / 2**20:.3g} MiB each: use a smaller batch_size")
+        fitting = int(min(SLOT_BYTES, MAX_MEMORY_FRACTION / 2 * most)) // (row * size)
+        self.batches = max(1, min(fitting, -(-total // 2)))   # of a slot
         self.rows = self.batches * size
         self.places = ops.asarray(np.arange(count) % (2 * self.rows), np.int64)
         self.buffers = [None if ops.is_on_device(source) else _StreamBuffer(ops, source, self.rows, dtype, kind)
                         for source, kind in zip(self.sources, (ops.storage_dtype(dtype), dtype))]
         self.streamed = [buffer for buffer in self.buffers if buffer]
-
-    def _batches_of_a_slot(self, size):
-        """How many mini-batches of `size` bytes make a slot."""
-        most, total = self.ops.streaming.free_bytes(), -(-self.count // self.size)
-        if 2 * size > most:
-            raise ValueError(f"expected two mini-batches to fit in the {most / 2**20:.3g} MiB available on "
-                             f"{self.ops.name}, got batch_size {self.size} of {size / 2**20:.3g} MiB each: use a smaller "
-                             "batch_size")
-        return max(1, min(int(min(SLOT_BYTES, MAX_MEMORY_FRACTION / 2 * most)) // size, -(-total // 2)))
 
     def begin(self, order, batch):
         super().begin(order, batch)
@@ -151,7 +143,6 @@ class _StreamBuffer:
             self.slots = [wide, wide]
 
     def load(self, place, index):
-        """Gather rows for a slot and send them."""
         if self.transfers[place] is not None:
             self.transfers[place].finish()
         staged = self.staged[place][:len(index)]

@@ -24,7 +24,7 @@ class EpochLog:
         self.run, self.network, self.training_state, self.workspace = run, run.network, run.training_state, run.workspace
         self.arguments, self.waiting, self.read_at = run.arguments, [], perf_counter()
         self.each = (self.network.ops.synchronous or self.arguments.patience is not None
-                     or bool(self.arguments.callbacks) or isinstance(self.arguments.chain.optimizer.learning_rate, Plateau))
+                     or bool(self.arguments.callbacks) or isinstance(self.training_state.chain.optimizer.learning_rate, Plateau))
         count, size = self.arguments.samples_per_epoch, self.arguments.batch_size
         self.sizes = np.minimum(size, count - size * np.arange(run.batches))   # of the mini-batches
 

@@ -99,8 +99,8 @@ class _Loop:
         self.cache = WorkspaceCache(network, arguments, given)
         self.workspace = self.cache.workspace or TrainingWorkspace(
             proxy(network),   # which may keep the workspace
-            arguments.chain, self.training_state, arguments.x, arguments.y, arguments.weights, arguments.n,
-            arguments.samples_per_epoch, arguments.batch_size, self.cache.again)
+            self.training_state, arguments.x, arguments.y, arguments.weights, arguments.n, arguments.samples_per_epoch,
+            arguments.batch_size, self.cache.again)
         self.training_run = TrainingRun(network, self.workspace, arguments)
         self.epoch_log = EpochLog(self.training_run)
         self.workspace.begin_fit(self.training_state, 1 if self.epoch_log.each else arguments.epochs)

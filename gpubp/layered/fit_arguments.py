@@ -27,9 +27,13 @@ class FitArguments:
             self._check_optimizer(optimizer)
             return True
         call_arrays.check_together(network, check)
-        if network.device_choice.open and self._moves_to_cpu():
-            self._check_data(x, y, validation, sample_weight)
-            self._check_optimizer(optimizer)
+        if network.device_choice.open:
+            choice = choose(network, self.batch_size, self.batches, len(self.training_state.state))
+            if choice.name == "cpu":
+                network.to("cpu")
+                self._check_data(x, y, validation, sample_weight)
+                self._check_optimizer(optimizer)
+            network.device_choice = choice
 
     def _check_data(self, x, y, validation, sample_weight):
         network = self.network
@@ -71,15 +75,7 @@ class FitArguments:
         if not input_checks.all_true(network, xp.isfinite(vector.max()) & xp.isfinite(vector.min())):
             name = first_nonfinite_parameter(network)
             raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
-        self.chain = Chain.of(optimizer) if optimizer is not None else own.chain if own else Chain.of("sgd(0.1)")
-        self.chain.optimizer.learning_rate_at(0.0)   # an invalid learning rate raises before anything is changed
-        self.training_state = own if own and optimizer is None else TrainingState.begin(network, self.chain)
+        self.training_state = own if own and optimizer is None else TrainingState.begin(
+            network, Chain.of("sgd(0.1)" if optimizer is None else optimizer))
+        self.training_state.chain.optimizer.learning_rate_at(0.0)   # an invalid learning rate raises before anything is changed
         self.resuming = self.training_state.shape == (self.samples_per_epoch, self.batch_size)
-
-    def _moves_to_cpu(self):
-        """Move the network to the CPU if a step is predicted to be faster there; returns whether it moved."""
-        network, choice = self.network, choose(self.network, self.batch_size, self.batches, len(self.chain.state))
-        if choice.name == "cpu":
-            network.to("cpu")
-        network.device_choice = choice
-        return choice.name == "cpu"

@@ -90,7 +90,7 @@ def memory(network, batch_size, samples=0, optimizer=None):
     parameters, counter.bytes = counter.bytes * (1 + SNAPSHOTS), 0
     rows = max(samples, batch_size)
     x, y = (np.broadcast_to(np.zeros(1, network.dtype), (rows, width)) for width in (network.sizes[0], network.sizes[-1]))
-    TrainingWorkspace(ghost, chain, training, x, y, None, rows, rows, batch_size)
+    TrainingWorkspace(ghost, training, x, y, None, rows, rows, batch_size)
     plan, counter.bytes = counter.bytes - 8 * rows, 0   # the order of the samples belongs to the data
     for size in {rows.stop - rows.start for rows in chunks(min(samples, ACCURACY_SAMPLES))}:
         Plan(ghost, size, targets=False, ops=counter)

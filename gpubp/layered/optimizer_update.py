@@ -6,13 +6,14 @@ import numpy as np
 class OptimizerUpdate:
     """Binds the optimizer's update of all parameters; the steps of a workspace share it.
 
-    state: the vectors of the optimizer's state. A call reads the scalars of mini-batch clock[0] from a table on the device.
-    fuses_update: whether the matrix product of BP4 may update the weights directly, without their gradient.
+    A call reads the scalars of mini-batch clock[0] from a table on the device. fuses_update: whether the matrix product of BP4
+    may update the weights directly, without their gradient.
     """
 
-    def __init__(self, network, ops, chain, state, gradient, clock, batches, n, scaling):
-        self.network, self.ops, self.chain, self.state, self.gradient = network, ops, chain, state, gradient
+    def __init__(self, network, ops, training, gradient, clock, batches, n, scaling):
+        self.network, self.ops, self.state, self.gradient = network, ops, training.vectors, gradient
         self.clock, self.batches, self.n, self.scaling = clock, batches, n, scaling
+        self.chain = chain = training.chain
         scalars = chain.scalars(1, 0.1, n)
         self.table, self.learning_rates = ops.zeros((batches, len(scalars)), network.dtype), None   # those in the table
         self.fuses_update = bool(scaling is None and ops.gemm_update_pays(network.parameters.weights)

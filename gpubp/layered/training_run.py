@@ -35,7 +35,7 @@ class TrainingRun:
 
     def learning_rates(self, batches):
         """The learning rates of mini-batches of the current epoch."""
-        optimizer, history, begun = self.arguments.chain.optimizer, self.network.history, self.training_state.first_epoch
+        optimizer, history, begun = self.training_state.chain.optimizer, self.network.history, self.training_state.first_epoch
         if not callable(optimizer.learning_rate):
             return [optimizer.learning_rate] * len(batches)
         costs = (history.validation_cost if self.arguments.validation else history.cost)[begun:self.epoch]

@@ -10,11 +10,12 @@ MIN_MULTIPLY_ADDS = 1 << 26   # of a forward pass, for our own threads to pay: b
                               # product compete for the cores
 
 
-def training_step(network, ops, mini_batches, gradient, update, clock, report, scaling, rows):
+def training_step(update, mini_batches, report, rows):
     """The step of a mini-batch of `rows` rows: gathers it, computes the gradient, updates the parameters and logs the cost."""
-    block_rows = _block_rows(network, ops, rows)
-    given = network, ops, mini_batches, gradient, update, clock, report, scaling, rows
-    return WholeBatchStep(*given) if block_rows is None else BlockedStep(*given, block_rows)
+    block_rows = _block_rows(update.network, update.ops, rows)
+    if block_rows is None:
+        return WholeBatchStep(update, mini_batches, report, rows)
+    return BlockedStep(update, mini_batches, report, rows, block_rows)
 
 
 def _block_rows(network, ops, rows):
@@ -32,9 +33,9 @@ def _block_rows(network, ops, rows):
 class _Step:
     """run and last are its programs; last, for an epoch's last step, forms the whole gradient, whose norm the history records."""
 
-    def __init__(self, network, ops, mini_batches, clock, scaling, rows):
-        self.network, self.ops, self.mini_batches, self.clock, self.scaling = network, ops, mini_batches, clock, scaling
-        self.rows = rows
+    def __init__(self, update, mini_batches, report, rows):
+        self.network, self.ops, self.clock, self.scaling = update.network, update.ops, update.clock, update.scaling
+        self.mini_batches, self.gradient, self.norms, self.rows = mini_batches, update.gradient, report.norms, rows
 
     def _plan(self, rows, gradient, **options):
         plan = Plan(self.network, rows, gradient, ops=self.ops, clock=self.clock, **options)
@@ -46,10 +47,7 @@ class _Step:
         return self.mini_batches.gather(self.clock, outs, self.rows, first)
 
     def replay(self):
-        """A plan that keeps all values, after the forward and backward pass of the mini-batch at the clock.
-
-        It is made anew, since it is needed only after training has diverged.
-        """
+        """A new plan that keeps all values, after the forward and backward pass of the mini-batch at the clock."""
         plan = self._plan(self.rows, self.network.parameters.like(), dropout=True, scaling=self.scaling, keep=True)
         self._gather(plan)()
         plan.run()
@@ -59,13 +57,12 @@ class _Step:
 class WholeBatchStep(_Step):
     """All rows together. If optimizer and device allow it, the matrix product of BP4 updates the weights directly."""
 
-    def __init__(self, network, ops, mini_batches, gradient, update, clock, report, scaling, rows):
-        super().__init__(network, ops, mini_batches, clock, scaling, rows)
-        self.plan = plan = self._plan(rows, gradient, dropout=True, scaling=scaling, rounded=True)
-        self.gradient, self.norms = gradient, report.norms
-        gather, log_cost = self._gather(plan), ops.log_cost(plan.costs, report.log, clock)
-        self.last = ops.program([gather, *plan.calls, *update.calls(), log_cost])
-        self.run = self.last if not update.fuses_update else ops.program(
+    def __init__(self, update, mini_batches, report, rows):
+        super().__init__(update, mini_batches, report, rows)
+        self.plan = plan = self._plan(rows, self.gradient, dropout=True, scaling=self.scaling, rounded=True)
+        gather, log_cost = self._gather(plan), self.ops.log_cost(plan.costs, report.log, self.clock)
+        self.last = self.ops.program([gather, *plan.calls, *update.calls(), log_cost])
+        self.run = self.last if not update.fuses_update else self.ops.program(
             [gather, *plan.fused_calls(update.fused_update), *update.bias_calls(), log_cost])
 
     def measuring(self):
@@ -79,15 +76,15 @@ class BlockedStep(_Step):
     The result depends on the number of threads, but not on which of them finishes first.
     """
 
-    def __init__(self, network, ops, mini_batches, gradient, update, clock, report, scaling, rows, block_rows):
-        super().__init__(network, ops, mini_batches, clock, scaling, rows)
-        self.gradient, self.norms, self.costs = gradient, report.norms, ops.zeros(rows, network.dtype)
-        cpu, starts = ops.row_blocks, range(0, rows, block_rows)
-        self.threads = [_ThreadBlocks(self, block_rows, starts[i::cpu.threads], network.parameters.like() if i else gradient)
+    def __init__(self, update, mini_batches, report, rows, block_rows):
+        super().__init__(update, mini_batches, report, rows)
+        self.costs, cpu, starts = self.ops.zeros(rows, self.network.dtype), self.ops.row_blocks, range(0, rows, block_rows)
+        self.threads = [_ThreadBlocks(self, block_rows, starts[i::cpu.threads],
+                                      self.network.parameters.like() if i else self.gradient)
                         for i in range(min(cpu.threads, len(starts)))]
-        sums = [cpu.add(thread.gradient.vector, gradient.vector) for thread in self.threads[1:]]
-        ends = [*sums, *update.calls(), ops.log_cost(self.costs, report.log, clock)]
-        self.run, self.last = (ops.program([cpu.parallel([thread.calls(measured) for thread in self.threads]), *ends])
+        sums = [cpu.add(thread.gradient.vector, self.gradient.vector) for thread in self.threads[1:]]
+        ends = [*sums, *update.calls(), self.ops.log_cost(self.costs, report.log, self.clock)]
+        self.run, self.last = (self.ops.program([cpu.parallel([thread.calls(measured) for thread in self.threads]), *ends])
                                for measured in (False, True))
 
     def measuring(self):

@@ -1,7 +1,6 @@
 """The workspace of a fit: all buffers that training allocates, and its steps as programs of the device."""
 
 import math
-from functools import partial
 
 import numpy as np
 
@@ -13,29 +12,25 @@ from .training_step import training_step
 
 
 class TrainingWorkspace:
-    """Buffers and steps for epochs of `count` samples, out of n, in mini-batches of `size`.
+    """Buffers and steps for epochs of `count` samples, out of n, in mini-batches of `size`; own: with copies of the data.
 
-    own: hold copies of the data, which mini_batches.refresh updates. ops: the device's backend for training. steps: a step for
-    each size of a mini-batch. Before an epoch, the host writes order, learning rates and clock to the device; afterwards it reads
-    the report. Between, a step depends only on arrays of the device.
+    Before an epoch, the host writes order, learning rates and clock to the device; afterwards it reads the report. Between, a
+    step depends only on arrays of the device.
     """
 
-    def __init__(self, network, chain, training, x, y, weights, n, count, size, own=False):
+    def __init__(self, network, training, x, y, weights, n, count, size, own=False):
         self.network, self.training_state = network, training
         full, rest = divmod(count, size)
         self.batches = full + (rest > 0)
         # predicted from sizes only, so that every run makes the same choice
-        seconds = numpy_epoch_seconds(network.vector.size, self.batches, count, len(chain.state))
+        seconds = numpy_epoch_seconds(network.vector.size, self.batches, count, len(training.state))
         self.ops = ops = network.ops.with_precision(network.precision).training_backend(seconds)
         self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)
         self.report = Report(ops, network.dtype, self.batches, network.depth)
         self.log, self.scaling = self.report.log, self.report.scaling if ops.loss_scaling else None
-        self.update = OptimizerUpdate(network, ops, chain, training.vectors, self.gradient, self.clock, self.batches, n,
-                                      self.scaling)
+        self.update = OptimizerUpdate(network, ops, training, self.gradient, self.clock, self.batches, n, self.scaling)
         self.mini_batches = open_batches(ops, network.dtype, x, y, weights, count, size, own)
-        step = partial(training_step, network, ops, self.mini_batches, self.gradient, self.update, self.clock, self.report,
-                       self.scaling)
-        self.steps = {rows: step(rows) for rows in {size, rest or size}}
+        self.steps = {rows: training_step(self.update, self.mini_batches, self.report, rows) for rows in {size, rest or size}}
         last = self.steps[rest or size]
         self.measure = ops.program(last.measuring())   # |gradient|, |delta_l| of the epoch's last step
         self.last_step_separate = rest > 0 or last.run is not last.last   # whether that step has a program of its own
@@ -57,10 +52,7 @@ class TrainingWorkspace:
         self.log[:len(costs)] = self.ops.asarray(costs, self.network.dtype)
 
     def seek(self, batch, epoch, order):
-        """Make mini-batch `batch` of an epoch the next; order says which sample comes when.
-
-        Whoever changes parameters between steps calls this before the next step.
-        """
+        """Continue at a mini-batch of an epoch; whoever changes parameters between steps calls this before the next step."""
         for call in self.update.rounding:
             call()
         self.clock[...] = self.ops.asarray([batch, epoch], np.int64)

@@ -18,8 +18,9 @@ class WorkspaceCache:
 
     def __init__(self, network, arguments, given):
         self.workspace: Any = None
-        self.key = (arguments.n, arguments.samples_per_epoch, arguments.batch_size, arguments.chain, arguments.weights is None,
-                    network.precision, network.seed, network.ops.row_blocks and network.ops.row_blocks.threads)
+        self.key = (arguments.n, arguments.samples_per_epoch, arguments.batch_size, arguments.weights is None,
+                    arguments.training_state.chain, network.precision, network.seed,
+                    network.ops.row_blocks and network.ops.row_blocks.threads)
         self.parameters = ref(network.parameters)
         self.refs: list[ref[Any] | None] | None = None
         with suppress(TypeError):   # of a list, for instance

@@ -63,7 +63,7 @@ def test_both_sides_of_the_crossover(work, name):
 def test_it_is_predicted_to_compile_where_a_fit_compiles(steps, compiled):
     net, count = Network([784, 10], device="cpu", seed=1), 10 * steps
     x, y = np.zeros((count, 784), np.float32), np.zeros((count, 10), np.float32)
-    workspace = TrainingWorkspace(net, Chain.of("sgd"), TrainingState.begin(net, Chain.of("sgd")), x, y, None, count, count, 10)
+    workspace = TrainingWorkspace(net, TrainingState.begin(net, Chain.of("sgd")), x, y, None, count, count, 10)
     seconds = device_choice.seconds_on_cpu(net.sizes, 10, steps, 0, 4, True)
     assert (seconds == device_choice.seconds_on_cpu(net.sizes, 10, steps, 0, 4, False)) == (workspace.ops.name == net.ops.name)
 
