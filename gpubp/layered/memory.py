@@ -1,7 +1,6 @@
 """Prediction of the memory of a training run: its plans are built on a device that counts bytes instead of allocating them."""
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from math import prod
 
 import numpy as np
@@ -15,18 +14,15 @@ from .workspace import TrainingWorkspace
 
 SNAPSHOTS = 2    # copies of parameters and optimizer state, for recovery from divergence
 CALL = 1 << 10   # approximate bytes of Python objects for a bound call
-ANSWERS = "storage_dtype", "cost_partials", "gemm_update_pays"   # verbs that bind nothing
-FORMULATED = "bias_activation", "activation_backward", "cost_and_delta", "step"   # verbs with intermediate values
 
 
 @dataclass(frozen=True)
 class Memory:
     """The bytes of a training run by purpose; int(memory) is their sum.
 
-    data: x and y in the network's dtype, and two orders of the samples; copies that a second fit on the same arrays keeps (see
-    WorkspaceCache) are not counted. parameters: the vector and the optimizer's state, and two copies of them in case training
-    diverges. plan: the gradient, and for a mini-batch (or a block of its rows for each thread) x, y, z, a, delta, weights and
-    costs. evaluation: the plans of the predictions after an epoch.
+    data: x and y in the network's dtype, and two orders of the samples, but not the copies of a WorkspaceCache. parameters: the
+    vector and the optimizer's state, and two copies of them in case training diverges. plan: the gradient, and the buffers of a
+    mini-batch (or of a block of its rows for each thread). evaluation: the plans of the predictions after an epoch.
     """
 
     data: int
@@ -50,30 +46,33 @@ class CountingOps:
     def __init__(self, ops):
         self.ops, self.bytes = ops, 0
 
-    def __getattr__(self, name):
-        value = getattr(self.ops, name)
-        if name in ("loss_scaling", "row_blocks"):   # their verbs are counted too
-            return value and self
-        return partial(self._bound, name) if callable(value) and name not in ANSWERS else value
+    def __getattr__(self, name):   # what binds nothing is the device's, such as storage_dtype
+        return getattr(self.ops, name)
 
-    def _bound(self, name, *arguments):
-        if name in ("with_precision", "training_backend"):
-            self.ops = getattr(self.ops, name)(*arguments)
-            return self
-        self.bytes += CALL + (self.ops.scratch_bytes if name in FORMULATED else 0)
-        call = lambda times=1: None
-        return (call, call) if name == "dropout" else call
-
-    def scaled(self, state):
-        """This object, which counts the same with a loss scale."""
+    def training_backend(self, seconds):
+        self.ops = self.ops.training_backend(seconds)
         return self
 
-    def update(self, gradient, state):
-        """The update of the loss scale."""
-        return self._bound("update")
+    with_precision = scaled = lambda self, *given: self   # ops has the network's precision
+    # the verbs of these are counted too
+    row_blocks = property(lambda self: self.ops.row_blocks and self)
+    loss_scaling = property(lambda self: self.ops.loss_scaling and self)
+
+    def _bind(self, *arguments):
+        self.bytes += CALL
+        return lambda times=1: None
+
+    def _bind_formula(self, *arguments):
+        self.bytes += self.ops.scratch_bytes   # for intermediate values
+        return self._bind()
+
+    cast = gather = matmul = gemm_update = log_cost = norms = program = add = add_squares = parallel = update = _bind
+    bias_activation = activation_backward = cost_and_delta = step = _bind_formula
+
+    def dropout(self, *arguments):
+        return [self._bind()] * 2
 
     def zeros(self, shape, dtype):
-        """An array whose elements all share one place in memory."""
         self.bytes += prod(np.atleast_1d(shape)) * np.dtype(dtype).itemsize
         if np.dtype(dtype) == np.uint8:   # a small report, of which views are made
             return np.zeros(shape, dtype)
@@ -84,7 +83,7 @@ def memory(network, batch_size, samples=0, optimizer=None):
     """The Memory of network.fit; by default with the network's own optimizer."""
     state = network.training_state
     chain = Chain.of(optimizer) if optimizer is not None else state.chain if state else Chain.of("sgd")
-    ghost, counter = object.__new__(type(network)), CountingOps(network.ops)
+    ghost, counter = object.__new__(type(network)), CountingOps(network.ops.with_precision(network.precision))
     vars(ghost).update(vars(network), ops=counter, parameters=network.parameters.like(counter))
     training = TrainingState.begin(ghost, chain)
     parameters, counter.bytes = counter.bytes * (1 + SNAPSHOTS), 0
