@@ -3,10 +3,10 @@
 The numerical derivatives evaluate the formulas with NumPy in float64, independently of plans, kernels and fused passes.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from timeit import repeat
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,14 +37,14 @@ class EquationCheck:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The result of net.check: one row per equation, and running times in seconds; str(report) is a printable table."""
+    """The result of net.check: one row per equation, and times in seconds of one pass; str(report) is a printable table."""
 
     rows: list[EquationCheck]
     used: int              # samples checked; samples on a kink are left out
     given: int
     parameters: int
-    pass_seconds: float      # one forward pass
-    backprop_seconds: float  # one forward and one backward pass
+    pass_seconds: float      # forward
+    backprop_seconds: float  # forward and backward
 
     @property
     def passed(self):
@@ -62,7 +62,6 @@ class GradientReport:
 
 
 def check(network, x, y, seed):
-    """The GradientReport of Network.check, which has made the network's device current."""
     reference, timings = ReferenceNetwork(network), _timings(network, x, y)
     given, codes = host_arrays(network, x, y)
     x, y = given.astype(np.float64), codes.astype(np.float64)
@@ -154,14 +153,9 @@ def finite_differences(network, x: ArrayLike, y: ArrayLike, names: Sequence[str]
 
 def _timings(network, x, y):
     """(seconds of one forward pass of finite differences, seconds of backpropagation)."""
-    def seconds(run):
-        run()
-        started = time.perf_counter()
-        run()
-        return time.perf_counter() - started
     passes = min(TIMED, network.parameters["w1"].size)
-    forward = seconds(lambda: finite_differences(network, x, y, ["w1"], passes)) / (passes + 1)
-    return forward, min(seconds(lambda: network.gradient(x, y)) for _ in range(5))
+    forward = min(repeat(lambda: finite_differences(network, x, y, ["w1"], passes), number=1, repeat=2)) / (passes + 1)
+    return forward, min(repeat(lambda: network.gradient(x, y), number=1, repeat=10))
 
 
 def _seconds(value):
@@ -170,7 +164,7 @@ def _seconds(value):
 
 
 class ReferenceNetwork:
-    """A network's formulas, evaluated by NumPy in float64 on a copy of its parameters."""
+    """A network's formulas, evaluated by NumPy in float64 on a copy of its parameters; sigma(l, z) is a_l."""
 
     def __init__(self, network):
         self.depth, self.cost_function = network.depth, network.cost_function
@@ -185,7 +179,6 @@ class ReferenceNetwork:
         return z
 
     def sigma(self, l, z):
-        """a_l = sigma(z_l), for z = z_l."""
         return self.activations[l].of(np, z)
 
     def cost(self, x, y, start=0, parameters=None):

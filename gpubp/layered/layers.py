@@ -42,8 +42,8 @@ class Dropout:
     Parameters
     ----------
     rate : float, 0 <= rate < 1
-        In each training step, an output is set to zero with this probability, and otherwise divided by 1 - rate. Predictions,
-        costs and gradients outside of training use all outputs.
+        In a training step, an output is set to zero with this probability, and else divided by 1 - rate. Outside of training,
+        all outputs are used.
 
     Raises ValueError for other rates.
 

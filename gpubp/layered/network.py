@@ -84,21 +84,14 @@ class Network:
         Mixed precision: a GPU may round the factors of matrix products in fit, feedforward, predict and score. Weights and
         their gradient stay float32. Everything else, and the CPU, is exact.
 
-    Raises
-    ------
-    ValueError, TypeError
-        An argument is not as described.
-    RuntimeError
-        The device is not available.
+    Raises ValueError or TypeError if an argument is not as described, and RuntimeError if the device is not available.
 
     net.parameters["w1"], ["b1"], ... are views of net.vector. A network owns its buffers: give each thread its own net.copy().
 
-    >>> import numpy as np, gpubp
+    >>> import gpubp
     >>> net = gpubp.Network([2, 3, 1], seed=1)
-    >>> net.feedforward(np.zeros((4, 2))).shape
-    (4, 1)
-    >>> net.parameters["w1"].shape, net.vector.shape
-    ((3, 2), (128,))
+    >>> net.feedforward([[0.0, 1.0]]).shape, net.parameters["w1"].shape, net.vector.shape
+    ((1, 1), (3, 2), (128,))
     """
 
     def __init__(self, layers: Sequence[int | Dense | Dropout], activation: str | Activation = "sigmoid",
@@ -263,11 +256,10 @@ class Network:
         Raises ValueError or TypeError if x has another shape, or a number that is not finite.
 
         >>> import gpubp
-        >>> net = gpubp.Network([2, 2], output="softmax", seed=1)
-        >>> net.parameters["w1"][...] = [[1.0, 0.0], [0.0, 1.0]]
-        >>> net.parameters["b1"][...] = 0.0
+        >>> net = gpubp.Network([2, 1], seed=1)
+        >>> net.parameters["w1"][...] = [[9.0, -9.0]]
         >>> net.predict([[0.0, 1.0], [1.0, 0.0]]).tolist()
-        [1, 0]
+        [0, 1]
         """
         outputs = self.inference.outputs(input_checks.samples(self, x, check_now=False))
         if input_checks.is_classification(self) if self.is_classifier is None else self.is_classifier:
@@ -288,10 +280,9 @@ class Network:
         Raises ValueError or TypeError as fit does.
 
         >>> import gpubp
-        >>> net = gpubp.Network([2, 2], output="softmax", cost="cross-entropy", seed=1)
-        >>> net.parameters["w1"][...] = [[1.0, 0.0], [0.0, 1.0]]
-        >>> net.parameters["b1"][...] = 0.0
-        >>> net.score([[0.0, 1.0], [1.0, 0.0]], [1, 1])   # the predictions are 1 and 0
+        >>> net = gpubp.Network([2, 1], cost="cross-entropy", seed=1)
+        >>> net.parameters["w1"][...] = [[9.0, -9.0]]
+        >>> net.score([[0.0, 1.0], [1.0, 0.0]], [1, 1])   # the predictions are 0 and 1
         0.5
         """
         call_arrays.check_same_device(self, x=x, y=y)
@@ -343,15 +334,11 @@ class Network:
                   sample_weight: ArrayLike | None = None) -> Callable[[ArrayLike], tuple[float, np.ndarray]]:
         """A function vector -> (cost, gradient) for scipy.optimize.minimize(..., jac=True).
 
+        The gradient is a NumPy array of float64. Each call sets net.vector; copy the result back: net.vector[...] = result.x.
+
         Parameters
         ----------
         x, y, sample_weight : as for fit
-
-        Returns
-        -------
-        function
-            Its gradient is a NumPy array of float64. Each call sets net.vector; copy the result back with
-            net.vector[...] = result.x.
 
         Raises ValueError or TypeError as fit does.
 
@@ -404,15 +391,11 @@ class Network:
         seed : int, default 0
             Of the random directions v.
 
-        Returns
-        -------
-        GradientReport
-            The error of an equation is |g . v - difference along v| / (|g| |v| / sqrt(size)) for its gradient g, the largest over
-            layers and three directions. report.passed: all are at most 1e-7 in float64 and 2e-3 in float32, or more where outputs
-            nearly equal the targets.
+        The error of an equation is |g . v - difference along v| / (|g| |v| / sqrt(size)) for its gradient g, the largest over
+        layers and three directions. report.passed: all are at most 1e-7 in float64 and 2e-3 in float32, or more where outputs
+        nearly equal the targets.
 
-        Raises ValueError or TypeError as fit does, or if all samples lie on a kink, or if the outputs equal the targets up to
-        rounding.
+        Raises ValueError or TypeError as fit does, or if all samples lie on a kink, or if outputs equal targets up to rounding.
 
         >>> import numpy as np, gpubp
         >>> net = gpubp.Network([3, 4, 2], dtype="float64", seed=1)
@@ -434,13 +417,8 @@ class Network:
         optimizer : as for fit, optional
             None is the network's own.
 
-        Returns
-        -------
-        Memory
-            int(memory) is the sum; str(memory) names the purposes. Python, CUDA, cuBLAS's workspace and the arrays passed to fit
-            are not counted.
-
-        Raises ValueError or TypeError if an argument is not as described.
+        int(memory) is the sum; str(memory) names the purposes. Python, CUDA, cuBLAS's workspace and the arrays passed to fit are
+        not counted. Raises ValueError or TypeError if an argument is not as described.
 
         >>> import gpubp
         >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))

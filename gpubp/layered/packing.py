@@ -1,7 +1,4 @@
-"""Packing: a network, its optimizer's state and its history as a JSON text and NumPy arrays, for files and pickle.
-
-Arrays are stored by name and shape, never by offset; everything else is one JSON text under the key "gpubp".
-"""
+"""Packing: a network, its optimizer's state and its history as one JSON text and named NumPy arrays, for files and pickle."""
 
 import warnings
 from contextlib import suppress
@@ -31,15 +28,10 @@ def save(network: Any, path: str | PathLike) -> None:
     path : str or path
         A previous file stays until the new one is complete.
 
-    Raises
-    ------
-    OSError
-        The file cannot be written.
-    TypeError
-        net.metadata holds something that JSON cannot hold.
+    Raises OSError if the file cannot be written, and TypeError if net.metadata holds something that JSON cannot hold.
 
-    >>> import gpubp, tempfile, os
-    >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
+    >>> import gpubp, tempfile
+    >>> path = tempfile.mkdtemp() + "/net.npz"
     >>> gpubp.Network([2, 1], seed=1).save(path)
     >>> gpubp.load(path).sizes
     [2, 1]
@@ -75,7 +67,6 @@ def pack(network):
 
 
 def _number(value):
-    """A NumPy scalar as a number for JSON."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(type(value).__name__)
@@ -100,7 +91,6 @@ def unpack(build, header, arrays, device, custom):
 
 
 def _vectors(training):
-    """(name, Parameters) of the optimizer's state and of the best parameters."""
     return [*training.state.items(), *([("best", training.best)] if training.best else [])]
 
 
@@ -114,7 +104,7 @@ def _fill(parameters, arrays, prefix):
 
 
 def custom(network):
-    """{name: cost or activation} of a network that no table has."""
+    """{name: cost or activation} of the network that no table has."""
     used = [(COSTS, network.cost_function), *((ACTIVATIONS, gate.activation) for gate in network.gates.values())]
     return {entry.name: entry for table, entry in used if not _in_table(table, entry)}
 
@@ -129,8 +119,7 @@ def _in_table(table, entry):
 def _layer(text, custom):
     if "dropout" in text:
         return Dropout(text["dropout"])
-    name = text["activation"]
-    initializer = None
+    name, initializer = text["activation"], None
     with suppress(ValueError):   # a custom initializer is not needed again
         initializer = INITIALIZERS.find(text["initializer"])
     return Dense(text["neurons"], custom.get(name, name), initializer)
