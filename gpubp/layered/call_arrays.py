@@ -34,7 +34,7 @@ def samples_and_targets(network, x, y):
 
 
 def host_arrays(network, x, y):
-    """x and y, checked, as NumPy arrays in the network's dtype."""
+    """The same as NumPy arrays in the network's dtype."""
     return [np.asarray(network.ops.to_numpy(array[:]), network.dtype) for array in samples_and_targets(network, x, y)]
 
 
@@ -55,20 +55,18 @@ def check_together(network, take):
 
 
 def raise_if_nan(network, cost, x, y, sample_weight):
-    """The cost; if it is NaN, the arrays are checked, which may raise ValueError."""
+    """The cost; if it is NaN, the arrays are checked."""
     if isnan(cost):
         checked_arrays(network, x, y, sample_weight)
     return cost
 
 
 def check_shape(network, vector):
-    """Raise ValueError unless a vector has the shape of net.vector."""
     if np.shape(vector) != network.vector.shape:
         raise ValueError(f"expected a vector of shape {network.vector.shape}, as net.vector, got shape {np.shape(vector)}")
 
 
 def vector(network, values):
-    """values as an array on the network's device, with the shape and dtype of net.vector."""
     array = array_of(network, values, "vector")
     check_shape(network, array)
     if hasattr(values, "__dlpack__") and not network.ops.is_on_device(array):

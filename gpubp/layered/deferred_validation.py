@@ -2,15 +2,11 @@
 
 
 def would_wait(network, array):
-    """Whether the host would wait for the device to check this array."""
     return not network.ops.synchronous and network.ops.is_on_device(array)
 
 
 class DeferredArray:
-    """A device array that is checked when it enters a plan; it can be indexed by rows, and divided by a number.
-
-    checked_copy(array, out) copies the array to out, with NaN for what is invalid.
-    """
+    """A device array that is checked when it enters a plan: checked_copy(array, out) writes NaN for invalid elements."""
 
     def __init__(self, array, checked_copy, divisor=1):
         self.array, self.checked_copy, self.divisor, self.shape = array, checked_copy, divisor, array.shape
@@ -22,13 +18,11 @@ class DeferredArray:
         return DeferredArray(self.array, self.checked_copy, divisor)
 
     def enter(self, out):
-        """Copy the array to out, with NaN for what is invalid."""
         self.checked_copy(self.array, out)
         if self.divisor != 1:
             out /= self.divisor
 
     def copied(self, ops, shape, dtype):
-        """The checked array in new memory."""
         out = ops.zeros(shape, dtype)
         self.enter(out)
         return out

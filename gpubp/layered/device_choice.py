@@ -22,7 +22,7 @@ PASSES = 9                                   # over z, a and delta, by the kerne
 
 @dataclass(frozen=True)
 class DeviceChoice:
-    """The name of a device and why it was chosen. open: whether the first fit may still choose the CPU."""
+    """The name of a device and why it was chosen; open: the first fit may still choose the CPU."""
 
     name: str
     reason: str
@@ -47,10 +47,7 @@ class DeviceChoice:
 
 
 def choose(network, batch, steps, state):
-    """The DeviceChoice for a network on a GPU that trains on host arrays.
-
-    batch: samples per step; steps: per epoch; state: number of the optimizer's state vectors.
-    """
+    """The DeviceChoice of a network on a GPU that trains on host arrays. steps: per epoch; state: number of state vectors."""
     from ..devices.cpu import cxx  # it loads the compiler's tools
     sizes = tuple(network.sizes)
     cpu = seconds_on_cpu(sizes, batch, steps, state, network.dtype.itemsize, cxx.why_not() is None)

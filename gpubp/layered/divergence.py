@@ -1,6 +1,6 @@
 """Recovery from divergence: the first bad step is found by repeating the steps before it, and undone.
 
-Reading each step's cost would make the host wait for the device. Instead epochs are repeated from their beginning, bit by bit.
+Reading the cost of each step would make the host wait for the device; epochs are repeated from their beginning instead.
 """
 
 import numpy as np
@@ -21,11 +21,9 @@ class Snapshot:
         self.take_position()
 
     def take_position(self):
-        """Set the position to the current one; the vectors stay."""
         self.step, self.position = self.run.training_state.step, (self.run.network.epoch, self.run.training_state.batch)
 
     def take(self):
-        """Copy the current vectors and position."""
         for copy, vector in zip(self.vectors, self.run.workspace.vectors()):
             copy[...] = vector
         self.take_position()
@@ -43,12 +41,12 @@ class Snapshot:
 class Divergence:
     """Two snapshots to go back to, and the search for the first bad step.
 
-    start: the state before the first epoch that the host has not read. before: the previous start. If the first step after
-    `start` is bad, steps are repeated from `before`, so that the step that led there can be undone.
+    start: the state before the first epoch that the host has not read. before: the previous start, from which steps are
+    repeated if the first one after `start` is bad, so that the step that led there can be undone.
 
-    With reads_each (see EpochLog), a callback may change network or data between epochs, so that only the current epoch can be
-    repeated. `before` is then taken before the last step of the previous epoch; once the costs of the current epoch are known
-    to be finite so far, before its own last step.
+    If the host reads each epoch (EpochLog.each), only the current one can be repeated, since a callback may change network or
+    data between epochs. `before` is then taken before the last step of the previous epoch, or of the current one once its costs
+    are known to be finite so far.
     """
 
     def __init__(self, run, reads_each):
@@ -56,7 +54,6 @@ class Divergence:
         self.before, self.start = Snapshot(run), Snapshot(run)
 
     def begin_fit(self):
-        """Training begins, perhaps not where the network's last fit ended."""
         for snapshot in (self.before, self.start):
             snapshot.take_position()
 
@@ -70,7 +67,6 @@ class Divergence:
             self.start.take()
 
     def before_last_step(self):
-        """With reads_each, the last step of the epoch is next."""
         first, done = self.start.position[1], self.training_state.batch
         if done > first:
             workspace = self.run.workspace
@@ -103,7 +99,6 @@ class Divergence:
             self.before.step = self.training_state.step - 1
 
     def _undo_step_before(self, number, bad, log):
-        """The cost of mini-batch `bad` was not finite: undo the step before it, and raise."""
         run = self.run
         good = self._repeat_up_to(number, bad)
         layer, sample = _first_nonfinite(run.replay())
@@ -112,10 +107,7 @@ class Divergence:
         self._raise(f"the cost became {log[bad]}", bad + 1, log, f", first in {layer} at training sample {row}")
 
     def _repeat_up_to(self, number, bad):
-        """Repeat the steps before mini-batch `bad` of an epoch, with which the history then ends.
-
-        Returns what _restore needs to undo the last of these steps.
-        """
+        """Repeat the steps before mini-batch `bad` of an epoch; returns what _restore needs to undo the last of them."""
         run, training = self.run, self.training_state
         begun = self.start if self.reads_each or (number, bad) > self.start.position else self.before
         run.network.history.cut(number)

@@ -8,7 +8,6 @@ GPUS = 2, 13   # DLPack's numbers for CUDA memory and CUDA managed memory
 
 
 def is_on_gpu(values):
-    """Whether DLPack says that an array is in GPU memory."""
     try:
         return hasattr(type(values), "__dlpack_device__") and int(values.__dlpack_device__()[0]) in GPUS
     except (BufferError, RuntimeError, TypeError, ValueError):   # such as PyTorch's "meta", which is nowhere
@@ -62,10 +61,7 @@ def like(ops, given, answer):
 
 
 def follow(ops, given):
-    """Make libraries that own GPU arrays among `given` wait for the device's work on them.
-
-    They may reuse the memory of a temporary tensor immediately, on a stream that is not ordered with ours.
-    """
+    """Make libraries that own GPU arrays among `given` wait for our work on them: they may reuse the memory on other streams."""
     if ops.synchronous:
         return
     for array in given:
@@ -77,5 +73,4 @@ def follow(ops, given):
 
 
 def _from_dlpack(array):
-    """The from_dlpack function of the array's library, or None."""
     return getattr(namespace(array), "from_dlpack", None)

@@ -8,10 +8,9 @@ from .inference import chunks
 
 
 class EarlyStopping:
-    """Keeps the parameters with the best validation figure, and decides when to stop.
+    """Keeps the parameters with the best validation figure in the training state, and decides when to stop.
 
-    monitor: "cost" or "accuracy". All of it is stored in the training state, so that a resumed run continues as if it had never
-    stopped; a best figure of another monitor or validation set does not compare and is forgotten.
+    A best figure of another monitor or validation set does not compare and is forgotten.
     """
 
     def __init__(self, patience, monitor, training_state, network, validation):

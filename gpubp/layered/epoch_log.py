@@ -16,8 +16,8 @@ MAX_WAIT = 0.1   # seconds after which the host reads the epochs that are waitin
 class EpochLog:
     """The epochs of a run; the history has an entry for each, NaN until the host has read it.
 
-    each: every epoch is read immediately, because something depends on its figures: early stopping, a callback, or a learning
-    rate that follows the costs. On a synchronous device too, where reading costs nothing.
+    each: every epoch is read immediately, because reading costs nothing, or because early stopping, a callback or a learning
+    rate that follows the costs depends on it.
     """
 
     def __init__(self, run):
@@ -29,7 +29,6 @@ class EpochLog:
         self.sizes = np.minimum(size, count - size * np.arange(run.batches))   # of the mini-batches
 
     def begin(self):
-        """An epoch, or the rest of one, begins."""
         # number: its index in the history; first: its first mini-batch, 0 unless it was resumed; events: its beginning and end
         self.epoch = SimpleNamespace(number=self.network.epoch, first=self.training_state.batch,
                                      events=[self.workspace.ops.record_event()])
@@ -53,7 +52,6 @@ class EpochLog:
         self.training_state.batch, self.training_state.costs = 0, []
 
     def _score_terms(self):
-        """The terms of the epoch's scores, on the device."""
         arguments = self.arguments
         if arguments.is_classifier:
             yield from score_terms(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], True)
@@ -62,14 +60,10 @@ class EpochLog:
             yield from cost_and_score_terms(self.network, x, y, arguments.is_classifier)
 
     def due(self):
-        """Whether it is time to read."""
         return self.each or len(self.waiting) == self.workspace.report.capacity or perf_counter() - self.read_at > MAX_WAIT
 
     def read(self):
-        """Wait for the device and write its figures into the history.
-
-        Returns (epoch, number of mini-batches done, record) for each epoch, and for the current one if it is unfinished.
-        """
+        """Write the device's figures into the history; returns (epoch, number of mini-batches done, record) for each epoch."""
         training, report = self.training_state, self.workspace.report
         found = [(epoch, self.run.batches, record) for epoch, record in zip(self.waiting, report.read(len(self.waiting)))]
         for epoch, _, record in found:
@@ -98,7 +92,7 @@ class EpochLog:
             history.validation_accuracy[i] = score_from_terms(terms, arguments.validation[0].shape[0], arguments.is_classifier)
 
     def read_after_error(self):
-        """An exception has ended training: read what the device has done, so that training can continue from there."""
+        """An exception has ended training: read what the device has done."""
         history, known = self.network.history, self.network.epoch - len(self.waiting)
         try:
             return self.read()

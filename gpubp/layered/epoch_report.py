@@ -15,9 +15,8 @@ MAX_UNREAD = 64             # their number
 class Report:
     """Arrays of the device that are views of one array of bytes.
 
-    log: the costs of the epoch's mini-batches. scaling: the state of the loss scale, see LossScaling. norms: first a flag, 0
-    if all of the vector is finite, then |gradient| and |delta_l| of the last step. score_terms: float64, see metrics.
-    capacity: the number of reports that may wait for the host. unread: their bytes, if there may be more than one.
+    log: the costs of the epoch's mini-batches. scaling: the state of the loss scale. norms: a flag, 0 if all of the vector is
+    finite, then |gradient| and |delta_l| of the last step. capacity: the number of reports that may wait for the host in unread.
     """
 
     def __init__(self, ops, dtype, batches, depth):
@@ -36,7 +35,7 @@ class Report:
                 for start, (name, (count, kind)) in zip(self.starts, self.layout.items())}
 
     def reserve(self, epochs):
-        """Allocate memory for the reports of that many epochs, within the limits."""
+        """Allocate memory for the reports of n epochs, within the limits."""
         size = self.memory.size
         capacity = max(1, min(epochs, MAX_UNREAD, MAX_UNREAD_BYTES // size))
         if capacity != self.capacity:
@@ -48,13 +47,11 @@ class Report:
             self.unread[place] = self.memory
 
     def read(self, count):
-        """The first `count` kept reports, on the host; waits for the device."""
         if count == 0:
             return []
         return [self.now()] if self.unread is None else [*map(self._on_host, self.ops.to_numpy(self.unread[:count]))]
 
     def now(self):
-        """The current report, on the host."""
         return self._on_host(self.ops.to_numpy(self.memory))
 
     def _on_host(self, memory):

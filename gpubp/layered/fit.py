@@ -112,7 +112,6 @@ class _Loop:
         self.interrupt, self.burst, self.event = Interrupt(), 1, None
 
     def run(self):
-        """Train; returns the history."""
         network = self.network
         try:
             network.is_training, network.workspace_cache = True, None
@@ -172,7 +171,7 @@ class _Loop:
         return (StopReason.CALLBACK, f"stopped by a callback after epoch {network.epoch}") if any(answers) else ()
 
     def _epoch(self, progress):
-        """Launch the steps of one epoch, or of the rest of one; returns whether the epoch was completed."""
+        """Launch the steps of an epoch, or of the rest of one; returns whether it was completed."""
         training = self.training_state
         if not self.epoch_log.waiting:
             self.divergence.begin()

@@ -10,10 +10,10 @@ from .training_state import TrainingState
 
 
 class FitArguments:
-    """The data on the network's device (or on the host, where the device has no room for them), sizes, and the optimizer.
+    """The data as input_checks returns them, sizes, and the training state.
 
-    x, y, weights and validation are as input_checks returns them; n samples, of which an epoch takes `samples_per_epoch` in
-    `batches` mini-batches. resuming: training continues with the optimizer's state, perhaps within an epoch.
+    n: the number of samples, of which an epoch takes samples_per_epoch in `batches` mini-batches. resuming: training continues
+    where the last fit ended, perhaps within an epoch.
     """
 
     def __init__(self, network, x, y, validation, sample_weight, optimizer, callbacks, **options):

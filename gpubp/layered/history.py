@@ -46,14 +46,12 @@ class History:
         self.stop_reason = self.stop_reason and StopReason(self.stop_reason)
 
     def stop(self, reason=None, sentence=None):
-        """Write down why the fit ends early; without a reason, that it does not."""
         self.stop_reason, self.stopped = reason, sentence
 
     def __len__(self):
         return len(self.cost)
 
     def add(self, **figures):
-        """Append one epoch."""
         for name, figure in figures.items():
             getattr(self, name).append(figure)
 

@@ -1,7 +1,4 @@
-"""Inference: outputs, cost and gradient for any number of rows, in chunks, by cached plans without dropout.
-
-Data that do not fit in device memory may stay on the host.
-"""
+"""Inference: outputs, cost and gradient for any number of rows, in chunks, by cached plans without dropout."""
 
 from functools import reduce
 from math import nan
@@ -15,7 +12,6 @@ MAX_PLANS = 8       # most recently used plans
 
 
 def chunks(count):
-    """Slices that cover `count` rows."""
     return [slice(start, min(start + CHUNK_ROWS, count)) for start in range(0, count, CHUNK_ROWS)]
 
 
@@ -61,7 +57,6 @@ class Inference:
         return cost, total
 
     def outputs(self, x):
-        """a_L of all rows."""
         network = self.network
         out = network.ops.zeros((x.shape[0], network.sizes[-1]), network.dtype)
         for rows, plan in self.run("outputs", x):

@@ -1,6 +1,7 @@
 """Checks of the arrays that enter a network: labels become rows of targets, and arrays move to the network's device.
 
 An array that does not fit on the device stays on the host as it is, memory-mapped perhaps, and is checked and read in chunks.
+With check_now=False, an array on a GPU becomes a DeferredArray.
 """
 
 from functools import cache
@@ -22,7 +23,7 @@ interval = cache(Interval)
 
 
 def samples_or_wire(network, x):
-    """x as samples gives it, in memory of the caller's stream; a traced value is cast to the network's dtype."""
+    """As samples, in memory of the caller's stream; a traced value is cast to the network's dtype."""
     if type(x) is not Wire:
         with network.ops.device:
             found = samples(network, x, check_now=False)
@@ -41,11 +42,7 @@ def _matrix(x, width, name, kind="an array"):
 
 
 def samples(network, x, name="x", check_now=True):
-    """x as a matrix (n, inputs) of finite numbers, on the network's device and in its dtype.
-
-    If the device has no room, x stays on the host: then ops.is_on_device(x) is false, and x[rows] is a NumPy array of any real
-    dtype. With check_now=False, an array on a GPU becomes a DeferredArray.
-    """
+    """x as a matrix (n, inputs) of finite numbers, on the device in the network's dtype, or on the host in any real dtype."""
     x = _matrix(array_of(network, x, name), network.sizes[0], name)
     if x.shape[0] == 0:
         raise ValueError(f"{name}: expected at least one row, got an empty array of shape {x.shape}")
@@ -69,11 +66,7 @@ def samples(network, x, name="x", check_now=True):
 
 
 def targets(network, y, rows, name="y", check_now=True):
-    """y as a matrix (n, outputs) of targets on the network's device; labels become the codes of the cost.
-
-    If the device has no room, the targets are LazyTargets on the host: then ops.is_on_device(y) is false, and y[rows] is a NumPy
-    array. With check_now=False, an array on a GPU becomes a DeferredArray.
-    """
+    """y as targets (n, outputs), on the device or as LazyTargets on the host; labels become the codes of the cost."""
     y, width = array_of(network, y, name), network.sizes[-1]
     if y.shape[:1] != (rows,):
         raise ValueError(f"{name}: expected one entry for each of the {rows} rows of x, got shape {y.shape}")
@@ -123,7 +116,7 @@ def is_labels(y, width):
 
 
 def is_classification(network, y=None):
-    """Whether the network classifies: by its cost, else by the array y of targets or, without y, by the range of its outputs."""
+    """Whether the network classifies: by its cost, else by the array y or, without y, by the range of its outputs."""
     width, bounded = network.sizes[-1], interval(network.layers[-1].activation.range).bounded
     if network.cost_function.classifies or y is None:
         return network.cost_function.classifies or bounded
@@ -131,10 +124,6 @@ def is_classification(network, y=None):
 
 
 def sample_weights(network, weights, rows, name="sample_weight", check_now=True):
-    """Weights of the samples, a vector (n,) on the network's device, or None.
-
-    With check_now=False, an array on a GPU becomes a DeferredArray.
-    """
     if weights is None:
         return None
     weights = array_of(network, weights, name)
@@ -194,7 +183,6 @@ def _require_finite(network, values, name, first=0):
 
 
 def _require_targets(network, codes, name, first):
-    """Refuse rows of targets that the cost does not accept."""
     cost = network.cost_function
     _require_finite(network, codes, name, first)
     if not all_true(network, inside := interval(cost.targets).holds(codes).all(axis=1)):

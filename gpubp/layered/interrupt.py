@@ -7,8 +7,7 @@ import threading
 class Interrupt:
     """A context in which the first Ctrl-C sets `requested`; a second one raises KeyboardInterrupt.
 
-    Python delivers signals to the main thread only. Nothing happens in any other thread, nor where Ctrl-C is ignored (as in a
-    background job) or handled outside Python.
+    Nothing happens outside the main thread, the only one that gets signals, nor if Ctrl-C is ignored or handled outside Python.
     """
 
     requested = False

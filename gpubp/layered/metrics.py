@@ -26,10 +26,7 @@ def score(network, x, codes, labelled):
 
 
 def score_terms(network, x, codes, labelled, passes=None):
-    """The terms of a score, on the device: the number of correct labels, or the residual and the total sum of squares.
-
-    passes: (rows, plan) after each forward pass; default: the network's outputs of x.
-    """
+    """The terms of a score, on the device: the number of correct labels, or the residual and the total sum of squares."""
     xp, targets_on_device = network.ops.xp, lambda rows: network.ops.asarray(codes[rows], network.dtype)
     passes = passes or network.inference.run("outputs", x)
     if labelled:

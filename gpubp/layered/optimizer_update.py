@@ -24,7 +24,6 @@ class OptimizerUpdate:
         self.rounded = network.parameters.rounded(storage).vector[:network.parameters.weights] if self.rounding else None
 
     def calls(self):
-        """The calls that update all parameters by the gradient."""
         p, ops = self.network.parameters, self.ops
         arguments = (self.chain, p.vector, self.gradient.vector, self.state, p.weights, p.matrices(), self.table, self.clock,
                      self.rounded)
@@ -34,7 +33,7 @@ class OptimizerUpdate:
                 ops.loss_scaling.scaled(self.scaling).step(*arguments)]
 
     def fused_update(self, a, b, w):
-        """The call that updates the weights w, whose gradient is the product a b."""
+        """Bind the update of the weights w, whose gradient is the product a b."""
         return self.ops.gemm_update(a, b, w, self.gemm_scalars, self.clock)
 
     def bias_calls(self):

@@ -13,12 +13,6 @@ class Parameters:
 
     Views start on 128-byte lines; the gaps between them are zero, and every optimizer keeps them zero. Write to a view with
     [...] =; it cannot be replaced, because the optimizer trains the vector.
-
-    >>> from gpubp.devices import open_device
-    >>> p = Parameters({"w1": (3, 2), "b1": (3,)}, open_device("cpu"), "float64")
-    >>> p["w1"][...] = 1.0
-    >>> p.vector.size, p.vector.sum()
-    (32, np.float64(6.0))
     """
 
     def __init__(self, shapes, ops, dtype, rounded_from=None):
@@ -64,7 +58,6 @@ class Parameters:
         return self._views[name]
 
     def write(self, name, values):
-        """Put a host array of the same shape into a view."""
         with self.ops.device:
             self._views[name][...] = self.ops.asarray(values, self.dtype)
 
@@ -72,9 +65,7 @@ class Parameters:
         return iter(self._views)
 
     def items(self):
-        """(name, view) pairs."""
         return self._views.items()
 
     def matrices(self):
-        """The views of the weight matrices."""
         return [view for view in self._views.values() if view.ndim == 2]

@@ -1,6 +1,6 @@
 """Plans: all buffers of a forward or backward pass for a fixed batch size, allocated once, and the bound calls that fill them.
 
-A step of a plan allocates nothing that grows with the batch; on a GPU it allocates nothing, so that a graph can capture it.
+A run allocates nothing that grows with the batch, and nothing at all on a GPU, so that a graph can capture it.
 """
 
 from functools import partial

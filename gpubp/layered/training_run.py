@@ -6,10 +6,7 @@ from ..devices.random import SHUFFLE, generator
 
 
 class TrainingRun:
-    """Runs single steps or bursts of them, and moves to any mini-batch; the caller decides how many steps to run.
-
-    After enter(), epoch is the current epoch, and order has the sample numbers in its order.
-    """
+    """Runs steps, singly or in bursts, and moves to any mini-batch; order has the sample numbers of the current epoch."""
 
     def __init__(self, network, workspace, arguments):
         self.network, self.workspace, self.arguments = network, workspace, arguments
@@ -34,7 +31,6 @@ class TrainingRun:
         return np.arange(n)
 
     def learning_rates(self, batches):
-        """The learning rates of mini-batches of the current epoch."""
         optimizer, history, begun = self.training_state.chain.optimizer, self.network.history, self.training_state.first_epoch
         if not callable(optimizer.learning_rate):
             return [optimizer.learning_rate] * len(batches)
@@ -52,7 +48,6 @@ class TrainingRun:
         self.count(times)
 
     def count(self, times):
-        """Count steps that the device has been given."""
         self.training_state.step += times
         self.training_state.batch += times
 

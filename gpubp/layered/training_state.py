@@ -28,12 +28,10 @@ class TrainingState:
 
     @classmethod
     def begin(cls, network, chain):
-        """The state before the first step."""
         return cls(chain, {name: network.parameters.like() for name in chain.state}, first_epoch=network.epoch)
 
     @property
     def vectors(self):
-        """The state vectors, in the rule's order."""
         return [self.state[name].vector for name in self.chain.state]
 
     def forget_best(self, best_of=""):
@@ -41,7 +39,6 @@ class TrainingState:
         self.best, self.best_value, self.best_epoch, self.best_of = None, math.inf, 0, best_of
 
     def copy(self, ops):
-        """A copy whose vectors are on the device of ops."""
         state = {name: parameters.copy(ops) for name, parameters in self.state.items()}
         return replace(self, state=state, costs=list(self.costs), best=self.best and self.best.copy(ops),
                        scaling=list(self.scaling))

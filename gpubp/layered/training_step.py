@@ -88,7 +88,6 @@ class BlockedStep(_Step):
                                for measured in (False, True))
 
     def measuring(self):
-        """Calls that write the norms into the report after the last step."""
         norms, threads = self.norms, self.threads
 
         def delta_norms():
@@ -97,7 +96,7 @@ class BlockedStep(_Step):
 
 
 class _ThreadBlocks:
-    """The blocks of one thread, their plans and their gradient."""
+    """The blocks of one thread, with its gradient."""
 
     def __init__(self, step, block_rows, starts, gradient):
         self.ops, self.gradient, network = step.ops, gradient, step.network

@@ -12,8 +12,7 @@ class WorkspaceCache:
     """Weak references to the arrays of a fit, and its workspace, which is dropped when one of the arrays is freed.
 
     The first fit only records its arrays. A second fit on the same arrays makes a workspace with copies of them and keeps it;
-    later fits refresh the copies, because the arrays may have changed. With callbacks, which may change the arrays during a
-    fit, nothing is kept.
+    later fits refresh the copies, because the arrays may have changed.
     """
 
     def __init__(self, network, arguments, given):
@@ -33,12 +32,11 @@ class WorkspaceCache:
             self.workspace = before.workspace
 
     def keep(self, workspace):
-        """Keep the workspace of a finished fit if another fit on the same arrays may follow."""
+        """Keep the workspace if another fit on the same arrays may follow."""
         alive = self.refs is not None and all(one is None or one() is not None for one in self.refs)
         self.workspace = workspace if self.again and alive else None
 
     def _fits(self, other, given):
-        """Whether the other has the same arrays, sizes, optimizer and parameters."""
         return (self.key == other.key and self.refs is not None and other.refs is not None
                 and self.parameters() is other.parameters() and _same([one and one() for one in self.refs], given))
 
