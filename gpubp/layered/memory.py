@@ -1,13 +1,17 @@
 """Prediction of the memory of a training run: its plans are built on a device that counts bytes instead of allocating them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from ..maths.gradient_transforms import Chain
+from ..maths.optimizers import OptimizerPart
 from .epoch_log import ACCURACY_SAMPLES
 from .inference import chunks
+from .input_checks import checked_int
 from .plan import Plan
 from .training_state import TrainingState
 from .workspace import TrainingWorkspace
@@ -79,8 +83,26 @@ class CountingOps:
         return np.lib.stride_tricks.as_strided(np.zeros(1, dtype), np.atleast_1d(shape), [0] * np.size(shape))
 
 
-def memory(network, batch_size, samples=0, optimizer=None):
-    """The Memory of network.fit; by default with the network's own optimizer."""
+def memory(network: Any, batch_size: int, samples: int = 0,
+           optimizer: str | OptimizerPart | Chain | Sequence[str | OptimizerPart] | None = None) -> Memory:
+    """Predict the memory of fit in bytes, without allocating it.
+
+    Parameters
+    ----------
+    batch_size : int
+    samples : int, default 0
+        Training samples; with 0, data and predictions are not counted.
+    optimizer : as for fit, optional
+        None is the network's own.
+
+    int(memory) is the sum; str(memory) names the purposes. Python, CUDA, cuBLAS's workspace and the arrays passed to fit are not
+    counted. Raises ValueError or TypeError if an argument is not as described.
+
+    >>> import gpubp
+    >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))
+    data 152 MiB, parameters 0.274 MiB, plan 0.428 MiB, evaluation 19 MiB
+    """
+    batch_size, samples = checked_int("batch_size", batch_size, 1), checked_int("samples", samples, 0)
     state = network.training_state
     chain = Chain.of(optimizer) if optimizer is not None else state.chain if state else Chain.of("sgd")
     ghost, counter = object.__new__(type(network)), CountingOps(network.ops.with_precision(network.precision))

@@ -20,11 +20,6 @@ def labels_or_minus_one(network, outputs):
     return xp.where(xp.isnan(outputs).any(axis=1), invalid, labels(network, outputs))
 
 
-def score(network, x, codes, labelled):
-    """Accuracy if labelled, else R^2, which is NaN if the targets do not vary; arrays may be on the host."""
-    return score_from_terms(map(float, score_terms(network, x, codes, labelled)), x.shape[0], labelled)
-
-
 def score_terms(network, x, codes, labelled, passes=None):
     """The terms of a score, on the device: the number of correct labels, or the residual and the total sum of squares."""
     xp, targets_on_device = network.ops.xp, lambda rows: network.ops.asarray(codes[rows], network.dtype)
@@ -54,7 +49,7 @@ def cost_and_score_terms(network, x, codes, labelled):
 
 
 def score_from_terms(terms, count, labelled):
-    """The score of `count` samples from an iterator over its score_terms on the host."""
+    """Accuracy if labelled, else R^2, which is NaN if the targets do not vary, from an iterator over the terms on the host."""
     if labelled:
         return next(terms) / count
     residual, total = next(terms), next(terms)

@@ -19,9 +19,7 @@ from ..devices.random import WEIGHTS, checked_seed, generator
 from ..gates import BiasActivation
 from ..maths.activations import Activation
 from ..maths.costs import Cost
-from ..maths.gradient_transforms import Chain
 from ..maths.initializers import Initializer
-from ..maths.optimizers import OptimizerPart
 from . import call_arrays, input_checks, packing
 from .device_choice import DeviceChoice
 from .dlpack import follow, like
@@ -29,7 +27,8 @@ from .fit import fit
 from .history import History
 from .inference import Inference
 from .layers import Dense, Dropout, resolve
-from .metrics import labels_or_minus_one, score
+from .memory import memory
+from .metrics import labels_or_minus_one, score_from_terms, score_terms
 from .parameters import Parameters
 from .trace import Trace
 from .training_state import TrainingState
@@ -37,7 +36,6 @@ from .workspace_cache import WorkspaceCache
 
 if TYPE_CHECKING:
     from .gradient_check import GradientReport
-    from .memory import Memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -288,7 +286,8 @@ class Network:
         call_arrays.check_same_device(self, x=x, y=y)
         y = input_checks.array_of(self, y, "y")
         rows, codes = call_arrays.check_together(self, lambda: call_arrays.samples_and_targets(self, x, y))
-        return score(self, rows, codes, input_checks.is_classification(self, y))
+        labelled = input_checks.is_classification(self, y)
+        return score_from_terms(map(float, score_terms(self, rows, codes, labelled)), rows.shape[0], labelled)
 
     @_on_device
     def cost(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -405,27 +404,4 @@ class Network:
         from .gradient_check import check  # needed rarely
         return check(self, x, y, seed)
 
-    def memory(self, batch_size: int, samples: int = 0,
-               optimizer: str | OptimizerPart | Chain | Sequence[str | OptimizerPart] | None = None) -> Memory:
-        """Predict the memory of fit in bytes, without allocating it.
-
-        Parameters
-        ----------
-        batch_size : int
-        samples : int, default 0
-            Training samples; with 0, data and predictions are not counted.
-        optimizer : as for fit, optional
-            None is the network's own.
-
-        int(memory) is the sum; str(memory) names the purposes. Python, CUDA, cuBLAS's workspace and the arrays passed to fit are
-        not counted. Raises ValueError or TypeError if an argument is not as described.
-
-        >>> import gpubp
-        >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))
-        data 152 MiB, parameters 0.274 MiB, plan 0.428 MiB, evaluation 19 MiB
-        """
-        from .memory import memory
-        return memory(self, input_checks.checked_int("batch_size", batch_size, 1),
-                      input_checks.checked_int("samples", samples, 0), optimizer)
-
-    save = packing.save
+    memory, save = memory, packing.save
