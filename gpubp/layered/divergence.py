@@ -116,14 +116,12 @@ class Divergence:
         self._overwrite(begun.vectors)
         training.step = begun.step
         run.enter(epoch, batch)
-        left = (number - epoch) * run.batches + bad - batch
-        while left:
+        for left in range((number - epoch) * run.batches + bad - batch, 0, -1):
             if training.batch == run.batches:
                 run.enter(run.epoch + 1, 0)
             if left == 1:
                 good = ([v.copy() for v in run.workspace.vectors()], training.step, training.batch if run.epoch == number else 0)
             run.step()
-            left -= 1
         if run.epoch < number:
             run.enter(number, 0)
         return good

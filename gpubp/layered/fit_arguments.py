@@ -31,8 +31,7 @@ class FitArguments:
             choice = choose(network, self.batch_size, self.batches, len(self.training_state.state))
             if choice.name == "cpu":
                 network.to("cpu")
-                self._check_data(x, y, validation, sample_weight)
-                self._check_optimizer(optimizer)
+                check()
             network.device_choice = choice
 
     def _check_data(self, x, y, validation, sample_weight):

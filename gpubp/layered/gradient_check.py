@@ -1,7 +1,4 @@
-"""Gradient checking: compare BP1 to BP4 with numerical derivatives, and time both.
-
-The numerical derivatives evaluate the formulas with NumPy in float64, independently of plans, kernels and fused passes.
-"""
+"""Gradient checking: compare BP1 to BP4 with numerical derivatives, and time both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -164,7 +161,7 @@ def _seconds(value):
 
 
 class ReferenceNetwork:
-    """A network's formulas, evaluated by NumPy in float64 on a copy of its parameters; sigma(l, z) is a_l."""
+    """A network's formulas and parameters in NumPy and float64, independent of plans and kernels; sigma(l, z) is a_l."""
 
     def __init__(self, network):
         self.depth, self.cost_function = network.depth, network.cost_function

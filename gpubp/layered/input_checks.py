@@ -264,6 +264,5 @@ def _smoothed(network, codes):
 
 
 def _sums_to_one(network):
-    """Whether each row of targets must sum to 1."""
     cost, output = network.cost_function, network.layers[-1].activation
     return cost.relative or (cost.meets_partner(output) and output.rowwise)

@@ -39,13 +39,8 @@ class Dense:
 class Dropout:
     """Inverted dropout (Srivastava et al., 2014) of the previous layer's outputs, an entry in the list of layers of a Network.
 
-    Parameters
-    ----------
-    rate : float, 0 <= rate < 1
-        In a training step, an output is set to zero with this probability, and else divided by 1 - rate. Outside of training,
-        all outputs are used.
-
-    Raises ValueError for other rates.
+    In a training step, an output is set to zero with probability rate (0 <= rate < 1), and else divided by 1 - rate. Outside of
+    training, all outputs are used. Raises ValueError for other rates.
 
     >>> import gpubp
     >>> gpubp.Network([784, Dropout(0.2), 30, Dropout(0.5), 10], device="cpu", seed=1)

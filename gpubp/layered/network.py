@@ -250,7 +250,6 @@ class Network:
         A label is the index of the largest output; for a single output, it is the code (such as 0 or 1) that is nearer. On a GPU,
         rows whose outputs are NaN get -1 (0 if -1 is a label). A regression's outputs have shape (n, outputs), or (n,) for a
         single output. Training on labels makes a classifier; before training, the cost and the range of the outputs decide.
-
         Raises ValueError or TypeError if x has another shape, or a number that is not finite.
 
         >>> import gpubp

@@ -23,12 +23,8 @@ STATE = "step", "batch", "first_epoch", "shape", "costs", "best_value", "best_ep
 def save(network: Any, path: str | PathLike) -> None:
     """Write the network, its optimizer's state and its history to one .npz file, which gpubp.load reads.
 
-    Parameters
-    ----------
-    path : str or path
-        A previous file stays until the new one is complete.
-
-    Raises OSError if the file cannot be written, and TypeError if net.metadata holds something that JSON cannot hold.
+    A previous file at path, a str or path-like, stays until the new one is complete. Raises OSError if the file cannot be
+    written, and TypeError if net.metadata holds something that JSON cannot hold.
 
     >>> import gpubp, tempfile
     >>> path = tempfile.mkdtemp() + "/net.npz"

@@ -48,7 +48,6 @@ class Parameters:
         return [] if twin is self else [self.ops.cast(self.vector[:self.weights], twin.vector[:self.weights])]
 
     def copy(self, ops):
-        """A copy of the values in a new vector on the device of ops."""
         copied = self.like(ops)
         for name, view in self.items():   # zeros stay between the views
             copied.write(name, self.ops.to_numpy(view))

@@ -1,7 +1,4 @@
-"""A training step as a program: all rows together, or, for narrow networks on large batches, blocks of rows on several threads.
-
-Both keep the gradient and the norms of the deltas for the history entry of the epoch.
-"""
+"""A training step as a program: all rows together or, for narrow networks on large batches, blocks of rows on several threads."""
 
 from .plan import Plan
 

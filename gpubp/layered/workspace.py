@@ -59,5 +59,4 @@ class TrainingWorkspace:
         self.mini_batches.begin(order, batch)
 
     def finished_batches(self):
-        """How many mini-batches of the epoch the device has done."""
         return int(self.ops.to_numpy(self.clock)[0])

@@ -18,27 +18,26 @@ class WorkspaceCache:
     def __init__(self, network, arguments, given):
         self.workspace: Any = None
         self.key = (arguments.n, arguments.samples_per_epoch, arguments.batch_size, arguments.weights is None,
-                    arguments.training_state.chain, network.precision, network.seed,
+                    arguments.training_state.chain, network.parameters, network.precision, network.seed,
                     network.ops.row_blocks and network.ops.row_blocks.threads)
-        self.parameters = ref(network.parameters)
-        self.refs: list[ref[Any] | None] | None = None
+        self.refs: list[ref[Any]] | None = None
         with suppress(TypeError):   # of a list, for instance
-            self.refs = [array if array is None else ref(array, partial(_drop, ref(self))) for array in given]
+            self.refs = [ref(array, partial(_drop, ref(self))) for array in given if array is not None]
         before = network.workspace_cache
         self.again = (not arguments.callbacks   # they may change the arrays during a fit
-                      and before is not None and before._fits(self, given) and _is_small(network, arguments))
+                      and before is not None and before._fits(self) and _is_small(network, arguments))
         if (self.again and before.workspace is not None
                 and _same(before.workspace.training_state.vectors, arguments.training_state.vectors)):
             self.workspace = before.workspace
 
     def keep(self, workspace):
         """Keep the workspace if another fit on the same arrays may follow."""
-        alive = self.refs is not None and all(one is None or one() is not None for one in self.refs)
+        alive = self.refs is not None and all(array() is not None for array in self.refs)
         self.workspace = workspace if self.again and alive else None
 
-    def _fits(self, other, given):
+    def _fits(self, other):
         return (self.key == other.key and self.refs is not None and other.refs is not None
-                and self.parameters() is other.parameters() and _same([one and one() for one in self.refs], given))
+                and _same([array() for array in self.refs], [array() for array in other.refs]))
 
 
 def _is_small(network, arguments):
