@@ -75,15 +75,21 @@ class Divergence:
 
     def check(self, found):
         """Raises TrainingError if a cost or a parameter is not finite; found is what EpochLog.read returned."""
-        network, workspace = self.run.network, self.run.workspace
+        run, network, workspace = self.run, self.run.network, self.run.workspace
         for epoch, done, record in found:
             first = epoch.first
             if done == first:
                 continue
             finite = np.isfinite(record.log[first:done])
             if not finite.all():
-                self._undo_step_before(epoch.number, first + int(finite.argmin()), record.log)
-            if record.norms[0] if done == self.run.batches else first_nonfinite_parameter(network):
+                bad = first + int(finite.argmin())
+                good = self._repeat_up_to(epoch.number, bad)
+                layer, sample = _first_nonfinite(run.replay())
+                row = int(run.order[bad * run.arguments.batch_size + sample])
+                self._restore(*good)
+                self._raise(f"the cost became {record.log[bad]}", bad + 1, record.log,
+                            f", first in {layer} at training sample {row}")
+            if record.norms[0] if done == run.batches else first_nonfinite_parameter(network):
                 good = self._repeat_up_to(epoch.number, done)
                 name = first_nonfinite_parameter(network)
                 self._restore(*good)
@@ -97,14 +103,6 @@ class Divergence:
             if not self.passed:   # an epoch of one step, before which it began
                 self.before, self.start = self.start, self.before
             self.before.step = self.training_state.step - 1
-
-    def _undo_step_before(self, number, bad, log):
-        run = self.run
-        good = self._repeat_up_to(number, bad)
-        layer, sample = _first_nonfinite(run.replay())
-        row = int(run.order[bad * run.arguments.batch_size + sample])
-        self._restore(*good)
-        self._raise(f"the cost became {log[bad]}", bad + 1, log, f", first in {layer} at training sample {row}")
 
     def _repeat_up_to(self, number, bad):
         """Repeat the steps before mini-batch `bad` of an epoch; returns what _restore needs to undo the last of them."""

@@ -54,8 +54,7 @@ def like(ops, given, answer):
         return _from_dlpack(given)(answer) if exports and _from_dlpack(given) else answer
     if _from_dlpack(given) is None:
         return ops.copy_for_caller(answer)
-    exported = _from_dlpack(given)(answer)   # the library's stream waits for ours
-    copied = namespace(given).asarray(exported, copy=True)
+    copied = namespace(given).asarray(_from_dlpack(given)(answer), copy=True)   # the library's stream waits for ours
     ops.xp.from_dlpack(copied)   # our stream waits for the copy, after which the answer's memory may be used again
     return copied
 

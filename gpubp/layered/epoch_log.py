@@ -39,7 +39,13 @@ class EpochLog:
         epoch.events.append(self.workspace.ops.record_event())
         if epoch.first < self.run.batches:
             self.workspace.measure()
-        for place, term in enumerate(self._score_terms()):
+        terms = []
+        if arguments.is_classifier:
+            terms += score_terms(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], True)
+        if arguments.validation:
+            x, y = arguments.validation
+            terms += cost_and_score_terms(self.network, x, y, arguments.is_classifier)
+        for place, term in enumerate(terms):
             self.workspace.report.score_terms[place] = term
         self.workspace.report.keep(len(self.waiting))
         (learning_rate,) = self.run.learning_rates([self.run.batches - 1])
@@ -50,14 +56,6 @@ class EpochLog:
             validation_cost=unknown, validation_accuracy=unknown)
         self.waiting.append(epoch)
         self.training_state.batch, self.training_state.costs = 0, []
-
-    def _score_terms(self):
-        arguments = self.arguments
-        if arguments.is_classifier:
-            yield from score_terms(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], True)
-        if arguments.validation:
-            x, y = arguments.validation
-            yield from cost_and_score_terms(self.network, x, y, arguments.is_classifier)
 
     def due(self):
         return self.each or len(self.waiting) == self.workspace.report.capacity or perf_counter() - self.read_at > MAX_WAIT

@@ -117,8 +117,7 @@ def finite_differences(network, x: ArrayLike, y: ArrayLike, names: Sequence[str]
     Parameters
     ----------
     network : Network
-    x, y : as for fit
-        A few samples.
+    x, y : a few samples, as for fit
     names : sequence of str, optional
         The parameters to differentiate by, such as ["w1", "b1"]; None is all.
     limit : int, optional

@@ -123,19 +123,19 @@ def is_classification(network, y=None):
     return is_labels(y, width) or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all()))
 
 
-def sample_weights(network, weights, rows, name="sample_weight", check_now=True):
+def sample_weights(network, weights, rows, check_now=True):
     if weights is None:
         return None
-    weights = array_of(network, weights, name)
+    weights = array_of(network, weights, "sample_weight")
     if weights.shape != (rows,):
-        raise ValueError(f"{name}: expected one number for each of the {rows} rows of x, got shape {weights.shape}")
+        raise ValueError(f"sample_weight: expected one number for each of the {rows} rows of x, got shape {weights.shape}")
     ops, waits = network.ops, would_wait(network, weights)
     weights = ops.asarray(weights, network.dtype)
     if not check_now and waits:
         return DeferredArray(weights, lambda weights, out: ops.array_checks.numbers(weights, out, interval("[0, inf)")))
-    _require_finite(network, weights, name)
+    _require_finite(network, weights, "sample_weight")
     if not all_true(network, valid := weights >= 0):
-        raise _invalid(network, valid, weights, 0, f"{name}: expected numbers >= 0")
+        raise _invalid(network, valid, weights, 0, "sample_weight: expected numbers >= 0")
     return weights
 
 

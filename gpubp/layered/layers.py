@@ -17,8 +17,7 @@ class Dense:
 
     Parameters
     ----------
-    neurons : int
-        1 or more.
+    neurons : int >= 1
     activation : name or Activation, optional
         Such as "tanh" or "leaky_relu(0.2)". None is the network's activation, for the last layer as `output` of Network.
     initializer : name or Initializer, optional

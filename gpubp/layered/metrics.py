@@ -8,8 +8,7 @@ def labels(network, outputs):
     if network.sizes[-1] > 1:
         return network.ops.xp.argmax(outputs, axis=1)
     off, on = network.cost_function.codes
-    passed = outputs[:, 0] > 0.5 * (off + on)
-    return passed * (int(on) - int(off)) + int(off)
+    return network.ops.xp.where(outputs[:, 0] > 0.5 * (off + on), int(on), int(off))
 
 
 def labels_or_minus_one(network, outputs):

@@ -82,9 +82,8 @@ class Network:
         Mixed precision: a GPU may round the factors of matrix products in fit, feedforward, predict and score. Weights and
         their gradient stay float32. Everything else, and the CPU, is exact.
 
-    Raises ValueError or TypeError if an argument is not as described, and RuntimeError if the device is not available.
-
     net.parameters["w1"], ["b1"], ... are views of net.vector. A network owns its buffers: give each thread its own net.copy().
+    Raises ValueError or TypeError if an argument is not as described, and RuntimeError if the device is not available.
 
     >>> import gpubp
     >>> net = gpubp.Network([2, 3, 1], seed=1)
@@ -332,12 +331,11 @@ class Network:
                   sample_weight: ArrayLike | None = None) -> Callable[[ArrayLike], tuple[float, np.ndarray]]:
         """A function vector -> (cost, gradient) for scipy.optimize.minimize(..., jac=True).
 
-        The gradient is a NumPy array of float64. Each call sets net.vector; copy the result back: net.vector[...] = result.x.
-
         Parameters
         ----------
         x, y, sample_weight : as for fit
 
+        The gradient is a NumPy array of float64. Each call sets net.vector; copy the result back: net.vector[...] = result.x.
         Raises ValueError or TypeError as fit does.
 
         >>> import gpubp
@@ -384,15 +382,13 @@ class Network:
 
         Parameters
         ----------
-        x, y : as for fit
-            A few samples.
+        x, y : a few samples, as for fit
         seed : int, default 0
             Of the random directions v.
 
         The error of an equation is |g . v - difference along v| / (|g| |v| / sqrt(size)) for its gradient g, the largest over
         layers and three directions. report.passed: all are at most 1e-7 in float64 and 2e-3 in float32, or more where outputs
         nearly equal the targets.
-
         Raises ValueError or TypeError as fit does, or if all samples lie on a kink, or if outputs equal targets up to rounding.
 
         >>> import numpy as np, gpubp

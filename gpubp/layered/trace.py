@@ -8,8 +8,7 @@ class Trace:
 
     z, a, delta have shape (n, neurons); delta[l][i] is dC_i/dz of the cost C_i of sample i, weighted if sample weights are given.
     dw, db are the gradient, averaged over the samples, in the shapes of net.parameters. costs, of shape (n,), holds C_i; cost is
-    their average, a float. sample_norms, of shape (n,), holds the norm of each sample's gradient, computed from |delta| and |a|
-    only. Arrays are on the network's device and in its dtype.
+    their average. sample_norms (n,) has the norm of each sample's gradient. Arrays are on the network's device, in its dtype.
 
     >>> import numpy as np, gpubp
     >>> trace = gpubp.Network([2, 3, 1], seed=1).trace(np.zeros((4, 2)), np.ones(4))
