@@ -4,8 +4,6 @@ import math
 from time import perf_counter
 from types import SimpleNamespace
 
-import numpy as np
-
 from ..maths.schedules import Plateau
 from .metrics import cost_and_score_terms, score_from_terms, score_terms
 
@@ -25,8 +23,6 @@ class EpochLog:
         self.arguments, self.waiting, self.read_at = run.arguments, [], perf_counter()
         self.each = (self.network.ops.synchronous or self.arguments.patience is not None
                      or bool(self.arguments.callbacks) or isinstance(self.training_state.chain.optimizer.learning_rate, Plateau))
-        count, size = self.arguments.samples_per_epoch, self.arguments.batch_size
-        self.sizes = np.minimum(size, count - size * np.arange(run.batches))   # of the mini-batches
 
     def begin(self):
         # number: its index in the history; first: its first mini-batch, 0 unless it was resumed; events: its beginning and end
@@ -76,7 +72,7 @@ class EpochLog:
 
     def _write(self, epoch, record):
         arguments, history, i = self.arguments, self.network.history, epoch.number
-        history.cost[i] = float(record.log @ self.sizes) / arguments.samples_per_epoch
+        history.cost[i] = float(record.log @ self.run.sizes) / arguments.samples_per_epoch
         history.seconds[i] = self.workspace.ops.seconds_between(*epoch.events)
         if epoch.first < self.run.batches:   # otherwise an earlier fit ran all steps of this epoch
             _, history.gradient_norm[i], *norms = record.norms.tolist()

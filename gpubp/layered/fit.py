@@ -181,7 +181,8 @@ class _Loop:
             while training.batch < self.training_run.batches and not self.interrupt.requested:
                 self._launch(progress)
         except BaseException:
-            self.training_run.count(self.workspace.finished_batches() - training.batch)   # here the host waits for the device
+            finished, _ = self.workspace.ops.to_numpy(self.workspace.clock)   # here the host waits for the device
+            self.training_run.count(int(finished) - training.batch)
             raise
         if training.batch < self.training_run.batches:
             return False

@@ -224,7 +224,7 @@ def _chunks(array):
     """Slices of rows that are checked or moved together."""
     if array.size <= CHUNK_ELEMENTS:
         return [slice(0, len(array))]
-    rows = max(1, CHUNK_ELEMENTS // max(1, array.shape[-1] if array.ndim > 1 else 1))
+    rows = max(1, CHUNK_ELEMENTS * len(array) // array.size)
     return [slice(start, start + rows) for start in range(0, len(array), rows)]
 
 

@@ -11,6 +11,8 @@ class TrainingRun:
     def __init__(self, network, workspace, arguments):
         self.network, self.workspace, self.arguments = network, workspace, arguments
         self.training_state, self.batches = arguments.training_state, arguments.batches
+        count, size = arguments.samples_per_epoch, arguments.batch_size
+        self.sizes = np.minimum(size, count - size * np.arange(self.batches))   # of the mini-batches
 
     def enter(self, epoch, batch):
         """Continue at a mini-batch of an epoch: draw the epoch's order and write its learning rates."""
@@ -39,7 +41,8 @@ class TrainingRun:
 
     def step(self, times=1):
         """Run the current mini-batch, or the next `times` of equal size: gather, feed forward, backpropagate, update."""
-        step, batch = self.workspace.steps[self._rows()], self.training_state.batch
+        batch = self.training_state.batch
+        step = self.workspace.steps[self.sizes[batch]]
         self.workspace.mini_batches.prefetch(batch)
         if batch == self.batches - 1:
             step.last()
@@ -54,8 +57,4 @@ class TrainingRun:
     def replay(self):
         """The plan of the current mini-batch after its forward and backward pass, without an update."""
         self.workspace.mini_batches.prefetch(self.training_state.batch)
-        return self.workspace.steps[self._rows()].replay()
-
-    def _rows(self):
-        size = self.arguments.batch_size
-        return min(size, self.arguments.samples_per_epoch - self.training_state.batch * size)
+        return self.workspace.steps[self.sizes[self.training_state.batch]].replay()

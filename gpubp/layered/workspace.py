@@ -57,6 +57,3 @@ class TrainingWorkspace:
             call()
         self.clock[...] = self.ops.asarray([batch, epoch], np.int64)
         self.mini_batches.begin(order, batch)
-
-    def finished_batches(self):
-        return int(self.ops.to_numpy(self.clock)[0])
