@@ -13,7 +13,7 @@ from .layered.device_choice import DeviceChoice
 from .layered.history import StopReason
 from .layered.network import Network
 from .layered.packing import FORMAT, unpack
-from .layered.training_state import UNSCALED
+from .layered.training_state import INITIAL_SCALING
 from .maths.activations import Activation
 from .maths.costs import Cost
 
@@ -81,7 +81,7 @@ def _upgraded(header):
     if header.get("format") == 1:
         header |= {"format": 2, "precision": "exact"}
         if header["training"]:
-            header["training"]["scaling"] = [*UNSCALED]
+            header["training"]["scaling"] = [*INITIAL_SCALING]
     if header.get("format") == 2:
         history = header["history"]
         history |= {"learning_rate": history.pop("rate"), "delta_norms": history.pop("speeds"),

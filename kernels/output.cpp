@@ -25,7 +25,7 @@ inline const T* seen(
     return spare;
 }
 
-// BP1 before the rows' weights: delta := dC/da * sigma'(z), or a - y with the partner
+// BP1 before the sample weights: delta := dC/da * sigma'(z), or a - y with the partner
 inline void first_delta(
     const T* z, const T* __restrict__ a, const T* __restrict__ y, const T* u, T* __restrict__ delta, Int rows, Int width)
 {
@@ -54,7 +54,8 @@ inline void first_delta(
 
 // z := z + b,  a := sigma(z),  costs_i := weights_i C_i,  and with delta BP1  delta := weights_i dC_i/da * sigma'(z), and BP3.
 // spare has room for two blocks.
-static void output(T* z, const T* b, T* a, const T* y, const T* weights, T* delta, T* sums, T* costs, T* spare, Int rows, Int width)
+static void output(T* z, const T* b, T* a, const T* y, const T* sample_weights, T* delta, T* sums, T* costs,
+                   T* spare, Int rows, Int width)
 {
     T *values = spare, *second = spare + (BLOCK > width ? BLOCK : width), peaks[BLOCK], log_sums[BLOCK];
     for (Int j = 0; delta && j < width; j++)
@@ -77,7 +78,7 @@ static void output(T* z, const T* b, T* a, const T* y, const T* weights, T* delt
         if (delta)
             first_delta(here, out, y + start, u, delta + start, count, width);
         for (Int i = 0; i < count; i++) {
-            const T weight = weights[first + i], total = sum_of(values + i * width, width);
+            const T weight = sample_weights[first + i], total = sum_of(values + i * width, width);
             costs[first + i] = weight * outer(total);
             if (delta) {
                 const T factor = weight * (OUTER && !PARTNER ? outer_prime(total) : T(1));

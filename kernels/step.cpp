@@ -13,7 +13,7 @@ inline void step_range(
     T* __restrict__ vector, STATE const T* __restrict__ gradient, const T norm, const T* __restrict__ table, Int row, Int first,
     Int end)
 {
-    const T weight = kind;
+    const T is_weight = kind;
     SCALARS(table, row)
     for (Int i = first; i < end; i++) {
         T w[N], g[N];
@@ -27,10 +27,10 @@ inline void step_range(
 }
 
 static void step(
-    T* vector, STATE const T* gradient, const T* norm, const T* table, const Int* clock, Int weights, Int count)
+    T* vector, STATE const T* gradient, const T* norm, const T* table, const Int* clock, Int weight_count, Int count)
 {
-    step_range<1>(vector, PASSED gradient, *norm, table, clock[0], 0, weights);
-    step_range<0>(vector, PASSED gradient, *norm, table, clock[0], weights, count);
+    step_range<1>(vector, PASSED gradient, *norm, table, clock[0], 0, weight_count);
+    step_range<0>(vector, PASSED gradient, *norm, table, clock[0], weight_count, count);
 }
 
 // w_j := w_j limit / |w_j| if the weights w_j into neuron j, a row, are longer than the limit

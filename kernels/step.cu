@@ -1,14 +1,14 @@
 // One optimizer step over the whole vector. gpubp/devices/kernel_source.py generates the rule and, for its state vectors and scalars,
 // STATE and PASSED (parameters and arguments), LOAD and STORE (N elements of each from i on), SCALARS (a row of the table: the
-// learning rate and other numbers of this step) and RULE(n), which is rule(w[n], state[n]..., g[n], weight, norm, scalars...).
-// weight is 1 for weights and 0 for biases. With a storage S, ROUNDED is the parameter for the weights rounded to S, and
+// learning rate and other numbers of this step) and RULE(n), which is rule(w[n], state[n]..., g[n], is_weight, norm, scalars...).
+// is_weight is 1 for weights and 0 for biases. With a storage S, ROUNDED is the parameter for the weights rounded to S, and
 // PASSED_ROUNDED its argument.
 #include "common.cuh"
 
 template <int N>
 __device__ inline void step_vector(
     T* __restrict__ vector, STATE const T* __restrict__ gradient, const T* __restrict__ norms, const T* __restrict__ table,
-    const long long* __restrict__ clock, const T* __restrict__ scaling, ROUNDED long long weights, long long count)
+    const long long* __restrict__ clock, const T* __restrict__ scaling, ROUNDED long long weight_count, long long count)
 {
     if (scaling[2] == T(0))   // the gradient was not finite
         return;
@@ -21,13 +21,13 @@ __device__ inline void step_vector(
         load(gradient + i, g);
         LOAD
         for (int n = 0; n < N; n++) {
-            const T weight = i + n < (size_t)weights;
+            const T is_weight = i + n < (size_t)weight_count;
             RULE(n);
         }
         store(vector + i, w);
         STORE
 #ifdef ROUNDS
-        if (i < (size_t)weights)   // the weights fill whole cache lines
+        if (i < (size_t)weight_count)   // the weights fill whole cache lines
             store(rounded + i, w);
 #endif
     }
@@ -36,17 +36,17 @@ __device__ inline void step_vector(
 // w, state := rule(w, state, g)
 extern "C" __global__ void __launch_bounds__(THREADS) step(
     T* __restrict__ vector, STATE const T* __restrict__ gradient, const T* norm, const T* table, const long long* clock,
-    const T* scaling, ROUNDED long long weights, long long count)
+    const T* scaling, ROUNDED long long weight_count, long long count)
 {
-    step_vector<1>(vector, PASSED gradient, norm, table, clock, scaling, PASSED_ROUNDED weights, count);
+    step_vector<1>(vector, PASSED gradient, norm, table, clock, scaling, PASSED_ROUNDED weight_count, count);
 }
 
 // at least 3 blocks per multiprocessor: by itself the compiler would make room for more, and spill registers of long rules
 extern "C" __global__ void __launch_bounds__(THREADS, 3) step_wide(
     T* __restrict__ vector, STATE const T* __restrict__ gradient, const T* norm, const T* table, const long long* clock,
-    const T* scaling, ROUNDED long long weights, long long count)
+    const T* scaling, ROUNDED long long weight_count, long long count)
 {
-    step_vector<int(16 / sizeof(T))>(vector, PASSED gradient, norm, table, clock, scaling, PASSED_ROUNDED weights, count);
+    step_vector<int(16 / sizeof(T))>(vector, PASSED gradient, norm, table, clock, scaling, PASSED_ROUNDED weight_count, count);
 }
 
 // w_j := w_j limit / |w_j| if the weights w_j into neuron j, a row, are longer than the limit

@@ -81,7 +81,7 @@ def step_source(chain, dtype, storage=None, ending="cu"):
     rounds = storage is not None and np.dtype(storage) != dtype
     parameters = chain.parameters()
     scalars = parameters[parameters.index("norm") + 1:]
-    operands = ", ".join([*(f"{name}[n]" for name in ("w", *(f"new_{name}" for name in chain.state), "g")), "weight", "norm",
+    operands = ", ".join([*(f"{name}[n]" for name in ("w", *(f"new_{name}" for name in chain.state), "g")), "is_weight", "norm",
                           *scalars])
     row = " ".join(f"const T {name} = (table)[(row) * {len(scalars)} + {place}];" for place, name in enumerate(scalars))
 

@@ -126,13 +126,14 @@ class Ops(ABC):
         """The length of `costs` if `cost_and_delta` is bound with keep=False for matrices of shape (rows, width)."""
 
     @abstractmethod
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, sample_weights, delta, db, costs, keep=True):
         """Bind the activation of the last layer, the cost, BP1 and BP3, in one pass over the rows.
 
-        z := z + b and a := sigma(z); costs[i] := weights[i] C_i; delta := weights[i] dC_i/dz; db := the column sums of delta.
+        z := z + b and a := sigma(z); costs[i] := s_i C_i and delta_i := s_i dC_i/dz with s = sample_weights; db := column sums of
+        delta.
 
-        z, a, y and delta have the shape (rows, width), b and db (width,), weights and costs (rows,). Only delta may have the
-        dtype `storage_dtype`. If delta and db are None, only the activation and the costs are computed. With keep=False and a
+        z, a, y and delta have the shape (rows, width), b and db (width,), sample_weights and costs (rows,). Only delta may have
+        the dtype `storage_dtype`. If delta and db are None, only the activation and the costs are computed. With keep=False and a
         delta, costs has cost_partials(rows, width) elements, whose sum is the total cost, and z and a are undefined afterwards.
         """
 
@@ -150,17 +151,17 @@ class Ops(ABC):
         """Bind w := beta w + alpha (a b), which is BP4 and gradient descent in one GEMM; (beta, alpha) := table[clock[0]].
         Only a and b may have the dtype `storage_dtype`."""
 
-    def gemm_update_pays(self, weights):
+    def gemm_update_pays(self, weight_count):
         """Whether the device has `gemm_update`, and it is faster than `matmul` and `step` for a network of that many weights."""
         return True
 
     @abstractmethod
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
+    def step(self, chain, vector, gradient, state, weight_count, matrices, scalars, clock, rounded=None):
         """Bind one optimizer step, which updates `vector` (the parameters) and the vectors of `state` in place.
 
-        Row clock[0] of the table `scalars` holds chain.scalars(...). The first `weights` elements of vector are weights, the rest
-        biases. matrices are the weight matrices, as views of vector; chain.max_norm bounds the norms of their rows. rounded, if
-        given, is a vector in the dtype `storage_dtype`, to which the updated weights are written.
+        Row clock[0] of the table `scalars` holds chain.scalars(...). The first `weight_count` elements of vector are weights, the
+        rest biases. matrices are the weight matrices, as views of vector; chain.max_norm bounds the norms of their rows. rounded,
+        if given, is a vector in the dtype `storage_dtype`, to which the updated weights are written.
         """
 
     # ---- sums

@@ -10,22 +10,22 @@ MAX_MEMORY_FRACTION = 0.25    # largest share of the device's free memory that b
 CONVERT_ELEMENTS = 1 << 18    # elements that the host converts together, within its cache
 
 
-def open_batches(ops, dtype, x, y, weights, count, size, own=False):
+def open_batches(ops, dtype, x, y, sample_weights, count, size, own=False):
     """Mini-batches of `size` rows, in epochs of `count` samples; own: with copies of data on the device.
 
     Call begin(order, batch) when an epoch begins or resumes, and prefetch(batch) before launching at most launchable(batch)
     mini-batches. The call that gather(clock, outs) binds is the first of their program.
     """
     kind = DeviceBatches if ops.is_on_device(x) and ops.is_on_device(y) else StreamedBatches
-    return kind(ops, dtype, x, y, weights, count, size, own)
+    return kind(ops, dtype, x, y, sample_weights, count, size, own)
 
 
 class DeviceBatches:
     """All data are on the device; x has the dtype in which the precision stores factors of products."""
 
-    def __init__(self, ops, dtype, x, y, weights, count, size, own=False):
-        self.ops, self.weights, self.count, self.size = ops, weights, count, size
-        self.shares = {}   # by the rows of a mini-batch: the weights divided by that number
+    def __init__(self, ops, dtype, x, y, sample_weights, count, size, own=False):
+        self.ops, self.sample_weights, self.count, self.size = ops, sample_weights, count, size
+        self.shares = {}   # by the rows of a mini-batch: the sample weights divided by that number
         self.order = ops.zeros(count, np.int64)
         storage = ops.storage_dtype(dtype)
         if ops.is_on_device(x) and storage != dtype:
@@ -38,14 +38,14 @@ class DeviceBatches:
     def begin(self, order, batch):
         self.order[...] = self.ops.asarray(order, np.int64)
 
-    def refresh(self, x, y, weights):
+    def refresh(self, x, y, sample_weights):
         """Fill the copies again, from arrays of the same shapes."""
         kept, targets = self.sources
         self.ops.cast(x, kept)()
         targets[...] = y
         for rows, share in self.shares.items():
-            share[...] = weights / rows
-        self.weights = weights
+            share[...] = sample_weights / rows
+        self.sample_weights = sample_weights
 
     def prefetch(self, batch):
         """Prepare for the launch of mini-batch `batch`."""
@@ -57,13 +57,13 @@ class DeviceBatches:
         """No more mini-batches follow."""
 
     def gather(self, clock, outs, rows, first=0):
-        """Bind the gathering of a mini-batch of `rows` rows: outs take x, y and perhaps weights / rows, from row `first` on."""
+        """Bind the gathering of a mini-batch of `rows` rows, from its row `first` on: x, y and perhaps sample_weights / rows."""
         return self._gather(clock, self.sources, outs, rows, first)
 
     def _gather(self, clock, sources, outs, rows, first=0):
         if len(outs) > len(sources):
             if rows not in self.shares:
-                self.shares[rows] = self.weights / rows
+                self.shares[rows] = self.sample_weights / rows
             sources = [*sources, self.shares[rows]]
         return self.ops.gather(sources, self.order[first:], clock, self.size, outs)
 
@@ -75,8 +75,8 @@ class StreamedBatches(DeviceBatches):
     launched: the host gathers the rows of the next slot during that work, and they are copied during the work on this slot.
     """
 
-    def __init__(self, ops, dtype, x, y, weights, count, size, own=False):
-        super().__init__(ops, dtype, x, y, weights, count, size, own)
+    def __init__(self, ops, dtype, x, y, sample_weights, count, size, own=False):
+        super().__init__(ops, dtype, x, y, sample_weights, count, size, own)
         row = dtype.itemsize * sum(source.shape[1] for source in self.sources if not ops.is_on_device(source))
         most, total = ops.streaming.free_bytes(), -(-count // size)
         if 2 * row * size > most:

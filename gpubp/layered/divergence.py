@@ -6,7 +6,7 @@ Reading the cost of each step would make the host wait for the device; epochs ar
 import numpy as np
 
 from ..devices.ops import MIN_SCALE
-from .training_state import UNSCALED
+from .training_state import INITIAL_SCALING
 
 
 class TrainingError(RuntimeError):
@@ -97,7 +97,7 @@ class Divergence:
             scale, _, all_finite, _ = record.scaling
             if workspace.scaling is not None and not all_finite and scale <= MIN_SCALE:
                 self._repeat_up_to(epoch.number, first)
-                workspace.scaling[...] = workspace.ops.asarray(UNSCALED, network.dtype)   # it may suit other samples
+                workspace.scaling[...] = workspace.ops.asarray(INITIAL_SCALING, network.dtype)   # it may suit other samples
                 self._raise("the gradient overflows at every scale", done, record.log)
         if self.reads_each and found:
             if not self.passed:   # an epoch of one step, before which it began

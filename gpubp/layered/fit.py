@@ -99,13 +99,13 @@ class _Loop:
         self.cache = WorkspaceCache(network, arguments, given)
         self.workspace = self.cache.workspace or TrainingWorkspace(
             proxy(network),   # which may keep the workspace
-            self.training_state, arguments.x, arguments.y, arguments.weights, arguments.n, arguments.samples_per_epoch,
+            self.training_state, arguments.x, arguments.y, arguments.sample_weights, arguments.n, arguments.samples_per_epoch,
             arguments.batch_size, self.cache.again)
         self.training_run = TrainingRun(network, self.workspace, arguments)
         self.epoch_log = EpochLog(self.training_run)
         self.workspace.begin_fit(self.training_state, 1 if self.epoch_log.each else arguments.epochs)
         if self.cache.workspace is not None:
-            self.workspace.mini_batches.refresh(arguments.x, arguments.y, arguments.weights)
+            self.workspace.mini_batches.refresh(arguments.x, arguments.y, arguments.sample_weights)
         if arguments.resuming:
             self.workspace.restore_costs(self.training_state.costs[:self.training_state.batch])
         self.divergence = Divergence(self.training_run, self.epoch_log.each)

@@ -44,7 +44,7 @@ class FitArguments:
         self.n, y = self.x.shape[0], input_checks.array_of(network, y, "y")
         self.is_classifier = input_checks.is_classification(network, y)
         self.y = input_checks.targets(network, y, self.n)
-        self.weights = input_checks.sample_weights(network, sample_weight, self.n)
+        self.sample_weights = input_checks.sample_weights(network, sample_weight, self.n)
         self.validation = None
         if validation is not None:
             xv = input_checks.samples(network, xv, "validation x")

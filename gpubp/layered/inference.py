@@ -32,26 +32,27 @@ class Inference:
         self.plans[rows, kind] = plan
         return plan
 
-    def run(self, kind, x, y=None, weights=None):
+    def run(self, kind, x, y=None, sample_weights=None):
         """Run plans over checked arrays, chunk by chunk; yields (slice of rows, plan) after each."""
         count = x.shape[0]
         for rows in chunks(count):
             plan = self._plan(rows.stop - rows.start, kind)
-            plan.fill(x[rows], *(() if y is None else (y[rows], 1.0 / count if weights is None else weights[rows] / count)))
+            plan.fill(x[rows], *(() if y is None else (
+                y[rows], 1.0 / count if sample_weights is None else sample_weights[rows] / count)))
             plan.run()
             yield rows, plan
 
-    def cost(self, x, y, weights=None):
+    def cost(self, x, y, sample_weights=None):
         """The cost, a float64 scalar on the device."""
-        first, *others = (self._nan_where_invalid(plan, plan.costs.sum(dtype="float64"), x, y, weights)
-                          for _, plan in self.run("cost", x, y, weights))
+        first, *others = (self._nan_where_invalid(plan, plan.costs.sum(dtype="float64"), x, y, sample_weights)
+                          for _, plan in self.run("cost", x, y, sample_weights))
         return sum(others, first)
 
-    def cost_and_gradient(self, x, y, weights):
+    def cost_and_gradient(self, x, y, sample_weights):
         """The cost as above, and its gradient, a new vector."""
         cost = total = None
-        for _, plan in self.run("gradient", x, y, weights):
-            more, gradient = (self._nan_where_invalid(plan, answer, x, y, weights)
+        for _, plan in self.run("gradient", x, y, sample_weights):
+            more, gradient = (self._nan_where_invalid(plan, answer, x, y, sample_weights)
                               for answer in (plan.costs.sum(dtype="float64"), plan.gradient.vector))
             cost, total = (more, gradient.copy()) if total is None else (cost + more, total + gradient)
         return cost, total
@@ -65,7 +66,7 @@ class Inference:
 
     def _nan_where_invalid(self, plan, answer, *given, axis=None):
         """The answer, with NaN where a DeferredArray was invalid: a `where` in a formula may have hidden it."""
-        buffers = plan.x, *([plan.y, plan.weights] if given[1:] else ())
+        buffers = plan.x, *([plan.y, plan.sample_weights] if given[1:] else ())
         deferred = [buffer for array, buffer in zip(given, buffers) if isinstance(array, DeferredArray)]
         if not deferred:
             return answer

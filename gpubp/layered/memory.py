@@ -1,9 +1,8 @@
 """Prediction of the memory of a training run: its plans are built on a device that counts bytes instead of allocating them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ SNAPSHOTS = 2    # copies of parameters and optimizer state, for recovery from d
 CALL = 1 << 10   # approximate bytes of Python objects for a bound call
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """The bytes of a training run by purpose; int(memory) is their sum.
 
     data: x and y in the network's dtype, and two orders of the samples, but not the copies of a WorkspaceCache. parameters: the
@@ -35,10 +33,10 @@ class Memory:
     evaluation: int
 
     def __int__(self):
-        return sum(asdict(self).values())
+        return sum(self)
 
     def __str__(self):
-        return ", ".join(f"{name} {size / 2**20:.3g} MiB" for name, size in asdict(self).items())
+        return ", ".join(f"{name} {size / 2**20:.3g} MiB" for name, size in self._asdict().items())
 
 
 class CountingOps:

@@ -399,4 +399,5 @@ class Network:
         from .gradient_check import check  # needed rarely
         return check(self, x, y, seed)
 
-    memory, save = memory, packing.save
+    memory = memory
+    save = packing.save

@@ -16,16 +16,16 @@ class OptimizerUpdate:
         self.chain = chain = training.chain
         scalars = chain.scalars(1, 0.1, n)
         self.table, self.learning_rates = ops.zeros((batches, len(scalars)), network.dtype), None   # those in the table
-        self.fuses_update = bool(scaling is None and ops.gemm_update_pays(network.parameters.weights)
+        self.fuses_update = bool(scaling is None and ops.gemm_update_pays(network.parameters.weight_count)
                                  and chain.gemm_scalars(*scalars) is not None)
         self.gemm_scalars = ops.zeros((batches if self.fuses_update else 0, 2), network.dtype)
         storage = ops.storage_dtype(network.dtype)
         self.rounding = network.parameters.rounding(storage)   # each step leaves this done for the next
-        self.rounded = network.parameters.rounded(storage).vector[:network.parameters.weights] if self.rounding else None
+        self.rounded = network.parameters.rounded(storage).vector[:network.parameters.weight_count] if self.rounding else None
 
     def calls(self):
         p, ops = self.network.parameters, self.ops
-        arguments = (self.chain, p.vector, self.gradient.vector, self.state, p.weights, p.matrices(), self.table, self.clock,
+        arguments = (self.chain, p.vector, self.gradient.vector, self.state, p.weight_count, p.matrices(), self.table, self.clock,
                      self.rounded)
         if self.scaling is None:
             return [ops.step(*arguments)]
@@ -39,7 +39,7 @@ class OptimizerUpdate:
     def bias_calls(self):
         """The calls that update the biases, after `fused_update` has updated the weights."""
         p = self.network.parameters
-        return [self.ops.step(self.chain, p.vector[p.weights:], self.gradient.vector[p.weights:], [], 0, [], self.table,
+        return [self.ops.step(self.chain, p.vector[p.weight_count:], self.gradient.vector[p.weight_count:], [], 0, [], self.table,
                               self.clock), *self.rounding]
 
     def set_learning_rates(self, learning_rates, step):

@@ -22,7 +22,7 @@ class Parameters:
         self.vector = ops.zeros(size, dtype)
         self._views = self.views(self.vector)
         biases = [start for shape, start in zip(shapes.values(), self._starts) if len(shape) == 1]
-        self.weights = biases[0] if biases else size   # number of leading elements that hold weights
+        self.weight_count = biases[0] if biases else size   # number of leading elements that hold weights
         self._rounded: dict[np.dtype, Parameters] = {}
 
     def like(self, ops=None):
@@ -45,7 +45,7 @@ class Parameters:
     def rounding(self, dtype):
         """The calls that cast the weights into the rounded copy."""
         twin = self.rounded(dtype)
-        return [] if twin is self else [self.ops.cast(self.vector[:self.weights], twin.vector[:self.weights])]
+        return [] if twin is self else [self.ops.cast(self.vector[:self.weight_count], twin.vector[:self.weight_count])]
 
     def copy(self, ops):
         copied = self.like(ops)

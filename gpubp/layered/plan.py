@@ -15,8 +15,8 @@ class Plan:
     """Feedforward, and with `gradient` the four equations, on `rows` samples.
 
     Buffers, by layer l = 1..L as in the book: z[l], a[l] and delta[l]. a[0] is the input x; layer_out[l] is a[l], after dropout
-    if there is any. costs[i] is weights[i] times the cost of sample i. The deltas and the gradient contain the weights too, so
-    that weights of 1/n give BP3 and BP4 averaged over the batch. clock is (mini-batch, epoch), which seeds the dropout masks.
+    if there is any. costs[i] is sample_weights[i] times the cost of sample i. The deltas and the gradient contain them too, so
+    that sample weights of 1/n give BP3 and BP4 averaged over the batch. clock, (mini-batch, epoch), seeds the dropout masks.
 
     Unless `keep`, buffers are reused: a hidden z[l] that nothing reads after a[l] is known shares its memory with a[l]; with
     gradient, z[L] and a[L] are undefined after a run, and each of costs is the sum over some samples.
@@ -42,13 +42,13 @@ class Plan:
         self.x, self.layer_out = self.a[0], list(self.a)
         if targets:
             self.y = self.ops.zeros((rows, outputs), network.dtype)
-            self.weights = self.ops.zeros(rows, network.dtype)
+            self.sample_weights = self.ops.zeros(rows, network.dtype)
             self.costs = self.ops.zeros(rows if keep or gradient is None else self.ops.cost_partials(rows, outputs),
                                         network.dtype)
         self.masks = {l: self._mask(l) for l in network.dropout_rates} if dropout else {}
         self.forward = [*([] if rounded else network.parameters.rounding(self.storage)), *self._feedforward(targets, keep)]
         self.calls = self.forward + ([] if gradient is None else self._backpropagate())
-        self.run = self.ops.program(self.calls)   # computes everything from x, y and weights
+        self.run = self.ops.program(self.calls)   # computes everything from x, y and sample_weights
 
     def _matrix(self, width):
         return self.ops.zeros((self.rows, width), self.storage)
@@ -73,7 +73,7 @@ class Plan:
         db = None if self.gradient is None else self.gradient[f"b{last}"]
         return [*calls, ops.cost_and_delta(   # BP1, and BP3 of layer L
             self.network.cost_function, self.network.gates[last].activation, z[last], p[f"b{last}"], a[last], self.y,
-            self.weights, self.delta[last], db, self.costs, keep)]
+            self.sample_weights, self.delta[last], db, self.costs, keep)]
 
     def fused_calls(self, update):
         """The calls of a pass in which update(delta^T, a, w) stands for BP4, and updates w directly."""
@@ -92,9 +92,9 @@ class Plan:
                     ops, delta[l - 1], self.z[l - 1], self.a[l - 1], gradient[f"b{l - 1}"])
         return calls
 
-    def fill(self, x, y=None, weights=None):
-        """Copy in rows of x and y, from this device or the host, and their weights: one number, or one per row."""
-        for values, out in [(x, self.x)] if y is None else [(x, self.x), (y, self.y), (weights, self.weights)]:
+    def fill(self, x, y=None, sample_weights=None):
+        """Copy in rows of x and y, from this device or the host, and their sample weights: one number, or one per row."""
+        for values, out in [(x, self.x)] if y is None else [(x, self.x), (y, self.y), (sample_weights, self.sample_weights)]:
             if isinstance(values, DeferredArray):
                 values.enter(out)
             elif out.dtype == self.network.dtype:

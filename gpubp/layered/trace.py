@@ -16,11 +16,11 @@ class Trace:
     ((4, 3), (1, 3), (4,))
     """
 
-    def __init__(self, network, x, y, weights=None, precision="exact"):
+    def __init__(self, network, x, y, sample_weights=None, precision="exact"):
         xp, rows, depth = network.ops.xp, x.shape[0], network.depth
         gradient = network.parameters.like()
         plan = Plan(network, rows, gradient, ops=network.ops.with_precision(precision), keep=True)
-        plan.fill(x, y, 1.0 if weights is None else weights)
+        plan.fill(x, y, 1.0 if sample_weights is None else sample_weights)
         plan.run()
         gradient.vector[...] = gradient.vector / rows
         answer = network.ops.copy_for_caller

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from ..maths.gradient_transforms import Chain
 from .parameters import Parameters
 
-UNSCALED = 2.0**16, 0.0, 1.0, 2.0**-16   # initial loss scaling state, see Ops.unscale
+INITIAL_SCALING = 2.0**16, 0.0, 1.0, 2.0**-16   # of the loss, see LossScaling
 
 
 @dataclass
@@ -24,7 +24,7 @@ class TrainingState:
     best_value: float = math.inf
     best_epoch: int = 0
     best_of: str = ""   # the monitor and a digest of the validation set that best_value refers to
-    scaling: list[float] = field(default_factory=lambda: [*UNSCALED])
+    scaling: list[float] = field(default_factory=lambda: [*INITIAL_SCALING])
 
     @classmethod
     def begin(cls, network, chain):

@@ -36,11 +36,11 @@ class _Step:
 
     def _plan(self, rows, gradient, **options):
         plan = Plan(self.network, rows, gradient, ops=self.ops, clock=self.clock, **options)
-        plan.weights[...] = 1.0 / self.rows
+        plan.sample_weights[...] = 1.0 / self.rows
         return plan
 
     def _gather(self, plan, first=0):
-        outs = [plan.x, plan.y] + [plan.weights] * (self.mini_batches.weights is not None)
+        outs = [plan.x, plan.y] + [plan.sample_weights] * (self.mini_batches.sample_weights is not None)
         return self.mini_batches.gather(self.clock, outs, self.rows, first)
 
     def replay(self):

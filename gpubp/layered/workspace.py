@@ -18,7 +18,7 @@ class TrainingWorkspace:
     step depends only on arrays of the device.
     """
 
-    def __init__(self, network, training, x, y, weights, n, count, size, own=False):
+    def __init__(self, network, training, x, y, sample_weights, n, count, size, own=False):
         self.network, self.training_state = network, training
         full, rest = divmod(count, size)
         self.batches = full + (rest > 0)
@@ -29,7 +29,7 @@ class TrainingWorkspace:
         self.report = Report(ops, network.dtype, self.batches, network.depth)
         self.log, self.scaling = self.report.log, self.report.scaling if ops.loss_scaling else None
         self.update = OptimizerUpdate(network, ops, training, self.gradient, self.clock, self.batches, n, self.scaling)
-        self.mini_batches = open_batches(ops, network.dtype, x, y, weights, count, size, own)
+        self.mini_batches = open_batches(ops, network.dtype, x, y, sample_weights, count, size, own)
         self.steps = {rows: training_step(self.update, self.mini_batches, self.report, rows) for rows in {size, rest or size}}
         last = self.steps[rest or size]
         self.measure = ops.program(last.measuring())   # |gradient|, |delta_l| of the epoch's last step

@@ -17,7 +17,7 @@ class WorkspaceCache:
 
     def __init__(self, network, arguments, given):
         self.workspace: Any = None
-        self.key = (arguments.n, arguments.samples_per_epoch, arguments.batch_size, arguments.weights is None,
+        self.key = (arguments.n, arguments.samples_per_epoch, arguments.batch_size, arguments.sample_weights is None,
                     arguments.training_state.chain, network.parameters, network.precision, network.seed,
                     network.ops.row_blocks and network.ops.row_blocks.threads)
         self.refs: list[ref[Any]] | None = None

@@ -14,10 +14,10 @@ from .schedules import SCHEDULES
 
 
 class GradientTransform(OptimizerPart):
-    """The base of changes to the gradient before the optimizer: change(xp, g, w, weight, norm, amount) returns g'.
+    """The base of changes to the gradient before the optimizer: change(xp, g, w, is_weight, norm, amount) returns g'.
 
-    weight is 1 for weights and 0 for biases; norm is the norm of the whole gradient. A transform that splits weights from biases
-    belongs to the cost of the whole training set: its amount is divided by the number n of training samples.
+    is_weight is 1 for weights and 0 for biases; norm is the norm of the whole gradient. A transform that splits weights from
+    biases belongs to the cost of the whole training set: its amount is divided by the number n of training samples.
     """
 
     amount: float
@@ -33,6 +33,8 @@ class GradientTransform(OptimizerPart):
 class L2(GradientTransform):
     """g' = g + (amount / n) w for weights, g' = g for biases: adds (amount / (2 n)) Σ w² to the cost of n training samples.
 
+    This is weight decay: PyTorch's weight_decay is amount / n, on biases too.
+
     >>> L2(0.5).change(np, 0.25, 1.0, 1.0, 1.0, 0.5)
     0.75
     """
@@ -40,8 +42,8 @@ class L2(GradientTransform):
     source = "Nielsen, 2015, chapter 3"
     splits = True
 
-    def change(self, xp, g, w, weight, norm, amount):
-        return g + (amount * weight) * w
+    def change(self, xp, g, w, is_weight, norm, amount):
+        return g + (amount * is_weight) * w
 
 
 class L1(GradientTransform):
@@ -54,8 +56,8 @@ class L1(GradientTransform):
     source = "Nielsen, 2015, chapter 3"
     splits = True
 
-    def change(self, xp, g, w, weight, norm, amount):
-        return g + (amount * weight) * xp.sign(w)
+    def change(self, xp, g, w, is_weight, norm, amount):
+        return g + (amount * is_weight) * xp.sign(w)
 
 
 class ClipValue(GradientTransform):
@@ -68,7 +70,7 @@ class ClipValue(GradientTransform):
     source = "Mikolov, Statistical language models based on neural networks, thesis, 2012"
     bounds = {"amount": "(0, inf)"}
 
-    def change(self, xp, g, w, weight, norm, amount):
+    def change(self, xp, g, w, is_weight, norm, amount):
         return xp.minimum(xp.maximum(g, -amount), amount)
 
 
@@ -83,7 +85,7 @@ class ClipNorm(GradientTransform):
     bounds = {"amount": "(0, inf)"}
     uses_norm = True
 
-    def change(self, xp, g, w, weight, norm, amount):
+    def change(self, xp, g, w, is_weight, norm, amount):
         return g * (amount / xp.maximum(norm, amount))
 
 
@@ -160,9 +162,9 @@ class Chain:
         return np.hstack([own, np.tile([transform.scaled(n) for transform in self.transforms], (len(own), 1))])
 
     def parameters(self):
-        """The names of the rule's parameters after xp: w, the state, g, weight, norm, then the scalars."""
+        """The names of the rule's parameters after xp: w, the state, g, is_weight, norm, then the scalars."""
         count = len(self.scalars(1, 0.1, 1))
-        return ["w", *self.state, "g", "weight", "norm", *(f"s{i}" for i in range(count))]
+        return ["w", *self.state, "g", "is_weight", "norm", *(f"s{i}" for i in range(count))]
 
     def gemm_scalars(self, *scalars):
         """(beta, alpha) if the rule with these scalars, numbers or arrays, is w' = beta w + alpha g for each weight; or None."""
@@ -171,11 +173,11 @@ class Chain:
         return factors(lambda xp, w, g: self.rule(xp, w, g, 1.0, 0.0, *scalars)[0], 2)
 
     def rule(self, xp, w, *operands):
-        """(w', *state') with functions of the array module xp; operands: the state, g, weight (1 or 0), norm and the scalars."""
+        """(w', *state') with functions of the array module xp; operands: the state, g, is_weight, norm and the scalars."""
         count, own = len(self.state), len(operands) - len(self.transforms)
-        state, (g, weight, norm), scalars = operands[:count], operands[count:count + 3], operands[count + 3:own]
+        state, (g, is_weight, norm), scalars = operands[:count], operands[count:count + 3], operands[count + 3:own]
         for transform, amount in zip(self.transforms, operands[own:]):
-            g = transform.change(xp, g, w, weight, norm, amount)
+            g = transform.change(xp, g, w, is_weight, norm, amount)
         return self.optimizer.rule(xp, w, *state, g, *scalars)
 
 

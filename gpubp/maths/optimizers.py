@@ -125,10 +125,10 @@ class RMSprop(Optimizer):
         if self.centered:
             new["mean"] = alpha * old["mean"] + one_minus_alpha * g
             variance = xp.maximum(variance - new["mean"] * new["mean"], 0.0)
-        step = g / (xp.sqrt(variance) + eps)
+        direction = g / (xp.sqrt(variance) + eps)
         if self.momentum:
-            step = new["v"] = momentum * old["v"] + step
-        return w - learning_rate * step, *new.values()
+            direction = new["v"] = momentum * old["v"] + direction
+        return w - learning_rate * direction, *new.values()
 
 
 class Moments(Optimizer):
@@ -158,14 +158,14 @@ class Adam(Moments):
         return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2,
                 learning_rate / (1.0 - self.beta1 ** t), 1.0 / sqrt(1.0 - self.beta2 ** t), self.eps)
 
-    def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step, root, eps):
+    def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, v_correction, eps):
         m = beta1 * m + one_minus_beta1 * g
         v = beta2 * v + one_minus_beta2 * (g * g)
-        return w - step * m / (xp.sqrt(v) * root + eps), m, v
+        return w - step_size * m / (xp.sqrt(v) * v_correction + eps), m, v
 
 
 class AdamW(Adam):
-    """w' = (1 - learning_rate decay) w - learning_rate m̂ / (√v̂ + eps), on every parameter as in PyTorch.
+    """w' = (1 - learning_rate decay) w - learning_rate m̂ / (√v̂ + eps): decoupled weight decay, on every parameter as in PyTorch.
 
     m̂ and v̂, with beta1 and beta2, are defined as in Adam.
 
@@ -199,10 +199,10 @@ class Adamax(Moments):
     def scalars(self, t, learning_rate):
         return self.beta1, 1.0 - self.beta1, self.beta2, learning_rate / (1.0 - self.beta1 ** t), self.eps
 
-    def rule(self, xp, w, m, u, g, beta1, one_minus_beta1, beta2, step, eps):
+    def rule(self, xp, w, m, u, g, beta1, one_minus_beta1, beta2, step_size, eps):
         m = beta1 * m + one_minus_beta1 * g
         u = xp.maximum(beta2 * u, xp.absolute(g) + eps)
-        return w - step * m / u, m, u
+        return w - step_size * m / u, m, u
 
 
 class NAdam(Moments):
@@ -232,10 +232,11 @@ class NAdam(Moments):
         return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, learning_rate * (1.0 - now) / (1.0 - product),
                 learning_rate * following / (1.0 - product * following), 1.0 / sqrt(1.0 - self.beta2 ** t), self.eps)
 
-    def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step, ahead, root, eps):
+    def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, g_step_size, m_step_size,
+             v_correction, eps):
         m = beta1 * m + one_minus_beta1 * g
         v = beta2 * v + one_minus_beta2 * (g * g)
-        return w - (step * g + ahead * m) / (xp.sqrt(v) * root + eps), m, v
+        return w - (g_step_size * g + m_step_size * m) / (xp.sqrt(v) * v_correction + eps), m, v
 
 
 class RAdam(Moments):
@@ -253,11 +254,11 @@ class RAdam(Moments):
     def scalars(self, t, learning_rate):
         corrected, limit = 1.0 - self.beta2 ** t, 2.0 / (1.0 - self.beta2) - 1.0
         length = limit - 2.0 * t * self.beta2 ** t / corrected
-        step, adaptive, momentum = learning_rate / (1.0 - self.beta1 ** t), 0.0, 1.0
+        step_size, adaptive, momentum = learning_rate / (1.0 - self.beta1 ** t), 0.0, 1.0
         if length > 5.0:
             adaptive, momentum = sqrt(corrected * (length - 4.0) * (length - 2.0) * limit
                                       / ((limit - 4.0) * (limit - 2.0) * length)), 0.0
-        return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, step * adaptive, step * momentum, self.eps)
+        return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2, step_size * adaptive, step_size * momentum, self.eps)
 
     def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, adaptive, momentum, eps):
         m = beta1 * m + one_minus_beta1 * g
@@ -286,8 +287,8 @@ class Adadelta(Optimizer):
 
     def rule(self, xp, w, s, u, g, learning_rate, rho, one_minus_rho, eps):
         s = rho * s + one_minus_rho * (g * g)
-        step = xp.sqrt(u + eps) / xp.sqrt(s + eps) * g
-        return w - learning_rate * step, s, rho * u + one_minus_rho * (step * step)
+        d = xp.sqrt(u + eps) / xp.sqrt(s + eps) * g
+        return w - learning_rate * d, s, rho * u + one_minus_rho * (d * d)
 
 
 class Lion(Optimizer):

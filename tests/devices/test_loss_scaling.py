@@ -27,7 +27,7 @@ def test_small_errors_do_not_vanish(device_ops, random):
 
 
 def test_a_gradient_that_overflows_is_skipped_and_the_scale_halved(device_ops, random, monkeypatch):
-    monkeypatch.setattr(training_state, "UNSCALED", (2.0**40, 0.0, 1.0, 2.0**-40))
+    monkeypatch.setattr(training_state, "INITIAL_SCALING", (2.0**40, 0.0, 1.0, 2.0**-40))
     x, y = two_classes(random)
     net = made(device_ops, "float16")
     before = device_ops.to_numpy(net.vector)
@@ -41,7 +41,7 @@ def test_a_gradient_that_overflows_is_skipped_and_the_scale_halved(device_ops, r
 
 def test_gradients_that_overflow_at_every_scale_raise(device_ops, random, monkeypatch):
     """Every step is skipped, so that nothing changes; without an error, training would never end."""
-    monkeypatch.setattr(training_state, "UNSCALED", (2.0**-20, 0.0, 1.0, 2.0**20))
+    monkeypatch.setattr(training_state, "INITIAL_SCALING", (2.0**-20, 0.0, 1.0, 2.0**20))
     x, y = two_classes(random)
     net = made(device_ops, "float16")
     before = device_ops.to_numpy(net.vector)

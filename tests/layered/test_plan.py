@@ -35,7 +35,7 @@ def test_dropout_masks_the_gradient_too(ops, random):
     gradient = net.parameters.like()
     plan = Plan(net, 6, gradient, dropout=True)
     plan.x[...], plan.y[...] = ops.asarray(random.standard_normal((6, 4))), ops.asarray(random.uniform(size=(6, 2)))
-    plan.weights[...], plan.clock[0] = 1.0 / 6.0, 12
+    plan.sample_weights[...], plan.clock[0] = 1.0 / 6.0, 12
     plan.run()
     g, start = ops.to_numpy(gradient.vector).copy(), ops.to_numpy(net.vector).copy()
 

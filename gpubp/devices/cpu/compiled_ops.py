@@ -88,16 +88,16 @@ class CompiledOps(CpuOps):
         text = kernel_source.layer_source(activation, dtype, ending="cpp")
         return KernelCall(text, "activation_backward", delta, z, a, db, rows, width)
 
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, sample_weights, delta, db, costs, keep=True):
         (rows, width), dtype = z.shape, self._check(z.shape, z=z, a=a, y=y)
         self._check((width,), dtype, b=b)
-        self._check((rows,), dtype, weights=weights, costs=costs)
+        self._check((rows,), dtype, sample_weights=sample_weights, costs=costs)
         if delta is not None:
             self._check(z.shape, dtype, delta=delta)
             self._check((width,), dtype, db=db)
         spare = self.zeros(2 * max(cxx.BLOCK_ELEMENTS, width), dtype)
         text = kernel_source.output_source(cost, activation, dtype, ending="cpp")
-        return KernelCall(text, "output", z, b, a, y, weights, delta, db, costs, spare, rows, width)
+        return KernelCall(text, "output", z, b, a, y, sample_weights, delta, db, costs, spare, rows, width)
 
     def dropout(self, a, out, da, rate, seed, layer, clock):
         dtype = self._check(a.shape, a=a, out=out, da=da)
@@ -105,14 +105,14 @@ class CompiledOps(CpuOps):
         fixed = *dropout_scale_and_threshold(rate), seed, clock, layer, a.size
         return tuple(self._kernel_call("dropout", dtype, source, target, *fixed) for source, target in ((a, out), (da, da)))
 
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
+    def step(self, chain, vector, gradient, state, weight_count, matrices, scalars, clock, rounded=None):
         names = dict(zip(chain.state, state, strict=True))
         dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
         self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
         self._check((2,), np.int64, clock=clock)
         text, norm = kernel_source.step_source(chain, dtype, ending="cpp"), self.zeros(1, dtype)
         calls = [self._kernel_call("norm", dtype, gradient, norm, n)] if chain.uses_norm else []
-        calls.append(KernelCall(text, "step", vector, *state, gradient, norm, scalars, clock, weights, n))
+        calls.append(KernelCall(text, "step", vector, *state, gradient, norm, scalars, clock, weight_count, n))
         for w in matrices if chain.max_norm is not None else ():
             self._check(w.shape, dtype, w=w)
             calls.append(KernelCall(text, "max_norm", w, float(chain.max_norm), *w.shape))

@@ -64,8 +64,8 @@ class NumpyOps(CpuOps):
             gemm(blas.COLUMN_MAJOR, *shapes, alpha, addresses[0], lda, addresses[1], ldb, beta, addresses[2], ldc)
         return call
 
-    def gemm_update_pays(self, weights):
-        return weights >= MIN_WEIGHTS_FOR_GEMM_UPDATE and blas.find() is not None
+    def gemm_update_pays(self, weight_count):
+        return weight_count >= MIN_WEIGHTS_FOR_GEMM_UPDATE and blas.find() is not None
 
     def add(self, source, out):
         return partial(np.add, out, source, out)
@@ -83,8 +83,8 @@ class NumpyOps(CpuOps):
     def activation_backward(self, activation, delta, z, a, db):
         return sequence([*_blockwise(reference.times_prime, [delta, z, a], [delta], activation), _column_sums(delta, db)])
 
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
-        operands, outs = [z, b, y, weights[:, None]], [z, a, costs[:, None]]
+    def cost_and_delta(self, cost, activation, z, b, a, y, sample_weights, delta, db, costs, keep=True):
+        operands, outs = [z, b, y, sample_weights[:, None]], [z, a, costs[:, None]]
         if delta is None:
             return sequence(_blockwise(_last_layer, operands, outs, cost, activation))
         calls = _blockwise(_last_layer_and_delta, operands, [*outs, delta], cost, activation)
@@ -110,11 +110,13 @@ class NumpyOps(CpuOps):
             np.multiply(da, scale, da)
         return forward, backward
 
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
+    def step(self, chain, vector, gradient, state, weight_count, matrices, scalars, clock, rounded=None):
         row = np.zeros(scalars.shape[1], vector.dtype)
         cells = [row[i:i + 1].reshape(()) for i in range(row.size)]
         norm, kinds = np.zeros((), vector.dtype), [np.asarray(kind, vector.dtype) for kind in (1, 0)]
-        bounds = [(kinds[0], 0, weights), (kinds[1], weights, vector.size)] if chain.splits else [(kinds[0], 0, vector.size)]
+        bounds = [(kinds[0], 0, vector.size)]
+        if chain.splits:
+            bounds = [(kinds[0], 0, weight_count), (kinds[1], weight_count, vector.size)]
         scratch, calls = Scratch(BLOCK_ELEMENTS, vector.dtype), []
         for kind, begin, end in bounds:
             changed = [array[begin:end] for array in (vector, *state)]
@@ -158,14 +160,14 @@ def _layer(xp, activation, z, b):
     return z, activation.of(xp, z)
 
 
-def _last_layer(xp, cost, activation, z, b, y, weight):
+def _last_layer(xp, cost, activation, z, b, y, sample_weight):
     z, a = _layer(xp, activation, z, b)
-    return z, a, weight * reference.costs(xp, cost, activation, z, a, y)
+    return z, a, sample_weight * reference.costs(xp, cost, activation, z, a, y)
 
 
-def _last_layer_and_delta(xp, cost, activation, z, b, y, weight):
-    z, a, costs = _last_layer(xp, cost, activation, z, b, y, weight)
-    return z, a, costs, weight * reference.first_delta(xp, cost, activation, z, a, y)   # BP1
+def _last_layer_and_delta(xp, cost, activation, z, b, y, sample_weight):
+    z, a, costs = _last_layer(xp, cost, activation, z, b, y, sample_weight)
+    return z, a, costs, sample_weight * reference.first_delta(xp, cost, activation, z, a, y)   # BP1
 
 
 def _blockwise(formula, operands, outs, *given):

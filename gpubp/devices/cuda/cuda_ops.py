@@ -123,17 +123,17 @@ class CudaOps(Ops):
     def cost_partials(self, rows, width):
         return partial_count(rows, width, self.processors)
 
-    def cost_and_delta(self, cost, activation, z, b, a, y, weights, delta, db, costs, keep=True):
+    def cost_and_delta(self, cost, activation, z, b, a, y, sample_weights, delta, db, costs, keep=True):
         dtype, (rows, width) = self._check(z.shape, z=z, a=a, y=y), z.shape
         self._check((width,), dtype, b=b)
-        self._check((rows,), dtype, weights=weights)
+        self._check((rows,), dtype, sample_weights=sample_weights)
         self._check((rows if keep or delta is None else self.cost_partials(rows, width),), dtype, costs=costs)
         if delta is None:
             kernel = self._kernel(kernel_source.output_source(cost, activation, dtype), "cost")
-            return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, y, weights, costs, rows, width))
+            return self._bound(on_rows(kernel, dtype, self.processors, z, b, a, y, sample_weights, costs, rows, width))
         self._check((width,), dtype, db=db)
         text = kernel_source.output_source(cost, activation, dtype, self._check(z.shape, delta=delta))
-        values = z, b, a, y, weights, delta, costs, self._scaling(dtype)
+        values = z, b, a, y, sample_weights, delta, costs, self._scaling(dtype)
         more = [db] if costs.size == 1 and not keep else []   # a single block also sums the columns of delta
         name, blocks = ("output", None) if keep else ("cost_and_delta_one_block" if more else "cost_and_delta", costs.size)
         launches = [on_rows(self._kernel(text, name), dtype, self.processors, *values, *more, rows, width, blocks=blocks)]
@@ -155,28 +155,28 @@ class CudaOps(Ops):
         pick = self.gather([table], self.asarray(np.arange(len(table))), clock, 1, [row])
         return self._bound(pick, self.products.gemm(a, b, w, precision=self.precision, scalars=row))
 
-    def gemm_update_pays(self, weights):
-        return weights >= MIN_WEIGHTS_FOR_GEMM_UPDATE
+    def gemm_update_pays(self, weight_count):
+        return weight_count >= MIN_WEIGHTS_FOR_GEMM_UPDATE
 
-    def step(self, chain, vector, gradient, state, weights, matrices, scalars, clock, rounded=None):
+    def step(self, chain, vector, gradient, state, weight_count, matrices, scalars, clock, rounded=None):
         names = dict(zip(chain.state, state, strict=True))
         dtype, n = self._check((vector.size,), vector=vector, gradient=gradient, **names), vector.size
         self._check((len(scalars), len(chain.scalars(1, 0.1, 1))), dtype, scalars=scalars)
         self._check((2,), np.int64, clock=clock)
         rounded_outputs = [] if rounded is None or chain.max_norm is not None else [rounded]   # max_norm changes them later
-        storage = self._check((weights,), rounded=rounded) if rounded_outputs else None
+        storage = self._check((weight_count,), rounded=rounded) if rounded_outputs else None
         text, norm, scaling = kernel_source.step_source(chain, dtype, storage), self.zeros(1, dtype), self._scaling(dtype)
         calls = self._norm(gradient, norm) if chain.uses_norm else []
-        elements = min([pack(n, vector, gradient, *state), *(pack(weights, one) for one in rounded_outputs)])
+        elements = min([pack(n, vector, gradient, *state), *(pack(weight_count, one) for one in rounded_outputs)])
         kernel = self._kernel(text, wide("step", elements))
         calls.append(on_vector(kernel, n, grid(n // elements), dtype, vector, *state, gradient, norm, scalars, clock, scaling,
-                               *rounded_outputs, np.int64(weights)))
+                               *rounded_outputs, np.int64(weight_count)))
         if chain.max_norm is not None:
             bound = self._kernel(text, "max_norm")
             for w in matrices:
                 self._check(w.shape, dtype, w=w)
                 calls.append(on_rows(bound, dtype, self.processors, w, float(chain.max_norm), scaling, *w.shape))
-            calls += [] if rounded is None else [self.cast(vector[:weights], rounded)]
+            calls += [] if rounded is None else [self.cast(vector[:weight_count], rounded)]
         return self._bound(*calls)
 
     # ---- sums
