@@ -42,10 +42,10 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
     RuntimeError
         The device is not available.
 
-    >>> import tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "net.npz")
-    >>> Network([2, 3, 1], seed=1).save(path)
-    >>> load(path).sizes
+    >>> import gpubp, tempfile
+    >>> path = tempfile.mkdtemp() + "/net.npz"
+    >>> gpubp.Network([2, 3, 1], seed=1).save(path)
+    >>> gpubp.load(path).sizes
     [2, 3, 1]
     """
     path, ops, entries = os.fsdecode(path), open_device(device), {entry.name: entry for entry in custom}

@@ -109,7 +109,7 @@ def parity(network: Network, x: ArrayLike, y: ArrayLike, devices: Sequence[str |
            precision: str | None = None) -> ParityReport:
     """Run one forward and backward pass of a network, without dropout, on two devices, and compare every array.
 
-    print(report) shows a table; report.passed tells whether the devices agree up to rounding.
+    Returns a ParityReport: print(report) shows a table, and report.passed tells whether the devices agree up to rounding.
 
     Parameters
     ----------
@@ -129,7 +129,8 @@ def parity(network: Network, x: ArrayLike, y: ArrayLike, devices: Sequence[str |
     RuntimeError
         A device is not available.
 
-    >>> report = parity(Network([3, 4, 2], seed=1), np.eye(3), [0, 1, 1], ("cpu", "reference"))
+    >>> import numpy as np, gpubp
+    >>> report = parity(gpubp.Network([3, 4, 2], seed=1), np.eye(3), [0, 1, 1], ("cpu", "reference"))
     >>> report.passed, [row.name for row in report.rows][:6]
     (True, ['x', 'z', 'a', 'z', 'a', 'cost'])
     """

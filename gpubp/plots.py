@@ -33,7 +33,7 @@ def learning_curve(history: History, path: str | PathLike | None = None) -> Any:
     ValueError, ImportError, OSError
         The history is empty or path has another file type; matplotlib is not installed; the file cannot be written.
 
-    >>> import gpubp
+    >>> import numpy as np, gpubp
     >>> net = gpubp.Network([2, 1], seed=1)
     >>> figure = learning_curve(net.fit(np.eye(2), np.eye(2)[:, :1], epochs=2, batch_size=1))
     >>> figure.axes[0].get_ylabel()
@@ -70,6 +70,7 @@ def decision_boundary(decisions: Mapping[str, tuple[Callable[[np.ndarray], Array
     ValueError, ImportError, OSError
         There are no decisions or an array has another shape; otherwise as learning_curve.
 
+    >>> import numpy as np
     >>> figure = decision_boundary({"a line": (lambda x: x[:, 0] - x[:, 1], np.eye(2), np.array([1, -1]))})
     >>> figure.axes[0].get_title()
     'a line'

@@ -52,7 +52,7 @@ inline void first_delta(
 #endif
 }
 
-// z := z + b,  a := sigma(z),  costs_i := weights_i C_i,  and with delta BP1  delta := weights_i dC_i/da * sigma'(z), and BP3.
+// z := z + b,  a := sigma(z),  costs_i := s_i C_i,  and with delta BP1  delta := s_i dC_i/da * sigma'(z), and BP3.
 // spare has room for two blocks.
 static void output(T* z, const T* b, T* a, const T* y, const T* sample_weights, T* delta, T* sums, T* costs,
                    T* spare, Int rows, Int width)

@@ -100,7 +100,7 @@ __device__ inline T cost_and_delta_rows(
     return cost;
 }
 
-// BP1  delta := scaling_0 weights_i dC_i/da * sigma'(z),  and costs[block] := the sum of weights_i C_i over the block's rows. Before
+// BP1  delta := scaling_0 s_i dC_i/da * sigma'(z),  and costs[block] := the sum of s_i C_i over the block's rows. Before
 // the call z lacks b; after it z and a are undefined.
 extern "C" __global__ void __launch_bounds__(THREADS, ROOM) cost_and_delta(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ sample_weights,
@@ -124,7 +124,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, ROOM) cost_and_delta_one_b
     }
 }
 
-// z := z + b,  a := sigma(z),  costs_i := weights_i C_i,  and BP1
+// z := z + b,  a := sigma(z),  costs_i := s_i C_i,  and BP1
 extern "C" __global__ void __launch_bounds__(THREADS, ROOM) output(
     T* __restrict__ z, const T* __restrict__ b, T* __restrict__ a, const T* __restrict__ y, const T* __restrict__ sample_weights,
     S* __restrict__ delta, T* __restrict__ costs, const T* __restrict__ scaling, int rows, int width)

@@ -21,7 +21,7 @@ def check_grads(f: Callable, args: Sequence, order: int = 2, seed: int = 0) -> N
     Parameters
     ----------
     f : function, as for gpubp.vjp, smooth near args
-    args : tuple of f's arguments, preferably in float64
+    args : tuple of f's arguments: floating-point numbers, arrays or pytrees of them, preferably in float64
     order : int, default 2, the highest order of derivatives to check
     seed : int, default 0, of the random directions along which all numbers are checked together
 

@@ -85,7 +85,10 @@ def nodes_of(end):
 def _names(wires):
     """{serial: name}: the user's names, x1, x2 ... for other inputs, v1, v2 ... for computed wires."""
     taken = {wire.name for wire in wires}
-    inputs, computed = ((name for name in map(form, count(1)) if name not in taken) for form in ("x{}".format, "v{}".format))
+
+    def fresh(letter):
+        return (name for name in (f"{letter}{i}" for i in count(1)) if name not in taken)
+    inputs, computed = fresh("x"), fresh("v")
     return {wire.serial: next(computed if wire.record else inputs) if wire.name is None else wire.name for wire in wires}
 
 

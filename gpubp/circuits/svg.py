@@ -94,8 +94,11 @@ def _edges(nodes, depths):
     for node, depth in zip(nodes, depths):
         boxes[depth] = max(boxes[depth], _width(node))
         numbers[depth] = max(numbers[depth], 14 + LETTER * max(len(node.above), len(node.gradient)))
-    lefts = accumulate(zip(boxes, numbers), lambda left, widths: left + widths[0] + widths[1] + CURVE, initial=float(MARGIN))
-    return [(left, left + box, left + box + number) for left, box, number in zip(lefts, boxes, numbers)]
+    edges, left = [], float(MARGIN)
+    for box, number in zip(boxes, numbers):
+        edges.append((left, left + box, left + box + number))
+        left = edges[-1][2] + CURVE
+    return edges
 
 
 def _width(node):

@@ -42,6 +42,18 @@ def run(args):
     line("CuPy", ", ".join(found) or "not installed")
     if len(found) > 1:
         line("", "these packages overwrite each other: uninstall all of them, then install one")
+    _devices()
+    for extra, module, package, use in EXTRAS:
+        line(extra, f"{package} {version(package)}" if find_spec(module) is not None else
+             f'not installed, needed for {use}: pip install "gpubp[{extra}]"')
+    return 0
+
+
+def line(head, text):
+    print(f"{head:<10}{text}")
+
+
+def _devices():
     line("device", "cpu")
     count = 0
     while (why := why_no_cuda(count)) is None:
@@ -53,11 +65,3 @@ def run(args):
     line("auto", f"{from_environment} (GPUBP_DEVICE)" if (from_environment := named_by_environment()) else default)
     if not count:
         print(GPU)
-    for extra, module, package, use in EXTRAS:
-        line(extra, f"{package} {version(package)}" if find_spec(module) is not None else
-             f'not installed, needed for {use}: pip install "gpubp[{extra}]"')
-    return 0
-
-
-def line(head, text):
-    print(f"{head:<10}{text}")

@@ -82,6 +82,7 @@ class Data:
     valid, test : Data, optional
         The file's own validation and test parts.
 
+    >>> import numpy as np
     >>> data = Data(np.array([[0.0], [4.0], [8.0]]), np.array([0, 1, 1]), ("no", "yes"), "answers")
     >>> len(data), data.features, data.outputs, data.scaled(Scaling(0.0, 8.0)).take([1]).x
     (3, 1, 2, array([[0.5]]))
@@ -158,6 +159,7 @@ def split(data: Data, fraction: float = 0.2, seed: int = 0) -> tuple[Data, Data]
     ValueError
         An argument is not as described.
 
+    >>> import numpy as np
     >>> data = Data(np.arange(10.0)[:, None], np.array([0] * 5 + [1] * 5), (0, 1), "ten")
     >>> learn, held = split(data, 0.4, seed=1)
     >>> len(learn), held.y

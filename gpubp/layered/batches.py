@@ -16,8 +16,9 @@ def open_batches(ops, dtype, x, y, sample_weights, count, size, own=False):
     Call begin(order, batch) when an epoch begins or resumes, and prefetch(batch) before launching at most launchable(batch)
     mini-batches. The call that gather(clock, outs) binds is the first of their program.
     """
-    kind = DeviceBatches if ops.is_on_device(x) and ops.is_on_device(y) else StreamedBatches
-    return kind(ops, dtype, x, y, sample_weights, count, size, own)
+    if ops.is_on_device(x) and ops.is_on_device(y):
+        return DeviceBatches(ops, dtype, x, y, sample_weights, count, size, own)
+    return StreamedBatches(ops, dtype, x, y, sample_weights, count, size)
 
 
 class DeviceBatches:
@@ -75,8 +76,8 @@ class StreamedBatches(DeviceBatches):
     launched: the host gathers the rows of the next slot during that work, and they are copied during the work on this slot.
     """
 
-    def __init__(self, ops, dtype, x, y, sample_weights, count, size, own=False):
-        super().__init__(ops, dtype, x, y, sample_weights, count, size, own)
+    def __init__(self, ops, dtype, x, y, sample_weights, count, size):
+        super().__init__(ops, dtype, x, y, sample_weights, count, size)
         row = dtype.itemsize * sum(source.shape[1] for source in self.sources if not ops.is_on_device(source))
         most, total = ops.streaming.free_bytes(), -(-count // size)
         if 2 * row * size > most:

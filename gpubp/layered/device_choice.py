@@ -4,8 +4,8 @@ The prediction depends only on sizes and on whether CPU kernels can be compiled,
 CPU were measured on two cores (benchmarks/results/devices.md); figures of a GPU are estimates, not measured on hardware.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 from ..devices import named_by_environment
 from ..devices.cpu.numpy_ops import MIN_EPOCH_SECONDS_TO_COMPILE
@@ -20,7 +20,8 @@ GPU_FLOPS_64, GPU_BYTES = 1e12, 2e12         # in float64, and bytes moved per s
 PASSES = 9                                   # over z, a and delta, by the kernels of a step that are not products
 
 
-class DeviceChoice(NamedTuple):
+@dataclass(frozen=True)
+class DeviceChoice:
     """The name of a device and why it was chosen; open: the first fit may still choose the CPU."""
 
     name: str

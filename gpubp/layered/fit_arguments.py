@@ -31,8 +31,9 @@ class FitArguments:
             choice = choose(network, self.batch_size, self.batches, len(self.training_state.state))
             if choice.name == "cpu":
                 network.to("cpu")
-                check()
             network.device_choice = choice
+            if choice.name == "cpu":
+                check()
 
     def _check_data(self, x, y, validation, sample_weight):
         network = self.network

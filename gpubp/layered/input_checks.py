@@ -123,20 +123,20 @@ def is_classification(network, y=None):
     return is_labels(y, width) or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all()))
 
 
-def sample_weights(network, weights, rows, check_now=True):
-    if weights is None:
+def sample_weights(network, values, rows, check_now=True):
+    if values is None:
         return None
-    weights = array_of(network, weights, "sample_weight")
-    if weights.shape != (rows,):
-        raise ValueError(f"sample_weight: expected one number for each of the {rows} rows of x, got shape {weights.shape}")
-    ops, waits = network.ops, would_wait(network, weights)
-    weights = ops.asarray(weights, network.dtype)
+    values = array_of(network, values, "sample_weight")
+    if values.shape != (rows,):
+        raise ValueError(f"sample_weight: expected one number for each of the {rows} rows of x, got shape {values.shape}")
+    ops, waits = network.ops, would_wait(network, values)
+    values = ops.asarray(values, network.dtype)
     if not check_now and waits:
-        return DeferredArray(weights, lambda weights, out: ops.array_checks.numbers(weights, out, interval("[0, inf)")))
-    _require_finite(network, weights, "sample_weight")
-    if not all_true(network, valid := weights >= 0):
-        raise _invalid(network, valid, weights, 0, "sample_weight: expected numbers >= 0")
-    return weights
+        return DeferredArray(values, lambda values, out: ops.array_checks.numbers(values, out, interval("[0, inf)")))
+    _require_finite(network, values, "sample_weight")
+    if not all_true(network, valid := values >= 0):
+        raise _invalid(network, valid, values, 0, "sample_weight: expected numbers >= 0")
+    return values
 
 
 def checked_int(name, value, least, most=None, what="", remedy=""):

@@ -1,8 +1,9 @@
 """Prediction of the memory of a training run: its plans are built on a device that counts bytes instead of allocating them."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,8 @@ SNAPSHOTS = 2    # copies of parameters and optimizer state, for recovery from d
 CALL = 1 << 10   # approximate bytes of Python objects for a bound call
 
 
-class Memory(NamedTuple):
+@dataclass(frozen=True)
+class Memory:
     """The bytes of a training run by purpose; int(memory) is their sum.
 
     data: x and y in the network's dtype, and two orders of the samples, but not the copies of a WorkspaceCache. parameters: the
@@ -33,10 +35,10 @@ class Memory(NamedTuple):
     evaluation: int
 
     def __int__(self):
-        return sum(self)
+        return sum(asdict(self).values())
 
     def __str__(self):
-        return ", ".join(f"{name} {size / 2**20:.3g} MiB" for name, size in self._asdict().items())
+        return ", ".join(f"{name} {size / 2**20:.3g} MiB" for name, size in asdict(self).items())
 
 
 class CountingOps:
@@ -51,11 +53,17 @@ class CountingOps:
     def __getattr__(self, name):   # what binds nothing is the device's, such as storage_dtype
         return getattr(self.ops, name)
 
+    def with_precision(self, precision):
+        self.ops = self.ops.with_precision(precision)
+        return self
+
     def training_backend(self, seconds):
         self.ops = self.ops.training_backend(seconds)
         return self
 
-    with_precision = scaled = lambda self, *given: self   # ops has the network's precision
+    def scaled(self, state):
+        return self
+
     # the verbs of these are counted too
     row_blocks = property(lambda self: self.ops.row_blocks and self)
     loss_scaling = property(lambda self: self.ops.loss_scaling and self)
@@ -103,7 +111,7 @@ def memory(network: Any, batch_size: int, samples: int = 0,
     batch_size, samples = checked_int("batch_size", batch_size, 1), checked_int("samples", samples, 0)
     state = network.training_state
     chain = Chain.of(optimizer) if optimizer is not None else state.chain if state else Chain.of("sgd")
-    ghost, counter = object.__new__(type(network)), CountingOps(network.ops.with_precision(network.precision))
+    ghost, counter = object.__new__(type(network)), CountingOps(network.ops)
     vars(ghost).update(vars(network), ops=counter, parameters=network.parameters.like(counter))
     training = TrainingState.begin(ghost, chain)
     parameters, counter.bytes = counter.bytes * (1 + SNAPSHOTS), 0

@@ -249,6 +249,7 @@ class Network:
         A label is the index of the largest output; for a single output, it is the code (such as 0 or 1) that is nearer. On a GPU,
         rows whose outputs are NaN get -1 (0 if -1 is a label). A regression's outputs have shape (n, outputs), or (n,) for a
         single output. Training on labels makes a classifier; before training, the cost and the range of the outputs decide.
+
         Raises ValueError or TypeError if x has another shape, or a number that is not finite.
 
         >>> import gpubp
@@ -386,9 +387,13 @@ class Network:
         seed : int, default 0
             Of the random directions v.
 
-        The error of an equation is |g . v - difference along v| / (|g| |v| / sqrt(size)) for its gradient g, the largest over
-        layers and three directions. report.passed: all are at most 1e-7 in float64 and 2e-3 in float32, or more where outputs
-        nearly equal the targets.
+        Returns
+        -------
+        GradientReport
+            The error of an equation is |g . v - difference along v| / (|g| |v| / sqrt(size)) for its gradient g, the largest over
+            layers and three directions. report.passed: all are at most 1e-7 in float64 and 2e-3 in float32, or more where outputs
+            nearly equal the targets.
+
         Raises ValueError or TypeError as fit does, or if all samples lie on a kink, or if outputs equal targets up to rounding.
 
         >>> import numpy as np, gpubp

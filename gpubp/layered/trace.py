@@ -7,8 +7,9 @@ class Trace:
     """The arrays of one pass, in lists by layer l = 1..L (z[0], delta[0], dw[0], db[0] are None; a[0] is x).
 
     z, a, delta have shape (n, neurons); delta[l][i] is dC_i/dz of the cost C_i of sample i, weighted if sample weights are given.
-    dw, db are the gradient, averaged over the samples, in the shapes of net.parameters. costs, of shape (n,), holds C_i; cost is
-    their average. sample_norms (n,) has the norm of each sample's gradient. Arrays are on the network's device, in its dtype.
+    dw, db are the gradient, averaged over the samples, in the shapes of net.parameters. costs, of shape (n,), holds C_i; cost, a
+    float, is their average. sample_norms (n,) has the norm of each sample's gradient. Arrays are on the network's device, in its
+    dtype.
 
     >>> import numpy as np, gpubp
     >>> trace = gpubp.Network([2, 3, 1], seed=1).trace(np.zeros((4, 2)), np.ones(4))

@@ -75,7 +75,8 @@ class BlockedStep(_Step):
 
     def __init__(self, update, mini_batches, report, rows, block_rows):
         super().__init__(update, mini_batches, report, rows)
-        self.costs, cpu, starts = self.ops.zeros(rows, self.network.dtype), self.ops.row_blocks, range(0, rows, block_rows)
+        self.costs = self.ops.zeros(rows, self.network.dtype)
+        cpu, starts = self.ops.row_blocks, range(0, rows, block_rows)
         self.threads = [_ThreadBlocks(self, block_rows, starts[i::cpu.threads],
                                       self.network.parameters.like() if i else self.gradient)
                         for i in range(min(cpu.threads, len(starts)))]

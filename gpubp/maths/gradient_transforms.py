@@ -35,6 +35,7 @@ class L2(GradientTransform):
 
     This is weight decay: PyTorch's weight_decay is amount / n, on biases too.
 
+    >>> import numpy as np
     >>> L2(0.5).change(np, 0.25, 1.0, 1.0, 1.0, 0.5)
     0.75
     """
@@ -49,6 +50,7 @@ class L2(GradientTransform):
 class L1(GradientTransform):
     """g' = g + (amount / n) sign(w) for weights, g' = g for biases: adds (amount / n) Σ |w| to the cost of n training samples.
 
+    >>> import numpy as np
     >>> print(L1(0.5).change(np, 0.25, 1.0, 1.0, 1.0, 0.5))
     0.75
     """
@@ -63,6 +65,7 @@ class L1(GradientTransform):
 class ClipValue(GradientTransform):
     """g' = min(max(g, -amount), amount), for each element of the gradient.
 
+    >>> import numpy as np
     >>> print(ClipValue(0.5).change(np, 2.0, 1.0, 1.0, 1.0, 0.5))
     0.5
     """
@@ -77,6 +80,7 @@ class ClipValue(GradientTransform):
 class ClipNorm(GradientTransform):
     """g' = g amount / max(‖g‖, amount), with the norm of the whole gradient.
 
+    >>> import numpy as np
     >>> print(ClipNorm(0.5).change(np, 0.25, 1.0, 1.0, 1.0, 0.5))
     0.125
     """
@@ -113,6 +117,7 @@ class Chain:
     max_norm : float, optional
         The amount of MaxNorm.
 
+    >>> from gpubp import SGD
     >>> print(Chain.of([ClipNorm(1.0), L2(5.0), SGD(0.5)]))
     clip_norm(amount=1.0), l2(amount=5.0), sgd(learning_rate=0.5)
     """

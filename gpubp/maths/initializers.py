@@ -28,7 +28,7 @@ class Initializer:
     formula, range, source : str
         The distribution of a weight, its interval and its publication, for documentation.
 
-    >>> import gpubp
+    >>> import numpy as np, gpubp
     >>> ones = gpubp.initializers.Initializer("ones", lambda random, neurons, inputs: np.ones((neurons, inputs)))
     >>> gpubp.Network([2, 1], initializer=ones, seed=1).parameters["w1"].tolist()
     [[1.0, 1.0]]
@@ -61,6 +61,7 @@ def _uniform(name, formula, bound, source):
 def orthogonal(gain=1.0):
     """The Initializer of orthogonal rows, or columns if there are fewer, of length gain.
 
+    >>> import numpy as np
     >>> w = orthogonal(0.5).weights(np.random.default_rng(1), 2, 3)
     >>> np.allclose(w @ w.T, 0.25 * np.eye(2))
     True

@@ -45,8 +45,9 @@ class Optimizer(OptimizerPart):
 class SGD(Optimizer):
     """v' = momentum v + g, w' = w - learning_rate v'; with nesterov w' = w - learning_rate (g + momentum v').
 
-    >>> print(SGD(0.5, momentum=0.9))
-    sgd(learning_rate=0.5, momentum=0.9)
+    >>> import numpy as np
+    >>> SGD(0.5).rule(np, 1.0, 0.2, *SGD(0.5).scalars(1, 0.5))   # of w = 1 and g = 0.2 at step 1
+    (0.9,)
     """
 
     learning_rate: LearningRate = 0.1

@@ -11,6 +11,7 @@ from .registry import Settings, Table
 class Schedule(Settings):
     """The learning rate as a function of the epoch.
 
+    >>> from gpubp.maths.schedules import SCHEDULES
     >>> SCHEDULES.find("step(0.8, factor=0.5)")(10.0)
     0.4
     """

@@ -6,6 +6,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from gpubp.devices.cpu.base import CpuOps
+from gpubp.devices.cuda.loss_scaling import LossScaling
+from gpubp.devices.ops import Ops
+from gpubp.layered.memory import CountingOps
 from gpubp.layered.network import Network
 from gpubp.maths.gradient_transforms import Chain
 from tests.conftest import device
@@ -48,6 +52,12 @@ def test_sample_weights_are_divided_once(cpu, random):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < int(net.memory(60_000, 60_000)) + 4 * weights.nbytes
+
+
+@pytest.mark.parametrize("verbs", [Ops, CpuOps, LossScaling])
+def test_every_verb_that_binds_is_counted(verbs):
+    bound = {name for name, verb in vars(verbs).items() if (verb.__doc__ or "").startswith("Bind")}
+    assert bound and bound <= {*vars(CountingOps)}
 
 
 def test_steps_allocate_nothing(cpu, random):

@@ -14,9 +14,9 @@ cpu = cpus.cpu
 @pytest.mark.parametrize("optimizer", FUSED)
 @pytest.mark.parametrize("layers", [(4, 2), (4, 7, 2), (4, 7, Dropout(0.3), 6, 2)], ids=str)
 def test_fused_updates_equal_separate_updates(cpu, optimizer, layers, random, monkeypatch):
-    monkeypatch.setattr(type(cpu), "gemm_update_pays", lambda ops, weights: False)
+    monkeypatch.setattr(type(cpu), "gemm_update_pays", lambda ops, weight_count: False)
     plain = trained(cpu, optimizer, random, layers, dtype="float64")
-    monkeypatch.setattr(type(cpu), "gemm_update_pays", lambda ops, weights: True)
+    monkeypatch.setattr(type(cpu), "gemm_update_pays", lambda ops, weight_count: True)
     made = []
     fused_update = OptimizerUpdate.fused_update
     monkeypatch.setattr(OptimizerUpdate, "fused_update", lambda *given, **named: made.append(1) or fused_update(*given, **named))

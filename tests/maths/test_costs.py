@@ -47,14 +47,14 @@ def targets(entry, random, shape):
     return drawn(random, entry.targets, shape)
 
 
-def last_layer(ops, cost, activation, z, y, weights=None, dtype="float64"):
+def last_layer(ops, cost, activation, z, y, sample_weights=None, dtype="float64"):
     """(a, delta, costs, sums) of ops.cost_and_delta, as NumPy arrays."""
     rows, width = np.shape(z)
     z, y = (ops.asarray(np.array(values, dtype)) for values in (z, y))
-    weights = ops.asarray(np.ones(rows, dtype) if weights is None else np.array(weights, dtype))
+    sample_weights = ops.asarray(np.ones(rows, dtype) if sample_weights is None else np.array(sample_weights, dtype))
     a, delta = ops.zeros((rows, width), dtype), ops.zeros((rows, width), dtype)
     sums, costs, b = ops.zeros(width, dtype), ops.zeros(rows, dtype), ops.zeros(width, dtype)
-    ops.cost_and_delta(cost, ACTIVATIONS.find(activation), z, b, a, y, weights, delta, sums, costs)()
+    ops.cost_and_delta(cost, ACTIVATIONS.find(activation), z, b, a, y, sample_weights, delta, sums, costs)()
     return tuple(ops.to_numpy(array) for array in (a, delta, costs, sums))
 
 

@@ -44,7 +44,7 @@ def steps(chain, w, gradients, n=1, weight=1.0, rate=None):
     return w, state
 
 
-def stepped(ops, chain, vector, gradients, weights, shape=None, n=1):
+def stepped(ops, chain, vector, gradients, weight_count, shape=None, n=1):
     """The vector after the device's own steps; shape is that of one weight matrix at its beginning."""
     vector = ops.asarray(np.array(vector))
     gradient, state = ops.zeros(vector.shape, vector.dtype), [ops.zeros(vector.shape, vector.dtype) for _ in chain.state]
@@ -52,7 +52,7 @@ def stepped(ops, chain, vector, gradients, weights, shape=None, n=1):
     rate = chain.optimizer.learning_rate_at(0.0)
     scalars = ops.asarray(np.array([chain.scalars(t, rate, n) for t in range(1, len(gradients) + 1)], vector.dtype))
     clock = ops.zeros(2, np.int64)
-    call = ops.step(chain, vector, gradient, state, weights, matrices, scalars, clock)
+    call = ops.step(chain, vector, gradient, state, weight_count, matrices, scalars, clock)
     for batch, g in enumerate(gradients):
         gradient[...], clock[0] = ops.asarray(np.array(g)), batch
         call()
@@ -178,8 +178,11 @@ def test_a_wrong_chain_is_refused(parts, sentence):
 def test_parts_are_frozen_and_hold_numbers_that_are_not_negative(entry):
     name = "learning_rate" if issubclass(entry, Optimizer) else "amount"
     part = entry(0.5)
-    with pytest.raises(FrozenInstanceError):
-        setattr(part, name, 1.0)
+    for attribute in (name, "lr"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(part, attribute, 1.0)
+        with pytest.raises(FrozenInstanceError):
+            delattr(part, attribute)
     assert hash(part) == hash(entry(0.5)) and part == entry(0.5) != entry(0.25)
     for wrong in (-1.0, float("nan"), float("inf"), "0.5", [1.0], True, None):
         with pytest.raises(ValueError, match=rf"expected {name} of {entry.__name__} to be a number in .*, got"):

@@ -7,7 +7,7 @@ import ctypes
 import threading
 import weakref
 from contextlib import nullcontext
-from functools import cached_property, partial
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -175,8 +175,11 @@ class KernelProgram:
 
     def __init__(self, calls):
         self.calls: list[Any] = [one for call in calls for one in (call.calls if isinstance(call, KernelProgram) else [call])]
+        self.runs: list[Any] | None = None
 
     def __call__(self, times=1):
+        if self.runs is None:
+            self.runs = self._joined()
         if len(self.runs) == 1:
             self.runs[0](times)
             return
@@ -184,8 +187,7 @@ class KernelProgram:
             for run in self.runs:
                 run(1)
 
-    @cached_property
-    def runs(self):
+    def _joined(self):
         """Functions of `times`: a CallTable for each run of consecutive kernel calls, a loop for each Python call."""
         runs: list[Any] = []
         for compiled, group in groupby(self.calls, lambda call: isinstance(call, KernelCall)):
