@@ -111,6 +111,7 @@ def markdown(columns, rows):
 def plain(value):
     """Values as JSON has them: numbers with five digits, more than a clock resolves, and texts without paths of this machine.
 
+    >>> import numpy as np
     >>> plain({"rate": np.float32(1 / 3), "best": float("inf"), 3: (True, None)})
     {'rate': 0.33333, 'best': 'inf', '3': [True, None]}
     """

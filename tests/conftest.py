@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
+from inspect import ismodule
 
 import numpy as np
 import pytest
@@ -42,10 +43,18 @@ def pytest_collection_modifyitems(items):
     for item in items:
         case, module = getattr(item, "callspec", None), DOCTESTS.get(item.name)
         reason = _missing(module) if module and find_spec(module) is None else _why_not(**case.params) if case else ""
+        if isinstance(item, pytest.DoctestItem):
+            item.dtest.globs = _defined_in_module(item.dtest.globs)
         if case and ({"host", "compiled"} & set(case.id.split("-")) or _pair(**case.params) not in (None, *FEW)):
             item.add_marker(pytest.mark.long)   # a compiler runs first, or all pairs are tried
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _defined_in_module(names):
+    """The names that a module defines itself: an example imports what else it uses, so that it can be pasted."""
+    return {name: thing for name, thing in names.items()
+            if not ismodule(thing) and getattr(thing, "__module__", names["__name__"]) == names["__name__"]}
 
 
 def _pair(pair=None, cost=None, output=None, **_):

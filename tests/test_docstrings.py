@@ -222,18 +222,6 @@ def test_has_an_example(public):
         public.fail("expected an example (>>>), got none")
 
 
-@each(lambda public: example_source(public.doc))
-def test_its_example_needs_only_the_module(public):
-    """It imports what else it uses, so that it can be pasted: names that the module imports are not available."""
-    module = inspect.getmodule(public.source)
-    own = {name: thing for name, thing in vars(module).items() if getattr(thing, "__module__", module.__name__) == module.__name__
-           and not inspect.ismodule(thing)}
-    example = doctest.DocTestParser().get_doctest(public.doc, own, public.name, None, None)
-    report = []
-    if doctest.DocTestRunner(verbose=False).run(example, out=report.append).failed:
-        public.fail("".join(report))
-
-
 @each(lambda public: public.parameters)
 def test_types_its_parameters(public):
     """Not as Any, except *args and **options, which it hands on to a function."""
