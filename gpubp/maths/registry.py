@@ -2,8 +2,8 @@
 
 import ast
 import re
-from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass
-from inspect import get_annotations, isclass, signature
+from dataclasses import dataclass, is_dataclass
+from inspect import isclass, signature
 from typing import TYPE_CHECKING, ClassVar
 
 from .validation import document, number
@@ -100,7 +100,7 @@ def text(entry):
 
 @dataclass_transform(frozen_default=True)
 class Settings:
-    """The base of entries that are numbers and switches: each subclass is a dataclass, with fields that are set once.
+    """The base of entries that are numbers and switches: each subclass is a frozen dataclass, and str is its text.
 
     bounds: the interval of each number, by default [0, inf); functions: the fields that may be functions instead.
     """
@@ -112,17 +112,7 @@ class Settings:
     __str__ = text
 
     def __init_subclass__(cls):
-        if get_annotations(cls) or not is_dataclass(cls):
-            dataclass(unsafe_hash=True)(cls)   # frozen=True would compile the two methods below for each class, at every import
-        document(cls, cls)
-
-    def __setattr__(self, name, value):
-        if name in vars(self) or all(name != field.name for field in fields(self)):   # type: ignore[arg-type]
-            raise FrozenInstanceError(f"cannot assign to {name!r}")
-        super().__setattr__(name, value)
-
-    def __delattr__(self, name):
-        raise FrozenInstanceError(f"cannot delete {name!r}")
+        document(dataclass(frozen=True)(cls), cls)
 
     def __post_init__(self):
         for argument, parameter in signature(type(self)).parameters.items():

@@ -183,6 +183,8 @@ def test_parts_are_frozen_and_hold_numbers_that_are_not_negative(entry):
             setattr(part, attribute, 1.0)
         with pytest.raises(FrozenInstanceError):
             delattr(part, attribute)
+    with pytest.raises(TypeError, match=rf"^{entry.__name__}\.__init__\(\) got an unexpected"):   # its own name, not its base's
+        entry(0.5, unknown=1.0)
     assert hash(part) == hash(entry(0.5)) and part == entry(0.5) != entry(0.25)
     for wrong in (-1.0, float("nan"), float("inf"), "0.5", [1.0], True, None):
         with pytest.raises(ValueError, match=rf"expected {name} of {entry.__name__} to be a number in .*, got"):
