@@ -21,7 +21,8 @@ def backward(ends, retain_graph=False, visit=None):
     for end, cotangent in ends:
         end = end if end.without_value is None else end.without_value
         pending[end.serial] = end, cotangent if end.serial not in pending else pending[end.serial][1] + cotangent
-    latest = sorted(-serial for serial in pending)   # a heap
+    latest = [-serial for serial in pending]
+    latest.sort()   # a sorted list is a heap
     while latest:
         wire, cotangent = pending.pop(-heappop(latest))
         if visit is not None:
