@@ -1,7 +1,7 @@
 // Copies that convert the type. gpubp/devices/kernel_source.py defines From0, To0, From1, ... as T or S.
 #include "common.cuh"
 
-// also per store
+// the elements of a load or store: 16 bytes of the narrower type
 #define ELEMENTS_PER_LOAD(From, To) int(16 / (sizeof(From) < sizeof(To) ? sizeof(From) : sizeof(To)))
 
 template <int N, class From, class To>

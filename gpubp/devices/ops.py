@@ -178,6 +178,10 @@ class Ops(ABC):
     def norms(self, vector, arrays, out):
         """Bind out[0] := 0 if all of the vector is finite, else another number, and out[1 + k] := the norm of arrays[k]."""
 
+    def all_finite(self, array):
+        """Whether all elements are finite, as a Boolean of the device; needs no memory of the array's size."""
+        return self.xp.isfinite(array.max()) & self.xp.isfinite(array.min())
+
     # ---- programs
 
     @abstractmethod

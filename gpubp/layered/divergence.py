@@ -145,8 +145,7 @@ class Divergence:
 
 def first_nonfinite_parameter(network):
     """The name of the first parameter with a nonfinite element, or None."""
-    xp = network.ops.xp
-    finite = lambda array: bool(xp.isfinite(array.max()) & xp.isfinite(array.min()))   # nothing of the array's size is allocated
+    finite = network.ops.all_finite
     if finite(network.vector):
         return None
     return next((name for name, view in network.parameters.items() if not finite(view)), "net.vector, between the parameters")

@@ -71,8 +71,7 @@ class FitArguments:
 
     def _check_optimizer(self, optimizer):
         network, own = self.network, self.network.training_state
-        vector, xp = network.vector, network.ops.xp
-        if not input_checks.all_true(network, xp.isfinite(vector.max()) & xp.isfinite(vector.min())):
+        if not input_checks.all_true(network, network.ops.all_finite(network.vector)):
             name = first_nonfinite_parameter(network)
             raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
         self.training_state = own if own and optimizer is None else TrainingState.begin(

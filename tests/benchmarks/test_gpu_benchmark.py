@@ -220,7 +220,7 @@ def test_circuits(ops):
 @pytest.mark.usefixtures("current_device")
 def test_prototypes(ops):
     if not any(folder.exists() for folder in gpu_prototypes.FOLDERS):
-        pytest.skip("the prototypes are not here")
+        pytest.skip("the prototypes are not beside the checkout")
     cases = {"1 block": (1, 1), "2 networks": (1, 2), "8 blocks": (8, 1)}
     found = found_by(gpu_prototypes.prototypes, ops, cases=cases, times=4, sizes=(20, 6, 3), batch=1 << 10, **QUICK)
     if ops.name.startswith("cuda"):

@@ -148,7 +148,7 @@ def test_without_a_driver_the_handle_fails_by_name(library):
     made = ADDRESS()
     if not library.cublasLtCreate(ctypes.pointer(made)):
         library.cublasLtDestroy(made)
-        pytest.skip("a driver is there, so that cuBLASLt does not fail")
+        pytest.skip("a driver is installed, so that cuBLASLt does not fail")
     with Lt(device("host"), library) as lt, pytest.raises(RuntimeError, match=r"cublasLtCreate .* CUBLAS_STATUS_NOT_INITIALIZED"):
         _ = lt.handle
 

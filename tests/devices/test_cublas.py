@@ -282,7 +282,7 @@ def test_without_a_driver_every_call_fails_by_name(library, owner):
     made, real = ctypes.c_void_p(), Cublas(None, library)
     if not library.cublasCreate_v2(ctypes.pointer(made)):
         library.cublasDestroy_v2(made)
-        pytest.skip("a driver is there, so that cuBLAS does not fail")
+        pytest.skip("a driver is installed, so that cuBLAS does not fail")
     calls = {"cublasCreate_v2": (ctypes.pointer(made),), "cublasSetStream_v2": (None, 1),
              "cublasSetWorkspace_v2": (None, 256, 256), "cublasSetPointerMode_v2": (None, 0), "cublasSetMathMode": (None, 16),
              "cublasGemmEx": (None, *owner.gemm(ones(), ones(), ones()).args[0])}

@@ -208,7 +208,7 @@ def test_formulas_that_hide_nan(ops, random):
     net = Network([2, Dense(3, step), Dense(2, "sigmoid")], cost="kullback_leibler", device=ops, seed=1)
     x, y = ops.asarray([[np.nan, 1.0], [1.0, 1.0]], "float32"), ops.asarray([[0.0, 0.0], [0.5, 0.5]], "float32")
     if ops.synchronous:
-        pytest.skip("arrays of the CPU are looked at")
+        pytest.skip("arrays of the CPU are checked immediately")
     assert np.isnan(ops.to_numpy(net.feedforward(x))).all(axis=1).tolist() == [True, False]
     assert ops.to_numpy(net.predict(x)).tolist()[0] == -1 and np.isnan(ops.to_numpy(net.gradient(x, y))).all()
     with pytest.raises(ValueError, match="x: expected finite numbers"):

@@ -172,7 +172,7 @@ def test_torch_tensors_on_a_gpu(random):
     ops = device("cuda")
     torch = needs("torch")
     if not torch.cuda.is_available():
-        pytest.skip("PyTorch is here without CUDA")
+        pytest.skip("PyTorch is installed without CUDA")
     x, y = two_classes(random, 4096)
     net, stream = made(ops), torch.cuda.Stream()
     expected = net.feedforward(x)

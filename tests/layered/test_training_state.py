@@ -36,7 +36,7 @@ def state(net):
 def ctrl_c():
     """ctrl_c(k): the next fit gets a SIGINT in its k-th step."""
     if threading.current_thread() is not threading.main_thread():
-        pytest.skip("signals reach the main thread alone, and this is another")
+        pytest.skip("signals reach only the main thread, and this is another")
     left = []
 
     def counted(run, times):
@@ -168,7 +168,7 @@ def test_the_best_by_another_measure_is_forgotten(ctrl_c, random):
 
 def test_a_second_ctrl_c_breaks_off(random):
     if threading.current_thread() is not threading.main_thread():
-        pytest.skip("signals reach the main thread alone, and this is another")
+        pytest.skip("signals reach only the main thread, and this is another")
     with stepping(lambda run, times: [signal.raise_signal(signal.SIGINT) for _ in range(2)]), pytest.raises(KeyboardInterrupt):
         made().fit(*two_classes(random))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
