@@ -13,8 +13,9 @@ _NAMES = {name: module for module, names in {
     "layered.network": "Network",
     "maths.activations": "Activation",
     "maths.costs": "Cost",
-    "maths.gradient_transforms": "L1 L2 Chain ClipNorm ClipValue MaxNorm",
-    "maths.optimizers": "SGD Adadelta Adagrad Adam Adamax AdamW Lion NAdam RAdam RMSprop"}.items() for name in names.split()}
+    "maths.gradient_transforms": "L1 L2 Chain ClipNorm ClipValue MaxNorm WeightDecay",
+    "maths.optimizers": "ASGD SGD Adadelta Adagrad Adam Adamax AdamW Lion NAdam RAdam RMSprop Rprop",
+    }.items() for name in names.split()}
 _MODULES = {name: f"maths.{name}" for name in ("activations", "costs", "initializers", "schedules")}
 _SUBMODULES = "check", "circuits", "datasets", "devices", "files", "layered", "maths", "plots"
 

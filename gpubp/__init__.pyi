@@ -26,13 +26,13 @@ from .layered.network import Network
 from .maths import activations, costs, initializers, schedules
 from .maths.activations import Activation
 from .maths.costs import Cost
-from .maths.gradient_transforms import L1, L2, Chain, ClipNorm, ClipValue, MaxNorm
-from .maths.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
+from .maths.gradient_transforms import L1, L2, Chain, ClipNorm, ClipValue, MaxNorm, WeightDecay
+from .maths.optimizers import ASGD, SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop, Rprop
 
-__all__ = ["L1", "L2", "SGD", "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Chain", "ClipNorm", "ClipValue",
-           "Cost", "Dense", "Dropout", "Lion", "MaxNorm", "NAdam", "Network", "RAdam", "RMSprop", "TrainingError",
-           "activations", "check_grads", "checkpoint", "costs", "debug", "elementwise_grad", "erf", "gate", "grad", "hessian",
-           "hvp", "initializers", "jacobian", "jvp", "load", "logsumexp", "open_device", "schedules", "value_and_grad", "vjp",
-           "wires"]
+__all__ = ["ASGD", "L1", "L2", "SGD", "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Chain", "ClipNorm",
+           "ClipValue", "Cost", "Dense", "Dropout", "Lion", "MaxNorm", "NAdam", "Network", "RAdam", "RMSprop", "Rprop",
+           "TrainingError", "WeightDecay", "activations", "check_grads", "checkpoint", "costs", "debug", "elementwise_grad",
+           "erf", "gate", "grad", "hessian", "hvp", "initializers", "jacobian", "jvp", "load", "logsumexp", "open_device",
+           "schedules", "value_and_grad", "vjp", "wires"]
 
 __version__: str

@@ -7,33 +7,52 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from . import optimizers
 from .linear import factors
-from .optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, Optimizer, OptimizerPart, RAdam, RMSprop
+from .optimizers import SGD, Optimizer, OptimizerPart
 from .registry import Table
 from .schedules import SCHEDULES
 
 
 class GradientTransform(OptimizerPart):
-    """The base of changes to the gradient before the optimizer: change(xp, g, w, is_weight, norm, amount) returns g'.
+    """The base of changes before the optimizer: change(xp, g, w, is_weight, norm, amount) returns g'.
 
-    is_weight is 1 for weights and 0 for biases; norm is the norm of the whole gradient. A transform that splits weights from
-    biases belongs to the cost of the whole training set: its amount is divided by the number n of training samples.
+    is_weight is 1 for weights and 0 for biases; norm is the norm of the whole gradient.
     """
 
     amount: float
     uses_norm: ClassVar[bool] = False
-    splits: ClassVar[bool] = False
+    splits = property(lambda self: False, doc="Whether biases are treated differently.")
     change: ClassVar[Callable[..., Any]]
 
-    def scaled(self, n):
-        """The amount for a training set of n samples."""
-        return self.amount / n if self.splits else self.amount
+    def _scaled(self, n, learning_rate):
+        """The amount in a step at a learning rate, for a training set of n samples."""
+        return self.amount
+
+    def _shrink(self, w, is_weight, amount):
+        """The parameters that the optimizer starts from."""
+        return w
 
 
-class L2(GradientTransform):
+class Penalty(GradientTransform):
+    """The base of penalties, which belong to the cost of the whole training set: slope(xp, w) is their gradient."""
+
+    biases: bool = False
+
+    splits = property(lambda self: not self.biases, doc="Whether it leaves biases out.")
+    slope: ClassVar[Callable[..., Any]]
+
+    def _scaled(self, n, learning_rate):
+        return self.amount / n
+
+    def change(self, xp, g, w, is_weight, norm, amount):
+        return g + (amount if self.biases else amount * is_weight) * self.slope(xp, w)
+
+
+class L2(Penalty):
     """g' = g + (amount / n) w for weights, g' = g for biases: adds (amount / (2 n)) Σ w² to the cost of n training samples.
 
-    This is weight decay: PyTorch's weight_decay is amount / n, on biases too.
+    With biases, they are penalized too: PyTorch's weight_decay is L2(weight_decay n, biases=True).
 
     >>> import numpy as np
     >>> L2(0.5).change(np, 0.25, 1.0, 1.0, 1.0, 0.5)
@@ -41,14 +60,15 @@ class L2(GradientTransform):
     """
 
     source = "Nielsen, 2015, chapter 3"
-    splits = True
 
-    def change(self, xp, g, w, is_weight, norm, amount):
-        return g + (amount * is_weight) * w
+    def slope(self, xp, w):
+        return w
 
 
-class L1(GradientTransform):
+class L1(Penalty):
     """g' = g + (amount / n) sign(w) for weights, g' = g for biases: adds (amount / n) Σ |w| to the cost of n training samples.
+
+    With biases, they are penalized too.
 
     >>> import numpy as np
     >>> print(L1(0.5).change(np, 0.25, 1.0, 1.0, 1.0, 0.5))
@@ -56,10 +76,35 @@ class L1(GradientTransform):
     """
 
     source = "Nielsen, 2015, chapter 3"
-    splits = True
+
+    def slope(self, xp, w):
+        return xp.sign(w)
+
+
+class WeightDecay(GradientTransform):
+    """w' = (1 - learning_rate amount) w before the optimizer's step: decoupled weight decay, for every optimizer.
+
+    As in PyTorch, it shrinks biases too, unless biases=False. [WeightDecay(0.01), Adam()] is AdamW; PyTorch's NAdam and RAdam
+    have it with decoupled_weight_decay=True.
+
+    >>> from gpubp import NAdam
+    >>> print(Chain.of([WeightDecay(0.01, biases=False), NAdam()]))
+    weight_decay(amount=0.01, biases=False), nadam()
+    """
+
+    biases: bool = True
+
+    source = "Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019"
+    splits = property(lambda self: not self.biases, doc="Whether it leaves biases out.")
+
+    def _scaled(self, n, learning_rate):
+        return learning_rate * self.amount
 
     def change(self, xp, g, w, is_weight, norm, amount):
-        return g + (amount * is_weight) * xp.sign(w)
+        return g
+
+    def _shrink(self, w, is_weight, amount):
+        return w - (amount if self.biases else amount * is_weight) * w
 
 
 class ClipValue(GradientTransform):
@@ -156,15 +201,13 @@ class Chain:
 
     def scalars(self, t, learning_rate, n):
         """The numbers of the rule at step t (from 1) for a training set of n samples."""
-        return (*self.optimizer.scalars(t, learning_rate), *(m.scaled(n) for m in self.transforms))
+        return (*self.optimizer.scalars(t, learning_rate), *(m._scaled(n, learning_rate) for m in self.transforms))
 
     def table(self, first, rates, n):
         """The scalars for n samples as an array (steps, scalars): of the steps from `first` on, one for each of the rates."""
         if self.optimizer.time_invariant and len(set(rates)) == 1:
-            own = np.tile(self.optimizer.scalars(first, rates[0]), (len(rates), 1))
-        else:
-            own = np.array([self.optimizer.scalars(t, learning_rate) for t, learning_rate in enumerate(rates, first)])
-        return np.hstack([own, np.tile([transform.scaled(n) for transform in self.transforms], (len(own), 1))])
+            return np.tile(self.scalars(first, rates[0], n), (len(rates), 1))
+        return np.array([self.scalars(t, learning_rate, n) for t, learning_rate in enumerate(rates, first)])
 
     def parameters(self):
         """The names of the rule's parameters after xp: w, the state, g, is_weight, norm, then the scalars."""
@@ -182,10 +225,12 @@ class Chain:
         count, own = len(self.state), len(operands) - len(self.transforms)
         state, (g, is_weight, norm), scalars = operands[:count], operands[count:count + 3], operands[count + 3:own]
         for transform, amount in zip(self.transforms, operands[own:]):
-            g = transform.change(xp, g, w, is_weight, norm, amount)
+            g, w = transform.change(xp, g, w, is_weight, norm, amount), transform._shrink(w, is_weight, amount)
         return self.optimizer.rule(xp, w, *state, g, *scalars)
 
 
 OPTIMIZERS = Table("optimizer", OptimizerPart, [
-    SGD, Adagrad, RMSprop, Adam, AdamW, Adamax, NAdam, RAdam, Adadelta, Lion, L1, L2, ClipValue, ClipNorm, MaxNorm],
+    SGD, optimizers.Adagrad, optimizers.RMSprop, optimizers.Adam, optimizers.AdamW, optimizers.Adamax, optimizers.NAdam,
+    optimizers.RAdam, optimizers.ASGD, optimizers.Rprop, optimizers.Adadelta, optimizers.Lion,
+    L1, L2, WeightDecay, ClipValue, ClipNorm, MaxNorm],
     nested=SCHEDULES)

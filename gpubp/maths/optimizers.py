@@ -23,13 +23,13 @@ class OptimizerPart(Settings):
 class Optimizer(OptimizerPart):
     """The base of optimizers: state names the state vectors, and rule(xp, w, *state, g, *scalars) returns (w', *state').
 
-    scalars(t, learning_rate) returns the numbers of step t, counted from 1; time_invariant: whether they are the same at all t.
+    scalars(t, learning_rate) returns the numbers of step t, counted from 1.
     """
 
     learning_rate: LearningRate
 
-    functions = ("learning_rate",)
-    time_invariant: ClassVar[bool] = False
+    functions: ClassVar[tuple[str, ...]] = ("learning_rate",)
+    time_invariant = property(lambda self: False, doc="Whether the scalars are the same at all steps.")
     scalars: ClassVar[Callable[..., tuple[float, ...]]]
     rule: ClassVar[Callable[..., tuple[Any, ...]]]
     state = property(lambda self: (), doc="Names of the state vectors.")
@@ -45,6 +45,8 @@ class Optimizer(OptimizerPart):
 class SGD(Optimizer):
     """v' = momentum v + g, w' = w - learning_rate v'; with nesterov w' = w - learning_rate (g + momentum v').
 
+    With dampening, v' = momentum v + (1 - dampening) g after step 1. Without momentum, both have no effect.
+
     >>> import numpy as np
     >>> SGD(0.5).rule(np, 1.0, 0.2, *SGD(0.5).scalars(1, 0.5))   # of w = 1 and g = 0.2 at step 1
     (0.9,)
@@ -53,20 +55,24 @@ class SGD(Optimizer):
     learning_rate: LearningRate = 0.1
     momentum: float = 0.0
     nesterov: bool = False
+    dampening: float = 0.0
 
     source = "Nielsen, 2015, chapters 1 and 3; Sutskever et al., On the importance of initialization and momentum, ICML 2013"
-    time_invariant = True
+    bounds = {"dampening": "[0, 1]"}
+    time_invariant = property(lambda self: not (self.momentum and self.dampening), doc="Whether step 1 is like all others.")
     state = property(lambda self: ("v",) if self.momentum else (), doc="v if there is momentum.")
 
     def scalars(self, t, learning_rate):
-        return (learning_rate, self.momentum) if self.momentum else (learning_rate,)
+        if not self.momentum:
+            return (learning_rate,)
+        return learning_rate, self.momentum, *((1.0 - self.dampening if t > 1 else 1.0,) if self.dampening else ())
 
     def rule(self, xp, w, *operands):
         if not self.momentum:
             g, learning_rate = operands
             return (w - learning_rate * g,)
-        v, g, learning_rate, momentum = operands
-        v = momentum * v + g
+        v, g, learning_rate, momentum, *share = operands
+        v = momentum * v + (share[0] * g if share else g)
         return w - learning_rate * (g + momentum * v if self.nesterov else v), v
 
 
@@ -147,28 +153,34 @@ class Moments(Optimizer):
 class Adam(Moments):
     """w' = w - learning_rate m̂ / (√v̂ + eps), with m̂ = m' / (1 - beta1^t) and v̂ = v' / (1 - beta2^t) at step t.
 
-    m' = beta1 m + (1 - beta1) g and v' = beta2 v + (1 - beta2) g² are decaying means.
+    m' = beta1 m + (1 - beta1) g and v' = beta2 v + (1 - beta2) g² are decaying means. With amsgrad, v̂ uses the largest v' yet.
 
     >>> print(Adam(0.5, beta1=0.8))
     adam(learning_rate=0.5, beta1=0.8)
     """
 
-    source = "Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015"
+    amsgrad: bool = False
+
+    source = ("Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015; "
+              "Reddi, Kale and Kumar, On the convergence of Adam and beyond, ICLR 2018")
+    state = property(lambda self: ("m", "v", *("v_max",) * self.amsgrad), doc="m and v, and v_max with amsgrad.")
 
     def scalars(self, t, learning_rate):
         return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2,
                 learning_rate / (1.0 - self.beta1 ** t), 1.0 / sqrt(1.0 - self.beta2 ** t), self.eps)
 
-    def rule(self, xp, w, m, v, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, v_correction, eps):
+    def rule(self, xp, w, m, v, *operands):
+        *largest, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, v_correction, eps = operands
         m = beta1 * m + one_minus_beta1 * g
         v = beta2 * v + one_minus_beta2 * (g * g)
-        return w - step_size * m / (xp.sqrt(v) * v_correction + eps), m, v
+        moments = v, *(xp.maximum(v_max, v) for v_max in largest)
+        return w - step_size * m / (xp.sqrt(moments[-1]) * v_correction + eps), m, *moments
 
 
 class AdamW(Adam):
     """w' = (1 - learning_rate decay) w - learning_rate m̂ / (√v̂ + eps): decoupled weight decay, on every parameter as in PyTorch.
 
-    m̂ and v̂, with beta1 and beta2, are defined as in Adam.
+    m̂ and v̂, with beta1, beta2 and amsgrad, are defined as in Adam.
 
     >>> print(AdamW(0.5, decay=0.1))
     adamw(learning_rate=0.5, decay=0.1)
@@ -265,6 +277,70 @@ class RAdam(Moments):
         m = beta1 * m + one_minus_beta1 * g
         v = beta2 * v + one_minus_beta2 * (g * g)
         return w - (adaptive / (xp.sqrt(v) + eps) + momentum) * m, m, v
+
+
+class ASGD(Optimizer):
+    """w' = (1 - η decay) w - η g at step t, with η = learning_rate / (1 + (t - 1) decay learning_rate)^alpha.
+
+    average' = (1 - μ) average + μ w', with μ = 1 / max(1, t - 1 - t0), is the mean of the parameters from step t0 + 2 on. It is a
+    state vector: net.vector = net.training_state.state["average"].vector uses it.
+
+    >>> print(ASGD(0.5, t0=100))
+    asgd(learning_rate=0.5, t0=100)
+    """
+
+    learning_rate: LearningRate = 0.01
+    decay: float = 1e-4
+    alpha: float = 0.75
+    t0: float = 1e6
+
+    source = "Polyak and Juditsky, Acceleration of stochastic approximation by averaging, SIAM Journal on Control 1992"
+    state = ("average",)
+
+    def scalars(self, t, learning_rate):
+        eta = learning_rate / (1.0 + self.decay * learning_rate * (t - 1)) ** self.alpha
+        mu = 1.0 / max(1.0, t - 1 - self.t0)
+        return 1.0 - self.decay * eta, eta, 1.0 - mu, mu
+
+    def rule(self, xp, w, average, g, shrink, eta, one_minus_mu, mu):
+        w = shrink * w - eta * g
+        return w, one_minus_mu * average + mu * w
+
+
+class Rprop(Optimizer):
+    """w' = w - sign(g) step_size': the size of each parameter's step adapts to the signs of its gradient; for whole batches.
+
+    step_size' = step_size eta_plus while the sign of g stays, step_size eta_minus when it changes, within min_step and max_step.
+    A parameter whose sign changed does not step, and its step_size stays at the next step. The first step_size is learning_rate.
+
+    >>> print(Rprop(0.5, max_step=10.0))
+    rprop(learning_rate=0.5, max_step=10.0)
+    """
+
+    learning_rate: LearningRate = 0.01
+    eta_minus: float = 0.5
+    eta_plus: float = 1.2
+    min_step: float = 1e-6
+    max_step: float = 50.0
+
+    source = "Riedmiller and Braun, A direct adaptive method for faster backpropagation learning: the RPROP algorithm, 1993"
+    functions = ()   # only the first step uses the learning rate
+    time_invariant = True
+    bounds = {"learning_rate": "(0, inf)", "eta_minus": "(0, 1)", "eta_plus": "(1, inf)", "min_step": "(0, inf)",
+              "max_step": "(0, inf)"}
+    state = ("sign", "step_size")
+
+    def scalars(self, t, learning_rate):
+        return learning_rate, self.eta_minus, self.eta_plus, self.min_step, self.max_step
+
+    def rule(self, xp, w, sign, step_size, g, learning_rate, eta_minus, eta_plus, min_step, max_step):
+        now = xp.sign(g)
+        agreement = now * sign
+        size = xp.where(step_size > 0.0, step_size, learning_rate)   # zero before the first step
+        size = xp.where(agreement > 0.0, eta_plus * size, xp.where(agreement < 0.0, eta_minus * size, size))
+        size = xp.minimum(xp.maximum(size, min_step), max_step)
+        now = xp.where(agreement < 0.0, 0.0, now)
+        return w - now * size, now, size
 
 
 class Adadelta(Optimizer):

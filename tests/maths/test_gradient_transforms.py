@@ -33,7 +33,7 @@ def test_max_norm_bounds_each_neuron(ops, random):
     assert abs(ops.to_numpy(net.parameters["b1"])).max() > 0.7, "biases are not bounded"
 
 
-FUSED = "sgd(0.3)", "l2(4.0), sgd(0.3)"
+FUSED = "sgd(0.3)", "l2(4.0), sgd(0.3)", "l2(4.0, biases=True), sgd(0.3)", "weight_decay(0.1), sgd(0.3)"
 
 
 @pytest.mark.parametrize("chain", chains(), ids=str)

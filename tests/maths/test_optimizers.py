@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks.kernel_programs import chains
-from gpubp import L1, L2, SGD, Adam, AdamW, Chain, ClipNorm, ClipValue, Lion, MaxNorm, NAdam, RMSprop
+from gpubp import L1, L2, SGD, Adam, AdamW, Chain, ClipNorm, ClipValue, Lion, MaxNorm, NAdam, RAdam, RMSprop, WeightDecay
 from gpubp.maths.gradient_transforms import OPTIMIZERS, GradientTransform
-from gpubp.maths.optimizers import Optimizer
+from gpubp.maths.optimizers import ASGD, Optimizer, Rprop
 from gpubp.maths.schedules import Cosine, Plateau, Step
 from tests.conftest import needs
 
@@ -60,14 +60,18 @@ def stepped(ops, chain, vector, gradients, weight_count, shape=None, n=1):
 
 
 TORCH = {
-    "SGD": lambda optim, p, o: optim.SGD(p, o.learning_rate, momentum=o.momentum, nesterov=o.nesterov and o.momentum > 0.0),
+    "SGD": lambda optim, p, o: optim.SGD(p, o.learning_rate, momentum=o.momentum, nesterov=o.nesterov and o.momentum > 0.0,
+                                          dampening=o.dampening),
     "Adagrad": lambda optim, p, o: optim.Adagrad(p, o.learning_rate, lr_decay=o.decay, eps=o.eps),
     "RMSprop": lambda optim, p, o: optim.RMSprop(p, o.learning_rate, o.alpha, o.eps, momentum=o.momentum, centered=o.centered),
-    "Adam": lambda optim, p, o: optim.Adam(p, o.learning_rate, (o.beta1, o.beta2), o.eps),
-    "AdamW": lambda optim, p, o: optim.AdamW(p, o.learning_rate, (o.beta1, o.beta2), o.eps, weight_decay=o.decay),
+    "Adam": lambda optim, p, o: optim.Adam(p, o.learning_rate, (o.beta1, o.beta2), o.eps, amsgrad=o.amsgrad),
+    "AdamW": lambda optim, p, o: optim.AdamW(p, o.learning_rate, (o.beta1, o.beta2), o.eps, weight_decay=o.decay,
+                                              amsgrad=o.amsgrad),
     "Adamax": lambda optim, p, o: optim.Adamax(p, o.learning_rate, (o.beta1, o.beta2), o.eps),
     "NAdam": lambda optim, p, o: optim.NAdam(p, o.learning_rate, (o.beta1, o.beta2), o.eps, momentum_decay=o.momentum_decay),
     "RAdam": lambda optim, p, o: optim.RAdam(p, o.learning_rate, (o.beta1, o.beta2), o.eps),
+    "ASGD": lambda optim, p, o: optim.ASGD(p, o.learning_rate, o.decay, o.alpha, o.t0),
+    "Rprop": lambda optim, p, o: optim.Rprop(p, o.learning_rate, (o.eta_minus, o.eta_plus), (o.min_step, o.max_step)),
     "Adadelta": lambda optim, p, o: optim.Adadelta(p, o.learning_rate, o.rho, o.eps)}
 
 
@@ -76,10 +80,16 @@ def test_entries_without_a_torch_oracle_are_these():
 
 
 ODD = [replace(chain.optimizer, beta1=0.7, beta2=0.9, eps=1e-3) for chain in BARE if hasattr(chain.optimizer, "beta2")
-       and hasattr(chain.optimizer, "eps")]
+       and hasattr(chain.optimizer, "eps")] + [
+    SGD(0.1, momentum=0.7, dampening=0.25), SGD(0.1, dampening=0.5), ASGD(0.1, decay=0.05, alpha=0.5, t0=4.0),
+    Rprop(0.1, eta_minus=0.4, eta_plus=1.5, min_step=0.03, max_step=0.2)]
 
 
-@pytest.mark.parametrize("optimizer", [c.optimizer for c in BARE if not isinstance(c.optimizer, Lion)] + ODD, ids=str)
+UNKNOWN_TO_TORCH = SGD(momentum=0.5, nesterov=True, dampening=0.5)   # it asks for no dampening beside nesterov
+
+
+@pytest.mark.parametrize("optimizer", [
+    c.optimizer for c in BARE if not isinstance(c.optimizer, Lion) and c.optimizer != UNKNOWN_TO_TORCH] + ODD, ids=str)
 def test_rule_against_torch(torch, optimizer, random):
     gradients, start = random.normal(0.0, 1.0, (STEPS, 40)), random.normal(0.0, 1.0, 40)
     p = torch.tensor(start, requires_grad=True)
@@ -90,6 +100,78 @@ def test_rule_against_torch(torch, optimizer, random):
     ours, _ = steps(Chain.of(optimizer), start, gradients)
     assert np.abs(ours - p.detach().numpy()).max() <= 1e-12
     assert np.abs(ours - start).max() > 1e-4
+
+
+def test_sgd_with_nesterov_and_dampening_by_hand(random):
+    gradients, w, v = random.normal(0.0, 1.0, (STEPS, 5)), np.zeros(5), 0.0
+    for t, g in enumerate(gradients):
+        v = 0.5 * v + (0.5 * g if t else g)
+        w = w - 0.1 * (g + 0.5 * v)
+    assert np.allclose(steps(Chain.of(UNKNOWN_TO_TORCH), np.zeros(5), gradients)[0], w, rtol=0.0, atol=1e-14)
+
+
+def test_the_average_of_asgd_against_torch(torch, random):
+    """After step t0 it is the mean of the parameters that follow."""
+    gradients, start = random.normal(0.0, 1.0, (STEPS, 40)), random.normal(0.0, 1.0, 40)
+    p = torch.tensor(start, requires_grad=True)
+    theirs, path = torch.optim.ASGD([p], 0.1, 0.05, 0.5, 4.0), []
+    for g in gradients:
+        p.grad = torch.tensor(g)
+        theirs.step()
+        path.append(p.detach().numpy().copy())
+    _, (average,) = steps(Chain.of(ASGD(0.1, 0.05, 0.5, 4.0)), start, gradients)
+    assert np.allclose(average, theirs.state[p]["ax"].numpy(), rtol=0.0, atol=1e-13)
+    assert np.allclose(average, np.mean(path[5:], axis=0), rtol=0.0, atol=1e-13)
+
+
+def test_rprop_steps_by_the_sign_only(random):
+    """Tiny gradients, whose products underflow, step as large ones do."""
+    gradients = random.normal(0.0, 1.0, (STEPS, 5)).astype("float32")
+    large, tiny = (steps(Chain.of(Rprop()), np.zeros(5, "float32"), factor * gradients)[0] for factor in (
+        np.float32(1.0), np.float32(1e-30)))
+    assert large.tolist() == tiny.tolist() and large.all()
+
+
+def test_rprop_takes_no_schedule():
+    with pytest.raises(ValueError, match="learning_rate of Rprop to be a number"):
+        Rprop(Step(0.1))
+
+
+def torch_step(torch, w, b, gradients, make, weights_decay, biases_decay):
+    parameters = [torch.tensor(array, requires_grad=True) for array in (w, b)]
+    theirs = make([{"params": parameters[:1], "weight_decay": weights_decay}, {"params": parameters[1:],
+                                                                                "weight_decay": biases_decay}])
+    for g in gradients:
+        for parameter, part in zip(parameters, np.split(g, [len(w)])):
+            parameter.grad = torch.tensor(part)
+        theirs.step()
+    return np.concatenate([parameter.detach().numpy() for parameter in parameters])
+
+
+@pytest.mark.parametrize("name, optimizer", [("AdamW", Adam(0.01)), ("AdamW", Adam(0.01, amsgrad=True)), ("NAdam", NAdam(0.01)),
+                                             ("RAdam", RAdam(0.01))], ids=str)
+@pytest.mark.parametrize("biases", [True, False])
+def test_decoupled_weight_decay_against_torch(torch, ops, name, optimizer, biases, random):
+    """On every device, for weights and biases, or for weights only."""
+    w, b, gradients = random.normal(size=30), random.normal(size=7), random.normal(size=(STEPS, 37))
+    options = {} if name == "AdamW" else {"decoupled_weight_decay": True}
+    if getattr(optimizer, "amsgrad", False):
+        options["amsgrad"] = True
+    expected = torch_step(torch, w, b, gradients, lambda groups: getattr(torch.optim, name)(groups, 0.01, **options), 0.3,
+                          0.3 * biases)
+    ours = stepped(ops, Chain.of([WeightDecay(0.3, biases=biases), optimizer]), np.concatenate([w, b]), gradients, 30)
+    assert np.abs(ours - expected).max() <= 1e-12
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.01), SGD(0.01, momentum=0.9), Adam(0.01)], ids=str)
+@pytest.mark.parametrize("biases", [True, False])
+def test_l2_against_weight_decay_of_torch(torch, ops, optimizer, biases, random):
+    w, b, gradients = random.normal(size=30), random.normal(size=7), random.normal(size=(STEPS, 37))
+    options = {"momentum": optimizer.momentum} if isinstance(optimizer, SGD) else {}
+    expected = torch_step(torch, w, b, gradients, lambda groups: getattr(torch.optim, type(optimizer).__name__)(
+        groups, 0.01, **options), 0.3, 0.3 * biases)
+    ours = stepped(ops, Chain.of([L2(0.3 * 50, biases=biases), optimizer]), np.concatenate([w, b]), gradients, 30, n=50)
+    assert np.abs(ours - expected).max() <= 1e-12
 
 
 def test_lion_by_hand(random):
@@ -262,9 +344,11 @@ def test_a_device_steps_as_the_rules_do(ops, dtype, random):
 
 def test_amounts_that_act_on_the_cost_are_shared_by_the_samples():
     transforms = [entry for entry in OPTIMIZERS.values() if issubclass(entry, GradientTransform)]
-    assert {entry.__name__ for entry in transforms if entry.splits} == {"L1", "L2"}
     for entry in transforms:
-        assert entry(3.0).scaled(50) == (3.0 / 50 if entry.splits else 3.0)
+        assert entry(3.0)._scaled(50, 0.1) == {"L1": 3.0 / 50, "L2": 3.0 / 50, "WeightDecay": 3.0 * 0.1}.get(entry.__name__, 3.0)
+    assert {str(part) for part in map(Chain.of, ("l1(1), sgd", "l2(1), sgd", "l2(1, biases=True), sgd", "weight_decay(1), sgd",
+                                                 "weight_decay(1, biases=False), sgd", "clip_norm(1), sgd")) if part.splits} == {
+        "l1(amount=1), sgd()", "l2(amount=1), sgd()", "weight_decay(amount=1, biases=False), sgd()"}
 
 
 @pytest.mark.parametrize("name", [name for name, entry in OPTIMIZERS.items() if issubclass(entry, Optimizer)])
