@@ -1,0 +1,311 @@
+"""Random inputs of every kind: no crash, no hang, no silently wrong value, and each error is one sentence of gpubp itself.
+
+GPUBP_FUZZ sets the number of inputs of each kind (default 200). A failure names its seed.
+"""
+
+import csv
+import gzip
+import io
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import extract_tb
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp import datasets
+from gpubp.maths.gradient_transforms import OPTIMIZERS, Chain
+from gpubp.maths.schedules import SCHEDULES
+from tests.circuit_cases import CASES
+
+INPUTS = int(os.environ.get("GPUBP_FUZZ", 200))
+TOGETHER = 100   # inputs of a test
+SECONDS = 20     # in which each returns
+LONGEST = 600    # characters of a sentence
+PACKAGE = str(Path(gpubp.__file__).parent)
+ERRORS = ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError, OverflowError   # that a user has to expect
+
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
+
+
+@contextmanager
+def no_longer_than(seconds):
+    def late(*_):
+        raise AssertionError(f"still running after {seconds} seconds")
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def attempt(call, foreign=False):
+    """(the result of a call, None), or (None, its error), which must be a sentence; foreign: others than gpubp may raise it."""
+    with no_longer_than(SECONDS):
+        try:
+            return call(), None
+        except ERRORS as error:
+            *_, last = extract_tb(error.__traceback__)
+            ours, sentence = last.filename.startswith(PACKAGE), str(error)
+            if not (ours or foreign) or (ours and (not sentence or "\n" in sentence or len(sentence) > LONGEST)):
+                raise AssertionError(f"no sentence of gpubp: {last.filename}:{last.lineno}: {error!r}") from error
+            return None, error
+
+
+def every_seed(check):
+    """A test that calls check(random, folder) for each seed, and lists all failures."""
+    @pytest.mark.parametrize("first", range(0, INPUTS, TOGETHER))
+    def test(first, tmp_path):
+        failed = []
+        for seed in range(first, min(first + TOGETHER, INPUTS)):
+            try:
+                check(np.random.default_rng(seed), tmp_path)
+            except Exception as error:   # of any kind: this is what is sought
+                *_, last = extract_tb(error.__traceback__)
+                sentence = " ".join(str(error).split())[:300]
+                failed.append(f"seed {seed}: {last.filename}:{last.lineno}: {type(error).__name__}: {sentence}")
+        if failed:
+            pytest.fail("\n".join(failed), pytrace=False)
+    return test
+
+
+def pick(random, values):
+    return values[random.integers(len(values))]
+
+
+# ---- arguments
+
+def odd(random):
+    """A value that hardly any argument expects."""
+    return pick(random, [
+        0, 1, -1, 2, 3, 0.5, -0.5, 1e-300, 1e308, float("nan"), float("inf"), True, False, None, "", "3", "adam", "sgd(", b"x",
+        10**30, 1j, [], (), {}, [1], (1, 2), [[1, 2], [3]], {"a": 1}, {1, 2}, object(), int, len, np.int64(2), np.float32(0.5),
+        np.array(3), np.array([1.0, 2.0]), np.zeros((0, 2)), np.array(["a"]), np.datetime64("2020-01-01"), slice(2), range(3),
+        iter([1, 2]), np.ma.array([1.0, 2.0], mask=[0, 1]), Ellipsis, np.random.default_rng(0), "a" * 300, "\u0663", "cuda:99",
+        "cpu", -2**63])
+
+
+KINDS = ["float64"] * 4 + ["float32", "float16", "int64", "int8", "uint8", "bool", "complex128", "object", "U3", "M8[s]", ">f8",
+                           "longdouble"]
+LAYOUTS = [np.asfortranarray, np.ma.array, lambda x: x.tolist(), lambda x: x[::-1] if x.ndim else x,
+           lambda x: memoryview(np.ascontiguousarray(x)) if x.dtype.kind in "fi" and x.dtype.isnative else x]
+
+
+def array(random, rows, width):
+    """An array, often of the right shape, of any dtype and layout, perhaps with numbers that are not finite."""
+    shape = pick(random, [(rows, width)] * 6 + [(rows,), (width,), (rows, width, 1), (width, rows), (0, width), (rows, 0), ()])
+    values, kind = np.asarray(random.normal(size=shape)), pick(random, KINDS)
+    values = (5.0 * values).astype("int64").astype(kind) if kind in ("M8[s]", "uint8", "bool") else values.astype(kind)
+    if random.random() < 0.1 and values.size and values.dtype.kind in "fc":
+        values.flat[random.integers(values.size)] = pick(random, [np.nan, np.inf, -np.inf, 1e30, -1e-40])
+    values = np.asarray(values)
+    values.flags.writeable = bool(random.random() < 0.9)
+    return pick(random, LAYOUTS)(values) if random.random() < 0.4 else values
+
+
+def targets(random, rows, width):
+    return pick(random, [
+        lambda: random.integers(-1, width + 1, rows), lambda: random.integers(0, width, rows).tolist(),
+        lambda: np.eye(width)[random.integers(0, width, rows)], lambda: (random.random((rows, width)) < 0.5).astype(int),
+        lambda: array(random, rows, width), lambda: array(random, rows, width)])()
+
+
+def network(random):
+    inputs, outputs = (int(n) for n in random.integers(1, 5, 2))
+    output, cost = pick(random, [(None, "quadratic"), (None, "cross-entropy"), ("softmax", "cross-entropy"),
+                                 ("tanh", "quadratic"), ("identity", "quadratic"), (None, "hinge"), ("identity", "huber")])
+    hidden = [int(random.integers(1, 6))] * int(random.integers(0, 3))
+    return gpubp.Network([inputs, *hidden, outputs], output=output, cost=cost, device=pick(random, ["cpu:numpy", "cpu"]),
+                         dtype=pick(random, ["float32", "float64"]), seed=int(random.integers(100)))
+
+
+def state_of(net):
+    training = net.training_state
+    return (net.vector.tobytes(), len(net.history), net.is_training, repr(net), training and (
+        training.step, training.batch, [vector.tobytes() for vector in training.vectors]))
+
+
+def outputs_of(net, x):
+    """The outputs by the formulas, in float64."""
+    a = np.asarray(x, np.float64).reshape(-1, net.sizes[0])
+    for l, gate in net.gates.items():
+        w, b = (np.asarray(net.parameters[f"{name}{l}"], np.float64) for name in "wb")
+        a = gate.activation(a @ w.T + b)
+    return a
+
+
+def are_samples(x, width):
+    """Whether x is rows of `width` finite numbers, or one row."""
+    values = np.asarray(x)
+    return bool(values.dtype.kind in "fiub" and values.shape in ((width,), (*values.shape[:1], width)) and values.size
+                and np.isfinite(values).all())
+
+
+OPTIONS = ("optimizer", "batch_size", "validation", "sample_weight", "samples_per_epoch", "shuffle", "patience", "monitor",
+           "callbacks", "progress")
+CALLS = {
+    "fit": lambda net, x, y, random: net.fit(x, y, epochs=1, **{
+        name: odd(random) for name in random.permutation(OPTIONS)[:random.integers(3)].tolist()}),
+    "feedforward": lambda net, x, y, random: net.feedforward(x), "__call__": lambda net, x, y, random: net(x),
+    "predict": lambda net, x, y, random: net.predict(x), "score": lambda net, x, y, random: net.score(x, y),
+    "cost": lambda net, x, y, random: net.cost(x, y, pick(random, [None, odd(random)])),
+    "gradient": lambda net, x, y, random: net.gradient(x, y), "trace": lambda net, x, y, random: net.trace(x, y),
+    "to": lambda net, x, y, random: net.to(odd(random)), "copy": lambda net, x, y, random: net.copy(odd(random)),
+    "vector": lambda net, x, y, random: net(x, odd(random)), "check": lambda net, x, y, random: net.check(x, y),
+    "objective": lambda net, x, y, random: net.objective(x, y)(odd(random)),
+    "memory": lambda net, x, y, random: net.memory(odd(random), odd(random))}
+
+
+def check_network(random, folder):
+    """Each call of a network returns right numbers, or raises and leaves the network as it was."""
+    net = network(random)
+    for _ in range(4):
+        rows, name = int(random.integers(1, 9)), pick(random, [*CALLS, "fit"])
+        x, y = array(random, rows, net.sizes[0]), targets(random, rows, net.sizes[-1])
+        before, valid = state_of(net), are_samples(x, net.sizes[0])
+        result, error = attempt(lambda call=CALLS[name], net=net, x=x, y=y: call(net, x, y, random))
+        if isinstance(error, gpubp.TrainingError):
+            continue
+        if error is not None:
+            assert state_of(net) == before, f"{name} changed the network and raised {error!r}"
+            continue
+        assert np.isfinite(net.vector).all() and (valid or name in ("to", "copy", "memory")), f"{name} took {np.asarray(x)!r}"
+        if name in ("feedforward", "__call__") and type(result) is np.ndarray:
+            bound = 1e-9 if net.dtype == "float64" else 2e-3
+            np.testing.assert_allclose(result, outputs_of(net, x).reshape(np.shape(result)), rtol=bound, atol=bound)
+        if name == "score":
+            assert isinstance(result, float) and not result > 1.0
+
+
+MADE = [gpubp.Network, gpubp.Dense, gpubp.Dropout, gpubp.Activation, gpubp.Cost, gpubp.open_device, Chain.of, gpubp.load,
+        datasets.load, datasets.split, datasets.Scaling, datasets.Scaling.standard, gpubp.wires, gpubp.gate, gpubp.checkpoint,
+        gpubp.logsumexp, *OPTIMIZERS.values(), *SCHEDULES.values(), gpubp.grad, gpubp.vjp, gpubp.hvp, gpubp.jvp,
+        gpubp.check_grads]
+
+
+def check_made(random, folder):
+    """Odd arguments make something, or are refused in a sentence; a wrong number of them is Python's error."""
+    make = pick(random, MADE)
+    given = [pick(random, [odd(random), array(random, 3, 2), [2, 3, 1], [3, 1]]) for _ in range(random.integers(1, 4))]
+    attempt(lambda: make(*given), foreign=True)
+
+
+PIECES = ["adam", "sgd", "l2", "clip_norm", "cosine", "step", "(", ")", ",", "=", "0.1", "1e-3", "-1", "learning_rate", "epochs",
+          "nan", " ", "'", "[", "lambda", "__import__('os')", "true", "9" * 400, "é", "\n"]
+
+
+def check_text(random, folder):
+    """A text makes the chain that its own text makes, or is refused."""
+    text = "".join(pick(random, PIECES) for _ in range(random.integers(1, 9)))
+    chain, _ = attempt(lambda: Chain.of(text))
+    if chain is not None:
+        assert Chain.of(str(chain)) == chain
+
+
+# ---- files
+
+def table(random):
+    """(x, labels, the bytes of a table of both)."""
+    rows, width = int(random.integers(3, 12)), int(random.integers(1, 5))
+    x = np.round(random.normal(size=(rows, width)) * 10.0 ** random.integers(-3, 6), 3)
+    names = pick(random, [["yes", "no"], ["setosa", "virginica", "other"], ["a b", "c;d", 'e"f']])
+    y = [names[i] for i in [0, 1, *random.integers(0, len(names), rows - 2)]]
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter=pick(random, [",", ";", "\t"]), lineterminator=pick(random, ["\n", "\r\n"]),
+                        quoting=pick(random, [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]))
+    if random.random() < 0.7:
+        writer.writerow([*(f"f{i}" for i in range(width)), "kind"])
+    writer.writerows([*row, label] for row, label in zip(x.tolist(), y))
+    return x, y, stream.getvalue().encode(pick(random, ["utf-8", "utf-8-sig"]))
+
+
+INSERTED = [b"\0", b'"', b"\n", b",", b"\xff", b";", b"nan", b"1e999", b"'", b"\r", b"#", b"\x1f\x8b", b" ", b"1_0"]
+
+
+def damaged(random, content):
+    """The content with bytes changed, left out, repeated or inserted."""
+    for _ in range(random.integers(1, 6)):
+        at, length = int(random.integers(len(content) + 1)), int(random.integers(1, 40))
+        content = content[:at] + pick(random, [
+            bytes([random.integers(256)]) + content[at + 1:], content[at + length:], b"", pick(random, INSERTED) + content[at:],
+            content[at:at + length] + content[at:]])
+    return content
+
+
+def whole(random, folder):
+    """(name and content of a file, the features and labels in it, or None for a network)."""
+    x, y, text = table(random)
+    kind = random.integers(5)
+    if kind < 2:
+        return "t.csv", gzip.compress(text) if kind else text, (x, y)
+    if kind == 2:
+        np.savez(folder / "saved.npz", x=x, y=np.array(y))
+        return "t.npz", (folder / "saved.npz").read_bytes(), (x, y)
+    if kind == 3:
+        images = random.integers(0, 256, (6, 3, 2), np.uint8)
+        idx = lambda *shape: bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+        (folder / "train-labels-idx1-ubyte").write_bytes(idx(6) + bytes([0, 1, 2, 0, 1, 2]))
+        return "train-images-idx3-ubyte", idx(6, 3, 2) + images.tobytes(), (images.reshape(6, 6), [0, 1, 2, 0, 1, 2])
+    network(random).save(folder / "saved.npz")
+    return "n.npz", (folder / "saved.npz").read_bytes(), None
+
+
+def check_file(random, folder):
+    """A whole file is read exactly; a damaged one is read as finite numbers, or refused."""
+    name, content, truth = whole(random, folder)
+    path, read = folder / name, datasets.load if truth else gpubp.load
+    path.write_bytes(content)
+    result, error = attempt(lambda: read(path))
+    if truth is None:
+        assert error is None
+    elif error is None:
+        np.testing.assert_array_equal(result.raw, truth[0])
+        assert [result.classes[i] for i in result.y] == truth[1]
+    path.write_bytes(damaged(random, content))
+    result, error = attempt(lambda: read(path))
+    if error is None:
+        assert np.isfinite(result.vector if truth is None else result.raw).all()
+
+
+# ---- programs
+
+FUNCTION_OPTIONS = [{}] * 5 + [{"axis": 0}, {"axis": -1}, {"axis": None}, {"axis": ()}, {"axis": (0, 1)}, {"keepdims": True},
+                               {"axis": 0, "keepdims": True}, {"out": None}, {"dtype": None}, {"axis": 5}, {"axis": "x"}]
+
+
+def check_program(random, folder):
+    """The gradient of a NumPy function of any arrays and options is the difference quotient, or gpubp refuses them."""
+    function, options = pick(random, list(CASES)), pick(random, FUNCTION_OPTIONS)
+    x = random.normal(size=random.integers(0, 4, random.integers(0, 3))).astype(pick(random, ["float64"] * 5 + ["float32"]))
+    x = x if random.random() < 0.9 else array(random, 3, 2)
+    others = [odd(random) for _ in range(random.integers(0, 2))]
+    f = lambda x: np.sum(function(x, *others, **options))
+    try:
+        value = float(f(x))
+    except Exception:   # NumPy refuses it
+        return
+    try:
+        found, error = attempt(lambda: gpubp.grad(f)(x), foreign=bool(others))
+    except (AttributeError, LookupError):
+        if others:   # NumPy makes something of some odd arguments
+            return
+        raise
+    if error is not None or np.asarray(x).dtype != np.float64 or not np.size(x) or not abs(value) < 1e6:
+        return
+    assert np.shape(found) == np.shape(x)
+    direction = random.normal(size=np.shape(x))
+    far, near = ((f(x + h * direction) - f(x - h * direction)) / (2.0 * h) for h in (1e-6, 5e-7))
+    if np.isfinite([far, near]).all() and abs(far - near) <= 1e-5 * (1.0 + abs(far)):   # no kink is between
+        np.testing.assert_allclose(np.sum(found * direction), near, rtol=1e-4, atol=1e-4)
+
+
+test_calls_of_a_network = every_seed(check_network)
+test_odd_arguments = every_seed(check_made)
+test_texts_of_optimizers = every_seed(check_text)
+test_files = every_seed(check_file)
+test_programs = every_seed(check_program)
