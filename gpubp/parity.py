@@ -20,6 +20,7 @@ from .layered.network import Network
 from .layered.trace import Trace
 from .maths import reference
 from .maths.rounding import Rounding
+from .maths.validation import shown
 
 REFERENCE = "reference"   # a pseudo-device: the formulas, evaluated by NumPy in float64
 NOTICED = 2.0**-4         # of an array's largest magnitude: ulps of smaller elements measure cancellation, not the device
@@ -135,7 +136,7 @@ def parity(network: Network, x: ArrayLike, y: ArrayLike, devices: Sequence[str |
     (True, ['x', 'z', 'a', 'z', 'a', 'cost'])
     """
     if isinstance(devices, str) or not isinstance(devices, Sequence) or len(devices) != 2:
-        raise ValueError(f"expected two devices, such as ('cpu', 'cuda'), got {devices!r}")
+        raise ValueError(f"expected two devices, such as ('cpu', 'cuda'), got {shown(devices)}")
     precision = checked_precision(network.precision if precision is None else precision, network.dtype)
     opened = [_opened(device) for device in devices]
     with network.ops.device, np.errstate(all="ignore"):

@@ -6,6 +6,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..maths.validation import shown
 from .backward import backward
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
 from .refusals import require_real
@@ -29,9 +30,9 @@ class TracedCall:
         for place in places:
             if not isinstance(place, int | np.integer) or isinstance(place, bool) or not -len(args) <= place < len(args):
                 raise ValueError(f"{owner}: expected argnums from 0 to {len(args) - 1}, the positions of f's arguments, got "
-                                 f"{argnums!r}: count from 0, or from the end with negative numbers")
+                                 f"{shown(argnums)}: count from 0, or from the end with negative numbers")
         if len({place % len(args) for place in places}) < len(places):
-            raise ValueError(f"{owner}: expected each argument once in argnums, got {argnums!r}: leave one out")
+            raise ValueError(f"{owner}: expected each argument once in argnums, got {shown(argnums)}: leave one out")
         chosen = tuple(args[place] for place in places)
         self.argument = chosen if isinstance(argnums, tuple | list) else chosen[0]
         self.leaves = [require_floating(owner, leaf) for leaf in leaves(self.argument)]

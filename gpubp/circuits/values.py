@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..maths.validation import shown
 from .refusals import require_one_package, require_real
 from .tape import Traced, unwrap
 
@@ -15,7 +16,7 @@ def describe(x):
     if dtype is not None:
         return f"an array of shape {tuple(x.shape)} and dtype {dtype}" if np.shape(x) else f"one number of dtype {dtype}"
     if isinstance(x, int | float | complex):
-        return f"the {type(x).__name__} {x!r}"
+        return f"the {type(x).__name__} {shown(x)}"
     return "None" if x is None else f"a {type(x).__name__}"
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ..devices.array_namespace import namespace
 from ..maths.reference import times_prime
+from ..maths.validation import shown
 from . import tape
 from .backward import backward
 from .drawing import FORMS, Drawing, nodes_of
@@ -259,7 +260,7 @@ class Wire(Traced):
         v1 = x * y    -10         1
         """
         if form not in FORMS:
-            raise ValueError(f'draw: expected form "text", "svg" or "dot", got {form!r}: choose one of them')
+            raise ValueError(f'draw: expected form "text", "svg" or "dot", got {shown(form)}: choose one of them')
         return Drawing(FORMS[form](nodes_of(self)))
 
 

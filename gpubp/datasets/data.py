@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..devices.random import SPLIT, bits, checked_seed
+from ..maths.validation import shown
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def split(data: Data, fraction: float = 0.2, seed: int = 0) -> tuple[Data, Data]
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         An argument is not as described.
 
     >>> import numpy as np
@@ -165,9 +166,11 @@ def split(data: Data, fraction: float = 0.2, seed: int = 0) -> tuple[Data, Data]
     >>> len(learn), held.y
     (6, array([0, 0, 1, 1]))
     """
+    if not isinstance(data, Data):
+        raise TypeError(f"split: expected a Data, got a {type(data).__name__}: make it with datasets.Data or datasets.load")
     count = len(data)
     if not 0.0 < fraction < 1.0:
-        raise ValueError(f"expected a fraction between 0 and 1 to hold back, got {fraction!r}")
+        raise ValueError(f"expected a fraction between 0 and 1 to hold back, got {shown(fraction)}")
     if count < 2:
         raise ValueError(f"expected at least 2 samples in {data.name} to hold one back, got {count}")
     # sort raw random bits, because the stream of Generator.permutation may change between NumPy versions

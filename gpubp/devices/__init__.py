@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache, partial
 
+from ..maths.validation import shown
 from .cpu.numpy_ops import NumpyOps
 from .ops import Ops
 
@@ -25,7 +26,7 @@ def checked_name(name: object, source: str = "", more: str = "") -> str:
     requested = str(name).strip().lower()
     if requested not in (*CPUS, "auto", more or "auto") and not re.fullmatch(r"cuda(:[0-9]+)?", requested):
         known = ", ".join(map(repr, filter(None, (more, "auto", *CPUS, "cuda"))))
-        raise ValueError(f"expected device {known} or 'cuda:N', got {requested!r}{source}")
+        raise ValueError(f"expected device {known} or 'cuda:N', got {shown(requested)}{source}")
     return requested
 
 

@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, nullcontext
 from math import ceil
 from typing import Any
 
+from ..maths.validation import shown
+
 ALIGNMENT_BYTES = 128   # of arrays and of views of one memory: a line of a cache
 PRECISIONS = "exact", "tf32", "bfloat16", "float16"
 # For each 16-bit format: its unit roundoff, its smallest magnitude that is sure to be kept, and its largest finite number. A
@@ -28,14 +30,14 @@ def checked_precision(precision, dtype="float32"):
     """`precision`, if it is one of PRECISIONS and suits `dtype`; else raises ValueError."""
     if precision not in PRECISIONS or (precision != "exact" and dtype != "float32"):
         raise ValueError(f"expected precision {', '.join(map(repr, PRECISIONS))}, all but 'exact' with dtype 'float32', got "
-                         f"{precision!r} with {dtype}")
+                         f"{shown(precision)} with {dtype}")
     return precision
 
 
 def dropout_scale_and_threshold(rate):
     """(scale, threshold) of inverted dropout: scale = 1 / (1 - rate); an element is kept if its 32 random bits < threshold."""
     if not 0.0 <= rate < 1.0:
-        raise ValueError(f"expected a dropout rate in [0, 1), got {rate!r}")
+        raise ValueError(f"expected a dropout rate in [0, 1), got {shown(rate)}")
     return 1.0 / (1.0 - rate), ceil((1.0 - rate) * 2**32)
 
 

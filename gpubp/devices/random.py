@@ -9,6 +9,8 @@ from operator import index
 
 import numpy as np
 
+from ..maths.validation import shown
+
 DROPOUT, WEIGHTS, SHUFFLE, SPLIT, CHECK = range(5)
 
 
@@ -34,5 +36,5 @@ def checked_seed(seed):
     except TypeError:
         number = -1
     if not 0 <= number < 2**64:
-        raise ValueError(f"expected a seed from 0 to 2**64 - 1 (or None), got {seed!r}")
+        raise ValueError(f"expected a seed from 0 to 2**64 - 1 (or None), got {shown(seed)}")
     return number

@@ -62,8 +62,9 @@ def raise_if_nan(network, cost, x, y, sample_weight):
 
 
 def check_shape(network, vector):
-    if np.shape(vector) != network.vector.shape:
-        raise ValueError(f"expected a vector of shape {network.vector.shape}, as net.vector, got shape {np.shape(vector)}")
+    shape = vector.shape if hasattr(vector, "shape") else array_of(network, vector, "vector").shape
+    if shape != network.vector.shape:
+        raise ValueError(f"expected a vector of shape {network.vector.shape}, as net.vector, got shape {shape}")
 
 
 def vector(network, values):

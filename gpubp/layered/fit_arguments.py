@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from ..maths.gradient_transforms import Chain
+from ..maths.validation import shown
 from . import call_arrays, input_checks
 from .device_choice import choose
 from .divergence import first_nonfinite_parameter
@@ -64,9 +67,12 @@ class FitArguments:
         if patience is not None and self.validation is None:
             raise ValueError("expected validation=(x, y) with patience, got none: pass a validation set")
         if monitor not in ("cost", "accuracy"):
-            raise ValueError(f"expected monitor 'cost' or 'accuracy', got {monitor!r}")
+            raise ValueError(f"expected monitor 'cost' or 'accuracy', got {shown(monitor)}")
         if not all(map(callable, self.callbacks)):
-            raise TypeError(f"expected callbacks to be functions of the network, got {self.callbacks!r}")
+            raise TypeError(f"expected callbacks to be functions of the network, got {shown(self.callbacks)}")
+        for name, flag in (("shuffle", shuffle), ("progress", progress is None or progress)):
+            if not isinstance(flag, int | np.bool_):
+                raise TypeError(f"expected {name} to be True or False, got {shown(flag)}")
         self.monitor, self.shuffle, self.progress = monitor, shuffle, progress
 
     def _check_optimizer(self, optimizer):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..circuits.wire import Wire
 from ..devices.ops import HALVES
-from ..maths.validation import Interval
+from ..maths.validation import Interval, shown
 from .deferred_validation import DeferredArray, would_wait
 from .device_choice import DeviceChoice
 from .dlpack import import_array
@@ -147,7 +147,7 @@ def checked_int(name, value, least, most=None, what="", remedy=""):
         number = least - 1
     if number < least or (most is not None and number > most):
         bound = f"from {least} to {what} ({most})" if most is not None else f">= {least}"
-        raise ValueError(f"expected {name} {bound}, got {value!r}" + (f": {remedy}" if remedy and number >= least else ""))
+        raise ValueError(f"expected {name} {bound}, got {shown(value)}" + (f": {remedy}" if remedy and number >= least else ""))
     return number
 
 

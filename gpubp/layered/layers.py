@@ -8,7 +8,7 @@ from typing import Any
 from ..maths.activations import ACTIVATIONS, Activation
 from ..maths.costs import resolve_cost
 from ..maths.initializers import INITIALIZERS, Initializer
-from ..maths.validation import number
+from ..maths.validation import number, shown
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ def resolve(entries, activation, output, cost, initializer):
     """(number of inputs, Dense and Dropout layers with all names resolved, cost) from the arguments of Network."""
     entries = list(entries) if isinstance(entries, Iterable) else [entries]
     if len(entries) < 2:
-        raise ValueError(f"expected [inputs, ..., outputs], at least two numbers, got {entries!r}")
+        raise ValueError(f"expected [inputs, ..., outputs], at least two numbers, got {shown(entries)}")
     layers: list[Any] = [entry if isinstance(entry, Dropout) else _dense(entry, place) for place, entry in enumerate(entries)]
     inputs, *layers = layers
     if isinstance(entries[0], (Dense, Dropout)):
-        raise ValueError(f"expected the number of inputs first, got {entries[0]!r}")
+        raise ValueError(f"expected the number of inputs first, got {shown(entries[0])}")
     if not isinstance(layers[-1], Dense):
-        raise ValueError(f"expected a Dense layer last, got {layers[-1]!r}: dropout goes between layers")
+        raise ValueError(f"expected a Dense layer last, got {shown(layers[-1])}: dropout goes between layers")
     common = ACTIVATIONS.find(activation)
     cost, last = resolve_cost(cost, common, output if output is not None else layers[-1].activation, layers[-1].neurons)
     layers[-1] = replace(layers[-1], activation=last)
@@ -81,5 +81,5 @@ def _dense(entry, place):
         neurons = 0
     if neurons < 1 or isinstance(layer.neurons, bool):
         raise ValueError(f"expected a number of neurons (1, 2, ...), Dense(...) or Dropout(...) at place {place} of the layers, "
-                         f"got {layer.neurons!r}")
+                         f"got {shown(layer.neurons)}")
     return replace(layer, neurons=neurons)

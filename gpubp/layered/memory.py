@@ -16,6 +16,7 @@ from .plan import Plan
 from .training_state import TrainingState
 from .workspace import TrainingWorkspace
 
+MAX_ROWS = 1 << 40
 SNAPSHOTS = 2    # copies of parameters and optimizer state, for recovery from divergence
 CALL = 1 << 10   # approximate bytes of Python objects for a bound call
 
@@ -108,7 +109,8 @@ def memory(network: Any, batch_size: int, samples: int = 0,
     >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))
     data 152 MiB, parameters 0.274 MiB, plan 0.428 MiB, evaluation 19 MiB
     """
-    batch_size, samples = checked_int("batch_size", batch_size, 1), checked_int("samples", samples, 0)
+    batch_size, samples = (checked_int(name, rows, least, MAX_ROWS, "the most that are predicted")
+                           for name, rows, least in (("batch_size", batch_size, 1), ("samples", samples, 0)))
     state = network.training_state
     chain = Chain.of(optimizer) if optimizer is not None else state.chain if state else Chain.of("sgd")
     ghost, counter = object.__new__(type(network)), CountingOps(network.ops)

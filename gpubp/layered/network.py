@@ -20,6 +20,7 @@ from ..gates import BiasActivation
 from ..maths.activations import Activation
 from ..maths.costs import Cost
 from ..maths.initializers import Initializer
+from ..maths.validation import shown
 from . import call_arrays, input_checks, packing
 from .device_choice import DeviceChoice
 from .dlpack import follow, like
@@ -98,7 +99,7 @@ class Network:
         inputs, self.layers, self.cost_function = resolve(layers, activation, output, cost, initializer)
         self.dtype = np.dtype(dtype).newbyteorder("=")
         if dtype is None or self.dtype.name not in ("float32", "float64"):
-            raise ValueError(f"expected dtype 'float32' or 'float64', got {dtype!r}")
+            raise ValueError(f"expected dtype 'float32' or 'float64', got {shown(dtype)}")
         self.precision, self.seed = checked_precision(precision, self.dtype), checked_seed(seed)
         dense: list[Any] = [layer for layer in self.layers if isinstance(layer, Dense)]
         self.sizes = [inputs, *(layer.neurons for layer in dense)]

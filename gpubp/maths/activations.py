@@ -15,7 +15,7 @@ import numpy as np
 from .formula import check_formula, used_parameters
 from .registry import Table
 from .special import erfc
-from .validation import Interval, numbers
+from .validation import Interval, numbers, shown
 
 _GELU = "Hendrycks and Gimpel, Gaussian error linear units, 2016"
 
@@ -63,8 +63,8 @@ class Activation:
     def __post_init__(self):
         Interval(self.range)
         if not self.rowwise or self.name != "softmax":
-            check_formula(f"activation {self.name!r}", self.sigma, "z")
-            check_formula(f"activation {self.name!r}", self.prime, "z", "a")
+            check_formula(f"activation {shown(self.name)}", self.sigma, "z")
+            check_formula(f"activation {shown(self.name)}", self.prime, "z", "a")
 
     rowwise = property(lambda self: self.sigma is None, doc="Whether an output depends on the whole row, as softmax's do.")
 

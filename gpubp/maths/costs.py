@@ -13,7 +13,7 @@ from typing import Any
 from .activations import ACTIVATIONS
 from .formula import check_formula
 from .registry import Table
-from .validation import REAL, Interval, numbers
+from .validation import REAL, Interval, numbers, shown
 
 _SMOOTHING = "smoothing: Szegedy et al., Rethinking the Inception architecture for computer vision, CVPR 2016"
 _LIST = "List of costs, stats.stackexchange.com/questions/154879, 2015"
@@ -85,13 +85,14 @@ class Cost:
     def __post_init__(self):
         Interval(self.outputs), Interval(self.targets)
         if self.partner is not None and self.partner not in ACTIVATIONS:
-            raise ValueError(f"cost {self.name!r}: expected the partner to be an activation's name, got {self.partner!r}")
+            raise ValueError(f"cost {shown(self.name)}: expected an activation's name as partner, got {shown(self.partner)}")
         if self.partner is not None and self.value_at is None:
-            raise ValueError(f"cost {self.name!r}: expected value_at with the partner {self.partner!r}, got None: add value_at")
+            raise ValueError(f"cost {shown(self.name)}: expected value_at with the partner {self.partner!r}, got None: "
+                             "add value_at")
         for a_and_y in (self.value, self.prime, *filter(None, [self.value_at])):
-            check_formula(f"cost {self.name!r}", a_and_y, "a", "y")
+            check_formula(f"cost {shown(self.name)}", a_and_y, "a", "y")
         for of_a_sum in filter(None, [self.outer, self.outer_prime]):
-            check_formula(f"cost {self.name!r}", of_a_sum, "s")
+            check_formula(f"cost {shown(self.name)}", of_a_sum, "s")
 
     def meets_partner(self, activation):
         """Whether BP1 is exactly a - y on outputs of this activation."""

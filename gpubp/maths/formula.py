@@ -7,6 +7,8 @@ import re
 from inspect import signature
 from math import isfinite
 
+from .validation import shown
+
 C_SPELLINGS = {
     "__add__": "{0} + {1}", "__sub__": "{0} - {1}", "__mul__": "{0} * {1}", "__truediv__": "{0} / {1}",
     "__neg__": "-{0}", "__pos__": "{0}", "__abs__": "fabs({0})", "__eq__": "{0} == {1}", "__ne__": "{0} != {1}",
@@ -133,11 +135,11 @@ def device_function(name, formula, parameters=None):
 def check_formula(owner, formula, *parameters):
     """Raises the error of a formula that cannot be written, with the owner's name."""
     if not callable(formula):
-        raise TypeError(f"{owner}: expected a formula, a function of (xp, {', '.join(parameters)}), got {formula!r}")
+        raise TypeError(f"{owner}: expected a formula, a function of (xp, {', '.join(parameters)}), got {shown(formula)}")
     try:
         result = formula(writer := C(), *(Term(name, writer) for name in parameters))
         if result is None or isinstance(result, tuple):
-            raise TypeError(f"expected a formula that returns one value, got {result!r}")
+            raise TypeError(f"expected a formula that returns one value, got {shown(result)}")
         spell(result)
     except (TypeError, ValueError, AttributeError) as error:
         raise type(error)(f"{owner}: {error}") from None

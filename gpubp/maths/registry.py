@@ -6,7 +6,7 @@ from dataclasses import dataclass, is_dataclass
 from inspect import isclass, signature
 from typing import TYPE_CHECKING, ClassVar
 
-from .validation import document, number
+from .validation import document, number, shown
 
 if TYPE_CHECKING:   # type checkers bring typing_extensions; Python 3.10 lacks this decorator, which is for them
     from typing_extensions import dataclass_transform
@@ -28,7 +28,8 @@ class Table(dict):
         if isinstance(wanted, self.entry_type):
             return wanted
         if not isinstance(wanted, str):
-            raise TypeError(f"expected {self.kind} by name or as an object, got {wanted!r}: names are {', '.join(self.names)}")
+            raise TypeError(f"expected {self.kind} by name or as an object, got {shown(wanted)}: names are "
+                            f"{', '.join(self.names)}")
         return self._build(self._parse(wanted))
 
     def find_all(self, wanted):
@@ -43,7 +44,8 @@ class Table(dict):
             raise self._unreadable(wanted, "write a name, or name(argument, ...)") from None
 
     def _unreadable(self, wanted, remedy):
-        return ValueError(f"cannot read {self.kind} {wanted if isinstance(wanted, str) else ast.unparse(wanted)!r}: {remedy}")
+        written = wanted if isinstance(wanted, str) else ast.unparse(wanted)
+        return ValueError(f"cannot read {self.kind} {shown(written)}: {remedy}")
 
     def _build(self, node):
         call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
@@ -71,7 +73,7 @@ class Table(dict):
         try:
             return ast.literal_eval(node)
         except ValueError:
-            raise ValueError(f"cannot read the argument {ast.unparse(node)!r} of {self.kind}: write a number") from None
+            raise ValueError(f"cannot read the argument {shown(ast.unparse(node))} of {self.kind}: write a number") from None
 
     def _entry(self, name):
         if name in self:
@@ -80,7 +82,7 @@ class Table(dict):
 
         near = get_close_matches(name, self.names, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(self.names)}"
-        raise ValueError(f"unknown {self.kind} {name!r}: {remedy}")
+        raise ValueError(f"unknown {self.kind} {shown(name)}: {remedy}")
 
 
 def _name(entry):
@@ -119,6 +121,6 @@ class Settings:
             value, name = getattr(self, argument), f"{argument} of {type(self).__name__}"
             if isinstance(parameter.default, bool):
                 if not isinstance(value, bool):
-                    raise ValueError(f"expected {name} to be True or False, got {value!r}")
+                    raise ValueError(f"expected {name} to be True or False, got {shown(value)}")
             elif not (argument in self.functions and callable(value) and not isinstance(value, type)):
                 object.__setattr__(self, argument, number(name, value, self.bounds.get(argument, "[0, inf)")))

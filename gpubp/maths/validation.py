@@ -16,7 +16,7 @@ class Interval:
         bound = r"\s*(-?(?:inf|[\d.]+(?:e[+-]?\d+)?))\s*"
         match = fullmatch(rf"([(\[]){bound},{bound}([)\]])", str(text))
         if match is None or not float(match[2]) <= float(match[3]):
-            raise ValueError(f"expected a range such as '[0, 1)' or '(-inf, inf)', got {text!r}")
+            raise ValueError(f"expected a range such as '[0, 1)' or '(-inf, inf)', got {shown(text)}")
         self.low, self.high = float(match[2]), float(match[3])
         self.low_open, self.high_open = match[1] == "(", match[4] == ")"
 
@@ -33,11 +33,17 @@ class Interval:
         return above & below
 
 
+def shown(value):
+    """A value in an error message: its repr in one line of at most about 80 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:50]} ... {text[-25:]}"
+
+
 def number(name, value, bounds=REAL):
     """The value as a Python int or float. Raises ValueError unless it is a finite number within bounds."""
     real = isinstance(value, Real) and not isinstance(value, bool)
     if not real or not isfinite(value) or not Interval(bounds).holds(value):
-        raise ValueError(f"expected {name} to be a number in {bounds}, got {value!r}")
+        raise ValueError(f"expected {name} to be a number in {bounds}, got {shown(value)}")
     return int(value) if isinstance(value, Integral) else float(value)
 
 
