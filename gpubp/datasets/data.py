@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..devices.random import SPLIT, bits, checked_seed
+from ..maths.standardization import LARGE, shift_and_scale, standardizer
 from ..maths.validation import shown
 
 
@@ -33,15 +34,14 @@ class Scaling:
     def standard(cls, raw: ArrayLike) -> "Scaling":
         """Standardization: the scaling that gives each column of raw (n, columns) mean 0 and standard deviation 1.
 
-        A constant column becomes 0.
+        Statistics are exact for all finite numbers, also near the limits of float64. A constant column becomes 0; differences
+        below 1e-14 of a column's magnitude count as rounding errors. Integers beyond 2**53 are rounded to float64.
 
         >>> Scaling.standard([[1.0, 7.0], [3.0, 7.0]])
         Scaling(shift=[2.0, 7.0], scale=[1.0, 1.0])
         """
         raw = np.asarray(raw)
-        shift, scale = raw.mean(axis=0, dtype=np.float64), raw.std(axis=0, dtype=np.float64)
-        # rounding gives a constant column a deviation near the last bit of its mean, which must not be scaled up to 1
-        scale[scale <= 1e-12 * np.abs(shift)] = 1.0
+        shift, scale = shift_and_scale(lambda: [raw])
         return cls(shift.tolist(), scale.tolist())
 
     def __call__(self, raw: ArrayLike) -> np.ndarray:
@@ -52,12 +52,14 @@ class Scaling:
         if self == Scaling():
             return numbers
         # Python floats do not promote float32 arrays to float64
-        shift, scale = (v if isinstance(v, float) else np.asarray(v) for v in (self.shift, self.scale))
-        return (numbers - shift) / scale
+        place = lambda values: np.asarray(values) if np.ndim(values) else float(values)
+        return standardizer(self.shift, self.scale, place)(numbers)
 
     def undo(self, scaled: ArrayLike) -> np.ndarray:
         """Invert the scaling: scaled * scale + shift, of the same shape, in float64."""
-        return np.asarray(scaled) * np.asarray(self.scale, np.float64) + np.asarray(self.shift, np.float64)
+        shift, scale = np.asarray(self.shift, np.float64), np.asarray(self.scale, np.float64)
+        factor = np.where(scale > LARGE, 0.25, 1.0)   # the product may overflow where the sum does not
+        return (np.asarray(scaled) * (factor * scale) + factor * shift) / factor
 
 
 @dataclass(frozen=True)
