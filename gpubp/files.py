@@ -19,6 +19,7 @@ from .maths.costs import Cost
 
 # format 2 had only the sentences, which begin with these words, and other names of initializers
 REASONS = {"no": StopReason.EARLY_STOPPING, "stopped": StopReason.CALLBACK, "interrupted": StopReason.INTERRUPTED}
+LABELLED = {True: "classification", False: "regression", None: None}   # "labelled" of formats 1 to 3, and the task
 RENAMED = {"book": "nielsen", "large": "standard_normal", "glorot": "glorot_normal", "he": "he_normal", "lecun": "lecun_normal"}
 
 
@@ -77,7 +78,7 @@ def _read(content):
 
 
 def _upgraded(header):
-    """The header in the current format: format 1 lacks the precision, and format 2 has other names."""
+    """The header in the current format: format 1 lacks the precision, 2 has other names, and 3 lacks the task."""
     if header.get("format") == 1:
         header |= {"format": 2, "precision": "exact"}
         if header["training"]:
@@ -91,5 +92,7 @@ def _upgraded(header):
                 layer["initializer"] = RENAMED[layer["initializer"]]
         if header["training"]:
             header["training"]["optimizer"] = re.sub(r"\brate=", "learning_rate=", header["training"]["optimizer"])
-        header["format"] = FORMAT
+        header["format"] = 3
+    if header.get("format") == 3:
+        header |= {"format": FORMAT, "task": LABELLED[header["labelled"]], "standardize": False}
     return header

@@ -201,7 +201,7 @@ def test_a_file_of_format_2_is_read_and_training_resumes():
     """tests/data/format2.npz was written by the version before format 3, in the middle of a run with Adam, L2 and a schedule."""
     net = load(Path(__file__).parent / "data" / "format2.npz", device="cpu:numpy")
     assert net.history.stopped == "stopped by a callback after epoch 4" and net.history.stop_reason is StopReason.CALLBACK
-    assert net.epoch == 4 and net.metadata == {"story": "two halves"} and net.is_classifier
+    assert net.epoch == 4 and net.metadata == {"story": "two halves"} and net.task == "classification"
     assert net.history.learning_rate == [0.02, 0.02, 0.01, 0.01] and len(net.history.delta_norms[3]) == 2
     assert net.training_state.step == 20 and net.training_state.chain.optimizer.beta1 == 0.9
     assert "adam(learning_rate=step(learning_rate=0.02, every=2" in str(net.training_state.chain)

@@ -83,7 +83,8 @@ def _begun(args):
     data = data.scaled(train.scaled().scaling)
     activation, output, cost = train_defaults.words(args, data)
     network = Network(train_defaults.layers(args, data), activation=activation, output=output, cost=cost, seed=seed,
-                      device=args.device or "auto", dtype=args.dtype or "float32", precision=args.precision or "exact")
+                      device=args.device or "auto", dtype=args.dtype or "float32", precision=args.precision or "exact",
+                      task="classification" if data.classes else "regression")
     target_scaling = train_defaults.target_scaling(network, train)
     run_metadata = {"path": args.data and str(Path(args.data).resolve()), "hold_back": hold_back,
                     "epochs": args.epochs or train_defaults.EPOCHS, "batch_size": args.batch_size, "patience": args.patience,

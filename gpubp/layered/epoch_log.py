@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from ..maths.schedules import Plateau
 from .metrics import cost_and_score_terms, score_from_terms, score_terms
+from .task import REGRESSION
 
 ACCURACY_SAMPLES = 10_000   # training samples on which the accuracy of an epoch is measured
 MAX_WAIT = 0.1   # seconds after which the host reads the epochs that are waiting
@@ -36,11 +37,11 @@ class EpochLog:
         if epoch.first < self.run.batches:
             self.workspace.measure()
         terms = []
-        if arguments.is_classifier:
-            terms += score_terms(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], True)
+        if arguments.task != REGRESSION:
+            terms += score_terms(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], arguments.task)
         if arguments.validation:
             x, y = arguments.validation
-            terms += cost_and_score_terms(self.network, x, y, arguments.is_classifier)
+            terms += cost_and_score_terms(self.network, x, y, arguments.task)
         for place, term in enumerate(terms):
             self.workspace.report.score_terms[place] = term
         self.workspace.report.keep(len(self.waiting))
@@ -48,7 +49,7 @@ class EpochLog:
         unknown = math.nan if arguments.validation else None
         self.network.history.add(
             cost=math.nan, learning_rate=learning_rate, seconds=math.nan, gradient_norm=math.nan,
-            delta_norms=[math.nan] * self.network.depth, accuracy=math.nan if arguments.is_classifier else None,
+            delta_norms=[math.nan] * self.network.depth, accuracy=None if arguments.task == REGRESSION else math.nan,
             validation_cost=unknown, validation_accuracy=unknown)
         self.waiting.append(epoch)
         self.training_state.batch, self.training_state.costs = 0, []
@@ -79,11 +80,11 @@ class EpochLog:
             scale = 1.0 if self.workspace.scaling is None else float(record.scaling[3])
             history.delta_norms[i] = [scale * norm for norm in norms]
         terms = iter(record.score_terms.tolist())
-        if arguments.is_classifier:
-            history.accuracy[i] = score_from_terms(terms, min(arguments.n, ACCURACY_SAMPLES), True)
+        if arguments.task != REGRESSION:
+            history.accuracy[i] = score_from_terms(terms, min(arguments.n, ACCURACY_SAMPLES), arguments.task)
         if arguments.validation:
             history.validation_cost[i] = next(terms)
-            history.validation_accuracy[i] = score_from_terms(terms, arguments.validation[0].shape[0], arguments.is_classifier)
+            history.validation_accuracy[i] = score_from_terms(terms, arguments.validation[0].shape[0], arguments.task)
 
     def read_after_error(self):
         """An exception has ended training: read what the device has done."""

@@ -10,12 +10,15 @@ from numpy.typing import ArrayLike
 
 from ..maths.gradient_transforms import Chain
 from ..maths.optimizers import OptimizerPart
+from . import input_checks
 from .divergence import Divergence, TrainingError
 from .early_stopping import EarlyStopping
 from .epoch_log import EpochLog
 from .fit_arguments import FitArguments
+from .hints import warn
 from .history import History, StopReason
 from .interrupt import Interrupt
+from .task import REGRESSION
 from .training_run import TrainingRun
 from .workspace import TrainingWorkspace
 from .workspace_cache import WorkspaceCache
@@ -46,7 +49,7 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         Rows of a mini-batch: "auto" is 10, or n where there are fewer; None is the whole training set. The last mini-batch of
         an epoch may be shorter.
     validation : (x, y), arrays (m, inputs) and labels (m,) or targets (m, outputs), optional
-        Their cost and score are measured after each epoch.
+        Their cost and score are measured after each epoch. Both sets decide net.task, unless it is known, see Network.
     sample_weight : array (n,) of numbers >= 0, optional
         Factors of the samples' costs.
     samples_per_epoch : int, optional
@@ -56,7 +59,7 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     patience : int, optional
         Early stopping: stop after this many epochs without a better value of monitor, and restore the best parameters.
     monitor : "cost" or "accuracy", default "cost"
-        The figure of the validation set that early stopping watches (accuracy is R^2 for a regression).
+        The figure of the validation set that early stopping watches ("accuracy" is the score: R^2 for a regression).
     callbacks : function or functions of the network, default none
         Called after each epoch; a true result stops training.
     progress : bool, optional
@@ -73,6 +76,7 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     MemoryError
         The device is out of memory; net.memory predicts what fit takes.
 
+    The first fit warns once about features or targets of a size that is hard to learn; arrays on a GPU are not looked at.
     Ctrl-C ends training after the steps under way (at most about 20 ms) and keeps what was learned.
 
     >>> import numpy as np, gpubp
@@ -87,6 +91,8 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     arguments = FitArguments(network, x, y, validation, sample_weight, optimizer, callbacks, epochs=epochs, batch_size=batch_size,
                              samples_per_epoch=samples_per_epoch, shuffle=shuffle, patience=patience, monitor=monitor,
                              progress=progress)
+    if network.epoch == 0 and network.training_state is None:
+        warn(network, *(input_checks.array_of(network, array, name) for array, name in ((x, "x"), (y, "y"))))
     return _Loop(network, arguments, (x, y, sample_weight)).run()
 
 
@@ -133,7 +139,7 @@ class _Loop:
         if not arguments.resuming:
             training.batch, training.shape, training.costs = 0, (arguments.samples_per_epoch, arguments.batch_size), []
         self.divergence.begin_fit()
-        network.training_state, network.is_classifier = training, arguments.is_classifier
+        network.training_state, network.task, network.standardization = training, arguments.task, arguments.standardization
         network.history.stop()
         with self.interrupt, progress:
             try:
@@ -214,5 +220,5 @@ class _Loop:
         parts = [f"epoch {len(history)}", f"cost {history.cost[-1]:.4g}"]
         value = history.validation_accuracy[-1]
         if value is not None:
-            parts.append(f"validation {value:.2%}" if self.arguments.is_classifier else f"validation R2 {value:.4f}")
+            parts.append(f"validation {value:.2%}" if self.arguments.task != REGRESSION else f"validation R2 {value:.4f}")
         return ", ".join(parts)

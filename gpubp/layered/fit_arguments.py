@@ -9,6 +9,8 @@ from ..maths.validation import shown
 from . import call_arrays, input_checks
 from .device_choice import choose
 from .divergence import first_nonfinite_parameter
+from .standardization import Standardization
+from .task import check_targets, decide
 from .training_state import TrainingState
 
 
@@ -44,15 +46,19 @@ class FitArguments:
             raise TypeError(f"expected validation=(x, y), got {type(validation).__name__}: split the samples beforehand")
         xv, yv = validation or (None, None)
         call_arrays.check_same_device(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
-        self.x = input_checks.samples(network, x)
-        self.n, y = self.x.shape[0], input_checks.array_of(network, y, "y")
-        self.is_classifier = input_checks.is_classification(network, y)
-        self.y = input_checks.targets(network, y, self.n)
+        self.standardization = network.standardization or (Standardization.of(network, x) if network.standardize else None)
+        self.x = input_checks.samples(network, x, standardization=self.standardization)
+        self.n, targets = self.x.shape[0], {"y": input_checks.array_of(network, y, "y")}
+        self.y = input_checks.targets(network, targets["y"], self.n)
         self.sample_weights = input_checks.sample_weights(network, sample_weight, self.n)
         self.validation = None
         if validation is not None:
-            xv = input_checks.samples(network, xv, "validation x")
+            xv = input_checks.samples(network, xv, "validation x", standardization=self.standardization)
+            targets["validation y"] = yv = input_checks.array_of(network, yv, "validation y")
             self.validation = xv, input_checks.targets(network, yv, xv.shape[0], "validation y")
+        self.task = network.task or decide(network, *targets.values())
+        for name, given in targets.items():
+            check_targets(network, self.task, given, name)
 
     def _check_options(self, epochs, batch_size, samples_per_epoch, shuffle, patience, monitor, progress):
         self.epochs = input_checks.checked_int("epochs", epochs, 0)

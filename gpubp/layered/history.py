@@ -18,10 +18,10 @@ class History:
     """Lists with one entry per epoch since initialization; None where a figure was not measured.
 
     cost: mean cost of the mini-batches, measured during the epoch. accuracy: on the first training samples (at most 10,000),
-    after the epoch. validation_cost, validation_accuracy (R^2 for regression): after the epoch. seconds: training time of the
-    epoch, without evaluation, by the device's clock. learning_rate: the learning rate of its last step. gradient_norm,
-    delta_norms: of its last mini-batch, the norm of the gradient and the learning speeds |delta_l| of the layers.
-    stop_reason, stopped: why the last fit ended early, as a StopReason and as a sentence, or None.
+    after the epoch; of whole rows if the task is multi-label. validation_cost, validation_accuracy (R^2 for regression): after
+    the epoch. seconds: training time of the epoch, without evaluation, by the device's clock. learning_rate: the learning rate of
+    its last step. gradient_norm, delta_norms: of its last mini-batch, the norm of the gradient and the learning speeds |delta_l|
+    of the layers. stop_reason, stopped: why the last fit ended early, as a StopReason and as a sentence, or None.
 
     >>> import gpubp
     >>> net = gpubp.Network([1, 1], activation="identity", dtype="float64", seed=1)

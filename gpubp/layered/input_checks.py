@@ -5,6 +5,7 @@ With check_now=False, an array on a GPU becomes a DeferredArray.
 """
 
 from functools import cache
+from math import prod
 from operator import index
 
 import numpy as np
@@ -30,10 +31,11 @@ def samples_or_wire(network, x):
             if isinstance(found, DeferredArray):
                 found = found.copied(network.ops, found.shape, network.dtype)
             return found if found is x else network.ops.copy_for_caller(found)
-    return _matrix(x, network.sizes[0], "x", "a wire").astype(network.dtype)
+    rows = matrix(x, network.sizes[0], "x", "a wire")
+    return (rows if network.standardization is None else network.standardization(rows)).astype(network.dtype)
 
 
-def _matrix(x, width, name, kind="an array"):
+def matrix(x, width, name, kind="an array"):
     if x.shape == (width,):
         x = x.reshape(1, width)
     if x.ndim != 2 or x.shape[1] != width:
@@ -41,32 +43,38 @@ def _matrix(x, width, name, kind="an array"):
     return x
 
 
-def samples(network, x, name="x", check_now=True):
-    """x as a matrix (n, inputs) of finite numbers, on the device in the network's dtype, or on the host in any real dtype."""
-    x = _matrix(array_of(network, x, name), network.sizes[0], name)
+def samples(network, x, name="x", check_now=True, standardization=None):
+    """x as a matrix (n, inputs) of finite numbers, on the device in the network's dtype, or on the host in any real dtype.
+
+    It is standardized if the network is, or by `standardization`.
+    """
+    x = matrix(array_of(network, x, name), network.sizes[0], name)
     if x.shape[0] == 0:
         raise ValueError(f"{name}: expected at least one row, got an empty array of shape {x.shape}")
-    ops = network.ops.with_precision(network.precision)
+    ops, standardization = network.ops.with_precision(network.precision), standardization or network.standardization
     largest = HALVES[ops.precision][2] if ops.precision in HALVES else None
     if not check_now and would_wait(network, x):
         finite = interval("(-inf, inf)" if largest is None else f"[{-largest}, {largest}]")
+        x = x if standardization is None else standardization(x)
         return DeferredArray(ops.asarray(x, network.dtype), lambda x, out: ops.array_checks.numbers(x, out, finite))
     stored = ops.storage_dtype(network.dtype)
     stays = _stays(network, x, x.shape[1], stored.itemsize if stored != network.dtype else 0)
-    if not stays:
+    if standardization is not None:
+        x = LazyRows(x, standardization, x.shape) if stays else _moved(network, x, x.shape, standardization, piecewise=True)
+    elif not stays:
         x = _moved(network, x, x.shape, lambda chunk: chunk)
     for chunk in _chunks(x):
         values = np.asarray(x[chunk], network.dtype) if stays else x[chunk]
-        _require_finite(network, values, name, chunk.start)
+        require_finite(network, values, name, chunk.start)
         if largest is not None and not all_true(network, within := abs(values) <= largest):
-            raise _invalid(network, within, values, chunk.start,
-                           f"{name}: expected numbers up to {largest:g} at precision {ops.precision!r}",
-                           ": scale the samples, or use precision='exact'")
+            raise invalid(network, within, values, chunk.start,
+                          f"{name}: expected numbers up to {largest:g} at precision {ops.precision!r}",
+                          ": scale the samples, or use precision='exact'")
     return x
 
 
 def targets(network, y, rows, name="y", check_now=True):
-    """y as targets (n, outputs), on the device or as LazyTargets on the host; labels become the codes of the cost."""
+    """y as targets (n, outputs), on the device or as LazyRows on the host; labels become the codes of the cost."""
     y, width = array_of(network, y, name), network.sizes[-1]
     if y.shape[:1] != (rows,):
         raise ValueError(f"{name}: expected one entry for each of the {rows} rows of x, got shape {y.shape}")
@@ -85,26 +93,29 @@ def targets(network, y, rows, name="y", check_now=True):
         y = network.ops.to_numpy(y)
         for chunk in _chunks(y):
             if not (known := (y[chunk] >= 0) & (y[chunk] < width)).all():
-                raise _invalid(network, known, y[chunk], chunk.start,
+                raise invalid(network, known, y[chunk], chunk.start,
                                f"{name}: expected labels from 0 to {width - 1} for {width} outputs",
                                ": give the last layer more neurons or renumber the labels")
     elif is_code:
         off, on = map(int, network.cost_function.codes)
         labels = (y if pending else network.ops.to_numpy(y)).reshape(-1)
         if not all_true(network, known := (labels == off) | (labels == on)):
-            raise _invalid(network, known, labels, 0, f"{name}: expected labels {off} and {on} for the one output of cost "
+            raise invalid(network, known, labels, 0, f"{name}: expected labels {off} and {on} for the one output of cost "
                            f"{network.cost_function.name}", ": renumber the labels")
     for chunk in _chunks(y[:1] if labelled else y):   # all rows of codes are the same numbers in another order
         _require_targets(network, _codes(network, y[chunk]), name, chunk.start)
     code = lambda y: _smoothed(network, _codes(network, y))
-    return LazyTargets(y, code, (rows, width)) if _stays(network, y, width) else _moved(network, y, (rows, width), code)
+    return LazyRows(y, code, (rows, width)) if _stays(network, y, width) else _moved(network, y, (rows, width), code)
 
 
-class LazyTargets:
-    """Targets on the host that are coded when rows of them are read, by a slice or an array of indices."""
+class LazyRows:
+    """Rows on the host that are coded or standardized when they are read, by a slice or an array of indices."""
 
     def __init__(self, given, code, shape):
-        self.given, self.code, self.shape = given, code, shape
+        self.given, self.code, self.shape, self.size = given, code, shape, prod(shape)
+
+    def __len__(self):
+        return self.shape[0]
 
     def __getitem__(self, rows):
         return self.code(self.given[rows])
@@ -113,14 +124,6 @@ class LazyTargets:
 def is_labels(y, width):
     """Whether y holds integer labels rather than a target for each of `width` outputs."""
     return y.ndim == 1 and width > 1 and y.dtype.kind in "iub"
-
-
-def is_classification(network, y=None):
-    """Whether the network classifies: by its cost, else by the array y or, without y, by the range of its outputs."""
-    width, bounded = network.sizes[-1], interval(network.layers[-1].activation.range).bounded
-    if network.cost_function.classifies or y is None:
-        return network.cost_function.classifies or bounded
-    return is_labels(y, width) or (width == 1 and bounded and y.dtype.kind in "iub" and bool(((y == 0) | (y == 1)).all()))
 
 
 def sample_weights(network, values, rows, check_now=True):
@@ -133,9 +136,9 @@ def sample_weights(network, values, rows, check_now=True):
     values = ops.asarray(values, network.dtype)
     if not check_now and waits:
         return DeferredArray(values, lambda values, out: ops.array_checks.numbers(values, out, interval("[0, inf)")))
-    _require_finite(network, values, "sample_weight")
+    require_finite(network, values, "sample_weight")
     if not all_true(network, valid := values >= 0):
-        raise _invalid(network, valid, values, 0, "sample_weight: expected numbers >= 0")
+        raise invalid(network, valid, values, 0, "sample_weight: expected numbers >= 0")
     return values
 
 
@@ -175,23 +178,23 @@ def all_true(network, flags):
     return True
 
 
-def _require_finite(network, values, name, first=0):
+def require_finite(network, values, name, first=0):
     xp = np if isinstance(values, np.ndarray) else network.ops.xp
     if not all_true(network, finite := xp.isfinite(values)):
-        raise _invalid(network, finite, values, first, f"{name}: expected finite numbers in {values.dtype}",
+        raise invalid(network, finite, values, first, f"{name}: expected finite numbers in {values.dtype}",
                        ": remove or replace such samples, or use float64 where they are numbers beyond the range")
 
 
 def _require_targets(network, codes, name, first):
     cost = network.cost_function
-    _require_finite(network, codes, name, first)
+    require_finite(network, codes, name, first)
     if not all_true(network, inside := interval(cost.targets).holds(codes).all(axis=1)):
-        raise _invalid(network, inside, codes, first, f"{name}: cost {cost.name} takes targets in {cost.targets}")
-    if _sums_to_one(network) and not all_true(network, whole := abs(codes.sum(axis=1) - 1.0) <= 1e-3):
-        raise _invalid(network, whole, codes, first, f"{name}: cost {cost.name} takes labels or rows that sum to 1")
+        raise invalid(network, inside, codes, first, f"{name}: cost {cost.name} takes targets in {cost.targets}")
+    if sums_to_one(network) and not all_true(network, whole := abs(codes.sum(axis=1) - 1.0) <= 1e-3):
+        raise invalid(network, whole, codes, first, f"{name}: cost {cost.name} takes labels or rows that sum to 1")
 
 
-def _invalid(network, valid, values, first, expected, remedy=""):
+def invalid(network, valid, values, first, expected, remedy=""):
     """The ValueError for a chunk of values that begins at row `first`; valid has a flag for each number or row."""
     row, *column = place = np.argwhere(~network.ops.to_numpy(valid))[0]
     found = network.ops.to_numpy(values)[tuple(place)]
@@ -209,10 +212,10 @@ def _fits(network, rows, width, more=0):
     return streaming is None or size <= ALWAYS_FITS or size <= streaming.free_bytes()
 
 
-def _moved(network, array, shape, code):
+def _moved(network, array, shape, code, piecewise=False):
     """code(array) on the device; a host array is moved in chunks, so that the host never holds a copy of it."""
     ops, chunks = network.ops, _chunks(array)
-    if ops.is_on_device(array) or len(chunks) == 1:
+    if len(chunks) == 1 or (ops.is_on_device(array) and not piecewise):
         return ops.asarray(code(array), network.dtype)
     moved = ops.zeros(shape, network.dtype)
     for chunk in chunks:
@@ -226,6 +229,10 @@ def _chunks(array):
         return [slice(0, len(array))]
     rows = max(1, CHUNK_ELEMENTS * len(array) // array.size)
     return [slice(start, start + rows) for start in range(0, len(array), rows)]
+
+
+def in_chunks(array):
+    return (array[rows] for rows in _chunks(array))
 
 
 def _codes(network, y):
@@ -247,7 +254,7 @@ def _deferred_labels(network, y):
 
 def _deferred_targets(network, y, is_code):
     cost, ops, domain = network.cost_function, network.ops, interval(network.cost_function.targets)
-    arguments = domain, cost.codes if is_code else None, _sums_to_one(network), *_smoothing(network)
+    arguments = domain, cost.codes if is_code else None, sums_to_one(network), *_smoothing(network)
     return DeferredArray(ops.asarray(y, network.dtype).reshape(len(y), network.sizes[-1]),
                          lambda y, out: ops.array_checks.targets(y, out, *arguments))
 
@@ -263,6 +270,6 @@ def _smoothed(network, codes):
     return codes * factor + share if share else codes
 
 
-def _sums_to_one(network):
+def sums_to_one(network):
     cost, output = network.cost_function, network.layers[-1].activation
     return cost.relative or (cost.meets_partner(output) and output.rowwise)

@@ -1,30 +1,35 @@
-"""Metrics: accuracy for classification, R^2 (variance explained) for regression."""
+"""Metrics: accuracy for labels, R^2 (variance explained) for regression."""
 
 from .inference import chunks
+from .task import CLASSIFICATION, MULTI_LABEL, REGRESSION
 
 
-def labels(network, outputs):
-    """The label of each row of outputs: argmax, or for a single output whether it exceeds the midpoint of the codes."""
-    if network.sizes[-1] > 1:
+def labels(network, outputs, task):
+    """The label of each row of outputs: argmax, or for separate labels and for a single output, the code that is nearer."""
+    if task == CLASSIFICATION and network.sizes[-1] > 1:
         return network.ops.xp.argmax(outputs, axis=1)
     off, on = network.cost_function.codes
-    return network.ops.xp.where(outputs[:, 0] > 0.5 * (off + on), int(on), int(off))
+    nearer = network.ops.xp.where(outputs > 0.5 * (off + on), int(on), int(off))
+    return nearer if task == MULTI_LABEL else nearer[:, 0]
 
 
-def labels_or_minus_one(network, outputs):
+def labels_or_minus_one(network, outputs, task):
     """As labels; on a GPU, rows with a NaN output get -1 (0 where -1 is a label)."""
+    found = labels(network, outputs, task)
     if network.ops.synchronous:   # the inputs have been checked
-        return labels(network, outputs)
-    xp, invalid = network.ops.xp, 0 if network.sizes[-1] == 1 and network.cost_function.codes[0] == -1 else -1
-    return xp.where(xp.isnan(outputs).any(axis=1), invalid, labels(network, outputs))
+        return found
+    coded = task == MULTI_LABEL or network.sizes[-1] == 1
+    xp, invalid = network.ops.xp, 0 if coded and network.cost_function.codes[0] == -1 else -1
+    return xp.where(xp.isnan(outputs).any(axis=1, keepdims=found.ndim == 2), invalid, found)
 
 
-def score_terms(network, x, codes, labelled, passes=None):
-    """The terms of a score, on the device: the number of correct labels, or the residual and the total sum of squares."""
+def score_terms(network, x, codes, task, passes=None):
+    """The terms of a score, on the device: the number of correct rows, or the residual and the total sum of squares."""
     xp, targets_on_device = network.ops.xp, lambda rows: network.ops.asarray(codes[rows], network.dtype)
     passes = passes or network.inference.run("outputs", x)
-    if labelled:
-        return [sum((labels(network, plan.a[-1]) == labels(network, targets_on_device(rows))).sum() for rows, plan in passes)]
+    if task != REGRESSION:
+        right = lambda rows, a: labels(network, a, task) == labels(network, targets_on_device(rows), task)
+        return [sum(right(rows, plan.a[-1]).reshape(len(plan.a[-1]), -1).all(axis=1).sum() for rows, plan in passes)]
     mean = sum(targets_on_device(rows).sum(axis=0, dtype="float64") for rows in chunks(x.shape[0])) / x.shape[0]
     residual = total = 0.0
     for rows, plan in passes:
@@ -33,23 +38,23 @@ def score_terms(network, x, codes, labelled, passes=None):
     return [residual, total]
 
 
-def cost_and_score_terms(network, x, codes, labelled):
+def cost_and_score_terms(network, x, codes, task):
     """The cost and the terms of a score, from one forward pass, or from two if the network's precision is not exact."""
     if network.ops.with_precision(network.precision).precision != "exact":   # outputs are rounded, costs are not
-        return [network.inference.cost(x, codes), *score_terms(network, x, codes, labelled)]
+        return [network.inference.cost(x, codes), *score_terms(network, x, codes, task)]
     costs = []
 
     def passes():
         for rows, plan in network.inference.run("cost", x, codes):
             costs.append(plan.costs.sum(dtype="float64"))
             yield rows, plan
-    terms = score_terms(network, x, codes, labelled, passes())
+    terms = score_terms(network, x, codes, task, passes())
     return [sum(costs), *terms]
 
 
-def score_from_terms(terms, count, labelled):
-    """Accuracy if labelled, else R^2, which is NaN if the targets do not vary, from an iterator over the terms on the host."""
-    if labelled:
+def score_from_terms(terms, count, task):
+    """Accuracy, or for a regression R^2, which is NaN if the targets do not vary, from an iterator over the terms on the host."""
+    if task != REGRESSION:
         return next(terms) / count
     residual, total = next(terms), next(terms)
     return 1.0 - residual / total if total > 0.0 else float("nan")

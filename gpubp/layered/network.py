@@ -31,6 +31,8 @@ from .layers import Dense, Dropout, resolve
 from .memory import memory
 from .metrics import labels_or_minus_one, score_from_terms, score_terms
 from .parameters import Parameters
+from .standardization import Standardization
+from .task import REGRESSION, check_targets, checked_task, decide, guess
 from .trace import Trace
 from .training_state import TrainingState
 from .workspace_cache import WorkspaceCache
@@ -82,6 +84,15 @@ class Network:
     precision : "exact", "tf32", "bfloat16" or "float16", default "exact"
         Mixed precision: a GPU may round the factors of matrix products in fit, feedforward, predict and score. Weights and
         their gradient stay float32. Everything else, and the CPU, is exact.
+    task : "classification", "multi-label" or "regression", optional
+        None lets the first fit (or score) decide and keep it. Classification: labels (n,), rows of 0 and 1 with a single 1, rows
+        that sum to 1 under a cross-entropy, and one column of 0 and 1. Multi-label, each output a separate label: other rows of
+        0 and 1. Regression: all else; also one column, or other rows, of 0 and 1 if the outputs are unbounded and the cost is not
+        one of classification. Hinges have -1 for 0. net.task and repr(net) show the task; net.task = "regression" overrides it.
+    standardize : bool, default False
+        Standardize x: subtract the mean of each input and divide by its standard deviation, both of the training data of the
+        first fit, whose sample weights do not matter; fit(x, y, epochs=0) only measures them. Constant inputs become 0. All
+        methods then take x in its own units; before the first fit, x enters as it is. net.standardization has shift and scale.
 
     net.parameters["w1"], ["b1"], ... are views of net.vector. A network owns its buffers: give each thread its own net.copy().
     Raises ValueError or TypeError if an argument is not as described, and RuntimeError if the device is not available.
@@ -95,7 +106,8 @@ class Network:
     def __init__(self, layers: Sequence[int | Dense | Dropout], activation: str | Activation = "sigmoid",
                  output: str | Activation | None = None, cost: str | Cost = "quadratic",
                  initializer: str | Initializer | None = None, device: str | Ops = "auto",
-                 dtype: DTypeLike = "float32", seed: int | None = None, precision: str = "exact") -> None:
+                 dtype: DTypeLike = "float32", seed: int | None = None, precision: str = "exact", task: str | None = None,
+                 standardize: bool = False) -> None:
         inputs, self.layers, self.cost_function = resolve(layers, activation, output, cost, initializer)
         self.dtype = np.dtype(dtype).newbyteorder("=")
         if dtype is None or self.dtype.name not in ("float32", "float64"):
@@ -125,7 +137,9 @@ class Network:
         self.is_training = False   # whether a fit is under way
         self.workspace_cache: WorkspaceCache | None = None   # of the last fit, for the next one
         self.pending_checks: list[Any] | None = None   # flags of arrays on a GPU, while they are collected
-        self.is_classifier: bool | None = None   # whether it was trained on labels; None before training
+        self.task = task
+        self.standardize = bool(standardize)
+        self.standardization: Standardization | None = None   # made by the first fit
         self.history = History()
         self.metadata: dict[str, Any] = {}   # of the user, saved with the network as JSON
 
@@ -142,6 +156,15 @@ class Network:
                 self.vector[...] = values
 
     @property
+    def task(self) -> str | None:
+        """"classification", "multi-label" or "regression"; None until it is given, or decided by the first fit or score."""
+        return self._task
+
+    @task.setter
+    def task(self, name: str | None) -> None:
+        self._task = checked_task(self, name)
+
+    @property
     def epoch(self) -> int:
         """The number of completed epochs of training."""
         return len(self.history)
@@ -149,7 +172,8 @@ class Network:
     def __repr__(self):
         chain = " - ".join([str(self.sizes[0]), *(f"dropout {layer.rate}" if isinstance(layer, Dropout) else
                                                   f"{layer.neurons} {layer.activation.name}" for layer in self.layers)])
-        return f"<Network {chain}, cost {self.cost_function.name}, {self.number_format} on {self.ops.name}, seed {self.seed}>"
+        facts = f"cost {self.cost_function.name}", self.task, f"{self.number_format} on {self.ops.name}", f"seed {self.seed}"
+        return f"<Network {chain}, {', '.join(filter(None, facts))}>"
 
     @property
     def number_format(self) -> str:
@@ -170,7 +194,7 @@ class Network:
             raise RuntimeError("a callback moves the network that is being trained: call net.to after fit")
         moved = self.copy(device)
         self.ops, self.parameters, self.training_state = moved.ops, moved.parameters, moved.training_state
-        self.inference = Inference(self)
+        self.inference, self.standardization = Inference(self), moved.standardization
         self.workspace_cache, self.device_choice = None, moved.device_choice
         return self
 
@@ -185,12 +209,13 @@ class Network:
         (False, True)
         """
         network = Network([self.sizes[0], *self.layers], cost=self.cost_function, device=device or self.ops,
-                          dtype=self.dtype, seed=self.seed, precision=self.precision)
+                          dtype=self.dtype, seed=self.seed, precision=self.precision, task=self.task,
+                          standardize=self.standardize)
         network.device_choice = network.device_choice if device else self.device_choice
         network.parameters = self.parameters.copy(network.ops)
         network.training_state = self.training_state.copy(network.ops) if self.training_state else None
         network.history, network.metadata = deepcopy(self.history), deepcopy(self.metadata)
-        network.is_classifier = self.is_classifier
+        network.standardization = self.standardization and self.standardization.copy(network.ops)
         return network
 
     def __deepcopy__(self, memo):
@@ -245,11 +270,12 @@ class Network:
 
     @_on_device
     def predict(self, x: ArrayLike) -> Any:
-        """Labels (n,) of a classifier as int64, or the outputs of a regression, for samples x of shape (n, inputs).
+        """Labels as int64, or the outputs of a regression, for samples x of shape (n, inputs), by net.task.
 
-        A label is the index of the largest output; for a single output, it is the code (such as 0 or 1) that is nearer. On a GPU,
-        rows whose outputs are NaN get -1 (0 if -1 is a label). A regression's outputs have shape (n, outputs), or (n,) for a
-        single output. Training on labels makes a classifier; before training, the cost and the range of the outputs decide.
+        Classification has labels of shape (n,): the index of the largest output, or for a single output the nearer code (0 or 1,
+        for hinges -1 or 1). Multi-label has codes of shape (n, outputs), the nearer one for each output. On a GPU, rows whose
+        outputs are NaN get -1 (0 if -1 is a code). Regression has outputs of shape (n, outputs), or (n,) for a single output.
+        If net.task is None, it is classification if the cost is one of classification or the outputs are bounded.
 
         Raises ValueError or TypeError if x has another shape, or a number that is not finite.
 
@@ -259,21 +285,23 @@ class Network:
         >>> net.predict([[0.0, 1.0], [1.0, 0.0]]).tolist()
         [0, 1]
         """
-        outputs = self.inference.outputs(input_checks.samples(self, x, check_now=False))
-        if input_checks.is_classification(self) if self.is_classifier is None else self.is_classifier:
-            return like(self.ops, x, labels_or_minus_one(self, outputs))
+        outputs, task = self.inference.outputs(input_checks.samples(self, x, check_now=False)), self.task or guess(self)
+        if task != REGRESSION:
+            return like(self.ops, x, labels_or_minus_one(self, outputs, task))
         return like(self.ops, x, outputs[:, 0] if self.sizes[-1] == 1 else outputs)
 
     @_on_device
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
-        """Accuracy (0 to 1) of a classifier, or R^2, the fraction of variance explained (at most 1), of a regression.
+        """Accuracy (0 to 1), or R^2, the fraction of variance explained (at most 1), of a regression; net.task decides.
+
+        Multi-label accuracy is subset accuracy, as scikit-learn's accuracy_score: the fraction of rows in which every label is
+        right. Soft targets count as their largest one (the first of equals), or as the nearer code.
 
         Parameters
         ----------
         x : array (n, inputs)
         y : labels (n,) or targets (n, outputs)
-            The score is the accuracy if y has integers of shape (n,) (0 and 1 for a single bounded output), or if the cost is one
-            of classification.
+            If net.task is None, y decides it, as in fit. Targets of another task are refused.
 
         Raises ValueError or TypeError as fit does.
 
@@ -286,8 +314,11 @@ class Network:
         call_arrays.check_same_device(self, x=x, y=y)
         y = input_checks.array_of(self, y, "y")
         rows, codes = call_arrays.check_together(self, lambda: call_arrays.samples_and_targets(self, x, y))
-        labelled = input_checks.is_classification(self, y)
-        return score_from_terms(map(float, score_terms(self, rows, codes, labelled)), rows.shape[0], labelled)
+        task = self.task or decide(self, y)
+        check_targets(self, task, y)
+        score = score_from_terms(map(float, score_terms(self, rows, codes, task)), rows.shape[0], task)
+        self.task = task
+        return score
 
     @_on_device
     def cost(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

@@ -14,9 +14,10 @@ from ..maths.gradient_transforms import Chain
 from ..maths.initializers import INITIALIZERS
 from .history import History
 from .layers import Dense, Dropout
+from .standardization import Standardization
 from .training_state import TrainingState
 
-FORMAT = 3
+FORMAT = 4
 STATE = "step", "batch", "first_epoch", "shape", "costs", "best_value", "best_epoch", "best_of", "scaling"   # of TrainingState
 
 
@@ -49,9 +50,11 @@ def pack(network):
     header = {
         "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,
         "precision": network.precision, "layers": [network.sizes[0], *layers],
-        "custom": sorted(custom(network)), "notes": network.metadata, "labelled": network.is_classifier,
+        "custom": sorted(custom(network)), "notes": network.metadata, "task": network.task, "standardize": network.standardize,
         "history": network.history.as_dict(), "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
+    if network.standardization is not None:
+        arrays |= {"shift": network.standardization.shift, "scale": network.standardization.scale}
     if training is not None and _readable(training.chain):
         header["training"] = {"optimizer": str(training.chain), **{name: getattr(training, name) for name in STATE}}
         arrays |= {f"{vector}.{name}": host(view) for vector, parameters in _vectors(training)
@@ -72,9 +75,11 @@ def unpack(build, header, arrays, device, custom):
     """The network that pack packed; build: the class Network; custom: {name: activation or cost} that no table has."""
     inputs, *layers = header["layers"]
     network = build([inputs, *(_layer(layer, custom) for layer in layers)], cost=custom.get(header["cost"], header["cost"]),
-                    device=device, dtype=header["dtype"], seed=header["seed"], precision=header["precision"])
+                    device=device, dtype=header["dtype"], seed=header["seed"], precision=header["precision"], task=header["task"],
+                    standardize=header["standardize"])
+    network.standardization = _standardization(network, arrays)
     _fill(network.parameters, arrays, "")
-    network.history, network.metadata, network.is_classifier = History(**header["history"]), header["notes"], header["labelled"]
+    network.history, network.metadata = History(**header["history"]), header["notes"]
     if facts := header["training"]:
         training = TrainingState.begin(network, Chain.of(facts["optimizer"]))
         for name in STATE:
@@ -84,6 +89,16 @@ def unpack(build, header, arrays, device, custom):
             _fill(parameters, arrays, f"{vector}.")
         network.training_state = training
     return network
+
+
+def _standardization(network, arrays):
+    shift, scale = (arrays.get(name) for name in ("shift", "scale"))
+    if shift is None and scale is None:
+        return None
+    fits = lambda values: values is not None and values.shape == (network.sizes[0],) and np.isfinite(values).all()
+    if not fits(shift) or not fits(scale) or not (scale > 0.0).all():
+        raise ValueError(f"expected shift and scale > 0, finite numbers for {network.sizes[0]} inputs, got others")
+    return Standardization(shift, scale, network.ops)
 
 
 def _vectors(training):

@@ -32,7 +32,7 @@ def shift_and_scale(chunks):
 
 
 def _wide(chunk):
-    return np.asarray(chunk, np.float64)
+    return np.ascontiguousarray(chunk, np.float64)   # sums depend on the order in memory
 
 
 def standardizer(shift, scale, place=np.asarray):

@@ -97,7 +97,7 @@ def test_targets_are_coded_as_they_pass(little, random, cost, output, make):
     whole = net.ops.to_numpy(input_checks.targets(net, make(y), ROWS))
     little(1500)
     coded = input_checks.targets(net, make(y), ROWS)
-    assert isinstance(coded, input_checks.LazyTargets) and coded.shape == (ROWS, 2) and not net.ops.is_on_device(coded)
+    assert isinstance(coded, input_checks.LazyRows) and coded.shape == (ROWS, 2) and not net.ops.is_on_device(coded)
     assert coded[:].dtype == np.float32 and coded[:].tobytes() == whole.tobytes()
     order = random.permutation(ROWS)
     assert (coded[order[:9]] == whole[order[:9]]).all() and (coded[3:8] == whole[3:8]).all()

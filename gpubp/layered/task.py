@@ -1,0 +1,80 @@
+"""The task of a network, decided once: whether targets are labels, separate 0/1 labels, or measurements.
+
+| task | targets | predict | score |
+|---|---|---|---|
+| classification | labels (n,), or rows with one code "on" | labels (n,) | accuracy |
+| multi-label | rows of separate codes, such as 0 and 1 | codes (n, outputs) | accuracy of whole rows (subset accuracy) |
+| regression | numbers | outputs | R^2 |
+"""
+
+from .input_checks import all_true, in_chunks, interval, invalid, is_labels, sums_to_one
+
+CLASSIFICATION, MULTI_LABEL, REGRESSION = TASKS = "classification", "multi-label", "regression"
+
+
+def checked_task(network, task):
+    if task is not None and task not in TASKS:
+        raise ValueError(f"expected task {', '.join(map(repr, TASKS))} or None, got {task!r}")
+    if task == MULTI_LABEL and _exclusive(network):
+        raise ValueError(f"expected outputs of their own for task {task!r}, got {network.layers[-1].activation.name} outputs "
+                         f"with cost {network.cost_function.name}: use sigmoid outputs and cross-entropy")
+    return task
+
+
+def guess(network):
+    """The task of a network that has seen no targets."""
+    return CLASSIFICATION if network.cost_function.classifies or _bounded(network) else REGRESSION
+
+
+def decide(network, *targets):
+    """The task that all these arrays of targets, those of validation too, imply.
+
+    Integer labels, and rows that a cost wants to sum to 1, are classification; so are rows of codes (0 and 1, for hinges -1 and
+    1) with one code "on", and soft rows that sum to 1 under binary cross-entropy. Other rows of codes are multi-label if the cost
+    or bounded outputs allow it. A single column of codes is classification on the same condition. All else is regression.
+    """
+    width, cost = network.sizes[-1], network.cost_function
+    off, on = cost.codes
+    if any(is_labels(y, width) for y in targets) or (cost.classifies and sums_to_one(network)):
+        return CLASSIFICATION
+    chunks = [chunk.reshape(len(chunk), width) for y in targets for chunk in in_chunks(y)]
+    separate = cost.classifies or (_bounded(network) and not _exclusive(network))
+    if not all(bool(((y == off) | (y == on)).all()) for y in chunks):
+        soft = width > 1 and cost.classifies and all(bool((abs(y.sum(axis=1) - 1.0) <= 1e-3).all()) for y in chunks)
+        return CLASSIFICATION if soft else REGRESSION
+    if width == 1:
+        return CLASSIFICATION if separate else REGRESSION
+    if all(bool(((y == on).sum(axis=1) == 1).all()) for y in chunks):
+        return CLASSIFICATION
+    return MULTI_LABEL if separate else REGRESSION
+
+
+def check_targets(network, task, y, name="y"):
+    """Raise ValueError if targets, which have passed input_checks.targets, contradict the task."""
+    width, (off, on) = network.sizes[-1], network.cost_function.codes
+    if is_labels(y, width):
+        if task == REGRESSION:
+            raise ValueError(f"{name}: expected targets of shape ({len(y)}, {width}) for task 'regression', got integer labels: "
+                             "set net.task = 'classification', or pass targets")
+        return
+    if task == REGRESSION or (task == CLASSIFICATION and width > 1 and sums_to_one(network)):
+        return
+    first = 0
+    for chunk in in_chunks(y):
+        rows = chunk.reshape(len(chunk), width)
+        if not all_true(network, inside := ((rows >= off) & (rows <= on)).all(axis=1)):
+            raise invalid(network, inside, rows, first, f"{name}: expected targets from {off:g} to {on:g} for task {task!r}",
+                          ": set net.task = 'regression', or correct the targets")
+        if task == CLASSIFICATION and width > 1 and not all_true(
+                network, single := (rows == rows.max(axis=1)[:, None]).sum(axis=1) == 1):
+            raise invalid(network, single, rows, first, f"{name}: expected rows with one largest target for task {task!r}",
+                          ": set net.task = 'multi-label', or correct the targets")
+        first += len(rows)
+
+
+def _bounded(network):
+    return interval(network.layers[-1].activation.range).bounded
+
+
+def _exclusive(network):
+    return network.layers[-1].activation.rowwise or network.cost_function.relative
