@@ -94,5 +94,6 @@ def _upgraded(header):
             header["training"]["optimizer"] = re.sub(r"\brate=", "learning_rate=", header["training"]["optimizer"])
         header["format"] = 3
     if header.get("format") == 3:
-        header |= {"format": FORMAT, "task": LABELLED[header["labelled"]], "standardize": False}
+        header |= {"format": FORMAT, "task": LABELLED[header["labelled"]], "standardize": False,
+                   "standardization": None}
     return header

@@ -32,7 +32,7 @@ class Scaling:
 
     @classmethod
     def standard(cls, raw: ArrayLike) -> "Scaling":
-        """Standardization: the scaling that gives each column of raw (n, columns) mean 0 and standard deviation 1.
+        """Standardization: the scaling that gives each column of raw, (n, columns) or (n,), mean 0 and standard deviation 1.
 
         Statistics are exact for all finite numbers, also near the limits of float64. A constant column becomes 0; differences
         below 1e-14 of a column's magnitude count as rounding errors. Integers beyond 2**53 are rounded to float64.

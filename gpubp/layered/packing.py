@@ -51,10 +51,9 @@ def pack(network):
         "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,
         "precision": network.precision, "layers": [network.sizes[0], *layers],
         "custom": sorted(custom(network)), "notes": network.metadata, "task": network.task, "standardize": network.standardize,
+        "standardization": network.standardization and network.standardization.as_lists(),
         "history": network.history.as_dict(), "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
-    if network.standardization is not None:
-        arrays |= {"shift": network.standardization.shift, "scale": network.standardization.scale}
     if training is not None and _readable(training.chain):
         header["training"] = {"optimizer": str(training.chain), **{name: getattr(training, name) for name in STATE}}
         arrays |= {f"{vector}.{name}": host(view) for vector, parameters in _vectors(training)
@@ -77,7 +76,9 @@ def unpack(build, header, arrays, device, custom):
     network = build([inputs, *(_layer(layer, custom) for layer in layers)], cost=custom.get(header["cost"], header["cost"]),
                     device=device, dtype=header["dtype"], seed=header["seed"], precision=header["precision"], task=header["task"],
                     standardize=header["standardize"])
-    network.standardization = _standardization(network, arrays)
+    if header["standardization"]:
+        shift, scale = map(np.array, header["standardization"])
+        network.standardization = Standardization(shift, scale, network.ops)
     _fill(network.parameters, arrays, "")
     network.history, network.metadata = History(**header["history"]), header["notes"]
     if facts := header["training"]:
@@ -89,16 +90,6 @@ def unpack(build, header, arrays, device, custom):
             _fill(parameters, arrays, f"{vector}.")
         network.training_state = training
     return network
-
-
-def _standardization(network, arrays):
-    shift, scale = (arrays.get(name) for name in ("shift", "scale"))
-    if shift is None and scale is None:
-        return None
-    fits = lambda values: values is not None and values.shape == (network.sizes[0],) and np.isfinite(values).all()
-    if not fits(shift) or not fits(scale) or not (scale > 0.0).all():
-        raise ValueError(f"expected shift and scale > 0, finite numbers for {network.sizes[0]} inputs, got others")
-    return Standardization(shift, scale, network.ops)
 
 
 def _vectors(training):

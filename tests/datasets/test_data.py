@@ -50,6 +50,12 @@ def test_scaling_survives_json_to_the_last_bit():
     assert np.allclose(scaling.undo(scaling(raw)), raw, rtol=1e-12)
 
 
+def test_a_vector_is_one_column():
+    scaling = Scaling.standard([25.0, 346.0, 100.0])
+    assert scaling == Scaling(*(values[0] for values in vars(Scaling.standard([[25.0], [346.0], [100.0]])).values()))
+    assert np.allclose(scaling.undo(scaling([25.0, 346.0])), [25.0, 346.0]) and type(scaling.shift) is float
+
+
 def test_constant_columns_become_zero():
     raw = np.stack([np.full(1000, 0.1), np.arange(1000.0)], axis=1)
     assert np.abs(Scaling.standard(raw)(raw)[:, 0]).max() < 1e-10

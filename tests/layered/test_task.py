@@ -140,7 +140,7 @@ def test_an_older_file_keeps_its_task(tmp_path):
     for labelled, task in ((True, "classification"), (False, "regression"), (None, None)):
         header, arrays = packing.pack(net)
         header = {**header, "format": 3, "labelled": labelled}
-        del header["task"], header["standardize"]
+        del header["task"], header["standardize"], header["standardization"]
         np.savez(tmp_path / "net.npz", gpubp=np.array(json.dumps(header)), **arrays)
         loaded = gpubp.load(tmp_path / "net.npz", device="cpu")
         assert loaded.task == task and not loaded.standardize
