@@ -12,11 +12,19 @@ from .input_checks import array_of, sample_weights, samples, targets
 def check_same_device(network, **arrays):
     """Refuse device arrays and host arrays in one call: only the caller can say which of them should move."""
     ops = network.ops
+    _refuse_swapped(network, arrays["x"], arrays["y"])
     on_device = [name for name, array in arrays.items() if ops.is_on_device(array) or is_on_gpu(array)]
     on_host = [name for name, array in arrays.items() if name not in on_device and hasattr(array, "__dlpack__")]
     if on_device and on_host and not ops.on_host:
         raise ValueError(f"expected arrays of one device, got {', '.join(on_device)} on {ops.name} and {', '.join(on_host)} on "
                          "the host: move them to one device, for example by cupy.asarray(y)")
+
+
+def _refuse_swapped(network, x, y):
+    inputs, outputs = network.sizes[0], network.sizes[-1]
+    first, second = (getattr(array, "shape", (0,))[1:] for array in (x, y))
+    if second == (inputs,) != first and first in ((), (outputs,)):
+        raise ValueError(f"x, y: expected rows of {inputs} features as x, got them as y: swap x and y")
 
 
 def checked_arrays(network, x, y, sample_weight=None, check_now=True):
@@ -35,6 +43,7 @@ def samples_and_targets(network, x, y):
 
 def host_arrays(network, x, y):
     """The same as NumPy arrays in the network's dtype."""
+    _refuse_swapped(network, x, y)
     return [np.asarray(network.ops.to_numpy(array[:]), network.dtype) for array in samples_and_targets(network, x, y)]
 
 

@@ -16,6 +16,8 @@ def is_on_gpu(values):
 
 def import_array(ops, values, name):
     """A foreign array as an array of this device or of NumPy, without copying or moving it."""
+    if hasattr(values, "toarray"):
+        raise TypeError(f"{name}: expected a dense array, got a sparse {type(values).__name__}: pass {name}.toarray()")
     if getattr(values, "requires_grad", False):
         raise TypeError(f"{name}: expected an array without a gradient, got a tensor that requires one, which would be lost "
                         f"here: pass {name}.detach()")
@@ -27,8 +29,9 @@ def import_array(ops, values, name):
             array = (ops.xp if on_gpu else np).from_dlpack(values)
         except (AttributeError, BufferError, TypeError, ValueError, RuntimeError) as error:
             kind = getattr(values, "dtype", "no dtype")
+            remedy = f"pass {name}.to_dense()" if getattr(values, "is_sparse", False) else "convert it"
             raise TypeError(f"{name}: expected an array of real numbers, dense and of a dtype that NumPy has, got {kind} in a "
-                            f"{type(values).__name__} ({error}): convert it") from None
+                            f"{type(values).__name__} ({error}): {remedy}") from None
     if (on_gpu and not ops.is_on_device(array)) or (array is None and hasattr(values, "__cuda_array_interface__")):
         found = ("a GPU: move the network with net.to('cuda'), or the array with cupy.asnumpy or the cpu() of a tensor"
                  if ops.on_host else f"another GPU: pass cupy.asarray({name}), made on the network's device")
@@ -38,7 +41,7 @@ def import_array(ops, values, name):
     try:
         return np.asarray(values)
     except ValueError as error:
-        raise ValueError(f"{name}: expected rows of one length, got a ragged list ({error})") from None
+        raise ValueError(f"{name}: expected rows of one length, got a ragged, inhomogeneous list: fill or cut rows") from error
 
 
 def like(ops, given, answer):

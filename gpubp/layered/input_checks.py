@@ -39,7 +39,9 @@ def matrix(x, width, name, kind="an array"):
     if x.shape == (width,):
         x = x.reshape(1, width)
     if x.ndim != 2 or x.shape[1] != width:
-        raise ValueError(f"{name}: expected rows of {width} for layer 1, got {kind} of shape {x.shape}")
+        remedy = ".T" if x.ndim == 2 and x.shape[0] == width else ".reshape(-1, 1)" if x.ndim == width == 1 else ""
+        raise ValueError(f"{name}: expected rows of {width} for layer 1, got {kind} of shape {x.shape}"
+                         + (remedy and f": pass {name}{remedy}"))
     return x
 
 
@@ -77,11 +79,14 @@ def targets(network, y, rows, name="y", check_now=True):
     """y as targets (n, outputs), on the device or as LazyRows on the host; labels become the codes of the cost."""
     y, width = array_of(network, y, name), network.sizes[-1]
     if y.shape[:1] != (rows,):
-        raise ValueError(f"{name}: expected one entry for each of the {rows} rows of x, got shape {y.shape}")
+        raise ValueError(f"{name}: expected one entry for each of the {rows} rows of x, got shape {y.shape}"
+                         + {(width, rows): f": pass {name}.T", (1, rows): f": pass {name}.ravel()"}.get(y.shape, ""))
     labelled = is_labels(y, width)
     if not (labelled or y.shape == (rows, width) or (width == 1 and y.ndim == 1)):
         raise ValueError(f"{name}: expected integer labels of shape ({rows},) or targets of shape ({rows}, {width}), "
-                         f"got {y.dtype} of shape {y.shape}" + (": make labels of them with astype(int)" if y.ndim == 1 else ""))
+                         f"got {y.dtype} of shape {y.shape}" + {
+                             (rows,): ": make labels of them with astype(int)", (rows, 1): f": pass {name}.ravel() for labels",
+                         }.get(y.shape, ""))
     is_code = width == 1 and network.cost_function.classifies and y.dtype.kind in "iub"   # a hinge learns nothing from 0
     if not check_now and would_wait(network, y):
         return _deferred_labels(network, y) if labelled else _deferred_targets(network, y, is_code)
@@ -164,10 +169,24 @@ def array_of(network, values, name):
     if network.device_choice.open and ops.is_on_device(array):
         network.device_choice = DeviceChoice(ops.name, "arrays on it were given")
     if array.dtype.kind not in "fiub":
-        remedy = ("np.unique(names, return_inverse=True) makes labels of text" if array.dtype.kind in "US"
-                  else "convert it, or leave out what is not a number")
-        raise TypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}: {remedy}")
+        raise TypeError(f"{name}: expected an array of real numbers, got dtype {array.dtype}: {_remedy(name, values, array)}")
     return array
+
+
+def _remedy(name, values, array):
+    """What makes numbers of values that became an array of another dtype."""
+    name, kind = name.split()[-1], array.dtype.kind   # of "validation y"
+    columns, dtypes = getattr(values, "columns", ()), getattr(values, "dtypes", ())
+    if others := [str(column) for column, dtype in zip(columns, dtypes) if getattr(dtype, "kind", "O") not in "fiub"]:
+        return f"encode the columns {', '.join(map(repr, others[:5]))} as numbers, such as one-hot, or leave them out"
+    if kind in "US" or (kind == "O" and any(isinstance(value, str) for value in array.flat)):
+        return (f"np.unique({name}, return_inverse=True)[1] makes labels of text" if name == "y"
+                else "encode text as numbers, such as one-hot, or convert digits by astype(float)")
+    if hasattr(values, "__next__"):
+        return f"pass np.array(list({name}))"
+    return {"c": f"pass {name}.real, or real and imaginary parts as columns", "m": f"pass {name} / np.timedelta64(1, 's')",
+            "M": f"pass ({name} - {name}.min()) / np.timedelta64(1, 's')"}.get(
+                kind, "convert it by astype(float), or leave out what is not a number")
 
 
 def all_true(network, flags):

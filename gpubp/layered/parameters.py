@@ -56,6 +56,11 @@ class Parameters:
     def __getitem__(self, name):
         return self._views[name]
 
+    def __setitem__(self, name, values):
+        if values is not self._views.get(name):   # as after net.parameters["w1"] *= 2
+            raise TypeError(f"expected values for the view {name!r}, got an assignment to its name: write "
+                            f"net.parameters[{name!r}][...] = values")
+
     def write(self, name, values):
         with self.ops.device:
             self._views[name][...] = self.ops.asarray(values, self.dtype)

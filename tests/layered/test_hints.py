@@ -53,7 +53,8 @@ def test_what_is_hard_to_learn(x, y, width, output, begins):
 
 @pytest.mark.parametrize(("x", "y", "width", "output"), [
     (UNIT, Y, 2, "sigmoid"), (IMAGES, Y, 2, "sigmoid"), (16.0 * (IMAGES > 0), Y, 2, "sigmoid"),
-    (ONE_HOT_COLUMNS, Y, 2, "sigmoid"), (0.0 * UNIT, Y, 2, "sigmoid"), (np.c_[UNIT, np.ones(50)], Y, 2, "sigmoid"), (UNIT, np.eye(2)[Y], 2, "sigmoid"),
+    (ONE_HOT_COLUMNS, Y, 2, "sigmoid"),
+    (0.0 * UNIT, Y, 2, "sigmoid"), (np.c_[UNIT, np.ones(50)], Y, 2, "sigmoid"), (UNIT, np.eye(2)[Y], 2, "sigmoid"),
     (UNIT, 1.0 * Y, 1, "sigmoid"), (UNIT, 2.0 * Y - 1.0, 1, "tanh"), (UNIT, UNIT[:, 0], 1, "identity"),
     (UNIT, UNIT[:, 0] ** 2, 1, "relu"), (UNIT[:1], Y[:1], 2, "sigmoid")], ids=range(12))
 def test_ordinary_data_pass(x, y, width, output):

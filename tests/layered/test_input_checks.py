@@ -12,6 +12,21 @@ NAN, INF, TALL = X.copy(), X.copy(), np.zeros((23, 2, 2))
 NAN[3, 2], INF[5, 0] = np.nan, -np.inf
 
 
+class Frame:
+    """Looks like a pandas DataFrame of numbers, texts and dates."""
+
+    columns, dtypes = ["a", "town", 3, "day"], [np.dtype(kind) for kind in ("f8", "O", "i8", "M8[s]")]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([[1.0, "Bern", 3, np.datetime64("2020-01-01")]] * 23, object)
+
+
+class Sparse:
+    """Looks like a sparse matrix of SciPy."""
+
+    toarray = property(lambda self: X)
+
+
 class OnAGpu:
     """On a machine without a GPU, this looks like an array on a GPU."""
 
@@ -27,14 +42,18 @@ SAMPLES = {   # x, y, and a pattern of the error
     "none": (None, Y, "expected an array of real numbers, got dtype object"),
     "texts": (X.astype(str), Y, "expected an array of real numbers, got dtype <U"),
     "a text": ("samples.csv", Y, "expected an array of real numbers"),
-    "complex": (X + 1j, Y, "real numbers, got dtype complex128"),
+    "complex": (X + 1j, Y, "real numbers, got dtype complex128: pass x.real"),
     "objects": (X.astype(object), Y, "real numbers, got dtype object"),
-    "dates": (X.astype(int).astype("M8[s]"), Y, "real numbers, got dtype datetime64"),
+    "dates": (X.astype(int).astype("M8[s]"), Y, r"numbers, got dtype datetime64\[s\]: pass \(x - x.min\(\)\) / np.timedelta64"),
     "ragged": ([[1.0, 2.0, 3.0, 4.0], [1.0]], [0, 1], "inhomogeneous"),
     "a dictionary": ({"a": X}, Y, "real numbers, got dtype object"),
     "nan": (NAN, Y, "finite numbers in float32, got nan at row 3, column 2"),
     "infinity": (INF, Y, "finite numbers in float32, got -inf at row 5, column 0"),
     "beyond float32": (X * 1e300, Y, "finite numbers in float32"),
+    "a generator": ((row for row in X), Y, r"got dtype object: pass np.array\(list\(x\)\)"),
+    "a sparse matrix": (Sparse(), Y, r"x: expected a dense array, got a sparse Sparse: pass x.toarray\(\)"),
+    "a table with texts": (Frame(), Y, "x: .*: encode the columns 'town', 'day' as numbers, such as one-hot, or leave them out"),
+    "transposed": (X.T, Y, r"expected rows of 4 for layer 1, got an array of shape \(4, 23\): pass x\.T"),
     "masked": (np.ma.masked_greater(X, 1.0), Y, "masked"),
     "on a gpu": (OnAGpu(), Y,
                  r"x: expected an array on (cpu.* on a GPU: .*net\.to\('cuda'\)|.* another GPU: pass cupy\.asarray\(x\))"),
@@ -46,8 +65,14 @@ SAMPLES = {   # x, y, and a pattern of the error
     "labels too low": (X, Y - 1, "labels from 0 to 1 for 2 outputs, got -1 at row"),
     "labels beyond int64": (X, np.full(23, 2**64 - 1, np.uint64), "labels from 0 to 1"),
     "float labels": (X, Y.astype(float), r"integer labels of shape \(23,\) or targets of shape \(23, 2\), got float64"),
-    "text labels": (X, np.where(Y, "yes", "no"), "real numbers, got dtype <U"),
-    "label columns": (X, Y[:, None], r"targets of shape \(23, 2\), got int64 of shape \(23, 1\)"),
+    "text labels": (X, np.where(Y, "yes", "no"), r"real numbers, got dtype <U3: np.unique\(y, return_inverse=True\)\[1\] makes"),
+    "text objects": (X, np.where(Y, "yes", "no").astype("O"), r"dtype object: np.unique\(y, return_inverse=True\)\[1\] makes"),
+    "label columns": (X, Y[:, None], r"\(23, 2\), got int64 of shape \(23, 1\): pass y.ravel\(\) for labels"),
+    "a row of labels": (X, Y[None], r"each of the 23 rows of x, got shape \(1, 23\): pass y.ravel\(\)"),
+    "transposed targets": (X, np.eye(2)[Y].T, r"each of the 23 rows of x, got shape \(2, 23\): pass y\.T"),
+    "sparse targets": (X, Sparse(), "y: expected a dense array, got a sparse Sparse"),
+    "swapped": (Y, X, "expected rows of 4 features as x, got them as y: swap x and y"),
+    "swapped targets": (np.eye(2)[Y], X, "swap x and y"),
     "targets too wide": (X, np.zeros((23, 3)), r"targets of shape \(23, 2\)"),
     "targets with axes": (X, TALL, r"targets of shape \(23, 2\)"),
     "nan in targets": (X, NAN[:, 1:3], "y: expected finite numbers in float32, got nan at row 3, column 1"),
@@ -83,6 +108,19 @@ def test_samples(trained, name):
     if y is Y:
         for call in ("feedforward", "predict"):
             refuses(trained, match, lambda call=call: getattr(trained, call)(x))
+
+
+def test_vectors_of_a_single_input():
+    net = Network([1, 2], device="cpu", seed=1)
+    refuses(net, r"expected rows of 1 for layer 1, got an array of shape \(23,\): pass x.reshape\(-1, 1\)",
+            lambda: net.fit(X[:, 0], Y))
+
+
+def test_validation_is_named(trained):
+    texts = np.where(Y, "yes", "no")
+    refuses(trained, r"validation y: .*: np.unique\(y, return_inverse=True\)\[1\] makes",
+            lambda: trained.fit(X, Y, validation=(X, texts)))
+    refuses(trained, r"validation x: .*: pass validation x\.T", lambda: trained.fit(X, Y, validation=(X.T, Y)))
 
 
 @pytest.mark.parametrize("weights, match", [(np.full(23, -1.0), "expected numbers >= 0, got -1.0 at row 0"),

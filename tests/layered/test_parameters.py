@@ -122,3 +122,14 @@ def test_the_rounded_twin_lies_alike():
     twin.vector[:] = parameters.vector
     for name, view in twin.items():
         np.testing.assert_array_equal(view, parameters[name])
+
+
+def test_a_view_is_written_to_and_not_replaced(ops):
+    net = Network([4, 5, 2], device=ops, seed=1)
+    before = ops.to_numpy(net.vector).copy()
+    for name, values in (("w1", 0), ("w1", net.parameters["w1"] * 1.0), ("w9", 1.0)):
+        with pytest.raises(TypeError, match=rf"got an assignment to its name: write net.parameters\['{name}'\]\[...\] = values"):
+            net.parameters[name] = values
+    assert (ops.to_numpy(net.vector) == before).all()
+    net.parameters["w1"] *= 2
+    assert (ops.to_numpy(net.vector)[:20] == 2 * before[:20]).all()
