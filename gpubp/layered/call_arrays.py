@@ -22,8 +22,7 @@ def check_same_device(network, **arrays):
 
 def _refuse_swapped(network, x, y):
     inputs, outputs = network.sizes[0], network.sizes[-1]
-    first, second = (getattr(array, "shape", (0,))[1:] for array in (x, y))
-    if second == (inputs,) != first and first in ((), (outputs,)):
+    if getattr(y, "shape", ())[1:] == (inputs,) != (outputs,) and np.shape(x)[1:] in ((), (outputs,)):
         raise ValueError(f"x, y: expected rows of {inputs} features as x, got them as y: swap x and y")
 
 

@@ -176,13 +176,15 @@ def array_of(network, values, name):
 def _remedy(name, values, array):
     """What makes numbers of values that became an array of another dtype."""
     name, kind = name.split()[-1], array.dtype.kind   # of "validation y"
-    columns, dtypes = getattr(values, "columns", ()), getattr(values, "dtypes", ())
-    if others := [str(column) for column, dtype in zip(columns, dtypes) if getattr(dtype, "kind", "O") not in "fiub"]:
+    text = kind in "US" or (kind == "O" and any(isinstance(value, str) for value in array.flat))
+    if text and name == "y":
+        return "np.unique(y, return_inverse=True)[1] makes labels of text"
+    columns = zip(getattr(values, "columns", ()), getattr(values, "dtypes", ()))   # of a data frame
+    if others := [str(column) for column, dtype in columns if getattr(dtype, "kind", "O") not in "fiub"]:
         return f"encode the columns {', '.join(map(repr, others[:5]))} as numbers, such as one-hot, or leave them out"
-    if kind in "US" or (kind == "O" and any(isinstance(value, str) for value in array.flat)):
-        return (f"np.unique({name}, return_inverse=True)[1] makes labels of text" if name == "y"
-                else "encode text as numbers, such as one-hot, or convert digits by astype(float)")
-    if hasattr(values, "__next__"):
+    if text:
+        return "encode text as numbers, such as one-hot, or convert digits by astype(float)"
+    if array.ndim == 0 and hasattr(values, "__iter__") and not hasattr(values, "keys"):   # such as a generator
         return f"pass np.array(list({name}))"
     return {"c": f"pass {name}.real, or real and imaginary parts as columns", "m": f"pass {name} / np.timedelta64(1, 's')",
             "M": f"pass ({name} - {name}.min()) / np.timedelta64(1, 's')"}.get(

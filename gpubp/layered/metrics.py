@@ -28,8 +28,8 @@ def score_terms(network, x, codes, task, passes=None):
     xp, targets_on_device = network.ops.xp, lambda rows: network.ops.asarray(codes[rows], network.dtype)
     passes = passes or network.inference.run("outputs", x)
     if task != REGRESSION:
-        right = lambda rows, a: labels(network, a, task) == labels(network, targets_on_device(rows), task)
-        return [sum(right(rows, plan.a[-1]).reshape(len(plan.a[-1]), -1).all(axis=1).sum() for rows, plan in passes)]
+        right = (labels(network, plan.a[-1], task) == labels(network, targets_on_device(rows), task) for rows, plan in passes)
+        return [sum((found.all(axis=1) if task == MULTI_LABEL else found).sum() for found in right)]
     mean = sum(targets_on_device(rows).sum(axis=0, dtype="float64") for rows in chunks(x.shape[0])) / x.shape[0]
     residual = total = 0.0
     for rows, plan in passes:

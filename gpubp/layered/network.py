@@ -317,7 +317,7 @@ class Network:
         task = self.task or decide(self, y)
         check_targets(self, task, y)
         score = score_from_terms(map(float, score_terms(self, rows, codes, task)), rows.shape[0], task)
-        self.task = task
+        self._task = task
         return score
 
     @_on_device

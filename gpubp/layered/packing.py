@@ -51,7 +51,8 @@ def pack(network):
         "format": FORMAT, "cost": network.cost_function.name, "dtype": network.dtype.name, "seed": network.seed,
         "precision": network.precision, "layers": [network.sizes[0], *layers],
         "custom": sorted(custom(network)), "notes": network.metadata, "task": network.task, "standardize": network.standardize,
-        "standardization": network.standardization and network.standardization.as_lists(),
+        "standardization": network.standardization and [
+            network.standardization.shift.tolist(), network.standardization.scale.tolist()],
         "history": network.history.as_dict(), "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
     if training is not None and _readable(training.chain):

@@ -33,10 +33,6 @@ class Standardization:
                 first += len(chunk)
         return cls(shift, scale, network.ops)
 
-    def as_lists(self):
-        """[shift, scale], ready for JSON."""
-        return [self.shift.tolist(), self.scale.tolist()]
-
     def copy(self, ops):
         return Standardization(self.shift, self.scale, ops)
 

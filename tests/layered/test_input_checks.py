@@ -51,6 +51,8 @@ SAMPLES = {   # x, y, and a pattern of the error
     "infinity": (INF, Y, "finite numbers in float32, got -inf at row 5, column 0"),
     "beyond float32": (X * 1e300, Y, "finite numbers in float32"),
     "a generator": ((row for row in X), Y, r"got dtype object: pass np.array\(list\(x\)\)"),
+    "values of a dictionary": (dict(enumerate(X)).values(), Y, r"pass np.array\(list\(x\)\)"),
+    "labels in a table": (X, Frame(), r"y: .*: np.unique\(y, return_inverse=True\)\[1\] makes labels of text"),
     "a sparse matrix": (Sparse(), Y, r"x: expected a dense array, got a sparse Sparse: pass x.toarray\(\)"),
     "a table with texts": (Frame(), Y, "x: .*: encode the columns 'town', 'day' as numbers, such as one-hot, or leave them out"),
     "transposed": (X.T, Y, r"expected rows of 4 for layer 1, got an array of shape \(4, 23\): pass x\.T"),

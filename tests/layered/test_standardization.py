@@ -65,6 +65,21 @@ def test_equals_scaled_data_to_the_bit(ops, data, dtype):
     assert int(net.memory(8, 40)) == int(twin.memory(8, 40))
 
 
+def test_loops_of_single_epochs(ops, data):
+    """A later fit keeps its workspace, with copies of the data, which may change in between."""
+    raw, _, y = data
+    net, twin = pair(ops)
+    net.fit(raw, y, epochs=0)
+    standardized = net.standardization(raw)
+    for _ in range(4):
+        net.fit(raw, y, epochs=1)
+        twin.fit(standardized, y, epochs=1)
+        raw[:] = raw[::-1].copy()
+        standardized[:] = standardized[::-1].copy()
+    same(net, net.vector, twin.vector)
+    assert net.history.cost == twin.history.cost
+
+
 def test_large_offsets_in_float32(ops):
     """The float32 numbers 2**24 + (0, 2, 4, 6) keep their differences, and float64 inputs of a float32 network all of them."""
     x = 2.0**24 + np.array([[0.0], [2.0], [4.0], [6.0]])
