@@ -34,16 +34,9 @@ def checked_arrays(network, x, y, sample_weight=None, check_now=True):
             sample_weights(network, sample_weight, x.shape[0], check_now=check_now))
 
 
-def samples_and_targets(network, x, y):
-    """The same without weights, for arrays that check_same_device has seen."""
-    x = samples(network, x)
-    return x, targets(network, y, x.shape[0])
-
-
 def host_arrays(network, x, y):
-    """The same as NumPy arrays in the network's dtype."""
-    _refuse_swapped(network, x, y)
-    return [np.asarray(network.ops.to_numpy(array[:]), network.dtype) for array in samples_and_targets(network, x, y)]
+    """x and y likewise, as NumPy arrays in the network's dtype."""
+    return [np.asarray(network.ops.to_numpy(array[:]), network.dtype) for array in checked_arrays(network, x, y)[:2]]
 
 
 def check_together(network, take):

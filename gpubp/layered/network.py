@@ -311,9 +311,8 @@ class Network:
         >>> net.score([[0.0, 1.0], [1.0, 0.0]], [1, 1])   # the predictions are 0 and 1
         0.5
         """
-        call_arrays.check_same_device(self, x=x, y=y)
+        rows, codes, _ = call_arrays.check_together(self, lambda: call_arrays.checked_arrays(self, x, y))
         y = input_checks.array_of(self, y, "y")
-        rows, codes = call_arrays.check_together(self, lambda: call_arrays.samples_and_targets(self, x, y))
         task = self.task or decide(self, y)
         check_targets(self, task, y)
         score = score_from_terms(map(float, score_terms(self, rows, codes, task)), rows.shape[0], task)

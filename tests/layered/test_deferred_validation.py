@@ -166,12 +166,14 @@ def test_fine_arrays_are_answered_as_from_the_host(ops, chunk, monkeypatch):
         assert costs[0] == costs[1] and (gradients[0] == gradients[1]).all()
 
 
-def test_the_host_does_not_wait_for_cuda(random):
+@pytest.mark.parametrize("standardize", [False, True], ids=["plain", "standardized"])
+def test_the_host_does_not_wait_for_cuda(standardize):
     """On the real CuPy, by the synchronizations that it makes."""
     device("cuda")
     counts = pytest.importorskip("cupyhost", reason="no emulated CUDA, which counts what is asked of it").counts
-    net = Network([4, 5, 3], device="cuda", seed=1)
+    net = Network([4, 5, 3], device="cuda", seed=1, standardize=standardize)
     x, y, weights = (net.ops.asarray(array) for array in GOOD.values())
+    net.fit(x, y, epochs=0)   # takes the statistics
     matrix = net.ops.asarray(np.eye(3)[GOOD["y"]], "float32")
     questions = {"feedforward": lambda: net.feedforward(x), "predict": lambda: net.predict(x),
                  "gradient": lambda: net.gradient(x, y), "weighted": lambda: net.gradient(x, y, weights),

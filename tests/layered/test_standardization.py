@@ -182,7 +182,7 @@ def test_data_that_stay_on_the_host(little, data, tmp_path, random, room, monkey
 
 
 @pytest.mark.long
-def test_the_host_does_not_wait(data):
+def test_an_invalid_number_on_the_device_makes_its_row_nan(data):
     """x on a GPU is standardized there, and an invalid number makes its row NaN."""
     raw, _, y = data
     ops = device("host")
