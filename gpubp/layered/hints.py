@@ -16,7 +16,7 @@ def warn(network, x, y):
     waits = lambda array: not network.ops.on_host and network.ops.is_on_device(array)
     activation, found = network.layers[-1].activation, []
     if not network.standardize and not waits(x):
-        sizes, filled = _sizes(sample := _sample(x))
+        sizes, filled = _sizes(sample := _sample(x.reshape(-1, network.sizes[0])))
         small = (sizes < sizes.max() / RATIO) & (filled > len(sample) / 2)
         if sizes.max() > LARGE or 0.0 < sizes.max() < SMALL or small.any():
             found.append(f"expected features of about unit size, got columns of size {sizes[sizes > 0.0].min():.3g} to "

@@ -138,6 +138,8 @@ class Network:
         self.workspace_cache: WorkspaceCache | None = None   # of the last fit, for the next one
         self.pending_checks: list[Any] | None = None   # flags of arrays on a GPU, while they are collected
         self.task = task
+        if not isinstance(standardize, bool | np.bool_):
+            raise TypeError(f"expected standardize to be True or False, got {shown(standardize)}")
         self.standardize = bool(standardize)
         self.standardization: Standardization | None = None   # made by the first fit
         self.history = History()

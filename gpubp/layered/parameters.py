@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from ..devices.ops import ALIGNMENT_BYTES
+from ..maths.validation import shown
 
 
 class Parameters:
@@ -58,8 +59,8 @@ class Parameters:
 
     def __setitem__(self, name, values):
         if values is not self._views.get(name):   # as after net.parameters["w1"] *= 2
-            raise TypeError(f"expected values for the view {name!r}, got an assignment to its name: write "
-                            f"net.parameters[{name!r}][...] = values")
+            raise TypeError(f"expected values for the view {shown(name)}, got an assignment to its name: write "
+                            f"net.parameters[{shown(name)}][...] = values")
 
     def write(self, name, values):
         with self.ops.device:

@@ -7,6 +7,7 @@
 | regression | numbers | outputs | R^2 |
 """
 
+from ..maths.validation import shown
 from .input_checks import all_true, in_chunks, interval, invalid, is_labels, sums_to_one
 
 CLASSIFICATION, MULTI_LABEL, REGRESSION = TASKS = "classification", "multi-label", "regression"
@@ -14,7 +15,7 @@ CLASSIFICATION, MULTI_LABEL, REGRESSION = TASKS = "classification", "multi-label
 
 def checked_task(network, task):
     if task is not None and task not in TASKS:
-        raise ValueError(f"expected task {', '.join(map(repr, TASKS))} or None, got {task!r}")
+        raise ValueError(f"expected task {', '.join(map(repr, TASKS))} or None, got {shown(task)}")
     if task == MULTI_LABEL and _exclusive(network):
         raise ValueError(f"expected outputs of their own for task {task!r}, got {network.layers[-1].activation.name} outputs "
                          f"with cost {network.cost_function.name}: use sigmoid outputs and cross-entropy")

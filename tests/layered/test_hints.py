@@ -61,6 +61,10 @@ def test_ordinary_data_pass(x, y, width, output):
     assert hint(made(x, width, output), x, y, batch_size=None) == []
 
 
+def test_one_row_may_come_as_a_vector():
+    assert hint(made(UNIT), UNIT[0], [1], batch_size=None) == [] != hint(made(UNIT), 1e3 * UNIT[0], [1], batch_size=None)
+
+
 def test_data_sets_of_scikit_learn():
     datasets = needs("sklearn").datasets
     for load, warns in ((datasets.load_digits, False), (datasets.load_iris, False), (datasets.load_wine, True),

@@ -114,6 +114,11 @@ def test_in_a_circuit(ops, data):
     np.testing.assert_allclose(ops.to_numpy(by_vector(net, raw)), ops.to_numpy(by_vector(twin, scaled)), rtol=1e-9, atol=1e-12)
 
 
+def test_standardize_is_true_or_false():
+    with pytest.raises(TypeError, match="expected standardize to be True or False, got 'no'"):
+        Network([2, 1], device="cpu", standardize="no")
+
+
 def test_only_the_first_fit_measures(ops, data):
     raw, _, y = data
     net, twin = pair(ops)
