@@ -121,7 +121,8 @@ def network(random):
                                  ("tanh", "quadratic"), ("identity", "quadratic"), (None, "hinge"), ("identity", "huber")])
     hidden = [int(random.integers(1, 6))] * int(random.integers(0, 3))
     return gpubp.Network([inputs, *hidden, outputs], output=output, cost=cost, device=pick(random, ["cpu:numpy", "cpu"]),
-                         dtype=pick(random, ["float32", "float64"]), seed=int(random.integers(100)))
+                         dtype=pick(random, ["float32", "float64"]), seed=int(random.integers(100)),
+                         standardize=bool(random.integers(2)), task=pick(random, [None] * 5 + ["classification", "regression"]))
 
 
 def state_of(net):
@@ -133,6 +134,7 @@ def state_of(net):
 def outputs_of(net, x):
     """The outputs by the formulas, in float64."""
     a = np.asarray(x, np.float64).reshape(-1, net.sizes[0])
+    a = net.standardization(a) if net.standardization else a
     for l, gate in net.gates.items():
         w, b = (np.asarray(net.parameters[f"{name}{l}"], np.float64) for name in "wb")
         a = gate.activation(a @ w.T + b)
