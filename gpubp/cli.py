@@ -9,7 +9,8 @@ from .devices.ops import PRECISIONS
 
 TRAIN = """\
 DATA is a table (.csv, .tsv), arrays (.npz with x and y, or train_x, ...), or MNIST's idx files or their folder. Without DATA,
-train on the 1,797 handwritten digits of scikit-learn."""
+train on the 1,797 handwritten digits of scikit-learn. The line "data" states how the file was understood, and which option
+overrides it; a file that can be understood in two ways is an error."""
 
 BENCH = """\
 Without NAME, list the benchmarks. Options after the names are passed to their scripts; `gpubp bench peers --help`, for example,
@@ -90,6 +91,7 @@ def _parser():
     add("network", metavar="NET.npz", help="a network saved by `gpubp train`")
     add("data", metavar="DATA", help="a file as for `gpubp train`; targets are optional")
     add("--output", type=_file, metavar="FILE.csv", help="where to write the predictions (default: standard output)")
+    _table(add)
     add("--proba", action="store_true", help="also write the probability of each class")
     add("--device", default="auto", help="auto, cpu, cpu:numpy, cpu:compiled, cuda or cuda:N (default auto)")
     add = command("check", "verify the equations of backpropagation against numerical derivatives").add_argument
@@ -116,6 +118,10 @@ def _train(parser):
     add("--ignore", type=lambda text: [word.strip() for word in text.split(",") if word.strip()],
         metavar="C,...", help="columns to ignore")
     add("--task", choices=("auto", "classification", "regression"), help="how to interpret the target (default auto)")
+    _table(add)
+    add("--missing", type=lambda text: text.split(",") if text else [], metavar="WORDS",
+        help='words that mean a missing value, such as NA,? or "," for only empty cells; their rows are left out; "" for none, '
+             "so that None or NA can be a class (default: missing values are errors)")
     width = parser.add_mutually_exclusive_group()
     width.add_argument("--layers", type=_numbers, metavar="N,N,...",
                        help="all layer sizes from inputs to outputs, such as 784,30,10")
@@ -144,6 +150,18 @@ def _train(parser):
     add("--resume", type=_file, metavar="FILE.npz",
         help="continue training a saved network, up to --epochs in total; it is saved to the same file, or to --save")
     add("--quiet", action="store_true", help="print only errors")
+
+
+def _table(add):
+    """Options for tables; `gpubp predict` takes them over from the training."""
+    add("--delimiter", metavar="C", help="the sign between the columns (default: a comma, semicolon, tab or | that splits all "
+                                         "lines evenly)")
+    add("--decimal", metavar="C", help="the decimal sign of numbers (default .)")
+    add("--thousands", metavar="C", help="the sign between groups of three digits (default none)")
+    add("--header", choices=("auto", "yes", "no"), help="whether the first line names the columns (default auto: if it has text "
+                                                        "above numbers)")
+    add("--index", metavar="C", help="a column that numbers the rows, to leave out, or none (default: columns called Id, index, "
+                                     "rownames or '' that number the rows or differ in every row)")
 
 
 def _parity(parser):

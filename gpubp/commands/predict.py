@@ -22,11 +22,10 @@ def run(args):
         raise ValueError(f"--proba: expected a network that outputs class probabilities, got {args.network} with "
                          f"{activation.name} outputs{'' if network.metadata.get('classes') else ' and no classes'}: leave "
                          "--proba out")
-    try:
-        data = samples.load(args.data, network)
-    except ValueError:
-        # predictions need no targets, and the file's may be placeholders that cannot be read
-        data = samples.load(args.data, network, targets=False)
+    # predictions need no targets, and the file's may be placeholders that cannot be read
+    data = samples.load(args.data, network, "optional", **samples.table_options(args))
+    for line in samples.decisions(data):
+        print(f"{'data':<10}{line}", file=sys.stderr)
     header, rows = _table(network, data, args.proba)
     if args.output:
         atomically(args.output, lambda file: _write(codecs.getwriter("utf-8")(file), header, rows), "the predictions")

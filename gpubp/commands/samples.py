@@ -6,11 +6,23 @@ from .. import datasets
 from ..devices.random import CHECK, generator
 from ..maths.validation import Interval
 
+# options for tables, which `gpubp train` and `gpubp predict` have in common
+OPTIONS = ("delimiter", "decimal", "thousands", "missing", "header", "index")
 
-def load(path, network, targets=True):
+
+def table_options(args):
+    return {name: value for name in OPTIONS if (value := getattr(args, name, None)) is not None}
+
+
+def load(path, network, targets=True, **options):
     """The Data in a file, its test part if it has one, read as the network's training data were."""
-    data = datasets.load(path, like={"features": network.sizes[0], **network.metadata}, targets=targets)
+    data = datasets.load(path, like={"features": network.sizes[0], **network.metadata}, targets=targets, **options)
     return data.test or data
+
+
+def decisions(data):
+    """The line that states what was decided about a file, if anything was."""
+    return [f"{data.name}: {'; '.join(data.notes)}"] if data.notes else []
 
 
 def target_scaling(network):

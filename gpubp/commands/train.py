@@ -16,8 +16,8 @@ from . import samples, train_defaults
 from .outputs import check_free, first_free, holds_network, holds_picture
 
 # options that determine the network and its validation samples; --resume cannot change them
-FIXED = ("target", "ignore", "task", "layers", "hidden", "activation", "output", "cost", "dropout", "seed", "dtype",
-         "precision", "hold_back")
+FIXED = ("target", "ignore", "task", *samples.OPTIONS, "layers", "hidden", "activation", "output", "cost", "dropout", "seed",
+         "dtype", "precision", "hold_back")
 ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.gz)?$", re.IGNORECASE)   # removed from a data file's name to name its network
 
 
@@ -71,12 +71,12 @@ def run(args):
 def _begun(args):
     """(a new network, its data, the metadata of this run)."""
     if args.data is None:
-        stray = next((name for name in ("target", "ignore", "task") if getattr(args, name) is not None), None)
+        stray = next((name for name in ("target", "ignore", "task", *samples.OPTIONS) if getattr(args, name) is not None), None)
         if stray:
             raise ValueError(f"--{stray} describes DATA, got no DATA: give a file to train on")
         data = datasets.digits()
     else:
-        data = datasets.load(args.data, args.target, args.ignore or (), args.task or "auto")
+        data = datasets.load(args.data, args.target, args.ignore or (), args.task or "auto", **samples.table_options(args))
     seed = 1 if args.seed is None else args.seed
     hold_back = 0.2 if args.hold_back is None else args.hold_back
     train, _ = _parts(data, hold_back, seed)
@@ -147,6 +147,8 @@ def _introduce(say, args, network, train, validation, optimizer, batch_size, run
     say("device", network.ops.name + (f" ({network.device_choice.reason})" if args.device in (None, "auto") else ""))
     say("data", f"{train.name}: {len(train)} training samples, {len(validation) if validation else 0} validation samples; "
                 f"{train.features} features, {_aim(train)}")
+    for line in samples.decisions(train):
+        say("data", line)
     parameters = sum(view.size for _, view in network.parameters.items())
     activations = "-".join(gate.activation.name for gate in network.gates.values())
     say("network", f"{'-'.join(map(str, network.sizes))}, {activations}, {network.cost_function.name}, {parameters} "
@@ -156,13 +158,10 @@ def _introduce(say, args, network, train, validation, optimizer, batch_size, run
 
 
 def _aim(train):
-    """The targets in words; integers taken for regression come with a hint, because they may have been meant as labels."""
     inside = f" in {train.target!r}" if train.target else ""
     if train.classes:
         return f"{len(train.classes)} classes{inside}"
-    whole = bool((train.y == np.floor(train.y)).all())
-    return (f"{train.outputs} target{'s' * (train.outputs > 1)} (regression){inside}"
-            + ("; --task classification treats its values as classes" if whole and train.outputs == 1 else ""))
+    return f"{train.outputs} target{'s' * (train.outputs > 1)} (regression){inside}"
 
 
 def _print_scores(say, network, target_scaling, train, validation, test, when):

@@ -1,6 +1,7 @@
 """Samples with labels or targets, feature scaling, and a reproducible validation split."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -84,6 +85,10 @@ class Data:
         The name of the target column.
     valid, test : Data, optional
         The file's own validation and test parts.
+    notes : tuple of str, default ()
+        What load decided about the file, one decision each.
+    options : dict, default {}
+        The options for tables that load was given, and with which it reads like tables.
 
     >>> import numpy as np
     >>> data = Data(np.array([[0.0], [4.0], [8.0]]), np.array([0, 1, 1]), ("no", "yes"), "answers")
@@ -101,6 +106,8 @@ class Data:
     target: str | None = None
     valid: "Data | None" = None
     test: "Data | None" = None
+    notes: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -128,7 +135,8 @@ class Data:
         scaling = self.scaling or Scaling()
         return {"data": self.name, "features": self.features, "classes": self.classes and list(self.classes),
                 "columns": self.columns and list(self.columns), "header": self.header and list(self.header),
-                "target": self.target, "shift": scaling.shift, "scale": scaling.scale}
+                "target": self.target, "shift": scaling.shift, "scale": scaling.scale,
+                "options": {**self.options}}
 
     def take(self, index: ArrayLike) -> "Data":
         """The samples at index, an integer or Boolean array; without validation and test parts."""

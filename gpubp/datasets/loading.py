@@ -1,19 +1,21 @@
 """Load a file, or scikit-learn's digits, as Data. The file's content determines its format, not its name."""
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from .arrays import read_bytes, read_idx_parts, read_npz
+from .arrays import read_npz
+from .columns import listed
 from .data import Data, Scaling
-from .table import listed, read_table
+from .formats import KNOWN, read_file
+from .idx import read_idx_parts
+from .table import read_table
 
 TASKS = ("auto", "classification", "regression")
 
@@ -34,22 +36,26 @@ def digits() -> Data:
     path = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     if not path.is_file():
         raise ImportError(f'expected the digits in {path}, but this scikit-learn has no such file: pip install "gpubp[digits]"')
-    x, labels, *_ = read_table(_text(path), path.name)
+    x, labels, *_ = read_table(_text(path, read_file(path)[0])[0], path.name)
     return Data(x.astype(np.float32), labels.astype(np.int64), tuple(range(10)), "digits", Scaling(0.0, 16.0))
 
 
 def load(path: str | os.PathLike, target: str | int | None = None, ignore: Sequence[str | int] = (),
          task: Literal["auto", "classification", "regression"] = "auto", like: Mapping[str, Any] | None = None,
-         targets: bool = True) -> Data:
+         targets: bool | Literal["optional"] = True, *, delimiter: str | None = None, decimal: str | None = None,
+         thousands: str | None = None, missing: Sequence[str] | None = None, header: Literal["auto", "yes", "no"] | None = None,
+         index: str | int | None = None) -> Data:
     """Load a file as Data, with its own validation and test parts if it has them.
 
     Features of a table are float64 (n, features); arrays keep their dtype. Labels are int64 (n,), regression targets float64
-    (n, outputs).
+    (n, outputs). The file is read once, so that path may be a pipe. Data.notes states all decisions that the arguments did not
+    make; an ambiguous file is an error that names the argument, as an option of `gpubp train`: --decimal is decimal.
 
     Parameters
     ----------
     path : str or PathLike
-        A table (.csv, .tsv), gzipped or not; NumPy's .npz; or MNIST's idx files, or their folder.
+        A table (.csv, .tsv); NumPy's .npz; or MNIST's idx files, or their folder. Files may be compressed (.gz, .bz2, .xz, or a
+        .zip with one file).
     target : str or int, optional
         The target column, by name or number from 1 (-1 is the last), or the name of the target array; by default a usual
         name such as target, label, class or y, else the last column.
@@ -57,12 +63,27 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
         Names or numbers of columns to ignore.
     task : "auto", "classification" or "regression", default "auto"
         How to interpret the targets. Text always means classes. With "auto", integers mean classes if there are at most 100
-        different ones, each occurring at least twice on average.
+        different ones, each occurring at least twice on average. With "classification", numbers in a notation such as 1,5 or
+        12% are names of classes too.
     like : mapping, optional
-        The metadata of a trained network (net.metadata) or data.metadata. The new data take its columns, classes and scaling,
-        and targets are then optional.
-    targets : bool, default True
-        False ignores the targets.
+        The metadata of a trained network (net.metadata) or data.metadata. The new data take its columns, classes, scaling and
+        options for tables, and targets are then optional.
+    targets : bool or "optional", default True
+        False ignores the targets. "optional" ignores targets that cannot be read, and leaves out no row.
+    delimiter : str, optional
+        The sign between the columns of a table; by default a comma, semicolon, tab or | that splits all lines evenly.
+    decimal : str, default "."
+        The decimal sign.
+    thousands : str, default ""
+        The sign between groups of three digits.
+    missing : sequence of str, optional
+        Words that mean a missing value, in upper or lower case; rows with such words, or with empty cells, are left out. () is
+        for none: None, NA, nan and null may then be names of classes. By default missing values are errors.
+    header : "auto", "yes" or "no", default "auto"
+        Whether the first line of a table names its columns; by default it does if it has text above numbers.
+    index : str or int, optional
+        A column that numbers the rows, to leave out; "none" for none. By default, columns called Id, index, rownames, or without
+        a name, are left out if they number the rows or differ in every row.
 
     Raises
     ------
@@ -74,72 +95,86 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "table.csv")
     >>> with open(path, "w") as file:
-    ...     _ = file.write("width,height,kind\\n1,2,round\\n3,4,square\\n")
-    >>> data = load(path)
-    >>> data.columns, data.classes, data.y
-    (('width', 'height'), ('round', 'square'), array([0, 1]))
+    ...     _ = file.write("width;height;kind\\n1,5;2;round\\n3;4;square\\n")
+    >>> data = load(path, decimal=",")
+    >>> data.columns, data.raw[0], data.classes, data.y
+    (('width', 'height'), array([1.5, 2. ]), ('round', 'square'), array([0, 1]))
+    >>> data.notes
+    ("the columns are separated by ';'", "the target is 'kind', the last column (--target)")
     """
     path = Path(path)
-    if not path.exists():
-        near = get_close_matches(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [], n=1)
-        remedy = f"did you mean {near[0]}?" if near else "give the path of a .csv, .npz or idx file"
-        raise FileNotFoundError(f"the file {path} does not exist: {remedy}")
+    content, kind = (None, "idx") if path.is_dir() else read_file(path)
+    options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands, "header": header,
+               "missing": None if missing is None else list(missing), "index": index}
+    options = {option: value for option, value in options.items() if value is not None}
+    if targets == "optional":
+        options = {"missing": [], **options}
+    read = partial(_loaded, path, content, kind, target, ignore, task, like, options=options)
+    if targets != "optional":
+        return read(targets=targets)
+    try:
+        return read(targets=True)
+    except ValueError as error:
+        data = read(targets=False)
+        return replace(data, notes=(*data.notes, f"the targets are not used: {error}"))
+
+
+def _loaded(path, content, kind, target, ignore, task, like, *, targets, options):
+    """The Data in the content of a file of a kind."""
     columns = header = None
-    name, kind = path.absolute().name, _kind(path)
+    name = path.absolute().name
     if like is not None:
         target = None if like.get("columns") else like.get("target")
     column = target if isinstance(target, str) else None
-    if ignore and kind != "table":
-        raise ValueError(f"expected ignore only for tables of text, got it for {name}: leave it out")
+    if kind != "table" and (given := ["ignore"] * bool(ignore) + [option for option, value in options.items() if value != []]):
+        raise ValueError(f"expected {given[0]} only for tables of text, got it for {name}: leave it out")
     if target is not None and kind == "idx":
         raise ValueError(f"expected no target for idx files, got {target!r}: {name} has its own file of labels, leave it out")
+    notes: list[str] = []
     if kind == "npz":
-        parts = read_npz(path, target, needed=like is None)
+        parts = read_npz(path, content, target, needed=like is None)
     elif kind == "idx":
-        parts = read_idx_parts(path, labels=like is None and targets)
+        parts, notes = read_idx_parts(path, content, labels=like is None and targets)
     else:
-        x, y, place, columns, header, column = read_table(_text(path), name, target, ignore, like, targets)
-        parts = {"train": (x, y)}
+        options = {**(like or {}).get("options", {}), **options}
+        text, notes = _text(path, content)
+        x, y, place, columns, header, column, more = read_table(text, name, target, ignore, task, like, targets, **options)
+        parts, notes = {"train": (x, y)}, [*notes, *more]
     if not targets:
         parts = {part: (x, None) for part, (x, _) in parts.items()}
     places = {part: place if kind == "table" else f"{name}, {part} row {{}}".format for part in parts}
-    _agree(name, parts, places, like)
-    classes = _classes(name, [y for _, y in parts.values()], task, like)
+    _agree(name, parts, places, like, targets)
+    goals = [y for _, y in parts.values()] if targets else []
+    classes = _classes(name, goals, task, like) if goals or like else None
     scaling = _scaling(parts["train"][0], like)
+    if like is None:
+        notes = [*notes, *_guesses(goals, classes, task, scaling)]
     made = {part: Data(x, None if y is None else _encoded(y, classes, places[part]), classes, name, scaling, columns, header,
-                       column) for part, (x, y) in parts.items()}
+                       column, notes=tuple(notes), options=options) for part, (x, y) in parts.items()}
     return replace(made["train"], valid=made.get("valid"), test=made.get("test"))
 
 
-def _kind(path):
-    """"npz", "idx" or "table", determined from the first bytes."""
-    if path.is_dir():
-        return "idx"
-    start = read_bytes(path, 1024)
-    if not start:
-        raise ValueError(f"{path} is empty: expected a table (.csv), arrays (.npz) or images (idx)")
-    kind = {b"PK": "npz", b"\0\0": "idx"}.get(start[:2], "table")
-    if kind == "table" and b"\0" in start:
-        raise ValueError(f"{path} has an unknown format: expected a table (.csv, in UTF-8), arrays (.npz) or images (idx)")
-    return kind
-
-
-def _text(path):
-    """A stream of the text in a file; it is all in memory, because it is read twice."""
+def _text(path, content):
+    """(text, notes) of the content of a table, in UTF-8, or in UTF-16 with a byte order mark."""
+    wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    if b"\0" in content and not wide:
+        raise ValueError(f"{path} has an unknown format: expected {KNOWN}, got a NUL byte at {content.index(0)}")
     try:
-        return io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
+        text = content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from None
+        raise ValueError(f"{path} is not text in UTF-{16 if wide else 8} ({error.reason} at byte {error.start}): save it as "
+                         "UTF-8") from None
+    return text, ["the text is in UTF-16"] if wide else []
 
 
-def _agree(name, parts, places, like):
+def _agree(name, parts, places, like, targets):
     """Raise ValueError if numbers of rows, numbers of features, or values are not as expected."""
     width = parts["train"][0].shape[1]
     expected = (like or {}).get("features", width)
     if width != expected:
         raise ValueError(f"{name}: expected {expected} features per row, as in the network's training data, got {width}")
     for part, (x, y) in parts.items():
-        if y is None and like is None:
+        if y is None and like is None and targets:
             raise ValueError(f"{name}: expected features and targets in the {part} part, got only features")
         if y is not None and len(x) != len(y):
             raise ValueError(f"{name}: expected a target for each of the {len(x)} rows of the {part} part, got {len(y)}")
@@ -186,6 +221,18 @@ def _classes(name, targets, task, like):
     if task == "regression" or (task == "auto" and not (whole and few)):
         return None
     return tuple(int(v) if whole else v for v in distinct.tolist())
+
+
+def _guesses(targets, classes, task, scaling):
+    """Notes on what the targets were taken for, and on a scaling."""
+    notes = []
+    if task == "auto" and targets and classes and not isinstance(classes[0], str):
+        what = "rows with one 1 are" if _one_hot(targets[0]) else "whole numbers as targets are"
+        notes.append(f"{what} labels of classes (--task regression)")
+    if task == "auto" and targets and not classes and targets[0].size == len(targets[0]) and (
+            targets[0] == np.floor(targets[0])).all():
+        notes.append("the targets are numbers (--task classification treats their values as classes)")
+    return notes + ["values from 0 to 255 are scaled to 0..1, as in images"] * (scaling is not None)
 
 
 def _encoded(y, classes, place):

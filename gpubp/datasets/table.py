@@ -1,166 +1,180 @@
-"""Reader of text tables (.csv, .tsv), based on the csv module; every error names line and column."""
+"""Reader of text tables (.csv, .tsv), based on the csv module; every error names line and column.
 
-import csv
+gpubp reads tables itself because pandas, polars and pyarrow guess silently: pandas, for example, takes NA for a missing number,
+and the first column for an index if rows have one cell more than the header. Each would also add 30 to 100 MB of dependencies.
+"""
+
+import re
 from array import array
-from difflib import get_close_matches
-from itertools import chain
+from itertools import islice
 
 import numpy as np
 
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
-TARGET_NAMES = ("target", "label", "class", "y", "species", "outcome")
+from .columns import choose, is_header, listed
+from .notation import TRUTH, Notation
+from .rows import Rows
+
+BELOW = 50   # rows with which the first one is compared
 
 
-def read_table(stream, name, target=None, ignore=(), like=None, targets=True):
-    """Read the table in a text stream: (x, targets, place, columns, header, target).
+def read_table(text, name, target=None, ignore=(), task="auto", like=None, targets=True, *, delimiter=None, decimal=None,
+               thousands=None, missing=None, header=None, index=None):
+    """Read a table: (x, targets, place, columns, header, target, notes).
 
     x is float64 (n, features); targets (n,) are float64 or text, or None; place(i) is file and line of sample i as text;
-    columns, header and target are names. target, ignore, like and targets: as for gpubp.datasets.load.
+    columns, header and target are names; notes state the decisions. The arguments are those of gpubp.datasets.load.
     """
-    rows = _rows(stream, name)
-    header, rows = _header(rows, name, like)
-    columns, target = _choose(header, name, target, ignore, like)
-    features = [header.index(c) for c in columns]
-    aim = None if target is None or not targets else header.index(target)
-    numbers, cells_of_target, lines = array("d"), [], array("q")
-    place = lambda i: f"{name}, line {lines[i]}"
-    for line, cells in rows:
-        lines.append(line)
-        if len(cells) != len(header):
-            raise ValueError(f"{place(-1)}: expected {len(header)} cells as in the first line, got {len(cells)}")
+    like = like or {}
+    if header not in (None, "auto", "yes", "no"):
+        raise ValueError(f"--header: expected yes, no or auto, got {header!r}")
+    notation = Notation("." if decimal is None else decimal, thousands or "")
+    rows = Rows(text, name, delimiter, notation)
+    (_, first), *below = islice(rows, 1 + BELOW)
+    named = is_header(first, [cells for _, cells in below], notation, like) if header in (None, "auto") else header == "yes"
+    if named is None:
+        raise ValueError(f"{name}: expected a first line that is clearly a header or a sample, got {listed(first)}: give "
+                         "--header yes or --header no")
+    names, notes = _names(first, rows, name, named, notation, like)
+    column = lambda wanted: [cells[names.index(wanted)].strip() for _, cells in islice(rows, named, None)]
+    columns, target, decisions = choose(names, name, target, ignore, index, like, column, notation)
+    reading = _Reading(name, names, notation, None if missing is None else {word.strip().casefold() for word in missing})
+    x, cells = reading.read(islice(rows, named, None), columns, target if targets else None, notation.reader(text))
+    if index is None and not like:
+        reading.notes += [f"{columns[i]!r} numbers the rows and is a feature (--ignore {columns[i]!r} leaves it out)"
+                          for i in _numbering(x)]
+    goals = None if cells is None else reading.targets(cells, target, task, like.get("classes"))
+    return x, goals, reading.place, columns, names, target, [*notes, *rows.notes, *decisions, *reading.notes]
+
+
+def _names(first, rows, name, named, notation, like):
+    """(names of the columns, notes); the names are "column 1", ... if the table has no header."""
+    notes = [] if rows.delimiter == "," else [f"the columns are separated by {rows.delimiter!r}"]
+    width = len(first)
+    if not first[-1].strip():   # a comma at the end of each line
+        width = max((i for _, cells in rows for i, cell in enumerate(cells, 1) if cell.strip()), default=width)
+        if width < len(first):
+            notes.append(f"{len(first) - width} empty column{'s' * (len(first) - width > 1)} at the end left out")
+    if not named:
+        # then the columns are in the same order as in the earlier table
+        earlier = (like["columns"], like["header"]) if like.get("columns") else ()
+        numbered = [f"column {i + 1}" for i in range(width)]
+        return tuple(next((names for names in earlier if len(names) == width), numbered)), [
+            *notes, "no header: the first line is a sample" + (", with the columns in the training's order" if earlier else
+                                                               " (--header yes)")]
+    header = [re.sub(r"^#\s*(?=\S)", "", cell.strip()) for cell in first[:width]]
+    twice = next((h for h in header if header.count(h) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{name}: expected each column name once, got {twice!r} twice")
+    if any(notation.kind(cell) == "number" for cell in header):
+        notes.append(f"the first line is the header: {listed(header)} (--header no)")
+    return tuple(header), notes
+
+
+def _numbering(x):
+    """The indices of the columns that count from 0 or 1."""
+    if len(x) < 3:
+        return []
+    return [i for i in np.flatnonzero((x[1] - x[0] == 1) & np.isin(x[0], (0, 1))) if (np.diff(x[:, i]) == 1).all()]
+
+
+class _Reading:
+    def __init__(self, name, header, notation, missing):
+        self.name, self.header, self.notation, self.missing = name, header, notation, missing
+        self.lines, self.notes, self.truths = array("q"), [], set()
+
+    def place(self, i):
+        return f"{self.name}, line {self.lines[i]}"
+
+    def read(self, rows, columns, target, number):
+        """(x, cells of the target or None); rows with words of self.missing are left out."""
+        features = [self.header.index(c) for c in columns]
+        aim = None if target is None else self.header.index(target)
+        used = [*features, *([] if aim is None else [aim])]
+        words = {"", *self.missing} if self.missing else ()
+        numbers, goals, left_out = array("d"), [], []
+        for line, cells in rows:
+            if words and any(cells[i].strip().casefold() in words for i in used):
+                left_out.append(line)
+                continue
+            self.lines.append(line)
+            try:
+                numbers.extend([number(cells[i]) for i in features])
+            except ValueError:
+                numbers.extend([self._number(cells[i], i) for i in features])
+            if aim is not None:
+                goals.append(cells[aim].strip())
+        if left_out:
+            self.notes.append(f"{len(left_out)} row{'s' * (len(left_out) > 1)} with missing values left out, on line"
+                              f"{'s' * (len(left_out) > 1)} {listed(left_out)}")
+        if not self.lines:
+            raise ValueError(f"{self.name}: expected at least one row of data, got only a header"
+                             + (" and rows with missing values" if left_out else ""))
+        x = np.frombuffer(numbers).reshape(len(self.lines), len(features))
+        self._check(x, columns)
+        return x, None if aim is None else goals
+
+    def _number(self, cell, i):
+        """The number in a cell, also of True and False."""
         try:
-            numbers.extend([float(cells[i]) for i in features])
+            return self.notation.number(cell)
         except ValueError:
-            i = next(i for i in features if not _number(cells[i]))
-            raise ValueError(_complaint(place(-1), header[i], cells[i].strip())) from None
-        if aim is not None:
-            cells_of_target.append(cells[aim].strip())
-    if not lines:
-        raise ValueError(f"{name}: expected at least one row of data, got only a header")
-    x = np.frombuffer(numbers).reshape(len(lines), len(features))
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        row, column = bad[0]
-        raise ValueError(_complaint(place(row), columns[column], str(x[row, column])))
-    return x, None if aim is None else _targets(cells_of_target, target, place), place, columns, header, target
+            if (word := cell.strip().casefold()) not in TRUTH:
+                raise self._refused(-1, self.header[i], cell.strip()) from None
+        self.truths.add(self.header[i])
+        return TRUTH[word]
 
+    def _check(self, x, columns):
+        """Raise ValueError for numbers that are not finite, or among truth values."""
+        for row, column in np.argwhere(~np.isfinite(x))[:1]:
+            raise self._refused(row, columns[column], str(x[row, column]))
+        for column in self.truths:
+            for row in np.flatnonzero(~np.isin(x[:, columns.index(column)], (0, 1)))[:1]:
+                raise ValueError(f"{self.place(row)}, column {column!r}: expected True or False as on other lines, got "
+                                 f"{x[row, columns.index(column)]:g}: ignore this column")
+        if self.truths:
+            self.notes.append(f"True and False are read as 1 and 0 in {listed([c for c in columns if c in self.truths])}")
 
-def _rows(stream, name):
-    start = stream.read(65536)
-    stream.seek(0)
-    first = start.lstrip().partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
-    try:
-        for cells in reader:
-            if any(cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise ValueError(f"{name}, line {reader.line_num}: not a table of comma-separated values ({error})") from None
+    def targets(self, cells, target, task, classes):
+        """The target column (n,): float64 if all cells are numbers, else text, the names of classes."""
+        kinds = [self.notation.kind(cell) for cell in cells]
+        gap = next((i for i, kind in enumerate(kinds) if kind == "missing" and (self.missing is None or not cells[i])), None)
+        if gap is not None:
+            raise self._refused(gap, target, cells[gap], ", or give --missing '' if it is the name of a class" * bool(cells[gap]))
+        numeric = [kind == "number" for kind in kinds]
+        if classes and isinstance(classes[0], str):
+            return np.array(cells)
+        if all(numeric):
+            # codes such as 007, or repeated ones of more digits than float64 has
+            codes = r"0\d+|\d{16,}" if 2 * len({*cells}) <= len(cells) else r"0\d+"
+            if task != "regression" and not classes and any(re.fullmatch(codes, cell) for cell in cells):
+                self.notes.append(f"the numbers in {target!r} have zeros in front, or many digits: they are names of classes "
+                                  "(--task regression)")
+                return np.array(cells)
+            return np.array([self.notation.number(cell) for cell in cells])
+        if task != "classification":
+            odd, as_class = numeric.index(False), ", or give --task classification if it is the name of a class"
+            foreign = next((i for i, kind in enumerate(kinds) if kind == "foreign"), None)
+            if foreign is not None:
+                raise self._refused(foreign, target, cells[foreign], as_class)
+            marks = any(not any(map(str.isalnum, cell)) for cell in cells)   # such as - for a missing number
+            if sum(numeric) > len(cells) // 2 or (any(numeric) and marks):
+                raise ValueError(f"{self.place(odd)}, column {target!r}: expected a number as on other lines, got "
+                                 f"{cells[odd]!r}: give --missing {cells[odd]!r} if it means a missing value{as_class}")
+        return np.array(cells)
 
-
-def _number(cell):
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _name(cell):
-    return not _number(cell) and (not cell.strip() or cell.strip().lower() not in MISSING)
-
-
-def _header(rows, name, like):
-    """(names of the columns, rows of data); the names are "column 1", ... if the table has no header.
-
-    The first line is a header if it has text above a number.
-    """
-    two = [row for _, row in zip(range(2), rows)]
-    if not two:
-        raise ValueError(f"{name} is empty: expected rows of comma-separated values")
-    first, second = two[0][1], two[-1][1]
-    named = any(_name(a) and _number(b) for a, b in zip(first, second))
-    if named or (len(two) == 1 and not any(map(_number, first))):
-        header = [cell.strip() for cell in first]
-        twice = next((h for h in header if header.count(h) > 1), None)
-        if twice is not None:
-            raise ValueError(f"{name}: expected each column name once, got {twice!r} twice")
-        return tuple(header), chain(two[1:], rows)
-    # without a header, the columns are in the same order as in the earlier table
-    earlier = (like["columns"], like["header"]) if like and like.get("columns") else ()
-    numbered = [f"column {i + 1}" for i in range(len(first))]
-    return tuple(next((names for names in earlier if len(names) == len(first)), numbered)), chain(two, rows)
-
-
-def _choose(header, name, target, ignore, like):
-    """(names of the feature columns, name of the target column or None)."""
-    if like and like.get("columns"):
-        for column in like["columns"]:
-            if column not in header:
-                raise ValueError(f"{name}: expected the column {column!r}, which the network was trained on, got "
-                                 f"{listed(header)}")
-        return tuple(like["columns"]), like["target"] if like["target"] in header else None
-    ignored = {_find(header, name, column) for column in ignore}
-    if header[0] == "":
-        ignored.add("")   # the row index that pandas writes
-    if like and len(header) - len(ignored) == like.get("features"):
-        target = None
-    elif target is not None:
-        target = _find(header, name, target)
-    else:
-        left = [h for h in header if h not in ignored]
-        target = next((h for h in left if h.lower() in TARGET_NAMES), left[-1] if left else None)
-    columns = tuple(h for h in header if h not in ignored and h != target)
-    if not columns:
-        raise ValueError(f"{name}: expected at least one column of features, got only the target {target!r} "
-                         "(columns are separated by commas, semicolons or tabs)")
-    return columns, target
-
-
-def _find(header, name, wanted):
-    """The name of the column with the name, or the number from 1, `wanted`; raises ValueError if there is none."""
-    wanted = str(wanted).strip()
-    if wanted in header:
-        return wanted
-    if wanted.lstrip("-").isdigit():
-        number = int(wanted)
-        if 1 <= abs(number) <= len(header):
-            return header[number - 1 if number > 0 else number]
-        raise ValueError(f"{name} has no column {wanted}: expected a number from 1 to {len(header)} (-1 is the last), "
-                         "or a name")
-    folded = {h.lower(): h for h in reversed(header)}
-    near = get_close_matches(wanted.lower(), folded, n=1)
-    remedy = f"did you mean {folded[near[0]]!r}?" if near else f"its columns are {listed(header)}"
-    raise ValueError(f"{name} has no column {wanted!r}: {remedy}")
-
-
-def listed(names, most=8):
-    """The names in words, the first few of many."""
-    return ", ".join([*map(str, names[:most]), *["..."] * (len(names) > most)])
-
-
-def _complaint(place, column, cell):
-    if cell.lower() in MISSING:
-        return f"{place}, column {column!r}: the value is missing: fill it in, or leave the line or the column out"
-    remedy = "ignore this column, or make it the target"
-    if _number(cell):
-        remedy = "replace infinite values, or leave the line out"
-    return f"{place}, column {column!r}: expected a number, got {cell!r}: {remedy}"
-
-
-def _targets(cells, target, place):
-    """The target column (n,): float64 if all cells are finite numbers, else text."""
-    numeric = list(map(_number, cells))
-    bad = [cell.lower() in MISSING for cell in cells]
-    if all(numeric) and not any(bad):
-        values = np.array([float(cell) for cell in cells])
-        bad = (~np.isfinite(values)).tolist()
-    if any(bad):
-        raise ValueError(_complaint(place(bad.index(True)), target, cells[bad.index(True)]))
-    if all(numeric):
-        return values
-    if sum(numeric) > len(cells) // 2:
-        odd = numeric.index(False)
-        raise ValueError(f"{place(odd)}, column {target!r}: expected a number as on most lines, got {cells[odd]!r}")
-    return np.array(cells)
+    def _refused(self, row, column, cell, more=""):
+        """The error of a cell that is no number."""
+        where, kind = f"{self.place(row)}, column {column!r}", self.notation.kind(cell)
+        if kind == "missing":
+            ways = f"give --missing {cell or ','!r} to leave out such rows" if self.missing is None else "leave the line out"
+            return ValueError(f"{where}: the value is missing, got {cell!r}: fill it in, or {ways}{more}")
+        remedy = "ignore this column, or make it the target"
+        if "inf" in cell.lower():
+            remedy, more = "replace infinite values, or leave the line out", ""
+        elif kind == "foreign" and re.search(r"[.,'’\s]", cell):
+            remedy = "--decimal and --thousands name other signs in numbers"
+        elif kind == "foreign":
+            remedy = "write it as a plain number, without other signs"
+        elif not any(map(str.isalnum, cell)):
+            remedy += f", or give --missing {cell!r} if it means a missing value"
+        return ValueError(f"{where}: expected a number, got {cell!r}: {remedy}{more}")

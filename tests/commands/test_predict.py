@@ -27,7 +27,9 @@ def test_predictions(gpubp_, tmp_path):
 def test_predictions_need_no_usable_targets(gpubp_, tmp_path):
     gpubp_("train --quiet --no-picture --epochs 40", table())
     (tmp_path / "new.csv").write_text("weight,height,kind\n0,9,\n0,1,?\n")
-    assert gpubp_("predict flowers-network.npz new.csv") == (0, "prediction\ntall\nshort\n", "")
+    assert gpubp_("predict flowers-network.npz new.csv") == (0, "prediction\ntall\nshort\n", (
+        "data      new.csv: the targets are not used: new.csv, line 2, column 'kind': the value is missing, got '': fill it in, "
+        "or leave the line out\n"))
 
 
 def test_a_network_made_in_python(gpubp_):

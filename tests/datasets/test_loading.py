@@ -78,7 +78,7 @@ def test_missing_and_foreign_files(tmp_path):
     refuses(f"the file {tmp_path}/irsi.csv does not exist: did you mean iris.csv?", tmp_path / "irsi.csv")
     refuses("the file /nowhere/x does not exist: give the path of a .csv, .npz or idx file", "/nowhere/x")
     (tmp_path / "x.exe").write_bytes(b"MZ\0\0")
-    refuses("FILE has an unknown format: expected a table (.csv, in UTF-8), arrays (.npz) or images (idx)",
+    refuses("FILE has an unknown format: expected a table (.csv), arrays (.npz) or images (idx), got a NUL byte at 2",
             tmp_path / "x.exe")
     (tmp_path / "latin.csv").write_bytes("größe,y\n1,0\n".encode("latin-1"))
     refuses("FILE is not text in UTF-8 (invalid start byte at byte 2): save it as UTF-8", tmp_path / "latin.csv")

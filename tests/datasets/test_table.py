@@ -65,23 +65,25 @@ def test_ignored_columns(tmp_path):
     ("a,b,y\n", "t.csv: expected at least one row of data, got only a header"),
     ("a,b,y\n1,2,0\n1,2\n", "t.csv, line 3: expected 3 cells as in the first line, got 2"),
     ("a,b,y\n1,2,0\n1,2,3,4\n", "t.csv, line 3: expected 3 cells as in the first line, got 4"),
-    ("a,b,y\n1,2,0\n\n3,,1\n", "t.csv, line 4, column 'b': the value is missing: fill it in, or leave the line or the "
-                               "column out"),
-    ("a,b,y\n1,2,0\n3,NaN,1\n", "t.csv, line 3, column 'b': the value is missing: fill it in, or leave the line or the "
-                                "column out"),
-    ("a,b,y\n1,2,0\n3,4,?\n", "t.csv, line 3, column 'y': the value is missing: fill it in, or leave the line or the "
-                              "column out"),
+    ("a,b,y\n1,2,0\n\n3,,1\n", "t.csv, line 4, column 'b': the value is missing, got '': fill it in, or give "
+                               "--missing ',' to leave out such rows"),
+    ("a,b,y\n1,2,0\n3,NaN,1\n", "t.csv, line 3, column 'b': the value is missing, got 'nan': fill it in, or give "
+                                "--missing 'nan' to leave out such rows"),
+    ("a,b,y\n1,2,0\n3,4,?\n", "t.csv, line 3, column 'y': the value is missing, got '?': fill it in, or give "
+                              "--missing '?' to leave out such rows, or give --missing '' if it is the name of a class"),
     ("a,b,y\n1,2,0\n-inf,4,1\n", "t.csv, line 3, column 'a': expected a number, got '-inf': replace infinite values, or "
                                  "leave the line out"),
     ("a,b,y\n1,2,0\n3,4,inf\n", "t.csv, line 3, column 'y': expected a number, got 'inf': replace infinite values, or "
                                 "leave the line out"),
     ("a,b,y\n1,2,0\n3,x,1\n", "t.csv, line 3, column 'b': expected a number, got 'x': ignore this column, or "
                               "make it the target"),
-    ("a,y\n1,2.5\n3,3.5\n4,oops\n", "t.csv, line 4, column 'y': expected a number as on most lines, got 'oops'"),
+    ("a,y\n1,2.5\n3,3.5\n4,oops\n", "t.csv, line 4, column 'y': expected a number as on other lines, got 'oops': "
+                                    "give --missing 'oops' if it means a missing value, or give --task classification if it "
+                                    "is the name of a class"),
     ("a,y\n1,a\n3,a\n", "t.csv: expected at least two different targets, got 'a' for all 2 samples"),
     ("a,y\n1,5\n3,5\n", "t.csv: expected at least two different targets, got 5.0 for all 2 samples"),
     ("a,a,y\n1,2,0\n3,4,1\n", "t.csv: expected each column name once, got 'a' twice"),
     ("y\n1\n0\n", "t.csv: expected at least one column of features, got only the target 'y' (columns are separated by "
-                  "commas, semicolons or tabs)")])
+                  "commas, semicolons or tabs: --delimiter names another sign)")])
 def test_bad_tables(tmp_path, text, sentence):
     refuses(sentence, write(tmp_path / "t.csv", text))

@@ -1,0 +1,138 @@
+"""Which columns of a table are features and which one is the target, and whether its first row is a header."""
+
+import re
+from difflib import get_close_matches
+from itertools import pairwise
+
+import numpy as np
+
+TARGET_NAMES = ("target", "targets", "label", "labels", "class", "y", "species", "outcome")
+NUMBERS = ("number", "foreign", "truth")
+# names of columns that number or identify the rows: Unnamed: 0 (pandas), rownames (R), Id, PassengerId, user_id
+INDEX = re.compile(r"(?i:unnamed.*|id|index|idx|row|row.?(names?|number|num|id|index)|level_0|no\.?|nr\.?|#|)|.*[a-z](Id|ID)|"
+                   r"(?i:.*[\W_]id)")
+
+
+def is_header(first, below, notation, like):
+    """Whether the first row names the columns, judged by the rows below; None if it is ambiguous."""
+    first = [cell.strip() for cell in first]
+    if like.get("columns") and {*like["columns"]} <= {*first}:
+        return True
+    kinds = [notation.kind(cell) for cell in first]
+    columns = [[cell.strip() for cell in column] for column in zip(*below)] or [[]] * len(first)
+    known = [[kind in NUMBERS for kind in map(notation.kind, column) if kind != "missing"] for column in columns]
+    numeric = [2 * sum(column) > len(column) for column in known]   # some cells may be mistakes
+    numbers = [cell for cell, kind in zip(first, kinds) if kind in NUMBERS]
+    if not below:
+        return not numbers
+    whole = all(re.fullmatch(r"\d+", cell, re.ASCII) for cell in numbers) and len({*numbers}) == len(numbers)
+    if any(kind == "text" and number for kind, number in zip(kinds, numeric)):
+        return True if whole else None
+    if not numbers:
+        return None if any(cell and kind == "missing" for cell, kind in zip(first, kinds)) else True
+    words = [(cell, column) for cell, kind, column in zip(first, kinds, columns) if kind == "text"]
+    new = all(cell not in column for cell, column in words)
+    if new and any(cell.lower() in TARGET_NAMES for cell, _ in words):
+        return True if whole else None
+    steps = {int(b) - int(a) for a, b in pairwise(numbers)} if whole else ()
+    if like.get("columns") or steps != {1} or (len(numbers) == 2 and numbers[0] not in "01"):
+        return False
+    # consecutive numbers, such as the names 0, 1, 2 that pandas gives
+    if any(kind == "number" and column and not any(column) for kind, column in zip(kinds, known)):
+        return True
+    return None if not words or (new and numbers[0] == "0") else False
+
+
+def choose(header, name, target, ignore, index, like, column, notation):
+    """(names of the features, name of the target or None, notes on the decisions).
+
+    column(name): the cells of a column. index: a column to leave out, "none", or None for those that number the rows.
+    """
+    if like.get("columns"):
+        for feature in like["columns"]:
+            if feature not in header:
+                raise ValueError(f"{name}: expected the column {feature!r}, which the network was trained on, got "
+                                 f"{listed(header)}")
+        unused = [h for h in header if h not in (*like["columns"], like["target"])]
+        return (tuple(like["columns"]), like["target"] if like["target"] in header else None,
+                _left_out([repr(h) for h in unused], "not used in training") if unused else [])
+    ignored = {find(header, name, each) for each in ignore}
+    if target is not None:
+        target = find(header, name, target)
+    notes, reasons = [], {}
+    if index is None:
+        candidates = [h for h in header if h not in ignored and h != target and INDEX.fullmatch(h)]
+        reasons = {h: _numbering(h, column(h), name, notation) for h in candidates}
+        notes += [f"{h!r} is a feature (--ignore {h!r} leaves it out)" for h, reason in reasons.items() if reason is None]
+        reasons = {h: reason for h, reason in reasons.items() if reason is not None}
+        if reasons:
+            notes += _left_out([f"{h!r} {reason}" for h, reason in reasons.items()], "--index none keeps them")
+    elif index != "none":
+        ignored.add(find(header, name, index))
+    left = [h for h in header if h not in ignored and h not in reasons]
+    if len(left) == like.get("features"):
+        target = None
+    elif target is None:
+        target = _guessed(left, name)
+        if target is not None and target.lower() not in TARGET_NAMES:
+            notes.append(f"the target is {target!r}, the last column (--target)")
+    columns = tuple(h for h in left if h != target)
+    if not columns:
+        raise ValueError(f"{name}: expected at least one column of features, got only the target {target!r}"
+                         + (f" and {listed([*reasons])}: --index none keeps all columns" if reasons else
+                            " (columns are separated by commas, semicolons or tabs: --delimiter names another sign)"))
+    return columns, target, notes
+
+
+def _left_out(columns, why):
+    return [f"{len(columns)} column{'s' * (len(columns) > 1)} left out: {listed(columns)} ({why})"]
+
+
+def _guessed(names, name):
+    """The target by its name, else the last column."""
+    usual = [h for h in names if h.lower() in TARGET_NAMES]
+    if not usual:
+        return names[-1] if names else None
+    others = {h.lower() for h in names[:-1]}
+    if len(usual) > 1 or (usual[0].lower() == "y" and {"x", "y"} <= others):   # two coordinates, and what else?
+        raise ValueError(f"{name}: expected one column with the name of a target, got {listed(usual if usual[1:] else names)}: "
+                         "name the target with --target")
+    return usual[0]
+
+
+def _numbering(header, cells, name, notation):
+    """Why a column with the name of an index is one, in words; None if it is a feature."""
+    kinds = {notation.kind(cell) for cell in cells}
+    if kinds == {"number"}:
+        values = np.array([notation.number(cell) for cell in cells])
+        if (np.diff(values) == 1).all():
+            return "numbers the rows"
+        kinds = {"text"} if (values == np.floor(values)).all() else kinds
+    if kinds == {"text"} and len({*cells}) == len(cells):
+        return "differs in every row"
+    if header == "" or header.lower().startswith("unnamed"):
+        raise ValueError(f"{name}: expected a name for the column {header!r}, which does not number the rows: leave it out with "
+                         "--ignore, or keep it with --index none")
+    return None
+
+
+def find(header, name, wanted):
+    """The name of the column with the name, or the number from 1, `wanted`; raises ValueError if there is none."""
+    wanted = str(wanted).strip()
+    if wanted in header:
+        return wanted
+    if re.fullmatch(r"-?\d+", wanted, re.ASCII):
+        number = int(wanted)
+        if 1 <= abs(number) <= len(header):
+            return header[number - 1 if number > 0 else number]
+        raise ValueError(f"{name} has no column {wanted}: expected a number from 1 to {len(header)} (-1 is the last), "
+                         "or a name")
+    folded = {h.lower(): h for h in reversed(header)}
+    near = get_close_matches(wanted.lower(), folded, n=1)
+    remedy = f"did you mean {folded[near[0]]!r}?" if near else f"its columns are {listed(header)}"
+    raise ValueError(f"{name} has no column {wanted!r}: {remedy}")
+
+
+def listed(names, most=8):
+    """The names in words, the first few of many."""
+    return ", ".join([*map(str, names[:most]), *["..."] * (len(names) > most)])

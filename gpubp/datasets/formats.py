@@ -1,0 +1,79 @@
+"""Read a file once, decompress it, and determine its format from its content; other formats are refused with the remedy."""
+
+import io
+import re
+import zipfile
+import zlib
+from difflib import get_close_matches
+from importlib import import_module
+
+KNOWN = "a table (.csv), arrays (.npz) or images (idx)"
+COMPRESSED = {rb"\x1f\x8b": "gzip", rb"BZh[1-9]1AY&SY": "bz2", rb"\xfd7zXZ\0": "lzma"}
+CSV = "save it as .csv, for example with pandas: pandas.read_{}({!r}).to_csv('data.csv', index=False)"
+NPZ = "load it with {}, and save its arrays: numpy.savez('data.npz', x=..., y=...)"
+SHEET = "save it as .csv in your spreadsheet program"
+FOREIGN = {   # {how other formats begin: (what the file is, the remedy)}
+    rb"\xd0\xcf\x11\xe0": ("a spreadsheet (.xls)", SHEET),
+    rb"PAR1[^ -~\s]": ("a Parquet file", CSV.format("parquet", "{}")),
+    rb"(ARROW1|FEA1)\0": ("a Feather file", CSV.format("feather", "{}")),
+    rb"\x93NUMPY": ("a single array (.npy)", NPZ.format("numpy.load")),
+    rb"\x80[\2-\5]|.{0,40}cnumpy[.\n]": ("a pickle, which may run any code when it is loaded", NPZ.format("pickle.load")),
+    rb"MATLAB 5\.0": ("a MATLAB file (.mat)", NPZ.format("scipy.io.loadmat")),
+    rb"\x89HDF\r\n": ("an HDF5 file (.h5, .mat)", NPZ.format("h5py")),
+    rb"RD[AX][23]\n|[XAB]\n\0\0\0": ("R's data", "save it as .csv in R: write.csv(x, 'data.csv', row.names = FALSE)"),
+    rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF.{4}WEBP|BM.{4}\0{4}": (
+        "one picture", NPZ.format("Pillow, like all others")),
+    rb"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "decompress it with unzstd"),
+    rb"7z\xbc\xaf|Rar!\x1a|.{257}ustar": ("an archive", "unpack it and give one of its files"),
+    rb"SQLite format 3\0": ("an SQLite database", "save a table as .csv: sqlite3 -header -csv {} 'select * from ...'"),
+    rb"%PDF-": ("a PDF document", "save its table as .csv"),
+    rb"version https://git-lfs": ("a pointer of Git LFS, not the file itself", "run git lfs pull"),
+    rb"(?i)\s*<(!doctype|html|\?xml)": ("a web page or XML", "download the data themselves, or save them as .csv"),
+    rb"\s*[\[{]\s*[\[{\"\d\]}-]": ("JSON", CSV.format("json", "{}")),
+    rb"(?i)(\s*%[^\n]*\n)*\s*@relation": ("an ARFF file", NPZ.format("scipy.io.arff.loadarff")),
+    rb"\S+( +\d+:\S+)+\s*\n": ("a LIBSVM file", NPZ.format("sklearn.datasets.load_svmlight_file, x as x.toarray()"))}
+
+
+def read_file(path):
+    """(content, kind) of a file, which is read only once and decompressed; kind is "npz", "idx" or "table"."""
+    if not path.exists():
+        near = get_close_matches(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [], n=1)
+        remedy = f"did you mean {near[0]}?" if near else "give the path of a .csv, .npz or idx file"
+        raise FileNotFoundError(f"the file {path} does not exist: {remedy}")
+    content = decompressed(path, path.read_bytes())
+    if not content:
+        raise ValueError(f"{path} is empty: expected {KNOWN}")
+    for start, (what, remedy) in FOREIGN.items():
+        if re.match(start, content[:4096], re.DOTALL):
+            raise ValueError(f"{path} is {what}: expected {KNOWN}: {remedy.format(path.name)}")
+    return content, {b"PK": "npz", b"\0\0": "idx"}.get(content[:2], "table")
+
+
+def decompressed(path, content):
+    """The content of a file without gzip, bzip2 or xz, or of the single file in a .zip."""
+    name = next((name for start, name in COMPRESSED.items() if re.match(start, content)), None)
+    if name is not None:
+        module = import_module(name)   # here, because Python may be built without bz2 or lzma
+        try:
+            return decompressed(path, module.decompress(content))
+        except (EOFError, OSError, zlib.error, getattr(module, "LZMAError", EOFError)) as error:
+            raise ValueError(f"{path} is truncated or damaged ({error}): download it again") from None
+    return _unzipped(path, content) if content[:2] == b"PK" else content
+
+
+def _unzipped(path, content):
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+            if not names or any(name.endswith(".npy") for name in names):
+                return content
+            if len(names) == 1:
+                return decompressed(path, archive.read(names[0]))
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged or not an .npz file ({error}): save it again or use a copy") from None
+    if {"[Content_Types].xml", "mimetype"} & {*names}:
+        raise ValueError(f"{path} is a spreadsheet: expected {KNOWN}: {SHEET}")
+    if any(name.endswith("data.pkl") for name in names):
+        raise ValueError(f"{path} is a pickle of PyTorch: expected {KNOWN}: {NPZ.format('torch.load')}")
+    raise ValueError(f"{path} holds {len(names)} files, {', '.join(names[:3])} and more: expected one: unpack it and give one of "
+                     "its files")

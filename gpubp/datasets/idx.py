@@ -1,0 +1,105 @@
+"""Reader of MNIST's idx format, and the search for the images, labels and parts that belong together."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from .arrays import PARTS, flat_rows
+from .formats import decompressed
+
+IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+# such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte or emnist-digits-test-images-idx3-ubyte
+NAME = re.compile(r"(?P<family>.*?)((?<![^-_.])(?P<part>train|training|t10k|test|val|valid|validation)[-_.]?)?"
+                  r"(?P<kind>images|labels)(?P<rest>.*?)[-_.]?idx\d.*", re.IGNORECASE)
+
+
+def read_idx(path, content):
+    """The array in an idx file, in native byte order.
+
+    The format: the bytes 0, 0, type and number of dimensions, then big-endian sizes and values.
+    """
+    kind, depth = (content[2], content[3]) if len(content) >= 4 else (0, 0)
+    if content[:2] != b"\0\0" or kind not in IDX_TYPES:
+        raise ValueError(f"{path} is not an idx file: expected the magic number 00 00 08 .., got "
+                         f"{content[:4].hex(' ')}")
+    start = 4 + 4 * depth
+    shape = tuple(np.frombuffer(content[4:start], ">u4").tolist()) if len(content) >= start else ()
+    dtype = np.dtype(IDX_TYPES[kind])
+    expected = start + int(np.prod(shape)) * dtype.itemsize
+    if len(content) != expected:
+        raise ValueError(f"{path} is truncated or damaged: expected {expected} bytes for shape {shape}, got "
+                         f"{len(content)}: download it again")
+    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    return values.astype(dtype.newbyteorder("="), copy=False)
+
+
+def read_idx_parts(path, content=None, labels=True):
+    """Read MNIST's idx files: ({part: (images (n, pixels), labels (n,))}, notes), where part is "train", "valid" or "test".
+
+    path: a file of images or of labels, with its decompressed content, or the folder of both. With labels=False, missing labels
+    are None; otherwise they raise ValueError. A file that is not of the training part is returned as "train", without others.
+    """
+    root, own = path if path.is_dir() else path.parent, _meaning(path)
+    if own is None and content is not None:
+        if labels:
+            raise ValueError(f"the labels of {path.name} are missing: expected a pair of files such as train-images-idx3-ubyte "
+                             "and train-labels-idx1-ubyte")
+        return {"train": (flat_rows(path, "idx", read_idx(path, content)), None)}, ()
+    families = _families(root.absolute().parent if _meaning(root.absolute()) else root)
+    if own is None:
+        complete = [family for family, files in families.items() if "images" in {kind for _, kind in files}]
+        if not complete:
+            raise ValueError(f"the folder {path} holds no idx images: expected files such as train-images-idx3-ubyte.gz")
+        if len(complete) > 1:
+            first = [min(str(p.relative_to(path)) for p in families[family].values()) for family in complete]
+            raise ValueError(f"the folder {path} holds {len(complete)} data sets: expected one, or the name of a file such as "
+                             f"{' or '.join(first)}")
+        own = complete[0], next(part for part in ("train", "valid", "test") if (part, "images") in families[complete[0]])
+    files, part = families.get(own[0], {}), own[1]
+    if content is not None:
+        files[own[1:]] = path
+    parts = [part, *(other for other in ("valid", "test") if part == "train" and (other, "images") in files)]
+    read = {"train" if each == part else each: _pair(files, each, labels) for each in parts}
+    names = ", ".join(files[each, "images"].name for each in parts)
+    return read, (f"the images are those of {names}",) if path.is_dir() else ()
+
+
+def _meaning(path):
+    """(family, part, "images" or "labels") by the name of a file, or None."""
+    name = NAME.fullmatch(path.name)
+    return name and (f"{name['family']}*{name['rest']}", PARTS[(name["part"] or "train").lower()], name["kind"].lower())
+
+
+def _families(root):
+    """{family: {(part, "images" or "labels"): path}} of the idx files in a folder.
+
+    Also in a folder with the name of a file: some archives have train-images.idx3-ubyte/train-images.idx3-ubyte.
+    """
+    entries = sorted(root.iterdir(), key=lambda path: (path.suffix == ".gz", path.name))
+    nested = [inner for path in entries if path.is_dir() and _meaning(path) for inner in sorted(path.iterdir())]
+    families: dict[str, dict] = {}
+    for path in filter(Path.is_file, entries + nested):
+        if (meaning := _meaning(path)) is not None:
+            first = families.setdefault(meaning[0], {}).setdefault(meaning[1:], path)
+            if first != path and _content(first) != _content(path):
+                raise ValueError(f"the folder {root} holds two files of {meaning[1]} {meaning[2]} that differ: expected one, got "
+                                 f"{first.relative_to(root)} and {path.relative_to(root)}")
+    return families
+
+
+def _content(path):
+    return decompressed(path, path.read_bytes())
+
+
+def _pair(files, part, needed):
+    images, labels = files.get((part, "images")), files.get((part, "labels"))
+    if images is None or (labels is None and needed):
+        pair = ("labels", "images", "idx1", "idx3") if images is None else ("images", "labels", "idx3", "idx1")
+        name = (images or labels).name
+        wanted = name.removesuffix(".gz").replace(*pair[:2]).replace(*pair[2:])
+        raise ValueError(f"the {pair[1]} of {name.removesuffix('.gz')} are missing: expected {wanted} (or with .gz) beside it")
+    x, y = (None if file is None else read_idx(file, _content(file)) for file in (images, labels))
+    if y is not None and y.ndim != 1:
+        raise ValueError(f"{labels}: expected labels of one dimension, got shape {y.shape}")
+    return flat_rows(images, "idx", x), y

@@ -1,0 +1,51 @@
+"""How the cells of a table are understood: numbers in one notation, words for missing values, True and False."""
+
+import re
+
+MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "?"})
+TRUTH = {"true": 1.0, "false": 0.0}
+DIGITS = r"\d[\d.,'’_\s]*"   # of any script, grouped in any way
+SIGN = r"[-+−–]?"
+# numbers that are written in another way than the notation says: 1,5  1 234  $12  12%  (3)  0x10  1d5
+FOREIGN = re.compile(rf"\(?{SIGN}\s*[$€£¥₹]?\s*{SIGN}[.,]?{DIGITS}([ed]{SIGN}\d+)?\s*[%‰$€£¥₹]?\)?|{SIGN}0x[\da-f]+|"
+                     rf"{SIGN}inf(inity)?", re.IGNORECASE)
+
+
+class Notation:
+    """Numbers with a decimal sign and perhaps a thousands separator; kinds of cells."""
+
+    def __init__(self, decimal, thousands):
+        for name, sign, least in (("decimal", decimal, 1), ("thousands", thousands, 0)):
+            if not isinstance(sign, str) or not least <= len(sign) <= 1 or sign.isalnum() or sign in tuple("+-"):
+                raise ValueError(f"--{name}: expected one sign such as {'.' if least else ' '!r} or ',', got {sign!r}")
+        if decimal == thousands:
+            raise ValueError(f"--thousands: expected another sign than the decimal {decimal!r}")
+        self.decimal, self.thousands = decimal, thousands
+        # French texts group digits by spaces that do not break
+        point, group = re.escape(decimal), r"[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)
+        whole = rf"(?:\d{{1,3}}(?:{group}\d{{3}})+|\d+)" if thousands else r"\d+"
+        self._pattern = re.compile(rf"[+-]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+        self._group = re.compile(group)
+
+    def number(self, cell):
+        """The number in a cell; raises ValueError if the cell holds none in this notation."""
+        cell = cell.strip()
+        if not self._pattern.fullmatch(cell):
+            raise ValueError
+        return float(self._group.sub("", cell).replace(self.decimal, "."))
+
+    def reader(self, text):
+        """The function that reads the numbers of this text: float, which is fast, where it accepts only this notation."""
+        # float also accepts digits of all scripts, and underscores between digits
+        plain = (self.decimal, self.thousands) == (".", "") and "_" not in text and text.isascii()
+        return float if plain else self.number
+
+    def kind(self, cell):
+        """"missing", "number", "foreign" (a number in another notation), "truth" (True or False) or "text"."""
+        cell = cell.strip()
+        if self._pattern.fullmatch(cell):
+            return "number"
+        word = cell.casefold()
+        if word in MISSING:
+            return "missing"
+        return "truth" if word in TRUTH else "foreign" if FOREIGN.fullmatch(cell) else "text"

@@ -1,0 +1,73 @@
+"""The rows of a table in text: the separator, comments, blank lines and quotes; an error names its line."""
+
+import csv
+import io
+import re
+from itertools import islice
+
+from .columns import NUMBERS
+
+DELIMITERS = "\t;|,"   # the comma is the last, because it also occurs in numbers
+
+
+class Rows:
+    """The rows of a table as (line, cells), which can be read several times.
+
+    Lines that begin with # and do not have as many cells as the first row are comments. After a reading, notes says how many
+    lines were left out.
+    """
+
+    def __init__(self, text, name, delimiter, notation):
+        stated = re.match(r"sep=(.)\r?\n?", text, re.IGNORECASE)   # Excel's first line
+        self._text, self._name, self._stated = text, name, bool(stated)
+        lines = io.StringIO(text, newline="")
+        sample = [line for line in islice(lines, int(self._stated), None) if line.strip() and not line.startswith("#")][:100]
+        if not sample:
+            raise ValueError(f"{name} is empty: expected rows of comma-separated values")
+        self.delimiter = delimiter or (stated[1] if stated else self._guess(sample, notation))
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n ':
+            raise ValueError(f"--delimiter: expected one sign such as ',' or ';', got {self.delimiter!r}")
+        self.width = len(self._cells(sample[:1], self.delimiter)[0])
+        self.notes = []
+
+    def _cells(self, lines, delimiter):
+        return [*csv.reader(lines, delimiter=delimiter, skipinitialspace=True)]
+
+    def _guess(self, sample, notation):
+        """The delimiter that splits all lines into the same number of cells, at least two."""
+        tables = {d: self._cells(sample, d) for d in DELIMITERS}
+        even = {d: rows for d, rows in tables.items() if {*map(len, rows)} == {len(rows[0])} != {1}}
+        if len(even) > 1:   # one of them may stand inside cells: prefer the only one that splits all into numbers
+            numeric = [d for d, rows in even.items()
+                       if all(notation.kind(cell) in (*NUMBERS, "missing") for row in rows[1:] or rows for cell in row)]
+            if len(numeric) != 1:
+                raise ValueError(f"{self._name}: expected one sign between the columns, got "
+                                 f"{' and '.join(map(repr, even))} evenly in all lines: name it with --delimiter")
+            return numeric[0]
+        return next(iter(even), max(DELIMITERS, key=sample[0].count))
+
+    def __iter__(self):
+        blank = blanks = comments = 0
+        line = 1
+        reader = csv.reader(io.StringIO(self._text, newline=""), delimiter=self.delimiter, skipinitialspace=True, strict=True)
+        try:
+            for cells in reader:
+                start, line = line, reader.line_num + 1
+                if line > start + 1:
+                    raise ValueError(f"{self._name}, line {start}: expected each row on one line, got a quoted cell that runs to "
+                                     f"line {line - 1}: remove the stray quote, or the line break")
+                if not cells or (self.width > 1 and len(cells) == 1 and not cells[0].strip()):
+                    blank += 1
+                elif cells[0].startswith("#") and len(cells) != self.width:
+                    comments += 1
+                elif start > self._stated:
+                    if len(cells) != self.width:
+                        raise ValueError(f"{self._name}, line {start}: expected {self.width} cells as in the first line, got "
+                                         f"{len(cells)}")
+                    blanks, blank = blanks + blank, 0
+                    yield start, cells
+        except csv.Error as error:
+            raise ValueError(f"{self._name}, line {line}: expected cells separated by {self.delimiter!r}, got a damaged row "
+                             f"({error}): look for a stray quote") from None
+        counts = {"blank": blanks, "comment": comments}   # blank lines at the end are usual
+        self.notes = [f"{count} {what} line{'s' * (count > 1)} left out" for what, count in counts.items() if count]
