@@ -20,7 +20,7 @@ def is_header(first, below, notation, like):
         return True
     kinds = [notation.kind(cell) for cell in first]
     columns = [[cell.strip() for cell in column] for column in zip(*below)] or [[]] * len(first)
-    known = [[kind in NUMBERS for kind in map(notation.kind, column) if kind != "missing"] for column in columns]
+    known = [[kind in NUMBERS for kind in map(notation.kind, column) if kind not in ("missing", "mark")] for column in columns]
     numeric = [2 * sum(column) > len(column) for column in known]   # some cells may be mistakes
     numbers = [cell for cell, kind in zip(first, kinds) if kind in NUMBERS]
     if not below:
@@ -29,13 +29,15 @@ def is_header(first, below, notation, like):
     if any(kind == "text" and number for kind, number in zip(kinds, numeric)):
         return True if whole else None
     if not numbers:
-        return None if any(cell and kind == "missing" for cell, kind in zip(first, kinds)) else True
+        return None if any(cell and kind in ("missing", "mark") for cell, kind in zip(first, kinds)) else True
     words = [(cell, column) for cell, kind, column in zip(first, kinds, columns) if kind == "text"]
     new = all(cell not in column for cell, column in words)
     if new and any(cell.lower() in TARGET_NAMES for cell, _ in words):
         return True if whole else None
+    if whole and words and new and all(2 * len({*column}) <= len(column) for _, column in words):
+        return None   # all other words are repeated
     steps = {int(b) - int(a) for a, b in pairwise(numbers)} if whole else ()
-    if like.get("columns") or steps != {1} or (len(numbers) == 2 and numbers[0] not in "01"):
+    if like.get("columns") or steps != {1} or (len(numbers) == 2 and numbers[0] != "0"):
         return False
     # consecutive numbers, such as the names 0, 1, 2 that pandas gives
     if any(kind == "number" and column and not any(column) for kind, column in zip(kinds, known)):

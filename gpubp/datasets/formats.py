@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from importlib import import_module
 
 KNOWN = "a table (.csv), arrays (.npz) or images (idx)"
+ZIP = b"PK\3\4", b"PK\5\6"
 COMPRESSED = {rb"\x1f\x8b": "gzip", rb"BZh[1-9]1AY&SY": "bz2", rb"\xfd7zXZ\0": "lzma"}
 CSV = "save it as .csv, for example with pandas: pandas.read_{}({!r}).to_csv('data.csv', index=False)"
 NPZ = "load it with {}, and save its arrays: numpy.savez('data.npz', x=..., y=...)"
@@ -46,7 +47,7 @@ def read_file(path):
     for start, (what, remedy) in FOREIGN.items():
         if re.match(start, content[:4096], re.DOTALL):
             raise ValueError(f"{path} is {what}: expected {KNOWN}: {remedy.format(path.name)}")
-    return content, {b"PK": "npz", b"\0\0": "idx"}.get(content[:2], "table")
+    return content, "npz" if content.startswith(ZIP) else "idx" if content[:2] == b"\0\0" else "table"
 
 
 def decompressed(path, content):
@@ -55,10 +56,11 @@ def decompressed(path, content):
     if name is not None:
         module = import_module(name)   # here, because Python may be built without bz2 or lzma
         try:
-            return decompressed(path, module.decompress(content))
-        except (EOFError, OSError, zlib.error, getattr(module, "LZMAError", EOFError)) as error:
+            inner = module.decompress(content)
+        except (EOFError, OSError, ValueError, zlib.error, getattr(module, "LZMAError", EOFError)) as error:
             raise ValueError(f"{path} is truncated or damaged ({error}): download it again") from None
-    return _unzipped(path, content) if content[:2] == b"PK" else content
+        return decompressed(path, inner)
+    return _unzipped(path, content) if content.startswith(ZIP) else content
 
 
 def _unzipped(path, content):

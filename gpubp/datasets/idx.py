@@ -50,7 +50,8 @@ def read_idx_parts(path, content=None, labels=True):
     if own is None:
         complete = [family for family, files in families.items() if "images" in {kind for _, kind in files}]
         if not complete:
-            raise ValueError(f"the folder {path} holds no idx images: expected files such as train-images-idx3-ubyte.gz")
+            raise ValueError(f"the folder {path} holds no idx images: expected files such as train-images-idx3-ubyte.gz: give "
+                             "one file, or save pictures as arrays: numpy.savez('data.npz', x=..., y=...)")
         if len(complete) > 1:
             first = [min(str(p.relative_to(path)) for p in families[family].values()) for family in complete]
             raise ValueError(f"the folder {path} holds {len(complete)} data sets: expected one, or the name of a file such as "

@@ -41,11 +41,13 @@ class Notation:
         return float if plain else self.number
 
     def kind(self, cell):
-        """"missing", "number", "foreign" (a number in another notation), "truth" (True or False) or "text"."""
+        """"missing", "number", "foreign" (in another notation), "truth" (True, False), "mark" (no letter or digit) or "text"."""
         cell = cell.strip()
         if self._pattern.fullmatch(cell):
             return "number"
         word = cell.casefold()
         if word in MISSING:
             return "missing"
-        return "truth" if word in TRUTH else "foreign" if FOREIGN.fullmatch(cell) else "text"
+        if word in TRUTH:
+            return "truth"
+        return "foreign" if FOREIGN.fullmatch(cell) else "text" if any(map(str.isalnum, cell)) else "mark"

@@ -31,7 +31,10 @@ class Rows:
         self.notes = []
 
     def _cells(self, lines, delimiter):
-        return [*csv.reader(lines, delimiter=delimiter, skipinitialspace=True)]
+        try:
+            return [*csv.reader(lines, delimiter=delimiter, skipinitialspace=True)]
+        except csv.Error:   # __iter__ names the line
+            return [[""]]
 
     def _guess(self, sample, notation):
         """The delimiter that splits all lines into the same number of cells, at least two."""

@@ -30,7 +30,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
     notation = Notation("." if decimal is None else decimal, thousands or "")
     rows = Rows(text, name, delimiter, notation)
     (_, first), *below = islice(rows, 1 + BELOW)
-    named = is_header(first, [cells for _, cells in below], notation, like) if header in (None, "auto") else header == "yes"
+    named = {"yes": True, "no": False}.get(header, is_header(first, [cells for _, cells in below], notation, like))
     if named is None:
         raise ValueError(f"{name}: expected a first line that is clearly a header or a sample, got {listed(first)}: give "
                          "--header yes or --header no")
@@ -156,8 +156,7 @@ class _Reading:
             foreign = next((i for i, kind in enumerate(kinds) if kind == "foreign"), None)
             if foreign is not None:
                 raise self._refused(foreign, target, cells[foreign], as_class)
-            marks = any(not any(map(str.isalnum, cell)) for cell in cells)   # such as - for a missing number
-            if sum(numeric) > len(cells) // 2 or (any(numeric) and marks):
+            if sum(numeric) > len(cells) // 2 or (any(numeric) and "mark" in kinds):   # such as - for a missing number
                 raise ValueError(f"{self.place(odd)}, column {target!r}: expected a number as on other lines, got "
                                  f"{cells[odd]!r}: give --missing {cells[odd]!r} if it means a missing value{as_class}")
         return np.array(cells)
@@ -175,6 +174,6 @@ class _Reading:
             remedy = "--decimal and --thousands name other signs in numbers"
         elif kind == "foreign":
             remedy = "write it as a plain number, without other signs"
-        elif not any(map(str.isalnum, cell)):
+        elif kind == "mark":
             remedy += f", or give --missing {cell!r} if it means a missing value"
         return ValueError(f"{where}: expected a number, got {cell!r}: {remedy}{more}")

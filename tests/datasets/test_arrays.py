@@ -1,77 +1,10 @@
-"""Arrays and images: .npz files and MNIST's idx files, the data read from them, and the errors."""
-
-import gzip
-import struct
+"""Arrays: .npz files, the data read from them, and the errors."""
 
 import numpy as np
 import pytest
 
 from gpubp.datasets import load
 from tests.datasets.test_loading import refuses
-
-
-def idx(path, array, kind=8):
-    sizes = struct.pack(f">{array.ndim}I", *array.shape)
-    content = bytes([0, 0, kind, array.ndim]) + sizes + array.astype(">u1").tobytes()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-    return path
-
-
-@pytest.fixture(params=["", ".gz"])
-def mnist(tmp_path, request):
-    """A folder of four small files as MNIST's."""
-    for name, count in (("train", 6), ("t10k", 2)):
-        idx(tmp_path / f"{name}-images-idx3-ubyte{request.param}", np.full((count, 2, 2), 255))
-        idx(tmp_path / f"{name}-labels-idx1-ubyte{request.param}", np.arange(count) % 2)
-    return tmp_path
-
-
-@pytest.mark.parametrize("name", ["", "train-images-idx3-ubyte", "train-labels-idx1-ubyte"])
-def test_mnist_by_folder_or_file(mnist, name):
-    path = mnist / name if not name or (mnist / name).exists() else mnist / f"{name}.gz"
-    data = load(path)
-    assert data.x.shape == (6, 4) and (data.x == 1.0).all() and data.y.tolist() == [0, 1, 0, 1, 0, 1]
-    assert len(data.test) == 2 and data.valid is None and data.test.y.tolist() == [0, 1]
-
-
-def test_images_without_labels_are_enough_for_predictions(tmp_path):
-    path = idx(tmp_path / "own-images-idx3-ubyte", np.zeros((3, 2, 2)))
-    assert load(path, like={"features": 4}).y is None
-    with pytest.raises(ValueError) as caught:
-        load(path)
-    assert str(caught.value) == ("the labels of own-images-idx3-ubyte are missing: expected own-labels-idx1-ubyte (or "
-                                 "with .gz) beside it")
-
-
-def damaged(path, content):
-    path.write_bytes(content)
-    with pytest.raises(ValueError) as caught:
-        load(path)
-    return str(caught.value).replace(str(path), "FILE")
-
-
-def test_damaged_idx(tmp_path):
-    path = idx(tmp_path / "a-images-idx3-ubyte", np.zeros((3, 2, 2)))
-    idx(tmp_path / "a-labels-idx1-ubyte", np.arange(3))
-    whole = path.read_bytes()
-    assert damaged(path, whole[:-5]) == ("FILE is truncated or damaged: expected 28 bytes for shape (3, 2, 2), got 23: "
-                                         "download it again")
-    assert damaged(path, whole[:7]).startswith("FILE is truncated or damaged: expected")
-    assert damaged(path, b"\0\0\x07" + whole[3:]) == ("FILE is not an idx file: expected the magic number 00 00 08 .., "
-                                                      "got 00 00 07 03")
-    assert damaged(path, gzip.compress(whole)[:-9]).startswith("FILE is truncated or damaged (")
-
-
-def test_folder_without_images(tmp_path):
-    with pytest.raises(ValueError) as caught:
-        load(tmp_path)
-    assert str(caught.value) == (f"the folder {tmp_path} holds no idx images: expected files such as "
-                                 "train-images-idx3-ubyte.gz")
-    path = idx(tmp_path / "a-labels-idx1-ubyte", np.arange(3))
-    with pytest.raises(ValueError) as caught:
-        load(path)
-    assert str(caught.value) == ("the images of a-labels-idx1-ubyte are missing: expected a-images-idx3-ubyte (or with "
-                                 ".gz) beside it")
 
 
 def save(path, **arrays):

@@ -1,0 +1,298 @@
+"""Decisions on tables: each text and its options give these columns and values and say so, or an error that names an option."""
+
+import numpy as np
+import pytest
+
+from gpubp.datasets import load
+
+HEADER = "no header: the first line is a sample (--header yes)"
+LABELS = "whole numbers as targets are labels of classes (--task regression)"
+NUMBERS = "the targets are numbers (--task classification treats their values as classes)"
+
+
+def last(name):
+    return f"the target is {name!r}, the last column (--target)"
+
+
+def separated(sign):
+    return f"the columns are separated by {sign!r}"
+
+
+def numbered(name):
+    return f"{name!r} numbers the rows and is a feature (--ignore {name!r} leaves it out)"
+
+
+def left_out(columns):
+    return f"{columns} (--index none keeps them)"
+
+
+def read(tmp_path, text, **options):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load(path, **options)
+
+
+# (text, options, columns, values, targets as classes or numbers, notes)
+READ = {
+    # numbers
+    "decimal comma": ('a,y\n"1,5",u\n"-2,5e1",v\n', {"decimal": ","}, "a", [[1.5], [-25.0]], "u v", []),
+    "thousands": (
+        'a,y\n"1,234",u\n"12,345,678.5",v\n999,u\n', {"thousands": ","}, "a",
+        [[1234.0], [12345678.5], [999.0]], "u v u", []),
+    "both": ("a;y\n1.234,5;u\n7;v\n", {"decimal": ",", "thousands": "."}, "a", [[1234.5], [7.0]], "u v", [separated(";")]),
+    "spaces": ("a,y\n1 234,u\n1\u00a0234\u202f000.5,v\n", {"thousands": " "}, "a", [[1234.0], [1234000.5]], "u v", []),
+    "apostrophes": ("a,y\n1'234,u\n12,v\n", {"thousands": "'"}, "a", [[1234.0], [12.0]], "u v", []),
+    "exponents": ("a,b,y\n1e5,+.5,u\n-1.E-3,2.,v\n", {}, "a,b", [[1e5, 0.5], [-1e-3, 2.0]], "u v", []),
+    "target with a decimal comma": ('a,y\n7,"1,5"\n9,"2,5"\n', {"decimal": ","}, "a", [[7.0], [9.0]], [1.5, 2.5], []),
+    "names such as 1,5": ('a,y\n7,"1,5"\n9,12%\n', {"task": "classification"}, "a", [[7.0], [9.0]], "1,5 12%", []),
+    "codes": ("a,y\n7,007\n9,010\n8,007\n", {}, "a", [[7.0], [9.0], [8.0]], "007 010 007",
+              ["the numbers in 'y' have zeros in front, or many digits: they are names of classes (--task regression)"]),
+    "many digits": (
+        "a,y\n" + 2 * "7,12345678901234567890\n9,12345678901234567891\n", {}, "a", 2 * [[7.0], [9.0]],
+        2 * "12345678901234567890 12345678901234567891 ",
+        ["the numbers in 'y' have zeros in front, or many digits: they are names of classes (--task regression)"]),
+    "truth values": ("a,b,y\nTrue,2,u\nFALSE,3,v\n", {}, "a,b", [[1.0, 2.0], [0.0, 3.0]], "u v",
+                     ["True and False are read as 1 and 0 in a"]),
+    # missing values
+    "rows left out": ("a,b,y\n1,,u\n1,2,u\nna,3,v\n4,5,NA\n4,5,v\n", {"missing": ["NA"]}, "a,b", [[1.0, 2.0], [4.0, 5.0]], "u v",
+                      ["3 rows with missing values left out, on lines 2, 4, 5"]),
+    "only empty cells": ("a,y\n,u\n1,NA\n4,v\n", {"missing": [""]}, "a", [[1.0], [4.0]], "NA v",
+                         ["1 row with missing values left out, on line 2"]),
+    "no missing words": ("a,y\n1,None\n5,NA\n3,nan\n", {"missing": ()}, "a", [[1.0], [5.0], [3.0]], "None NA nan", []),
+    "a mark": ("a,y\n1,0.5\n5,-\n3,2.5\n", {"missing": ["-"]}, "a", [[1.0], [3.0]], [0.5, 2.5],
+               ["1 row with missing values left out, on line 3"]),
+    "classes + and -": ("a,y\n1,+\n5,-\n", {}, "a", [[1.0], [5.0]], "+ -", []),
+    "missing in an ignored column": (
+        "a,b,y\n1,,u\n2,NA,v\n", {"ignore": ["b"], "missing": ["NA"]}, "a",
+        [[1.0], [2.0]], "u v", []),
+    # headers
+    "no header": ("5.1,3.5,u\n4.9,3,v\n", {}, "column 1,column 2", [[5.1, 3.5], [4.9, 3.0]], "u v", [HEADER, last("column 3")]),
+    "a class in front": ("no,1,7\nyes,3,5\nno,3,3\n", {"target": 1}, "column 2,column 3", [[1.0, 7.0], [3.0, 5.0], [3.0, 3.0]],
+                         "no yes no", [HEADER]),
+    "numbers and a target": ("0,1,target\n1.5,2,u\n2,4,v\n", {}, "0,1", [[1.5, 2.0], [2.0, 4.0]], "u v",
+                             ["the first line is the header: 0, 1, target (--header no)"]),
+    "numbers above text": ("0,1,2\n1.5,2,u\n2,4,v\n", {}, "0,1", [[1.5, 2.0], [2.0, 4.0]], "u v",
+                           ["the first line is the header: 0, 1, 2 (--header no)", last("2")]),
+    "years": ("a,2019,y\n1,2,u\n4,5,v\n", {}, "a,2019", [[1.0, 2.0], [4.0, 5.0]], "u v",
+              ["the first line is the header: a, 2019, y (--header no)"]),
+    "pandas' names are names": ("0,1,2\n9,4,5.5\n7,8,9.5\n", {"header": "yes"}, "0,1", [[9.0, 4.0], [7.0, 8.0]], [5.5, 9.5],
+                                ["the first line is the header: 0, 1, 2 (--header no)", last("2")]),
+    "pandas' names are a sample": (
+        "0,1,2\n9,4,5.5\n", {"header": "no"}, "column 1,column 2",
+        [[0.0, 1.0], [9.0, 4.0]], [2.0, 5.5], [HEADER, last("column 3")]),
+    "a commented header": ("# a,b,y\n1,2,u\n3,4,v\n", {}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v", []),
+    "quotes": ('"a","b c","y"\n"1", 2,u\n3,"4",v\n', {}, "a,b c", [[1.0, 2.0], [3.0, 4.0]], "u v", []),
+    # columns that number the rows
+    "indices": ("Unnamed: 0,Id,a,y\n0,7,1,u\n1,9,5,v\n", {}, "a", [[1.0], [5.0]], "u v",
+                [left_out("2 columns left out: 'Unnamed: 0' numbers the rows, 'Id' differs in every row")]),
+    "names of rows": ("rownames,a,y\nAda,1,u\nBob,5,v\n", {}, "a", [[1.0], [5.0]], "u v",
+                      [left_out("1 column left out: 'rownames' differs in every row")]),
+    "an index of a part": (",a,y\n17,1,u\n4,5,v\n", {}, "a", [[1.0], [5.0]], "u v",
+                           [left_out("1 column left out: '' differs in every row")]),
+    "identifiers": ("PassengerId,user_id,a,y\n5,u7,1,u\n6,u9,5,v\n", {}, "a", [[1.0], [5.0]], "u v",
+                    [left_out("2 columns left out: 'PassengerId' numbers the rows, 'user_id' differs in every row")]),
+    "indices kept": ("Id,a,y\n7,1,u\n9,5,v\n", {"index": "none"}, "Id,a", [[7.0, 1.0], [9.0, 5.0]], "u v", []),
+    "an index by name": ("k,a,y\n7,1,u\n9,5,v\n", {"index": "k"}, "a", [[1.0], [5.0]], "u v", []),
+    "an index by number": ("7,1.5,u\n9,5,v\n", {"index": 1}, "column 2", [[1.5], [5.0]], "u v", [HEADER, last("column 3")]),
+    "repeated identifiers": ("Id,a,y\n7,1,u\n7,5,v\n", {}, "Id,a", [[7.0, 1.0], [7.0, 5.0]], "u v",
+                             ["'Id' is a feature (--ignore 'Id' leaves it out)"]),
+    "an unusual name": ("t,y\n0,u\n1,v\n2,u\n", {}, "t", [[0.0], [1.0], [2.0]], "u v u", [numbered("t")]),
+    "words that end as id": ("acid,humid,y\n0,5,u\n3,7,v\n", {}, "acid,humid", [[0.0, 5.0], [3.0, 7.0]], "u v", []),
+    "an index as the target": ("a,Id\n1,0\n5,1\n", {"target": "Id"}, "a", [[1.0], [5.0]], [0, 1], [LABELS]),
+    # the target, and its kind
+    "a usual name": ("label,a\nu,1\nv,5\n", {}, "a", [[1.0], [5.0]], "u v", []),
+    "x and y": ("x,y\n1,u\n3,v\n", {}, "x", [[1.0], [3.0]], "u v", []),
+    "named among coordinates": ("x,y,kind\n1,2,u\n3,4,v\n", {"target": "kind"}, "x,y", [[1.0, 2.0], [3.0, 4.0]], "u v", []),
+    "whole numbers": ("a,y\n1,1\n3,0\n", {}, "a", [[1.0], [3.0]], [0, 1], [LABELS]),
+    "many whole numbers": ("a,y\n1,1\n3,0\n7,5\n", {}, "a", [[1.0], [3.0], [7.0]], [1.0, 0.0, 5.0], [NUMBERS]),
+    # separators and lines
+    "Excel's first line": ("sep=;\na;b;y\n1;2;u\n3;4;v\n", {}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v", [separated(";")]),
+    "bars": ("a|b|y\n1|2|u\n3|4|v\n", {}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v", [separated("|")]),
+    "a delimiter": ("a:b:y\n1:2:u\n3:4:v\n", {"delimiter": ":"}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v", [separated(":")]),
+    "no header, decimal commas": ("1,5;u\n2,25;v\n", {"decimal": ",", "delimiter": ";"}, "column 1", [[1.5], [2.25]], "u v",
+                                  [separated(";"), HEADER, last("column 2")]),
+    "numbers decide the separator": ("1,5;3\n2,25;4,5\n", {"decimal": ","}, "column 1", [[1.5], [2.25]], [3.0, 4.5],
+                                     [separated(";"), HEADER, last("column 2")]),
+    "separators in quotes": ('a,b,y\n1,2,"u;w"\n3,4,"v;w"\n', {"delimiter": ","}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u;w v;w", []),
+    "blank lines": ("a,y\n1,u\n\n  \n3,v\n\n\n", {}, "a", [[1.0], [3.0]], "u v", ["2 blank lines left out"]),
+    "comments": ("# of 2020\n#\na,b,y\n1,2,u\n# more, and more\n3,4,v\n", {}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v",
+                 ["3 comment lines left out"]),
+    "a comma at the end": ("a,b,y,\n1,2,u,\n3,4,v,\n", {}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v",
+                           ["1 empty column at the end left out"]),
+    "commas at the end, no header": ("1,2.5,u,,\n3,4,v,,\n", {}, "column 1,column 2", [[1.0, 2.5], [3.0, 4.0]], "u v",
+                                     ["2 empty columns at the end left out", HEADER, last("column 3")]),
+    "old line ends": ("a,y\r1,u\r3,v\r", {}, "a", [[1.0], [3.0]], "u v", []),
+    "UTF-16": ("a,y\n1,größer\n3,小\n".encode("utf-16"), {}, "a", [[1.0], [3.0]], "größer 小", ["the text is in UTF-16"]),
+    "other scripts": ("größe,y\n1,größer\n3,小\n", {}, "größe", [[1.0], [3.0]], "größer 小", []),
+}
+
+
+@pytest.mark.parametrize("case", READ.values(), ids=READ)
+def test_tables_that_are_read(tmp_path, case):
+    text, options, columns, values, targets, notes = case
+    data = read(tmp_path, text, **options)
+    assert data.columns == tuple(columns.split(","))
+    assert data.raw.tolist() == values and list(data.notes) == notes
+    if isinstance(targets, str):
+        assert [data.classes[i] for i in data.y] == targets.split()
+    elif data.classes:
+        assert list(data.classes) == targets
+    else:
+        assert data.y.ravel().tolist() == targets
+
+
+OTHER, PLAIN = "--decimal and --thousands name other signs in numbers", "write it as a plain number, without other signs"
+CLASS = ", or give --task classification if it is the name of a class"
+FOREIGN = {"1,5": OTHER, "1,234": OTHER, "1.234,5": OTHER, "1 234": OTHER, "1'234": OTHER, "1.2.2020": OTHER, "1,5e3": OTHER,
+           "1\u00a0234": OTHER, "1,23,456": OTHER, "$1,234.50": OTHER, "$12": PLAIN, "-$12": PLAIN, "12%": PLAIN, "12€": PLAIN,
+           "(12)": PLAIN, "10_19": PLAIN, "0x10": PLAIN, "1d5": PLAIN, "−5": PLAIN, "١٢": PLAIN, "１２": PLAIN}
+
+
+@pytest.mark.parametrize("cell", FOREIGN)
+def test_numbers_in_another_notation_are_no_names_of_classes(tmp_path, cell):
+    for i, (text, more) in enumerate([(f'a;y\n7;u\n"{cell}";v\n', ""), (f'a;y\n7;u\n9;"{cell}"\n', CLASS)]):
+        with pytest.raises(ValueError) as caught:
+            read(tmp_path, text)
+        assert str(caught.value) == f"t.csv, line 3, column {'ay'[i]!r}: expected a number, got {cell!r}: {FOREIGN[cell]}{more}"
+    assert read(tmp_path, f'a;y\n7;u\n9;"{cell}"\n', task="classification").classes == tuple(sorted(["u", cell]))
+
+
+@pytest.mark.parametrize("cell", ["1,23,456", "1,2345", "1234,567", ",5", "1.5", "1,,234"])
+def test_thousands_are_groups_of_three_digits(tmp_path, cell):
+    with pytest.raises(ValueError, match="--decimal and --thousands"):
+        read(tmp_path, f'a;y\n7;u\n"{cell}";v\n', decimal=":", thousands=",")
+
+
+AMBIGUOUS = "expected a first line that is clearly a header or a sample, got {}: give --header yes or --header no"
+TARGET = "expected one column with the name of a target, got {}: name the target with --target"
+MISSING = "the value is missing, got {0!r}: fill it in, or give --missing {1!r} to leave out such rows"
+NAME = ", or give --missing '' if it is the name of a class"
+MARK = "expected a number as on other lines, got {0!r}: give --missing {0!r} if it means a missing value" + CLASS
+REFUSED = {
+    "pandas' names": ("0,1,2,3\n1,2,3,4\n", {}, ": " + AMBIGUOUS.format("0, 1, 2, 3")),
+    "two of pandas' names": ("0,1\n1,2\n", {}, ": " + AMBIGUOUS.format("0, 1")),
+    "numbers from 1": ("1,2,3,4\n5,2,3,4\n", {}, ": " + AMBIGUOUS.format("1, 2, 3, 4")),
+    "years only": ("2001,2002,2003\n5,2,3\n", {}, ": " + AMBIGUOUS.format("2001, 2002, 2003")),
+    "text above a number beside a fraction": ("a,2.5,u\n1,2,v\n", {}, ": " + AMBIGUOUS.format("a, 2.5, u")),
+    "a target's name beside fractions": ("5.1,3.5,label\n1,2,u\n", {}, ": " + AMBIGUOUS.format("5.1, 3.5, label")),
+    "a mark above numbers": ("-,u\n1,v\n2,u\n", {}, ": " + AMBIGUOUS.format("-, u")),
+    "a number above numbers, a word above other words": ("2019,k\n1,u\n2,v\n3,u\n4,v\n", {}, ": " + AMBIGUOUS.format("2019, k")),
+    "a missing value above numbers": ("NA,u\n1,v\n2,u\n", {}, ": " + AMBIGUOUS.format("NA, u")),
+    "two targets": ("x,y,label\n1,2,u\n", {}, ": " + TARGET.format("y, label")),
+    "coordinates": ("x,y,kind\n1,2,u\n", {}, ": " + TARGET.format("x, y, kind")),
+    "an empty cell": ("a,y\n1,u\n,v\n", {}, ", line 3, column 'a': " + MISSING.format("", ",")),
+    "an empty target": ("a,y\n1,u\n2,\n", {}, ", line 3, column 'y': " + MISSING.format("", ",")),
+    "an empty target for certain": (
+        "a,y\n1,u\n2,\n", {"missing": []},
+        ", line 3, column 'y': the value is missing, got '': fill it in, or leave the line out"),
+    "a class None": ("a,y\n1,u\n2,None\n", {}, ", line 3, column 'y': " + MISSING.format("None", "None") + NAME),
+    "only empty cells": ("a,y\n1,u\n,\n2,v\n", {}, ", line 3, column 'a': " + MISSING.format("", ",")),
+    "a mark beside numbers": ("a,y\n1,1\n2,-\n", {}, ", line 3, column 'y': " + MARK.format("-")),
+    "a mark among features": (
+        "a,y\n1,u\n-,v\n", {},
+        ", line 3, column 'a': expected a number, got '-': ignore this column, or make it the target, or give "
+        "--missing '-' if it means a missing value"),
+    "all rows left out": (
+        "a,y\n,u\n", {"missing": [""]},
+        ": expected at least one row of data, got only a header and rows with missing values"),
+    "truth beside numbers": (
+        "a,y\nTrue,u\n3,v\n", {},
+        ", line 3, column 'a': expected True or False as on other lines, got 3: ignore this column"),
+    "yes and no": (
+        "a,y\nyes,u\nno,v\n", {},
+        ", line 2, column 'a': expected a number, got 'yes': ignore this column, or make it the target"),
+    "an overflow": (
+        "a,y\n1e400,u\n3,v\n", {},
+        ", line 2, column 'a': expected a number, got 'inf': replace infinite values, or leave the line out"),
+    "only an index": (
+        "Id,y\n1,u\n3,v\n", {},
+        ": expected at least one column of features, got only the target 'y' and Id: --index none keeps all "
+        "columns"),
+    "a column without a name": (
+        ",a,y\n.5,1,u\n.5,1,v\n", {},
+        ": expected a name for the column '', which does not number the rows: leave it out with --ignore, or keep "
+        "it with --index none"),
+    "two separators": (
+        "1,5;2,5;u\n2,5;1,5;v\n", {},
+        ": expected one sign between the columns, got ';' and ',' evenly in all lines: name it with --delimiter"),
+    "a stray quote": (
+        'a,y\n1,u\n2,"v\n3,u\n4,"v\n', {},
+        ", line 3: expected cells separated by ',', got a damaged row (',' expected after '\"'): look for a stray "
+        "quote"),
+    "two stray quotes": (
+        'a,y\n1,u\n2,"v\n3,u\n4,v"\n5,u\n', {},
+        ", line 3: expected each row on one line, got a quoted cell that runs to line 5: remove the stray quote, "
+        "or the line break"),
+    "an open quote": (
+        'a,y\n1,u\n2,"v\n3,u\n', {},
+        ", line 3: expected cells separated by ',', got a damaged row (unexpected end of data): look for a stray "
+        "quote"),
+    "a long cell": (
+        f"a,y\n{'9' * 200_000},u\n", {},
+        ", line 2: expected cells separated by ',', got a damaged row (field larger than field limit (131072)): "
+        "look for a stray quote"),
+    "a comma more in the rows": ("a,y\n1,u,\n2,v,\n", {}, ", line 2: expected 2 cells as in the first line, got 3"),
+    "a comment that may be a row": (
+        "a,b,y\n# 1,2,u\n3,4,v\n", {},
+        ", line 2, column 'a': expected a number, got '# 1': ignore this column, or make it the target"),
+    "comments only": ("# a\n# b\n", {}, " is empty: expected rows of comma-separated values"),
+    "decimal": ("a,y\n1,u\n", {"decimal": "x"}, "--decimal: expected one sign such as '.' or ',', got 'x'"),
+    "thousands": ("a,y\n1,u\n", {"thousands": ",,"}, "--thousands: expected one sign such as ' ' or ',', got ',,'"),
+    "decimal and thousands": ("a,y\n1,u\n", {"thousands": "."}, "--thousands: expected another sign than the decimal '.'"),
+    "header": ("a,y\n1,u\n", {"header": "maybe"}, "--header: expected yes, no or auto, got 'maybe'"),
+    "delimiter": ("a,y\n1,u\n", {"delimiter": ";;"}, "--delimiter: expected one sign such as ',' or ';', got ';;'"),
+    "index": ("abc,y\n1,u\n", {"index": "abd"}, " has no column 'abd': did you mean 'abc'?")}
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_tables_that_are_refused(tmp_path, case):
+    text, options, sentence = case
+    with pytest.raises(ValueError) as caught:
+        read(tmp_path, text, **options)
+    assert str(caught.value) == sentence if sentence.startswith("--") else f"t.csv{sentence}"
+
+
+def test_text_of_unknown_encoding(tmp_path):
+    nul = "has an unknown format: expected a table (.csv), arrays (.npz) or images (idx), got a NUL byte at 7"
+    latin = "is not text in UTF-8 (invalid start byte at byte 6): save it as UTF-8"
+    for content, sentence in ((b"a,y\n1,u\0\n", nul), ("a,y\n1,ü\n".encode("latin-1"), latin)):
+        with pytest.raises(ValueError) as caught:
+            read(tmp_path, content)
+        assert str(caught.value) == f"{tmp_path / 't.csv'} {sentence}"
+
+
+def test_the_options_of_the_training_hold_for_new_data(tmp_path):
+    data = read(tmp_path, 'a;k;y\n1,5;7;None\n"2.000,5";8;u\n;1;u\n', decimal=",", thousands=".", missing=["-"], ignore=["k"])
+    assert len(data) == 2 and data.options == {"decimal": ",", "thousands": ".", "missing": ["-"]}
+    like = data.scaled().metadata
+    new = read(tmp_path, "y;a;more\nNone;1.000,5;0\nu;-;0\nu;3;9\n", like=like)
+    assert new.raw.tolist() == [[1000.5], [3.0]] and [new.classes[i] for i in new.y] == ["None", "u"]
+    assert new.notes == (separated(";"), "1 column left out: 'more' (not used in training)",
+                         "1 row with missing values left out, on line 3")
+    assert read(tmp_path, "a\n1.5\n", like=like, decimal=".", thousands="").raw.tolist() == [[1.5]]
+    with pytest.raises(ValueError, match=r"line 2, column 'a': the value is missing, got '': fill it in, or leave the line out$"):
+        read(tmp_path, "a;y\n;u\n", like=like, targets="optional")
+
+
+def test_a_sample_as_the_first_line_of_new_data(tmp_path):
+    """Consecutive numbers are no header if the network knows the columns by other names."""
+    like = read(tmp_path, "a,b,y\n5,1,u\n7,2,v\n").scaled().metadata
+    new = read(tmp_path, "0,1\n1,2\n", like=like)
+    assert new.raw.tolist() == [[0, 1], [1, 2]]
+    assert new.notes == ("no header: the first line is a sample, with the columns in the training's order",)
+
+
+def test_classes_that_look_like_numbers_stay_text(tmp_path):
+    like = read(tmp_path, "a,y\n5,1\n7,b\n8,c\n").scaled().metadata
+    assert read(tmp_path, "a,y\n5,1\n7,1\n", like=like).y.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("like", [False, True])
+def test_without_targets(tmp_path, like):
+    text = "a,y\n5,u\n7,\n"
+    with pytest.raises(ValueError, match="missing"):
+        read(tmp_path, text)
+    data = read(tmp_path, text, targets=False, like=read(tmp_path, "a,y\n5,u\n7,v\n").scaled().metadata if like else None)
+    assert data.raw.tolist() == [[5], [7]] and data.y is None and data.columns == ("a",)
+    np.savez(tmp_path / "x.npz", x=data.raw)
+    assert load(tmp_path / "x.npz", targets=False).y is None
