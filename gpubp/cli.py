@@ -120,8 +120,8 @@ def _train(parser):
     add("--task", choices=("auto", "classification", "regression"), help="how to interpret the target (default auto)")
     _table(add)
     add("--missing", type=lambda text: text.split(",") if text else [], metavar="WORDS",
-        help='words that mean a missing value, such as NA,? or "," for only empty cells; their rows are left out; "" for none, '
-             "so that None or NA can be a class (default: missing values are errors)")
+        help='leave out rows with these words, such as NA,? or with empty cells; "" if no word means a missing value, so that '
+             "None or NA is a class (default: missing values are errors)")
     width = parser.add_mutually_exclusive_group()
     width.add_argument("--layers", type=_numbers, metavar="N,N,...",
                        help="all layer sizes from inputs to outputs, such as 784,30,10")
@@ -154,14 +154,12 @@ def _train(parser):
 
 def _table(add):
     """Options for tables; `gpubp predict` takes them over from the training."""
-    add("--delimiter", metavar="C", help="the sign between the columns (default: a comma, semicolon, tab or | that splits all "
-                                         "lines evenly)")
+    add("--delimiter", metavar="C", help="the sign between columns (default: a comma, semicolon, tab or | found in all lines)")
     add("--decimal", metavar="C", help="the decimal sign of numbers (default .)")
     add("--thousands", metavar="C", help="the sign between groups of three digits (default none)")
-    add("--header", choices=("auto", "yes", "no"), help="whether the first line names the columns (default auto: if it has text "
-                                                        "above numbers)")
-    add("--index", metavar="C", help="a column that numbers the rows, to leave out, or none (default: columns called Id, index, "
-                                     "rownames or '' that number the rows or differ in every row)")
+    add("--header", choices=("auto", "yes", "no"), help="whether the first line names the columns (default auto)")
+    add("--index", metavar="C", help="a column that numbers the rows, to leave out, or none (default: columns with names such as "
+                                     "Id that number the rows or differ in every row)")
 
 
 def _parity(parser):

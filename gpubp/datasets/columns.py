@@ -19,30 +19,24 @@ def is_header(first, below, notation, like):
     if like.get("columns") and {*like["columns"]} <= {*first}:
         return True
     kinds = [notation.kind(cell) for cell in first]
-    columns = [[cell.strip() for cell in column] for column in zip(*below)] or [[]] * len(first)
-    known = [[kind in NUMBERS for kind in map(notation.kind, column) if kind not in ("missing", "mark")] for column in columns]
-    numeric = [2 * sum(column) > len(column) for column in known]   # some cells may be mistakes
     numbers = [cell for cell, kind in zip(first, kinds) if kind in NUMBERS]
     if not below:
         return not numbers
-    whole = all(re.fullmatch(r"\d+", cell, re.ASCII) for cell in numbers) and len({*numbers}) == len(numbers)
-    if any(kind == "text" and number for kind, number in zip(kinds, numeric)):
-        return True if whole else None
-    if not numbers:
-        return None if any(cell and kind in ("missing", "mark") for cell, kind in zip(first, kinds)) else True
+    columns = [[cell.strip() for cell in column] for column in zip(*below)]
+    known = [[kind in NUMBERS for kind in map(notation.kind, column) if kind not in ("missing", "mark")] for column in columns]
     words = [(cell, column) for cell, kind, column in zip(first, kinds, columns) if kind == "text"]
     new = all(cell not in column for cell, column in words)
-    if new and any(cell.lower() in TARGET_NAMES for cell, _ in words):
-        return True if whole else None
-    if whole and words and new and all(2 * len({*column}) <= len(column) for _, column in words):
-        return None   # all other words are repeated
+    whole = len({*numbers}) == len(numbers) and all(re.fullmatch(r"\d+", cell, re.ASCII) for cell in numbers)
     steps = {int(b) - int(a) for a, b in pairwise(numbers)} if whole else ()
-    if like.get("columns") or steps != {1} or (len(numbers) == 2 and numbers[0] != "0"):
-        return False
-    # consecutive numbers, such as the names 0, 1, 2 that pandas gives
-    if any(kind == "number" and column and not any(column) for kind, column in zip(kinds, known)):
-        return True
-    return None if not words or (new and numbers[0] == "0") else False
+    counting = steps == {1} and (len(numbers) > 2 or numbers[0] == "0")   # such as the names 0, 1, 2 that pandas gives
+    names = (not numbers or any(kind == "text" and 2 * sum(column) > len(column) for kind, column in zip(kinds, known))
+             or (new and any(cell.lower() in TARGET_NAMES for cell, _ in words))
+             or (counting and any(kind == "number" and column and not any(column) for kind, column in zip(kinds, known))))
+    sample = not (whole and new) or any(cell and kind in ("missing", "mark") for cell, kind in zip(first, kinds))
+    if names or sample:
+        return names if names != sample else None
+    repeated = bool(words) and all(2 * len({*column}) <= len(column) for _, column in words)
+    return None if repeated or (counting and not like.get("columns")) else False
 
 
 def choose(header, name, target, ignore, index, like, column, notation):
@@ -64,7 +58,7 @@ def choose(header, name, target, ignore, index, like, column, notation):
     notes, reasons = [], {}
     if index is None:
         candidates = [h for h in header if h not in ignored and h != target and INDEX.fullmatch(h)]
-        reasons = {h: _numbering(h, column(h), name, notation) for h in candidates}
+        reasons = {h: _numbering(h, column(h), notation) for h in candidates}
         notes += [f"{h!r} is a feature (--ignore {h!r} leaves it out)" for h, reason in reasons.items() if reason is None]
         reasons = {h: reason for h, reason in reasons.items() if reason is not None}
         if reasons:
@@ -102,7 +96,7 @@ def _guessed(names, name):
     return usual[0]
 
 
-def _numbering(header, cells, name, notation):
+def _numbering(header, cells, notation):
     """Why a column with the name of an index is one, in words; None if it is a feature."""
     kinds = {notation.kind(cell) for cell in cells}
     if kinds == {"number"}:
@@ -112,10 +106,7 @@ def _numbering(header, cells, name, notation):
         kinds = {"text"} if (values == np.floor(values)).all() else kinds
     if kinds == {"text"} and len({*cells}) == len(cells):
         return "differs in every row"
-    if header == "" or header.lower().startswith("unnamed"):
-        raise ValueError(f"{name}: expected a name for the column {header!r}, which does not number the rows: leave it out with "
-                         "--ignore, or keep it with --index none")
-    return None
+    return "has no name" if header == "" or header.lower().startswith("unnamed") else None
 
 
 def find(header, name, wanted):

@@ -12,9 +12,10 @@ ZIP = b"PK\3\4", b"PK\5\6"
 COMPRESSED = {rb"\x1f\x8b": "gzip", rb"BZh[1-9]1AY&SY": "bz2", rb"\xfd7zXZ\0": "lzma"}
 CSV = "save it as .csv, for example with pandas: pandas.read_{}({!r}).to_csv('data.csv', index=False)"
 NPZ = "load it with {}, and save its arrays: numpy.savez('data.npz', x=..., y=...)"
-SHEET = "save it as .csv in your spreadsheet program"
 FOREIGN = {   # {how other formats begin: (what the file is, the remedy)}
-    rb"\xd0\xcf\x11\xe0": ("a spreadsheet (.xls)", SHEET),
+    rb"\xd0\xcf\x11\xe0|PK\x03\x04.{26}(\[Content_Types\]|_rels/|docProps/|xl/|mimetype)": (
+        "a spreadsheet", "save it as .csv in your spreadsheet program"),
+    rb"PK\x03\x04.{26}[^\0]*data\.pkl": ("a pickle of PyTorch", NPZ.format("torch.load")),
     rb"PAR1[^ -~\s]": ("a Parquet file", CSV.format("parquet", "{}")),
     rb"(ARROW1|FEA1)\0": ("a Feather file", CSV.format("feather", "{}")),
     rb"\x93NUMPY": ("a single array (.npy)", NPZ.format("numpy.load")),
@@ -44,14 +45,14 @@ def read_file(path):
     content = decompressed(path, path.read_bytes())
     if not content:
         raise ValueError(f"{path} is empty: expected {KNOWN}")
-    for start, (what, remedy) in FOREIGN.items():
-        if re.match(start, content[:4096], re.DOTALL):
-            raise ValueError(f"{path} is {what}: expected {KNOWN}: {remedy.format(path.name)}")
     return content, "npz" if content.startswith(ZIP) else "idx" if content[:2] == b"\0\0" else "table"
 
 
 def decompressed(path, content):
-    """The content of a file without gzip, bzip2 or xz, or of the single file in a .zip."""
+    """The content of a file without gzip, bzip2 or xz, or of the single file in a .zip; raises ValueError for other formats."""
+    for start, (what, remedy) in FOREIGN.items():
+        if re.match(start, content[:4096], re.DOTALL):
+            raise ValueError(f"{path} is {what}: expected {KNOWN}: {remedy.format(path.name)}")
     name = next((name for start, name in COMPRESSED.items() if re.match(start, content)), None)
     if name is not None:
         module = import_module(name)   # here, because Python may be built without bz2 or lzma
@@ -73,9 +74,5 @@ def _unzipped(path, content):
                 return decompressed(path, archive.read(names[0]))
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{path} is damaged or not an .npz file ({error}): save it again or use a copy") from None
-    if {"[Content_Types].xml", "mimetype"} & {*names}:
-        raise ValueError(f"{path} is a spreadsheet: expected {KNOWN}: {SHEET}")
-    if any(name.endswith("data.pkl") for name in names):
-        raise ValueError(f"{path} is a pickle of PyTorch: expected {KNOWN}: {NPZ.format('torch.load')}")
     raise ValueError(f"{path} holds {len(names)} files, {', '.join(names[:3])} and more: expected one: unpack it and give one of "
                      "its files")

@@ -9,6 +9,8 @@ from .arrays import PARTS, flat_rows
 from .formats import decompressed
 
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+OTHER = {"images": "labels", "labels": "images", "idx3": "idx1", "idx1": "idx3"}
+USUAL = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 # such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte or emnist-digits-test-images-idx3-ubyte
 NAME = re.compile(r"(?P<family>.*?)((?<![^-_.])(?P<part>train|training|t10k|test|val|valid|validation)[-_.]?)?"
                   r"(?P<kind>images|labels)(?P<rest>.*?)[-_.]?idx\d.*", re.IGNORECASE)
@@ -40,30 +42,25 @@ def read_idx_parts(path, content=None, labels=True):
     path: a file of images or of labels, with its decompressed content, or the folder of both. With labels=False, missing labels
     are None; otherwise they raise ValueError. A file that is not of the training part is returned as "train", without others.
     """
-    root, own = path if path.is_dir() else path.parent, _meaning(path)
-    if own is None and content is not None:
-        if labels:
-            raise ValueError(f"the labels of {path.name} are missing: expected a pair of files such as train-images-idx3-ubyte "
-                             "and train-labels-idx1-ubyte")
-        return {"train": (flat_rows(path, "idx", read_idx(path, content)), None)}, ()
-    families = _families(root.absolute().parent if _meaning(root.absolute()) else root)
-    if own is None:
-        complete = [family for family, files in families.items() if "images" in {kind for _, kind in files}]
-        if not complete:
-            raise ValueError(f"the folder {path} holds no idx images: expected files such as train-images-idx3-ubyte.gz: give "
-                             "one file, or save pictures as arrays: numpy.savez('data.npz', x=..., y=...)")
-        if len(complete) > 1:
-            first = [min(str(p.relative_to(path)) for p in families[family].values()) for family in complete]
-            raise ValueError(f"the folder {path} holds {len(complete)} data sets: expected one, or the name of a file such as "
-                             f"{' or '.join(first)}")
-        own = complete[0], next(part for part in ("train", "valid", "test") if (part, "images") in families[complete[0]])
-    files, part = families.get(own[0], {}), own[1]
+    root = path.absolute() if path.is_dir() else path.absolute().parent
+    families = _families(root.parent if _meaning(root) else root)
+    own = _meaning(path)
     if content is not None:
-        files[own[1:]] = path
+        own = own or ("", "train", "images")
+        families.setdefault(own[0], {})[own[1:]] = path
+    first_parts = [(family, next((part for part in PARTS.values() if (part, "images") in files), "none"))
+                   for family, files in families.items()]
+    found = [each for each in (first_parts if own is None else [own[:2]]) if (each[1], "images") in families.get(each[0], {})]
+    if content is None and len(found) != 1:
+        names = ", ".join(str(families[family][part, "images"].relative_to(root)) for family, part in found)
+        raise ValueError(f"the folder {path} holds {len(found)} sets of idx images{names and ': '}{names}: give the name of a "
+                         f"file such as {USUAL[0]}, or save pictures as arrays: numpy.savez('data.npz', x=..., y=...)")
+    family, part = found[0] if own is None else own[:2]
+    files = families[family]
     parts = [part, *(other for other in ("valid", "test") if part == "train" and (other, "images") in files)]
-    read = {"train" if each == part else each: _pair(files, each, labels) for each in parts}
+    read = {"train" if each == part else each: _pair(files, each, labels, {path: content}) for each in parts}
     names = ", ".join(files[each, "images"].name for each in parts)
-    return read, (f"the images are those of {names}",) if path.is_dir() else ()
+    return read, [f"the images are those of {names}"] if content is None else []
 
 
 def _meaning(path):
@@ -93,14 +90,14 @@ def _content(path):
     return decompressed(path, path.read_bytes())
 
 
-def _pair(files, part, needed):
+def _pair(files, part, needed, contents):
     images, labels = files.get((part, "images")), files.get((part, "labels"))
     if images is None or (labels is None and needed):
-        pair = ("labels", "images", "idx1", "idx3") if images is None else ("images", "labels", "idx3", "idx1")
-        name = (images or labels).name
-        wanted = name.removesuffix(".gz").replace(*pair[:2]).replace(*pair[2:])
-        raise ValueError(f"the {pair[1]} of {name.removesuffix('.gz')} are missing: expected {wanted} (or with .gz) beside it")
-    x, y = (None if file is None else read_idx(file, _content(file)) for file in (images, labels))
+        name = (images or labels).name.removesuffix(".gz")
+        wanted = re.sub("images|labels|idx[13]", lambda match: OTHER[match[0]], name)
+        raise ValueError(f"the {'labels' if images else 'images'} of {name} are missing: expected "
+                         + (f"{wanted} (or with .gz) beside it" if wanted != name else f"names such as {' and '.join(USUAL)}"))
+    x, y = (None if file is None else read_idx(file, contents.get(file) or _content(file)) for file in (images, labels))
     if y is not None and y.ndim != 1:
         raise ValueError(f"{labels}: expected labels of one dimension, got shape {y.shape}")
     return flat_rows(images, "idx", x), y

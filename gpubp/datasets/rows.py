@@ -5,8 +5,6 @@ import io
 import re
 from itertools import islice
 
-from .columns import NUMBERS
-
 DELIMITERS = "\t;|,"   # the comma is the last, because it also occurs in numbers
 
 
@@ -17,14 +15,14 @@ class Rows:
     lines were left out.
     """
 
-    def __init__(self, text, name, delimiter, notation):
+    def __init__(self, text, name, delimiter):
         stated = re.match(r"sep=(.)\r?\n?", text, re.IGNORECASE)   # Excel's first line
         self._text, self._name, self._stated = text, name, bool(stated)
         lines = io.StringIO(text, newline="")
         sample = [line for line in islice(lines, int(self._stated), None) if line.strip() and not line.startswith("#")][:100]
         if not sample:
             raise ValueError(f"{name} is empty: expected rows of comma-separated values")
-        self.delimiter = delimiter or (stated[1] if stated else self._guess(sample, notation))
+        self.delimiter = delimiter or (stated[1] if stated else self._guess(sample))
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n ':
             raise ValueError(f"--delimiter: expected one sign such as ',' or ';', got {self.delimiter!r}")
         self.width = len(self._cells(sample[:1], self.delimiter)[0])
@@ -36,17 +34,12 @@ class Rows:
         except csv.Error:   # __iter__ names the line
             return [[""]]
 
-    def _guess(self, sample, notation):
+    def _guess(self, sample):
         """The delimiter that splits all lines into the same number of cells, at least two."""
-        tables = {d: self._cells(sample, d) for d in DELIMITERS}
-        even = {d: rows for d, rows in tables.items() if {*map(len, rows)} == {len(rows[0])} != {1}}
-        if len(even) > 1:   # one of them may stand inside cells: prefer the only one that splits all into numbers
-            numeric = [d for d, rows in even.items()
-                       if all(notation.kind(cell) in (*NUMBERS, "missing") for row in rows[1:] or rows for cell in row)]
-            if len(numeric) != 1:
-                raise ValueError(f"{self._name}: expected one sign between the columns, got "
-                                 f"{' and '.join(map(repr, even))} evenly in all lines: name it with --delimiter")
-            return numeric[0]
+        even = [d for d in DELIMITERS if len(widths := {len(cells) for cells in self._cells(sample, d)}) == 1 and widths != {1}]
+        if len(even) > 1:   # one of them may stand inside cells
+            raise ValueError(f"{self._name}: expected one sign between the columns, got {' and '.join(map(repr, even))} evenly "
+                             "in all lines: name it with --delimiter")
         return next(iter(even), max(DELIMITERS, key=sample[0].count))
 
     def __iter__(self):

@@ -28,7 +28,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
     if header not in (None, "auto", "yes", "no"):
         raise ValueError(f"--header: expected yes, no or auto, got {header!r}")
     notation = Notation("." if decimal is None else decimal, thousands or "")
-    rows = Rows(text, name, delimiter, notation)
+    rows = Rows(text, name, delimiter)
     (_, first), *below = islice(rows, 1 + BELOW)
     named = {"yes": True, "no": False}.get(header, is_header(first, [cells for _, cells in below], notation, like))
     if named is None:
@@ -127,10 +127,6 @@ class _Reading:
         """Raise ValueError for numbers that are not finite, or among truth values."""
         for row, column in np.argwhere(~np.isfinite(x))[:1]:
             raise self._refused(row, columns[column], str(x[row, column]))
-        for column in self.truths:
-            for row in np.flatnonzero(~np.isin(x[:, columns.index(column)], (0, 1)))[:1]:
-                raise ValueError(f"{self.place(row)}, column {column!r}: expected True or False as on other lines, got "
-                                 f"{x[row, columns.index(column)]:g}: ignore this column")
         if self.truths:
             self.notes.append(f"True and False are read as 1 and 0 in {listed([c for c in columns if c in self.truths])}")
 
@@ -144,11 +140,8 @@ class _Reading:
         if classes and isinstance(classes[0], str):
             return np.array(cells)
         if all(numeric):
-            # codes such as 007, or repeated ones of more digits than float64 has
-            codes = r"0\d+|\d{16,}" if 2 * len({*cells}) <= len(cells) else r"0\d+"
-            if task != "regression" and not classes and any(re.fullmatch(codes, cell) for cell in cells):
-                self.notes.append(f"the numbers in {target!r} have zeros in front, or many digits: they are names of classes "
-                                  "(--task regression)")
+            if task != "regression" and not classes and any(re.fullmatch(r"0\d+", cell) for cell in cells):
+                self.notes.append(f"codes such as 007 in {target!r} are names of classes (--task regression)")
                 return np.array(cells)
             return np.array([self.notation.number(cell) for cell in cells])
         if task != "classification":

@@ -65,7 +65,7 @@ def test_damaged_archives(tmp_path, kind):
 REFUSED = {
     "xlsx": (zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b""}), "a spreadsheet", ".csv in your spreadsheet"),
     "ods": (zipped({"mimetype": b"application/vnd.oasis...", "content.xml": b""}), "a spreadsheet", ".csv in your"),
-    "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "a spreadsheet (.xls)", ".csv in your spreadsheet program"),
+    "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "a spreadsheet", ".csv in your spreadsheet program"),
     "parquet": (b"PAR1\x15\x04\x15\x10" + bytes(50), "a Parquet file", "pandas.read_parquet('data').to_csv('data.csv'"),
     "feather": (b"ARROW1\0\0" + bytes(50), "a Feather file", "pandas.read_feather('data').to_csv"),
     "json": (b'[{"a": 1, "y": 0}]', "JSON", "pandas.read_json('data').to_csv"),

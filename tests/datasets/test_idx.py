@@ -37,6 +37,10 @@ def write(folder, names, value=255, counts=(6, 2)):
     return paths
 
 
+REMEDY = (": give the name of a file such as train-images-idx3-ubyte, or save pictures as arrays: numpy.savez('data.npz', x=..., "
+          "y=...)")
+
+
 def refused(sentence, path, **options):
     with pytest.raises(ValueError) as caught:
         load(path, **options)
@@ -59,6 +63,10 @@ def test_folder_or_file(tmp_path, names):
 def test_a_folder_given_as_a_file(tmp_path):
     paths = write(tmp_path, NAMES["folders with dots"])
     assert len(load(paths[0].parent)) == 6 and len(load(paths[2].parent)) == 2
+    for path in paths:
+        path.unlink()
+    with pytest.raises(ValueError, match=r"train-images\.idx3-ubyte holds 0 sets"):
+        load(paths[0].parent)
 
 
 def test_archives_with_files_and_folders_of_one_name(tmp_path):
@@ -74,8 +82,8 @@ def test_archives_with_files_and_folders_of_one_name(tmp_path):
 def test_several_data_sets(tmp_path):
     write(tmp_path, NAMES["EMNIST"])
     letters = write(tmp_path, NAMES["EMNIST"].replace("digits", "letters"), value=200, counts=(8, 4))
-    refused("the folder FILE holds 2 data sets: expected one, or the name of a file such as emnist-digits-test-images-idx3-ubyte "
-            "or emnist-letters-test-images-idx3-ubyte", tmp_path)
+    refused("the folder FILE holds 2 sets of idx images: emnist-digits-train-images-idx3-ubyte, "
+            "emnist-letters-train-images-idx3-ubyte" + REMEDY, tmp_path)
     data = load(letters[1])
     assert len(data) == 8 and len(data.test) == 4
 
@@ -98,8 +106,7 @@ def test_images_without_labels_are_enough_for_predictions(tmp_path):
     refused("the labels of own-images-idx3-ubyte are missing: expected own-labels-idx1-ubyte (or with .gz) beside it", path)
     path = path.rename(tmp_path / "digits")
     assert load(path, targets=False).features == 4
-    refused("the labels of digits are missing: expected a pair of files such as train-images-idx3-ubyte and "
-            "train-labels-idx1-ubyte", path)
+    refused("the labels of digits are missing: expected names such as train-images-idx3-ubyte and train-labels-idx1-ubyte", path)
 
 
 def test_counts_and_dimensions(tmp_path):
@@ -133,8 +140,7 @@ def test_damaged_idx(tmp_path):
 
 
 def test_folders_without_images(tmp_path):
-    none = ("the folder FILE holds no idx images: expected files such as train-images-idx3-ubyte.gz: give one file, or save "
-            "pictures as arrays: numpy.savez('data.npz', x=..., y=...)")
+    none = "the folder FILE holds 0 sets of idx images" + REMEDY
     refused(none, tmp_path)
     Path(tmp_path / "cat.png").write_bytes(b"\x89PNG")
     refused(none, tmp_path)
