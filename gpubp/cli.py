@@ -97,6 +97,7 @@ def _parser():
     add = command("check", "verify the equations of backpropagation against numerical derivatives").add_argument
     add("network", nargs="?", metavar="NET.npz", help="a saved network (default: a new 784-30-10 network)")
     add("data", nargs="?", metavar="DATA", help="samples to check it on (default: random samples)")
+    _table(add)
     add("--device", default="auto", help="auto, cpu, cpu:numpy, cpu:compiled, cuda or cuda:N (default auto)")
     _parity(command("parity", "compare one training step on two devices, array by array"))
     add = command("bench", "run or list the benchmarks", description=BENCH).add_argument
@@ -119,7 +120,7 @@ def _train(parser):
         metavar="C,...", help="columns to ignore")
     add("--task", choices=("auto", "classification", "regression"), help="how to interpret the target (default auto)")
     _table(add)
-    add("--missing", type=lambda text: text.split(",") if text else [], metavar="WORDS",
+    add("--missing", metavar="WORDS",
         help='leave out rows with these words, such as NA,? or with empty cells; "" if no word means a missing value, so that '
              "None or NA is a class (default: missing values are errors)")
     width = parser.add_mutually_exclusive_group()

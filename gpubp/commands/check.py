@@ -14,16 +14,16 @@ def run(args):
         network = Network([784, 30, 10], cost="cross-entropy", device=args.device, dtype="float64", seed=1)
     else:
         network = load(args.network, device=args.device)
-    x, y = samples.random_samples(network, SAMPLES) if args.data is None else _samples(args.data, network)
+    x, y = samples.random_samples(network, SAMPLES) if args.data is None else _samples(args, network)
     print(network)
     report = network.check(x, y)
     print(report)
     return 0 if report.passed else 1
 
 
-def _samples(path, network):
-    data = samples.load(path, network)
+def _samples(args, network):
+    data = samples.load(args.data, network, **samples.table_options(args))
     if data.y is None:
-        raise ValueError(f"{path}: expected targets as in the training data, since the cost needs them, got only features")
+        raise ValueError(f"{args.data}: expected targets as in the training data, since the cost needs them, got only features")
     data = data.take(np.arange(min(SAMPLES, len(data))))
     return data.x, data.y if data.classes else samples.target_scaling(network)(data.y)

@@ -51,7 +51,7 @@ def read_file(path):
 def decompressed(path, content):
     """The content of a file without gzip, bzip2 or xz, or of the single file in a .zip; raises ValueError for other formats."""
     for start, (what, remedy) in FOREIGN.items():
-        if re.match(start, content[:4096], re.DOTALL):
+        if re.match(start, content[:1 << 16], re.DOTALL):
             raise ValueError(f"{path} is {what}: expected {KNOWN}: {remedy.format(path.name)}")
     name = next((name for start, name in COMPRESSED.items() if re.match(start, content)), None)
     if name is not None:

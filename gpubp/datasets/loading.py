@@ -43,8 +43,8 @@ def digits() -> Data:
 def load(path: str | os.PathLike, target: str | int | None = None, ignore: Sequence[str | int] = (),
          task: Literal["auto", "classification", "regression"] = "auto", like: Mapping[str, Any] | None = None,
          targets: bool | Literal["optional"] = True, *, delimiter: str | None = None, decimal: str | None = None,
-         thousands: str | None = None, missing: Sequence[str] | None = None, header: Literal["auto", "yes", "no"] | None = None,
-         index: str | int | None = None) -> Data:
+         thousands: str | None = None, missing: str | Sequence[str] | None = None,
+         header: Literal["auto", "yes", "no"] | None = None, index: str | int | None = None) -> Data:
     """Load a file as Data, with its own validation and test parts if it has them.
 
     Features of a table are float64 (n, features); arrays keep their dtype. Labels are int64 (n,), regression targets float64
@@ -76,9 +76,10 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
         The decimal sign.
     thousands : str, default ""
         The sign between groups of three digits.
-    missing : sequence of str, optional
-        Words that mean a missing value, in upper or lower case; rows with such words, or with empty cells, are left out. () is
-        for none: None, NA, nan and null may then be names of classes. By default missing values are errors.
+    missing : str or sequence of str, optional
+        Words that mean a missing value, in upper or lower case, as a sequence or separated by commas; rows with such words, or
+        with empty cells, are left out. "" and () are for none: None, NA, nan and null may then be names of classes. By default
+        missing values are errors.
     header : "auto", "yes" or "no", default "auto"
         Whether the first line of a table names its columns; by default it does if it has text above numbers.
     index : str or int, optional
@@ -104,8 +105,9 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
     """
     path = Path(path)
     content, kind = (None, "idx") if path.is_dir() else read_file(path)
-    options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands, "header": header,
-               "missing": None if missing is None else list(missing), "index": index}
+    words = missing.split(",") if isinstance(missing, str) and missing else missing
+    options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands, "header": header, "index": index,
+               "missing": None if words is None else list(words)}
     options = {option: value for option, value in options.items() if value is not None}
     if targets == "optional":
         options = {"missing": [], **options}

@@ -57,6 +57,9 @@ READ = {
     "no missing words": ("a,y\n1,None\n5,NA\n3,nan\n", {"missing": ()}, "a", [[1.0], [5.0], [3.0]], "None NA nan", []),
     "a mark": ("a,y\n1,0.5\n5,-\n3,2.5\n", {"missing": ["-"]}, "a", [[1.0], [3.0]], [0.5, 2.5],
                ["1 row with missing values left out, on line 3"]),
+    "words as one text": ("a,y\n1,u\n-,v\n4,NA\n7,v\n", {"missing": "-,na"}, "a", [[1.0], [7.0]], "u v",
+                          ["2 rows with missing values left out, on lines 3, 4"]),
+    "no words": ("a,y\n1,None\n5,NA\n", {"missing": ""}, "a", [[1.0], [5.0]], "None NA", []),
     "classes + and -": ("a,y\n1,+\n5,-\n", {}, "a", [[1.0], [5.0]], "+ -", []),
     "missing in an ignored column": (
         "a,b,y\n1,,u\n2,NA,v\n", {"ignore": ["b"], "missing": ["NA"]}, "a",

@@ -70,7 +70,7 @@ REFUSED = {
     "feather": (b"ARROW1\0\0" + bytes(50), "a Feather file", "pandas.read_feather('data').to_csv"),
     "json": (b'[{"a": 1, "y": 0}]', "JSON", "pandas.read_json('data').to_csv"),
     "json of an object": (b'{\n "a": [1, 2]}', "JSON", "pandas.read_json('data').to_csv"),
-    "arff": (b"% comment\n%\n@RELATION iris\n@ATTRIBUTE a REAL\n", "an ARFF file", "scipy.io.arff.loadarff"),
+    "arff": (b"% comment\n" * 1000 + b"@RELATION iris\n@ATTRIBUTE a REAL\n", "an ARFF file", "scipy.io.arff.loadarff"),
     "libsvm": (b"+1 1:0.5 3:2\n-1 2:1\n", "a LIBSVM file", "sklearn.datasets.load_svmlight_file"),
     "zst": (b"\x28\xb5\x2f\xfd" + bytes(20), "compressed by Zstandard", "unzstd"),
     "mat": (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(100), "a MATLAB file", "scipy.io.loadmat"),
