@@ -27,8 +27,6 @@ FOREIGN = {   # {how other formats begin: (what the file is, the remedy)}
         "one picture", NPZ.format("Pillow, like all others")),
     rb"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "decompress it with unzstd"),
     rb"7z\xbc\xaf|Rar!\x1a|.{257}ustar": ("an archive", "unpack it and give one of its files"),
-    rb"SQLite format 3\0": ("an SQLite database", "save a table as .csv: sqlite3 -header -csv {} 'select * from ...'"),
-    rb"%PDF-": ("a PDF document", "save its table as .csv"),
     rb"version https://git-lfs": ("a pointer of Git LFS, not the file itself", "run git lfs pull"),
     rb"(?i)\s*<(!doctype|html|\?xml)": ("a web page or XML", "download the data themselves, or save them as .csv"),
     rb"\s*[\[{]\s*[\[{\"\d\]}-]": ("JSON", CSV.format("json", "{}")),

@@ -234,6 +234,8 @@ def _guesses(targets, classes, task, scaling):
     if task == "auto" and targets and not classes and targets[0].size == len(targets[0]) and (
             targets[0] == np.floor(targets[0])).all():
         notes.append("the targets are numbers (--task classification treats their values as classes)")
+    if classes and sum(map(len, targets)) == len(classes) > 2:
+        notes.append("no class occurs twice (--target)")
     return notes + ["values from 0 to 255 are scaled to 0..1, as in images"] * (scaling is not None)
 
 

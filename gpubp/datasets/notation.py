@@ -6,9 +6,10 @@ MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "no
 TRUTH = {"true": 1.0, "false": 0.0}
 DIGITS = r"\d[\d.,'’_\s]*"   # of any script, grouped in any way
 SIGN = r"[-+−–]?"
-# numbers that are written in another way than the notation says: 1,5  1 234  $12  12%  (3)  0x10  1d5
-FOREIGN = re.compile(rf"\(?{SIGN}\s*[$€£¥₹]?\s*{SIGN}[.,]?{DIGITS}([ed]{SIGN}\d+)?\s*[%‰$€£¥₹]?\)?|{SIGN}0x[\da-f]+|"
-                     rf"{SIGN}inf(inity)?", re.IGNORECASE)
+MONEY = "[$€£¥₹]|usd|eur|gbp"
+# numbers that are written in another way than the notation says: 1,5  1 234  $12  12%  (3)  5 kg  0x10  1d5
+FOREIGN = re.compile(rf"\(?{SIGN}\s*({MONEY})?\s*{SIGN}[.,]?{DIGITS}([ed]{SIGN}\d+)?(\s*({MONEY}|[%‰])| [a-zµ°]{{1,3}})?\)?|"
+                     rf"{SIGN}0x[\da-f]+|{SIGN}inf(inity)?", re.IGNORECASE)
 
 
 class Notation:

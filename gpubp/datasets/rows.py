@@ -40,7 +40,7 @@ class Rows:
         if len(even) > 1:   # one of them may stand inside cells
             raise ValueError(f"{self._name}: expected one sign between the columns, got {' and '.join(map(repr, even))} evenly "
                              "in all lines: name it with --delimiter")
-        return next(iter(even), max(DELIMITERS, key=sample[0].count))
+        return next(iter(even), max(DELIMITERS, key="".join(sample).count))
 
     def __iter__(self):
         blank = blanks = comments = 0

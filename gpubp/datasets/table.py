@@ -39,9 +39,10 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
     columns, target, decisions = choose(names, name, target, ignore, index, like, column, notation)
     reading = _Reading(name, names, notation, None if missing is None else {word.strip().casefold() for word in missing})
     x, cells = reading.read(islice(rows, named, None), columns, target if targets else None, notation.reader(text))
-    if index is None and not like:
-        reading.notes += [f"{columns[i]!r} numbers the rows and is a feature (--ignore {columns[i]!r} leaves it out)"
-                          for i in _numbering(x)]
+    if index is None and not like and len(x) > 2:   # names that are not usual for an index: they may be times
+        steps = [(c, np.diff(x[:, i])) for i, c in enumerate(columns) if x[0, i] in (0, 1) and x[1, i] == x[0, i] + 1]
+        reading.notes += [f"{c!r} numbers the rows and is a feature (--ignore {c!r} leaves it out)" for c, step in steps
+                          if (step == 1).all()]
     goals = None if cells is None else reading.targets(cells, target, task, like.get("classes"))
     return x, goals, reading.place, columns, names, target, [*notes, *rows.notes, *decisions, *reading.notes]
 
@@ -68,13 +69,6 @@ def _names(first, rows, name, named, notation, like):
     if any(notation.kind(cell) == "number" for cell in header):
         notes.append(f"the first line is the header: {listed(header)} (--header no)")
     return tuple(header), notes
-
-
-def _numbering(x):
-    """The indices of the columns that count from 0 or 1."""
-    if len(x) < 3:
-        return []
-    return [i for i in np.flatnonzero((x[1] - x[0] == 1) & np.isin(x[0], (0, 1))) if (np.diff(x[:, i]) == 1).all()]
 
 
 class _Reading:
@@ -140,8 +134,8 @@ class _Reading:
         if classes and isinstance(classes[0], str):
             return np.array(cells)
         if all(numeric):
-            if task != "regression" and not classes and any(re.fullmatch(r"0\d+", cell) for cell in cells):
-                self.notes.append(f"codes such as 007 in {target!r} are names of classes (--task regression)")
+            if task != "regression" and not classes and any(re.fullmatch(r"0\d+|\d{16,}", cell) for cell in cells):
+                self.notes.append(f"codes in {target!r}, such as 007, are names of classes (--task regression)")
                 return np.array(cells)
             return np.array([self.notation.number(cell) for cell in cells])
         if task != "classification":
@@ -163,10 +157,8 @@ class _Reading:
         remedy = "ignore this column, or make it the target"
         if "inf" in cell.lower():
             remedy, more = "replace infinite values, or leave the line out", ""
-        elif kind == "foreign" and re.search(r"[.,'’\s]", cell):
-            remedy = "--decimal and --thousands name other signs in numbers"
         elif kind == "foreign":
-            remedy = "write it as a plain number, without other signs"
+            remedy = "write plain numbers such as 1234.5, or give the signs in them with --decimal and --thousands"
         elif kind == "mark":
             remedy += f", or give --missing {cell!r} if it means a missing value"
         return ValueError(f"{where}: expected a number, got {cell!r}: {remedy}{more}")

@@ -6,6 +6,7 @@ import pytest
 from gpubp.datasets import load
 
 HEADER = "no header: the first line is a sample (--header yes)"
+CODES = "codes in 'y', such as 007, are names of classes (--task regression)"
 LABELS = "whole numbers as targets are labels of classes (--task regression)"
 NUMBERS = "the targets are numbers (--task classification treats their values as classes)"
 
@@ -46,7 +47,9 @@ READ = {
     "target with a decimal comma": ('a,y\n7,"1,5"\n9,"2,5"\n', {"decimal": ","}, "a", [[7.0], [9.0]], [1.5, 2.5], []),
     "names such as 1,5": ('a,y\n7,"1,5"\n9,12%\n', {"task": "classification"}, "a", [[7.0], [9.0]], "1,5 12%", []),
     "codes": ("a,y\n7,007\n9,010\n8,007\n", {}, "a", [[7.0], [9.0], [8.0]], "007 010 007",
-              ["codes such as 007 in 'y' are names of classes (--task regression)"]),
+              [CODES]),
+    "long codes": ("a,y\n7,12345678901234567890\n9,12345678901234567891\n", {}, "a", [[7.0], [9.0]],
+                   "12345678901234567890 12345678901234567891", [CODES]),
     "truth values": ("a,b,y\nTrue,2,u\nFALSE,3,v\n", {}, "a,b", [[1.0, 2.0], [0.0, 3.0]], "u v",
                      ["True and False are read as 1 and 0 in a"]),
     # missing values
@@ -54,7 +57,8 @@ READ = {
                       ["3 rows with missing values left out, on lines 2, 4, 5"]),
     "only empty cells": ("a,y\n,u\n1,NA\n4,v\n", {"missing": [""]}, "a", [[1.0], [4.0]], "NA v",
                          ["1 row with missing values left out, on line 2"]),
-    "no missing words": ("a,y\n1,None\n5,NA\n3,nan\n", {"missing": ()}, "a", [[1.0], [5.0], [3.0]], "None NA nan", []),
+    "no missing words": ("a,y\n1,None\n5,NA\n3,nan\n", {"missing": ()}, "a", [[1.0], [5.0], [3.0]], "None NA nan",
+                         ["no class occurs twice (--target)"]),
     "a mark": ("a,y\n1,0.5\n5,-\n3,2.5\n", {"missing": ["-"]}, "a", [[1.0], [3.0]], [0.5, 2.5],
                ["1 row with missing values left out, on line 3"]),
     "words as one text": ("a,y\n1,u\n-,v\n4,NA\n7,v\n", {"missing": "-,na"}, "a", [[1.0], [7.0]], "u v",
@@ -105,6 +109,8 @@ READ = {
     "x and y": ("x,y\n1,u\n3,v\n", {}, "x", [[1.0], [3.0]], "u v", []),
     "named among coordinates": ("x,y,kind\n1,2,u\n3,4,v\n", {"target": "kind"}, "x,y", [[1.0, 2.0], [3.0, 4.0]], "u v", []),
     "whole numbers": ("a,y\n1,1\n3,0\n", {}, "a", [[1.0], [3.0]], [0, 1], [LABELS]),
+    "dates": ("a,y\n1,2020-01-05\n3,2020-01-06\n7,2020-01-07\n", {}, "a", [[1.0], [3.0], [7.0]],
+              "2020-01-05 2020-01-06 2020-01-07", ["no class occurs twice (--target)"]),
     "many whole numbers": ("a,y\n1,1\n3,0\n7,5\n", {}, "a", [[1.0], [3.0], [7.0]], [1.0, 0.0, 5.0], [NUMBERS]),
     # separators and lines
     "Excel's first line": ("sep=;\na;b;y\n1;2;u\n3;4;v\n", {}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v", [separated(";")]),
@@ -140,11 +146,10 @@ def test_tables_that_are_read(tmp_path, case):
         assert data.y.ravel().tolist() == targets
 
 
-OTHER, PLAIN = "--decimal and --thousands name other signs in numbers", "write it as a plain number, without other signs"
+PLAIN = "write plain numbers such as 1234.5, or give the signs in them with --decimal and --thousands"
 CLASS = ", or give --task classification if it is the name of a class"
-FOREIGN = {"1,5": OTHER, "1,234": OTHER, "1.234,5": OTHER, "1 234": OTHER, "1'234": OTHER, "1.2.2020": OTHER, "1,5e3": OTHER,
-           "1\u00a0234": OTHER, "1,23,456": OTHER, "$1,234.50": OTHER, "$12": PLAIN, "-$12": PLAIN, "12%": PLAIN, "12€": PLAIN,
-           "(12)": PLAIN, "10_19": PLAIN, "0x10": PLAIN, "1d5": PLAIN, "−5": PLAIN, "١٢": PLAIN, "１２": PLAIN}
+FOREIGN = ["1,5", "1,234", "1.234,5", "1 234", "1'234", "1.2.2020", "1,5e3", "1\u00a0234", "1,23,456", "$1,234.50", "$12", "-$12",
+           "12%", "12€", "USD 12", "12 kg", "1.5 µm", "(12)", "10_19", "0x10", "1d5", "−5", "١٢", "１２"]
 
 
 @pytest.mark.parametrize("cell", FOREIGN)
@@ -152,7 +157,7 @@ def test_numbers_in_another_notation_are_no_names_of_classes(tmp_path, cell):
     for i, (text, more) in enumerate([(f'a;y\n7;u\n"{cell}";v\n', ""), (f'a;y\n7;u\n9;"{cell}"\n', CLASS)]):
         with pytest.raises(ValueError) as caught:
             read(tmp_path, text)
-        assert str(caught.value) == f"t.csv, line 3, column {'ay'[i]!r}: expected a number, got {cell!r}: {FOREIGN[cell]}{more}"
+        assert str(caught.value) == f"t.csv, line 3, column {'ay'[i]!r}: expected a number, got {cell!r}: {PLAIN}{more}"
     assert read(tmp_path, f'a;y\n7;u\n9;"{cell}"\n', task="classification").classes == tuple(sorted(["u", cell]))
 
 
@@ -226,6 +231,7 @@ REFUSED = {
         f"a,y\n{'9' * 200_000},u\n", {},
         ", line 2: expected cells separated by ',', got a damaged row (field larger than field limit (131072)): "
         "look for a stray quote"),
+    "a title": ("My table\na,b,y\n1,2,u\n", {}, ", line 2: expected 1 cells as in the first line, got 3"),
     "a comma more in the rows": ("a,y\n1,u,\n2,v,\n", {}, ", line 2: expected 2 cells as in the first line, got 3"),
     "a comment that may be a row": (
         "a,b,y\n# 1,2,u\n3,4,v\n", {},

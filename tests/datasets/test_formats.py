@@ -87,8 +87,6 @@ REFUSED = {
     "tar": (archive(), "an archive", "unpack it"),
     "tar.gz": (gzip.compress(archive()), "an archive", "unpack it"),
     "zip of tables": (zipped({"train.csv": TABLE, "test.csv": TABLE}), "holds 2 files", "unpack it"),
-    "sqlite": (b"SQLite format 3\0" + bytes(50), "an SQLite database", ".csv"),
-    "pdf": (b"%PDF-1.7\n", "a PDF document", ".csv"),
     "html": (b"\n<!DOCTYPE html><html>...", "a web page or XML", "download the data themselves"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS", "git lfs pull")}
 
