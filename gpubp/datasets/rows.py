@@ -18,12 +18,12 @@ class Rows:
     def __init__(self, text, name, delimiter):
         stated = re.match(r"sep=(.)\r?\n?", text, re.IGNORECASE)   # Excel's first line
         self._text, self._name, self._stated = text, name, bool(stated)
-        lines = io.StringIO(text, newline="")
-        sample = [line for line in islice(lines, int(self._stated), None) if line.strip() and not line.startswith("#")][:100]
+        lines = islice(io.StringIO(text, newline=""), int(self._stated), None)
+        sample = [*islice((line for line in lines if line.strip() and not line.startswith("#")), 100)]
         if not sample:
             raise ValueError(f"{name} is empty: expected rows of comma-separated values")
         self.delimiter = delimiter or (stated[1] if stated else self._guess(sample))
-        if len(self.delimiter) != 1 or self.delimiter in '"\r\n ':
+        if not isinstance(self.delimiter, str) or len(self.delimiter) != 1 or self.delimiter in '"\r\n ':
             raise ValueError(f"--delimiter: expected one sign such as ',' or ';', got {self.delimiter!r}")
         self.width = len(self._cells(sample[:1], self.delimiter)[0])
         self.notes = []

@@ -37,7 +37,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
     names, notes = _names(first, rows, name, named, notation, like)
     column = lambda wanted: [cells[names.index(wanted)].strip() for _, cells in islice(rows, named, None)]
     columns, target, decisions = choose(names, name, target, ignore, index, like, column, notation)
-    reading = _Reading(name, names, notation, None if missing is None else {word.strip().casefold() for word in missing})
+    reading = _Reading(name, names, notation, None if missing is None else {str(word).strip().casefold() for word in missing})
     x, cells = reading.read(islice(rows, named, None), columns, target if targets else None, notation.reader(text))
     if index is None and not like and len(x) > 2:   # names that are not usual for an index: they may be times
         steps = [(c, np.diff(x[:, i])) for i, c in enumerate(columns) if x[0, i] in (0, 1) and x[1, i] == x[0, i] + 1]

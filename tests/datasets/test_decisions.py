@@ -64,6 +64,8 @@ READ = {
     "words as one text": ("a,y\n1,u\n-,v\n4,NA\n7,v\n", {"missing": "-,na"}, "a", [[1.0], [7.0]], "u v",
                           ["2 rows with missing values left out, on lines 3, 4"]),
     "no words": ("a,y\n1,None\n5,NA\n", {"missing": ""}, "a", [[1.0], [5.0]], "None NA", []),
+    "numbers": ("a,y\n-999,u\n1,v\n4,u\n", {"missing": [-999]}, "a", [[1.0], [4.0]], "v u",
+                ["1 row with missing values left out, on line 2"]),
     "classes + and -": ("a,y\n1,+\n5,-\n", {}, "a", [[1.0], [5.0]], "+ -", []),
     "missing in an ignored column": (
         "a,b,y\n1,,u\n2,NA,v\n", {"ignore": ["b"], "missing": ["NA"]}, "a",
@@ -242,6 +244,8 @@ REFUSED = {
     "decimal and thousands": ("a,y\n1,u\n", {"thousands": "."}, "--thousands: expected another sign than the decimal '.'"),
     "header": ("a,y\n1,u\n", {"header": "maybe"}, "--header: expected yes, no or auto, got 'maybe'"),
     "delimiter": ("a,y\n1,u\n", {"delimiter": ";;"}, "--delimiter: expected one sign such as ',' or ';', got ';;'"),
+    "a space": ("a y\n1 u\n", {"delimiter": " "}, "--delimiter: expected one sign such as ',' or ';', got ' '"),
+    "a number as the delimiter": ("a,y\n1,u\n", {"delimiter": 5}, "--delimiter: expected one sign such as ',' or ';', got 5"),
     "index": ("abc,y\n1,u\n", {"index": "abd"}, " has no column 'abd': did you mean 'abc'?")}
 
 
