@@ -18,7 +18,7 @@ from .outputs import check_free, first_free, holds_network, holds_picture
 # options that determine the network and its validation samples; --resume cannot change them
 FIXED = ("target", "ignore", "task", *samples.OPTIONS, "layers", "hidden", "activation", "output", "cost", "dropout", "seed",
          "dtype", "precision", "hold_back")
-ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.gz)?$", re.IGNORECASE)   # removed from a data file's name to name its network
+ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.(gz|bz2|xz|zip))?$", re.IGNORECASE)   # of data, not of its network
 
 
 def run(args):

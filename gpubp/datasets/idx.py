@@ -12,7 +12,7 @@ IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 OTHER = {"images": "labels", "labels": "images", "idx3": "idx1", "idx1": "idx3"}
 USUAL = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 # such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte or emnist-digits-test-images-idx3-ubyte
-NAME = re.compile(r"(?P<family>.*?)((?<![^-_.])(?P<part>train|training|t10k|test|val|valid|validation)[-_.]?)?"
+NAME = re.compile(r"(?!\.)(?P<family>.*?)((?<![^-_.])(?P<part>train|training|t10k|test|val|valid|validation)[-_.]?)?"
                   r"(?P<kind>images|labels)(?P<rest>.*?)[-_.]?idx\d.*", re.IGNORECASE)
 
 

@@ -6,6 +6,7 @@ and the first column for an index if rows have one cell more than the header. Ea
 
 import re
 from array import array
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -126,7 +127,7 @@ class _Reading:
 
     def targets(self, cells, target, task, classes):
         """The target column (n,): float64 if all cells are numbers, else text, the names of classes."""
-        kinds = [self.notation.kind(cell) for cell in cells]
+        kinds = [*map(cache(self.notation.kind), cells)]
         gap = next((i for i, kind in enumerate(kinds) if kind == "missing" and (self.missing is None or not cells[i])), None)
         if gap is not None:
             raise self._refused(gap, target, cells[gap], ", or give --missing '' if it is the name of a class" * bool(cells[gap]))

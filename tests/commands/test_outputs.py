@@ -67,7 +67,8 @@ def test_a_picture_has_its_networks_name(gpubp_):
 
 @pytest.mark.parametrize("data, network", [
     ("reg.csv", "reg-network.npz"), ("data.v1.csv", "data.v1-network.npz"), ("my data.TSV", "my data-network.npz"),
-    ("t.csv.gz", "t-network.npz"), ("plain", "plain-network.npz"), ("a.b", "a.b-network.npz"), (".csv", ".csv-network.npz")])
+    ("t.csv.gz", "t-network.npz"), ("t.csv.xz", "t-network.npz"),
+    ("plain", "plain-network.npz"), ("a.b", "a.b-network.npz"), (".csv", ".csv-network.npz")])
 def test_names_after_the_data(gpubp_, data, network):
     table(data)   # the content decides how a file is read
     assert cli.main(["train", data, *QUICK.split(), "--quiet"]) == 0

@@ -50,6 +50,7 @@ def refused(sentence, path, **options):
 @pytest.mark.parametrize("names", NAMES)
 def test_folder_or_file(tmp_path, names):
     paths = write(tmp_path, NAMES[names])
+    (tmp_path / "._train-images-idx3-ubyte").write_bytes(b"hidden")
     for path in (tmp_path, *paths[:2]):
         data = load(path)
         assert data.x.shape == (6, 4) and (data.x == 1.0).all() and data.y.tolist() == [0, 1, 0, 1, 0, 1]
