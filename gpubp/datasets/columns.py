@@ -74,9 +74,8 @@ def choose(header, name, target, ignore, index, like, column, notation):
             notes.append(f"the target is {target!r}, the last column (--target)")
     columns = tuple(h for h in left if h != target)
     if not columns:
-        raise ValueError(f"{name}: expected at least one column of features, got only the target {target!r}"
-                         + (f" and {listed([*reasons])}: --index none keeps all columns" if reasons else
-                            " (columns are separated by commas, semicolons or tabs: --delimiter names another sign)"))
+        raise ValueError(f"{name}: expected a column of features beside the target, got {listed([*map(repr, header)])}: "
+                         + ("--index none keeps all columns" if reasons else "--delimiter names the sign between columns"))
     return columns, target, notes
 
 

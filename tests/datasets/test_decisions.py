@@ -208,9 +208,8 @@ REFUSED = {
         "a,y\n1e400,u\n3,v\n", {},
         ", line 2, column 'a': expected a number, got 'inf': replace infinite values, or leave the line out"),
     "only an index": (
-        "Id,y\n1,u\n3,v\n", {},
-        ": expected at least one column of features, got only the target 'y' and Id: --index none keeps all "
-        "columns"),
+        ",y\n1,u\n3,v\n", {},
+        ": expected a column of features beside the target, got '', 'y': --index none keeps all columns"),
     "two separators, only numbers": (
         "1,5;3\n2,25;4\n", {"decimal": ","},
         ": expected one sign between the columns, got ';' and ',' evenly in all lines: name it with --delimiter"),

@@ -83,7 +83,7 @@ def test_ignored_columns(tmp_path):
     ("a,y\n1,a\n3,a\n", "t.csv: expected at least two different targets, got 'a' for all 2 samples"),
     ("a,y\n1,5\n3,5\n", "t.csv: expected at least two different targets, got 5.0 for all 2 samples"),
     ("a,a,y\n1,2,0\n3,4,1\n", "t.csv: expected each column name once, got 'a' twice"),
-    ("y\n1\n0\n", "t.csv: expected at least one column of features, got only the target 'y' (columns are separated by "
-                  "commas, semicolons or tabs: --delimiter names another sign)")])
+    ("y\n1\n0\n", "t.csv: expected a column of features beside the target, got 'y': --delimiter names the "
+                  "sign between columns")])
 def test_bad_tables(tmp_path, text, sentence):
     refuses(sentence, write(tmp_path / "t.csv", text))
