@@ -118,7 +118,8 @@ def _train(parser):
                                       "last column); for an .npz file, the name of the target array")
     add("--ignore", type=lambda text: [word.strip() for word in text.split(",") if word.strip()],
         metavar="C,...", help="columns to ignore")
-    add("--task", choices=("auto", "classification", "regression"), help="how to interpret the target (default auto)")
+    add("--task", choices=("auto", "classification", "multi-label", "regression"),
+        help="how to interpret the target (default auto)")
     _table(add)
     add("--missing", metavar="WORDS",
         help='leave out rows with these words, such as NA,? or with empty cells; "" if no word means a missing value, so that '

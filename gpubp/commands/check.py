@@ -26,4 +26,4 @@ def _samples(args, network):
     if data.y is None:
         raise ValueError(f"{args.data}: expected targets as in the training data, since the cost needs them, got only features")
     data = data.take(np.arange(min(SAMPLES, len(data))))
-    return data.x, data.y if data.classes else samples.target_scaling(network)(data.y)
+    return data.x, data.y if data.task != "regression" else samples.target_scaling(network)(data.y)

@@ -44,6 +44,11 @@ def _write(file, header, rows):
 def _table(network, data, proba):
     """(header, rows) of the predictions; prints accuracy or error to stderr if the file has targets."""
     outputs = network.feedforward(data.x)
+    if network.task == "multi-label":
+        codes = network.predict(data.x)
+        if data.y is not None:
+            print(f"{network.score(data.x, data.y):.2%} of {len(data)} correct", file=sys.stderr)
+        return [f"prediction {i + 1}" for i in range(codes.shape[1])], codes.tolist()
     if network.cost_function.classifies or network.metadata.get("classes"):
         labels = network.predict(data.x)
         if data.classes and data.y is not None:

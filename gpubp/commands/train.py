@@ -27,7 +27,7 @@ def run(args):
     network, data, run_metadata = _resumed(args) if args.resume else _begun(args)
     train, validation = _parts(data, run_metadata["hold_back"], network.seed)
     _check_destinations(*_destinations(args, data))
-    target_scaling = samples.target_scaling(network) if data.classes is None else (lambda y: y)
+    target_scaling = samples.target_scaling(network) if data.task == "regression" else (lambda y: y)
     epochs, optimizer, batch_size = train_defaults.schedule(args, network, run_metadata, len(train))
     _introduce(say, args, network, train, validation, optimizer or network.training_state.chain, batch_size, run_metadata)
     before, device = sum(network.history.seconds), network.device_choice
@@ -84,7 +84,7 @@ def _begun(args):
     activation, output, cost = train_defaults.words(args, data)
     network = Network(train_defaults.layers(args, data), activation=activation, output=output, cost=cost, seed=seed,
                       device=args.device or "auto", dtype=args.dtype or "float32", precision=args.precision or "exact",
-                      task="classification" if data.classes else "regression")
+                      task=data.task)
     target_scaling = train_defaults.target_scaling(network, train)
     run_metadata = {"path": args.data and str(Path(args.data).resolve()), "hold_back": hold_back,
                     "epochs": args.epochs or train_defaults.EPOCHS, "batch_size": args.batch_size, "patience": args.patience,
@@ -161,7 +161,7 @@ def _aim(train):
     inside = f" in {train.target!r}" if train.target else ""
     if train.classes:
         return f"{len(train.classes)} classes{inside}"
-    return f"{train.outputs} target{'s' * (train.outputs > 1)} (regression){inside}"
+    return f"{train.outputs} target{'s' * (train.outputs > 1)} ({train.task}){inside}"
 
 
 def _print_scores(say, network, target_scaling, train, validation, test, when):
@@ -171,7 +171,7 @@ def _print_scores(say, network, target_scaling, train, validation, test, when):
         if part is None:
             continue
         score = network.score(part.x, target_scaling(part.y))
-        if part.classes:
+        if part.task != "regression":
             line = f"{score:.1%} of {len(part)} {of} correct"
         else:
             error = target_scaling.undo(network.feedforward(part.x)) - part.y

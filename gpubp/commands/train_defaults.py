@@ -47,9 +47,9 @@ def layers(args, data):
 
 
 def words(args, data):
-    """(activation, output, cost) for Network; by default softmax for classification and identity for regression."""
-    cost = args.cost or ("cross-entropy(0.1)" if data.classes else "quadratic")
-    output = args.output
+    """(activation, output, cost) for Network; by default softmax, sigmoid for multi-label, and identity for regression."""
+    cost = args.cost or ("quadratic" if data.task == "regression" else "cross-entropy(0.1)")
+    output = args.output or ("sigmoid" if data.multi_label else None)
     if output is None and not cost.strip().lower().startswith("cross") and not (data.classes and args.activation):
         entry = COSTS.find(cost)
         usual = () if entry.output else ("sigmoid",) if data.classes else ("identity", "softplus")
@@ -60,7 +60,7 @@ def words(args, data):
 def target_scaling(network, train):
     """The standardization of regression targets, if cost and outputs allow all real numbers; else the identity."""
     allowed = network.cost_function.targets, network.layers[-1].activation.range
-    free = train.classes is None and all(Interval(REAL) in Interval(interval) for interval in allowed)
+    free = train.task == "regression" and all(Interval(REAL) in Interval(interval) for interval in allowed)
     return Scaling.standard(train.y) if free else Scaling()
 
 

@@ -72,9 +72,9 @@ class Data:
     raw : array (n, features) of real numbers
         The features as read; the property x holds them scaled, as a network takes them.
     y : array or None
-        int64 labels (n,), indices into classes; or float64 regression targets (n, outputs); or None without targets.
+        int64 labels (n,), indices into classes; or float64 targets (n, outputs); or None without targets.
     classes : tuple or None
-        The labels in words or numbers; None for a regression.
+        The labels in words or numbers; None if y has targets.
     name : str
         What messages call the data.
     scaling : Scaling, optional
@@ -89,6 +89,8 @@ class Data:
         What load decided about the file, one decision each.
     options : dict, default {}
         The options for tables that load was given, and with which it reads like tables.
+    multi_label : bool, default False
+        The targets are 0 or 1, each a separate label.
 
     >>> import numpy as np
     >>> data = Data(np.array([[0.0], [4.0], [8.0]]), np.array([0, 1, 1]), ("no", "yes"), "answers")
@@ -108,6 +110,7 @@ class Data:
     test: "Data | None" = None
     notes: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    multi_label: bool = False
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -119,10 +122,15 @@ class Data:
 
     @property
     def outputs(self) -> int:
-        """The number of outputs that a network needs: one per class, or one per regression target; 0 without targets."""
+        """The number of outputs that a network needs: one per class, or one per target; 0 without targets."""
         if self.classes:
             return len(self.classes)
         return 0 if self.y is None else self.y.shape[1]
+
+    @property
+    def task(self) -> str:
+        """"classification", "multi-label" or "regression", as a network's task."""
+        return "classification" if self.classes else "multi-label" if self.multi_label else "regression"
 
     @cached_property
     def x(self) -> np.ndarray:
@@ -135,8 +143,8 @@ class Data:
         scaling = self.scaling or Scaling()
         return {"data": self.name, "features": self.features, "classes": self.classes and list(self.classes),
                 "columns": self.columns and list(self.columns), "header": self.header and list(self.header),
-                "target": self.target, "shift": scaling.shift, "scale": scaling.scale,
-                "options": {**self.options}}
+                "target": self.target, "shift": scaling.shift, "scale": scaling.scale, "options": {**self.options},
+                "multi_label": self.multi_label}
 
     def take(self, index: ArrayLike) -> "Data":
         """The samples at index, an integer or Boolean array; without validation and test parts."""

@@ -17,7 +17,7 @@ from .formats import KNOWN, read_file
 from .idx import read_idx_parts
 from .table import read_table
 
-TASKS = ("auto", "classification", "regression")
+TASKS = ("auto", "classification", "multi-label", "regression")
 
 
 def digits() -> Data:
@@ -41,7 +41,7 @@ def digits() -> Data:
 
 
 def load(path: str | os.PathLike, target: str | int | None = None, ignore: Sequence[str | int] = (),
-         task: Literal["auto", "classification", "regression"] = "auto", like: Mapping[str, Any] | None = None,
+         task: Literal["auto", "classification", "multi-label", "regression"] = "auto", like: Mapping[str, Any] | None = None,
          targets: bool | Literal["optional"] = True, *, delimiter: str | None = None, decimal: str | None = None,
          thousands: str | None = None, missing: str | Sequence[str] | None = None,
          header: Literal["auto", "yes", "no"] | None = None, index: str | int | None = None) -> Data:
@@ -61,9 +61,10 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
         name such as target, label, class or y, else the last column.
     ignore : sequence of str or int, default ()
         Names or numbers of columns to ignore.
-    task : "auto", "classification" or "regression", default "auto"
+    task : "auto", "classification", "multi-label" or "regression", default "auto"
         How to interpret the targets. Text always means classes. With "auto", integers mean classes if there are at most 100
-        different ones, each occurring at least twice on average. With "classification", numbers in a notation such as 1,5 or
+        different ones, each occurring at least twice on average; rows of 0 and 1 are one label each if all have a single 1,
+        else multi-label, each column a separate label. With "classification", numbers in a notation such as 1,5 or
         12% are names of classes too.
     like : mapping, optional
         The metadata of a trained network (net.metadata) or data.metadata. The new data take its columns, classes, scaling and
@@ -147,12 +148,15 @@ def _loaded(path, content, kind, target, ignore, task, like, *, targets, options
     places = {part: place if kind == "table" else f"{name}, {part} row {{}}".format for part in parts}
     _agree(name, parts, places, like, targets)
     goals = [y for _, y in parts.values()] if targets else []
-    classes = _classes(name, goals, task, like) if goals or like else None
+    if task not in TASKS:
+        raise ValueError(f"{name}: expected task {', '.join(TASKS[:-1])} or {TASKS[-1]}, got {task!r}")
+    multi_label = _is_multi_label(name, goals, task, like)
+    classes = None if multi_label else _classes(name, goals, task, like) if goals or like else None
     scaling = _scaling(parts["train"][0], like)
     if like is None:
-        notes = [*notes, *_guesses(goals, classes, task, scaling)]
+        notes = [*notes, *_guesses(goals, classes, task, scaling, multi_label)]
     made = {part: Data(x, None if y is None else _encoded(y, classes, places[part]), classes, name, scaling, columns, header,
-                       column, notes=tuple(notes), options=options) for part, (x, y) in parts.items()}
+                       column, notes=tuple(notes), options=options, multi_label=multi_label) for part, (x, y) in parts.items()}
     return replace(made["train"], valid=made.get("valid"), test=made.get("test"))
 
 
@@ -197,6 +201,16 @@ def _one_hot(y):
     return y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
 
 
+def _is_multi_label(name, targets, task, like):
+    if like is not None:
+        return like.get("multi_label", False)
+    codes = bool(targets) and all(y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all() for y in targets)
+    if task == "multi-label" and not codes:
+        raise ValueError(f"{name}: expected rows of 0 and 1 as targets for task 'multi-label', got "
+                         f"{' and '.join(f'{y.dtype} of shape {y.shape}' for y in targets) or 'none'}: choose another task")
+    return codes and (task == "multi-label" or (task == "auto" and not all(map(_one_hot, targets))))
+
+
 def _classes(name, targets, task, like):
     """The classes of the targets of all parts, as a sorted tuple; None for regression targets."""
     if like is not None:
@@ -207,8 +221,6 @@ def _classes(name, targets, task, like):
         if task == "classification" or any(y.dtype.kind == "U" for y in targets):
             raise ValueError(f"{name}: expected one label for each sample, got targets of shape {targets[0].shape}")
         return None
-    if task not in TASKS:
-        raise ValueError(f"{name}: expected task {', '.join(TASKS[:-1])} or {TASKS[-1]}, got {task!r}")
     values = np.concatenate([y.ravel() for y in targets])
     distinct = np.unique(values)
     if len(distinct) == 1:
@@ -225,9 +237,9 @@ def _classes(name, targets, task, like):
     return tuple(int(v) if whole else v for v in distinct.tolist())
 
 
-def _guesses(targets, classes, task, scaling):
+def _guesses(targets, classes, task, scaling, multi_label):
     """Notes on what the targets were taken for, and on a scaling."""
-    notes = []
+    notes = ["columns of 0 and 1 are separate labels (--task regression)"] * (multi_label and task == "auto")
     if task == "auto" and targets and classes and not isinstance(classes[0], str):
         what = "rows with one 1 are" if _one_hot(targets[0]) else "whole numbers as targets are"
         notes.append(f"{what} labels of classes (--task regression)")

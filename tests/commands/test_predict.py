@@ -37,3 +37,23 @@ def test_a_network_made_in_python(gpubp_):
     np.savez("d.npz", x=np.zeros((3, 2)))
     code, out, _ = gpubp_("predict net.npz d.npz")
     assert code == 0 and set(out.split()[1:]) <= {"0", "1"}
+
+
+def test_separate_labels(gpubp_):
+    """Rows of 0 and 1 with several 1: train, predict, score and resume take each column as a label of its own."""
+    random = np.random.default_rng(1)
+    x = random.normal(size=(200, 3))
+    np.savez("d.npz", x=x, y=(x > 0.0).astype(int))
+    code, out, _ = gpubp_("train d.npz --epochs 40 --no-picture")
+    assert code == 0 and "3 targets (multi-label)" in out and "columns of 0 and 1 are separate labels (--task regression)" in out
+    assert gpubp.load("d-network.npz").task == "multi-label"
+    code, out, err = gpubp_("predict d-network.npz d.npz")
+    rows = list(csv.reader(out.splitlines()))
+    assert code == 0 and float(err.split("%")[0]) > 90 and rows[0] == ["prediction 1", "prediction 2", "prediction 3"]
+    assert np.mean(np.array(rows[1:], int) == (x > 0.0)) > 0.95
+    assert gpubp_("train --resume d-network.npz --epochs 42 --no-picture")[0] == 0
+    code, out, _ = gpubp_("train d.npz --epochs 2 --no-picture --task regression")
+    assert code == 0 and "3 targets (regression)" in out and "R2" in out
+    np.savez("one.npz", x=x, y=(x[:, 0] > 0.0).astype(int))
+    code, _, err = gpubp_("train one.npz --task multi-label")
+    assert code == 2 and "expected rows of 0 and 1 as targets for task 'multi-label', got int64 of shape (200,)" in err

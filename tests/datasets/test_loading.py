@@ -68,7 +68,7 @@ def test_labels_or_quantities(tmp_path, targets, task, classes):
     ({"target": 0}, "iris.csv has no column 0: expected a number from 1 to 3 (-1 is the last), or a name"),
     ({"ignore": ["lenght"]}, "iris.csv has no column 'lenght': did you mean 'length'?"),
     ({"task": "regression"}, "iris.csv: expected numbers as targets of a regression, got 'setosa'"),
-    ({"task": "guess"}, "iris.csv: expected task auto, classification or regression, got 'guess'")])
+    ({"task": "guess"}, "iris.csv: expected task auto, classification, multi-label or regression, got 'guess'")])
 def test_bad_options(tmp_path, options, sentence):
     refuses(sentence, write(tmp_path / "iris.csv", IRIS), **options)
 
