@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .dlpack import is_on_gpu
-from .input_checks import array_of, sample_weights, samples, targets
+from .input_checks import PENDING, array_of, sample_weights, samples, targets
 
 
 def check_same_device(network, **arrays):
@@ -44,13 +44,13 @@ def check_together(network, take):
     if network.ops.synchronous:
         return take()
     flags: list[Any] = []
-    network.pending_checks = flags
+    PENDING.set(flags)
     try:
         taken = take()
     except (TypeError, ValueError):   # an earlier check may have failed before this one
         taken = None
     finally:
-        network.pending_checks = None
+        PENDING.set(None)
     xp = network.ops.xp
     return take() if taken is None or (flags and not bool(xp.stack(flags).all())) else taken
 

@@ -131,9 +131,10 @@ def finite_differences(network, x: ArrayLike, y: ArrayLike, names: Sequence[str]
     >>> np.allclose(found, net.trace(np.eye(2), np.ones(2)).dw[1], atol=1e-5)
     True
     """
-    with network.ops.device:
+    with network.access, network.ops.device:
         x, y = (array.astype(np.float64) for array in host_arrays(network, x, y))
-    reference, gradient = ReferenceNetwork(network), {}
+        reference = ReferenceNetwork(network)
+    gradient: dict[str, np.ndarray] = {}
     base = reference.cost(x, y)
     for name in names or reference.parameters:
         array = reference.parameters[name]

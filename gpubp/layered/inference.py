@@ -19,28 +19,35 @@ class Inference:
     """The plans of a network. A kind is "outputs" (at the network's precision), "cost" or "gradient" (both exact)."""
 
     def __init__(self, network):
-        self.network, self.plans = proxy(network), {}   # no cycle: plans are freed together with the network
+        self.network = proxy(network)   # no cycle: plans are freed together with the network
+        self.plans: dict[Plan, tuple] = {}   # the idle ones and their keys, by last use
 
-    def _plan(self, rows, kind):
-        plan = self.plans.pop((rows, kind), None)
-        if plan is None:
-            while len(self.plans) >= MAX_PLANS:
-                self.plans.pop(next(iter(self.plans)))
-            gradient = self.network.parameters.like() if kind == "gradient" else None
-            ops = self.network.ops.with_precision(self.network.precision if kind == "outputs" else "exact")
-            plan = Plan(self.network, rows, gradient, targets=kind != "outputs", ops=ops)
-        self.plans[rows, kind] = plan
-        return plan
+    def _taken(self, key):
+        """A plan, the caller's until it is idle again. Threads need no lock: each operation on the dict is atomic."""
+        for plan in reversed(list(self.plans)):
+            if self.plans.get(plan) == key and self.plans.pop(plan, None):
+                return plan
+        for plan in list(self.plans)[:1 - MAX_PLANS]:
+            self.plans.pop(plan, None)
+        rows, kind, _ = key
+        gradient = self.network.parameters.like() if kind == "gradient" else None
+        ops = self.network.ops.with_precision(self.network.precision if kind == "outputs" else "exact")
+        return Plan(self.network, rows, gradient, targets=kind != "outputs", ops=ops)
 
     def run(self, kind, x, y=None, sample_weights=None):
-        """Run plans over checked arrays, chunk by chunk; yields (slice of rows, plan) after each."""
-        count = x.shape[0]
+        """Run plans over checked arrays, chunk by chunk; yields (slice of rows, plan) after each. The plan is the caller's until
+        the next one is asked for."""
+        count, lane = x.shape[0], self.network.ops.lane
         for rows in chunks(count):
-            plan = self._plan(rows.stop - rows.start, kind)
-            plan.fill(x[rows], *(() if y is None else (
-                y[rows], 1.0 / count if sample_weights is None else sample_weights[rows] / count)))
-            plan.run()
-            yield rows, plan
+            key = rows.stop - rows.start, kind, lane
+            plan = self._taken(key)
+            try:
+                plan.fill(x[rows], *(() if y is None else (
+                    y[rows], 1.0 / count if sample_weights is None else sample_weights[rows] / count)))
+                plan.run()
+                yield rows, plan
+            finally:
+                self.plans[plan] = key
 
     def cost(self, x, y, sample_weights=None):
         """The cost, a float64 scalar on the device."""
@@ -59,7 +66,7 @@ class Inference:
 
     def outputs(self, x):
         network = self.network
-        out = network.ops.zeros((x.shape[0], network.sizes[-1]), network.dtype)
+        out = network.ops.xp.empty((x.shape[0], network.sizes[-1]), network.dtype)
         for rows, plan in self.run("outputs", x):
             out[rows] = self._nan_where_invalid(plan, plan.a[-1], x, axis=1)
         return out

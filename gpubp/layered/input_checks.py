@@ -4,6 +4,7 @@ An array that does not fit on the device stays on the host as it is, memory-mapp
 With check_now=False, an array on a GPU becomes a DeferredArray.
 """
 
+from contextvars import ContextVar
 from functools import cache
 from math import prod
 from operator import index
@@ -21,6 +22,7 @@ CHUNK_ELEMENTS = 1 << 24   # checked or moved together
 ALWAYS_FITS = 1 << 24      # bytes for which a device is assumed to have room, since asking takes longer than a small copy
 
 interval = cache(Interval)
+PENDING: ContextVar[list | None] = ContextVar("pending", default=None)   # flags of checks on a GPU, while a thread collects them
 
 
 def samples_or_wire(network, x):
@@ -90,8 +92,8 @@ def targets(network, y, rows, name="y", check_now=True):
     is_code = width == 1 and network.cost_function.classifies and y.dtype.kind in "iub"   # a hinge learns nothing from 0
     if not check_now and would_wait(network, y):
         return _deferred_labels(network, y) if labelled else _deferred_targets(network, y, is_code)
-    pending = network.pending_checks is not None and network.ops.is_on_device(y)
-    if labelled and pending and _fits(network, rows, width):
+    collected = PENDING.get() is not None and network.ops.is_on_device(y)
+    if labelled and collected and _fits(network, rows, width):
         all_true(network, (y >= 0) & (y < width))
         return _deferred_labels(network, y).copied(network.ops, (rows, width), network.dtype)
     if labelled:
@@ -103,7 +105,7 @@ def targets(network, y, rows, name="y", check_now=True):
                                ": give the last layer more neurons or renumber the labels")
     elif is_code:
         off, on = map(int, network.cost_function.codes)
-        labels = (y if pending else network.ops.to_numpy(y)).reshape(-1)
+        labels = (y if collected else network.ops.to_numpy(y)).reshape(-1)
         if not all_true(network, known := (labels == off) | (labels == on)):
             raise invalid(network, known, labels, 0, f"{name}: expected labels {off} and {on} for the one output of cost "
                            f"{network.cost_function.name}", ": renumber the labels")
@@ -193,9 +195,10 @@ def _remedy(name, values, array):
 
 def all_true(network, flags):
     """Whether all flags are true. While checks are collected, those on a GPU are assumed to be, until all are read together."""
-    if network.pending_checks is None or not network.ops.is_on_device(flags):
+    pending = PENDING.get()
+    if pending is None or not network.ops.is_on_device(flags):
         return bool(flags.all())
-    network.pending_checks.append(flags.all())
+    pending.append(flags.all())
     return True
 
 

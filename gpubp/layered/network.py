@@ -22,6 +22,7 @@ from ..maths.costs import Cost
 from ..maths.initializers import Initializer
 from ..maths.validation import shown
 from . import call_arrays, input_checks, packing
+from .access import Access
 from .device_choice import DeviceChoice
 from .dlpack import follow, like
 from .fit import fit
@@ -44,11 +45,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _on_device(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Run the method on the network's device, without NumPy's warnings: NaN and infinity are checked explicitly."""
+def _on_device(method: Callable[Concatenate[Any, P], R], changes: bool = False) -> Callable[Concatenate[Any, P], R]:
+    """Run the method on the network's device, without NumPy's warnings: NaN and infinity are checked explicitly.
+
+    changes: whether the method needs the network for its thread only.
+    """
     @wraps(method)
     def on_device(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self.ops.device, np.errstate(all="ignore"):
+        with self.access.changing(method.__name__) if changes else self.access, self.ops.device, np.errstate(all="ignore"):
             try:
                 return method(self, *args, **kwargs)
             except MemoryError as error:
@@ -94,7 +98,13 @@ class Network:
         first fit, whose sample weights do not matter; fit(x, y, epochs=0) only measures them. Constant inputs become 0. All
         methods then take x in its own units; before the first fit, x enters as it is. net.standardization has shift and scale.
 
-    net.parameters["w1"], ["b1"], ... are views of net.vector. A network owns its buffers: give each thread its own net.copy().
+    net.parameters["w1"], ["b1"], ... are views of net.vector.
+
+    Threads may share a network: its methods run in parallel and give the answers of a single thread. Only fit, to, the function
+    of objective and assigning net.vector change it, so they need it for their own thread. If calls of other threads are under way
+    then, or begin before the end, the later call raises RuntimeError and changes nothing: give that thread a net.copy(). Writing
+    to an array such as net.parameters["w1"] is not noticed.
+
     Raises ValueError or TypeError if an argument is not as described, and RuntimeError if the device is not available.
 
     >>> import gpubp
@@ -127,7 +137,7 @@ class Network:
         shapes |= {f"b{l}": (self.sizes[l],) for l in range(1, self.depth + 1)}
         self.ops = open_device(device)
         self.device_choice = DeviceChoice.of(device, self.ops)   # which device, and why
-        self.inference = Inference(self)
+        self.access, self.inference = Access(), Inference(self)
         self.parameters = Parameters(shapes, self.ops, self.dtype)
         for l, layer in enumerate(dense, 1):
             random = generator(self.seed, WEIGHTS, l)
@@ -136,7 +146,6 @@ class Network:
         self.training_state: TrainingState | None = None
         self.is_training = False   # whether a fit is under way
         self.workspace_cache: WorkspaceCache | None = None   # of the last fit, for the next one
-        self.pending_checks: list[Any] | None = None   # flags of arrays on a GPU, while they are collected
         self.task = task
         if not isinstance(standardize, bool | np.bool_):
             raise TypeError(f"expected standardize to be True or False, got {shown(standardize)}")
@@ -152,7 +161,7 @@ class Network:
 
     @vector.setter
     def vector(self, values: ArrayLike) -> None:
-        with self.ops.device:
+        with self.access.changing("net.vector = ..."), self.ops.device:
             values = call_arrays.vector(self, values)
             if values is not self.vector:   # as after net.vector *= 2
                 self.vector[...] = values
@@ -192,14 +201,16 @@ class Network:
         >>> gpubp.Network([2, 1], device="cpu", seed=1).to("cpu:numpy")
         <Network 2 - 1 sigmoid, cost quadratic, float32 on cpu:numpy, seed 1>
         """
-        if self.is_training:
-            raise RuntimeError("a callback moves the network that is being trained: call net.to after fit")
-        moved = self.copy(device)
-        self.ops, self.parameters, self.training_state = moved.ops, moved.parameters, moved.training_state
-        self.inference, self.standardization = Inference(self), moved.standardization
-        self.workspace_cache, self.device_choice = None, moved.device_choice
+        with self.access.changing("to"):
+            if self.is_training:
+                raise RuntimeError("a callback moves the network that is being trained: call net.to after fit")
+            moved = self.copy(device)
+            self.ops, self.parameters, self.training_state = moved.ops, moved.parameters, moved.training_state
+            self.inference, self.standardization = Inference(self), moved.standardization
+            self.workspace_cache, self.device_choice = None, moved.device_choice
         return self
 
+    @_on_device
     def copy(self, device: str | Ops | None = None) -> Network:
         """An independent network with the same parameters, training state, history and metadata.
 
@@ -223,6 +234,7 @@ class Network:
     def __deepcopy__(self, memo):
         return self.copy()
 
+    @_on_device
     def __reduce__(self):
         header, arrays = packing.pack(self)
         return packing.unpack, (Network, header, arrays, self.ops.name, packing.custom(self))
@@ -262,11 +274,11 @@ class Network:
         """
         if vector is None and type(x) is not Wire:
             return self.feedforward(x)
-        if vector is not None:
-            call_arrays.check_shape(self, vector)
-        parameters = self.parameters if vector is None else self.parameters.views(vector)
-        layers, rows = range(1, self.depth + 1), input_checks.samples_or_wire(self, x)
-        with np.errstate(all="ignore"):   # on the caller's stream, on which the gradient flows back
+        with self.access, np.errstate(all="ignore"):   # on the caller's stream, on which the gradient flows back
+            if vector is not None:
+                call_arrays.check_shape(self, vector)
+            parameters = self.parameters if vector is None else self.parameters.views(vector)
+            layers, rows = range(1, self.depth + 1), input_checks.samples_or_wire(self, x)
             return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],
                                    [parameters[f"b{l}"] for l in layers], rows)
 
@@ -370,6 +382,7 @@ class Network:
         x, y, sample_weight : as for fit
 
         The gradient is a NumPy array of float64. Each call sets net.vector; copy the result back: net.vector[...] = result.x.
+        A call raises RuntimeError while another thread uses the network.
         Raises ValueError or TypeError as fit does.
 
         >>> import gpubp
@@ -380,14 +393,13 @@ class Network:
         """
         checked = call_arrays.checked_arrays(self, x, y, sample_weight, check_now=False)
 
-        @_on_device
-        def cost_and_gradient(self, vector):
+        def objective(self, vector):
             call_arrays.check_shape(self, vector)
             self.vector[...] = self.ops.asarray(vector, self.dtype)
             cost, gradient = self.inference.cost_and_gradient(*checked)
             return call_arrays.raise_if_nan(self, float(cost), x, y,
                                             sample_weight), self.ops.to_numpy(gradient).astype(np.float64)
-        return partial(cost_and_gradient, self)
+        return partial(_on_device(objective, changes=True), self)
 
     @_on_device
     def trace(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Trace:
@@ -408,7 +420,7 @@ class Network:
         """
         return Trace(self, *call_arrays.checked_arrays(self, x, y, sample_weight))
 
-    fit = _on_device(fit)
+    fit = _on_device(fit, changes=True)
 
     @_on_device
     def check(self, x: ArrayLike, y: ArrayLike, seed: int = 0) -> GradientReport:
@@ -437,5 +449,5 @@ class Network:
         from .gradient_check import check  # needed rarely
         return check(self, x, y, seed)
 
-    memory = memory
-    save = packing.save
+    memory = _on_device(memory)
+    save = _on_device(packing.save)

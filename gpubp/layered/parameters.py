@@ -40,7 +40,9 @@ class Parameters:
         if dtype == self.dtype:
             return self
         if dtype not in self._rounded:
-            self._rounded[dtype] = Parameters(self.shapes, self.ops, dtype, rounded_from=self.dtype)
+            twin = Parameters(self.shapes, self.ops, dtype, rounded_from=self.dtype)
+            self.ops.wait_for(self.ops.record_event())   # another thread may write to it at once, on its own stream
+            self._rounded.setdefault(dtype, twin)
         return self._rounded[dtype]
 
     def rounding(self, dtype):

@@ -144,7 +144,7 @@ def test_calls_that_return_a_number_check_arrays_first(ops, arrays):
                 with pytest.raises(ValueError) as caught:
                     call(net, **given)
                 messages.append(str(caught.value))
-            assert messages[0] == messages[1] and as_before(net) == before and net.pending_checks is None
+            assert messages[0] == messages[1] and as_before(net) == before and input_checks.PENDING.get() is None
 
 
 def test_nan_without_a_culprit_is_an_answer(ops):

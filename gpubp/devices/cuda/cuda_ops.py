@@ -38,6 +38,10 @@ class CudaOps(Ops):
     def loss_scaling(self):   # type: ignore[override]
         return LossScaling(self) if self.precision == "float16" else None
 
+    @property
+    def lane(self):   # type: ignore[override]
+        return self.device.resources
+
     # ---- variants of the device
 
     def with_precision(self, precision):
