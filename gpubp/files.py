@@ -78,7 +78,7 @@ def _read(content):
 
 
 def _upgraded(header):
-    """The header in the current format: format 1 lacks the precision, 2 has other names, and 3 lacks the task."""
+    """The header in the current format: 1 lacks the precision, 2 has other names, and 3 lacks the task and a run's end."""
     if header.get("format") == 1:
         header |= {"format": 2, "precision": "exact"}
         if header["training"]:
@@ -93,7 +93,8 @@ def _upgraded(header):
         if header["training"]:
             header["training"]["optimizer"] = re.sub(r"\brate=", "learning_rate=", header["training"]["optimizer"])
         header["format"] = 3
-    if header.get("format") == 3:
-        header |= {"format": FORMAT, "task": LABELLED[header["labelled"]], "standardize": False,
-                   "standardization": None}
+    if header.get("format") == 3:   # the best parameters were in the network or in the training state, but never in both
+        header |= {"format": FORMAT, "task": LABELLED[header["labelled"]], "standardize": False, "standardization": None}
+        if header["training"]:
+            header["training"]["restored"] = ""
     return header

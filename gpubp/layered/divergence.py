@@ -17,16 +17,12 @@ class Snapshot:
     """A copy of all vectors that steps change, and the position of training: steps done, epoch and next mini-batch."""
 
     def __init__(self, run):
-        self.run, self.vectors = run, [vector.copy() for vector in run.workspace.vectors()]
-        self.take_position()
-
-    def take_position(self):
-        self.step, self.position = self.run.training_state.step, (self.run.network.epoch, self.run.training_state.batch)
+        self.run, self.vectors = run, [run.workspace.ops.xp.empty_like(vector) for vector in run.workspace.vectors()]
 
     def take(self):
+        self.step, self.position = self.run.training_state.step, (self.run.network.epoch, self.run.training_state.batch)
         for copy, vector in zip(self.vectors, self.run.workspace.vectors()):
             copy[...] = vector
-        self.take_position()
 
     def take_vectors_if(self, fine):
         """Copy the current vectors if `fine`, a Boolean of the device; on a GPU the host does not wait for it."""
@@ -55,7 +51,7 @@ class Divergence:
 
     def begin_fit(self):
         for snapshot in (self.before, self.start):
-            snapshot.take_position()
+            snapshot.take()
 
     def begin(self):
         """The next epoch, or the rest of one, begins; the costs of all epochs before it are known to be finite."""

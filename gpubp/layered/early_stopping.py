@@ -4,40 +4,58 @@ import math
 
 import numpy as np
 
+from .history import StopReason
 from .inference import chunks
 
 
 class EarlyStopping:
     """Keeps the parameters with the best validation figure in the training state, and decides when to stop.
 
-    A best figure of another monitor or validation set does not compare and is forgotten.
+    Fits with the same validation set, monitor and patience are one run. Between them the network has the best parameters, and the
+    training state has those of the last epoch, from which the run goes on. If the network's parameters are changed meanwhile,
+    another run begins.
     """
 
     def __init__(self, patience, monitor, training_state, network, validation):
-        self.patience, self.monitor, self.training_state = patience, monitor, training_state
-        key = f"{monitor} {_digest(network, validation)}"
-        if training_state.best_of != key:
-            training_state.forget_best(key)
+        self.patience, self.monitor, self.training_state, self.network = patience, monitor, training_state, network
+        self.run = f"{monitor} {patience} {_digest(network, validation)}"
 
-    def verdict(self, history, parameters):
-        """Why training should stop after the last epoch of the history, or None; keeps parameters that are the best so far."""
-        training, epoch = self.training_state, len(history)
+    def begin(self):
+        training = self.training_state
+        if training.best_of != self.run or training.restored not in ("", _digest(self.network, [self.network.vector])):
+            training.forget_best(self.run)
+        elif training.restored:
+            self._exchange()
+            training.restored = ""
+
+    def measure(self, history):
+        """Keep the parameters after the last epoch of the history if they are the best so far."""
+        training, vector = self.training_state, self.network.vector
         value = history.validation_cost[-1] if self.monitor == "cost" else -history.validation_accuracy[-1]
         if training.best is None or value < training.best_value or math.isnan(training.best_value):
-            training.best = training.best or parameters.like()
-            training.best.vector[...] = parameters.vector
-            training.best_value, training.best_epoch = value, epoch
-        waited = epoch - training.best_epoch
-        if waited < self.patience:
-            return None
-        return (f"no better validation {self.monitor} for {waited} epochs: the parameters are those after epoch "
-                f"{training.best_epoch}")
+            training.best = training.best or self.network.parameters.like()
+            training.best.vector[...] = vector
+            training.best_value, training.best_epoch = value, len(history)
 
-    def restore(self, parameters):
-        """Overwrite parameters with the best, and forget these; the optimizer's state stays that of the last epoch."""
+    def reason(self):
+        """(StopReason, sentence) if patience has run out, else an empty tuple."""
+        training = self.training_state
+        waited = self.network.epoch - training.best_epoch
+        if training.best is None or waited < self.patience:
+            return ()
+        return StopReason.EARLY_STOPPING, (f"no better validation {self.monitor} for {waited} epochs: the parameters are those "
+                                           f"after epoch {training.best_epoch}")
+
+    def restore(self):
+        """Give the network the best parameters; the optimizer's state stays that of the last epoch."""
         if self.training_state.best is not None:
-            parameters.vector[...] = self.training_state.best.vector
-            self.training_state.forget_best(self.training_state.best_of)
+            self._exchange()
+            self.training_state.restored = _digest(self.network, [self.network.vector])
+
+    def _exchange(self):
+        best, vector = self.training_state.best.vector, self.network.vector
+        last = vector.copy()
+        vector[...], best[...] = best, last
 
 
 def _digest(network, arrays):

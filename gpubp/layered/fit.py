@@ -57,7 +57,11 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     shuffle : bool, default True
         Draw a new order of the samples for each epoch, from net.seed.
     patience : int, optional
-        Early stopping: stop after this many epochs without a better value of monitor, and restore the best parameters.
+        Early stopping: stop after this many epochs without a better value of monitor. At its end, stopped or not, fit restores
+        the best parameters. Later fits without an optimizer but with the same validation, monitor and patience belong to the
+        same run, also after save or copy. The run goes on from the parameters of its last epoch, bitwise as if it had been one
+        fit; once patience has run out, it trains no further. If one of these arguments differs, or you have changed the
+        parameters, another run starts from net.vector.
     monitor : "cost" or "accuracy", default "cost"
         The figure of the validation set that early stopping watches ("accuracy" is the score: R^2 for a regression).
     callbacks : function or functions of the network, default none
@@ -134,14 +138,16 @@ class _Loop:
         network, arguments, training = self.network, self.arguments, self.training_state
         early_stopping = arguments.patience and EarlyStopping(arguments.patience, arguments.monitor, training, network,
                                                               arguments.validation)
-        if not early_stopping and training.best_of:
+        if early_stopping:
+            early_stopping.begin()
+        elif training.best_of:
             training.forget_best()
         progress = self._progress_bar()
         if not arguments.resuming:
             training.batch, training.shape, training.costs = 0, (arguments.samples_per_epoch, arguments.batch_size), []
         self.divergence.begin_fit()
         network.training_state, network.task, network.standardization = training, arguments.task, arguments.standardization
-        network.history.stop()
+        network.history.stop(*early_stopping.reason() if early_stopping else ())
         with self.interrupt, progress:
             try:
                 while network.epoch < self.goal and network.history.stop_reason is None:
@@ -162,17 +168,17 @@ class _Loop:
                     self.divergence.check(self.epoch_log.read_after_error())
                 raise
         if early_stopping and network.history.stop_reason != StopReason.INTERRUPTED:   # that may go on from here
-            early_stopping.restore(network.parameters)
+            early_stopping.restore()
 
     def _reason_to_stop(self, early_stopping):
         """Call the callbacks after an epoch; returns a StopReason and a sentence, or nothing to go on."""
         network = self.network
-        # evaluated before the callbacks, which may change the parameters
-        verdict = early_stopping and early_stopping.verdict(network.history, network.parameters)
+        if early_stopping:   # before the callbacks, which may change the parameters
+            early_stopping.measure(network.history)
         with self.workspace.ops.on_caller_stream():
             answers = [callback(network) for callback in self.arguments.callbacks]
-        if verdict:
-            return StopReason.EARLY_STOPPING, verdict
+        if early_stopping and (reason := early_stopping.reason()):
+            return reason
         if self.interrupt.requested and network.epoch < self.goal:
             return StopReason.INTERRUPTED, f"interrupted after epoch {network.epoch}"
         return (StopReason.CALLBACK, f"stopped by a callback after epoch {network.epoch}") if any(answers) else ()

@@ -18,7 +18,8 @@ from .standardization import Standardization
 from .training_state import TrainingState
 
 FORMAT = 4
-STATE = "step", "batch", "first_epoch", "shape", "costs", "best_value", "best_epoch", "best_of", "scaling"   # of TrainingState
+# of TrainingState
+STATE = "step", "batch", "first_epoch", "shape", "costs", "best_value", "best_epoch", "best_of", "restored", "scaling"
 
 
 def save(network: Any, path: str | PathLike) -> None:

@@ -20,10 +20,11 @@ class TrainingState:
     first_epoch: int = 0   # index in the network's history of this optimizer's first epoch
     shape: tuple[int, ...] = ()   # (samples per epoch, batch size) that `batch` refers to
     costs: list[float] = field(default_factory=list)   # of the finished mini-batches of the current epoch
-    best: Parameters | None = None   # parameters with the best validation figure, if patience is set
+    best: Parameters | None = None   # with patience: parameters with the best validation figure, or the last ones if `restored`
     best_value: float = math.inf
     best_epoch: int = 0
-    best_of: str = ""   # the monitor and a digest of the validation set that best_value refers to
+    best_of: str = ""    # the monitor, patience and a digest of the validation set that best_value refers to
+    restored: str = ""   # a digest of the best parameters while the network has them
     scaling: list[float] = field(default_factory=lambda: [*INITIAL_SCALING])
 
     @classmethod
@@ -36,7 +37,7 @@ class TrainingState:
 
     def forget_best(self, best_of=""):
         """Forget the best parameters; those to come are compared by `best_of`."""
-        self.best, self.best_value, self.best_epoch, self.best_of = None, math.inf, 0, best_of
+        self.best, self.best_value, self.best_epoch, self.best_of, self.restored = None, math.inf, 0, best_of, ""
 
     def copy(self, ops):
         state = {name: parameters.copy(ops) for name, parameters in self.state.items()}
