@@ -39,7 +39,8 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
     OSError
         The file does not exist or cannot be read.
     ValueError
-        The file is damaged, is no gpubp network or has a newer format, custom lacks an object, or the device is unknown.
+        The file is damaged, is no gpubp network or has a newer format, a parameter is NaN or infinite, custom lacks an object, or
+        the device is unknown.
     RuntimeError
         The device is not available.
 

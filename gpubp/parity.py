@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 from .devices import checked_name, open_device
 from .devices.ops import HALVES, Ops, checked_precision
 from .layered.call_arrays import host_arrays
-from .layered.divergence import first_nonfinite_parameter
 from .layered.network import Network
 from .layered.trace import Trace
 from .maths import reference
@@ -140,7 +139,7 @@ def parity(network: Network, x: ArrayLike, y: ArrayLike, devices: Sequence[str |
     precision = checked_precision(network.precision if precision is None else precision, network.dtype)
     opened = [_opened(device) for device in devices]
     with network.ops.device, np.errstate(all="ignore"):
-        if (bad := first_nonfinite_parameter(network)) is not None:
+        if bad := network.parameters.first_nonfinite():
             raise ValueError(f"expected a network of finite parameters, got NaN or infinity in {bad}: use one from before its "
                              "training diverged")
         inputs, targets = host_arrays(network, x, y)

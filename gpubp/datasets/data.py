@@ -24,12 +24,18 @@ class Scaling:
     scale : float or list of float, default 1
         Likewise, and not 0.
 
+    Raises ValueError for NaN, infinity or a scale of 0.
+
     >>> Scaling(10.0, 2.0)([14.0, 10.0]), Scaling(10.0, 2.0).undo([2.0])
     (array([2., 0.]), array([14.]))
     """
 
     shift: float | list[float] = 0.0
     scale: float | list[float] = 1.0
+
+    def __post_init__(self):
+        if not (np.isfinite(self.shift).all() and np.isfinite(self.scale).all() and np.all(self.scale)):
+            raise ValueError("scaling: expected finite shifts and scales, got NaN, infinity or scale 0: train the network again")
 
     @classmethod
     def standard(cls, raw: ArrayLike) -> "Scaling":

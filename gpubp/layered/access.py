@@ -22,7 +22,8 @@ class Access:
     def __enter__(self):
         me = get_ident()
         with self.lock:
-            self._check_changer(me)
+            if self.changer is not None:
+                self._check_changer(me)
             self.users.append(me)
 
     def __exit__(self, *error):
@@ -50,10 +51,9 @@ class Access:
                                f"for the end of {name}, or use a net.copy() made before it")
 
     def _forget_other_threads(self):
-        """They do not exist in a forked child, and one of them may have held the lock."""
+        """They do not exist in a forked child, and one of them may have held the lock. What it was changing stays refused."""
         me = get_ident()
         self.lock, self.users = RLock(), [me] * self.users.count(me)
-        self.changer = self.changer if self.changer and self.changer[0] == me else None
 
 
 _ALL: WeakSet[Access] = WeakSet()

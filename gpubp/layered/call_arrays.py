@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .deferred_validation import would_wait
 from .dlpack import is_on_gpu
 from .input_checks import PENDING, array_of, sample_weights, samples, targets
 
@@ -13,9 +14,11 @@ def check_same_device(network, **arrays):
     """Refuse device arrays and host arrays in one call: only the caller can say which of them should move."""
     ops = network.ops
     _refuse_swapped(network, arrays["x"], arrays["y"])
+    if ops.on_host:
+        return
     on_device = [name for name, array in arrays.items() if ops.is_on_device(array) or is_on_gpu(array)]
     on_host = [name for name, array in arrays.items() if name not in on_device and hasattr(array, "__dlpack__")]
-    if on_device and on_host and not ops.on_host:
+    if on_device and on_host:
         raise ValueError(f"expected arrays of one device, got {', '.join(on_device)} on {ops.name} and {', '.join(on_host)} on "
                          "the host: move them to one device, for example by cupy.asarray(y)")
 
@@ -56,9 +59,10 @@ def check_together(network, take):
 
 
 def raise_if_nan(network, cost, x, y, sample_weight):
-    """The cost; if it is NaN, the arrays are checked."""
+    """The cost; if it is NaN, the arrays and the parameters are checked."""
     if isnan(cost):
         checked_arrays(network, x, y, sample_weight)
+        network.parameters.require_finite()
     return cost
 
 
@@ -74,4 +78,7 @@ def vector(network, values):
     if hasattr(values, "__dlpack__") and not network.ops.is_on_device(array):
         raise ValueError(f"vector: expected an array on {network.ops.name}, as the network, got one on the host: pass "
                          "net.ops.asarray(vector)")
-    return network.ops.asarray(array, network.dtype)
+    moved = network.ops.asarray(array, network.dtype)
+    if values is not network.vector and not would_wait(network, array):
+        network.parameters.require_finite(moved)
+    return moved

@@ -85,9 +85,9 @@ class Divergence:
                 self._restore(*good)
                 self._raise(f"the cost became {record.log[bad]}", bad + 1, record.log,
                             f", first in {layer} at training sample {row}")
-            if record.norms[0] if done == run.batches else first_nonfinite_parameter(network):
+            if record.norms[0] if done == run.batches else network.parameters.first_nonfinite():
                 good = self._repeat_up_to(epoch.number, done)
-                name = first_nonfinite_parameter(network)
+                name = network.parameters.first_nonfinite()
                 self._restore(*good)
                 self._raise(f"{name} became infinite", done, record.log)
             scale, _, all_finite, _ = record.scaling
@@ -137,14 +137,6 @@ class Divergence:
     def _restore(self, vectors, step, batch):
         self._overwrite(vectors)
         self.run.seek(step, batch)
-
-
-def first_nonfinite_parameter(network):
-    """The name of the first parameter with a nonfinite element, or None."""
-    finite = network.ops.all_finite
-    if finite(network.vector):
-        return None
-    return next((name for name, view in network.parameters.items() if not finite(view)), "net.vector, between the parameters")
 
 
 def _first_nonfinite(plan):

@@ -8,7 +8,6 @@ from ..maths.gradient_transforms import Chain
 from ..maths.validation import shown
 from . import call_arrays, input_checks
 from .device_choice import choose
-from .divergence import first_nonfinite_parameter
 from .standardization import Standardization
 from .task import check_targets, decide
 from .training_state import TrainingState
@@ -84,8 +83,7 @@ class FitArguments:
     def _check_optimizer(self, optimizer):
         network, own = self.network, self.network.training_state
         if not input_checks.all_true(network, network.ops.all_finite(network.vector)):
-            name = first_nonfinite_parameter(network)
-            raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew")
+            network.parameters.require_finite()
         self.training_state = own if own and optimizer is None else TrainingState.begin(
             network, Chain.of("sgd(0.1)" if optimizer is None else optimizer))
         self.training_state.chain.optimizer.learning_rate_at(0.0)   # an invalid learning rate raises before anything is changed

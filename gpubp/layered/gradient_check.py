@@ -131,7 +131,7 @@ def finite_differences(network, x: ArrayLike, y: ArrayLike, names: Sequence[str]
     >>> np.allclose(found, net.trace(np.eye(2), np.ones(2)).dw[1], atol=1e-5)
     True
     """
-    with network.access, network.ops.device:
+    with network.access, network.ops.device, np.errstate(all="ignore"):
         x, y = (array.astype(np.float64) for array in host_arrays(network, x, y))
         reference = ReferenceNetwork(network)
     gradient: dict[str, np.ndarray] = {}
@@ -164,6 +164,7 @@ class ReferenceNetwork:
     """A network's formulas and parameters in NumPy and float64, independent of plans and kernels; sigma(l, z) is a_l."""
 
     def __init__(self, network):
+        network.parameters.require_finite()
         self.depth, self.cost_function = network.depth, network.cost_function
         self.activations = {l: gate.activation for l, gate in network.gates.items()}
         self.parameters = {name: network.ops.to_numpy(view).astype(np.float64) for name, view in network.parameters.items()}

@@ -9,6 +9,7 @@ from .plan import Plan
 
 CHUNK_ROWS = 4096   # rows of one pass
 MAX_PLANS = 8       # most recently used plans
+SMALL, MANY_ROWS = 1 << 15, 512   # parameters and rows, for whose answer a check of all parameters takes little time
 
 
 def chunks(count):
@@ -53,7 +54,9 @@ class Inference:
         """The cost, a float64 scalar on the device."""
         first, *others = (self._nan_where_invalid(plan, plan.costs.sum(dtype="float64"), x, y, sample_weights)
                           for _, plan in self.run("cost", x, y, sample_weights))
-        return sum(others, first)
+        total = sum(others, first)
+        self._check_parameters(x.shape[0], total)
+        return total
 
     def cost_and_gradient(self, x, y, sample_weights):
         """The cost as above, and its gradient, a new vector."""
@@ -62,6 +65,7 @@ class Inference:
             more, gradient = (self._nan_where_invalid(plan, answer, x, y, sample_weights)
                               for answer in (plan.costs.sum(dtype="float64"), plan.gradient.vector))
             cost, total = (more, gradient.copy()) if total is None else (cost + more, total + gradient)
+        self._check_parameters(x.shape[0], cost)
         return cost, total
 
     def outputs(self, x):
@@ -69,7 +73,16 @@ class Inference:
         out = network.ops.xp.empty((x.shape[0], network.sizes[-1]), network.dtype)
         for rows, plan in self.run("outputs", x):
             out[rows] = self._nan_where_invalid(plan, plan.a[-1], x, axis=1)
+        self._check_parameters(x.shape[0], out)
         return out
+
+    def _check_parameters(self, rows, answer):
+        """Refuse NaN and infinity on the CPU. Checking a large network would take as long as several rows, so that for a few rows
+        it is checked only if their answer is not finite."""
+        ops, parameters = self.network.ops, self.network.parameters
+        seen = parameters.vector if parameters.vector.size <= SMALL or rows >= MANY_ROWS else answer
+        if ops.synchronous and not ops.all_finite(seen):
+            parameters.require_finite()
 
     def _nan_where_invalid(self, plan, answer, *given, axis=None):
         """The answer, with NaN where a DeferredArray was invalid: a `where` in a formula may have hidden it."""

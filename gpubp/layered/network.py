@@ -105,6 +105,10 @@ class Network:
     then, or begin before the end, the later call raises RuntimeError and changes nothing: give that thread a net.copy(). Writing
     to an array such as net.parameters["w1"] is not noticed.
 
+    A call raises ValueError if a parameter is NaN or infinite, and names it. On a GPU, feedforward, predict and gradient do not
+    wait for that check: they give NaN, or the label -1. For fewer than 512 rows and more than 32,768 parameters, they and cost
+    check the parameters only if the answer is not finite.
+
     Raises ValueError or TypeError if an argument is not as described, and RuntimeError if the device is not available.
 
     >>> import gpubp
@@ -161,7 +165,7 @@ class Network:
 
     @vector.setter
     def vector(self, values: ArrayLike) -> None:
-        with self.access.changing("net.vector = ..."), self.ops.device:
+        with self.access.changing("net.vector = ..."), self.ops.device, np.errstate(all="ignore"):
             values = call_arrays.vector(self, values)
             if values is not self.vector:   # as after net.vector *= 2
                 self.vector[...] = values
@@ -325,6 +329,7 @@ class Network:
         >>> net.score([[0.0, 1.0], [1.0, 0.0]], [1, 1])   # the predictions are 0 and 1
         0.5
         """
+        self.parameters.require_finite()
         rows, codes, _ = call_arrays.check_together(self, lambda: call_arrays.checked_arrays(self, x, y))
         y = input_checks.array_of(self, y, "y")
         task = self.task or decide(self, y)
@@ -395,7 +400,9 @@ class Network:
 
         def objective(self, vector):
             call_arrays.check_shape(self, vector)
-            self.vector[...] = self.ops.asarray(vector, self.dtype)
+            values = self.ops.asarray(vector, self.dtype)
+            self.parameters.require_finite(values)
+            self.vector[...] = values
             cost, gradient = self.inference.cost_and_gradient(*checked)
             return call_arrays.raise_if_nan(self, float(cost), x, y,
                                             sample_weight), self.ops.to_numpy(gradient).astype(np.float64)

@@ -104,6 +104,8 @@ def _fill(parameters, arrays, prefix):
         if array is None or array.shape != view.shape or array.dtype.kind != "f":
             raise ValueError(f"expected {prefix + name} of shape {view.shape}, got "
                              f"{'nothing' if array is None else f'{array.dtype} of shape {array.shape}'}")
+        if not np.isfinite(array).all() and (prefix in ("", "best.") or np.isnan(array).any()):   # a state may overflow
+            raise ValueError(f"expected finite numbers in {prefix + name}, got NaN or infinity")
         parameters.write(name, array)
 
 

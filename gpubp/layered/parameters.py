@@ -50,6 +50,19 @@ class Parameters:
         twin = self.rounded(dtype)
         return [] if twin is self else [self.ops.cast(self.vector[:self.weight_count], twin.vector[:self.weight_count])]
 
+    def first_nonfinite(self, vector=None):
+        """The name of the first parameter with a nonfinite element, in another vector of this layout if given, or None."""
+        vector = self.vector if vector is None else vector
+        if self.ops.all_finite(vector):
+            return None
+        return next((name for name, view in self.views(vector).items() if not self.ops.all_finite(view)),
+                    "net.vector, between the parameters")
+
+    def require_finite(self, vector=None):
+        if name := self.first_nonfinite(vector):
+            raise ValueError(f"expected finite parameters, got NaN or infinity in {name}: load or build the network anew, or "
+                             "give it other values")
+
     def copy(self, ops):
         copied = self.like(ops)
         for name, view in self.items():   # zeros stay between the views

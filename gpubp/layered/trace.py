@@ -18,6 +18,7 @@ class Trace:
     """
 
     def __init__(self, network, x, y, sample_weights=None, precision="exact"):
+        network.parameters.require_finite()
         xp, rows, depth = network.ops.xp, x.shape[0], network.depth
         gradient = network.parameters.like()
         plan = Plan(network, rows, gradient, ops=network.ops.with_precision(precision), keep=True)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from contextlib import nullcontext
-from math import prod
+from math import isfinite, prod
 from time import perf_counter
 
 import numpy as np
@@ -79,6 +79,10 @@ class CpuOps(Ops):
         """Bind lists of calls, at most `threads` of them; each runs in its own thread, with the BLAS limited to one thread."""
 
     # ---- the end of an epoch
+
+    def all_finite(self, array):
+        flat = array.reshape(-1)
+        return np.bool_(isfinite(flat.dot(flat))) or super().all_finite(array)   # one pass by the BLAS, which may overflow
 
     def norms(self, vector, arrays, out):
         def call():
