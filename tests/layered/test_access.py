@@ -264,6 +264,7 @@ def test_a_callback_that_trains_the_network_still_hears_what_to_do(random):
         Network([4, 2], seed=1, device="cpu").fit(x, y, callbacks=lambda net: net.fit(x, y))
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_child_is_free_of_the_threads_of_its_parent():
     access, reached, leave = Access(), Event(), Event()

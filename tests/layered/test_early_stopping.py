@@ -3,6 +3,7 @@
 How a stopped run resumes is tested in test_training_state.py, and wrong arguments in test_fit_arguments.py.
 """
 
+import json
 import pickle
 
 import numpy as np
@@ -142,3 +143,23 @@ def test_when_patience_has_run_out_the_run_is_over(random):
     assert net.epoch < 60 and net.fit(x, y, epochs=5, **options).stopped == stopped and state(net) == before
     net.fit(x, y, epochs=5, batch_size=6)
     assert net.history.stopped is None and state(net) != before
+
+
+def test_a_file_of_format_3_is_read(random, tmp_path):
+    """It has the best parameters only of an interrupted run; the header lacks `restored`, and best_of lacks the patience."""
+    x, y, validation = noise(random)
+    net = made()
+    net.fit(x, y, optimizer="adam(0.03)", batch_size=6, epochs=3, validation=validation, patience=3)
+    net.save(tmp_path / "net.npz")
+    with np.load(tmp_path / "net.npz") as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays.pop("gpubp")))
+    header["format"] = 3
+    header["training"]["best_of"] = header["training"]["best_of"].replace("cost 3 ", "cost ")
+    del header["training"]["restored"]
+    np.savez(tmp_path / "old.npz", gpubp=np.array(json.dumps(header)), **arrays)
+    old, other = gpubp.load(tmp_path / "old.npz", device="cpu"), net.copy()
+    other.training_state.forget_best()
+    for one in (old, other):
+        one.fit(x, y, batch_size=6, epochs=2, validation=validation, patience=3)
+    assert state(old) == state(other)
