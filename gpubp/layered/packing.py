@@ -87,6 +87,8 @@ def unpack(build, header, arrays, device, custom):
         training = TrainingState.begin(network, Chain.of(facts["optimizer"]))
         for name in STATE:
             setattr(training, name, facts[name])
+        if not np.isfinite(training.scaling).all():
+            raise ValueError(f"expected a finite loss scale, got {training.scaling}")
         training.shape, training.best = tuple(training.shape), network.parameters.like() if training.best_epoch else None
         for vector, parameters in _vectors(training):
             _fill(parameters, arrays, f"{vector}.")

@@ -140,6 +140,14 @@ def test_load_refuses_them_by_name(saved, name, bad):
             gpubp.load(saved)
 
 
+def test_load_refuses_a_loss_scale_that_is_not_finite(saved):
+    net = gpubp.load(saved)
+    net.training_state.scaling[0] = np.nan
+    net.save(saved)
+    with pytest.raises(ValueError, match=r"expected a finite loss scale, got \[nan, "):
+        gpubp.load(saved)
+
+
 def test_a_network_with_nan_can_be_saved_but_not_read(tmp_path):
     net = spoiled("cpu", "w1", np.nan)
     net.save(tmp_path / "net.npz")
