@@ -94,8 +94,10 @@ def test_devices_split_a_run(ops, random, tmp_path):
 
 def test_a_first_step_that_diverges_goes_back_to_the_last_parameters(random):
     """Those of the run, not the best ones, which the network had before."""
-    x, y, validation = noise(random)
+    x, *targets = noise(random)
+    y, validation = np.eye(2)[targets[0]], (targets[1][0], np.eye(2)[targets[1][1]])
     net, kept = made(), []
+    net.task = "regression"
     options = {"batch_size": None, "validation": validation, "patience": 30}
     net.fit(x, y, optimizer="adam(0.3)", epochs=12, callbacks=lambda n: kept.append(n.vector.copy()), **options)
     assert not (net.vector == kept[-1]).all()
@@ -154,7 +156,8 @@ def test_a_file_of_format_3_is_read(random, tmp_path):
     with np.load(tmp_path / "net.npz") as file:
         arrays = dict(file)
     header = json.loads(str(arrays.pop("gpubp")))
-    header["format"] = 3
+    header |= {"format": 3, "labelled": header.pop("task") == "classification"}
+    del header["standardize"], header["standardization"]
     header["training"]["best_of"] = header["training"]["best_of"].replace("cost 3 ", "cost ")
     del header["training"]["restored"]
     np.savez(tmp_path / "old.npz", gpubp=np.array(json.dumps(header)), **arrays)
