@@ -30,8 +30,8 @@ def asked(function, ops, counts):
     found = ()
     for _ in range(2):   # the first pass compiles kernels
         ops.xp.cuda.Device().synchronize()
-        counts()
-        traced = TracedCall("vjp", call, call.given, {}, tuple(range(len(call.given))))
+        # without the copies of small arguments
+        traced = TracedCall("vjp", lambda *given: (counts(), call(*given))[1], call.given, {}, tuple(range(len(call.given))))
         forward = Counter(counts())
         ends = [(end, np.ones_like(end.value)) for end in traced.ends if end is not None]
         counts()

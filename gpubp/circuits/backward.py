@@ -5,6 +5,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 from . import tape
+from .kept import require_unchanged
 from .tape import FLOAT_TYPES
 
 FREED: tuple = None, (), (), {}   # the record of a wire that a backward pass has freed
@@ -17,7 +18,7 @@ def backward(ends, retain_graph=False, visit=None):
     retain_graph, each record is freed after its visit. visit(wire, cotangent), if given, is called for each wire.
     """
     pending: dict = {}
-    inputs, nan_checker = {}, tape.nan_checker
+    inputs, nan_checker, guarded = {}, tape.nan_checker, ends and ends[0][0].circuit.guarded
     for end, cotangent in ends:
         end = end if end.without_value is None else end.without_value
         pending[end.serial] = end, cotangent if end.serial not in pending else pending[end.serial][1] + cotangent
@@ -25,6 +26,8 @@ def backward(ends, retain_graph=False, visit=None):
     latest.sort()   # a sorted list is a heap
     while latest:
         wire, cotangent = pending.pop(-heappop(latest))
+        if guarded and hasattr(wire, "unchanged"):
+            require_unchanged(wire)
         if visit is not None:
             visit(wire, cotangent)
         if wire.record is None:
@@ -36,12 +39,12 @@ def backward(ends, retain_graph=False, visit=None):
         primitive, parents, values, options = wire.record
         value = result = joint = None
         if primitive.joint_vjp is not None:
-            joint = primitive.joint_vjp(cotangent, wire.value, *values, **options)
+            joint = primitive.joint_vjp(cotangent, wire.content, *values, **options)
         for vjp, parent in parents:
-            result = joint[vjp] if joint is not None else vjp(cotangent, wire.value, *values, **options)
+            result = joint[vjp] if joint is not None else vjp(cotangent, wire.content, *values, **options)
             if result is None:
                 continue
-            value = parent.value
+            value = parent.content
             if type(result) is type(value) is np.ndarray:
                 if result.shape != value.shape or result.dtype is not value.dtype:
                     result = unbroadcast(primitive.name, result, value)

@@ -5,7 +5,9 @@ from functools import wraps
 
 import numpy as np
 
+from .kept import copied, private, sample
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
+from .refusals import require_array
 from .tape import COMPOSITES, CUSTOM_RULES, NONDIFFERENTIABLE, PRIMITIVES, Primitive, is_floating, unwrap
 from .tracing import TracedCall
 from .values import full_like
@@ -32,6 +34,20 @@ def _unpacked(value):
     return value
 
 
+def _careful(name, function):
+    """A user's function, which may change small arrays in place and keep its value; RuntimeError if it changes large ones."""
+    def careful(*inputs, **options):
+        large: list = []
+        inputs, options = private(inputs, large), {option: private(x, large) for option, x in options.items()}
+        before = list(map(sample, large))
+        value = function(*inputs, **options)
+        if before != list(map(sample, large)):
+            raise RuntimeError(f"{name}: expected a function that leaves its inputs as they are, got one that changes an array "
+                               f"in place: write y = y + x, not y += x")
+        return mapped(copied, value)
+    return careful
+
+
 def gate(forward: Callable, backward: Callable, name: str | None = None) -> Callable:
     """A function like forward, with your own derivative: on wires it is one gate, a primitive with its own VJP rule.
 
@@ -42,8 +58,7 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
         has no rule, the rule holds wherever it is called.
     backward : function(cotangent, value, *inputs, **options)
         Returns the cotangent of the input; for several inputs a tuple, with None for an input that is not differentiated. The
-        cotangent has the structure of value. Do not change it in place, and do not return an array that is kept elsewhere. If
-        backward is NumPy code, it can be differentiated.
+        cotangent has the structure of value. If backward is NumPy code, it can be differentiated.
     name : str, optional, for drawings and errors; default is that of forward
 
     Raises TypeError or ValueError if forward or backward is not a function, or forward is a NumPy function that has a rule.
@@ -62,13 +77,15 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
         value = _unpacked(value)
         if isinstance(value, tuple):
             cotangent = tuple(full_like(part, 0.0) if one is None else one for one, part in zip(cotangent, value))
-        result = backward(cotangent, value, *inputs, **options)
+        result = careful_backward(cotangent, value, *inputs, **options)
         result = result if isinstance(result, tuple) else (result,)
         if len(result) != len(inputs):
             raise ValueError(f"{name}: expected backward to return a tuple of {len(inputs)} cotangents, one for each input, got "
                              f"{len(result)}: return None for an input without a derivative")
+        require_array(name, result)
         return result
-    primitive = Primitive(name, forward, joint_vjp=joint_vjp)
+    careful_backward = _careful(name, backward)
+    primitive = Primitive(name, _careful(name, forward), joint_vjp=joint_vjp)
 
     @wraps(forward)
     def on_wires(*inputs, **options):
@@ -103,22 +120,21 @@ def checkpoint(f: Callable) -> Callable:
     @wraps(f)
     def checkpointed(*args, **options):
         given = leaves(args)
-        wires = [leaf for leaf in given if type(leaf) is Wire]
-        if not wires:
+        places = tuple(i for i, leaf in enumerate(given) if type(leaf) is Wire)
+        if not places:
             return f(*args, **options)
         structure: list = []
 
-        def run(*values):
-            replacements = iter(values)
-            result = f(*rebuilt(args, (next(replacements) if type(leaf) is Wire else leaf for leaf in given)), **options)
+        def run(*values, **options):
+            result = f(*rebuilt(args, iter(values)), **options)
             structure[:] = [mapped(lambda leaf: None, result)]
             return tuple(leaves(result))
 
-        def run_again(cotangents, found, *values):
+        def run_again(cotangents, found, *values, **options):
             ends = [i for i, x in enumerate(found) if is_floating(x)]   # not indices or texts
-            places = tuple(range(len(values)))
-            again = TracedCall("checkpoint", lambda *values: [run(*values)[i] for i in ends], values, {}, places)
-            return again.gradient([cotangents[i] for i in ends])
-        found = gate(run, run_again, f"checkpoint of {getattr(f, '__name__', type(f).__name__)}")(*wires)
+            again = TracedCall("checkpoint", lambda *values: [run(*values, **options)[i] for i in ends], values, {}, places)
+            gradients = iter(again.gradient([cotangents[i] for i in ends]))
+            return tuple(next(gradients) if i in places else None for i in range(len(values)))
+        found = gate(run, run_again, f"checkpoint of {getattr(f, '__name__', type(f).__name__)}")(*given, **options)
         return rebuilt(structure[0], iter(found))
     return checkpointed

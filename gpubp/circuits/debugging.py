@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from . import tape
+from .kept import whole
+from .pytree import leaves
+from .refusals import is_array
+from .tape import EVERY
 
 LIBRARIES = str(Path(__file__).resolve().parent.parent), str(Path(np.__file__).parent)   # gpubp and NumPy
 
@@ -18,7 +22,8 @@ def debug() -> Iterator[None]:
     """Within this context, the first operation that makes a NaN or an infinity of finite numbers raises FloatingPointError.
 
     The error names the operation, the ranges of its inputs and the line of source that called it. Everything that is recorded
-    is checked, in all threads; on a GPU the host waits for each check.
+    is checked, in all threads; on a GPU the host waits for each check. The backward pass also compares each recorded array
+    whole, of any size and device: RuntimeError names the line that recorded an array that was changed in place since.
 
     >>> import numpy as np, gpubp
     >>> with gpubp.debug():
@@ -42,8 +47,12 @@ class _Finder:
         self.lines = {}
 
     def check_value(self, wire):
-        self.lines[wire.serial] = _calling_line()
-        self._check(wire, wire.value, " makes", self.lines[wire.serial])
+        line = self.lines[wire.serial] = _calling_line()
+        self._check(wire, wire.content, " makes", line)
+        primitive, parents, values, options = wire.record
+        read = [x for i, x in enumerate((wire.content, *values)) if any(i in getattr(vjp, "reads", EVERY) for vjp, _ in parents)]
+        arrays = [x for x in leaves([read, options]) if is_array(x)]
+        wire.circuit.guarded, wire.unchanged = True, (primitive.name, f", in {line}", whole, [(x, whole(x)) for x in arrays])
 
     def check_cotangent(self, wire, cotangent, result):
         line, bad = self.lines.get(wire.serial, "a line before gpubp.debug()"), _nonfinite(cotangent)

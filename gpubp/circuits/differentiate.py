@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .kept import copied
 from .pytree import CONTAINERS, as_tuple, leaves, leaves_along, mapped, rebuilt
 from .tracing import TracedCall
 from .values import as_cotangent, describe, full_like
@@ -80,7 +81,8 @@ def vjp(f: Callable, *args: Any, has_aux: bool = False) -> tuple:
     ----------
     f : function in NumPy code; its arguments and value are floating-point numbers, NumPy or CuPy arrays, or pytrees of them
     *args : f's arguments
-        Arrays are saved by reference: do not change them before the last call of pull.
+        An array that is changed in place before the last call of pull counts as it was during the call if it has at most
+        16 KiB; for a larger NumPy array, pull raises RuntimeError if it finds the change. See gpubp/circuits/README.md.
     has_aux : bool, default False, as for gpubp.grad
 
     Raises TypeError or ValueError if an argument or f's value is not floating, or pull's cotangent does not match the value.
@@ -95,7 +97,8 @@ def vjp(f: Callable, *args: Any, has_aux: bool = False) -> tuple:
     def pull(cotangent):
         given = leaves_along("pull", call.value, cotangent)
         return call.gradient(list(map(partial(as_cotangent, "pull"), given, leaves(call.value))), retain_graph=True)
-    return (call.value, pull, call.aux) if has_aux else (call.value, pull)
+    value, aux = mapped(copied, call.value), mapped(copied, call.aux)   # the caller may change them
+    return (value, pull, aux) if has_aux else (value, pull)
 
 
 def jvp(f: Callable, args: Sequence, tangents: Sequence, has_aux: bool = False) -> tuple:

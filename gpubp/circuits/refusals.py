@@ -3,12 +3,18 @@
 from functools import cache
 from inspect import Parameter, signature
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
 from ..devices.array_namespace import namespace
 from .pytree import CONTAINERS
 from .tape import Traced, unwrap
+
+ARITHMETIC = "__array_ufunc__", "__array_function__", "__add__", "__mul__", "__pow__", "__matmul__"
+# array-likes with their own arithmetic are known by a method, which makes a NumPy array
+CONVERSIONS = {"filled": "x.filled()", "to_numpy": "x.to_numpy()", "toarray": "x.toarray()", "todense": "x.todense()",
+               "compute": "x.compute()", "magnitude": "x.magnitude", "to_value": "x.to_value()", "numpy": "x.numpy()"}
 
 
 def name_of(function):
@@ -45,11 +51,41 @@ def _parameters(function):
 
 
 def require_real(owner, x):
-    """TypeError for complex numbers, and for subclasses of ndarray with their own arithmetic."""
+    """TypeError for complex numbers, and for arrays with their own arithmetic."""
     if isinstance(x, complex) or getattr(getattr(x, "dtype", None), "kind", "") == "c":
         raise TypeError(f"{owner}: expected real numbers, got complex ones: pass real and imaginary parts separately")
-    if hasattr(x, "mask") or isinstance(x, np.matrix):
-        raise TypeError(f"{owner}: expected an ndarray, got a {type(x).__name__}, with its own arithmetic: pass np.asarray(x)")
+    require_array(owner, x)
+
+
+def require_array(owner, x):
+    """TypeError for arrays with their own arithmetic, by labels, masks or units for instance, also within lists and tuples."""
+    kind: Any = type(x)
+    if kind is list or kind is tuple:
+        for part in x:
+            require_array(owner, part)
+    elif not is_array(x) and _is_like_array(kind):
+        raise TypeError(f"{owner}: expected an ndarray, got a {kind.__name__}, with its own arithmetic: pass "
+                        f"{next((how for name, how in CONVERSIONS.items() if hasattr(kind, name)), 'np.asarray(x)')}")
+
+
+def is_array(x):
+    """Whether x is a NumPy or CuPy array, also of a subclass without its own arithmetic, such as np.memmap."""
+    kind: Any = type(x)
+    return kind is np.ndarray or _computes_like_numpy(kind)
+
+
+@cache
+def _computes_like_numpy(kind):
+    if issubclass(kind, np.ndarray):
+        return all(getattr(kind, name) is getattr(np.ndarray, name) for name in ARITHMETIC)
+    return kind.__module__.partition(".")[0] == "cupy" and hasattr(kind, "__array_function__")
+
+
+@cache
+def _is_like_array(kind):
+    return not issubclass(kind, Traced | np.generic) and (
+        any(hasattr(kind, name) for name in ("__array__", "__array_ufunc__", "__array_function__", "__array_interface__"))
+        or (hasattr(kind, "shape") and hasattr(kind, "dtype")))
 
 
 def require_one_package(name, values, error=None):

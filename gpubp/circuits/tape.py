@@ -9,6 +9,8 @@ import numpy as np
 
 serials = count()   # of circuits and traced values, in the order of recording: an input's is smaller than its outputs'
 FLOAT_TYPES = {float, np.float64}
+# types of values that never change; Wire is added
+PLAIN = {bool, int, float, str, slice, type(None), type(...), *np.sctypeDict.values()}
 
 PRIMITIVES: dict = {}            # NumPy function: its primitive
 OPERATORS: dict = {}             # Python operator, or the array method astype: its primitive
@@ -30,11 +32,12 @@ class Circuit:
     With keep_values, every value is kept for inspection; otherwise large values are kept only if a VJP rule reads them.
     """
 
-    __slots__ = ("closed", "keep_values", "last_backward", "level", "owner")
+    __slots__ = ("closed", "guarded", "keep_values", "last_backward", "level", "owner")
 
     def __init__(self, owner, keep_values=False):
         self.level, self.owner, self.keep_values, self.closed = next(serials), owner, keep_values, False
         self.last_backward = 0   # serial number of the last call of wire.backward()
+        self.guarded = False     # whether wires have arrays that must not change, see kept.py
 
     def require_open(self):
         """This circuit; RuntimeError if its recording has ended."""
@@ -47,13 +50,19 @@ class Circuit:
 class Traced:   # Wire, its only subclass, adds the interface
     """A value in a circuit, with the record (primitive, parents, inputs, options) that computed it; parents are (VJP, wire)."""
 
-    __slots__ = ("circuit", "cotangent", "name", "record", "serial", "value", "without_value")
+    __slots__ = ("circuit", "content", "cotangent", "name", "record", "serial", "unchanged", "without_value")
+    unchanged: Any   # set only if the record reads arrays that must not change, see kept.py
 
-    def __init__(self, value, circuit, record=None, name=None):
-        self.value, self.circuit, self.record, self.name, self.serial = value, circuit, record, name, next(serials)
+    def __init__(self, content, circuit, record=None, name=None):
+        self.content, self.circuit, self.record, self.name, self.serial = content, circuit, record, name, next(serials)
         self.without_value = None   # a copy with shape and dtype only, if the circuit needs no more
 
-    shape = property(lambda self: getattr(self.value, "shape", ()))
+    shape = property(lambda self: getattr(self.content, "shape", ()))
+
+    @property
+    def value(self) -> Any:
+        """The number or array that the wire carries: a read-only view of a NumPy array, a copy of a CuPy array."""
+        return shown(self.content)
 
 
 class Primitive:
@@ -67,11 +76,13 @@ class Primitive:
     primitive there too.
     """
 
-    __slots__ = ("forward", "joint_vjp", "name", "opaque", "vjp_by_argnum", "vjps")
+    __slots__ = ("forward", "joint_vjp", "name", "opaque", "read", "vjp_by_argnum", "vjps")
 
     def __init__(self, name, forward, *vjps, vjp_by_argnum=None, joint_vjp=None, opaque=False):
         self.name, self.forward, self.vjps, self.vjp_by_argnum, self.joint_vjp = name, forward, vjps, vjp_by_argnum, joint_vjp
         self.opaque = opaque or joint_vjp is not None
+        read = [getattr(vjp, "reads", EVERY) for vjp in vjps if vjp is not None]
+        self.read = EVERY if EVERY in read or not read else {i - 1 for places in read for i in places}   # inputs, by any rule
 
     def vjp(self, i):
         """The rule for an input that vjps does not list; with joint_vjp, the index i."""
@@ -99,7 +110,7 @@ def forget_unread(wire):
         if not any(i + 1 in places for places in read):
             values[i] = None
     if not any(0 in places for places in read):
-        like = SimpleNamespace(shape=wire.value.shape, dtype=wire.value.dtype)
+        like = SimpleNamespace(shape=wire.content.shape, dtype=wire.content.dtype)
         wire.without_value = Traced(like, wire.circuit, wire.record)
         wire.without_value.serial, wire.record = wire.serial, None   # whoever holds the wire keeps only its value alive
 
@@ -112,8 +123,17 @@ def is_floating(x):
 def unwrap(x):
     """The concrete value of a wire, also of nested circuits; anything else unchanged."""
     while isinstance(x, Traced):
-        x = x.value
+        x = x.content
     return x
+
+
+def shown(x):
+    """A recorded value for others, who cannot change the record: a read-only view of a NumPy array, a copy of a CuPy array."""
+    if isinstance(x, np.ndarray):
+        x = x.view()
+        x.setflags(write=False)
+        return x
+    return x.copy() if hasattr(x, "dtype") and not isinstance(x, Traced | np.generic | SimpleNamespace) else x
 
 
 def unwrap_nested(x):

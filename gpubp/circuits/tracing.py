@@ -1,6 +1,6 @@
 """Start a circuit: a traced call, with checked arguments and result, or the wires of interactive use."""
 
-from itertools import count
+from itertools import count, repeat
 from typing import Any, overload
 
 import numpy as np
@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 
 from ..maths.validation import shown
 from .backward import backward
+from .kept import COPIED, private, sample
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
-from .refusals import require_real
-from .tape import Circuit, ConcreteNumberError, is_floating, unwrap
+from .refusals import require_array, require_real
+from .tape import PLAIN, Circuit, ConcreteNumberError, is_floating, unwrap
 from .values import describe, implements_numpy, materialize
 from .wire import Wire
 
@@ -37,7 +38,7 @@ class TracedCall:
         self.argument = chosen if isinstance(argnums, tuple | list) else chosen[0]
         self.leaves = [require_floating(owner, leaf) for leaf in leaves(self.argument)]
         circuit = Circuit(owner)
-        inputs = [Wire(leaf, circuit) for leaf in self.leaves]
+        inputs = as_wires(circuit, self.leaves, repeat(None))
         self.inputs = [wire.serial for wire in inputs]
         args = list(args)
         for place, wires in zip(places, rebuilt(chosen, iter(inputs))):
@@ -64,6 +65,8 @@ class TracedCall:
         self.ends = [leaf if type(leaf) is Wire and leaf.circuit is circuit else None for leaf in leaves(result)]
         self.value = mapped(lambda leaf: _concrete(leaf, circuit), result)
         for leaf in map(unwrap, leaves(self.value)):
+            if type(leaf) not in PLAIN:
+                require_array(owner, leaf)
             if not is_floating(leaf):
                 raise TypeError(f"{owner}: expected a function whose value is real floating numbers, got {describe(leaf)}: "
                                 f"return it as a second result, with has_aux=True")
@@ -74,6 +77,17 @@ class TracedCall:
         found, taken = backward(ends, retain_graph), set(map(id, cotangents))
         return rebuilt(self.argument, (materialize(found.get(serial), leaf, taken)
                                        for serial, leaf in zip(self.inputs, self.leaves)))
+
+
+def as_wires(circuit, values, names):
+    """The arguments of a circuit as wires: small arrays are copied; the backward pass refuses large ones that have changed."""
+    large: list = []
+    found = [Wire(value.copy("K") if type(value) is np.ndarray and value.nbytes <= COPIED else private(value, large),
+                  circuit, None, name) for value, name in zip(values, names)]
+    for wire in found if large else ():
+        if any(wire.content is x for x in large):
+            circuit.guarded, wire.unchanged = True, (circuit.owner, "", sample, [(wire.content, sample(wire.content))])
+    return found
 
 
 def _cupy_got_wires(error):
@@ -88,12 +102,12 @@ def _cupy_got_wires(error):
 
 def require_floating(owner, leaf):
     """The leaf of an argument that can be differentiated by: a real floating-point number, an array of them, or a wire."""
-    x = unwrap(leaf)
-    if type(x) is float or (type(x) is np.ndarray and x.dtype.kind == "f"):
+    if type(leaf) is float or (type(leaf) is np.ndarray and leaf.dtype.kind == "f"):
         return leaf
+    x = unwrap(leaf)
     require_real(owner, x)
     dtype = getattr(x, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind == "f" and implements_numpy(x):
+    if type(x) is float or (isinstance(dtype, np.dtype) and dtype.kind == "f" and implements_numpy(x)):
         return leaf
     if type(x) in (int, bool) or (isinstance(dtype, np.dtype) and dtype.kind in "iub"):
         remedy = "x.astype(float)" if isinstance(dtype, np.dtype) and np.shape(x) else f"{float(x)!r}"
@@ -106,7 +120,7 @@ def _concrete(leaf, circuit):
     """A leaf of a result as the caller gets it: the value of a wire of this circuit, others unchanged."""
     if type(leaf) is Wire:
         if leaf.circuit is circuit:
-            return leaf.value
+            return leaf.content
         leaf.circuit.require_open()
     return leaf
 
@@ -144,5 +158,5 @@ def wires(*values: Any, **named: Any) -> Any:
         raise TypeError("wires: expected numbers or arrays, got a pytree of them: pass each separately, wires(*numbers)")
     circuit, fresh = Circuit("wires", keep_values=True), (name for name in map("x{}".format, count(1)) if name not in named)
     names = [*(name for name, _ in zip(fresh, values)), *named]
-    inputs = tuple(Wire(require_floating("wires", value), circuit, name=name) for value, name in zip(given, names))
-    return inputs if len(inputs) > 1 else inputs[0]
+    inputs = as_wires(circuit, [require_floating("wires", value) for value in given], names)
+    return tuple(inputs) if len(inputs) > 1 else inputs[0]

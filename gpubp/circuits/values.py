@@ -50,16 +50,17 @@ def as_cotangent(owner, cotangent, value, like="a cotangent like the value"):
 
 def materialize(cotangent, leaf, taken):
     """The gradient of a leaf: of its type, zeros for None, and an array that shares no memory with those in taken (their ids)."""
-    if cotangent is None:
-        return full_like(leaf, 0.0)
-    if isinstance(leaf, Traced) or isinstance(cotangent, Traced):
-        return cotangent
-    if type(leaf) is float:
-        return float(cotangent)
-    if isinstance(leaf, np.generic):
-        return leaf.dtype.type(cotangent.item() if hasattr(cotangent, "item") else cotangent)   # NumPy takes no CuPy scalars
-    if isinstance(leaf, np.ndarray):
-        cotangent = np.asarray(cotangent, leaf.dtype)
+    if not type(cotangent) is type(leaf) is np.ndarray:
+        if cotangent is None:
+            return full_like(leaf, 0.0)
+        if isinstance(leaf, Traced) or isinstance(cotangent, Traced):
+            return cotangent
+        if type(leaf) is float:
+            return float(cotangent)
+        if isinstance(leaf, np.generic):
+            return leaf.dtype.type(cotangent.item() if hasattr(cotangent, "item") else cotangent)   # NumPy takes no CuPy scalars
+        if isinstance(leaf, np.ndarray):
+            cotangent = np.asarray(cotangent, leaf.dtype)
     if cotangent.base is not None or id(cotangent) in taken:   # a view, perhaps of the user's array
         cotangent = cotangent.copy()
     taken.add(id(cotangent))

@@ -7,6 +7,7 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from ..devices.array_namespace import namespace
@@ -15,8 +16,31 @@ from ..maths.validation import shown
 from . import tape
 from .backward import backward
 from .drawing import FORMS, Drawing, nodes_of
-from .refusals import name_of, raise_remedy, refuse_options, refuse_out, refuse_writing, require_differentiable, require_real
-from .tape import FLOAT_TYPES, OPERATORS, PRIMITIVES, ConcreteNumberError, Primitive, Traced, reads, unwrap, unwrap_nested
+from .kept import COPIED, keep, sample
+from .refusals import (
+    name_of,
+    raise_remedy,
+    refuse_options,
+    refuse_out,
+    refuse_writing,
+    require_array,
+    require_differentiable,
+    require_real,
+)
+from .tape import (
+    FLOAT_TYPES,
+    OPERATORS,
+    PLAIN,
+    PRIMITIVES,
+    ConcreteNumberError,
+    Primitive,
+    Traced,
+    reads,
+    serials,
+    shown,
+    unwrap,
+    unwrap_nested,
+)
 from .values import as_cotangent, full_like, materialize
 
 NO_OPTIONS: dict = {}
@@ -31,7 +55,10 @@ INSTEAD = {"reduce": "a function that reduces, such as np.sum", "accumulate": "n
 
 def _operand(x):
     """A list beside a wire is an array, as it is beside an array."""
-    return np.asarray(x) if type(x) is list else x
+    if type(x) is not list:
+        return x
+    require_array("list", x)
+    return np.asarray(x)
 
 
 def _binary(function):
@@ -62,7 +89,7 @@ class Wire(Traced):
     """A traced value: NumPy's operators, functions and array methods on it are recorded, so that cotangents can flow back.
 
     gpubp.wires creates wires, and gpubp.grad calls functions with them. A wire never changes: there is no wire[i] = ..., and no
-    conversion to an array. Its value is the number or array that it carries; in nested circuits this is a wire too.
+    conversion to an array. In nested circuits its value is a wire, too.
     """
 
     __slots__ = ()
@@ -70,9 +97,9 @@ class Wire(Traced):
     __hash__ = object.__hash__
 
     ndim = property(lambda self: len(self.shape))
-    size = property(lambda self: np.size(self.value))
-    nbytes = property(lambda self: getattr(self.value, "nbytes", 0))
-    dtype = property(lambda self: np.dtype(float) if type(self.value) is float else getattr(self.value, "dtype", None))
+    size = property(lambda self: np.size(self.content))
+    nbytes = property(lambda self: getattr(self.content, "nbytes", 0))
+    dtype = property(lambda self: np.dtype(float) if type(self.content) is float else getattr(self.content, "dtype", None))
     T = property(lambda self: np.transpose(self))
     mT = property(lambda self: np.matrix_transpose(self))
     real = property(lambda self: self)
@@ -94,7 +121,7 @@ class Wire(Traced):
         return bool(unwrap(self))
 
     def __len__(self) -> int:
-        return len(self.value)
+        return len(self.content)
 
     def __getitem__(self, index: Any) -> Any:
         return apply(OPERATORS[operator.getitem], (self, index))
@@ -129,7 +156,7 @@ class Wire(Traced):
 
     def __array_function__(self, function, types, inputs, options) -> Any:
         if function in CREATION:
-            module = namespace(unwrap(self)) if hasattr(self.value, "dtype") else np   # CuPy's functions do not know device=
+            module = namespace(unwrap(self)) if hasattr(self.content, "dtype") else np   # CuPy's functions do not know device=
             return getattr(module, function.__name__)(*inputs, **{name: x for name, x in options.items() if x is not None})
         return dispatch(function, inputs, options)
 
@@ -227,12 +254,12 @@ class Wire(Traced):
         if cotangent is None and self.shape != ():
             raise TypeError(f"backward: expected a wire that carries one number, got one of shape {self.shape}: reduce it, with "
                             f"np.sum for instance, or pass its cotangent, backward(cotangent)")
-        cotangent = full_like(self.value, 1.0) if cotangent is None else as_cotangent("backward", cotangent, self.value)
+        cotangent = full_like(self.content, 1.0) if cotangent is None else as_cotangent("backward", cotangent, self.content)
         circuit, taken = self.circuit.require_open(), {id(cotangent)}
         this_backward = next(tape.serials)
 
         def leave(wire, cotangent):
-            wire.cotangent = this_backward, cotangent if wire.record else materialize(cotangent, wire.value, taken)
+            wire.cotangent = this_backward, cotangent if wire.record else materialize(cotangent, wire.content, taken)
         backward([(self, cotangent)], retain_graph, leave)
         circuit.last_backward = this_backward
 
@@ -240,7 +267,9 @@ class Wire(Traced):
     def grad(self) -> Any:
         """The derivative of the wire whose backward() was called last with respect to this one; None before any call."""
         at, cotangent = getattr(self, "cotangent", (0, None))
-        return cotangent if at == self.circuit.last_backward else full_like(self.value, 0.0)
+        if at != self.circuit.last_backward:
+            return full_like(self.content, 0.0)
+        return shown(cotangent) if self.record else cotangent
 
     def draw(self, form: str = "text") -> Drawing:
         """Draw the circuit that leads to this wire: each value and, after backward(), each gradient.
@@ -264,9 +293,15 @@ class Wire(Traced):
         return Drawing(FORMS[form](nodes_of(self)))
 
 
+PLAIN.add(Wire)
+KNOWN = {*PLAIN, np.ndarray}
+new_wire = object.__new__
+
+
 def apply(primitive, inputs, options=NO_OPTIONS):
     """The primitive's value: a wire of the innermost circuit among the inputs, or a concrete value if no input is a wire."""
     circuit, parents, values, vjps = None, [], list(inputs), primitive.vjps
+    constants: tuple = ()
     for i, x in enumerate(inputs):
         if type(x) is Wire:
             if x.circuit is not circuit:
@@ -278,14 +313,27 @@ def apply(primitive, inputs, options=NO_OPTIONS):
                         continue
                     parents, values = [], list(inputs)   # wires of an outer circuit are constants to the inner one
                 circuit = x.circuit
-            values[i] = x.value
+            values[i] = x.content
             vjp = vjps[i] if i < len(vjps) else primitive.vjp(i)
             if vjp is not None:
                 parents.append((vjp, x if x.without_value is None else x.without_value))
+        elif type(x) not in PLAIN:
+            constants = *constants, i
     if circuit is None:
         return primitive.forward(*inputs, **options)
     if circuit.closed:
         circuit.require_open()
+    large = None
+    if constants or options:
+        others: list = []
+        for i in constants:
+            x = values[i]
+            if type(x) is not ndarray or x.nbytes > COPIED:
+                others.append(i)
+            elif i in primitive.read:   # as nearly always
+                values[i] = x.copy("K")
+        if others or options:
+            large = keep(primitive, others, values, options)
     try:
         if primitive.opaque and any(type(x) is Wire for x in values):
             value = apply(primitive, values, options)
@@ -296,13 +344,17 @@ def apply(primitive, inputs, options=NO_OPTIONS):
         raise
     if not parents:
         return value
-    if type(value) not in FLOAT_TYPES and (type(value) is not np.ndarray or value.dtype.kind != "f"):
+    if type(value) not in FLOAT_TYPES and (type(value) is not ndarray or value.dtype.kind != "f"):
         require_differentiable(primitive, value, values)
-    wire = Wire(value, circuit, (primitive, parents, values, options))
+    wire = new_wire(Wire)   # and its attributes, without a call of __init__, for speed
+    wire.content, wire.circuit, wire.record, wire.name, wire.serial, wire.without_value = (
+        value, circuit, (primitive, parents, values, options), None, next(serials), None)
     if tape.nan_checker is not None:
         tape.nan_checker.check_value(wire)
-    elif getattr(value, "nbytes", 0) >= MIN_FORGET_BYTES and not circuit.keep_values:
+    elif type(value) is not float and getattr(value, "nbytes", 0) >= MIN_FORGET_BYTES and not circuit.keep_values:
         tape.forget_unread(wire)
+    if large and tape.nan_checker is None:
+        circuit.guarded, (wire.without_value or wire).unchanged = True, (primitive.name, "", sample, large)
     return wire
 
 
@@ -319,6 +371,9 @@ def dispatch(function, inputs, options):
         return function(*map(unwrap_nested, inputs), **{name: unwrap_nested(x) for name, x in options.items()})
     composite = tape.COMPOSITES.get(function)
     if composite is not None:
+        for x in (*inputs, *options.values()):
+            if type(x) not in KNOWN and not (type(x) is list and KNOWN.issuperset(map(type, x))):
+                require_array(name_of(function), x)
         if options or len(inputs) > 2:
             refuse_options(name_of(function), composite, inputs, options)
         return composite(*inputs, **options)

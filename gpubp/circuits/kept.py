@@ -1,0 +1,70 @@
+"""Arrays that a circuit keeps for its backward pass and that others can change: small ones are copied, large ones are checked."""
+
+from numpy import ndarray
+
+from .refusals import is_array, require_array
+from .tape import PLAIN
+
+COPIED = 1 << 14   # bytes up to which an array is copied; more would cost page faults
+# strides of samples, by the number of bits of an array's size: 1 below 1024 numbers; primes, which meet every column of a matrix
+STRIDES = (*11 * (1,), 3, 7, 13, 31, *49 * (61,))
+
+
+def sample(x):
+    """Some of an array's numbers, as bytes."""
+    flat = x.ravel("K") if x.flags.forc else x.flat
+    return flat[::STRIDES[x.size.bit_length()]].tobytes()
+
+
+def whole(x):
+    """A checksum of all bytes of an array."""
+    return hash(x.tobytes())
+
+
+def require_unchanged(wire):
+    """RuntimeError if an array that the record of this wire reads was changed in place."""
+    name, line, summary, arrays = wire.unchanged
+    for x, before in arrays:
+        if summary(x) != before:
+            raise RuntimeError(f"{name}: expected arrays that stay as they are until the backward pass, got one of shape "
+                               f"{x.shape} and dtype {x.dtype} that was changed in place{line}: make a new array each time, "
+                               f"or pass x.copy()")
+
+
+def private(x, large):
+    """x with copies of its small arrays, also within lists and tuples; its large NumPy arrays are appended to `large`.
+
+    Large CuPy arrays are not, because the host would wait for their comparison.
+    """
+    kind = type(x)
+    if kind in PLAIN:
+        return x
+    if is_array(x):
+        if x.nbytes <= COPIED:
+            return x.copy("K")
+        if isinstance(x, ndarray):
+            large.append(x)
+    elif kind is list or kind is tuple:
+        return kind([private(part, large) for part in x])
+    return x
+
+
+def copied(x):
+    """x, or a copy of an array."""
+    return x.copy() if is_array(x) else x
+
+
+def keep(primitive, constants, values, options):
+    """Make values[i] for i in constants and the options private, if a rule reads them; [(array, sample)] of the large ones."""
+    large: list = []
+    for i in constants:
+        x = values[i]
+        if primitive.joint_vjp is None:   # gates take any object
+            require_array(primitive.name, x)
+        if i in primitive.read:
+            values[i] = private(x, large)
+    for name, x in options.items():
+        if type(x) not in PLAIN:
+            require_array(primitive.name, x)
+            options[name] = private(x, large)
+    return [(x, sample(x)) for x in large]
