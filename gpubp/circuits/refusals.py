@@ -1,5 +1,6 @@
 """Errors for options, dtypes and mixtures of arrays that no rule supports, each with a remedy."""
 
+import sys
 from functools import cache
 from inspect import Parameter, signature
 from operator import attrgetter
@@ -14,11 +15,25 @@ from .tape import Traced, unwrap
 ARITHMETIC = "__array_ufunc__", "__array_function__", "__add__", "__mul__", "__pow__", "__matmul__"
 # array-likes with their own arithmetic are known by a method, which makes a NumPy array
 CONVERSIONS = {"filled": "x.filled()", "to_numpy": "x.to_numpy()", "toarray": "x.toarray()", "todense": "x.todense()",
-               "compute": "x.compute()", "magnitude": "x.magnitude", "to_value": "x.to_value()", "numpy": "x.numpy()"}
+               "magnitude": "x.magnitude", "to_value": "x.to_value()", "compute": "x.compute()", "numpy": "x.numpy()"}
+# libraries whose functions make arrays of their arguments, parts of them, and functions: what to write instead
+INSTEAD = {"scipy": "write it with functions of NumPy, or give it a rule with gpubp.gate(forward, backward)",
+           "scipy.sparse": "write A.toarray() for a sparse matrix A", "numpy.ma": "write a.filled() for a masked array a",
+           "numpy": "pass np.stack([x, y]) for [x, y], x * np.ones(3) for np.full(3, x), or x.value",
+           **dict.fromkeys(("astropy", "awkward", "dask", "pandas", "pint", "sparse", "xarray"),
+                           "pass the other operand as a NumPy array, such as a.to_numpy()"),
+           "logsumexp": "write gpubp.logsumexp", "trapezoid": "write np.trapezoid",
+           **{name: f"write np.linalg.{name}" for name in ("solve", "norm", "inv", "det")}}
+
+
+class ForeignFunctionError(TypeError):
+    """A function of a library asks a wire for its array or number, which would lose the derivative."""
 
 
 def name_of(function):
     """A NumPy function as users write it, such as np.linalg.svd."""
+    if isinstance(function, np.ufunc):
+        return f"{'np.' * hasattr(np, function.__name__)}{function.__name__}"   # SciPy's have no module
     module = (getattr(function, "__module__", None) or "numpy").replace("numpy", "np", 1)
     return f"{module}.{function.__name__}"
 
@@ -29,6 +44,22 @@ def refuse_out(name):
 
 def refuse_writing(name):
     raise TypeError(f"{name}: expected no array that a wire is written into: write y = y + x, not y += x or out=y")
+
+
+def refuse_conversion():
+    """ForeignFunctionError if a function of a library asks a wire for its array or number."""
+    frame, module, function = sys._getframe(2), "", ""
+    while frame and (name := str(frame.f_globals.get("__name__"))).partition(".")[0] in INSTEAD:
+        if not frame.f_code.co_name.startswith(("_", "<")) and "._lib" not in name:
+            function = frame.f_code.co_name
+        module, frame = name, frame.f_back   # type: ignore[assignment]
+    library, _, part = module.partition(".")
+    if not library:
+        return
+    room = f"{library}.{part.partition('.')[0]}"
+    name = ".".join(filter(None, ("np" if library == "numpy" else room.rstrip("."), function)))
+    remedy = INSTEAD.get(room) or INSTEAD.get(function) or INSTEAD[library]
+    raise ForeignFunctionError(f"{name}: expected arrays and numbers, got a wire, whose derivative would be lost: {remedy}")
 
 
 def refuse_options(name, rule, inputs, options):

@@ -10,7 +10,7 @@ from ..maths.validation import shown
 from .backward import backward
 from .kept import COPIED, private, sample
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
-from .refusals import require_array, require_real
+from .refusals import ForeignFunctionError, require_array, require_real
 from .tape import PLAIN, Circuit, ConcreteNumberError, is_floating, unwrap
 from .values import describe, implements_numpy, materialize
 from .wire import Wire
@@ -46,6 +46,8 @@ class TracedCall:
         try:
             result = f(*args, **options)
         except (AttributeError, TypeError, ValueError) as error:
+            if isinstance(error.__cause__, ForeignFunctionError):   # which a library made an error of its own
+                raise error.__cause__ from None
             if isinstance(error.__cause__, ConcreteNumberError):
                 raise TypeError("cannot store a traced value in a NumPy array (array[i] = x): collect the values in a list "
                                 "and use np.stack") from error

@@ -1,5 +1,6 @@
 """The class Wire, a traced value: its operators, NumPy's protocols and array methods; apply() records each primitive."""
 
+import math
 import operator
 from collections.abc import Iterator
 from functools import lru_cache
@@ -13,34 +14,12 @@ from numpy.typing import ArrayLike
 from ..devices.array_namespace import namespace
 from ..maths.reference import times_prime
 from ..maths.validation import shown
-from . import tape
+from . import refusals, tape
 from .backward import backward
 from .drawing import FORMS, Drawing, nodes_of
 from .kept import COPIED, keep, sample
-from .refusals import (
-    name_of,
-    raise_remedy,
-    refuse_options,
-    refuse_out,
-    refuse_writing,
-    require_array,
-    require_differentiable,
-    require_real,
-)
-from .tape import (
-    FLOAT_TYPES,
-    OPERATORS,
-    PLAIN,
-    PRIMITIVES,
-    ConcreteNumberError,
-    Primitive,
-    Traced,
-    reads,
-    serials,
-    shown,
-    unwrap,
-    unwrap_nested,
-)
+from .refusals import name_of, raise_remedy, refuse_options, refuse_out, refuse_writing, require_differentiable, require_real
+from .tape import FLOAT_TYPES, OPERATORS, PLAIN, PRIMITIVES, Primitive, Traced, serials, shown, unwrap, unwrap_nested
 from .values import as_cotangent, full_like, materialize
 
 NO_OPTIONS: dict = {}
@@ -49,15 +28,19 @@ MIN_FORGET_BYTES = 1 << 16   # bytes from which a value is forgotten if no rule 
 CREATION: frozenset = frozenset((
     np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
     np.identity, np.tri))
-INSTEAD = {"reduce": "a function that reduces, such as np.sum", "accumulate": "np.cumsum or np.cumprod",
-           "outer": "np.expand_dims and broadcasting"}
+# methods of ufuncs that are functions, too, and what to write for the others
+METHODS: dict = {"reduce": {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min},
+                 "accumulate": {np.add: np.cumsum, np.multiply: np.cumprod}}
+INSTEAD = {"reduce": "gpubp.logsumexp(x, axis) for np.logaddexp.reduce, else a loop over the rows",
+           "accumulate": "a loop over the rows, and np.stack", "reduceat": "np.stack([np.sum(x[:i]), np.sum(x[i:])])",
+           "outer": "np.expand_dims and broadcasting", "at": "np.where, or np.concatenate of the parts"}
 
 
 def _operand(x):
     """A list beside a wire is an array, as it is beside an array."""
     if type(x) is not list:
         return x
-    require_array("list", x)
+    refusals.require_array("list", x)
     return np.asarray(x)
 
 
@@ -76,6 +59,10 @@ def _unary(function):
 
 def _concrete(function):
     return lambda self, other: function(unwrap(self), unwrap(other))
+
+
+def _rounded(function):
+    return lambda self, *digits: function(unwrap(self), *digits)
 
 
 def _method(function):
@@ -103,6 +90,7 @@ class Wire(Traced):
     T = property(lambda self: np.transpose(self))
     mT = property(lambda self: np.matrix_transpose(self))
     real = property(lambda self: self)
+    imag = property(lambda self: np.imag(self))
 
     # on numbers, Python's operators are ten times faster than NumPy's functions
     __add__, __radd__ = _binary(operator.add)
@@ -116,6 +104,11 @@ class Wire(Traced):
     __lt__, __le__, __gt__, __ge__, __eq__, __ne__, __floordiv__, __rfloordiv__ = map(_concrete, (
         operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne, operator.floordiv,
         lambda x, other: other // x))
+
+    # Python's roundings are locally constant, as NumPy's
+    __round__, __floor__, __ceil__, __trunc__ = map(_rounded, (round, math.floor, math.ceil, math.trunc))
+    __divmod__ = lambda self, other: (self // other, self % other)
+    __rdivmod__ = lambda self, other: (other // self, other % self)
 
     def __bool__(self) -> bool:
         return bool(unwrap(self))
@@ -145,14 +138,19 @@ class Wire(Traced):
         if method == "__call__" and not options and ufunc in PRIMITIVES:   # as nearly always
             return apply(PRIMITIVES[ufunc], inputs)
         name = f"np.{ufunc.__name__}"
+        if method == "outer" and not options:
+            x, y = inputs
+            return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y)
         if method != "__call__":
-            raise TypeError(f"{name}.{method} has no rule for wires: use "
-                            f"{INSTEAD.get(method, 'functions that change nothing in place')}")
+            if ufunc not in METHODS.get(method, ()):
+                raise TypeError(f"{name}.{method} has no rule for wires: use {INSTEAD[method]}")
+            return METHODS[method][ufunc](*inputs, **{"axis": 0, **options})
         if "out" in options:
             refuse_writing(name)
         if options.get("where", True) is not True:
             raise TypeError(f"{name}: expected no where= beside a wire: write np.where(condition, {name}(...), other)")
-        return dispatch(ufunc, inputs, options)
+        known = ufunc in PRIMITIVES or ufunc in tape.NONDIFFERENTIABLE
+        return dispatch(ufunc if known else getattr(np, ufunc.__name__, ufunc), inputs, options)   # x.clip calls a ufunc clip
 
     def __array_function__(self, function, types, inputs, options) -> Any:
         if function in CREATION:
@@ -175,13 +173,16 @@ class Wire(Traced):
     # ---- refused operations
 
     def __array__(self, *args, **options):
+        refusals.refuse_conversion()
         raise TypeError("expected functions that take wires, got one that makes an array of a wire, which would lose the "
-                        "derivative: write np.stack([x, y]) for np.array([x, y]), np.matmul for cupy.matmul, or use x.value")
+                        "derivative: write np.stack([x, y]) for np.array([x, y]), np.dot(A, x) for A.dot(x), np.matmul for "
+                        "cupy.matmul, or use x.value")
 
     def item(self, *args):
         """Refused: raises TypeError, which says what to write instead."""
-        raise ConcreteNumberError("expected functions that take wires, got one that takes a Python number, which would lose the "
-                                  "derivative: write np.exp(x), not math.exp(x), and x.value for the number")
+        refusals.refuse_conversion()
+        raise tape.ConcreteNumberError("expected functions that take wires, got one that takes a Python number, which would lose "
+                                       "the derivative: write np.exp(x), not math.exp(x), and x.value for the number")
 
     __float__ = __int__ = __complex__ = __index__ = tolist = item
 
@@ -373,7 +374,7 @@ def dispatch(function, inputs, options):
     if composite is not None:
         for x in (*inputs, *options.values()):
             if type(x) not in KNOWN and not (type(x) is list and KNOWN.issuperset(map(type, x))):
-                require_array(name_of(function), x)
+                refusals.require_array(name_of(function), x)
         if options or len(inputs) > 2:
             refuse_options(name_of(function), composite, inputs, options)
         return composite(*inputs, **options)
@@ -383,6 +384,9 @@ def dispatch(function, inputs, options):
     if primitive is None and function.__name__ in tape.SPECIAL:
         primitive = Primitive(function.__name__, function, *tape.SPECIAL[function.__name__])
     if primitive is None:
+        if function is np.copyto:
+            raise TypeError("np.copyto: expected no array that a wire is written into: write x * np.ones_like(a) for "
+                            "np.full_like(a, x), and np.where(mask, x, a) for np.copyto")
         raise TypeError(f"{name_of(function)} has no rule for wires: compute it from functions that have one, or give it one "
                         f"with gpubp.gate(forward, backward)")
     if options and any(type(x) is Wire for x in options.values()):   # np.sum(a=wire): VJP rules take wires by place
@@ -398,5 +402,5 @@ def dispatch(function, inputs, options):
 
 @lru_cache(256)
 def _primitive_of(activation):
-    vjp = reads("a", "z")(lambda cotangent, a, z: times_prime(np, activation, cotangent, z, a))
+    vjp = tape.reads("a", "z")(lambda cotangent, a, z: times_prime(np, activation, cotangent, z, a))
     return Primitive(activation.name, activation, vjp)

@@ -22,7 +22,7 @@ UFUNC_OF_OPERATOR = {
 
 # locally constant, or not about numbers: these are called with concrete values
 NONDIFFERENTIABLE = frozenset((
-    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.round, np.floor_divide, np.signbit, np.heaviside,
+    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.round, np.imag, np.floor_divide, np.signbit, np.heaviside,
     np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_and, np.logical_or, np.logical_not,
     np.logical_xor, np.isnan, np.isinf, np.isfinite, np.isclose, np.allclose, np.array_equal, np.all, np.any, np.argmax,
     np.argmin, np.argsort, np.argpartition, np.searchsorted, np.nonzero, np.flatnonzero, np.argwhere, np.count_nonzero,
