@@ -69,10 +69,11 @@ def unbroadcast(name, cotangent, value):
     shape, given = getattr(value, "shape", ()), getattr(cotangent, "shape", ())
     if given != shape:
         new = len(given) - len(shape)
-        if new < 0 or any(n not in (1, m) for n, m in zip(shape, given[new:])):
+        same = new >= 0 and given[new:] == shape   # as of biases
+        if not same and (new < 0 or any(n not in (1, m) for n, m in zip(shape, given[new:]))):
             raise ValueError(f"{name}: expected a cotangent of the input's shape {shape}, got one of shape {given}: the rule of "
                              f"{name} must return the input's shape")
-        stretched = (axis for axis, n in enumerate(shape, new) if n == 1 != given[axis])
+        stretched = () if same else (axis for axis, n in enumerate(shape, new) if n == 1 != given[axis])
         half = getattr(cotangent, "dtype", None) == np.float16   # a sum of many would overflow
         cotangent = cotangent.sum(axis=(*range(new), *stretched), dtype=np.float32 if half else None, keepdims=not new)
         if cotangent.shape != shape:

@@ -60,4 +60,6 @@ def rebuilt(tree, new):
 
 def mapped(function, tree, *others):
     """The pytree of function(leaf, ...) over pytrees of one structure."""
+    if not others and not isinstance(tree, CONTAINERS):
+        return function(tree)
     return rebuilt(tree, map(function, *map(leaves, (tree, *others))))

@@ -32,7 +32,7 @@ class TracedCall:
             if not isinstance(place, int | np.integer) or isinstance(place, bool) or not -len(args) <= place < len(args):
                 raise ValueError(f"{owner}: expected argnums from 0 to {len(args) - 1}, the positions of f's arguments, got "
                                  f"{shown(argnums)}: count from 0, or from the end with negative numbers")
-        if len({place % len(args) for place in places}) < len(places):
+        if len(places) > 1 and len({place % len(args) for place in places}) < len(places):
             raise ValueError(f"{owner}: expected each argument once in argnums, got {shown(argnums)}: leave one out")
         chosen = tuple(args[place] for place in places)
         self.argument = chosen if isinstance(argnums, tuple | list) else chosen[0]
@@ -144,7 +144,8 @@ def wires(*values: Any, **named: Any) -> Any:
     **named : the same, with their names: wires(x=-2.0, y=5.0)
 
     Returns one Wire, or a tuple of them in the order of the arguments. Raises TypeError if a value is not a real floating-point
-    number or array; pass each entry of a pytree separately.
+    number or array; pass each entry of a pytree separately. A wire keeps the value that it was created with: after x is changed
+    in place, create a new one. Of arrays above 16 KiB nothing is copied, and backward() raises RuntimeError if it finds a change.
 
     >>> import gpubp
     >>> x, y, z = gpubp.wires(-2.0, 5.0, -4.0)

@@ -53,7 +53,7 @@ def test_functions_without_derivative_take_concrete_values(function, cuda):
             continue
         found = function(gpubp.wires(x), *more)
         assert list(map(type, leaves(found))) == list(map(type, leaves(expected)))
-        if "empty" not in function.__name__:
+        if not {"empty", "share", "shares"} & set(function.__name__.split("_")):   # a wire carries a copy of x
             assert all(np.all(one == other) for one, other in zip(leaves(found), leaves(expected), strict=True))
         tried += 1
     assert tried, "a function that this test does not call"
