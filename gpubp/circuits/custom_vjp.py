@@ -39,9 +39,8 @@ def _careful(name, function):
     def careful(*inputs, **options):
         large: list = []
         inputs, options = private(inputs, large), {option: private(x, large) for option, x in options.items()}
-        before = list(map(sample, large))
         value = function(*inputs, **options)
-        if before != list(map(sample, large)):
+        if any(sample(x) != before for x, before in large):
             raise RuntimeError(f"{name}: expected a function that leaves its inputs as they are, got one that changes an array "
                                f"in place: write y = y + x, not y += x")
         return mapped(copied, value)

@@ -32,7 +32,7 @@ def require_unchanged(wire):
 
 
 def private(x, large):
-    """x with copies of its small arrays, also within lists and tuples; its large NumPy arrays are appended to `large`.
+    """x with copies of its small arrays, also within lists and tuples; (array, sample) of large ones are appended to `large`.
 
     Large CuPy arrays are not, because the host would wait for their comparison.
     """
@@ -43,7 +43,7 @@ def private(x, large):
         if x.nbytes <= COPIED:
             return x.copy("K")
         if isinstance(x, ndarray):
-            large.append(x)
+            large.append((x, sample(x)))
     elif kind is list or kind is tuple:
         return kind([private(part, large) for part in x])
     return x
@@ -58,13 +58,12 @@ def keep(primitive, constants, values, options):
     """Make values[i] for i in constants and the options private, if a rule reads them; [(array, sample)] of the large ones."""
     large: list = []
     for i in constants:
-        x = values[i]
-        if primitive.joint_vjp is None:   # gates take any object
-            require_array(primitive.name, x)
+        if type(values[i]) is not ndarray and primitive.joint_vjp is None:   # gates take any object
+            require_array(primitive.name, values[i])
         if i in primitive.read:
-            values[i] = private(x, large)
+            values[i] = private(values[i], large)
     for name, x in options.items():
         if type(x) not in PLAIN:
             require_array(primitive.name, x)
             options[name] = private(x, large)
-    return [(x, sample(x)) for x in large]
+    return large

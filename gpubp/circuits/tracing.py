@@ -87,8 +87,7 @@ def as_wires(circuit, values, names):
     found = [Wire(value.copy("K") if type(value) is np.ndarray and value.nbytes <= COPIED else private(value, large),
                   circuit, None, name) for value, name in zip(values, names)]
     for wire in found if large else ():
-        if any(wire.content is x for x in large):
-            circuit.guarded, wire.unchanged = True, (circuit.owner, "", sample, [(wire.content, sample(wire.content))])
+        circuit.guarded, wire.unchanged = True, (circuit.owner, "", sample, [one for one in large if one[0] is wire.content])
     return found
 
 
