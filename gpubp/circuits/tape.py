@@ -62,7 +62,7 @@ class Traced:   # Wire, its only subclass, adds the interface
     @property
     def value(self) -> Any:
         """The number or array that the wire carries: a read-only view of a NumPy array, a copy of a CuPy array."""
-        return shown(self.content)
+        return read_only(self.content)
 
 
 class Primitive:
@@ -127,7 +127,7 @@ def unwrap(x):
     return x
 
 
-def shown(x):
+def read_only(x):
     """A recorded value for others, who cannot change the record: a read-only view of a NumPy array, a copy of a CuPy array."""
     if isinstance(x, np.ndarray):
         x = x.view()

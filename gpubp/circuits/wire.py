@@ -19,7 +19,7 @@ from .backward import backward
 from .drawing import FORMS, Drawing, nodes_of
 from .kept import COPIED, keep, sample
 from .refusals import name_of, raise_remedy, refuse_options, refuse_out, refuse_writing, require_differentiable, require_real
-from .tape import FLOAT_TYPES, OPERATORS, PLAIN, PRIMITIVES, Primitive, Traced, serials, shown, unwrap, unwrap_nested
+from .tape import FLOAT_TYPES, OPERATORS, PLAIN, PRIMITIVES, Primitive, Traced, read_only, serials, unwrap, unwrap_nested
 from .values import as_cotangent, full_like, materialize
 
 NO_OPTIONS: dict = {}
@@ -270,7 +270,7 @@ class Wire(Traced):
         at, cotangent = getattr(self, "cotangent", (0, None))
         if at != self.circuit.last_backward:
             return full_like(self.content, 0.0)
-        return shown(cotangent) if self.record else cotangent
+        return read_only(cotangent) if self.record else cotangent
 
     def draw(self, form: str = "text") -> Drawing:
         """Draw the circuit that leads to this wire: each value and, after backward(), each gradient.
