@@ -8,7 +8,7 @@ import numpy as np
 
 from .kept import copied
 from .pytree import CONTAINERS, as_tuple, leaves, leaves_along, mapped, rebuilt
-from .tracing import TracedCall
+from .tracing import TracedCall, or_nan
 from .values import as_cotangent, describe, full_like
 
 
@@ -121,9 +121,13 @@ def jvp(f: Callable, args: Sequence, tangents: Sequence, has_aux: bool = False) 
     (6.0, 23.0)
     """
     args, tangents = _matched("jvp", args, "tangents", tangents)
-    value, pull, *aux = vjp(f, *args, has_aux=has_aux)
-    _, push = vjp(pull, mapped(partial(full_like, number=0.0), value))
-    return value, push(tangents)[0], *aux
+    call = TracedCall("jvp", f, args, {}, tuple(range(len(args))), has_aux)
+    zeros = mapped(partial(full_like, number=0.0), call.value)
+    found, *others = (vjp(lambda cotangents, one=one: one.gradient(leaves(cotangents), True), zeros)[1](tangents)[0]
+                      for one in (call, *call.others))
+    for other in others:
+        found = mapped(or_nan, found, other)
+    return (call.value, found, call.aux) if has_aux else (call.value, found)
 
 
 def hvp(f: Callable, args: Sequence, vectors: Sequence) -> tuple:

@@ -3,17 +3,14 @@
 from functools import lru_cache
 from types import SimpleNamespace
 
-import numpy as np
-
 from ..gates import BiasActivation, linear
-from ..maths.reference import times_prime
 from .tape import Primitive
-from .wire import apply
+from .wire import apply, delta_of
 
 eager = SimpleNamespace(   # a device's verbs in NumPy functions, which return their results instead of binding calls on buffers
     matmul=lambda a, b, out: a @ b,
     bias_activation=lambda activation, z, b, a: activation(z + b),
-    activation_backward=lambda activation, delta, z, a, db: times_prime(np, activation, delta, z, a))
+    activation_backward=lambda activation, delta, z, a, db: delta_of(activation, delta, z, a))
 
 linear_primitive = Primitive("linear", lambda a, w: linear.forward(eager, a, w, None)[0],
                              joint_vjp=lambda delta, z, a, w: linear.backward(eager, delta, a, w, None, da=delta))

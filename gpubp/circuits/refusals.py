@@ -62,23 +62,45 @@ def refuse_conversion():
     raise ForeignFunctionError(f"{name}: expected arrays and numbers, got a wire, whose derivative would be lost: {remedy}")
 
 
-def refuse_options(name, rule, inputs, options):
-    """TypeError for an array to write into, and for options that a rule (a VJP or a composite function) does not support."""
+def supported_options(function, rule, inputs, options, name=None):
+    """The options that differ from NumPy's defaults.
+
+    TypeError for an array to write into, and for options that a rule (a VJP or a composite function) does not support.
+    """
     supported, any_supported = _parameters(rule)
-    supported = [option for option in supported if option not in ("cotangent", "value")]
     if any(option == "out" and x is not None for option, x in zip(supported, inputs)):
-        refuse_out(name)
-    for option in options:
+        refuse_out(name or name_of(function))
+    defaults: dict = _defaults(function)
+    found: dict = {}
+    for option, x in options.items():
+        default = defaults.get(option, found)
+        if x is default or x is np._NoValue or (type(x) is str and x == default):
+            continue
         if option not in supported and not any_supported:
-            raise TypeError(f"{name}: expected no {option}= beside a wire, which its rule does not know: leave it out, or "
-                            f"compute what it does with other functions")
+            raise TypeError(f"{name or name_of(function)}: expected no {option}= beside a wire, which its rule does not know: "
+                            f"leave it out, or compute what it does with other functions")
+        found[option] = x
+    return found
 
 
 @cache
 def _parameters(function):
-    """(names of a function's parameters in order, whether it takes any other)."""
+    """(names of a function's parameters in order, without a VJP's first two; whether it takes any other)."""
     parameters = signature(function).parameters.values()
-    return [p.name for p in parameters], any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
+    names = [p.name for p in parameters if p.name not in ("cotangent", "value")]
+    return names, any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
+
+
+@cache
+def _defaults(function):
+    """The defaults of a function's options, also of those that NumPy's signatures omit."""
+    found = {"where": True, "casting": "safe" if function is np.einsum else "same_kind", "order": "K", "dtype": None,
+             "subok": True, "out": None}
+    try:
+        parameters = signature(function).parameters
+    except (TypeError, ValueError):   # some functions in C have no signature
+        return found
+    return found | {name: p.default for name, p in parameters.items() if p.default not in (Parameter.empty, np._NoValue)}
 
 
 def require_real(owner, x):

@@ -1,5 +1,6 @@
 """The data of circuits: recordings, traced values, primitives, and the tables that rules/ fills and wire.py looks up."""
 
+import threading
 from functools import partial
 from itertools import count
 from types import SimpleNamespace
@@ -20,6 +21,17 @@ NONDIFFERENTIABLE: set = set()   # NumPy functions that are called with concrete
 CUSTOM_RULES: dict = {}          # NumPy function: the rule that gpubp.gate gave it
 nan_checker: Any = None          # while gpubp.debug() is on, its NaN finder
 EVERY = range(1 << 16)
+
+
+class Branches(threading.local):
+    """Which branches the rules with corners follow in nested circuits (see rules/elementwise.py)."""
+
+    choice = 0     # 0: the first; 1: the other; 2 and more: a mixture
+    number = 0     # of primitives with corners in this trace
+    met = False    # whether a nested circuit has been at a corner
+
+
+branches = Branches()
 
 
 class ConcreteNumberError(TypeError):
@@ -72,15 +84,18 @@ class Primitive:
     is not differentiated, such as an index. Primitives of any number of inputs have one rule: vjp_by_argnum, (i, cotangent,
     value, *inputs, **options) -> the cotangent of input i, or joint_vjp, which returns the cotangents of all inputs. Rules are
     NumPy code: they run on any array and can be differentiated. backward() sums over broadcast axes and converts dtypes.
-    If opaque, forward does not call NumPy functions, so that an enclosing circuit cannot see inside; apply() records the
-    primitive there too.
+    If opaque, forward does not call NumPy functions, so that an enclosing circuit cannot see inside; apply() records `nested`,
+    the primitive itself, there too. If rules have a branch (see rules/elementwise.py), both circuits record nested, which has
+    the branches as its rules.
     """
 
-    __slots__ = ("forward", "joint_vjp", "name", "opaque", "read", "vjp_by_argnum", "vjps")
+    __slots__ = ("forward", "joint_vjp", "name", "nested", "read", "vjp_by_argnum", "vjps")
 
     def __init__(self, name, forward, *vjps, vjp_by_argnum=None, joint_vjp=None, opaque=False):
         self.name, self.forward, self.vjps, self.vjp_by_argnum, self.joint_vjp = name, forward, vjps, vjp_by_argnum, joint_vjp
-        self.opaque = opaque or joint_vjp is not None
+        rules = [getattr(vjp, "branch", None) for vjp in vjps]
+        self.nested = self if opaque or joint_vjp is not None else Primitive(
+            name, lambda *x, branch, **options: forward(*x, **options), *rules, opaque=True) if any(rules) else None
         read = [getattr(vjp, "reads", EVERY) for vjp in vjps if vjp is not None]
         self.read = EVERY if EVERY in read or not read else {i - 1 for places in read for i in places}   # inputs, by any rule
 

@@ -1,6 +1,8 @@
 """Start a circuit: a traced call, with checked arguments and result, or the wires of interactive use."""
 
+from collections.abc import Sequence
 from itertools import count, repeat
+from math import nan
 from typing import Any, overload
 
 import numpy as np
@@ -11,16 +13,21 @@ from .backward import backward
 from .kept import COPIED, private, sample
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
 from .refusals import ForeignFunctionError, require_array, require_real
-from .tape import PLAIN, Circuit, ConcreteNumberError, is_floating, unwrap
+from .tape import PLAIN, Circuit, ConcreteNumberError, Traced, branches, is_floating, unwrap
 from .values import describe, implements_numpy, materialize
 from .wire import Wire
+
+CHOICES = 6   # of branches: the first, the other, and four mixtures, in which any two of 16 neighbouring corners differ
 
 
 class TracedCall:
     """A recorded call f(*args, **options), to be differentiated by the arguments that argnums selects.
 
-    value is f's value and aux its second result, both concrete; argument is the selected argument, or the tuple of them.
+    value is f's value and aux its second result, both concrete; argument is the selected argument, or the tuple of them. others
+    are the same call along other branches, if a second derivative is taken at a corner.
     """
+
+    others: Sequence = ()
 
     def __init__(self, owner, f, args, options, argnums, has_aux=False):
         if not callable(f):
@@ -34,7 +41,7 @@ class TracedCall:
                                  f"{shown(argnums)}: count from 0, or from the end with negative numbers")
         if len(places) > 1 and len({place % len(args) for place in places}) < len(places):
             raise ValueError(f"{owner}: expected each argument once in argnums, got {shown(argnums)}: leave one out")
-        chosen = tuple(args[place] for place in places)
+        given, chosen = args, tuple(args[place] for place in places)
         self.argument = chosen if isinstance(argnums, tuple | list) else chosen[0]
         self.leaves = [require_floating(owner, leaf) for leaf in leaves(self.argument)]
         circuit = Circuit(owner)
@@ -72,13 +79,45 @@ class TracedCall:
             if not is_floating(leaf):
                 raise TypeError(f"{owner}: expected a function whose value is real floating numbers, got {describe(leaf)}: "
                                 f"return it as a second result, with has_aux=True")
+        if branches.met and not branches.choice and not any(isinstance(leaf, Traced) for leaf in self.leaves):
+            self._follow_other_branches(lambda: TracedCall(owner, f, given, options, argnums, has_aux))
+
+    def _follow_other_branches(self, again):
+        """Trace the call along other branches, unless the value has a corner itself, where its derivative is a convention."""
+        others = []
+        try:
+            for branches.choice in range(1, CHOICES):
+                others.append(again())
+        finally:
+            branches.choice, branches.met = 0, False
+        if all(np.all(_agree(*pair)) for other in others for pair in zip(leaves(self.value), leaves(other.value))):
+            self.others = others
 
     def gradient(self, cotangents, retain_graph=False):
-        """The argument's gradient, in its structure, for cotangents of the value's leaves; None counts as zeros."""
+        """The argument's gradient, in its structure, for cotangents of the value's leaves; None counts as zeros.
+
+        It is NaN where branches disagree.
+        """
         ends = [(end, one) for end, one in zip(self.ends, cotangents) if end is not None and one is not None]
         found, taken = backward(ends, retain_graph), set(map(id, cotangents))
-        return rebuilt(self.argument, (materialize(found.get(serial), leaf, taken)
-                                       for serial, leaf in zip(self.inputs, self.leaves)))
+        result = rebuilt(self.argument, (materialize(found.get(serial), leaf, taken)
+                                         for serial, leaf in zip(self.inputs, self.leaves)))
+        for other in self.others:
+            result = mapped(or_nan, result, other.gradient(cotangents, retain_graph))
+        return result
+
+
+def _agree(x, y):
+    """Where two numbers or arrays are equal but for rounding."""
+    x, y = unwrap(x), unwrap(y)
+    size = max((float(np.max(np.absolute(one))) for one in (x, y) if np.size(one)), default=0.0)
+    return (x == y) | (np.absolute(x - y) <= float(np.finfo(np.result_type(x)).eps) ** 0.5 * size)
+
+
+def or_nan(x, y):
+    """x, with NaN where y differs."""
+    agreed = _agree(x, y)
+    return x if np.all(agreed) else materialize(np.where(agreed, x, nan), x, set())
 
 
 def as_wires(circuit, values, names):

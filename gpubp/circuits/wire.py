@@ -18,8 +18,8 @@ from . import refusals, tape
 from .backward import backward
 from .drawing import FORMS, Drawing, nodes_of
 from .kept import COPIED, keep, sample
-from .refusals import name_of, raise_remedy, refuse_options, refuse_out, refuse_writing, require_differentiable, require_real
-from .tape import FLOAT_TYPES, OPERATORS, PLAIN, PRIMITIVES, Primitive, Traced, read_only, serials, unwrap, unwrap_nested
+from .refusals import name_of, raise_remedy, refuse_out, refuse_writing, require_differentiable, require_real, supported_options
+from .tape import FLOAT_TYPES, OPERATORS, PLAIN, PRIMITIVES, Primitive, Traced, read_only, reads, serials, unwrap, unwrap_nested
 from .values import as_cotangent, full_like, materialize
 
 NO_OPTIONS: dict = {}
@@ -164,7 +164,7 @@ class Wire(Traced):
         if "out" in options or len(inputs) > kernel.nin:   # array += wire calls the kernel with the array as its third argument
             refuse_writing(f"np.{name}")
         if name in tape.SPECIAL:
-            refuse_options(name, tape.SPECIAL[name][0], inputs, options)
+            supported_options(kernel, tape.SPECIAL[name][0], inputs, options, name)
             return apply(Primitive(name, kernel, *tape.SPECIAL[name]), inputs)
         if not hasattr(np, name):
             raise TypeError(f"CuPy's {name} has no rule for wires: give it one with gpubp.gate(forward, backward)")
@@ -336,7 +336,12 @@ def apply(primitive, inputs, options=NO_OPTIONS):
         if others or options:
             large = keep(primitive, others, values, options)
     try:
-        if primitive.opaque and any(type(x) is Wire for x in values):
+        if primitive.nested is not None and (   # the ends first, as most have one input or two
+                type(values[0]) is Wire or type(values[-1]) is Wire or (len(values) > 2 and Wire in map(type, values))):
+            if primitive.nested is not primitive:   # rules of branches
+                tape.branches.number += 1
+                options = {**options, "branch": (tape.branches.choice, tape.branches.number)}
+                primitive, parents = primitive.nested, [(vjp.branch, x) for vjp, x in parents]
             value = apply(primitive, values, options)
         else:
             value = primitive.forward(*values, **options) if options else primitive.forward(*values)
@@ -376,7 +381,7 @@ def dispatch(function, inputs, options):
             if type(x) not in KNOWN and not (type(x) is list and KNOWN.issuperset(map(type, x))):
                 refusals.require_array(name_of(function), x)
         if options or len(inputs) > 2:
-            refuse_options(name_of(function), composite, inputs, options)
+            options = supported_options(function, composite, inputs, options)
         return composite(*inputs, **options)
     if function in tape.CUSTOM_RULES:
         return tape.CUSTOM_RULES[function](*inputs, **options)
@@ -396,11 +401,30 @@ def dispatch(function, inputs, options):
             if type(x) is Wire:
                 raise TypeError(f"{name_of(function)}: expected a number as {name}=, got a wire: take its .value")
     if options or len(inputs) > 2:
-        refuse_options(name_of(function), next(filter(None, primitive.vjps)), inputs, options)
+        options = supported_options(function, next(filter(None, primitive.vjps)), inputs, options)
     return apply(primitive, inputs, options)
+
+
+class _Branches:
+    """NumPy for formulas on wires: at a corner, absolute(z) has the branch of z >= 0, as where(z < 0, ...) has."""
+
+    absolute = abs = staticmethod(lambda z: np.where(z < 0.0, -z, z))
+    maximum = staticmethod(lambda x, y: np.where(x < y, y, x))
+    minimum = staticmethod(lambda x, y: np.where(x > y, y, x))
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+
+branches = _Branches()
+
+
+def delta_of(activation, da, z, a):
+    """The second half of BP2; the derivatives of sigma' are those of one branch at each corner of its formula."""
+    return times_prime(branches if type(a) is Wire else np, activation, da, z, a)
 
 
 @lru_cache(256)
 def _primitive_of(activation):
-    vjp = tape.reads("a", "z")(lambda cotangent, a, z: times_prime(np, activation, cotangent, z, a))
+    vjp = reads("a", "z")(lambda cotangent, a, z: delta_of(activation, cotangent, z, a))
     return Primitive(activation.name, activation, vjp)

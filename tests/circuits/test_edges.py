@@ -1,6 +1,7 @@
 """Edge cases of automatic differentiation: zeros, ties, corners, singular matrices, repeated and stretched axes."""
 
 from functools import partial
+from itertools import pairwise
 from math import exp, factorial, log
 
 import numpy as np
@@ -97,6 +98,37 @@ def test_a_clip_passes_at_its_bounds():
     np.testing.assert_array_equal(found, [0.0, 1.0, 1.0, 1.0, 0.0])
 
 
+NAN = np.nan
+CLIPS = [   # x, lower bound, upper bound; the gradient by each: that of the one that is the value
+    ((1.5, 2.0, 1.0), (0, 0, 1)), ((0.5, 2.0, 1.0), (0, 0, 1)), ((3.0, 2.0, 1.0), (0, 0, 1)), ((2.0, 2.0, 1.0), (0, 0, 1)),
+    ((1.0, 2.0, 1.0), (0, 0, 1)), ((0.5, 1.0, 2.0), (0, 1, 0)), ((1.5, 1.0, 2.0), (1, 0, 0)), ((2.5, 1.0, 2.0), (0, 0, 1)),
+    ((1.0, 1.0, 2.0), (1, 0, 0)), ((2.0, 1.0, 2.0), (1, 0, 0)), ((0.5, 1.0, 1.0), (0, 1, 0)), ((1.0, 1.0, 1.0), (1, 0, 0)),
+    ((1.5, 1.0, 1.0), (0, 0, 1)), ((0.5, NAN, 1.0), (0, 1, 0)), ((0.5, 0.0, NAN), (0, 0, 1)), ((NAN, 0.0, 1.0), (1, 0, 0)),
+    ((-np.inf, 0.0, 1.0), (0, 1, 0)), ((np.inf, 0.0, 1.0), (0, 0, 1)), ((0.5, -np.inf, np.inf), (1, 0, 0))]
+
+
+@pytest.mark.parametrize("given, expected", CLIPS)
+def test_a_clip_passes_the_gradient_to_its_value(given, expected):
+    assert gpubp.grad(np.clip, (0, 1, 2))(*given) == expected
+    arrays = tuple(map(partial(np.full, 2), given))
+    x, low, high = (np.reshape(x, shape) for x, shape in zip(arrays, ((2,), (2,), (2,))))
+    for f in (np.clip, lambda x, low, high: x.clip(low, high)):
+        found = gpubp.grad(lambda x, low, high, f=f: np.sum(f(x, low, high)), (0, 1, 2))(x, low, high)
+        np.testing.assert_array_equal(found, np.transpose([expected, expected]))
+        of_bounds = gpubp.grad(lambda low, high, f=f: np.sum(f(x, low, high)) if f is np.clip else np.sum(np.clip(x, low, high)),
+                               (0, 1))(*given[1:])   # broadcast
+        assert of_bounds == (2 * expected[1], 2 * expected[2])
+    if given[1] < given[2] and np.all(np.isfinite(given)) and given[0] not in given[1:]:
+        gpubp.check_grads(np.clip, given)
+
+
+def test_a_clip_may_have_one_bound():
+    for given, expected in (((0.5, 1.0), (0, 1)), ((1.5, 1.0), (1, 0)), ((1.0, 1.0), (1, 0))):
+        assert gpubp.grad(lambda x, low: np.clip(x, low, None), (0, 1))(*given) == expected
+        assert gpubp.grad(lambda x, high: np.clip(x, None, high), (0, 1))(*(-x for x in given)) == expected
+    assert gpubp.grad(lambda x: np.clip(x, None, None))(2.0) == 1.0
+
+
 # ---- products with zeros among the factors
 
 
@@ -178,6 +210,57 @@ def test_sums_of_exponentials_at_extremes(f):
         np.testing.assert_allclose(gpubp.grad(f, (0, 1))(x, y), expected, rtol=1e-14)
     value, found = gpubp.value_and_grad(gpubp.logsumexp)(np.array([1e4, 1e4 - 1.0, -1e4]))
     assert value == pytest.approx(1e4 + log(1.0 + exp(-1.0))) and np.sum(found) == pytest.approx(1.0)
+
+
+INF = np.inf
+WEIGHTS = [   # x, y and the derivative of log(exp(x) + exp(y)) by x: 0 for -inf, also where both are; equal infinities share
+    (-INF, -INF, 0.0), (-INF, 2.0, 0.0), (2.0, -INF, 1.0), (-INF, INF, 0.0), (INF, -INF, 1.0), (INF, 2.0, 1.0), (2.0, INF, 0.0),
+    (INF, INF, 0.5)]
+
+
+@pytest.mark.parametrize("x, y, weight", WEIGHTS)
+def test_sums_of_exponentials_of_infinities(x, y, weight):
+    other = weight if x == y else 1.0 - weight
+    for f in (np.logaddexp, np.logaddexp2, lambda x, y: gpubp.logsumexp(np.stack([x, y]), 0)):
+        assert gpubp.grad(f, (0, 1))(x, y) == (weight, other)
+        np.testing.assert_array_equal(gpubp.hessian(lambda v, f=f: f(v[0], v[1]))(np.array([x, y])), 0.0)
+        found = gpubp.grad(lambda x, y, f=f: np.sum(f(x, y)), (0, 1))(np.array([x, 0.0]), np.array([y, 0.0]))
+        np.testing.assert_array_equal(found, [[weight, 0.5], [other, 0.5]])
+    with np.errstate(invalid="ignore"):   # three numbers, one after the other
+        last = gpubp.grad(lambda z: np.logaddexp(np.logaddexp(x, y), z))(1.0)
+        assert last == (1.0 if x == y == -INF else 0.0 if INF in (x, y) else pytest.approx(1.0 / (1.0 + exp(1.0))))
+
+
+def test_hidden_markov_models_may_have_impossible_transitions():
+    """The forward algorithm; its gradient by log A[i, j] is the expected number of transitions, 0 for impossible ones."""
+    with np.errstate(divide="ignore"):
+        start, emit = np.log([1.0, 0.0, 0.0]), np.log([[0.5, 0.2, 0.9], [0.5, 0.8, 0.1]])
+        log_a = np.log([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]])
+
+    def likelihood(log_a, reduce):
+        alpha = start + emit[0]
+        for symbol in (1, 0, 1):
+            alpha = reduce(alpha[:, None] + log_a) + emit[symbol]
+        return gpubp.logsumexp(alpha)
+    found = [gpubp.grad(likelihood)(log_a, reduce) for reduce in (
+        lambda x: gpubp.logsumexp(x, 0), lambda x: np.logaddexp(np.logaddexp(x[0], x[1]), x[2]))]
+    a, expected = np.exp(log_a), np.zeros((3, 3))
+    paths = [(0, *path) for path in np.ndindex(3, 3, 3)]
+    odds = {path: np.prod([a[i, j] * np.exp(emit[s, j]) for i, j, s in zip(path, path[1:], (1, 0, 1))]) for path in paths}
+    for path, p in odds.items():
+        for step in pairwise(path):
+            expected[step] += p / sum(odds.values())
+    for one in found:
+        np.testing.assert_allclose(one, expected, atol=1e-14)
+    second = gpubp.hessian(lambda log_a: likelihood(log_a, lambda x: gpubp.logsumexp(x, 0)))(log_a)
+    assert np.all(np.isfinite(second)) and not second[log_a == -INF].any()
+
+
+def test_log_of_sums_over_empty_axes():
+    for axis, keepdims in ((1, False), (1, True), (-1, False), ((1,), True)):
+        value, pull = gpubp.vjp(lambda x, axis=axis, keepdims=keepdims: gpubp.logsumexp(x, axis, keepdims), np.ones((3, 0)))
+        np.testing.assert_array_equal(value, np.full((3, 1) if keepdims else 3, -INF))
+        assert pull(np.ones_like(value))[0].shape == (3, 0)
 
 
 # ---- matrices

@@ -5,11 +5,13 @@ from math import nan, prod
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..tape import unwrap
+from ..tape import branches, unwrap
+from ..wire import Wire
 from .elementwise import clipped, picked, where
 from .joining import JOINS
-from .linear_algebra import norm, slogdet, solve
+from .linear_algebra import norm, root, slogdet, solve
 from .products import einsum, kron, tensordot
+from .reductions import count, deviation, variance
 from .shapes import as_dtype
 
 
@@ -22,18 +24,18 @@ def where_(condition, *of):
 
 
 def average(a, axis=None, weights=None, *, keepdims=False):
+    axis = None if axis is None else normalize_axis_tuple(axis, np.ndim(a))   # a list, too
     if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
     if np.shape(weights) != np.shape(a):
         if axis is None:
             raise TypeError(f"average: expected an axis beside weights of another shape than a's {np.shape(a)}, got None: "
                             f"pass axis=")
-        axes = normalize_axis_tuple(axis, np.ndim(a))
-        shape = tuple(np.shape(a)[i] for i in axes)
+        shape = tuple(np.shape(a)[i] for i in axis)
         if np.shape(weights) != shape:
             raise ValueError(f"average: expected weights of a's shape along axis {axis}, {shape}, got {np.shape(weights)}: "
                              f"reshape them")
-        weights = np.expand_dims(np.transpose(weights, np.argsort(axes).tolist()), _other_axes(a, axes))
+        weights = np.expand_dims(np.transpose(weights, np.argsort(axis).tolist()), _other_axes(a, axis))
     return np.sum(a * weights, axis=axis, keepdims=keepdims) / np.sum(weights, axis=axis, keepdims=keepdims)
 
 
@@ -47,18 +49,39 @@ def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
     n = prod(np.shape(a)[i] for i in axes)
     ordered = np.sort(np.reshape(np.moveaxis(a, axes, tuple(range(-len(axes), 0))), (*others, n)), axis=-1)
     result = np.mean(ordered[..., (n - 1) // 2:n // 2 + 1], axis=-1)
-    result = np.where(np.isnan(unwrap(ordered)[..., -1]), nan, result)   # sort puts NaN last
+    if n:   # sort puts NaN last
+        result = np.where(np.isnan(unwrap(ordered)[..., -1]), nan, result)
     return np.expand_dims(result, axes) if keepdims else result
+
+
+def _moment(primitive, power):
+    """np.var or np.std: correction= is another name of ddof=, and mean= a mean that is known already."""
+    def computed(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=None):
+        if correction is not None:
+            if ddof != 0:
+                raise ValueError(f"var, std: expected ddof= or correction=, got ddof={ddof} and correction={correction}: leave "
+                                 f"one out")
+            ddof = correction
+        options = {name: x for name, x, default in (   # CuPy's functions have no where=
+            ("axis", axis, None), ("dtype", dtype, None), ("keepdims", keepdims, False), ("where", where, True))
+            if x is not default}
+        if mean is None:
+            return primitive(a, ddof=ddof, **options) if ddof else primitive(a, **options)
+        squares = np.sum(np.square(a - mean), **options)
+        return power(squares / np.maximum(count(a, axis, keepdims, where) - ddof, 0.0))
+    return computed
 
 
 def diff(a, n=1, axis=-1, prepend=None, append=None):
     if n < 0:
         raise ValueError(f"diff: expected to take differences 0 times or more, got n={n}: np.cumsum undoes a difference")
+    if n == 0:
+        return a
     axis = normalize_axis_index(axis, np.ndim(a))
     one = *np.shape(a)[:axis], 1, *np.shape(a)[axis + 1:]
     parts = [x if np.ndim(x) else np.full_like(a, x, dtype=getattr(x, "dtype", np.dtype(type(x))), shape=one)
              for x in (prepend, a, append) if x is not None]
-    if n and len(parts) > 1:
+    if len(parts) > 1:
         a = np.concatenate(parts, axis)
     for _ in range(n):
         after, before = _neighbours(a, axis)
@@ -94,7 +117,11 @@ def select(condlist, choicelist, default=0):
 
 def _in_order(a, axis, order):
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    return np.take_along_axis(a, order(a, axis), axis)
+    shift = branches.choice   # along other branches, equal numbers change places
+    places = (order(np.roll(unwrap(a), shift, axis), axis) - shift) % np.shape(a)[axis] if shift else order(a, axis)
+    if type(getattr(a, "value", None)) is Wire and np.any(np.diff(np.sort(unwrap(a), axis=axis), axis=axis) == 0):
+        branches.met = True
+    return np.take_along_axis(a, places, axis)
 
 
 def take_along_axis(arr, indices, axis=-1):
@@ -110,7 +137,9 @@ def take_along_axis(arr, indices, axis=-1):
 
 
 def take(a, indices, axis=None, out=None, mode="raise"):
-    a, axis = (np.ravel(a), 0) if axis is None else (a, normalize_axis_index(axis, np.ndim(a)))
+    if axis is None or np.ndim(a) == 0:
+        a, axis = np.ravel(a), axis or 0
+    axis = normalize_axis_index(axis, np.ndim(a))
     n = np.shape(a)[axis]
     if mode == "wrap":
         indices = np.remainder(indices, n)
@@ -135,6 +164,7 @@ COMPOSITES: dict = {
         np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)),
     np.trace: lambda a, offset=0, axis1=0, axis2=1, dtype=None, out=None: np.sum(
         np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype),
+    np.var: _moment(variance, np.positive), np.std: _moment(deviation, lambda x: root(x, 0.5)),
     np.average: average, np.median: median, np.diff: diff, np.trapezoid: trapezoid, np.full_like: full_like, np.select: select,
     np.sort: lambda a, axis=-1, kind=None, *, stable=None: _in_order(
         a, axis, lambda a, axis: np.argsort(a, axis=axis, kind="stable" if stable else kind)),

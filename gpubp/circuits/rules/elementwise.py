@@ -1,12 +1,12 @@
 """VJP rules of elementwise primitives: arithmetic and the elementary functions."""
 
 import operator
-from math import factorial, log, pi, sqrt
+from math import factorial, inf, log, nan, pi, sqrt
 
 import numpy as np
 
-from ..tape import Primitive, reads
-from ..wire import as_function
+from ..tape import Primitive, branches, reads, unwrap
+from ..wire import Wire, as_function
 
 
 def where(condition, x, y):
@@ -16,6 +16,36 @@ def where(condition, x, y):
     return np.where(condition, x, y)
 
 
+_with_value = as_function(Primitive(   # the derivatives of x, and another value
+    "with_value", lambda x, value: value, reads()(lambda cotangent, found, x, value: cotangent), None, opaque=True))
+
+
+def with_branch(convention, branch):
+    """A VJP rule by convention; in nested circuits, branch takes its place, which follows one branch beside a corner.
+
+    Where a composition is smooth, each branch has its derivatives, if the branches of all parts fit together. So TracedCall tries
+    several, and compares. branch is a VJP rule with the option branch, which is passed to first().
+    """
+    convention.branch = branch
+    return convention
+
+
+def first(x, ties, branch):
+    """Where the first of two branches is to be followed; ties are the corners."""
+    choice, number = branch
+    if type(x) is Wire and np.any(ties):
+        branches.met = True
+    if choice < 2:
+        return choice == 0
+    places = np.reshape(np.cumsum(np.ones_like(ties, int)), np.shape(ties)) + number
+    return (places >> (choice - 2)) & 1 == 1
+
+
+def without_derivative(x, condition):
+    """x, with NaN as its derivatives where the condition holds."""
+    return _with_value(x * where(condition, nan, 1.0), unwrap(x)) if type(x) is Wire else x
+
+
 @reads("x", "y")
 def _power_base(cotangent, value, x, y):
     if type(y) is int and y == 2:
@@ -23,14 +53,32 @@ def _power_base(cotangent, value, x, y):
     if isinstance(y, (int, float)):
         # at x = 0, Python's negative powers raise and NumPy's are infinite
         return cotangent * (y * (x ** (y - 1) if y >= 1 else np.power(x, y - 1))) if y else 0.0 * cotangent
-    return cotangent * y * x ** where((x == 0) & (y == 0), 1.0, y - 1.0)   # x ** 0 is constant, also at x = 0
+    exponent = where((x == 0) & (y == 0), 1.0, y - 1.0)   # x ** 0 is constant, also at x = 0
+    if type(y) is Wire:   # the mixed derivative of 0 ** 1 is infinite
+        exponent = without_derivative(exponent, (x == 0) & (y == 1))
+    return cotangent * y * np.power(x, exponent)   # Python's negative powers of 0 raise
+
+
+@reads("value", "x", "y")
+def _power_exponent(cotangent, value, x, y):
+    found = cotangent * value * np.log(where(x == 0, 1.0, x))   # 0 ** y is constant for y > 0
+    return without_derivative(found, (x == 0) & (y <= 1)) if type(x) is Wire else found
 
 
 def _selecting(x_wins, y_wins):
     """The VJP rules of a function that selects one of two numbers; of equal ones each gets half of the cotangent."""
-    def vjp(wins):
-        return reads("x", "y")(lambda cotangent, value, x, y: where(wins(x, y), cotangent, where(x == y, 0.5 * cotangent, 0.0)))
-    return vjp(x_wins), vjp(y_wins)
+    def vjp(wins, wins_ties):
+        return with_branch(
+            reads("x", "y")(lambda cotangent, value, x, y: where(wins(x, y), cotangent, where(x == y, 0.5 * cotangent, 0.0))),
+            reads("x", "y")(lambda cotangent, value, x, y, *, branch: where(
+                wins(x, y) | ((x == y) & (first(x if type(x) is Wire else y, x == y, branch) == wins_ties)), cotangent, 0.0)))
+    return vjp(x_wins, x_wins(1.0, 0.0)), vjp(y_wins, y_wins(1.0, 0.0))
+
+
+def _excess(y, x):
+    """y - x; of equal infinities, 0 for inf, so that they share, and inf for -inf: its weight is always 0."""
+    equal = (x == y) & np.isinf(x)
+    return where(equal, where(x > 0, 0.0, inf), where(equal, 0.0, y) - where(equal, 0.0, x))
 
 
 @reads("value", "x")
@@ -44,18 +92,29 @@ def _sinc(cotangent, value, x):
     return cotangent * where(near, pi * pi * x * series, (np.cos(pi * x) - value) / where(near, 1.0, x))
 
 
-def over(x, length):
-    """x / length, and 0 at a length of 0: by convention the derivative there is 0."""
+def along(cotangent, x, length):
+    """cotangent * x / length, and 0 at a length of 0: by convention the derivative there is 0.
+
+    A cotangent of 0 there may come from a smooth function, such as the square of the length: its derivatives are NaN.
+    """
     zero = length == 0
-    return where(zero, 0.0, x / where(zero, 1.0, length))
+    found = cotangent * where(zero, 0.0, x / where(zero, 1.0, length))
+    return without_derivative(found, zero & (cotangent == 0)) if type(length) is Wire else found
 
 
-clipped = as_function(Primitive(
+def _crossed(low, high):
+    """Whether a lower bound is above the upper one, which wins then."""
+    return False if low is None or high is None else low > high
+
+
+clipped = as_function(Primitive(   # NaN is the value, so it gets the gradient
     "clip", np.clip,
     reads("x", "low", "high")(lambda cotangent, value, x, low, high: where(   # the bounds included
-        (True if low is None else x >= low) & (True if high is None else x <= high), cotangent, 0.0)),
-    reads("x", "low")(lambda cotangent, value, x, low, high: where(x < low, cotangent, 0.0)),
-    reads("x", "high")(lambda cotangent, value, x, low, high: where(x > high, cotangent, 0.0))))
+        ((True if low is None else x >= low) & (True if high is None else x <= high)) | (x != x), cotangent, 0.0)),
+    reads("x", "low", "high")(lambda cotangent, value, x, low, high: where(
+        (x >= low) | _crossed(low, high) | (x != x), 0.0, cotangent)),
+    reads("x", "low", "high")(lambda cotangent, value, x, low, high: where(
+        (x > high) | _crossed(low, high) | (high != high), cotangent, 0.0))))
 
 picked = as_function(Primitive(
     "where", np.where, None,
@@ -69,16 +128,18 @@ ELEMENTWISE: dict = {
                   reads("x")(lambda cotangent, value, x, y: cotangent * x)),
     np.divide: (reads("y")(lambda cotangent, value, x, y: cotangent / y),
                 reads("value", "y")(lambda cotangent, value, x, y: -cotangent * value / y)),
-    **dict.fromkeys((np.power, np.float_power), (_power_base, reads("value", "x")(   # 0 ** y is constant for y > 0
-        lambda cotangent, value, x, y: cotangent * value * np.log(where(x == 0, 1.0, x))))),
+    **dict.fromkeys((np.power, np.float_power), (_power_base, _power_exponent)),
     np.remainder: (reads()(lambda cotangent, value, x, y: cotangent),
                    reads("x", "y")(lambda cotangent, value, x, y: -cotangent * np.floor_divide(x, y))),
     np.fmod: (reads()(lambda cotangent, value, x, y: cotangent),
-              reads("x", "y")(lambda cotangent, value, x, y: -cotangent * np.trunc(x / y))),
+              reads("x", "y")(lambda cotangent, value, x, y: -cotangent * np.trunc(np.divide(x, y)))),
     np.negative: (reads()(lambda cotangent, value, x: -cotangent),),
     **dict.fromkeys((np.positive, np.conjugate, np.real), (reads()(lambda cotangent, value, x: cotangent),)),   # of real numbers
     np.reciprocal: (reads("value")(lambda cotangent, value, x: -cotangent * value * value),),
-    **dict.fromkeys((np.absolute, np.fabs), (reads("x")(lambda cotangent, value, x: cotangent * np.sign(x)),)),
+    **dict.fromkeys((np.absolute, np.fabs), (with_branch(
+        reads("x")(lambda cotangent, value, x: cotangent * np.sign(x)),
+        reads("x")(lambda cotangent, value, x, *, branch: cotangent * where(
+            x == 0, 2.0 * first(x, x == 0, branch) - 1.0, np.sign(x)))),)),
     np.square: (reads("x")(lambda cotangent, value, x: cotangent * (2.0 * x)),),
     np.sqrt: (reads("value")(lambda cotangent, value, x: cotangent * (0.5 / value)),),
     np.cbrt: (reads("value")(lambda cotangent, value, x: cotangent / (3.0 * value * value)),),
@@ -106,12 +167,12 @@ ELEMENTWISE: dict = {
     **dict.fromkeys((np.deg2rad, np.radians), (reads()(lambda cotangent, value, x: cotangent * (pi / 180.0)),)),
     **dict.fromkeys((np.rad2deg, np.degrees), (reads()(lambda cotangent, value, x: cotangent * (180.0 / pi)),)),
     np.sinc: (_sinc,),
-    np.hypot: (reads("value", "x")(lambda cotangent, value, x, y: cotangent * over(x, value)),
-               reads("value", "y")(lambda cotangent, value, x, y: cotangent * over(y, value))),
-    np.logaddexp: (reads("x", "y")(lambda cotangent, value, x, y: cotangent * np.exp(-np.logaddexp(0.0, y - x))),
-                   reads("x", "y")(lambda cotangent, value, x, y: cotangent * np.exp(-np.logaddexp(0.0, x - y)))),
-    np.logaddexp2: (reads("x", "y")(lambda cotangent, value, x, y: cotangent * np.exp2(-np.logaddexp2(0.0, y - x))),
-                    reads("x", "y")(lambda cotangent, value, x, y: cotangent * np.exp2(-np.logaddexp2(0.0, x - y)))),
+    np.hypot: (reads("value", "x")(lambda cotangent, value, x, y: along(cotangent, x, value)),
+               reads("value", "y")(lambda cotangent, value, x, y: along(cotangent, y, value))),
+    np.logaddexp: (reads("x", "y")(lambda cotangent, value, x, y: cotangent * np.exp(-np.logaddexp(0.0, _excess(y, x)))),
+                   reads("x", "y")(lambda cotangent, value, x, y: cotangent * np.exp(-np.logaddexp(0.0, _excess(x, y))))),
+    np.logaddexp2: (reads("x", "y")(lambda cotangent, value, x, y: cotangent * np.exp2(-np.logaddexp2(0.0, _excess(y, x)))),
+                    reads("x", "y")(lambda cotangent, value, x, y: cotangent * np.exp2(-np.logaddexp2(0.0, _excess(x, y))))),
     np.maximum: _selecting(operator.gt, operator.lt), np.minimum: _selecting(operator.lt, operator.gt),
     np.fmax: _selecting(lambda x, y: (x > y) | (y != y), lambda x, y: (y > x) | (x != x)),
     np.fmin: _selecting(lambda x, y: (x < y) | (y != y), lambda x, y: (y < x) | (x != x)),

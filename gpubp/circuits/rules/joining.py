@@ -51,6 +51,8 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 
 def pad(array, pad_width, mode="constant", **options):
     axes = np.ndim(array)
+    if not axes:
+        return np.copy(array)
     if isinstance(pad_width, dict):
         pad_width = [np.broadcast_to(pad_width.get(i) or pad_width.get(i - axes, 0), 2) for i in range(axes)]
     widths = np.broadcast_to(pad_width, (axes, 2)).tolist()

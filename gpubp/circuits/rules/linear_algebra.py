@@ -6,7 +6,7 @@ import numpy as np
 
 from ..tape import Primitive, reads, unwrap
 from ..wire import Wire, as_function
-from .elementwise import over
+from .elementwise import along
 from .reductions import product_of_others
 
 
@@ -50,9 +50,9 @@ _logabsdet = as_function(Primitive(
     "slogdet", lambda x, found: found,
     reads("x")(lambda cotangent, value, x, found: np.expand_dims(cotangent, (-1, -2)) * np.linalg.inv(x).mT),
     None, opaque=True))
-_root = as_function(Primitive(
+root = as_function(Primitive(
     "root", lambda x, power: np.sqrt(x) if power == 0.5 else x ** power,
-    reads("value", "x", "power")(lambda cotangent, value, x, power: cotangent * (power * over(value, x))), None, opaque=True))
+    reads("value", "x", "power")(lambda cotangent, value, x, power: along(cotangent * power, value, x)), None, opaque=True))
 
 SlogdetResult = namedtuple("SlogdetResult", "sign logabsdet")   # the determinant is sign * exp(logabsdet)
 LINEAR_ALGEBRA: dict = {
@@ -82,12 +82,14 @@ def norm(x, ord=None, axis=None, keepdims=False):
     euclidean = ord is None or (ord in ("f", "fro") and len(axes) == 2) or (ord == 2 and len(axes) == 1)
     if euclidean and axis is None:
         flat = np.ravel(x)
-        length = _root(np.matmul(flat, flat), 0.5)
+        length = root(np.matmul(flat, flat), 0.5)
         return np.reshape(length, (1,) * np.ndim(x)) if keepdims else length
     if len(axes) not in (1, 2):
         raise ValueError(f"norm: expected one axis or two, got {len(axes)}: pass axis=")
+    if not np.size(x) and ord in (1, np.inf):
+        return np.sum(np.absolute(x), **options)   # 0, though there is no largest number
     if euclidean:
-        return _root(np.sum(np.square(x), **options), 0.5)
+        return root(np.sum(np.square(x), **options), 0.5)
     if len(axes) == 2:
         if ord not in (1, -1, np.inf, -np.inf):
             raise TypeError(f"norm: expected ord None, 'fro', 1, -1, inf or -inf of matrices beside wires, got {ord!r}: give it "
@@ -98,4 +100,4 @@ def norm(x, ord=None, axis=None, keepdims=False):
         return (np.max if ord > 0 else np.min)(np.absolute(x), **options)
     if ord == 0:
         return np.sum(x != 0, dtype=x.dtype, **options)
-    return np.sum(np.absolute(x), **options) if ord == 1 else _root(np.sum(np.absolute(x) ** ord, **options), 1.0 / ord)
+    return np.sum(np.absolute(x), **options) if ord == 1 else root(np.sum(np.absolute(x) ** ord, **options), 1.0 / ord)

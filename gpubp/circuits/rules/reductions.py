@@ -4,8 +4,9 @@ from math import nan, prod
 
 import numpy as np
 
-from ..tape import reads
-from .elementwise import over
+from ..tape import Primitive, reads
+from ..wire import as_function
+from .elementwise import along, first, with_branch
 from .shapes import inverted
 
 
@@ -24,7 +25,7 @@ def spread(reduced, x, axis):
     return np.broadcast_to(np.reshape(reduced, keepdims_shape(np.shape(x), axis)), np.shape(x))
 
 
-def _count(x, axis, keepdims, where, ddof=0):
+def count(x, axis, keepdims, where, ddof=0):
     """How many entries of x go into each result, minus ddof; NaN where none are left."""
     if where is not True:
         left = np.sum(np.broadcast_to(where, np.shape(x)), axis=axis, keepdims=keepdims) - ddof
@@ -50,7 +51,7 @@ def _nansum(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False
 
 @reads("x", "axis", "keepdims")
 def _mean(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
-    return _included(where, spread(cotangent * (1.0 / _count(x, axis, keepdims, where)), x, axis))
+    return _included(where, spread(cotangent * (1.0 / count(x, axis, keepdims, where)), x, axis))
 
 
 @reads("value", "x", "axis", "initial", "where")
@@ -74,34 +75,52 @@ def product_of_others(x, axis):
     return np.transpose(np.reshape(before * after, tuple(shape[i] for i in order)), inverted(order))
 
 
-def _deviation(x, axis, where):
+def _centred(x, axis, where):
     options = {} if where is True else {"where": where}   # CuPy's mean has no where=
     return x - np.mean(x, axis=axis, keepdims=True, **options)
 
 
 @reads("x", "axis", "ddof", "keepdims")
 def _var(cotangent, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
-    share = cotangent * (2.0 / _count(x, axis, keepdims, where, ddof))
-    return _included(where, spread(share, x, axis) * _deviation(x, axis, where))
+    share = cotangent * (2.0 / count(x, axis, keepdims, where, ddof))
+    return _included(where, spread(share, x, axis) * _centred(x, axis, where))
 
 
 @reads("value", "x", "axis", "ddof", "keepdims")
 def _std(cotangent, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
-    share = over(cotangent * (1.0 / _count(x, axis, keepdims, where, ddof)), value)
-    return _included(where, spread(share, x, axis) * _deviation(x, axis, where))
+    share = along(cotangent, 1.0 / count(x, axis, keepdims, where, ddof), value)
+    return _included(where, spread(share, x, axis) * _centred(x, axis, where))
 
 
-@reads("value", "x", "axis", "keepdims", "initial", "where")
-def _extreme(cotangent, value, x, axis=None, out=None, keepdims=False, initial=None, where=True):
+def _ties(value, x, axis, where):
     found = spread(value, x, axis)
-    ties = _included(where, (x == found) | (x != x), False)   # a NaN is the extreme
-    count = np.sum(ties, axis=axis, keepdims=keepdims)
-    if initial is not None:
-        count = count + (value == initial)
-    share = cotangent * (1.0 / count)
-    if hasattr(cotangent, "dtype") and share.dtype != cotangent.dtype:   # integer counts turn float32 into float64
-        share = share.astype(cotangent.dtype)
-    return np.where(ties, spread(share, x, axis), 0.0)
+    return _included(where, (x == found) | (x != x), False)   # a NaN is the extreme
+
+
+def _extreme(order):
+    """The VJP rule of a maximum or minimum; its branch is the first of equal numbers, or with order -1 the last."""
+    @reads("value", "x", "axis", "keepdims", "initial", "where")
+    def shared(cotangent, value, x, axis=None, out=None, keepdims=False, initial=None, where=True):
+        ties = _ties(value, x, axis, where)
+        sharing = np.sum(ties, axis=axis, keepdims=keepdims)
+        if initial is not None:
+            sharing = sharing + (value == initial)
+        share = cotangent * (1.0 / sharing)
+        if hasattr(cotangent, "dtype") and share.dtype != cotangent.dtype:   # integer counts turn float32 into float64
+            share = share.astype(cotangent.dtype)
+        return np.where(ties, spread(share, x, axis), 0.0)
+
+    @reads("value", "x", "axis", "initial", "where")
+    def one(cotangent, value, x, axis=None, out=None, keepdims=False, initial=None, where=True, *, branch):
+        ties = _ties(value, x, axis, where)
+        places = np.reshape(np.cumsum(np.ones_like(ties, int)), np.shape(ties))
+        repeated = np.sum(ties, axis=axis, keepdims=True) > 1
+        preferred = 2 * np.size(ties) * (first(x, ties & repeated, branch) == (order == 1))
+        ranks = ties * (preferred + (np.size(ties) - places if (branch[0] == 0) == (order == 1) else places))
+        options: dict = {} if initial is None else {"initial": 0}   # CuPy's max has no initial=
+        chosen = ranks == np.max(ranks, axis=axis, keepdims=True, **options)
+        return np.where(ties & chosen, spread(cotangent, x, axis), 0.0)
+    return with_branch(shared, one)
 
 
 @reads("x", "axis")
@@ -124,8 +143,9 @@ def _cumprod(cotangent, value, x, axis=None, dtype=None, out=None):
     return np.reshape(np.moveaxis(before * np.stack(behind[::-1]), 0, axis), np.shape(x))
 
 
+variance, deviation = as_function(Primitive("var", np.var, _var)), as_function(Primitive("std", np.std, _std))
 REDUCTIONS: dict = {
-    np.sum: (_sum,), np.mean: (_mean,), np.nansum: (_nansum,), np.prod: (_prod,), np.var: (_var,), np.std: (_std,),
-    **dict.fromkeys((np.max, np.min, np.amax, np.amin), (_extreme,)),
+    np.sum: (_sum,), np.mean: (_mean,), np.nansum: (_nansum,), np.prod: (_prod,),
+    **dict.fromkeys((np.max, np.amax), (_extreme(1),)), **dict.fromkeys((np.min, np.amin), (_extreme(-1),)),
     np.cumsum: (_cumsum,), np.cumprod: (_cumprod,),
 }

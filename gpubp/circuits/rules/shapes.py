@@ -3,10 +3,11 @@
 from math import prod
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ...devices.array_namespace import namespace
 from ..pytree import leaves
-from ..tape import Primitive, reads
+from ..tape import Primitive, reads, unwrap
 from ..wire import as_function
 
 
@@ -84,7 +85,7 @@ scatter = as_function(Primitive(
 
 
 def _item(x, index):
-    if type(x) is not np.ndarray:   # NumPy checks indices itself
+    if type(unwrap(x)) is not np.ndarray:   # NumPy checks indices itself
         _refuse_outside(np.shape(x), index if isinstance(index, tuple) else (index,))
     return x[index]
 
@@ -128,7 +129,7 @@ SHAPE_OPS = {
         reads("x")(lambda cotangent, value, x, axis=None: np.reshape(cotangent, np.shape(x))),)),
     **dict.fromkeys((np.broadcast_to, np.copy), (_unchanged,)),
     np.transpose: (reads("x", "axes")(lambda cotangent, value, x, axes=None: np.transpose(
-        cotangent, None if axes is None else inverted([range(np.ndim(x))[axis] for axis in axes]))),),
+        cotangent, None if axes is None else inverted(normalize_axis_tuple(axes, np.ndim(x))))),),
     np.roll: (reads("shift", "axis")(lambda cotangent, value, x, shift, axis=None: np.roll(
         cotangent, tuple(-s for s in shift) if isinstance(shift, tuple | list) else -shift, axis)),),
     np.repeat: (_repeat,), np.tile: (_tile,),
