@@ -29,16 +29,20 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Case:
-    """function(*inputs, **options), where `through` makes the first input from the random numbers."""
+    """function(*inputs, **options), where `through` makes the first input from the random numbers.
+
+    If `then` is given, the value is then(result).
+    """
 
     inputs: tuple
     options: dict
     through: Any
+    then: Any
 
 
-def of(*inputs, through=None, **options):
+def of(*inputs, through=None, then=None, **options):
     """A call differentiated by random arrays and Python floats, also within lists; other inputs are constant."""
-    return Case(inputs, options, through)
+    return Case(inputs, options, through, then)
 
 
 def within(low, high, *shape):
@@ -96,6 +100,21 @@ def regular(x):
 def definite(x):
     """Symmetric positive definite matrices."""
     return regular(x @ np.swapaxes(x, -1, -2))
+
+
+def symmetric(x):
+    """Symmetric matrices whose eigenvalues are apart, and of different sizes."""
+    return 0.2 * (x + np.swapaxes(x, -1, -2)) + np.diag(np.cumsum(2.0 * np.ones_like(concrete(x), shape=x.shape[-1:])))
+
+
+def complexes(x):
+    """Complex numbers away from 0 and from the negative real axis."""
+    return 0.5 * x + 1j * (x * x + 0.5)
+
+
+def parts(z):
+    """The real and the imaginary part of a result."""
+    return np.real(z), np.imag(z)
 
 
 def concrete(x):
@@ -206,7 +225,89 @@ LINEAR_ALGEBRA = {
         of(real(3, 4), 3, 1), of(real(3, 4), None, 0), of(real(3, 4), axis=1, keepdims=True), of(real(3, 4), ord=2, axis=-1),
         of(AWAY, ord=1, axis=(0,)), of(within(0.5, 2.0, 2, 3, 4), "fro", (0, 2)),
         of(within(0.5, 2.0, 2, 3, 4), ord=np.inf, axis=(2, 1)),
-        of(within(-2.0, -0.5, 2, 3, 4), ord=1, axis=(-1, 0), keepdims=True)],
+        of(within(-2.0, -0.5, 2, 3, 4), ord=1, axis=(-1, 0), keepdims=True),
+        *(of(real(0, 3), ord) for ord in (2, "nuc")),
+        *(of(real(3, 4), ord) for ord in (2, -2, "nuc")), of(real(2, 3, 4), 2, (0, 2)),
+        *(of(real(2, 3, 4), ord=ord, axis=(-1, 0), keepdims=True) for ord in (-2, "nuc", "f"))],
+}
+
+WIDE_AND_TALL = [of(real(3, 3)), of(real(2, 3)), of(real(3, 2)), of(real(2, 2, 3)), of(real(1, 1)), of(real(2, 1, 2, 3))]
+SYMMETRIC = [of(real(3, 3), through=symmetric), of(real(2, 3, 3), through=symmetric),
+             of(real(3, 3), "U", through=symmetric), of(real(1, 1)), of(real(2, 2), through=symmetric, UPLO="u"),
+             of(real(0, 0)), of(real(0, 2, 2))]
+EMPTY = [of(real(0, 3)), of(real(3, 0))]
+
+DECOMPOSITIONS = {
+    np.linalg.svd: [*WIDE_AND_TALL, of(real(0, 2, 2)), of(real(4, 2), False), of(real(2, 4), full_matrices=False),
+                    of(real(2, 3, 2), True, False), of(real(2, 4), compute_uv=False), *EMPTY,
+                    of(real(3, 3), through=symmetric, hermitian=True),
+                    of(real(3, 3), through=symmetric, compute_uv=False, hermitian=True)],
+    np.linalg.svdvals: [*WIDE_AND_TALL, *EMPTY],
+    **dict.fromkeys((np.linalg.eigh, np.linalg.eigvalsh), SYMMETRIC),
+    np.linalg.qr: [*WIDE_AND_TALL, *(of(real(*shape), mode) for shape in ((3, 2), (2, 4), (2, 3, 2), (3, 3))
+                                     for mode in ("complete", "r")), of(real(3, 2), mode="reduced"), of(real(0, 2))],
+    np.linalg.pinv: [*WIDE_AND_TALL, of(real(3, 3), through=symmetric, hermitian=True), of(real(4, 2), rcond=0.01),
+                     of(real(2, 3), rtol=None), of(real(2, 4, 2), rcond=np.array([0.01, 0.02])), of(real(3, 2), rtol=1e-3),
+                     of(real(4, 1), through=lambda x: x @ np.swapaxes(x, -1, -2), rcond=1e-4)],
+    np.linalg.lstsq: [
+        of(*inputs, then=lambda found: (found[0], found[1], found[3]), **options) for inputs, options in (
+            ((real(4, 2), real(4)), {}), ((real(4, 2), real(4, 3)), {}), ((real(2, 4), real(2)), {"rcond": None}),
+            ((real(2, 4), real(2, 2)), {}), ((real(3, 3), real(3)), {"rcond": -1}), ((real(4, 2), real(4)), {"rcond": 0.01}))],
+    np.linalg.matrix_power: [of(real(3, 3), n, through=regular) for n in (0, 1, 2, 3, 4, 7, -1, -3, -6)] + [
+        of(real(2, 2, 2), n=5), of(real(1, 2, 2), -2, through=regular)],
+    np.linalg.multi_dot: [of([real(2, 3), real(3, 4)]), of([real(3), real(3, 2), real(2, 4), real(4)]),
+                          of((real(2, 5), real(5, 1), real(1, 4))), of([real(3), real(3)]),
+                          of([real(4, 3), real(3, 2), real(2)])],
+    np.linalg.tensorinv: [of(real(6, 6), 1, through=regular), of(real(6, 6), ind=1, through=regular),
+                          of(real(6, 6), through=lambda x: np.reshape(regular(x), (2, 3, 3, 2)))],
+    np.linalg.tensorsolve: [of(real(6, 6), real(2, 3), through=lambda x: np.reshape(regular(x), (2, 3, 3, 2))),
+                            of(real(6, 6), real(3, 2), (1,), through=lambda x: np.moveaxis(
+                                np.reshape(regular(x), (3, 2, 6)), -1, 1))],
+    np.linalg.cond: [of(real(3, 3), p=p, through=regular) for p in (None, 2, -2, 1, "fro", -np.inf, "nuc")] + [
+        of(real(4, 2)), of(real(2, 2, 3), p=-2)],
+    np.linalg.vector_norm: [of(real(3, 4)), of(real()), of(real(3, 4), axis=1), of(real(2, 3, 4), axis=(2, 0)),
+                            of(real(2, 3, 4), axis=(-1, 0), keepdims=True), of(real(3, 4), keepdims=True),
+                            *(of(AWAY, ord=ord, axis=(0, 1)) for ord in (1, 3, 0, -1, np.inf, -np.inf))],
+    np.linalg.matrix_norm: [of(AWAY), of(real(2, 3, 2), keepdims=True)] + [
+        of(AWAY, ord=ord) for ord in (1, -1, np.inf, -np.inf)] + [of(real(2, 3, 2), ord=ord) for ord in ("nuc", 2, -2)],
+    np.linalg.trace: [of(real(3, 3)), of(real(2, 3, 4), offset=1), of(real(3, 3), dtype=np.float64)],
+    np.linalg.diagonal: [of(real(3, 3)), of(real(2, 3, 4), offset=-1)],
+    np.linalg.outer: pairs(((3,), (4,)), ((0,), (2,))),
+    np.linalg.cross: [*pairs(((3,), (3,)), ((2, 3), (3,)), ((4, 1, 3), (2, 3))), of(real(3, 2), real(3, 2), axis=0)],
+    np.linalg.vecdot: [
+        *pairs(((4,), (4,)), ((2, 4), (4,)), ((3, 1, 4), (2, 4)), ((0,), (0,))), of(real(4, 2), real(4, 3, 2), axis=0)],
+    np.linalg.matmul: pairs(((3, 4), (4, 2)), ((2, 3, 4), (4, 2))),
+    np.linalg.tensordot: [of(real(3, 4, 2), real(4, 2, 5)), of(real(3, 4), real(5, 3), axes=(0, -1))],
+    np.linalg.matrix_transpose: [of(real(2, 3, 4))],
+}
+
+def transforms(through=None, then=parts):
+    """Along one axis: every norm, cut and padded, of even and odd lengths."""
+    more = [{}, {"n": 4}, {"n": 9}, {"axis": 0}, {"norm": "ortho"}, {"n": 3, "axis": 1, "norm": "forward"},
+            {"norm": "backward"}]
+    return [of(real(*shape), through=through, then=then, **options) for shape in ((2, 6, 2), (5, 3)) for options in more] + [
+        of(real(7), 8, -1, "ortho", through=through, then=then), of(real(2, 2), through=through, then=then)]
+
+
+def of_axes(through=None, then=parts):
+    more = [{}, {"axes": (0, -1)}, {"s": (4, 3), "axes": (1, 0)}, {"s": (-1, 5), "axes": (-1, 0), "norm": "ortho"},
+            {"norm": "forward"}]
+    return [of(real(*shape), through=through, then=then, **options) for shape in ((2, 3, 4), (4, 5)) for options in more] + [
+        of(real(3, 4), (2, 6), (0, 1), "ortho", through=through, then=then)]
+
+
+SHIFTS = [of(real(5)), of(real(3, 4)), of(real(3, 4), 1), of(real(3, 4), axes=(0, -1)),
+          of(real(5, 2), through=complexes, then=parts)]
+FOURIER = {
+    **dict.fromkeys((np.fft.fft, np.fft.ifft), transforms() + transforms(through=complexes)),
+    **dict.fromkeys((np.fft.rfft, np.fft.ihfft), transforms()),
+    **dict.fromkeys((np.fft.irfft, np.fft.hfft), transforms(through=complexes, then=None)),
+    **dict.fromkeys((np.fft.fft2, np.fft.ifft2, np.fft.fftn, np.fft.ifftn), of_axes() + of_axes(through=complexes)),
+    **dict.fromkeys((np.fft.rfft2, np.fft.rfftn), of_axes()),
+    **dict.fromkeys((np.fft.irfft2, np.fft.irfftn), of_axes(through=complexes, then=None)),
+    **dict.fromkeys((np.fft.fftshift, np.fft.ifftshift), SHIFTS),
+    np.imag: [of(real(3, 4), through=complexes), of(real(), through=complexes)],
+    np.angle: [of(real(3, 4), through=complexes), of(real(3), True, through=complexes), of(real(), through=complexes, deg=True)],
 }
 
 MOVES = {
@@ -283,4 +384,4 @@ PARTS = {
 }
 
 SPECIAL = {"erf": one(), "erfc": one(), "expit": one()}
-CASES = {**ELEMENTWISE, **REDUCTIONS, **PRODUCTS, **LINEAR_ALGEBRA, **MOVES, **PARTS}
+CASES = {**ELEMENTWISE, **REDUCTIONS, **PRODUCTS, **LINEAR_ALGEBRA, **DECOMPOSITIONS, **FOURIER, **MOVES, **PARTS}

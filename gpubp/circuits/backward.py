@@ -5,6 +5,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 from . import tape
+from .complex_numbers import is_complex
 from .kept import require_unchanged
 from .tape import FLOAT_TYPES
 
@@ -78,6 +79,8 @@ def unbroadcast(name, cotangent, value):
         cotangent = cotangent.sum(axis=(*range(new), *stretched), dtype=np.float32 if half else None, keepdims=not new)
         if cotangent.shape != shape:
             cotangent = cotangent.reshape(shape)
+    if tape.complex_numbers and is_complex(cotangent) and not is_complex(value):
+        cotangent = np.real(cotangent)
     dtype = getattr(value, "dtype", None)
     if dtype is None or getattr(cotangent, "dtype", 0) == dtype:
         return cotangent

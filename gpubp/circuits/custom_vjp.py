@@ -25,7 +25,7 @@ _part = Primitive("part", lambda values, i: values[i], joint_vjp=lambda cotangen
     TupleCotangent(cotangent if k == i else None for k in range(len(values))), None))
 
 
-def _unpacked(value):
+def unpacked(value):
     """A wire that carries a tuple as a tuple of wires, with its floating parts as wires; other values unchanged."""
     if type(value) is Wire and isinstance(unwrap(value), tuple):
         parts = unwrap(value)
@@ -73,7 +73,7 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
     name = name or getattr(forward, "__name__", type(forward).__name__)
 
     def joint_vjp(cotangent, value, *inputs, **options):
-        value = _unpacked(value)
+        value = unpacked(value)
         if isinstance(value, tuple):
             cotangent = tuple(full_like(part, 0.0) if one is None else one for one, part in zip(cotangent, value))
         result = careful_backward(cotangent, value, *inputs, **options)
@@ -94,7 +94,7 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
         for x in inputs:
             if isinstance(x, CONTAINERS) and any(type(leaf) is Wire for leaf in leaves(x)):
                 raise TypeError(f"{name}: expected wires by place, got some in a {type(x).__name__}: pass each separately")
-        return _unpacked(apply(primitive, inputs, options))
+        return unpacked(apply(primitive, inputs, options))
     if isinstance(forward, np.ufunc | type(np.sum)):
         if forward in NONDIFFERENTIABLE or forward in COMPOSITES or forward in PRIMITIVES:
             raise ValueError(f"gate: {name} has a rule already: give yours to a function of your own, lambda x: np.{name}(x)")

@@ -1,7 +1,6 @@
 """Drawings of a circuit: every wire with the primitive that computed it, its value and its gradient."""
 
 import reprlib
-from functools import partial
 from itertools import count
 from typing import NamedTuple
 
@@ -99,7 +98,7 @@ def _node(wire, names, places):
     if wire.record is None:
         return Node(_cut(name, MAX_LINE), _cut(name, MAX_LABEL), [], shape, value, gradient)
     primitive, parents, values, options = wire.record
-    wired = {_argnum(primitive, vjp): parent.serial for vjp, parent in parents}
+    wired = {primitive.argnum(vjp): parent.serial for vjp, parent in parents}
     constants = [None if i in wired else _words(x, primitive.name == "getitem") for i, x in enumerate(values)]
     inputs = [names[wired[i]] if word is None else word for i, word in enumerate(constants)]
     named = [f"{option}={_words(x)}" for option, x in options.items()]
@@ -112,13 +111,6 @@ def _node(wire, names, places):
             label += f"({', '.join([word or '·' for word in constants] + named)})"
     return Node(_cut(f"{name} = {line}", MAX_LINE), _cut(label, MAX_LABEL),
                 [places[serial] for serial in wired.values()], shape, value, gradient)
-
-
-def _argnum(primitive, vjp):
-    """The input that a VJP rule belongs to."""
-    if primitive.joint_vjp is not None:
-        return vjp
-    return vjp.args[0] if isinstance(vjp, partial) else primitive.vjps.index(vjp)
 
 
 def _cut(text, longest):

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..devices.array_namespace import namespace
+from . import tape
+from .complex_numbers import is_complex
 from .pytree import CONTAINERS
 from .tape import Traced, unwrap
 
@@ -40,6 +42,13 @@ def name_of(function):
 
 def refuse_out(name):
     raise TypeError(f"{name}: expected no out= beside a wire, which would be changed in place: write y = {name}(...)")
+
+
+def no_rule(name):
+    """The sentence for a function without a rule."""
+    symmetric = {"np.linalg.eig": "np.linalg.eigh", "np.linalg.eigvals": "np.linalg.eigvalsh"}.get(name)
+    remedy = f"of symmetric matrices take {symmetric}" if symmetric else "compute it from functions that have one"
+    return f"{name} has no rule for wires: {remedy}, or give it one with gpubp.gate(forward, backward)"
 
 
 def refuse_writing(name):
@@ -105,7 +114,7 @@ def _defaults(function):
 
 def require_real(owner, x):
     """TypeError for complex numbers, and for arrays with their own arithmetic."""
-    if isinstance(x, complex) or getattr(getattr(x, "dtype", None), "kind", "") == "c":
+    if is_complex(x):
         raise TypeError(f"{owner}: expected real numbers, got complex ones: pass real and imaginary parts separately")
     require_array(owner, x)
 
@@ -167,14 +176,18 @@ def raise_remedy(primitive, values, options, error):
                             f"not know it: pass it by place, or use other functions, such as np.where for where=") from error
 
 
-def require_differentiable(primitive, value, inputs):
-    """TypeError unless a primitive's value is a real number, an ndarray of them, or a tuple of both."""
+def require_differentiable(primitive, value, inputs, circuit):
+    """TypeError unless a primitive's value is a number, an ndarray of them, or a tuple of real ones."""
     for part in value if isinstance(value, tuple) else (value,):
         dtype = getattr(part, "dtype", None)
         if isinstance(part, Traced):
             if not any(isinstance(x, Traced) and x.circuit is part.circuit for x in inputs):
                 raise TypeError(f"{primitive.name}: expected a function that takes its wires by place, got one that uses other "
                                 f"wires: pass them as arguments")
+            circuit.complex_numbers |= part.circuit.complex_numbers
+            continue
+        if part is value and is_complex(part):
+            tape.complex_numbers = circuit.complex_numbers = True
             continue
         require_real(primitive.name, part)
         if isinstance(part, CONTAINERS) or getattr(dtype, "kind", "f") == "O" or (

@@ -18,7 +18,10 @@ OPERATORS: dict = {}             # Python operator, or the array method astype: 
 COMPOSITES: dict = {}            # NumPy function: the same, composed of functions that have a primitive
 SPECIAL: dict = {}               # name of a function of scipy.special or cupyx.scipy.special: its VJP rules
 NONDIFFERENTIABLE: set = set()   # NumPy functions that are called with concrete values
+COMPLEX_RULES: dict = {}         # name of a primitive: its rule for complex numbers; None if its own rule is for them
+REAL_ONLY: set = set()           # of COMPOSITES and NONDIFFERENTIABLE, functions that do not hold for complex numbers
 CUSTOM_RULES: dict = {}          # NumPy function: the rule that gpubp.gate gave it
+complex_numbers = False          # whether a circuit has had any
 nan_checker: Any = None          # while gpubp.debug() is on, its NaN finder
 EVERY = range(1 << 16)
 
@@ -44,10 +47,11 @@ class Circuit:
     With keep_values, every value is kept for inspection; otherwise large values are kept only if a VJP rule reads them.
     """
 
-    __slots__ = ("closed", "guarded", "keep_values", "last_backward", "level", "owner")
+    __slots__ = ("closed", "complex_numbers", "guarded", "keep_values", "last_backward", "level", "owner")
 
     def __init__(self, owner, keep_values=False):
         self.level, self.owner, self.keep_values, self.closed = next(serials), owner, keep_values, False
+        self.complex_numbers = False   # whether a value is complex
         self.last_backward = 0   # serial number of the last call of wire.backward()
         self.guarded = False     # whether wires have arrays that must not change, see kept.py
 
@@ -106,6 +110,12 @@ class Primitive:
         if self.vjp_by_argnum is None:
             raise TypeError(f"{self.name}: expected numbers for argument {i + 1}, got a wire: take its .value")
         return partial(self.vjp_by_argnum, i)
+
+    def argnum(self, vjp):
+        """The input that a VJP rule belongs to."""
+        if self.joint_vjp is not None:
+            return vjp
+        return vjp.args[0] if isinstance(vjp, partial) else 0 if len(self.vjps) == 1 else self.vjps.index(vjp)
 
 
 def reads(*names):

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..maths.validation import shown
 from .backward import backward
+from .complex_numbers import is_complex
 from .kept import COPIED, private, sample
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
 from .refusals import ForeignFunctionError, require_array, require_real
@@ -77,8 +78,9 @@ class TracedCall:
             if type(leaf) not in PLAIN:
                 require_array(owner, leaf)
             if not is_floating(leaf):
+                remedy = "np.real(z) and np.imag(z)" if is_complex(leaf) else "it as a second result, with has_aux=True"
                 raise TypeError(f"{owner}: expected a function whose value is real floating numbers, got {describe(leaf)}: "
-                                f"return it as a second result, with has_aux=True")
+                                f"return {remedy}")
         if branches.met and not branches.choice and not any(isinstance(leaf, Traced) for leaf in self.leaves):
             self._follow_other_branches(lambda: TracedCall(owner, f, given, options, argnums, has_aux))
 

@@ -16,6 +16,7 @@ from ..maths.reference import times_prime
 from ..maths.validation import shown
 from . import refusals, tape
 from .backward import backward
+from .complex_numbers import complex_parents, is_complex, refuse
 from .drawing import FORMS, Drawing, nodes_of
 from .kept import COPIED, keep, sample
 from .refusals import name_of, raise_remedy, refuse_out, refuse_writing, require_differentiable, require_real, supported_options
@@ -89,7 +90,7 @@ class Wire(Traced):
     dtype = property(lambda self: np.dtype(float) if type(self.content) is float else getattr(self.content, "dtype", None))
     T = property(lambda self: np.transpose(self))
     mT = property(lambda self: np.matrix_transpose(self))
-    real = property(lambda self: self)
+    real = property(lambda self: np.real(self) if is_complex(self) else self)
     imag = property(lambda self: np.imag(self))
 
     # on numbers, Python's operators are ten times faster than NumPy's functions
@@ -223,13 +224,15 @@ class Wire(Traced):
 
     def astype(self, dtype: Any, **options: Any) -> Any:
         """The same as an array's; for other than floating dtypes the result is an array, which is not differentiated."""
-        require_real("astype", np.dtype(dtype).type())
-        if np.dtype(dtype).kind != "f":
+        if np.dtype(dtype).kind == "f" and is_complex(self):
+            refuse("astype")
+        if np.dtype(dtype).kind not in "fc":
             return unwrap(self).astype(dtype, **options)
         return apply(OPERATORS[np.ndarray.astype], (self, dtype))
 
     def __apply_activation__(self, activation: Any) -> Any:
         """activation(self): sigma forward, sigma' backward."""
+        require_real(activation.name, self)
         return apply(_primitive_of(activation), (self,))
 
     # ---- inspection of a circuit that stays, see gpubp.wires
@@ -256,6 +259,7 @@ class Wire(Traced):
             raise TypeError(f"backward: expected a wire that carries one number, got one of shape {self.shape}: reduce it, with "
                             f"np.sum for instance, or pass its cotangent, backward(cotangent)")
         cotangent = full_like(self.content, 1.0) if cotangent is None else as_cotangent("backward", cotangent, self.content)
+        require_real("backward", self)
         circuit, taken = self.circuit.require_open(), {id(cotangent)}
         this_backward = next(tape.serials)
 
@@ -351,7 +355,10 @@ def apply(primitive, inputs, options=NO_OPTIONS):
     if not parents:
         return value
     if type(value) not in FLOAT_TYPES and (type(value) is not ndarray or value.dtype.kind != "f"):
-        require_differentiable(primitive, value, values)
+        value = np.complex128(value) if type(value) is complex else value
+        require_differentiable(primitive, value, values, circuit)
+    if circuit.complex_numbers:
+        parents = complex_parents(primitive, parents, value, values)
     wire = new_wire(Wire)   # and its attributes, without a call of __init__, for speed
     wire.content, wire.circuit, wire.record, wire.name, wire.serial, wire.without_value = (
         value, circuit, (primitive, parents, values, options), None, next(serials), None)
@@ -373,6 +380,8 @@ def dispatch(function, inputs, options):
     """A NumPy function called with wires among its arguments."""
     if options.get("out") is not None:
         refuse_out(name_of(function))
+    if tape.complex_numbers and function in tape.REAL_ONLY:
+        refuse(name_of(function), inputs)
     if function in tape.NONDIFFERENTIABLE:
         return function(*map(unwrap_nested, inputs), **{name: unwrap_nested(x) for name, x in options.items()})
     composite = tape.COMPOSITES.get(function)
@@ -392,8 +401,7 @@ def dispatch(function, inputs, options):
         if function is np.copyto:
             raise TypeError("np.copyto: expected no array that a wire is written into: write x * np.ones_like(a) for "
                             "np.full_like(a, x), and np.where(mask, x, a) for np.copyto")
-        raise TypeError(f"{name_of(function)} has no rule for wires: compute it from functions that have one, or give it one "
-                        f"with gpubp.gate(forward, backward)")
+        raise TypeError(refusals.no_rule(name_of(function)))
     if options and any(type(x) is Wire for x in options.values()):   # np.sum(a=wire): VJP rules take wires by place
         bound = signature(function).bind(*inputs, **options)
         inputs, options = bound.args, bound.kwargs

@@ -63,6 +63,7 @@ FACES = {
     "pull a NumPy number": lambda x: gpubp.vjp(lambda s: s * 1.0, np.asarray(0.5, like=x))[1](np.float64(2.0)),
     "push a NumPy number": lambda x: gpubp.jvp(np.tanh, (np.asarray(0.5, like=x),), (np.float64(2.0),)),
     "of a float": lambda x: gpubp.hessian(lambda s: np.sum(x * s ** 3))(2.0),
+    "complex": gpubp.grad(lambda x: np.sum(np.abs((x @ x.T + 1j) @ np.exp(1j * x)) + np.angle(x * 2j + 1.0))),
     "constants": gpubp.grad(lambda x: np.sum(x * np.ones_like(x) + np.zeros_like(x) + np.full_like(x, 2.0))),
     "constants like it": gpubp.grad(lambda x: np.sum(x * np.arange(3, like=x) + np.asarray([1.0, 2.0, 3.0], like=x) ** x
                                                      + x @ np.eye(3, like=x) * np.full((2, 1), 3.0, like=x))),
@@ -70,7 +71,7 @@ FACES = {
 
 REFUSALS = {
     "nan": partial(debugged, np.log), "integers": lambda x: gpubp.grad(np.sum)(x.astype(int)),
-    "complex": lambda x: gpubp.grad(np.sum)(x.astype(complex)), "complex inside": gpubp.grad(lambda x: np.sum(np.real(x * 1j))),
+    "complex": lambda x: gpubp.grad(np.sum)(x.astype(complex)), "complex inside": gpubp.grad(lambda x: np.max(x * 1j)),
     "an array": gpubp.grad(lambda x: x), "truths": gpubp.grad(lambda x: np.all(x > 0)),
     "a wrong cotangent": lambda x: gpubp.vjp(np.sin, x)[1](x[0])}
 

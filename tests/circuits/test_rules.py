@@ -62,7 +62,7 @@ class Call:
             if isinstance(leaf, Drawn):
                 return asarray(leaf.numbers(random), dtype)
             return asarray(leaf) if type(leaf) is np.ndarray else leaf
-        self.function, self.through = function, case.through
+        self.function, self.through, self.then = function, case.through, case.then
         self.tree = [mapped(made, x) for x in case.inputs]
         self.options = {name: made(x) for name, x in case.options.items()}
         self.given = tuple(filter(_is_given, leaves(self.tree)))
@@ -73,7 +73,11 @@ class Call:
         return tree if self.through is None else [self.through(tree[0]), *tree[1:]]
 
     def __call__(self, *given):
-        return self.function(*self.inputs(given), **self.options)
+        return self.value(*self.inputs(given), **self.options)
+
+    def value(self, *inputs, **options):
+        result = self.function(*inputs, **options)
+        return result if self.then is None else self.then(result)
 
 
 def _is_given(leaf):
@@ -141,7 +145,7 @@ def named(call, *given):
     parameters = parameters_of(call.function)
     arguments = inspect.Signature(list(parameters.values())).bind(*call.inputs(given), **call.options).arguments
     places = [arguments.pop(name) for name, p in parameters.items() if p.kind is p.POSITIONAL_ONLY and name in arguments]
-    return call.function(*places, **arguments.pop("kwargs", {}), **arguments)
+    return call.value(*places, **arguments.pop("kwargs", {}), **arguments)
 
 
 def assert_same(found, expected):

@@ -145,9 +145,9 @@ REFUSED = {
     "outer": (lambda x: np.multiply.outer(x, x, dtype=float), "np.multiply.outer has no rule for wires: use np.expand_dims"),
     "at": (lambda x: np.add.at(X.copy(), 0, x), "np.add.at has no rule for wires: use np.where, or np.concatenate"),
     "reduceat": (lambda x: np.add.reduceat(x, [0, 1]), r"np.add.reduceat has no rule for wires: use np.stack\(\[np.sum\(x"),
-    "no rule": (lambda x: np.linalg.svd(x), r"np.linalg.svd has no rule for wires: .*gpubp.gate\(forward, backward\)"),
+    "no rule": (lambda x: np.packbits(x), r"np.packbits has no rule for wires: .*gpubp.gate\(forward, backward\)"),
     "no rule of a ufunc": (lambda x: np.spacing(x), r"np.spacing has no rule for wires: .*gpubp.gate\(forward, backward\)"),
-    "fft": (lambda x: np.fft.fft(x), "np.fft.fft has no rule"),
+    "eig": (lambda x: np.linalg.eig(x), "np.linalg.eig has no rule for wires: of symmetric matrices take np.linalg.eigh, or"),
     "wire as an option": (lambda x: np.roll(x, x), "roll: expected numbers for argument 2, got a wire"),
 }
 

@@ -175,7 +175,7 @@ def _owner(values):
 
 def _foreign(value):
     """Whether an operand of another type handles the operation, by CuPy's rules."""
-    return not isinstance(value, HostArray | np.ndarray | np.generic | int | float)
+    return not isinstance(value, HostArray | np.ndarray | np.generic | int | float | complex)
 
 
 def _open(value):

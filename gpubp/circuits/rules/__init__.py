@@ -9,7 +9,10 @@ import numpy as np
 
 from .. import tape
 from .composite import COMPOSITES
+from .decompositions import EIGENVALUES
 from .elementwise import ELEMENTWISE, SPECIAL_FUNCTIONS
+from .fourier import COMPLEX_RULES, FOURIER, TRANSFORMS
+from .joining import JOINS
 from .linear_algebra import LINEAR_ALGEBRA
 from .products import PRODUCTS
 from .reductions import REDUCTIONS
@@ -27,15 +30,26 @@ NONDIFFERENTIABLE = frozenset((
     np.logical_xor, np.isnan, np.isinf, np.isfinite, np.isclose, np.allclose, np.array_equal, np.all, np.any, np.argmax,
     np.argmin, np.argsort, np.argpartition, np.searchsorted, np.nonzero, np.flatnonzero, np.argwhere, np.count_nonzero,
     np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj, np.isrealobj,
-    np.isscalar, np.may_share_memory, np.shares_memory, np.array_repr, np.array_str, np.array2string))
+    np.isscalar, np.may_share_memory, np.shares_memory, np.array_repr, np.array_str, np.array2string,
+    np.linalg.matrix_rank))
+
+
+# composites that hold for complex numbers too
+COMPLEX = frozenset((
+    np.einsum, np.tensordot, np.kron, np.outer, np.where, np.trace, np.diff, np.trapezoid, np.take, np.take_along_axis, np.select,
+    np.average, np.full_like, np.linalg.solve, np.linalg.matrix_power, np.linalg.multi_dot, np.linalg.tensorinv,
+    np.linalg.tensorsolve, np.linalg.cross, np.linalg.outer, np.linalg.matmul, np.linalg.tensordot, np.linalg.trace,
+    np.linalg.diagonal, np.linalg.matrix_transpose))
 
 
 def fill_tables():
-    rules = {**ELEMENTWISE, **REDUCTIONS, **PRODUCTS, **SHAPE_OPS, **LINEAR_ALGEBRA}
+    rules = {**ELEMENTWISE, **REDUCTIONS, **PRODUCTS, **SHAPE_OPS, **LINEAR_ALGEBRA, **EIGENVALUES, **TRANSFORMS}
     tape.PRIMITIVES.update({function: tape.Primitive(function.__name__, function, *vjps) for function, vjps in rules.items()})
     tape.OPERATORS.update({run: tape.Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)
                            for run, function in UFUNC_OF_OPERATOR.items()})
     tape.OPERATORS.update({operator.getitem: getitem, np.ndarray.astype: cast})
-    tape.COMPOSITES.update(COMPOSITES)
+    tape.COMPOSITES.update({**COMPOSITES, **FOURIER})
     tape.SPECIAL.update(SPECIAL_FUNCTIONS)
-    tape.NONDIFFERENTIABLE.update(NONDIFFERENTIABLE)
+    tape.NONDIFFERENTIABLE.update(NONDIFFERENTIABLE.difference(FOURIER))
+    tape.COMPLEX_RULES.update(COMPLEX_RULES)
+    tape.REAL_ONLY.update({*tape.COMPOSITES, np.sign}.difference(JOINS, FOURIER, COMPLEX))

@@ -7,9 +7,10 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..tape import branches, unwrap
 from ..wire import Wire
+from .decompositions import DECOMPOSITIONS
 from .elementwise import clipped, picked, where
 from .joining import JOINS
-from .linear_algebra import norm, root, slogdet, solve
+from .linear_algebra import MATRICES, root
 from .products import einsum, kron, tensordot
 from .reductions import count, deviation, variance
 from .shapes import as_dtype
@@ -151,8 +152,7 @@ def take(a, indices, axis=None, out=None, mode="raise"):
 
 
 COMPOSITES: dict = {
-    **JOINS, np.einsum: einsum, np.tensordot: tensordot, np.kron: kron,
-    np.linalg.solve: solve, np.linalg.slogdet: slogdet, np.linalg.norm: norm,
+    **JOINS, **DECOMPOSITIONS, **MATRICES, np.einsum: einsum, np.tensordot: tensordot, np.kron: kron,
     np.vdot: lambda a, b: np.matmul(np.ravel(a), np.ravel(b)),   # of real numbers
     np.outer: lambda a, b, out=None: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)),
     np.where: where_,

@@ -1,13 +1,21 @@
-"""VJP rules of linear algebra: inverse, solve, determinants, the Cholesky factor; and norms, as composites."""
+"""VJP rules of linear algebra: inverse, solve, determinants, the Cholesky factor; norms and powers, as composites."""
 
 from collections import namedtuple
+from functools import reduce
+from math import prod
+from operator import index, matmul
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
+from ...devices.array_namespace import namespace
 from ..tape import Primitive, reads, unwrap
 from ..wire import Wire, as_function
+from .decompositions import as_array, svd
 from .elementwise import along
+from .products import tensordot
 from .reductions import product_of_others
+from .shapes import as_dtype
 
 
 @reads("value", "a", "b")
@@ -54,6 +62,7 @@ root = as_function(Primitive(
     "root", lambda x, power: np.sqrt(x) if power == 0.5 else x ** power,
     reads("value", "x", "power")(lambda cotangent, value, x, power: along(cotangent * power, value, x)), None, opaque=True))
 
+OF_SINGULAR_VALUES: dict = {2: np.max, -2: np.min, "nuc": np.sum}   # norms of matrices
 SlogdetResult = namedtuple("SlogdetResult", "sign logabsdet")   # the determinant is sign * exp(logabsdet)
 LINEAR_ALGEBRA: dict = {
     np.linalg.inv: (reads("value")(lambda cotangent, value, x: -value.mT @ cotangent @ value.mT),),
@@ -67,6 +76,7 @@ def slogdet(a):
 
 
 def solve(a, b):
+    a, b = as_array(a), as_array(b)
     stacks = np.shape(a)[:-2], np.shape(b)[:-2]
     if np.ndim(b) > 1 and stacks[0] != stacks[1]:   # CuPy's solve does not broadcast
         stack = np.broadcast_shapes(*stacks)
@@ -86,18 +96,124 @@ def norm(x, ord=None, axis=None, keepdims=False):
         return np.reshape(length, (1,) * np.ndim(x)) if keepdims else length
     if len(axes) not in (1, 2):
         raise ValueError(f"norm: expected one axis or two, got {len(axes)}: pass axis=")
-    if not np.size(x) and ord in (1, np.inf):
+    if not np.size(x) and ord in (1, 2, np.inf, "nuc"):
         return np.sum(np.absolute(x), **options)   # 0, though there is no largest number
     if euclidean:
         return root(np.sum(np.square(x), **options), 0.5)
     if len(axes) == 2:
-        if ord not in (1, -1, np.inf, -np.inf):
-            raise TypeError(f"norm: expected ord None, 'fro', 1, -1, inf or -inf of matrices beside wires, got {ord!r}: give it "
-                            f"a rule with gpubp.gate(forward, backward)")
-        sums = np.sum(np.absolute(x), axis=axes[0 if abs(ord) == 1 else 1], keepdims=True)
-        return (np.max if ord > 0 else np.min)(sums, **options)
+        if ord in (1, -1, np.inf, -np.inf):
+            sums = np.sum(np.absolute(x), axis=axes[0 if abs(ord) == 1 else 1], keepdims=True)
+            return (np.max if ord > 0 else np.min)(sums, **options)
+        if ord not in OF_SINGULAR_VALUES:
+            raise ValueError(f"norm: expected ord None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf of matrices, got {ord!r}: pass "
+                             f"one of them")
+        found = OF_SINGULAR_VALUES[ord](svd(np.moveaxis(x, axes, (-2, -1)), compute_uv=False), axis=-1)
+        return np.expand_dims(found, axes) if keepdims else found
+    if isinstance(ord, str):
+        raise ValueError(f"norm: expected a number as ord of vectors, got {ord!r}: name the two axes of matrices, axis=(-2, -1)")
     if ord in (np.inf, -np.inf):
         return (np.max if ord > 0 else np.min)(np.absolute(x), **options)
     if ord == 0:
         return np.sum(x != 0, dtype=x.dtype, **options)
     return np.sum(np.absolute(x), **options) if ord == 1 else root(np.sum(np.absolute(x) ** ord, **options), 1.0 / ord)
+
+
+def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
+    if isinstance(axis, int):
+        return norm(x, ord, axis, keepdims)
+    axes = normalize_axis_tuple(range(np.ndim(x)) if axis is None else axis, np.ndim(x))
+    rest = tuple(i for i in range(np.ndim(x)) if i not in axes)
+    flat = np.reshape(np.transpose(x, axes + rest), (prod(np.shape(x)[i] for i in axes), *(np.shape(x)[i] for i in rest)))
+    found = norm(flat, ord, 0)
+    return np.expand_dims(found, axes) if keepdims else found
+
+
+def cond(x, p=None):
+    if p in (None, 2, -2):
+        s = svd(x, compute_uv=False)
+        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+    inverse = np.linalg.inv(as_dtype(x, np.float64))   # as NumPy computes it
+    return as_dtype(norm(x, p, (-2, -1)) * norm(inverse, p, (-2, -1)), x.dtype)
+
+
+def matrix_power(a, n):
+    """In NumPy's order of products."""
+    n = index(n)
+    if np.ndim(a) < 2 or np.shape(a)[-1] != np.shape(a)[-2]:
+        raise ValueError(f"matrix_power: expected square matrices, got shape {np.shape(a)}: x @ x.T is square")
+    if n == 0:
+        return np.broadcast_to(np.eye(np.shape(a)[-1], dtype=a.dtype, like=a), np.shape(a))
+    base, n = (np.linalg.inv(a), -n) if n < 0 else (a, n)
+    if n == 3:
+        return base @ base @ base
+    factors = []
+    while n:
+        if n % 2:
+            factors.append(base)
+        n //= 2
+        base = base @ base if n else base
+    return reduce(matmul, factors)
+
+
+def _product_but_for(i, cotangent, value, *arrays):
+    """The cotangent of array i: the product of the others, transposed, around the result's."""
+    shapes = [np.shape(x) for x in arrays]
+    shapes[0], shapes[-1] = (-1, shapes[0][-1]), (shapes[-1][0], -1)   # vectors at the ends are a row and a column
+    matrices = [np.reshape(x, shape) for x, shape in zip(arrays, shapes)]
+    inner = np.reshape(cotangent, (np.shape(matrices[0])[0], np.shape(matrices[-1])[1]))
+    factors = [*(x.mT for x in matrices[:i][::-1]), inner, *(x.mT for x in matrices[:i:-1])]
+    return np.reshape(_chain(*factors), np.shape(arrays[i]))
+
+
+def _multiplied(*arrays):
+    return np.linalg.multi_dot(arrays) if namespace(arrays[0]) is np else reduce(matmul, arrays)   # CuPy has none
+
+
+_chain = as_function(Primitive("multi_dot", _multiplied, vjp_by_argnum=_product_but_for, opaque=True))
+
+
+def tensorinv(a, ind=2):
+    if ind <= 0:
+        raise ValueError(f"tensorinv: expected one index or more in ind, got {ind}: pass a positive number")
+    shape = np.shape(a)[ind:] + np.shape(a)[:ind]
+    return np.reshape(np.linalg.inv(np.reshape(a, (prod(np.shape(a)[ind:]), -1))), shape)
+
+
+def tensorsolve(a, b, axes=None):
+    if axes is not None:
+        axes = normalize_axis_tuple(axes, np.ndim(a))
+        a = np.moveaxis(a, axes, range(-len(axes), 0))
+    shape = np.shape(a)[np.ndim(b):]
+    return np.reshape(solve(np.reshape(a, (prod(shape), prod(shape))), np.ravel(b)), shape)
+
+
+def cross(x1, x2, /, *, axis=-1):
+    if np.shape(x1)[axis] != 3 or np.shape(x2)[axis] != 3:
+        raise ValueError(f"cross: expected vectors of 3 numbers along axis {axis}, got shapes {np.shape(x1)} and {np.shape(x2)}: "
+                         f"append a 0 to vectors of 2")
+    return np.roll(x1, -1, axis) * np.roll(x2, -2, axis) - np.roll(x1, -2, axis) * np.roll(x2, -1, axis)
+
+
+def outer(x1, x2, /):
+    if np.ndim(x1) != 1 or np.ndim(x2) != 1:
+        raise ValueError(f"outer: expected two vectors, got {np.ndim(x1)} and {np.ndim(x2)} axes: np.outer takes any number")
+    return np.outer(x1, x2)
+
+
+def vecdot(x1, x2, /, *, axis=-1):
+    x1, x2 = np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
+    return np.matmul(np.expand_dims(x1, -2), np.expand_dims(x2, -1))[..., 0, 0]
+
+
+MATRICES: dict = {   # the functions of np.linalg that are composed of others
+    np.linalg.norm: norm, np.linalg.vector_norm: vector_norm, np.linalg.slogdet: slogdet, np.linalg.solve: solve,
+    np.linalg.matrix_norm: lambda x, /, *, keepdims=False, ord="fro": norm(x, ord, (-2, -1), keepdims),
+    np.linalg.cond: cond, np.linalg.matrix_power: matrix_power, np.linalg.tensorinv: tensorinv,
+    np.linalg.tensorsolve: tensorsolve, np.linalg.multi_dot: lambda arrays, *, out=None: _chain(*arrays),
+    np.linalg.vecdot: vecdot, np.linalg.cross: cross, np.linalg.outer: outer,
+    np.linalg.matmul: lambda x1, x2, /: np.matmul(x1, x2),
+    np.linalg.tensordot: lambda x1, x2, /, *, axes=2: tensordot(x1, x2, axes),
+    np.linalg.trace: lambda x, /, *, offset=0, dtype=None: np.trace(x, offset, -2, -1, dtype),
+    np.linalg.diagonal: lambda x, /, *, offset=0: np.diagonal(x, offset, -2, -1),
+    np.linalg.matrix_transpose: lambda x, /: np.matrix_transpose(x),
+}

@@ -1,0 +1,191 @@
+"""Complex numbers inside circuits: every function that takes them, against differences and NumPy; the others refuse them."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp.circuits.complex_numbers import HOLOMORPHIC
+from gpubp.circuits.pytree import leaves
+from gpubp.circuits.tape import COMPLEX_RULES, COMPOSITES, OPERATORS, PRIMITIVES, REAL_ONLY
+from tests.circuit_cases import CASES
+from tests.circuits.test_rules import FUNCTIONS, Call, naming_the_case
+from tests.conftest import needs
+
+X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
+ROTATION = np.exp(0.3j)
+TAKING = [function for function in FUNCTIONS if (
+    PRIMITIVES[function].name in {*HOLOMORPHIC, *COMPLEX_RULES} if function in PRIMITIVES else function not in REAL_ONLY)]
+REAL_INPUT = {np.fft.rfft, np.fft.rfft2, np.fft.rfftn, np.fft.ihfft}
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with np.errstate(all="raise", under="ignore"):
+        yield
+
+
+def rotated(function, case, parts):
+    """The function of complex numbers, made of two real arrays each."""
+    call = Call(function, case)
+
+    def f(*given):
+        n = len(given) // 2
+        inputs = call.inputs((x + 1j * y) * ROTATION for x, y in zip(given[:n], given[n:]))
+        result = leaves(function(*inputs, **call.options))
+        return [part for z in result for part in (parts(z) if np.result_type(z).kind == "c" else [z])]
+    random = np.random.default_rng(2)
+    return f, [*call.given, *(random.uniform(0.1, 0.6, np.shape(x)) if np.ndim(x) else 0.3 for x in call.given)]
+
+
+def complex_cases(function):
+    return [case for case in CASES[function] if "dtype" not in case.options and case.inputs[-1] is not np.float64
+            and case.through is None and case.then is None and Call(function, case).given]
+
+
+@pytest.mark.parametrize("function", [f for f in TAKING if f not in REAL_INPUT], ids=FUNCTIONS.get)
+def test_values_are_numpys_and_derivatives_those_of_differences(function):
+    for case in complex_cases(function):
+        f, given = rotated(function, case, lambda z: (np.real(z), np.imag(z)))
+        with naming_the_case(case):
+            for one, other in zip(gpubp.vjp(f, *given)[0], f(*given), strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-14, atol=1e-15 if function is np.tensordot else 0.0)
+            gpubp.check_grads(f, tuple(given))
+
+
+@pytest.mark.parametrize("function", sorted((set(FUNCTIONS) - set(TAKING)) | REAL_INPUT, key=FUNCTIONS.get), ids=FUNCTIONS.get)
+def test_other_functions_refuse_complex_numbers(function):
+    """With a sentence, or NumPy's own error."""
+    for case in complex_cases(function):
+        f, given = rotated(function, case, lambda z: (np.real(z), np.imag(z)))
+        with pytest.raises((TypeError, np.linalg.LinAlgError)) as caught:
+            gpubp.vjp(f, *given)
+        assert "\n" not in str(caught.value)
+
+
+def test_every_operator_that_takes_them_is_listed():
+    names = {primitive.name for primitive in (*PRIMITIVES.values(), *OPERATORS.values())}
+    private = {"einsum", "multi_dot", "solve", "pad", "on_diagonal", "scatter", "concatenate", "where", "imag",
+               "with_value"}   # of composites
+    assert {*HOLOMORPHIC, *COMPLEX_RULES} - names == private
+    assert {np.linalg.norm, np.vdot, np.sort, np.median} < REAL_ONLY < {*COMPOSITES, np.sign}
+
+
+# ---- by their definitions
+
+
+def test_the_cotangent_is_the_derivative_by_both_parts():
+    x = gpubp.wires(2.0)
+    z = x * (1.0 + 2.0j)
+    out = z.real ** 2 * z.imag
+    out.backward()
+    assert z.grad == 2 * 2.0 * 4.0 + 1j * 2.0 ** 2 and x.grad == 2 * 2.0 * 4.0 + 2.0 * 2.0 ** 2
+    assert type(x.grad) is float and z.dtype == complex and z.imag.value == 4.0 and x.imag == 0.0 and x.real is x
+
+
+@pytest.mark.parametrize("f", [lambda z: z + 1j, lambda z: 2.0 - z, lambda z: z * z, lambda z: 1j / z, lambda z: z ** 3,
+                               lambda z: z ** -2, lambda z: 2.0 ** z, lambda z: -z, lambda z: +z,
+                               lambda z: z @ z.T, lambda z: z.conj() * z,
+                               lambda z: z[1:, [0, 0]], abs, lambda z: z.sum(axis=0), lambda z: z.T.reshape(-1).copy(), np.angle,
+                               lambda z: np.where(X > 0, z, X),
+                               lambda z: np.concatenate([z, X]), lambda z: np.stack([z, z.conj()]), lambda z: z.mean() * z.imag])
+def test_operators_and_methods(f):
+    def g(x, y):
+        z = f(x + 1j * y)
+        return np.sum(np.sin(np.real(z)) + np.imag(z) * 0.5)
+    gpubp.check_grads(g, (X, X[::-1] + 0.1))
+
+
+def test_single_numbers_and_dtypes():
+    for f in (lambda x: abs(np.exp(1j * x) - 2.0), lambda x: ((x + 1j) ** 3).imag, lambda x: np.angle(x * 2j + 1.0),
+              lambda x: np.real((1j * x) * (1.0 - 1j)), lambda x: abs(complex(1.0, 2.0) ** x)):
+        gpubp.check_grads(f, (0.7,))
+        assert type(gpubp.grad(f)(0.7)) is float
+    half = X.astype("float32")
+    assert gpubp.wires(half).astype(complex).dtype == complex and (gpubp.wires(half) * 1j).dtype == np.complex64
+    gradient = gpubp.grad(lambda x: np.sum(np.abs(x.astype("complex64") * 2j)))(X)
+    np.testing.assert_allclose(gradient, 2.0 * np.sign(X), rtol=1e-6)
+
+
+def test_real_wires_stay_real_beside_complex_ones():
+    """After a circuit has met complex numbers, real ones have their own rules and bits."""
+    before = gpubp.grad(lambda x: np.sum(np.tanh(x @ x.T) ** 2))(X)
+    gpubp.grad(lambda x: np.sum(np.abs(np.exp(1j * x))))(X)
+    np.testing.assert_array_equal(gpubp.grad(lambda x: np.sum(np.tanh(x @ x.T) ** 2))(X), before)
+    with pytest.raises(TypeError, match=r"^tanh: expected real numbers, got complex ones"):
+        gpubp.vjp(lambda x: gpubp.gate(lambda x: np.tanh(x), lambda g, v, x: g * (1 - v * v), name="tanh")(x * 1j).real, X)
+
+
+def test_functions_of_networks_refuse_them():
+    from gpubp.maths.activations import ACTIVATIONS
+    for row in ("tanh", "sigmoid"):
+        with pytest.raises(TypeError, match=f"{row}: expected real numbers, got complex ones"):
+            gpubp.vjp(lambda x, row=row: ACTIVATIONS[row](x * 1j).real, X)
+
+
+@pytest.mark.parametrize("f", [lambda x: np.abs(np.fft.rfft(x)), lambda x: np.sum(np.abs(np.fft.fft(x)) ** 2),
+                               lambda x: np.fft.irfft(np.fft.rfft(x) * (0.5 + 0.7j)),
+                               lambda x: np.real(np.fft.ifft2(np.fft.fft2(x) ** 2)),
+                               lambda x: np.fft.irfft(np.fft.rfft(x) ** 2, 5)])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_programs_of_transforms(f, dtype):
+    x = np.linspace(-1.0, 1.3, 12).reshape(3, 4).astype(dtype)
+    value, pull = gpubp.vjp(f, x)
+    assert pull(np.ones_like(value))[0].dtype == x.dtype == value.dtype
+    gpubp.check_grads(f, (x,), order=2 if dtype == "float64" else 1)
+    gpubp.check_grads(gpubp.checkpoint(f), (x,), order=1)
+
+
+def test_a_convolution_is_a_product_of_transforms():
+    x, y = X[0], X[1]
+
+    def circular(x, y):
+        return np.fft.irfft(np.fft.rfft(x) * np.fft.rfft(y), 3)
+
+    def direct(x, y):
+        return np.stack([x @ np.roll(y[::-1], k + 1) for k in range(3)])
+    np.testing.assert_allclose(circular(x, y), direct(x, y))
+    for one, other in zip(gpubp.vjp(circular, x, y)[1](X[0]), gpubp.vjp(direct, x, y)[1](X[0])):
+        np.testing.assert_allclose(one, other, atol=1e-15)
+    np.testing.assert_allclose(gpubp.hessian(lambda x: np.sum(circular(x, x) ** 2))(x),
+                               gpubp.hessian(lambda x: np.sum(direct(x, x) ** 2))(x), atol=1e-13)
+
+
+def test_absolute_values_at_zero():
+    """The derivative is 0 by convention, as of real numbers, and the second is NaN."""
+    assert np.isnan(gpubp.hessian(lambda x: np.sum(np.abs(x * 1j) ** 2))(np.zeros(2))).any()
+    assert gpubp.grad(lambda x: np.abs(x * 1j))(0.0) == 0.0
+    np.testing.assert_array_equal(gpubp.grad(lambda x: np.sum(np.abs(np.fft.fft(x))))(np.zeros(4)), 0.0)
+
+
+def test_drawings_and_debug_take_complex_numbers():
+    x = gpubp.wires(x=2.0)
+    out = np.real(np.exp(1j * x))
+    out.backward()
+    assert "2j" in str(out.draw())
+    for form in ("svg", "dot"):
+        assert out.draw(form)
+    with gpubp.debug(), pytest.raises(FloatingPointError, match="log makes "):
+        gpubp.grad(lambda x: np.real(np.log(0j * x)))(1.0)
+
+
+@pytest.mark.parametrize("name", ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft", "fft2", "ifft2", "rfft2", "irfft2", "fftn",
+                                  "ifftn", "rfftn", "irfftn"])
+@pytest.mark.parametrize("norm", ["backward", "ortho", "forward"])
+def test_transforms_agree_with_torch(name, norm):
+    torch = needs("torch")
+    x, y = np.random.default_rng(1).normal(size=(2, 4, 6))
+    tensors = [torch.tensor(part, requires_grad=True) for part in (x, y)]
+    only_real = name in ("rfft", "ihfft", "rfft2", "rfftn")
+
+    def total(module, transform, x, y):
+        z = transform(x if only_real else x + 1j * y, norm=norm)
+        weights = np.cos(np.arange(np.prod(z.shape))).reshape(z.shape)
+        weights = weights if module is np else torch.tensor(weights)
+        return module.sum(weights * module.real(z) ** 2) + (module.sum(weights * module.imag(z)) if z.dtype in (
+            np.dtype(complex), torch.complex128) else 0.0)
+    total(torch, getattr(torch.fft, name), *tensors).backward()
+    found = gpubp.grad(partial(total, np, getattr(np.fft, name)), (0, 1))(x, y)
+    for one, other in zip(found, tensors):
+        np.testing.assert_allclose(one, 0.0 if other.grad is None else other.grad.numpy(), rtol=1e-11, atol=1e-12)
