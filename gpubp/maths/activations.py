@@ -14,7 +14,8 @@ import numpy as np
 
 from .formula import check_formula, used_parameters
 from .registry import Table
-from .special import erfc
+from .special import gaussian as gauss
+from .special import scaled_erfc
 from .validation import Interval, numbers, shown
 
 _GELU = "Hendrycks and Gimpel, Gaussian error linear units, 2016"
@@ -85,16 +86,60 @@ class Activation:
         return self.rowwise or "z" not in used_parameters(self.prime, "z", "a")
 
 
-_sigmoid = lambda xp, z: 0.5 * xp.tanh(0.5 * z) + 0.5   # no exponential that could overflow, no clip
-_softplus = lambda xp, z: xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.absolute(z)))
-_normal = lambda xp, z: 0.5 * erfc(xp, -sqrt(0.5) * z)   # the distribution function of the normal distribution
-_gelu_tanh = lambda xp, z: xp.tanh(sqrt(2.0 / pi) * (z + 0.044715 * z * z * z))
+# Each result has its digits wherever it is a normal number (README.md lists the errors), and nothing overflows on the way.
+# xp.minimum and xp.maximum limit intermediate values only where the result does not change. They let NaN pass.
+
+def _sigmoid(xp, z):
+    power = xp.exp(xp.minimum(z, 40.0))   # beyond 37 the quotient is 1 in both dtypes
+    return power / (1.0 + power)
+
+
+def _gated(xp, z, x, gate):
+    """z gate(x), where gate(x) is exp(x) far on the left. There it may be too small a number although the product is not."""
+    return xp.maximum(z, -1e3) * xp.exp(xp.minimum(x + 64.0, 0.0)) * gate(xp, xp.maximum(x, -64.0))
+
+
+def _sigmoid_gated_prime(xp, change, x):
+    """The derivative of z sigmoid(x), where change is this product times dx/dz."""
+    power = xp.exp(xp.minimum(x, 80.0))
+    return (power + change) / (1.0 + power)
+
+
+def _mish_gate(xp, z):
+    """tanh(log(1 + exp(z))) = n / (n + 2) with n = (1 + exp(z))^2 - 1."""
+    power = xp.exp(xp.minimum(z, 40.0))
+    return power * (power + 2.0) / (power * (power + 2.0) + 2.0)
+
+
+def _mish_prime(xp, z, a):
+    power = xp.exp(xp.minimum(z, 40.0))
+    n = power * (power + 2.0)
+    return (n + 4.0 * xp.minimum(a, 1e3) * ((1.0 + power) / (power + 2.0))) / (n + 2.0)
+
+
+_within = lambda xp, z, bound: xp.minimum(xp.maximum(z, -bound), bound)   # infinity times 0 would be NaN
+_size = lambda xp, z: xp.minimum(xp.absolute(z), 64.0)
+_normal_tail = lambda xp, z: 0.5 * scaled_erfc(xp, sqrt(0.5) * _size(xp, z))   # P(normal < -|z|), times exp(z^2 / 2)
+
+
+def _gelu_prime(xp, z, a):
+    left = (_normal_tail(xp, z) - _size(xp, z) / sqrt(2.0 * pi)) * gauss(xp, z, 0.5)   # at -|z|
+    return xp.where(z < 0.0, left, 1.0 - left)
+
+
+_gelu_tanh_x = lambda xp, z: z * (sqrt(8.0 / pi) + sqrt(8.0 / pi) * 0.044715 * (z * z))   # (1 + tanh(x / 2)) / 2 = sigmoid(x)
+
+
+def _gelu_tanh_prime(xp, z, a):
+    slope = sqrt(8.0 / pi) * (1.0 + 3.0 * 0.044715 * xp.square(_within(xp, z, 1e3)))
+    return _sigmoid_gated_prime(xp, xp.minimum(a, 1e3) * slope, _gelu_tanh_x(xp, z))
 
 
 def _elu(name, alpha, scale, **facts):
     # the exponential never sees a positive number, so neither branch overflows
-    return Activation(name, lambda xp, z: scale * xp.where(z > 0.0, z, alpha * xp.expm1(xp.minimum(z, 0.0))),
-                      lambda xp, z, a: scale * xp.where(z > 0.0, 1.0, alpha * xp.exp(xp.minimum(z, 0.0))), kinks=(0.0,), **facts)
+    return Activation(name, lambda xp, z: xp.where(z > 0.0, scale * z, scale * alpha * xp.expm1(xp.minimum(z, 0.0))),
+                      lambda xp, z, a: xp.where(z > 0.0, scale, scale * alpha * xp.exp(xp.minimum(z, 0.0))), kinks=(0.0,),
+                      **facts)
 
 
 @numbers(slope="(-inf, inf)")
@@ -137,28 +182,27 @@ selu = _elu("selu", 1.6732632423543772848170429916717, 1.05070098735548049341933
             initializer="lecun_normal", formula="1.0507 * (z if z > 0 else 1.67326 * (exp(z) - 1))",
             source="Klambauer et al., Self-normalizing neural networks, NIPS 2017")
 softplus = Activation(
-    "softplus", _softplus, lambda xp, z, a: -xp.expm1(-a), range="(0, inf)", initializer="he_normal",
-    formula="log(1 + exp(z))", source="Dugas et al., Incorporating second-order functional knowledge, NIPS 2000")
+    "softplus", lambda xp, z: xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.absolute(z))),
+    lambda xp, z, a: -xp.expm1(-a), range="(0, inf)", initializer="he_normal", formula="log(1 + exp(z))",
+    source="Dugas et al., Incorporating second-order functional knowledge, NIPS 2000")
 softsign = Activation(
-    "softsign", lambda xp, z: z / (1.0 + xp.absolute(z)), lambda xp, z, a: xp.square(1.0 - xp.absolute(a)), range="(-1, 1)",
-    initializer="glorot_normal", kinks=(0.0,), formula="z / (1 + abs(z))",
-    source="Bergstra et al., Quadratic polynomials learn better image features, 2009")
-silu = Activation("silu", lambda xp, z: z * _sigmoid(xp, z), lambda xp, z, a: _sigmoid(xp, z) * (1.0 + z * _sigmoid(xp, -z)),
+    "softsign", lambda xp, z: _within(xp, z, 1e30) / (1.0 + xp.absolute(_within(xp, z, 1e30))),
+    lambda xp, z, a: xp.square(1.0 / (1.0 + xp.absolute(z))), range="(-1, 1)", initializer="glorot_normal", kinks=(0.0,),
+    formula="z / (1 + abs(z))", source="Bergstra et al., Quadratic polynomials learn better image features, 2009")
+silu = Activation("silu", lambda xp, z: _gated(xp, z, z, _sigmoid),
+                  lambda xp, z, a: _sigmoid_gated_prime(xp, xp.minimum(a, 1e3), z),
                   range="[-0.2785, inf)", initializer="he_normal", formula="z / (1 + exp(-z))",
                   source="Elfwing, Uchibe and Doya, Sigmoid-weighted linear units, Neural Networks 2018")
-gelu = Activation("gelu", lambda xp, z: z * _normal(xp, z),
-                  lambda xp, z, a: _normal(xp, z) + z * (xp.exp(-0.5 * z * z) / sqrt(2.0 * pi)), range="[-0.17, inf)",
+gelu = Activation("gelu", lambda xp, z: xp.maximum(z, 0.0) - _size(xp, z) * _normal_tail(xp, z) * gauss(xp, z, 0.5),
+                  _gelu_prime, range="[-0.17, inf)",
                   initializer="he_normal", formula="z * (1 + erf(z / sqrt(2))) / 2", source=_GELU)
 gelu_tanh = Activation(
-    "gelu_tanh", lambda xp, z: 0.5 * z * (1.0 + _gelu_tanh(xp, z)),
-    lambda xp, z, a: (0.5 * (1.0 + _gelu_tanh(xp, z))
-                      + 0.5 * z * (1.0 - xp.square(_gelu_tanh(xp, z))) * (sqrt(2.0 / pi) * (1.0 + 3.0 * 0.044715 * z * z))),
+    "gelu_tanh", lambda xp, z: _gated(xp, z, _gelu_tanh_x(xp, z), _sigmoid), _gelu_tanh_prime,
     range="[-0.1701, inf)", initializer="he_normal", formula="z * (1 + tanh(sqrt(2 / pi) * (z + 0.044715 * z**3))) / 2",
     source=_GELU)
 mish = Activation(
-    "mish", lambda xp, z: z * xp.tanh(_softplus(xp, z)),
-    lambda xp, z, a: (xp.tanh(_softplus(xp, z)) + z * (1.0 - xp.square(xp.tanh(_softplus(xp, z)))) * _sigmoid(xp, z)),
-    range="[-0.3089, inf)", initializer="he_normal", formula="z * tanh(log(1 + exp(z)))", source="Misra, Mish, BMVC 2020")
+    "mish", lambda xp, z: _gated(xp, z, z, _mish_gate), _mish_prime, range="[-0.3089, inf)",
+    initializer="he_normal", formula="z * tanh(log(1 + exp(z)))", source="Misra, Mish, BMVC 2020")
 hard_sigmoid = Activation("hard_sigmoid", lambda xp, z: xp.minimum(xp.maximum(z + 3.0, 0.0), 6.0) / 6.0,
                           lambda xp, z, a: xp.where((z > -3.0) & (z < 3.0), 1.0 / 6.0, 0.0), range="[0, 1]", kinks=(-3.0, 3.0),
                           formula="min(max(z + 3, 0), 6) / 6", source="Howard et al., Searching for MobileNetV3, ICCV 2019")
@@ -167,7 +211,7 @@ hard_tanh = Activation(
     lambda xp, z, a: xp.where((z > -1.0) & (z < 1.0), 1.0, 0.0), range="[-1, 1]", initializer="glorot_normal", kinks=(-1.0, 1.0),
     formula="min(max(z, -1), 1)", source="Collobert et al., Natural language processing (almost) from scratch, JMLR 2011")
 gaussian = Activation(
-    "gaussian", lambda xp, z: xp.exp(-z * z), lambda xp, z, a: -2.0 * z * a, range="(0, 1]", formula="exp(-z**2)",
+    "gaussian", lambda xp, z: gauss(xp, z), lambda xp, z, a: -2.0 * _within(xp, z, 1e3) * a, range="(0, 1]", formula="exp(-z**2)",
     source="Broomhead and Lowe, Multivariable functional interpolation and adaptive networks, 1988")
 sine = Activation(
     "sine", lambda xp, z: xp.sin(z), lambda xp, z, a: xp.cos(z), range="[-1, 1]", initializer="glorot_normal",

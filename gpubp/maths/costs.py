@@ -7,7 +7,7 @@ Networks average the costs of a batch.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log, sqrt
+from math import sqrt
 from typing import Any
 
 from .activations import ACTIVATIONS
@@ -99,8 +99,37 @@ class Cost:
         return self.partner is not None and activation == ACTIVATIONS[self.partner]
 
 
-_y_log = lambda xp, y, x: xp.where(y > 0.0, y * xp.log(x), 0.0 * y)   # 0 log 0 = 0
+_y_times = lambda xp, y, log: xp.where(y > 0.0, y * log, 0.0 * y)   # 0 log 0 = 0
 _y_over = lambda xp, y, a: xp.where(y > 0.0, y / a, 0.0 * y)
+_excess = lambda xp, a, y: xp.where(y > 0.0, (a - y) / a, 1.0)   # 1 - y / a, with all digits where a is near y
+
+
+def _y_log_ratio(xp, y, a):
+    """y log(y / a), with all digits where y is near a."""
+    near = xp.absolute(y - a) < 0.5 * a
+    return _y_times(xp, y, xp.where(near, xp.log1p(xp.where(near, (y - a) / a, 0.0 * a)), xp.log(_y_over(xp, y, a))))
+
+
+def _ratio_less_log(xp, x, y):
+    """x / y - 1 - log(x / y), with all digits where x is near y: there the logarithm is a series in r."""
+    r = (x - y) / (x + y)
+    series = 0.0
+    for n in range(16, -1, -1):
+        series = series * (r * r) + 1.0 / (2 * n + 3)
+    near = (x - y) / y * r - 2.0 * r * r * r * series
+    return xp.where(xp.absolute(r) < 1.0 / 3.0, near, (x - y) / y - xp.log(x / y))
+
+
+def _root_difference(xp, a, y):
+    """sqrt(a) - sqrt(y), with all digits where a is near y."""
+    return xp.where(y > 0.0, (a - y) / (xp.sqrt(a) + xp.sqrt(y)), xp.sqrt(a))
+
+
+def _log_cosh(xp, x):
+    """log(cosh(x)) = log1p(2 sinh(x / 2)^2); beyond 20 it is x - log(2), to which sinh need not grow."""
+    size = xp.absolute(x)
+    near = xp.minimum(size, 20.0)
+    return (size - near) + xp.log1p(2.0 * xp.square(xp.sinh(0.5 * near)))
 
 
 @numbers(smoothing="[0, 1)")
@@ -113,9 +142,9 @@ def binary_cross_entropy(smoothing=0.0):
     """
     return Cost(
         "binary_cross_entropy" + f"({smoothing!r})" * (smoothing > 0), smoothing=smoothing, outputs="(0, 1)", targets="[0, 1]",
-        value=lambda xp, a, y: -(_y_log(xp, y, a) + _y_log(xp, 1.0 - y, 1.0 - a)),
+        value=lambda xp, a, y: -(_y_times(xp, y, xp.log(a)) + _y_times(xp, 1.0 - y, xp.log1p(-a))),
         prime=lambda xp, a, y: (a - y) / (a * (1.0 - a)), partner="sigmoid", output="sigmoid", classifies=True,
-        value_at=lambda xp, z, y: xp.maximum(z, 0.0) - z * y + xp.log1p(xp.exp(-xp.absolute(z))),
+        value_at=lambda xp, z, y: (0.5 * xp.sign(z) + 0.5 - y) * z + xp.log1p(xp.exp(-xp.absolute(z))),
         formula="-sum(y * log(a) + (1 - y) * log(1 - a))", source=f"Nielsen, 2015, chapter 3; {_SMOOTHING}")
 
 
@@ -129,8 +158,8 @@ def softmax_cross_entropy(smoothing=0.0):
     """
     return Cost(
         "softmax_cross_entropy" + f"({smoothing!r})" * (smoothing > 0), smoothing=smoothing, outputs="(0, 1)", targets="[0, 1]",
-        value=lambda xp, a, y: -_y_log(xp, y, a), prime=lambda xp, a, y: -_y_over(xp, y, a), partner="softmax", output="softmax",
-        value_at=lambda xp, log_a, y: xp.where(y > 0.0, -y * log_a, 0.0 * y), classifies=True,
+        value=lambda xp, a, y: -_y_times(xp, y, xp.log(a)), prime=lambda xp, a, y: -_y_over(xp, y, a), partner="softmax",
+        output="softmax", value_at=lambda xp, log_a, y: xp.where(y > 0.0, -y * log_a, 0.0 * y), classifies=True,
         formula="-sum(y * log(a))", source=f"Nielsen, 2015, chapter 3, log-likelihood; {_SMOOTHING}")
 
 
@@ -197,18 +226,19 @@ quadratic = Cost("quadratic", lambda xp, a, y: 0.5 * xp.square(a - y), lambda xp
                  value_at=lambda xp, z, y: 0.5 * xp.square(z - y), formula="sum((a - y)**2) / 2",
                  source="Nielsen, 2015, chapters 1 and 2")
 hellinger = Cost(
-    "hellinger", lambda xp, a, y: sqrt(0.5) * xp.square(xp.sqrt(a) - xp.sqrt(y)),
-    lambda xp, a, y: sqrt(0.5) * (1.0 - xp.sqrt(_y_over(xp, y, a))), outputs="(0, inf)", targets="[0, inf)",
-    formula="sum((sqrt(a) - sqrt(y))**2) / sqrt(2)", source=f"{_LIST}, after Hellinger, 1909")
-kullback_leibler = Cost("kullback_leibler", lambda xp, a, y: _y_log(xp, y, _y_over(xp, y, a)),
+    "hellinger", lambda xp, a, y: sqrt(0.5) * xp.square(_root_difference(xp, a, y)),
+    lambda xp, a, y: sqrt(0.5) * xp.where(y > 0.0, _root_difference(xp, a, y) / xp.sqrt(a), 1.0), outputs="(0, inf)",
+    targets="[0, inf)", formula="sum((sqrt(a) - sqrt(y))**2) / sqrt(2)", source=f"{_LIST}, after Hellinger, 1909")
+kullback_leibler = Cost("kullback_leibler", lambda xp, a, y: _y_log_ratio(xp, y, a),
                         lambda xp, a, y: -_y_over(xp, y, a), outputs="(0, inf)", targets="[0, inf)", partner="softmax",
                         value_at=lambda xp, log_a, y: xp.where(y > 0.0, y * (xp.log(y) - log_a), 0.0 * y),
                         formula="sum(y * log(y / a))", source="Kullback and Leibler, On information and sufficiency, 1951")
 generalized_kullback_leibler = Cost(
-    "generalized_kullback_leibler", lambda xp, a, y: _y_log(xp, y, _y_over(xp, y, a)) - y + a,
-    lambda xp, a, y: 1.0 - _y_over(xp, y, a), outputs="(0, inf)", targets="[0, inf)",
-    formula="sum(y * log(y / a) - y + a)", source="Lee and Seung, Algorithms for non-negative matrix factorization, NIPS 2000")
-itakura_saito = Cost("itakura_saito", lambda xp, a, y: y / a - xp.log(y / a) - 1.0, lambda xp, a, y: (a - y) / a / a,
+    "generalized_kullback_leibler",
+    lambda xp, a, y: xp.where(y > 0.0, y * _ratio_less_log(xp, a, xp.where(y > 0.0, y, a)), a), _excess, outputs="(0, inf)",
+    targets="[0, inf)", formula="sum(y * log(y / a) - y + a)",
+    source="Lee and Seung, Algorithms for non-negative matrix factorization, NIPS 2000")
+itakura_saito = Cost("itakura_saito", lambda xp, a, y: _ratio_less_log(xp, y, a), lambda xp, a, y: (a - y) / a / a,
                      outputs="(0, inf)", targets="(0, inf)", formula="sum(y / a - log(y / a) - 1)",
                      source="Itakura and Saito, Analysis synthesis telephony based on the maximum likelihood method, 1968")
 hinge = Cost("hinge", lambda xp, a, y: xp.maximum(1.0 - y * a, 0.0), lambda xp, a, y: xp.where(y * a < 1.0, -y, 0.0 * y),
@@ -221,9 +251,9 @@ squared_hinge = Cost("squared_hinge", lambda xp, a, y: xp.square(xp.maximum(1.0 
 absolute = Cost("absolute", lambda xp, a, y: xp.absolute(a - y), lambda xp, a, y: xp.sign(a - y), kink=lambda xp, a, y: a - y,
                 formula="sum(abs(a - y))", source="Koenker and Bassett, Regression quantiles, 1978, for the median")
 log_cosh = Cost(
-    "log_cosh", lambda xp, a, y: xp.absolute(a - y) + xp.log1p(xp.exp(-2.0 * xp.absolute(a - y))) - log(2.0),
-    lambda xp, a, y: xp.tanh(a - y), formula="sum(log(cosh(a - y)))", source="Saleh and Saleh, arXiv:2208.04564, 2022")
-poisson = Cost("poisson", lambda xp, a, y: a - _y_log(xp, y, a), lambda xp, a, y: 1.0 - _y_over(xp, y, a), outputs="(0, inf)",
+    "log_cosh", lambda xp, a, y: _log_cosh(xp, a - y), lambda xp, a, y: xp.tanh(a - y), formula="sum(log(cosh(a - y)))",
+    source="Saleh and Saleh, arXiv:2208.04564, 2022")
+poisson = Cost("poisson", lambda xp, a, y: a - _y_times(xp, y, xp.log(a)), _excess, outputs="(0, inf)",
                targets="[0, inf)", formula="sum(a - y * log(a))", source="Nelder and Wedderburn, Generalized linear models, 1972")
 
 COSTS = Table("cost", Cost, [

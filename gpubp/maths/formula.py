@@ -19,9 +19,9 @@ C_SPELLINGS = {
     "maximum": "({0} < {1} || {1} != {1}) ? {1} : {0}", "minimum": "({0} > {1} || {1} != {1}) ? {1} : {0}",
     "absolute": "fabs({0})", "abs": "fabs({0})", "square": "{0} * {0}", "reciprocal": "T(1) / {0}",
     "sign": "{0} != {0} ? {0} : T({0} > T(0)) - T({0} < T(0))",
-    "exp": "exp({0})", "expm1": "expm1({0})", "log": "log({0})", "log1p": "log1p({0})", "sqrt": "sqrt({0})",
-    "tanh": "tanh({0})", "sinh": "sinh({0})", "cosh": "cosh({0})", "sin": "sin({0})", "cos": "cos({0})",
-    "arctan": "atan({0})", "power": "pow({0}, {1})",
+    "floor": "floor({0})", "exp": "exp({0})", "expm1": "expm1({0})", "log": "log({0})", "log1p": "log1p({0})",
+    "sqrt": "sqrt({0})", "tanh": "tanh({0})", "sinh": "sinh({0})", "cosh": "cosh({0})", "sin": "sin({0})",
+    "cos": "cos({0})", "arctan": "atan({0})", "power": "pow({0}, {1})",
 }
 
 # operators with their operands exchanged

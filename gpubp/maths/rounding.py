@@ -10,8 +10,8 @@ import numpy as np
 from .formula import COMPARISONS, UFUNC_NAMES, Term, Writer, constant
 
 FUNCTION = 8   # rounding of exp, tanh, ... in units: 4 ulp, which CUDA, NumPy and the C library guarantee for C_SPELLINGS
-MONOTONE = {"exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "arctan"}
-EXACT = {"__neg__", "__pos__", "__abs__", "abs", "absolute", "sign", "maximum", "minimum"}
+MONOTONE = {"floor", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "arctan"}
+EXACT = {"__neg__", "__pos__", "__abs__", "abs", "absolute", "sign", "floor", "maximum", "minimum"}
 VANISHING = {"__mul__", "__truediv__", "square", "reciprocal", "exp", "power"}   # results that may underflow to 0
 
 

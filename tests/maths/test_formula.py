@@ -142,8 +142,8 @@ def test_every_spelling_is_exercised():
 def test_numbers_are_spelled_in_the_kernels_type(label):
     """A bare 0.5 is a double, and would make a float kernel compute in double precision."""
     body = written(FORMULAS[label])
-    bare = re.sub(r"T\(-?[\d.]+(?:e-?\d+)?\)", "", body)
-    assert not re.search(r"(?<![\w.])\d+(?:\.\d*)?(?:e-?\d+)?(?!\w)", bare), body
+    bare = re.sub(r"T\(-?[\d.]+(?:e[-+]?\d+)?\)", "", body)
+    assert not re.search(r"(?<![\w.])\d+(?:\.\d*)?(?:e[-+]?\d+)?(?!\w)", bare), body
     assert "double" not in body and "float" not in body
 
 

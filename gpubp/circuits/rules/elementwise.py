@@ -5,6 +5,8 @@ from math import factorial, inf, log, nan, pi, sqrt
 
 import numpy as np
 
+from ...maths.activations import sigmoid
+from ...maths.special import gaussian
 from ..tape import Primitive, branches, reads, unwrap
 from ..wire import Wire, as_function
 
@@ -180,7 +182,7 @@ ELEMENTWISE: dict = {
 
 # functions of scipy.special and cupyx.scipy.special, known by name only
 SPECIAL_FUNCTIONS = {
-    "erf": (reads("x")(lambda cotangent, value, x: cotangent * (2.0 / sqrt(pi) * np.exp(-x * x))),),
-    "erfc": (reads("x")(lambda cotangent, value, x: -cotangent * (2.0 / sqrt(pi) * np.exp(-x * x))),),
-    "expit": (reads("value")(lambda cotangent, value, x: cotangent * value * (1.0 - value)),),
+    "erf": (reads("x")(lambda cotangent, value, x: cotangent * (2.0 / sqrt(pi) * gaussian(np, x))),),
+    "erfc": (reads("x")(lambda cotangent, value, x: -cotangent * (2.0 / sqrt(pi) * gaussian(np, x))),),
+    "expit": (reads("value", "x")(lambda cotangent, value, x: cotangent * value * sigmoid.of(np, -x)),),
 }
