@@ -20,7 +20,7 @@ from gpubp.maths.costs import Cost
 from tests.cases import FEW, few
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
-          "cuda.pathfinder": "peers", "jax": "peers"}
+          "cuda.pathfinder": "peers", "jax": "peers", "mpmath": "test"}
 DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_curve": "matplotlib",
             "gpubp.plots.decision_boundary": "matplotlib"}   # doctests that need an extra
 # NumPy; the compiled kernels of the CPU; the CUDA kernels, compiled by g++ and run on the host; CuPy

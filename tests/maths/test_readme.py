@@ -18,10 +18,12 @@ from gpubp.maths.initializers import INITIALIZERS
 from gpubp.maths.optimizers import Optimizer
 from gpubp.maths.schedules import SCHEDULES
 from gpubp.maths.validation import Interval, arguments
+from tests.accuracy import ACTIVATION_BOUNDS, COST_BOUNDS, SOFTMAX_BOUND
 
 README = Path(__file__).parents[2] / "gpubp/maths/README.md"
 TABLES = {"activation": ACTIVATIONS, "cost": COSTS, "optimizer": OPTIMIZERS, "initializer": INITIALIZERS, "schedule": SCHEDULES}
 ALL = [(table, name) for table in TABLES.values() for name in table]
+BOUNDS = ACTIVATION_BOUNDS | COST_BOUNDS | {"softmax": (SOFTMAX_BOUND, "")}
 OPTIMIZER_NAMES = [name for name, entry in OPTIMIZERS.items() if issubclass(entry, Optimizer)]
 each = pytest.mark.parametrize("table, name", ALL, ids=lambda value: value if isinstance(value, str) else "")
 
@@ -56,6 +58,7 @@ def table_of(columns, names, table):
         found = {column: str(cells[column](entry) if column in cells else getattr(entry, column, name)) for column in columns}
         if "arguments" in found:
             found["arguments"] = defaults(table[name])
+        found |= {column: bound for column, bound in zip(columns[-2:], BOUNDS.get(name, ())) if column.endswith("in ulp")}
         found[columns[0]] = getattr(entry, "__name__", name)
         yield f"| {' | '.join(found.values())} |"
 
@@ -63,8 +66,10 @@ def table_of(columns, names, table):
 def generated():
     """The lines of each table, by the heading above it."""
     return {title: list(table_of(columns, names, table)) for title, columns, names, table in [
-        ("Activations", ["activation", "formula", "range", "arguments", "initializer", "source"], list(ACTIVATIONS), ACTIVATIONS),
-        ("Costs", ["cost", "formula", "outputs", "targets", "partner", "arguments", "source"], list(COSTS), COSTS),
+        ("Activations", ["activation", "formula", "range", "arguments", "initializer", "source", "σ in ulp", "σ′ in ulp"],
+         list(ACTIVATIONS), ACTIVATIONS),
+        ("Costs", ["cost", "formula", "outputs", "targets", "partner", "arguments", "source", "C in ulp", "dC/da in ulp"],
+         list(COSTS), COSTS),
         ("Optimizers", ["optimizer", "formula", "arguments", "source"], OPTIMIZER_NAMES, OPTIMIZERS),
         ("Gradient transforms", ["transform", "formula", "arguments", "source"],
          [name for name in OPTIMIZERS if name not in OPTIMIZER_NAMES], OPTIMIZERS),
