@@ -1,7 +1,7 @@
 """References of 50 digits for the formulas of activations and costs, and the largest error of a device against them.
 
 An error is counted in ulp (units in the last place) of the exact result, wherever that is a normal number. A reference that is a
-tuple is a sum of terms that may cancel: then it is counted in ulp of the largest term.
+tuple is a sum of terms that may cancel: then it is counted in ulp of the largest term, or of the sum if that is larger.
 """
 
 from math import inf
@@ -108,8 +108,9 @@ COST_REFERENCES = {   # C and dC/da of one output; the exponential cost's functi
 
 
 def cross_entropy_at(z, y):
-    """The binary cross-entropy of a = sigmoid(z)."""
-    return (1 - y) * max(z, 0) + y * max(-z, 0) + log1p(exp(-abs(z)))
+    """The binary cross-entropy of a = sigmoid(z); with soft targets its terms may cancel."""
+    terms = abs(z) / 2, (mpf(1) / 2 - y) * z, log1p(exp(-abs(z)))
+    return sum(terms) if y in (0, 1) else terms
 
 
 def numbers(dtype):
@@ -152,7 +153,7 @@ def worst_ulps(found, reference, *operands, flushes=False):
         for value, *numbers in zip(*(array.astype("float64").tolist() for array in (found, *operands))):
             terms = reference(*map(mpf, numbers))
             terms = terms if isinstance(terms, tuple) else (terms,)
-            exact, scale = sum(terms), max(map(abs, terms))
+            exact, scale = sum(terms), max(map(abs, (*terms, sum(terms))))
             if scale == 0:
                 error = 0.0 if value == 0.0 else inf
             elif not smallest <= scale <= facts.max:

@@ -144,7 +144,7 @@ def binary_cross_entropy(smoothing=0.0):
         "binary_cross_entropy" + f"({smoothing!r})" * (smoothing > 0), smoothing=smoothing, outputs="(0, 1)", targets="[0, 1]",
         value=lambda xp, a, y: -(_y_times(xp, y, xp.log(a)) + _y_times(xp, 1.0 - y, xp.log1p(-a))),
         prime=lambda xp, a, y: (a - y) / (a * (1.0 - a)), partner="sigmoid", output="sigmoid", classifies=True,
-        value_at=lambda xp, z, y: (0.5 * xp.sign(z) + 0.5 - y) * z + xp.log1p(xp.exp(-xp.absolute(z))),
+        value_at=lambda xp, z, y: 0.5 * xp.absolute(z) + (0.5 - y) * z + xp.log1p(xp.exp(-xp.absolute(z))),
         formula="-sum(y * log(a) + (1 - y) * log(1 - a))", source=f"Nielsen, 2015, chapter 3; {_SMOOTHING}")
 
 
