@@ -89,9 +89,14 @@ class Activation:
 # Each result has its digits wherever it is a normal number (README.md lists the errors), and nothing overflows on the way.
 # xp.minimum and xp.maximum limit intermediate values only where the result does not change. They let NaN pass.
 
-def _sigmoid(xp, z):
-    power = xp.exp(xp.minimum(z, 40.0))   # beyond 37 the quotient is 1 in both dtypes
-    return power / (1.0 + power)
+_power = lambda xp, z, most=40.0: xp.exp(xp.minimum(z, most))   # beyond 37, power / (1 + power) is 1 in both dtypes
+_share = lambda odds: odds / (1.0 + odds)
+_sigmoid = lambda xp, z: _share(_power(xp, z))
+_mish_gate = lambda xp, z: _share(_power(xp, z) * (0.5 * _power(xp, z) + 1.0))   # tanh(log(1 + exp(z)))
+_within = lambda xp, z, bound: xp.minimum(xp.maximum(z, -bound), bound)   # infinity times 0 would be NaN
+_size = lambda xp, z: xp.minimum(xp.absolute(z), 64.0)
+_normal_tail = lambda xp, z: 0.5 * scaled_erfc(xp, sqrt(0.5) * _size(xp, z))   # P(normal < -|z|), times exp(z^2 / 2)
+_gelu_tanh_x = lambda xp, z: z * (sqrt(8.0 / pi) + sqrt(8.0 / pi) * 0.044715 * (z * z))   # (1 + tanh(x / 2)) / 2 = sigmoid(x)
 
 
 def _gated(xp, z, x, gate):
@@ -101,25 +106,13 @@ def _gated(xp, z, x, gate):
 
 def _sigmoid_gated_prime(xp, change, x):
     """The derivative of z sigmoid(x), where change is this product times dx/dz."""
-    power = xp.exp(xp.minimum(x, 80.0))
-    return (power + change) / (1.0 + power)
-
-
-def _mish_gate(xp, z):
-    """tanh(log(1 + exp(z))) = n / (n + 2) with n = (1 + exp(z))^2 - 1."""
-    power = xp.exp(xp.minimum(z, 40.0))
-    return power * (power + 2.0) / (power * (power + 2.0) + 2.0)
+    return (_power(xp, x, 80.0) + change) / (1.0 + _power(xp, x, 80.0))
 
 
 def _mish_prime(xp, z, a):
-    power = xp.exp(xp.minimum(z, 40.0))
-    n = power * (power + 2.0)
-    return (n + 4.0 * xp.minimum(a, 1e3) * ((1.0 + power) / (power + 2.0))) / (n + 2.0)
-
-
-_within = lambda xp, z, bound: xp.minimum(xp.maximum(z, -bound), bound)   # infinity times 0 would be NaN
-_size = lambda xp, z: xp.minimum(xp.absolute(z), 64.0)
-_normal_tail = lambda xp, z: 0.5 * scaled_erfc(xp, sqrt(0.5) * _size(xp, z))   # P(normal < -|z|), times exp(z^2 / 2)
+    power = _power(xp, z)
+    half = 0.5 * power + 1.0
+    return (power * half + xp.minimum(a, 1e3) * ((1.0 + power) / half)) / (1.0 + power * half)
 
 
 def _gelu_prime(xp, z, a):
@@ -127,19 +120,15 @@ def _gelu_prime(xp, z, a):
     return xp.where(z < 0.0, left, 1.0 - left)
 
 
-_gelu_tanh_x = lambda xp, z: z * (sqrt(8.0 / pi) + sqrt(8.0 / pi) * 0.044715 * (z * z))   # (1 + tanh(x / 2)) / 2 = sigmoid(x)
-
-
 def _gelu_tanh_prime(xp, z, a):
     slope = sqrt(8.0 / pi) * (1.0 + 3.0 * 0.044715 * xp.square(_within(xp, z, 1e3)))
     return _sigmoid_gated_prime(xp, xp.minimum(a, 1e3) * slope, _gelu_tanh_x(xp, z))
 
 
-def _elu(name, alpha, scale, **facts):
+def _elu(name, left, right, **facts):
     # the exponential never sees a positive number, so neither branch overflows
-    return Activation(name, lambda xp, z: xp.where(z > 0.0, scale * z, scale * alpha * xp.expm1(xp.minimum(z, 0.0))),
-                      lambda xp, z, a: xp.where(z > 0.0, scale, scale * alpha * xp.exp(xp.minimum(z, 0.0))), kinks=(0.0,),
-                      **facts)
+    return Activation(name, lambda xp, z: xp.where(z > 0.0, right * z, left * xp.expm1(xp.minimum(z, 0.0))),
+                      lambda xp, z, a: xp.where(z > 0.0, right, left * xp.exp(xp.minimum(z, 0.0))), kinks=(0.0,), **facts)
 
 
 @numbers(slope="(-inf, inf)")
@@ -178,7 +167,7 @@ tanh = Activation("tanh", lambda xp, z: xp.tanh(z), lambda xp, z, a: 1.0 - a * a
 relu = Activation("relu", lambda xp, z: xp.maximum(z, 0.0), lambda xp, z, a: xp.where(a > 0.0, 1.0, 0.0 * a), range="[0, inf)",
                   initializer="he_normal", kinks=(0.0,), formula="max(z, 0)",
                   source="Nair and Hinton, Rectified linear units improve restricted Boltzmann machines, ICML 2010")
-selu = _elu("selu", 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, range="[-1.7581, inf)",
+selu = _elu("selu", 1.7580993408473768599402175208123, 1.0507009873554804934193349852946, range="[-1.7581, inf)",
             initializer="lecun_normal", formula="1.0507 * (z if z > 0 else 1.67326 * (exp(z) - 1))",
             source="Klambauer et al., Self-normalizing neural networks, NIPS 2017")
 softplus = Activation(

@@ -101,6 +101,7 @@ class Cost:
 
 _y_times = lambda xp, y, log: xp.where(y > 0.0, y * log, 0.0 * y)   # 0 log 0 = 0
 _y_over = lambda xp, y, a: xp.where(y > 0.0, y / a, 0.0 * y)
+_root_difference = lambda xp, a, y: xp.where(y > 0.0, (a - y) / (xp.sqrt(a) + xp.sqrt(y)), xp.sqrt(a))   # sqrt(a) - sqrt(y)
 _excess = lambda xp, a, y: xp.where(y > 0.0, (a - y) / a, 1.0)   # 1 - y / a, with all digits where a is near y
 
 
@@ -118,11 +119,6 @@ def _ratio_less_log(xp, x, y):
         series = series * (r * r) + 1.0 / (2 * n + 3)
     near = (x - y) / y * r - 2.0 * r * r * r * series
     return xp.where(xp.absolute(r) < 1.0 / 3.0, near, (x - y) / y - xp.log(x / y))
-
-
-def _root_difference(xp, a, y):
-    """sqrt(a) - sqrt(y), with all digits where a is near y."""
-    return xp.where(y > 0.0, (a - y) / (xp.sqrt(a) + xp.sqrt(y)), xp.sqrt(a))
 
 
 def _log_cosh(xp, x):

@@ -9,6 +9,7 @@ from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS, resolve_cost
 from gpubp.maths.validation import Interval
 from tests.cases import named_pairs
+from tests.conftest import needs
 
 ROWS, WIDTH = 5, 3
 PAIRS = [pytest.param(activation, cost, depth, id=f"{activation}-{cost}-{depth}", marks=marks)
@@ -148,3 +149,20 @@ def test_activations_and_costs_at_extremes_are_exact():
 
 def test_relu_and_absolute_are_flat_at_zero():
     assert gpubp.grad(gpubp.activations.relu)(0.0) == 0.0 == gpubp.grad(abs)(0.0) == gpubp.grad(np.absolute)(0.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_sigmoid_keeps_its_left_tail(dtype):
+    """-log(sigmoid(z)) has the derivative sigmoid(z) - 1 wherever sigmoid(z) is not 0."""
+    z = np.array([-80.0, -40.0, -17.0, 0.0], dtype)
+    sigmoid = gpubp.activations.sigmoid
+    np.testing.assert_allclose(sigmoid(z), np.exp(z) / (1.0 + np.exp(z)), rtol=4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(gpubp.grad(lambda z: -np.sum(np.log(sigmoid(z))))(z), sigmoid(z) - 1.0,
+                               rtol=2 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("z", [-40.0, 40.0, 700.0])
+def test_the_derivative_of_expit_keeps_both_tails(z):
+    expit = needs("scipy").special.expit
+    assert gpubp.grad(expit)(z) == pytest.approx(np.exp(-abs(z)), rel=1e-15)
+    assert gpubp.grad(gpubp.grad(expit))(z) == pytest.approx(-np.sign(z) * np.exp(-abs(z)), rel=1e-15)

@@ -63,6 +63,14 @@ def test_activations(ops, name, dtype):
         assert worst_ulps(ops.to_numpy(array)[:, 0], reference, z, flushes=flushes(ops)) <= bound(bounds, ops, dtype)
 
 
+@each_dtype
+@pytest.mark.parametrize("name", ACTIVATION_REFERENCES)
+def test_nothing_overflows_on_the_way(name, dtype):
+    row, z = ACTIVATIONS.find(name), numbers(dtype)
+    with np.errstate(all="raise", under="ignore"):
+        row.prime(np, z, row.sigma(np, z))
+
+
 def of_one_output(ops, cost, activation, z, y):
     """(costs, deltas) of samples with one output and the bias 0."""
     (n,), dtype = z.shape, z.dtype
