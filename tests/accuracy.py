@@ -17,7 +17,7 @@ except ImportError:   # the README needs only the bounds
 ACTIVATION_BOUNDS = {
     "identity": ("0 / 0", "0 / 0"), "sigmoid": ("4 / 3", "4 / 3 †"), "tanh": ("2 / 2", "2 / 2 †"), "relu": ("0 / 0", "0 / 0"),
     "leaky_relu": ("1 / 1", "1 / 1"), "elu": ("3 / 2", "3 / 3"), "selu": ("3 / 4", "3 / 4"), "softplus": ("3 / 3", "3 / 3"),
-    "softsign": ("2 / 2", "4 / 4"), "silu": ("4 / 4", "5 / 4 †"), "gelu": ("5 / 5", "5 / 5 †"),
+    "softsign": ("2 / 2", "4 / 4"), "silu": ("4 / 4", "5 / 4 †"), "gelu": ("4 / 4", "4 / 4 †"),
     "gelu_tanh": ("110 / 650", "140 / 800 †"), "mish": ("5 / 4", "4 / 6 †"), "hard_sigmoid": ("1 / 1", "1 / 1"),
     "hard_tanh": ("0 / 0", "0 / 0"), "gaussian": ("3 / 5", "6 / 5"), "sine": ("2 / 3", "2 / 3"),
 }

@@ -160,8 +160,7 @@ def test_kinks_are_all_declared(entry):
 def test_erfc_against_the_c_library():
     x = np.linspace(-6.0, 26.0, 20_001)
     exact = np.array([math.erfc(value) for value in x])
-    # exp(-x^2) makes x^2 units of the rounding of x^2
-    assert (np.abs(erfc(np, x) / exact - 1.0) <= EPS * (8.0 + x * np.maximum(x, 0.0))).all()
+    assert (np.abs(erfc(np, x) / exact - 1.0) <= 8.0 * EPS).all()
     near = x[np.abs(x) < 6.0]
     assert np.abs(1.0 - erfc(np, near) - [math.erf(value) for value in near]).max() <= 1e-15
     assert erfc(np, np.array([-1e4, 0.0, 1e4])).tolist() == [2.0, 1.0, 0.0]
@@ -173,7 +172,7 @@ def test_erfc_against_the_c_library():
 def test_gelu_keeps_its_tail():
     z = np.linspace(-37.0, -1.0, 1001)
     exact = np.array([0.5 * v * math.erfc(-v / math.sqrt(2.0)) for v in z])
-    assert (np.abs(ACTIVATIONS["gelu"].sigma(np, z) / exact - 1.0) <= EPS * (8.0 + 2.0 * z * z)).all()   # both sides round
+    assert (np.abs(ACTIVATIONS["gelu"].sigma(np, z) / exact - 1.0) <= EPS * (8.0 + z * z)).all()   # the reference rounds
 
 
 reals = st.floats(-1e4, 1e4)
