@@ -10,8 +10,8 @@ import numpy as np
 
 from gpubp.circuits.backward import backward
 from gpubp.circuits.tracing import TracedCall
-from tests.circuit_cases import CASES
 from tests.circuits.test_rules import FUNCTIONS, Call
+from tests.rule_cases import CASES
 
 README = Path(__file__).parent.parent / "gpubp" / "circuits" / "README.md"
 HEAD = "| function | forward | backward |\n|---|---|---|\n"

@@ -19,7 +19,7 @@ import gpubp
 from gpubp import datasets
 from gpubp.maths.gradient_transforms import OPTIMIZERS, Chain
 from gpubp.maths.schedules import SCHEDULES
-from tests.circuit_cases import CASES
+from tests.rule_cases import CASES
 
 INPUTS = int(os.environ.get("GPUBP_FUZZ", 200))
 TOGETHER = 100   # inputs of a test

@@ -17,6 +17,7 @@ PRIMITIVES: dict = {}            # NumPy function: its primitive
 OPERATORS: dict = {}             # Python operator, or the array method astype: its primitive
 COMPOSITES: dict = {}            # NumPy function: the same, composed of functions that have a primitive
 SPECIAL: dict = {}               # name of a function of scipy.special or cupyx.scipy.special: its VJP rules
+METHODS: dict = {}               # name of a method of ufuncs, such as "reduce": {ufunc: the function that it is}
 NONDIFFERENTIABLE: set = set()   # NumPy functions that are called with concrete values
 COMPLEX_RULES: dict = {}         # name of a primitive: its rule for complex numbers; None if its own rule is for them
 REAL_ONLY: set = set()           # of COMPOSITES and NONDIFFERENTIABLE, functions that do not hold for complex numbers

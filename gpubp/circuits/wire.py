@@ -29,9 +29,7 @@ MIN_FORGET_BYTES = 1 << 16   # bytes from which a value is forgotten if no rule 
 CREATION: frozenset = frozenset((
     np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
     np.identity, np.tri))
-# methods of ufuncs that are functions, too, and what to write for the others
-METHODS: dict = {"reduce": {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min},
-                 "accumulate": {np.add: np.cumsum, np.multiply: np.cumprod}}
+# what to write for methods of ufuncs that have no rule
 INSTEAD = {"reduce": "gpubp.logsumexp(x, axis) for np.logaddexp.reduce, else a loop over the rows",
            "accumulate": "a loop over the rows, and np.stack", "reduceat": "np.stack([np.sum(x[:i]), np.sum(x[i:])])",
            "outer": "np.expand_dims and broadcasting", "at": "np.where, or np.concatenate of the parts"}
@@ -143,9 +141,9 @@ class Wire(Traced):
             x, y = inputs
             return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y)
         if method != "__call__":
-            if ufunc not in METHODS.get(method, ()):
+            if ufunc not in tape.METHODS.get(method, ()):
                 raise TypeError(f"{name}.{method} has no rule for wires: use {INSTEAD[method]}")
-            return METHODS[method][ufunc](*inputs, **{"axis": 0, **options})
+            return tape.METHODS[method][ufunc](*inputs, **{"axis": 0, **options})
         if "out" in options:
             refuse_writing(name)
         if options.get("where", True) is not True:
@@ -154,7 +152,7 @@ class Wire(Traced):
         return dispatch(ufunc if known else getattr(np, ufunc.__name__, ufunc), inputs, options)   # x.clip calls a ufunc clip
 
     def __array_function__(self, function, types, inputs, options) -> Any:
-        if function in CREATION:
+        if function in CREATION and not (function is np.full and Wire in map(type, (*inputs, *options.values()))):
             module = namespace(unwrap(self)) if hasattr(self.content, "dtype") else np   # CuPy's functions do not know device=
             return getattr(module, function.__name__)(*inputs, **{name: x for name, x in options.items() if x is not None})
         return dispatch(function, inputs, options)
@@ -162,13 +160,14 @@ class Wire(Traced):
     def __cupy_override_elementwise_kernel__(self, kernel, *inputs, **options) -> Any:
         name = kernel.name.removeprefix("cupy_").removeprefix("cupyx_scipy_special_")   # cupy.tanh is the kernel cupy_tanh
         options = {option: x for option, x in options.items() if x is not None}   # CuPy's functions pass out=None on
+        if name not in tape.SPECIAL and not hasattr(np, name):
+            raise TypeError(f"CuPy's {name} has no rule for wires: write NumPy's name, or give it one with "
+                            f"gpubp.gate(forward, backward)")
         if "out" in options or len(inputs) > kernel.nin:   # array += wire calls the kernel with the array as its third argument
             refuse_writing(f"np.{name}")
         if name in tape.SPECIAL:
             supported_options(kernel, tape.SPECIAL[name][0], inputs, options, name)
             return apply(Primitive(name, kernel, *tape.SPECIAL[name]), inputs)
-        if not hasattr(np, name):
-            raise TypeError(f"CuPy's {name} has no rule for wires: give it one with gpubp.gate(forward, backward)")
         return dispatch(getattr(np, name), inputs, options)
 
     # ---- refused operations

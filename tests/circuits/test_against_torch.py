@@ -126,6 +126,21 @@ OTHERS = {
                                   partial(T.linalg.vector_norm, ord=ord, dim=(2, 0)), [(2, 3, 4)])
        for ord in (1, 2, 3, -1, 0.5, np.inf, -np.inf)},
     "cholesky": (lambda x: np.linalg.cholesky(x @ x.T), lambda x: T.linalg.cholesky(x @ x.T), [(3, 3)]),
+    "cov": (np.cov, T.cov, [(3, 5)]), "corrcoef": (np.corrcoef, T.corrcoef, [(3, 5)]),
+    "weighted cov": (lambda x, w: np.cov(x, aweights=w * w), lambda x, w: T.cov(x, aweights=w * w), [(3, 5), (5,)]),
+    "quantile": (lambda x, q: np.quantile(x, q * q / 4.0, 1), lambda x, q: T.quantile(x, q * q / 4.0, 1), [(3, 5), (2,)]),
+    "nanquantile": (lambda x: np.nanquantile(np.where(x > 0.3, np.nan, x), 0.4, 1),
+                    lambda x: T.nanquantile(T.where(x > 0.3, np.nan, x), 0.4, 1), [(3, 7)]),
+    "nansum": (lambda x: np.nansum(np.where(x > 0.3, np.nan, x), 1),
+               lambda x: T.nansum(T.where(x > 0.3, np.nan, x), 1), [(3, 4)]),
+    "nanmean": (lambda x: np.nanmean(np.where(x > 0.3, np.nan, x), 1),
+                lambda x: T.nanmean(T.where(x > 0.3, np.nan, x), 1), [(3, 7)]),
+    "convolve": (np.convolve, lambda x, y: T.nn.functional.conv1d(x[None], y.flip(0)[None, None], padding=2)[0], [(6,), (3,)]),
+    "correlate": (np.correlate, lambda x, y: T.nn.functional.conv1d(x[None], y[None, None])[0], [(6,), (3,)]),
+    "gradient": (lambda x: np.gradient(x, 0.5, axis=1), lambda x: T.gradient(x, spacing=0.5, dim=1)[0], [(3, 5)]),
+    "running maximum": (lambda x: np.maximum.accumulate(x, axis=1), lambda x: T.cummax(x, 1)[0], [(3, 6)]),
+    "cross of arrays": (np.cross, lambda x, y: T.linalg.cross(x, y), [(4, 3), (4, 3)]),
+    "windows": (lambda x: np.lib.stride_tricks.sliding_window_view(x, 3, 1), lambda x: x.unfold(1, 3, 1), [(2, 6)]),
     "average": (lambda x, w: np.average(x, weights=w * w), lambda x, w: (x * w * w).sum() / (w * w).sum(), [(3, 4), (3, 4)])}
 
 

@@ -9,9 +9,9 @@ import gpubp
 from gpubp.circuits.complex_numbers import HOLOMORPHIC
 from gpubp.circuits.pytree import leaves
 from gpubp.circuits.tape import COMPLEX_RULES, COMPOSITES, OPERATORS, PRIMITIVES, REAL_ONLY
-from tests.circuit_cases import CASES
 from tests.circuits.test_rules import FUNCTIONS, Call, naming_the_case
 from tests.conftest import needs
+from tests.rule_cases import CASES
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]])
 ROTATION = np.exp(0.3j)

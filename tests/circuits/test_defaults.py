@@ -7,8 +7,8 @@ import pytest
 
 import gpubp
 from gpubp.circuits.tape import PRIMITIVES
-from tests.circuit_cases import CASES
 from tests.circuits.test_rules import FUNCTIONS, Call, assert_same
+from tests.rule_cases import CASES
 
 UFUNC = {"out": None, "where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 OTHERS = {   # what NumPy's signatures do not say

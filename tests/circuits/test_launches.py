@@ -10,6 +10,11 @@ from tests.launches import HEAD, README, WAITS, asked, launches, table, unsuppor
 # functions whose rule makes the host wait for the device, and why
 WAITING = {**dict.fromkeys((np.prod, np.cumprod, np.linalg.det), "backward"),         # whether a factor is 0 decides how
            **dict.fromkeys((np.sort, np.partition, np.median), "forward"),            # as CuPy's sorting does
+           **dict.fromkeys((np.nanprod, np.nancumprod, np.cumulative_prod), "backward"),
+           **dict.fromkeys((np.quantile, np.percentile, np.nanquantile, np.nanpercentile, np.nanmedian, np.unique), "forward"),
+           **dict.fromkeys((np.nanmax, np.nanmin, np.bincount), "forward"),           # CuPy's functions check their arguments
+           **dict.fromkeys((np.compress, np.extract, np.delete), "forward"),   # how many are left decides the shape
+           np.insert: "", np.lib.stride_tricks.sliding_window_view: "forward and backward",   # places come from the host
            np.linalg.pinv: "forward", np.linalg.lstsq: "forward and backward"}        # as CuPy's functions do
 
 

@@ -17,6 +17,8 @@ VIEWS = "reshape", "ravel", "transpose", "view", "squeeze", "swapaxes"   # metho
 class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
     """A NumPy array that is accessible only by get()."""
 
+    __module__ = "cupy"   # whose arrays it stands for
+
     def __init__(self, values, device=None):
         self.values, self.device = values, device or stream.Device()
 
@@ -65,7 +67,11 @@ class HostArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getitem__(self, index):
         with self.device:
-            return HostArray(np.asarray(self.values[_open_index(index)]))
+            found = np.asarray(self.values[_open_index(index)])
+            if not np.may_share_memory(found, self.values):   # a copy, of values that the stream may still have to write
+                stream.settle("work of the array module")
+                found = np.asarray(self.values[_open_index(index)])
+            return HostArray(found)
 
     def __setitem__(self, index, value):
         stream.refuse_in_capture("work of the array module")

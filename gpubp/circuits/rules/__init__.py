@@ -9,14 +9,21 @@ import numpy as np
 
 from .. import tape
 from .composite import COMPOSITES
+from .creation import CREATIONS
 from .decompositions import EIGENVALUES
 from .elementwise import ELEMENTWISE, SPECIAL_FUNCTIONS
 from .fourier import COMPLEX_RULES, FOURIER, TRANSFORMS
 from .joining import JOINS
 from .linear_algebra import LINEAR_ALGEBRA
+from .nan_reductions import NAN_CUMULATIONS, NAN_REDUCTIONS
+from .polynomials import POLYNOMIALS
 from .products import PRODUCTS
+from .quantiles import QUANTILES
+from .rearranging import MOVES, REARRANGED
 from .reductions import REDUCTIONS
+from .sequences import METHODS, SEQUENCES
 from .shapes import SHAPE_OPS, cast, getitem
+from .statistics import STATISTICS
 
 UFUNC_OF_OPERATOR = {
     operator.add: np.add, operator.sub: np.subtract, operator.mul: np.multiply, operator.truediv: np.divide,
@@ -30,8 +37,10 @@ NONDIFFERENTIABLE = frozenset((
     np.logical_xor, np.isnan, np.isinf, np.isfinite, np.isclose, np.allclose, np.array_equal, np.all, np.any, np.argmax,
     np.argmin, np.argsort, np.argpartition, np.searchsorted, np.nonzero, np.flatnonzero, np.argwhere, np.count_nonzero,
     np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj, np.isrealobj,
-    np.isscalar, np.may_share_memory, np.shares_memory, np.array_repr, np.array_str, np.array2string,
-    np.linalg.matrix_rank))
+    np.isscalar, np.may_share_memory, np.shares_memory, np.array_repr, np.array_str, np.array2string, np.around, np.fix, np.angle,
+    np.imag, np.spacing, np.isneginf, np.isposinf, np.isreal, np.iscomplex, np.array_equiv, np.isin, np.digitize, np.lexsort,
+    np.nanargmax, np.nanargmin, np.common_type, np.can_cast, np.min_scalar_type, np.diag_indices_from,
+    np.tril_indices_from, np.triu_indices_from, np.linalg.matrix_rank))
 
 
 # composites that hold for complex numbers too
@@ -43,12 +52,16 @@ COMPLEX = frozenset((
 
 
 def fill_tables():
-    rules = {**ELEMENTWISE, **REDUCTIONS, **PRODUCTS, **SHAPE_OPS, **LINEAR_ALGEBRA, **EIGENVALUES, **TRANSFORMS}
+    rules = {**ELEMENTWISE, **REDUCTIONS, **NAN_REDUCTIONS, **MOVES, **PRODUCTS, **SHAPE_OPS, **LINEAR_ALGEBRA, **EIGENVALUES,
+             **TRANSFORMS}
     tape.PRIMITIVES.update({function: tape.Primitive(function.__name__, function, *vjps) for function, vjps in rules.items()})
     tape.OPERATORS.update({run: tape.Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)
                            for run, function in UFUNC_OF_OPERATOR.items()})
     tape.OPERATORS.update({operator.getitem: getitem, np.ndarray.astype: cast})
-    tape.COMPOSITES.update({**COMPOSITES, **FOURIER})
+    for composites in (COMPOSITES, CREATIONS, NAN_CUMULATIONS, POLYNOMIALS, QUANTILES, REARRANGED, SEQUENCES, STATISTICS,
+                       FOURIER):
+        tape.COMPOSITES.update(composites)
+    tape.METHODS.update(METHODS)
     tape.SPECIAL.update(SPECIAL_FUNCTIONS)
     tape.NONDIFFERENTIABLE.update(NONDIFFERENTIABLE.difference(FOURIER))
     tape.COMPLEX_RULES.update(COMPLEX_RULES)

@@ -44,11 +44,6 @@ def _sum(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, i
     return _included(where, spread(cotangent, x, axis))
 
 
-@reads("x", "axis", "where")
-def _nansum(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=0.0, where=True):
-    return np.where(np.isnan(x), 0.0, _included(where, spread(cotangent, x, axis)))
-
-
 @reads("x", "axis", "keepdims")
 def _mean(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, *, where=True):
     return _included(where, spread(cotangent * (1.0 / count(x, axis, keepdims, where)), x, axis))
@@ -76,8 +71,9 @@ def product_of_others(x, axis):
 
 
 def _centred(x, axis, where):
-    options = {} if where is True else {"where": where}   # CuPy's mean has no where=
-    return x - np.mean(x, axis=axis, keepdims=True, **options)
+    if where is True:
+        return x - np.mean(x, axis=axis, keepdims=True)
+    return x - np.sum(_included(where, x), axis=axis, keepdims=True) / count(x, axis, True, where)   # CuPy's mean has no where=
 
 
 @reads("x", "axis", "ddof", "keepdims")
@@ -145,7 +141,7 @@ def _cumprod(cotangent, value, x, axis=None, dtype=None, out=None):
 
 variance, deviation = as_function(Primitive("var", np.var, _var)), as_function(Primitive("std", np.std, _std))
 REDUCTIONS: dict = {
-    np.sum: (_sum,), np.mean: (_mean,), np.nansum: (_nansum,), np.prod: (_prod,),
+    np.sum: (_sum,), np.mean: (_mean,), np.prod: (_prod,),
     **dict.fromkeys((np.max, np.amax), (_extreme(1),)), **dict.fromkeys((np.min, np.amin), (_extreme(-1),)),
     np.cumsum: (_cumsum,), np.cumprod: (_cumprod,),
 }

@@ -1,0 +1,43 @@
+"""Composites whose values are NumPy's own, to the last bit; and the package of an argument's arrays."""
+
+from functools import wraps
+
+import numpy as np
+
+from ...devices.array_namespace import namespace
+from ..pytree import leaves, mapped
+from ..refusals import name_of, require_real
+from ..tape import Primitive, is_floating, reads, unwrap, unwrap_nested
+from ..wire import as_function
+
+_replaced = as_function(Primitive(
+    "value", lambda found, value: value, reads()(lambda cotangent, result, found, value: cotangent), None, opaque=True))
+
+
+def package(*inputs):
+    """The module of the arrays among the inputs, CuPy before NumPy."""
+    arrays = [x for x in map(unwrap, leaves(inputs)) if hasattr(x, "__array_function__")]
+    return next((module for module in map(namespace, arrays) if module is not np), np)
+
+
+def valued(found, function, *inputs, **options):
+    """What a composite found, with the value of NumPy's function in its place, which also checks the arguments.
+
+    Other packages keep the composite's value: they lack some of the functions.
+    """
+    if package(inputs, list(options.values())) is not np:
+        return found()
+    value = function(*map(unwrap_nested, inputs), **{name: unwrap_nested(x) for name, x in options.items()})
+    for part in leaves(value):
+        require_real(name_of(function), part)
+    return mapped(lambda one, other: _replaced(one, other) if is_floating(other) else other, found(), value)
+
+
+def numpys(function):
+    """Decorator: the composite gives the derivative, NumPy's function the value."""
+    def decorated(composite):
+        @wraps(composite)
+        def called(*inputs, **options):
+            return valued(lambda: composite(*inputs, **options), function, *inputs, **options)
+        return called
+    return decorated
