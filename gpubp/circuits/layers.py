@@ -4,8 +4,9 @@ from functools import lru_cache
 from types import SimpleNamespace
 
 from ..gates import BiasActivation, linear
+from .branches import delta_of
 from .tape import Primitive
-from .wire import apply, delta_of
+from .wire import apply
 
 eager = SimpleNamespace(   # a device's verbs in NumPy functions, which return their results instead of binding calls on buffers
     matmul=lambda a, b, out: a @ b,

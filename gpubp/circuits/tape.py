@@ -1,6 +1,5 @@
 """The data of circuits: recordings, traced values, primitives, and the tables that rules/ fills and wire.py looks up."""
 
-import threading
 from functools import partial
 from itertools import count
 from types import SimpleNamespace
@@ -25,17 +24,6 @@ CUSTOM_RULES: dict = {}          # NumPy function: the rule that gpubp.gate gave
 complex_numbers = False          # whether a circuit has had any
 nan_checker: Any = None          # while gpubp.debug() is on, its NaN finder
 EVERY = range(1 << 16)
-
-
-class Branches(threading.local):
-    """Which branches the rules with corners follow in nested circuits (see rules/elementwise.py)."""
-
-    choice = 0     # 0: the first; 1: the other; 2 and more: a mixture
-    number = 0     # of primitives with corners in this trace
-    met = False    # whether a nested circuit has been at a corner
-
-
-branches = Branches()
 
 
 class ConcreteNumberError(TypeError):

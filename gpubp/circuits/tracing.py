@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike
 
 from ..maths.validation import shown
 from .backward import backward
+from .branches import branches
 from .complex_numbers import is_complex
 from .kept import COPIED, private, sample
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
 from .refusals import ForeignFunctionError, require_array, require_real
-from .tape import PLAIN, Circuit, ConcreteNumberError, Traced, branches, is_floating, unwrap
+from .tape import PLAIN, Circuit, ConcreteNumberError, Traced, is_floating, unwrap
 from .values import describe, implements_numpy, materialize
 from .wire import Wire
 

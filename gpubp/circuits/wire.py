@@ -12,10 +12,10 @@ from numpy import ndarray
 from numpy.typing import ArrayLike
 
 from ..devices.array_namespace import namespace
-from ..maths.reference import times_prime
 from ..maths.validation import shown
 from . import refusals, tape
 from .backward import backward
+from .branches import branches, delta_of
 from .complex_numbers import complex_parents, is_complex, refuse
 from .drawing import FORMS, Drawing, nodes_of
 from .kept import COPIED, keep, sample
@@ -342,8 +342,8 @@ def apply(primitive, inputs, options=NO_OPTIONS):
         if primitive.nested is not None and (   # the ends first, as most have one input or two
                 type(values[0]) is Wire or type(values[-1]) is Wire or (len(values) > 2 and Wire in map(type, values))):
             if primitive.nested is not primitive:   # rules of branches
-                tape.branches.number += 1
-                options = {**options, "branch": (tape.branches.choice, tape.branches.number)}
+                branches.number += 1
+                options = {**options, "branch": (branches.choice, branches.number)}
                 primitive, parents = primitive.nested, [(vjp.branch, x) for vjp, x in parents]
             value = apply(primitive, values, options)
         else:
@@ -410,25 +410,6 @@ def dispatch(function, inputs, options):
     if options or len(inputs) > 2:
         options = supported_options(function, next(filter(None, primitive.vjps)), inputs, options)
     return apply(primitive, inputs, options)
-
-
-class _Branches:
-    """NumPy for formulas on wires: at a corner, absolute(z) has the branch of z >= 0, as where(z < 0, ...) has."""
-
-    absolute = abs = staticmethod(lambda z: np.where(z < 0.0, -z, z))
-    maximum = staticmethod(lambda x, y: np.where(x < y, y, x))
-    minimum = staticmethod(lambda x, y: np.where(x > y, y, x))
-
-    def __getattr__(self, name):
-        return getattr(np, name)
-
-
-branches = _Branches()
-
-
-def delta_of(activation, da, z, a):
-    """The second half of BP2; the derivatives of sigma' are those of one branch at each corner of its formula."""
-    return times_prime(branches if type(a) is Wire else np, activation, da, z, a)
 
 
 @lru_cache(256)

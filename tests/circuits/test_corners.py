@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.circuits import tape
+from gpubp.circuits.branches import branches
 from gpubp.maths.activations import ACTIVATIONS
 
 
@@ -164,7 +164,7 @@ def test_functions_are_traced_once_where_there_is_no_corner():
         calls.clear()
     gpubp.grad(lambda x: calls.append(x) or np.absolute(x))(0.0)
     assert len(calls) == 1
-    assert not tape.branches.met and tape.branches.choice == 0
+    assert not branches.met and branches.choice == 0
 
 
 def test_higher_derivatives_of_even_powers():

@@ -5,7 +5,8 @@ from math import nan, prod
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..tape import branches, unwrap
+from ..branches import branches
+from ..tape import unwrap
 from ..wire import Wire
 from .decompositions import DECOMPOSITIONS
 from .elementwise import clipped, picked, where

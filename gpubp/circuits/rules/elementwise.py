@@ -7,7 +7,8 @@ import numpy as np
 
 from ...maths.activations import sigmoid
 from ...maths.special import gaussian
-from ..tape import Primitive, branches, reads, unwrap
+from ..branches import branches
+from ..tape import Primitive, reads, unwrap
 from ..wire import Wire, as_function
 
 
@@ -18,7 +19,7 @@ def where(condition, x, y):
     return np.where(condition, x, y)
 
 
-_with_value = as_function(Primitive(   # the derivatives of x, and another value
+with_value = as_function(Primitive(   # the derivatives of x, and another value
     "with_value", lambda x, value: value, reads()(lambda cotangent, found, x, value: cotangent), None, opaque=True))
 
 
@@ -45,7 +46,7 @@ def first(x, ties, branch):
 
 def without_derivative(x, condition):
     """x, with NaN as its derivatives where the condition holds."""
-    return _with_value(x * where(condition, nan, 1.0), unwrap(x)) if type(x) is Wire else x
+    return with_value(x * where(condition, nan, 1.0), unwrap(x)) if type(x) is Wire else x
 
 
 @reads("x", "y")
