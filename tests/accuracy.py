@@ -62,7 +62,7 @@ def selu_constants():
 ACTIVATION_REFERENCES = {   # sigma(z) and sigma'(z)
     "identity": (lambda z: z, lambda z: 1),
     "sigmoid": (sigmoid, lambda z: (sigmoid(z), -sigmoid(z)**2)),
-    "tanh": (tanh, lambda z: (1, -tanh(z)**2)),
+    "tanh": (lambda z: tanh(z), lambda z: (1, -tanh(z)**2)),
     "relu": (lambda z: max(z, 0), lambda z: int(z > 0)),
     "leaky_relu": (lambda z: z if z > 0 else z / 100, lambda z: 1 if z > 0 else mpf(1) / 100),
     "elu": (lambda z: z if z > 0 else expm1(z), lambda z: 1 if z > 0 else exp(z)),
@@ -78,7 +78,7 @@ ACTIVATION_REFERENCES = {   # sigma(z) and sigma'(z)
     "hard_sigmoid": (lambda z: min(max(z + 3, 0), 6) / 6, lambda z: mpf(-3 < z < 3) / 6),
     "hard_tanh": (lambda z: min(max(z, -1), 1), lambda z: int(-1 < z < 1)),
     "gaussian": (lambda z: exp(-z**2), lambda z: -2 * z * exp(-z**2)),
-    "sine": (sin, cos),
+    "sine": (lambda z: sin(z), lambda z: cos(z)),
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from .deferred_validation import would_wait
 from .dlpack import is_on_gpu
-from .input_checks import PENDING, array_of, sample_weights, samples, targets
+from .input_checks import PENDING, all_true, array_of, sample_weights, samples, targets
 
 
 def check_same_device(network, **arrays):
@@ -35,6 +35,12 @@ def checked_arrays(network, x, y, sample_weight=None, check_now=True):
     x = samples(network, x, check_now=check_now)
     return (x, targets(network, y, x.shape[0], check_now=check_now),
             sample_weights(network, sample_weight, x.shape[0], check_now=check_now))
+
+
+def check_parameters(network):
+    """Refuse NaN and infinity in the parameters; while checks are collected, with those of the arrays."""
+    if not all_true(network, network.ops.all_finite(network.vector)):
+        network.parameters.require_finite()
 
 
 def host_arrays(network, x, y):

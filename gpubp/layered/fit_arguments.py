@@ -82,8 +82,7 @@ class FitArguments:
 
     def _check_optimizer(self, optimizer):
         network, own = self.network, self.network.training_state
-        if not input_checks.all_true(network, network.ops.all_finite(network.vector)):
-            network.parameters.require_finite()
+        call_arrays.check_parameters(network)
         self.training_state = own if own and optimizer is None else TrainingState.begin(
             network, Chain.of("sgd(0.1)" if optimizer is None else optimizer))
         self.training_state.chain.optimizer.learning_rate_at(0.0)   # an invalid learning rate raises before anything is changed

@@ -329,11 +329,14 @@ class Network:
         >>> net.score([[0.0, 1.0], [1.0, 0.0]], [1, 1])   # the predictions are 0 and 1
         0.5
         """
-        self.parameters.require_finite()
-        rows, codes, _ = call_arrays.check_together(self, lambda: call_arrays.checked_arrays(self, x, y))
-        y = input_checks.array_of(self, y, "y")
-        task = self.task or decide(self, y)
-        check_targets(self, task, y)
+        def checked():
+            call_arrays.check_parameters(self)
+            rows, codes, _ = call_arrays.checked_arrays(self, x, y)
+            given = input_checks.array_of(self, y, "y")
+            task = self.task or decide(self, given)
+            check_targets(self, task, given)
+            return rows, codes, task
+        rows, codes, task = call_arrays.check_together(self, checked)
         score = score_from_terms(map(float, score_terms(self, rows, codes, task)), rows.shape[0], task)
         self._task = task
         return score

@@ -5,7 +5,7 @@ import pickle
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from threading import Barrier, Event
 
 import numpy as np
@@ -41,10 +41,16 @@ def through_a_file(net, folder):
     return gpubp.load(path, device=net.ops)
 
 
+def on_its_device(net, call):
+    """call() in a thread whose current device is the network's: circuits run CuPy, which asks for it."""
+    with getattr(net.ops.device, "device", nullcontext()):
+        return call()
+
+
 QUESTIONS = {
     "feedforward": lambda net, x, y, _: [net.feedforward(x)],
     "call": lambda net, x, y, _: [net(x)],
-    "call with a vector": lambda net, x, y, _: [net(x, net.vector)],
+    "call with a vector": lambda net, x, y, _: [on_its_device(net, lambda: net(x, net.vector))],
     "predict": lambda net, x, y, _: [net.predict(x)],
     "score": lambda net, x, y, _: [net.score(x, y)],
     "cost": lambda net, x, y, _: [net.cost(x, y)],
@@ -155,9 +161,10 @@ class Slow:
 def uses(x, y):
     """Everything that another thread might do with a network."""
     return {"feedforward": lambda net: net.feedforward(x), "call": lambda net: net(x), "predict": lambda net: net.predict(x),
-            "call with a vector": lambda net: net(x, net.vector), "score": lambda net: net.score(x, y),
+            "call with a vector": lambda net: on_its_device(net, lambda: net(x, net.vector)),
+            "score": lambda net: net.score(x, y),
             "cost": lambda net: net.cost(x, y), "gradient": lambda net: net.gradient(x, y),
-            "derivative": lambda net: gpubp.grad(lambda v: np.sum(net(x, v)))(net.vector),
+            "derivative": lambda net: on_its_device(net, lambda: gpubp.grad(lambda v: np.sum(net(x, v)))(net.vector)),
             "objective": lambda net: net.objective(x, y), "trace": lambda net: net.trace(x, y),
             "check": lambda net: net.check(x, y), "memory": lambda net: net.memory(5), "copy": lambda net: net.copy(),
             "pickle": pickle.dumps, "save": lambda net: net.save(os.devnull)}

@@ -15,6 +15,7 @@ from gpubp.layered.network import Network
 from gpubp.parity import parity
 from tests.cases import as_before, two_classes
 
+pytestmark = pytest.mark.usefixtures("current_device")   # views are written to
 BAD = [np.nan, np.inf, -np.inf]
 NAMES = ["w1", "b3"]
 

@@ -99,6 +99,7 @@ def test_extreme_columns_become_ordinary(ops):
     assert np.isfinite(net.feedforward(x)).all()
 
 
+@pytest.mark.usefixtures("current_device")
 def test_in_a_circuit(ops, data):
     """net(x) standardizes too, and its derivative with respect to x has the factor 1 / scale."""
     raw, _, y = data
