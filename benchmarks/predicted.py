@@ -117,6 +117,11 @@ class Recorder(CudaOps):
     def is_on_device(self, array):
         return isinstance(array, Array)
 
+    def record_event(self):
+        """There is nothing to wait for."""
+
+    wait_for = staticmethod(lambda event: None)
+
     def _noted(self, launch, arrays):
         self.launches.append(launch)
         self.touched |= {array.ctypes.data: array.nbytes for array in arrays}
