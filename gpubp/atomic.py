@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from errno import EINVAL
 
 
 def atomically(path, write, what):
@@ -10,6 +11,8 @@ def atomically(path, write, what):
     what: words for the contents in the error. Raises OSError with the filename path if the file cannot be written.
     """
     path = os.fsdecode(path)
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):   # os.replace would replace a device
+        raise OSError(EINVAL, f"could not save {what} (expected a regular file, got a device or a pipe)", path)
     partial = f"{path}.{os.urandom(4).hex()}.partial"   # in the same folder: os.replace is atomic only in one file system
     try:
         with open(partial, "xb") as file:

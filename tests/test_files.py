@@ -210,3 +210,11 @@ def test_a_file_of_format_2_is_read_and_training_resumes():
     x = random.standard_normal((40, 4)).astype("float32")
     history = net.fit(x, (x[:, 0] + x[:, 1] > 0).astype(int), epochs=1, batch_size=8)
     assert history.cost[4] == pytest.approx(0.258924381907, rel=1e-6) and history.learning_rate[4] == 0.005
+
+
+def test_a_pipe_is_not_replaced(tmp_path):
+    """os.replace would replace a device too, such as /dev/null for the superuser."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="expected a regular file, got a device or a pipe"):
+        gpubp.Network([2, 1], seed=1).save(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()

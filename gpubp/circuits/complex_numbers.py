@@ -25,7 +25,7 @@ def is_complex(x):
     return type(x) is complex or getattr(getattr(x, "dtype", None), "kind", "") == "c"
 
 
-def refuse(name, inputs=None):
+def refuse_complex(name, inputs=None):
     """TypeError for a function without a rule for complex numbers, if there are any among the inputs."""
     if inputs is None or any(map(is_complex, leaves(inputs))):
         raise TypeError(f"{name}: expected real numbers, got complex ones, for which it has no rule: pass np.real(z) and "
@@ -41,7 +41,7 @@ def complex_parents(primitive, parents, value, inputs):
         rule = tape.COMPLEX_RULES[name]
         return parents if rule is None else [(rule, parent) for _, parent in parents]
     if primitive.joint_vjp is not None or name not in HOLOMORPHIC or not complex_value:
-        refuse(name)
+        refuse_complex(name)
     return [(_conjugated(primitive.argnum(vjp), vjp), parent) for vjp, parent in parents]
 
 

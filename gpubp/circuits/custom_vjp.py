@@ -34,6 +34,11 @@ def unpacked(value):
     return value
 
 
+def with_zeros(cotangent, parts):
+    """The cotangent of a tuple, with zeros for None."""
+    return tuple(full_like(part, 0.0) if one is None else one for one, part in zip(cotangent, parts))
+
+
 def _careful(name, function):
     """A user's function, which may change small arrays in place and keep its value; RuntimeError if it changes large ones."""
     def careful(*inputs, **options):
@@ -75,7 +80,7 @@ def gate(forward: Callable, backward: Callable, name: str | None = None) -> Call
     def joint_vjp(cotangent, value, *inputs, **options):
         value = unpacked(value)
         if isinstance(value, tuple):
-            cotangent = tuple(full_like(part, 0.0) if one is None else one for one, part in zip(cotangent, value))
+            cotangent = with_zeros(cotangent, value)
         result = careful_backward(cotangent, value, *inputs, **options)
         result = result if isinstance(result, tuple) else (result,)
         if len(result) != len(inputs):

@@ -87,8 +87,9 @@ class Primitive:
     def __init__(self, name, forward, *vjps, vjp_by_argnum=None, joint_vjp=None, opaque=False):
         self.name, self.forward, self.vjps, self.vjp_by_argnum, self.joint_vjp = name, forward, vjps, vjp_by_argnum, joint_vjp
         rules = [getattr(vjp, "branch", None) for vjp in vjps]
-        self.nested = self if opaque or joint_vjp is not None else Primitive(
-            name, lambda *x, branch, **options: forward(*x, **options), *rules, opaque=True) if any(rules) else None
+        self.nested = self if opaque or joint_vjp is not None else None
+        if self.nested is None and any(rules):
+            self.nested = Primitive(name, lambda *x, branch, **options: forward(*x, **options), *rules, opaque=True)
         read = [getattr(vjp, "reads", EVERY) for vjp in vjps if vjp is not None]
         self.read = EVERY if EVERY in read or not read else {i - 1 for places in read for i in places}   # inputs, by any rule
 
@@ -101,7 +102,7 @@ class Primitive:
         return partial(self.vjp_by_argnum, i)
 
     def argnum(self, vjp):
-        """The input that a VJP rule belongs to."""
+        """The input that a VJP rule belongs to; one for complex numbers may stand for the only rule."""
         if self.joint_vjp is not None:
             return vjp
         return vjp.args[0] if isinstance(vjp, partial) else 0 if len(self.vjps) == 1 else self.vjps.index(vjp)
@@ -142,7 +143,7 @@ def unwrap(x):
 
 
 def read_only(x):
-    """A recorded value for others, who cannot change the record: a read-only view of a NumPy array, a copy of a CuPy array."""
+    """A recorded value to hand out, without access to the record: a read-only view of a NumPy array, a copy of a CuPy array."""
     if isinstance(x, np.ndarray):
         x = x.view()
         x.setflags(write=False)

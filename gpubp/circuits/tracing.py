@@ -12,14 +12,14 @@ from ..maths.validation import shown
 from .backward import backward
 from .branches import branches
 from .complex_numbers import is_complex
-from .kept import COPIED, private, sample
+from .kept import private, sample
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
 from .refusals import ForeignFunctionError, require_array, require_real
 from .tape import PLAIN, Circuit, ConcreteNumberError, Traced, is_floating, unwrap
 from .values import describe, implements_numpy, materialize
 from .wire import Wire
 
-CHOICES = 6   # of branches: the first, the other, and four mixtures, in which any two of 16 neighbouring corners differ
+CHOICES = 6   # of branches: the first, the other, and four mixtures; any two of 16 consecutive corners differ in one of them
 
 
 class TracedCall:
@@ -126,8 +126,7 @@ def or_nan(x, y):
 def as_wires(circuit, values, names):
     """The arguments of a circuit as wires: small arrays are copied; the backward pass refuses large ones that have changed."""
     large: list = []
-    found = [Wire(value.copy("K") if type(value) is np.ndarray and value.nbytes <= COPIED else private(value, large),
-                  circuit, None, name) for value, name in zip(values, names)]
+    found = [Wire(private(value, large), circuit, None, name) for value, name in zip(values, names)]
     for wire in found if large else ():
         circuit.guarded, wire.unchanged = True, (circuit.owner, "", sample, [one for one in large if one[0] is wire.content])
     return found

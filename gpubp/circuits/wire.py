@@ -16,7 +16,7 @@ from ..maths.validation import shown
 from . import refusals, tape
 from .backward import backward
 from .branches import branches, delta_of
-from .complex_numbers import complex_parents, is_complex, refuse
+from .complex_numbers import complex_parents, is_complex, refuse_complex
 from .drawing import FORMS, Drawing, nodes_of
 from .kept import COPIED, keep, sample
 from .refusals import name_of, raise_remedy, refuse_out, refuse_writing, require_differentiable, require_real, supported_options
@@ -30,7 +30,7 @@ CREATION: frozenset = frozenset((
     np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
     np.identity, np.tri))
 # what to write for methods of ufuncs that have no rule
-INSTEAD = {"reduce": "gpubp.logsumexp(x, axis) for np.logaddexp.reduce, else a loop over the rows",
+INSTEAD_OF_METHOD = {"reduce": "gpubp.logsumexp(x, axis) for np.logaddexp.reduce, else a loop over the rows",
            "accumulate": "a loop over the rows, and np.stack", "reduceat": "np.stack([np.sum(x[:i]), np.sum(x[i:])])",
            "outer": "np.expand_dims and broadcasting", "at": "np.where, or np.concatenate of the parts"}
 
@@ -57,11 +57,7 @@ def _unary(function):
 
 
 def _concrete(function):
-    return lambda self, other: function(unwrap(self), unwrap(other))
-
-
-def _rounded(function):
-    return lambda self, *digits: function(unwrap(self), *digits)
+    return lambda *operands: function(*map(unwrap, operands))
 
 
 def _method(function):
@@ -105,7 +101,7 @@ class Wire(Traced):
         lambda x, other: other // x))
 
     # Python's roundings are locally constant, as NumPy's
-    __round__, __floor__, __ceil__, __trunc__ = map(_rounded, (round, math.floor, math.ceil, math.trunc))
+    __round__, __floor__, __ceil__, __trunc__ = map(_concrete, (round, math.floor, math.ceil, math.trunc))
     __divmod__ = lambda self, other: (self // other, self % other)
     __rdivmod__ = lambda self, other: (other // self, other % self)
 
@@ -142,7 +138,7 @@ class Wire(Traced):
             return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y)
         if method != "__call__":
             if ufunc not in tape.METHODS.get(method, ()):
-                raise TypeError(f"{name}.{method} has no rule for wires: use {INSTEAD[method]}")
+                raise TypeError(f"{name}.{method} has no rule for wires: use {INSTEAD_OF_METHOD[method]}")
             return tape.METHODS[method][ufunc](*inputs, **{"axis": 0, **options})
         if "out" in options:
             refuse_writing(name)
@@ -224,7 +220,7 @@ class Wire(Traced):
     def astype(self, dtype: Any, **options: Any) -> Any:
         """The same as an array's; for other than floating dtypes the result is an array, which is not differentiated."""
         if np.dtype(dtype).kind == "f" and is_complex(self):
-            refuse("astype")
+            refuse_complex("astype")
         if np.dtype(dtype).kind not in "fc":
             return unwrap(self).astype(dtype, **options)
         return apply(OPERATORS[np.ndarray.astype], (self, dtype))
@@ -380,7 +376,7 @@ def dispatch(function, inputs, options):
     if options.get("out") is not None:
         refuse_out(name_of(function))
     if tape.complex_numbers and function in tape.REAL_ONLY:
-        refuse(name_of(function), inputs)
+        refuse_complex(name_of(function), inputs)
     if function in tape.NONDIFFERENTIABLE:
         return function(*map(unwrap_nested, inputs), **{name: unwrap_nested(x) for name, x in options.items()})
     composite = tape.COMPOSITES.get(function)

@@ -24,7 +24,7 @@ def run(args):
                          "--proba out")
     # predictions need no targets, and the file's may be placeholders that cannot be read
     data = samples.load(args.data, network, "optional", **samples.table_options(args))
-    for line in samples.decisions(data):
+    if line := samples.decisions(data):
         print(f"{'data':<10}{line}", file=sys.stderr)
     header, rows = _table(network, data, args.proba)
     if args.output:

@@ -6,7 +6,7 @@ from .. import datasets
 from ..devices.random import CHECK, generator
 from ..maths.validation import Interval
 
-# options for tables, which `gpubp train` and `gpubp predict` have in common
+# options for tables; `gpubp predict` and `gpubp check` have all but --missing
 OPTIONS = ("delimiter", "decimal", "thousands", "missing", "header", "index")
 
 
@@ -21,8 +21,8 @@ def load(path, network, targets=True, **options):
 
 
 def decisions(data):
-    """The line that states what was decided about a file, if anything was."""
-    return [f"{data.name}: {'; '.join(data.notes)}"] if data.notes else []
+    """What was decided about a file, in words; empty if nothing was."""
+    return f"{data.name}: {'; '.join(data.notes)}" if data.notes else ""
 
 
 def target_scaling(network):

@@ -147,7 +147,7 @@ def _introduce(say, args, network, train, validation, optimizer, batch_size, run
     say("device", network.ops.name + (f" ({network.device_choice.reason})" if args.device in (None, "auto") else ""))
     say("data", f"{train.name}: {len(train)} training samples, {len(validation) if validation else 0} validation samples; "
                 f"{train.features} features, {_aim(train)}")
-    for line in samples.decisions(train):
+    if line := samples.decisions(train):
         say("data", line)
     parameters = sum(view.size for _, view in network.parameters.items())
     activations = "-".join(gate.activation.name for gate in network.gates.values())

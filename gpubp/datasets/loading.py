@@ -197,14 +197,18 @@ def _agree(name, parts, places, like, targets):
             raise ValueError(f"{name}: expected numbers or text as targets, got {y.dtype}")
 
 
+def _coded(y):
+    return y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all()
+
+
 def _one_hot(y):
-    return y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
+    return _coded(y) and (y.sum(axis=1) == 1).all()
 
 
 def _is_multi_label(name, targets, task, like):
     if like is not None:
         return like.get("multi_label", False)
-    codes = bool(targets) and all(y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all() for y in targets)
+    codes = bool(targets) and all(map(_coded, targets))
     if task == "multi-label" and not codes:
         raise ValueError(f"{name}: expected rows of 0 and 1 as targets for task 'multi-label', got "
                          f"{' and '.join(f'{y.dtype} of shape {y.shape}' for y in targets) or 'none'}: choose another task")

@@ -58,7 +58,7 @@ class Ops(ABC):
     array_checks: Any = None         # the ArrayChecks that validate arrays without a synchronization
     streaming: Any = None            # the Streaming of data that do not fit on the device
     loss_scaling: Any = None         # the LossScaling of precision "float16"
-    lane: Any = None                 # of the calling thread, if work of several threads is not in order on the device
+    lane: Any = None                 # where the calling thread's work is in order; None if that of all threads is
 
     # ---- variants of the device; arrays belong to all of them
     @abstractmethod

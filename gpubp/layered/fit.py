@@ -57,11 +57,11 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     shuffle : bool, default True
         Draw a new order of the samples for each epoch, from net.seed.
     patience : int, optional
-        Early stopping: stop after this many epochs without a better value of monitor. At its end, stopped or not, fit restores
-        the best parameters. Later fits without an optimizer but with the same validation, monitor and patience belong to the
-        same run, also after save or copy. The run goes on from the parameters of its last epoch, bitwise as if it had been one
-        fit; once patience has run out, it trains no further. If one of these arguments differs, or you have changed the
-        parameters, another run starts from net.vector.
+        Early stopping: stop after this many epochs without a better value of monitor. At its end, unless Ctrl-C interrupted it,
+        fit restores the best parameters. Later fits without an optimizer but with the same validation, monitor and patience
+        belong to the same run, also after save or copy. The run goes on from the parameters of its last epoch, bitwise as if it
+        had been one fit; once patience has run out, it trains no further. If one of these arguments differs, or you have changed
+        the parameters, another run starts from net.vector.
     monitor : "cost" or "accuracy", default "cost"
         The figure of the validation set that early stopping watches ("accuracy" is the score: R^2 for a regression).
     callbacks : function or functions of the network, default none

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from .deferred_validation import would_wait
 from .input_checks import interval, is_labels
 
 ROWS, NUMBERS = 1000, 1 << 16   # looked at, at most
@@ -13,15 +14,15 @@ RATIO = 1000.0                  # between the sizes of columns; columns that are
 
 def warn(network, x, y):
     """Warn about features that need scaling, or targets beyond the outputs; arrays on a GPU are not looked at."""
-    waits = lambda array: not network.ops.on_host and network.ops.is_on_device(array)
     activation, found = network.layers[-1].activation, []
-    if not network.standardize and not waits(x):
-        sizes, filled = _sizes(sample := _sample(x.reshape(-1, network.sizes[0])))
+    if not network.standardize and not would_wait(network, x):
+        sample = _sample(x.reshape(-1, network.sizes[0]))
+        sizes, filled = _sizes(sample)
         small = (sizes < sizes.max() / RATIO) & (filled > len(sample) / 2)
         if sizes.max() > LARGE or 0.0 < sizes.max() < SMALL or small.any():
             found.append(f"expected features of about unit size, got columns of size {sizes[sizes > 0.0].min():.3g} to "
                          f"{sizes.max():.3g}: scale x, or build the network with standardize=True")
-    if not is_labels(y, network.sizes[-1]) and not waits(y):
+    if not is_labels(y, network.sizes[-1]) and not would_wait(network, y):
         sample, reach = _sample(y.reshape(len(y), -1)), interval(activation.range)
         if sample.min() < reach.low or sample.max() > reach.high:
             found.append(f"expected targets in the range {activation.range} of {activation.name} outputs, got {sample.min():.3g} "

@@ -9,7 +9,7 @@ from .plan import Plan
 
 CHUNK_ROWS = 4096   # rows of one pass
 MAX_PLANS = 8       # most recently used plans
-SMALL, MANY_ROWS = 1 << 15, 512   # parameters and rows, for whose answer a check of all parameters takes little time
+SMALL, MANY_ROWS = 1 << 15, 512   # all parameters are checked if there are at most SMALL, or at least MANY_ROWS rows
 
 
 def chunks(count):
@@ -36,8 +36,7 @@ class Inference:
         return Plan(self.network, rows, gradient, targets=kind != "outputs", ops=ops)
 
     def run(self, kind, x, y=None, sample_weights=None):
-        """Run plans over checked arrays, chunk by chunk; yields (slice of rows, plan) after each. The plan is the caller's until
-        the next one is asked for."""
+        """Run plans over checked arrays, chunk by chunk; yields (slice of rows, plan), which is the caller's until the next."""
         count, lane = x.shape[0], self.network.ops.lane
         for rows in chunks(count):
             key = rows.stop - rows.start, kind, lane
@@ -77,9 +76,9 @@ class Inference:
         return out
 
     def _check_parameters(self, rows, answer):
-        """Refuse NaN and infinity on the CPU. Checking a large network would take as long as several rows, so that for a few rows
-        it is checked only if their answer is not finite."""
+        """Refuse parameters of NaN or infinity, on the CPU."""
         ops, parameters = self.network.ops, self.network.parameters
+        # the check of a large network takes as long as several rows, so a call of a few rows looks only at their answer
         seen = parameters.vector if parameters.vector.size <= SMALL or rows >= MANY_ROWS else answer
         if ops.synchronous and not ops.all_finite(seen):
             parameters.require_finite()

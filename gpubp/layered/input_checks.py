@@ -101,14 +101,14 @@ def targets(network, y, rows, name="y", check_now=True):
         for chunk in _chunks(y):
             if not (known := (y[chunk] >= 0) & (y[chunk] < width)).all():
                 raise invalid(network, known, y[chunk], chunk.start,
-                               f"{name}: expected labels from 0 to {width - 1} for {width} outputs",
-                               ": give the last layer more neurons or renumber the labels")
+                              f"{name}: expected labels from 0 to {width - 1} for {width} outputs",
+                              ": give the last layer more neurons or renumber the labels")
     elif is_code:
         off, on = map(int, network.cost_function.codes)
         labels = (y if collected else network.ops.to_numpy(y)).reshape(-1)
         if not all_true(network, known := (labels == off) | (labels == on)):
             raise invalid(network, known, labels, 0, f"{name}: expected labels {off} and {on} for the one output of cost "
-                           f"{network.cost_function.name}", ": renumber the labels")
+                          f"{network.cost_function.name}", ": renumber the labels")
     for chunk in _chunks(y[:1] if labelled else y):   # all rows of codes are the same numbers in another order
         _require_targets(network, _codes(network, y[chunk]), name, chunk.start)
     code = lambda y: _smoothed(network, _codes(network, y))
@@ -206,7 +206,7 @@ def require_finite(network, values, name, first=0):
     xp = np if isinstance(values, np.ndarray) else network.ops.xp
     if not all_true(network, finite := xp.isfinite(values)):
         raise invalid(network, finite, values, first, f"{name}: expected finite numbers in {values.dtype}",
-                       ": remove or replace such samples, or use float64 where they are numbers beyond the range")
+                      ": remove or replace such samples, or use float64 where they are numbers beyond the range")
 
 
 def _require_targets(network, codes, name, first):

@@ -338,7 +338,7 @@ class Network:
             return rows, codes, task
         rows, codes, task = call_arrays.check_together(self, checked)
         score = score_from_terms(map(float, score_terms(self, rows, codes, task)), rows.shape[0], task)
-        self._task = task
+        self.task = task
         return score
 
     @_on_device

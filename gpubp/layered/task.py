@@ -39,15 +39,14 @@ def decide(network, *targets):
     if any(is_labels(y, width) for y in targets) or (cost.classifies and sums_to_one(network)):
         return CLASSIFICATION
     chunks = [chunk.reshape(len(chunk), width) for y in targets for chunk in in_chunks(y)]
-    separate = cost.classifies or (_bounded(network) and not _exclusive(network))
     if not all(bool(((y == off) | (y == on)).all()) for y in chunks):
         soft = width > 1 and cost.classifies and all(bool((abs(y.sum(axis=1) - 1.0) <= 1e-3).all()) for y in chunks)
         return CLASSIFICATION if soft else REGRESSION
     if width == 1:
-        return CLASSIFICATION if separate else REGRESSION
+        return guess(network)
     if all(bool(((y == on).sum(axis=1) == 1).all()) for y in chunks):
         return CLASSIFICATION
-    return MULTI_LABEL if separate else REGRESSION
+    return REGRESSION if _exclusive(network) or guess(network) == REGRESSION else MULTI_LABEL
 
 
 def check_targets(network, task, y, name="y"):

@@ -22,12 +22,16 @@ class GradientTransform(OptimizerPart):
 
     amount: float
     uses_norm: ClassVar[bool] = False
-    splits = property(lambda self: False, doc="Whether biases are treated differently.")
+    biases = True
+    splits = property(lambda self: not self.biases, doc="Whether it leaves biases out.")
     change: ClassVar[Callable[..., Any]]
 
     def _scaled(self, n, learning_rate):
         """The amount in a step at a learning rate, for a training set of n samples."""
         return self.amount
+
+    def _share(self, is_weight, amount):
+        return amount if self.biases else amount * is_weight
 
     def _shrink(self, w, is_weight, amount):
         """The parameters that the optimizer starts from."""
@@ -39,14 +43,13 @@ class Penalty(GradientTransform):
 
     biases: bool = False
 
-    splits = property(lambda self: not self.biases, doc="Whether it leaves biases out.")
     slope: ClassVar[Callable[..., Any]]
 
     def _scaled(self, n, learning_rate):
         return self.amount / n
 
     def change(self, xp, g, w, is_weight, norm, amount):
-        return g + (amount if self.biases else amount * is_weight) * self.slope(xp, w)
+        return g + self._share(is_weight, amount) * self.slope(xp, w)
 
 
 class L2(Penalty):
@@ -95,7 +98,6 @@ class WeightDecay(GradientTransform):
     biases: bool = True
 
     source = "Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019"
-    splits = property(lambda self: not self.biases, doc="Whether it leaves biases out.")
 
     def _scaled(self, n, learning_rate):
         return learning_rate * self.amount
@@ -104,7 +106,7 @@ class WeightDecay(GradientTransform):
         return g
 
     def _shrink(self, w, is_weight, amount):
-        return w - (amount if self.biases else amount * is_weight) * w
+        return w - self._share(is_weight, amount) * w
 
 
 class ClipValue(GradientTransform):

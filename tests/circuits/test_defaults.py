@@ -13,7 +13,7 @@ from tests.rule_cases import CASES
 UFUNC = {"out": None, "where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True}
 OTHERS = {   # what NumPy's signatures do not say
     np.einsum: {"out": None, "dtype": None, "order": "K", "casting": "safe"},
-    np.clip: {"out": None, "where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True},
+    np.clip: UFUNC,
     **{f: {"where": True, "keepdims": False} for f in (np.sum, np.mean, np.prod, np.max, np.min, np.amax, np.amin, np.nansum)},
     np.var: {"where": True, "correction": 0}, np.std: {"where": True, "correction": 0, "keepdims": False}}
 

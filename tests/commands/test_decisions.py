@@ -34,7 +34,7 @@ def test_the_output_states_all_decisions(gpubp_):
 
 
 def test_no_decision_no_line(gpubp_):
-    code, out, _ = trained(gpubp_, "a,y\n1.5,u\n2,v\n" * 1 + "3,u\n4,v\n" * 5, "")
+    code, out, _ = trained(gpubp_, "a,y\n1.5,u\n2,v\n" + "3,u\n4,v\n" * 5, "")
     assert code == 0 and [line[:4] for line in out.splitlines()].count("data") == 1
 
 

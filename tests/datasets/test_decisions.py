@@ -253,7 +253,7 @@ def test_tables_that_are_refused(tmp_path, case):
     text, options, sentence = case
     with pytest.raises(ValueError) as caught:
         read(tmp_path, text, **options)
-    assert str(caught.value) == sentence if sentence.startswith("--") else f"t.csv{sentence}"
+    assert str(caught.value) == (sentence if sentence.startswith("--") else f"t.csv{sentence}")
 
 
 def test_text_of_unknown_encoding(tmp_path):

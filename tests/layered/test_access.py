@@ -6,6 +6,7 @@ import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
+from tempfile import mkdtemp
 from threading import Barrier, Event
 
 import numpy as np
@@ -167,7 +168,7 @@ def uses(x, y):
             "derivative": lambda net: on_its_device(net, lambda: gpubp.grad(lambda v: np.sum(net(x, v)))(net.vector)),
             "objective": lambda net: net.objective(x, y), "trace": lambda net: net.trace(x, y),
             "check": lambda net: net.check(x, y), "memory": lambda net: net.memory(5), "copy": lambda net: net.copy(),
-            "pickle": pickle.dumps, "save": lambda net: net.save(os.devnull)}
+            "pickle": pickle.dumps, "save": lambda net: net.save(os.path.join(mkdtemp(), "net.npz"))}
 
 
 def changes(x, y):

@@ -13,9 +13,8 @@ from math import inf, nan
 import numpy as np
 
 from ...devices.array_namespace import namespace
-from ..custom_vjp import TupleCotangent, unpacked
+from ..custom_vjp import TupleCotangent, unpacked, with_zeros
 from ..tape import Primitive, reads, unwrap
-from ..values import full_like
 from ..wire import Wire, apply, as_function
 
 
@@ -44,7 +43,7 @@ def _apart(values, gaps):
 
 
 def _shared(cotangent, values):
-    """Equal values share their cotangents; small ones that are equal only beside the largest value do not."""
+    """Equal values share their cotangents; small ones that differ, if only by rounding of the largest value, do not."""
     sizes = np.absolute(unwrap(values))
     equal = _tied(values) & (np.absolute(sizes[..., :, None] - sizes[..., None, :]) <= 1e-3 * sizes[..., None, :])
     weights = (equal / np.sum(equal, axis=-1, keepdims=True)).astype(values.dtype)
@@ -90,7 +89,7 @@ def _eigh(cotangent, value, a, UPLO="L"):
 
 
 def _of_singular_values(cotangent, u, s, vh):
-    """The derivative of a function of singular values; at 0 those that it contains like abs have none, unlike its logarithms."""
+    """The cotangent of a. At a singular value s of 0 it is 0, as that of abs, unless the cotangent of s grows like 1 / s."""
     size = np.absolute(unwrap(cotangent))
     corner = _is_zero(s) & (size * unwrap(s) <= _rounding(size * unwrap(s))) & (
         (size > _rounding(size)) | (type(cotangent) is Wire))
@@ -153,7 +152,7 @@ def svd(a, full_matrices=True, compute_uv=True, hermitian=False):
 
 def _qr(cotangent, value, a, mode):
     q, r = unpacked(value)
-    of_q, of_r = (full_like(part, 0.0) if one is None else one for one, part in zip(cotangent, (q, r)))
+    of_q, of_r = with_zeros(cotangent, (q, r))
     m, n = np.shape(a)[-2:]
     q, of_q = _reduced(q, of_q, min(m, n))
     r, of_r = r[..., :min(m, n), :], of_r[..., :min(m, n), :]

@@ -24,10 +24,9 @@ with_value = as_function(Primitive(   # the derivatives of x, and another value
 
 
 def with_branch(convention, branch):
-    """A VJP rule by convention; in nested circuits, branch takes its place, which follows one branch beside a corner.
+    """Attach to a VJP rule the rule of nested circuits: at a corner it follows one branch, which TracedCall chooses.
 
-    Where a composition is smooth, each branch has its derivatives, if the branches of all parts fit together. So TracedCall tries
-    several, and compares. branch is a VJP rule with the option branch, which is passed to first().
+    TracedCall compares several choices; where they differ, the derivative is NaN. The rule passes its option branch to first().
     """
     convention.branch = branch
     return convention
@@ -40,8 +39,12 @@ def first(x, ties, branch):
         branches.met = True
     if choice < 2:
         return choice == 0
-    places = np.reshape(np.cumsum(np.ones_like(ties, int)), np.shape(ties)) + number
-    return (places >> (choice - 2)) & 1 == 1
+    return ((numbered(ties) + number) >> (choice - 2)) & 1 == 1
+
+
+def numbered(x):
+    """1, 2, ... in the shape of x."""
+    return np.reshape(np.cumsum(np.ones_like(x, int)), np.shape(x))
 
 
 def without_derivative(x, condition):

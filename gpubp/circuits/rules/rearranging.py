@@ -6,6 +6,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from ..pytree import leaves
 from ..tape import Primitive, reads, unwrap
 from ..wire import as_function
+from .linear_algebra import vecdot
 from .numpys import numpys, package
 from .shapes import scatter
 
@@ -103,8 +104,7 @@ REARRANGED = {
     np.diagflat: lambda v, k=0: np.diag(np.ravel(v), k),
     np.dsplit: lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 2),
     np.lib.stride_tricks.sliding_window_view: sliding_window_view, np.real_if_close: lambda a, tol=100: a,   # of real numbers
-    np.vecdot: numpys(np.vecdot)(lambda x1, x2, /, *, axis=-1: np.matmul(
-        np.expand_dims(np.moveaxis(x1, axis, -1), -2), np.expand_dims(np.moveaxis(x2, axis, -1), -1))[..., 0, 0]),
+    np.vecdot: numpys(np.vecdot)(vecdot),
 }
 LATER = {   # than NumPy 2.0
     "astype": lambda x, dtype, /, *, copy=True, device=None: x.astype(dtype),

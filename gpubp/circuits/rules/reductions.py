@@ -6,7 +6,7 @@ import numpy as np
 
 from ..tape import Primitive, reads
 from ..wire import as_function
-from .elementwise import along, first, with_branch
+from .elementwise import along, first, numbered, with_branch
 from .shapes import inverted
 
 
@@ -109,7 +109,7 @@ def _extreme(order):
     @reads("value", "x", "axis", "initial", "where")
     def one(cotangent, value, x, axis=None, out=None, keepdims=False, initial=None, where=True, *, branch):
         ties = _ties(value, x, axis, where)
-        places = np.reshape(np.cumsum(np.ones_like(ties, int)), np.shape(ties))
+        places = numbered(ties)
         repeated = np.sum(ties, axis=axis, keepdims=True) > 1
         preferred = 2 * np.size(ties) * (first(x, ties & repeated, branch) == (order == 1))
         ranks = ties * (preferred + (np.size(ties) - places if (branch[0] == 0) == (order == 1) else places))
