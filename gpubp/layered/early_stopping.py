@@ -7,18 +7,24 @@ import numpy as np
 from .history import StopReason
 from .inference import chunks
 
+SAMPLED = 256   # rows of the training data by which they are recognized
+
 
 class EarlyStopping:
     """Keeps the parameters with the best validation figure in the training state, and decides when to stop.
 
-    Fits with the same validation set, monitor and patience are one run. Between them the network has the best parameters, and the
-    training state has those of the last epoch, from which the run goes on. If the network's parameters are changed meanwhile,
-    another run begins.
+    Fits with the same data, mini-batches, validation set, monitor and patience are one run. Between them the network has the best
+    parameters, and the training state has those of the last epoch, from which the run goes on. If the network's parameters are
+    changed meanwhile, another run begins.
     """
 
-    def __init__(self, patience, monitor, training_state, network, validation):
-        self.patience, self.monitor, self.training_state, self.network = patience, monitor, training_state, network
-        self.run = f"{monitor} {patience} {_digest(network, validation)}"
+    def __init__(self, network, arguments):
+        self.patience, self.monitor = arguments.patience, arguments.monitor
+        self.training_state, self.network = arguments.training_state, network
+        data = [array for array in (arguments.x, arguments.y, arguments.sample_weights) if array is not None]
+        self.run = (f"{self.monitor} {self.patience} {arguments.n} {arguments.samples_per_epoch} {arguments.batch_size} "
+                    f"{_digest(network, [array[::-(-arguments.n // SAMPLED)] for array in data])} "
+                    f"{_digest(network, arguments.validation)}")
 
     def begin(self):
         training = self.training_state
@@ -44,7 +50,7 @@ class EarlyStopping:
         if training.best is None or waited < self.patience:
             return ()
         return StopReason.EARLY_STOPPING, (f"no better validation {self.monitor} for {waited} epochs: the parameters are those "
-                                           f"after epoch {training.best_epoch}")
+                                           f"after epoch {training.best_epoch}; another patience or optimizer trains on")
 
     def restore(self):
         """Give the network the best parameters; the optimizer's state stays that of the last epoch."""

@@ -58,10 +58,10 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         Draw a new order of the samples for each epoch, from net.seed.
     patience : int, optional
         Early stopping: stop after this many epochs without a better value of monitor. At its end, unless Ctrl-C interrupted it,
-        fit restores the best parameters. Later fits without an optimizer but with the same validation, monitor and patience
-        belong to the same run, also after save or copy. The run goes on from the parameters of its last epoch, bitwise as if it
-        had been one fit; once patience has run out, it trains no further. If one of these arguments differs, or you have changed
-        the parameters, another run starts from net.vector.
+        fit restores the best parameters. Later fits without an optimizer but with the same data (of which some rows are
+        compared), mini-batches, validation, monitor and patience belong to the same run, also after save or copy. The run goes
+        on from the parameters of its last epoch, bitwise as if it had been one fit; once patience has run out, it trains no
+        further. If one of these arguments differs, or you have changed the parameters, another run starts from net.vector.
     monitor : "cost" or "accuracy", default "cost"
         The figure of the validation set that early stopping watches ("accuracy" is the score: R^2 for a regression).
     callbacks : function or functions of the network, default none
@@ -136,8 +136,7 @@ class _Loop:
 
     def _run(self):
         network, arguments, training = self.network, self.arguments, self.training_state
-        early_stopping = arguments.patience and EarlyStopping(arguments.patience, arguments.monitor, training, network,
-                                                              arguments.validation)
+        early_stopping = arguments.patience and EarlyStopping(network, arguments)
         if early_stopping:
             early_stopping.begin()
         elif training.best_of:

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from ..maths.validation import REAL, Interval
 from .deferred_validation import would_wait
 from .input_checks import interval, is_labels
 
@@ -28,7 +29,9 @@ def warn(network, x, y):
             found.append(f"expected targets in the range {activation.range} of {activation.name} outputs, got {sample.min():.3g} "
                          f"to {sample.max():.3g}: scale y, or choose output='identity'")
         elif (size := _sizes(sample)[0].max()) > LARGE:
-            found.append(f"expected targets of about unit size, got size {size:.3g}: scale y by datasets.Scaling.standard(y)")
+            real = all(Interval(REAL) in interval(each) for each in (activation.range, network.cost_function.targets))
+            found.append(f"expected targets of about unit size, got size {size:.3g}: "
+                         + ("scale y by datasets.Scaling.standard(y)" if real else "divide y by a constant"))
     if found:
         warnings.warn("; ".join(found), UserWarning, stacklevel=4)
 

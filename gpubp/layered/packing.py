@@ -26,7 +26,7 @@ def save(network: Any, path: str | PathLike) -> None:
     """Write the network, its optimizer's state and its history to one .npz file, which gpubp.load reads.
 
     A previous file at path, a str or path-like, stays until the new one is complete. Raises OSError if the file cannot be
-    written, and TypeError if net.metadata holds something that JSON cannot hold.
+    written, ValueError if a parameter is NaN or infinite, and TypeError if net.metadata holds something that JSON cannot hold.
 
     >>> import gpubp, tempfile
     >>> path = tempfile.mkdtemp() + "/net.npz"
@@ -36,6 +36,7 @@ def save(network: Any, path: str | PathLike) -> None:
     """
     import json  # only files and pickles need it
 
+    network.parameters.require_finite()
     header, arrays = pack(network)
     atomically(path, lambda file: np.savez(file, gpubp=np.array(json.dumps(header)), **arrays), "the network")
 

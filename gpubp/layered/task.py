@@ -38,6 +38,7 @@ def decide(network, *targets):
     off, on = cost.codes
     if any(is_labels(y, width) for y in targets) or (cost.classifies and sums_to_one(network)):
         return CLASSIFICATION
+    _refuse_zeros(network, targets)
     chunks = [chunk.reshape(len(chunk), width) for y in targets for chunk in in_chunks(y)]
     if not all(bool(((y == off) | (y == on)).all()) for y in chunks):
         soft = width > 1 and cost.classifies and all(bool((abs(y.sum(axis=1) - 1.0) <= 1e-3).all()) for y in chunks)
@@ -59,6 +60,7 @@ def check_targets(network, task, y, name="y"):
         return
     if task == REGRESSION or (task == CLASSIFICATION and width > 1 and sums_to_one(network)):
         return
+    _refuse_zeros(network, [y])
     first = 0
     for chunk in in_chunks(y):
         rows = chunk.reshape(len(chunk), width)
@@ -70,6 +72,12 @@ def check_targets(network, task, y, name="y"):
             raise invalid(network, single, rows, first, f"{name}: expected rows with one largest target for task {task!r}",
                           ": set net.task = 'multi-label', or correct the targets")
         first += len(rows)
+
+
+def _refuse_zeros(network, targets):
+    """A cost with the codes -1 and 1 would learn nothing from 0."""
+    if network.cost_function.codes[0] == -1 and all(bool(((y == 0) | (y == 1)).all() and not (y == 1).all()) for y in targets):
+        raise ValueError(f"y: expected the codes -1 and 1 of cost {network.cost_function.name}, got 0 and 1: pass 2 * y - 1")
 
 
 def _bounded(network):

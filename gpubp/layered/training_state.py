@@ -23,7 +23,7 @@ class TrainingState:
     best: Parameters | None = None   # with patience: parameters with the best validation figure, or the last ones if `restored`
     best_value: float = math.inf
     best_epoch: int = 0
-    best_of: str = ""    # the monitor, patience and a digest of the validation set that best_value refers to
+    best_of: str = ""    # the run of early stopping that best_value belongs to
     restored: str = ""   # a digest of the best parameters while the network has them
     scaling: list[float] = field(default_factory=lambda: [*INITIAL_SCALING])
 

@@ -94,21 +94,20 @@ def test_devices_split_a_run(ops, random, tmp_path):
 
 def test_a_first_step_that_diverges_goes_back_to_the_last_parameters(random):
     """Those of the run, not the best ones, which the network had before."""
-    x, *targets = noise(random)
-    y, validation = np.eye(2)[targets[0]], (targets[1][0], np.eye(2)[targets[1][1]])
+    x, y, validation = noise(random)
     net, kept = made(), []
-    net.task = "regression"
     options = {"batch_size": None, "validation": validation, "patience": 30}
-    net.fit(x, y, optimizer="adam(0.3)", epochs=12, callbacks=lambda n: kept.append(n.vector.copy()), **options)
+    optimizer = gpubp.Adam(lambda epoch: 0.3 if epoch < 12 else 1e39)   # infinite in float32
+    net.fit(x, y, optimizer=optimizer, epochs=12, callbacks=lambda n: kept.append(n.vector.copy()), **options)
     assert not (net.vector == kept[-1]).all()
     with pytest.raises(gpubp.TrainingError):
-        net.fit(x, np.full((len(x), 2), 3e38), epochs=1, **options)
+        net.fit(x, y, epochs=2, **options)
     assert (net.vector == kept[-1]).all()
 
 
 @pytest.mark.parametrize("change", [
-    {"patience": 4}, {"monitor": "accuracy"}, {"validation": (np.ones((3, 4)), np.array([0, 1, 0]))}, {"optimizer": "adam(0.03)"},
-    "parameters"], ids=str)
+    {"patience": 4}, {"monitor": "accuracy"}, {"validation": (np.ones((3, 4)), np.array([0, 1, 0]))}, {"batch_size": 5},
+    "weights", "labels", {"optimizer": "adam(0.03)"}, "parameters"], ids=str)
 def test_another_run_starts_anew(change, random):
     """It starts from the best parameters, which the network has, as a network without any memory of the run."""
     x, y, validation = noise(random)
@@ -119,8 +118,10 @@ def test_another_run_starts_anew(change, random):
         net.parameters["w1"][0, 0] += 1.0
     other = net.copy()
     other.training_state.forget_best()
+    y = 1 - y if change == "labels" else y
+    more = change if isinstance(change, dict) else {"sample_weight": np.linspace(0.5, 2.0, len(x))} if change == "weights" else {}
     for one in (net, other):
-        one.fit(x, y, **options | (change if isinstance(change, dict) else {}))
+        one.fit(x, y, **options | more)
     assert state(net) == state(other) and net.epoch > 4
 
 

@@ -144,3 +144,16 @@ def test_an_older_file_keeps_its_task(tmp_path):
         np.savez(tmp_path / "net.npz", gpubp=np.array(json.dumps(header)), **arrays)
         loaded = gpubp.load(tmp_path / "net.npz", device="cpu")
         assert loaded.task == task and not loaded.standardize
+
+
+@pytest.mark.parametrize("cost", ["hinge", "squared_hinge"])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1), (-1, 2)])
+@pytest.mark.parametrize("task", [None, "classification", "multi-label"])
+def test_zeros_are_no_codes_of_a_hinge(cost, shape, task):
+    """It would learn nothing from them."""
+    y = np.array([0.0, 1.0, 1.0, 0.0, 0.0, 1.0]).reshape(shape)
+    net = Network([3, y.shape[1] if y.ndim == 2 else 1], cost=cost, device="cpu", seed=1, task=task)
+    for call in (net.fit, net.score):
+        with pytest.raises(ValueError, match=r"expected the codes -1 and 1 of cost .*hinge, got 0 and 1: pass 2 \* y - 1"):
+            call(np.ones((len(y), 3)), y)
+    assert net.task == task and net.fit(np.ones((len(y), 3)), 2.0 * y - 1.0, epochs=1).cost
