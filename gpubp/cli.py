@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 
 from .devices.ops import PRECISIONS
 
@@ -44,7 +45,9 @@ def main(argv=None):
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
         args = _parser().parse_args(argv)
-        code = importlib.import_module(f".commands.{args.command}", __package__).run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *place: print(f"gpubp: {message}", file=sys.stderr)
+            code = importlib.import_module(f".commands.{args.command}", __package__).run(args)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

@@ -114,3 +114,10 @@ def test_mistakes(gpubp_, tmp_path, words, sentence):
 def test_debug_shows_the_traceback():
     with pytest.raises(FileNotFoundError):
         cli.main(["train", "nothing.csv", "--debug"])
+
+
+def test_warnings_are_sentences(gpubp_, tmp_path):
+    """Without the line of source that a program of the user's would see."""
+    (tmp_path / "t.csv").write_text("a,b,c\n" + "".join(f"{i % 7},{i * 13 % 11},{i % 5 + 100 * (i % 3)}.5\n" for i in range(30)))
+    code, _, err = gpubp_("train t.csv --cost poisson --epochs 1 --no-picture --quiet")
+    assert code == 0 and err.startswith("gpubp: expected targets of about unit size") and len(err.splitlines()) == 1

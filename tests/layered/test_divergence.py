@@ -10,6 +10,8 @@ from gpubp.layered.network import Network
 from tests.cases import as_before, two_classes
 from tests.layered.steps import stepping
 
+pytestmark = pytest.mark.filterwarnings("ignore:expected")   # hints at data that shall diverge
+
 
 def stop_after(k, net, *args, **options):
     """Train exactly k steps, if necessary into the middle of an epoch."""

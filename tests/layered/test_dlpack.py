@@ -138,7 +138,7 @@ def test_torch_tensors(ops, random):
     plain = made(ops)
     plain.fit(x, y, epochs=1, progress=False)
     assert net.history.cost == plain.history.cost
-    single = Network([4, 1], device=ops, seed=7)
+    single = Network([4, 1], output="identity", device=ops, seed=7)
     single.fit(tensor, tensor[:, 0], epochs=1, progress=False)
     assert single.predict(tensor).shape == (23,) and type(single.predict(tensor)) is torch.Tensor
 

@@ -29,7 +29,7 @@ def test_predict_and_score_agree(random):
     least_squares.fit(x, labels, optimizer="adam(0.01)")
     assert np.mean(least_squares.predict(x) == labels) == least_squares.score(x, labels) > 0.9
     assert (least_squares.copy().predict(x) == least_squares.predict(x)).all()
-    values = Network([3, 4, 1], device="cpu", seed=1)
+    values = Network([3, 4, 1], output="identity", device="cpu", seed=1)
     values.fit(x, x[:, 0] ** 2)
     assert values.predict(x).shape == (30,) and values.predict(x).dtype == np.float32
 

@@ -41,6 +41,7 @@ def test_a_step_goes_in_blocks_by_its_size(cpu, monkeypatch):
     assert rows([784, 30, 10], 10) is None and rows([1024, 1024, 1024], 65536) is None
 
 
+@pytest.mark.filterwarnings("ignore:expected targets")   # they shall diverge
 def test_divergence_in_blocks_names_the_sample(cpu, random, in_blocks):
     x, y = two_classes(random)
     targets = np.eye(2)[y]
