@@ -25,18 +25,22 @@ def is_header(first, below, notation, like):
     columns = [[cell.strip() for cell in column] for column in zip(*below)]
     known = [[kind in NUMBERS for kind in map(notation.kind, column) if kind not in ("missing", "mark")] for column in columns]
     words = [(cell, column) for cell, kind, column in zip(first, kinds, columns) if kind == "text"]
+    classes = [*map(str, like.get("classes") or ())]
     new = all(cell not in column for cell, column in words)
     whole = len({*numbers}) == len(numbers) and all(re.fullmatch(r"\d+", cell, re.ASCII) for cell in numbers)
     steps = {int(b) - int(a) for a, b in pairwise(numbers)} if whole else ()
     counting = steps == {1} and (len(numbers) > 2 or numbers[0] == "0")   # such as the names 0, 1, 2 that pandas gives
-    names = (not numbers or any(kind == "text" and 2 * sum(column) > len(column) for kind, column in zip(kinds, known))
-             or (new and any(cell.lower() in TARGET_NAMES for cell, _ in words))
-             or (counting and any(kind == "number" and column and not any(column) for kind, column in zip(kinds, known))))
-    sample = not (whole and new) or any(cell and kind in ("missing", "mark") for cell, kind in zip(first, kinds))
-    if names or sample:
-        return names if names != sample else None
-    repeated = bool(words) and all(2 * len({*column}) <= len(column) for _, column in words)
-    return None if repeated or (counting and not like.get("columns")) else False
+    above_text = any(kind in NUMBERS and column and not any(column) and cell not in classes
+                     for cell, kind, column in zip(first, kinds, known))
+    above_numbers = any(kind == "text" and 2 * sum(column) > len(column) for kind, column in zip(kinds, known))
+    names = (not numbers or above_numbers or (new and any(cell.lower() in TARGET_NAMES for cell, _ in words))
+             or (counting and above_text))
+    gaps = any(cell and kind in ("missing", "mark") for cell, kind in zip(first, kinds))   # or Na for sodium, # for a number
+    sample = not (whole and new) or (gaps and not above_numbers)
+    if names:
+        return None if sample else True
+    repeated = new and any(2 * len({*column}) <= len(column) and cell not in classes for cell, column in words)
+    return None if repeated or above_text or (counting and not sample and not like.get("columns")) else False
 
 
 def choose(header, name, target, ignore, index, like, column, notation):
@@ -56,15 +60,15 @@ def choose(header, name, target, ignore, index, like, column, notation):
     if target is not None:
         target = find(header, name, target)
     notes, reasons = [], {}
-    if index is None:
+    if index not in (None, "none"):
+        ignored.add(find(header, name, index))
+    if index != "none":
         candidates = [h for h in header if h not in ignored and h != target and INDEX.fullmatch(h)]
         reasons = {h: _numbering(h, column(h), notation) for h in candidates}
         notes += [f"{h!r} is a feature (--ignore {h!r} leaves it out)" for h, reason in reasons.items() if reason is None]
         reasons = {h: reason for h, reason in reasons.items() if reason is not None}
         if reasons:
-            notes += _left_out([f"{h!r} {reason}" for h, reason in reasons.items()], "--index none keeps them")
-    elif index != "none":
-        ignored.add(find(header, name, index))
+            notes += _left_out([f"{h!r} {reason}" for h, reason in reasons.items()], "--index none keeps them" + (f", --ignore {index!r} leaves out only that one" if index else ""))
     left = [h for h in header if h not in ignored and h not in reasons]
     if len(left) == like.get("features"):
         target = None
@@ -111,12 +115,18 @@ def _numbering(header, cells, notation):
 def find(header, name, wanted):
     """The name of the column with the name, or the number from 1, `wanted`; raises ValueError if there is none."""
     wanted = str(wanted).strip()
+    number = int(wanted) if re.fullmatch(r"-?\d+", wanted, re.ASCII) else None
+    counted = header[number - (number > 0)] if number and abs(number) <= len(header) else None
     if wanted in header:
+        if counted not in (None, wanted):   # such as 1 under pandas' names 0, 1, 2
+            ways = [next((str(n) for n in (i + 1, i - len(header)) if str(n) not in header), "a new name")
+                    for i in map(header.index, (wanted, counted))]
+            raise ValueError(f"{name}: expected one column, got {wanted}, the name of a column and the number of {counted!r}: "
+                             f"give {ways[0]} for the name or {ways[1]} for the number")
         return wanted
-    if re.fullmatch(r"-?\d+", wanted, re.ASCII):
-        number = int(wanted)
-        if 1 <= abs(number) <= len(header):
-            return header[number - 1 if number > 0 else number]
+    if counted is not None:
+        return counted
+    if number is not None:
         raise ValueError(f"{name} has no column {wanted}: expected a number from 1 to {len(header)} (-1 is the last), "
                          "or a name")
     folded = {h.lower(): h for h in reversed(header)}

@@ -84,8 +84,8 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
     header : "auto", "yes" or "no", default "auto"
         Whether the first line of a table names its columns; by default it does if it has text above numbers.
     index : str or int, optional
-        A column that numbers the rows, to leave out; "none" for none. By default, columns called Id, index, rownames, or without
-        a name, are left out if they number the rows or differ in every row.
+        A column that numbers the rows, to leave out; "none" for none. Columns called Id, index, rownames, or without a name, are
+        left out too, unless it is "none", if they number the rows or differ in every row.
 
     Raises
     ------

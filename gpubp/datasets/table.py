@@ -67,7 +67,7 @@ def _names(first, rows, name, named, notation, like):
     twice = next((h for h in header if header.count(h) > 1), None)
     if twice is not None:
         raise ValueError(f"{name}: expected each column name once, got {twice!r} twice")
-    if any(notation.kind(cell) == "number" for cell in header):
+    if any(cell and notation.kind(cell) != "text" for cell in header):
         notes.append(f"the first line is the header: {listed(header)} (--header no)")
     return tuple(header), notes
 

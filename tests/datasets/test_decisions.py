@@ -85,6 +85,12 @@ READ = {
     "pandas' names are a sample": (
         "0,1,2\n9,4,5.5\n", {"header": "no"}, "column 1,column 2",
         [[0.0, 1.0], [9.0, 4.0]], [2.0, 5.5], [HEADER, last("column 3")]),
+    "sodium": ("RI,Na,Mg,Type\n1.5,13,4,1\n1.6,12,3,2\n1.7,11,3,1\n1.5,13,2,2\n", {}, "RI,Na,Mg",
+               [[1.5, 13.0, 4.0], [1.6, 12.0, 3.0], [1.7, 11.0, 3.0], [1.5, 13.0, 2.0]], [1, 2],
+               ["the first line is the header: RI, Na, Mg, Type (--header no)", last("Type"), LABELS]),
+    "marks as names": ("#,HP,%,none,Type\n7,1,1,2,u\n3,5,1,4,v\n", {}, "HP,%,none", [[1.0, 1.0, 2.0], [5.0, 1.0, 4.0]], "u v",
+                       ["the first line is the header: #, HP, %, none, Type (--header no)",
+                        left_out("1 column left out: '#' differs in every row"), last("Type")]),
     "a commented header": ("# a,b,y\n1,2,u\n3,4,v\n", {}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v", []),
     "quotes": ('"a","b c","y"\n"1", 2,u\n3,"4",v\n', {}, "a,b c", [[1.0, 2.0], [3.0, 4.0]], "u v", []),
     # columns that number the rows
@@ -100,6 +106,12 @@ READ = {
                     [left_out("2 columns left out: 'PassengerId' numbers the rows, 'user_id' differs in every row")]),
     "indices kept": ("Id,a,y\n7,1,u\n9,5,v\n", {"index": "none"}, "Id,a", [[7.0, 1.0], [9.0, 5.0]], "u v", []),
     "an index by name": ("k,a,y\n7,1,u\n9,5,v\n", {"index": "k"}, "a", [[1.0], [5.0]], "u v", []),
+    "one index by name, another one found": (
+        "Unnamed: 0,Id,a,y\n0,7,1,u\n1,9,5,v\n", {"index": "Id"}, "a", [[1.0], [5.0]], "u v",
+        ["1 column left out: 'Unnamed: 0' numbers the rows (--index none keeps them, --ignore 'Id' leaves out only that one)"]),
+    "the number of a column from the end": (",0,1,y\n0,5,7,u\n1,6,3,v\n", {"ignore": ["-2"]}, "0", [[5.0], [6.0]], "u v",
+                                            ["the first line is the header: , 0, 1, y (--header no)",
+                                             left_out("1 column left out: '' numbers the rows")]),
     "an index by number": ("7,1.5,u\n9,5,v\n", {"index": 1}, "column 2", [[1.5], [5.0]], "u v", [HEADER, last("column 3")]),
     "repeated identifiers": ("Id,a,y\n7,1,u\n7,5,v\n", {}, "Id,a", [[7.0, 1.0], [7.0, 5.0]], "u v",
                              ["'Id' is a feature (--ignore 'Id' leaves it out)"]),
@@ -246,6 +258,28 @@ REFUSED = {
     "a space": ("a y\n1 u\n", {"delimiter": " "}, "--delimiter: expected one sign such as ',' or ';', got ' '"),
     "a number as the delimiter": ("a,y\n1,u\n", {"delimiter": 5}, "--delimiter: expected one sign such as ',' or ';', got 5"),
     "index": ("abc,y\n1,u\n", {"index": "abd"}, " has no column 'abd': did you mean 'abc'?")}
+
+
+@pytest.mark.parametrize("first", ["400.0;400.5;401.0;kind", "-1;0;1;kind", "1.5;2;5;kind", "1;1;1;kind", "True;False;True;kind",
+                                   "0;1;2;2030", "1.5;2;5;2030", "0;0;0;True", "NA;1;2;kind"])
+def test_a_header_above_classes_that_repeat_is_no_sample(tmp_path, first):
+    rows = "".join(f"{i * 0.5};{i % 3};{i};{'ab'[i % 2]}\n" for i in range(40))
+    with pytest.raises(ValueError, match="--header yes or --header no"):
+        read(tmp_path, f"{first}\n{rows}")
+    if len({*first.split(";")}) == 4:
+        assert read(tmp_path, f"{first}\n{rows}", header="yes").classes == ("a", "b")
+    assert read(tmp_path, rows).classes == ("a", "b")   # also without any
+
+
+@pytest.mark.parametrize("option, value, ways", [
+    ("index", "1", "1, the name of a column and the number of '': give 3 for the name or -5 for the number"),
+    ("ignore", ["1"], "1, the name of a column and the number of '': give 3 for the name or -5 for the number"),
+    ("target", 2, "2, the name of a column and the number of '0': give 4 for the name or -4 for the number")])
+def test_a_name_that_is_the_number_of_another_column_is_ambiguous(tmp_path, option, value, ways):
+    text = ",0,1,2,label\n" + "".join(f"{i},{i % 3},{i % 5}.5,7.{i},{'ab'[i % 2]}\n" for i in range(9))
+    with pytest.raises(ValueError) as caught:
+        read(tmp_path, text, **{option: value})
+    assert str(caught.value) == f"t.csv: expected one column, got {ways}"
 
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
