@@ -163,8 +163,8 @@ def _table(add):
     add("--decimal", metavar="C", help="the decimal sign of numbers (default .)")
     add("--thousands", metavar="C", help="the sign between groups of three digits (default none)")
     add("--header", choices=("auto", "yes", "no"), help="whether the first line names the columns (default auto)")
-    add("--index", metavar="C", help="a column that numbers the rows, to leave out, or none; without none, columns with names such "
-                                     "as Id are left out too if they number the rows or differ in every row")
+    add("--index", metavar="C", help="a column that numbers the rows, to leave out, or none; without none, columns with names "
+                                     "such as Id are left out too if they number the rows or differ in every row")
 
 
 def _parity(parser):

@@ -49,11 +49,13 @@ def choose(header, name, target, ignore, index, like, column, notation):
     column(name): the cells of a column. index: a column to leave out, "none", or None for those that number the rows.
     """
     if like.get("columns"):
+        known = {*header}
         for feature in like["columns"]:
-            if feature not in header:
+            if feature not in known:
                 raise ValueError(f"{name}: expected the column {feature!r}, which the network was trained on, got "
                                  f"{listed(header)}")
-        unused = [h for h in header if h not in (*like["columns"], like["target"])]
+        used = {*like["columns"], like["target"]}
+        unused = [h for h in header if h not in used]
         return (tuple(like["columns"]), like["target"] if like["target"] in header else None,
                 _left_out([repr(h) for h in unused], "not used in training") if unused else [])
     ignored = {find(header, name, each) for each in ignore}
@@ -68,7 +70,8 @@ def choose(header, name, target, ignore, index, like, column, notation):
         notes += [f"{h!r} is a feature (--ignore {h!r} leaves it out)" for h, reason in reasons.items() if reason is None]
         reasons = {h: reason for h, reason in reasons.items() if reason is not None}
         if reasons:
-            notes += _left_out([f"{h!r} {reason}" for h, reason in reasons.items()], "--index none keeps them" + (f", --ignore {index!r} leaves out only that one" if index else ""))
+            only = "" if index is None else f", --ignore {index!r} leaves out only that one"
+            notes += _left_out([f"{h!r} {reason}" for h, reason in reasons.items()], f"--index none keeps them{only}")
     left = [h for h in header if h not in ignored and h not in reasons]
     if len(left) == like.get("features"):
         target = None

@@ -2,7 +2,9 @@
 
 import re
 
-MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "?"})
+MISSING = frozenset({"", "na", "n/a", "n.a.", "<na>", "(na)", "#na", "#n/a", "#n/a n/a", "nan", "-nan", "nat", "null", "(null)",
+                     "<null>", "none", "?", r"\n", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",   # \N of databases, C of Windows
+                     "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"})   # errors of spreadsheets
 TRUTH = {"true": 1.0, "false": 0.0}
 DIGITS = r"\d[\d.,'’_\s]*"   # of any script, grouped in any way
 SIGN = r"[-+−–]?"

@@ -43,8 +43,7 @@ class Rows:
         return next(iter(even), max(DELIMITERS, key="".join(sample).count))
 
     def __iter__(self):
-        blank = blanks = comments = 0
-        line = 1
+        blank, blanks, comments, line, begun = [], 0, 0, 1, False
         reader = csv.reader(io.StringIO(self._text, newline=""), delimiter=self.delimiter, skipinitialspace=True, strict=True)
         try:
             for cells in reader:
@@ -53,14 +52,18 @@ class Rows:
                     raise ValueError(f"{self._name}, line {start}: expected each row on one line, got a quoted cell that runs to "
                                      f"line {line - 1}: remove the stray quote, or the line break")
                 if not cells or (self.width > 1 and len(cells) == 1 and not cells[0].strip()):
-                    blank += 1
+                    blank.append(start)
                 elif cells[0].startswith("#") and len(cells) != self.width:
                     comments += 1
                 elif start > self._stated:
                     if len(cells) != self.width:
                         raise ValueError(f"{self._name}, line {start}: expected {self.width} cells as in the first line, got "
                                          f"{len(cells)}")
-                    blanks, blank = blanks + blank, 0
+                    if self.width > 1:
+                        blanks += len(blank)
+                    elif begun:   # the only cell is missing
+                        yield from ((number, [""]) for number in blank)
+                    blank, begun = [], True
                     yield start, cells
         except csv.Error as error:
             raise ValueError(f"{self._name}, line {line}: expected cells separated by {self.delimiter!r}, got a damaged row "

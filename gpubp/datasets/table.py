@@ -6,6 +6,7 @@ and the first column for an index if rows have one cell more than the header. Ea
 
 import re
 from array import array
+from collections import Counter
 from functools import cache
 from itertools import islice
 
@@ -16,6 +17,7 @@ from .notation import TRUTH, Notation
 from .rows import Rows
 
 BELOW = 50   # rows with which the first one is compared
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)   # thousands, or three decimals
 
 
 def read_table(text, name, target=None, ignore=(), task="auto", like=None, targets=True, *, delimiter=None, decimal=None,
@@ -40,6 +42,8 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
     columns, target, decisions = choose(names, name, target, ignore, index, like, column, notation)
     reading = _Reading(name, names, notation, None if missing is None else {str(word).strip().casefold() for word in missing})
     x, cells = reading.read(islice(rows, named, None), columns, target if targets else None, notation.reader(text))
+    if decimal is None and not thousands and re.search(r"\d\.\d{3}(?!\d)", text):
+        reading.check_groups(islice(rows, named, None), x, columns, target if targets else None)
     if index is None and not like and len(x) > 2:   # names that are not usual for an index: they may be times
         steps = [(c, np.diff(x[:, i])) for i, c in enumerate(columns) if x[0, i] in (0, 1) and x[1, i] == x[0, i] + 1]
         reading.notes += [f"{c!r} numbers the rows and is a feature (--ignore {c!r} leaves it out)" for c, step in steps
@@ -50,7 +54,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
 
 def _names(first, rows, name, named, notation, like):
     """(names of the columns, notes); the names are "column 1", ... if the table has no header."""
-    notes = [] if rows.delimiter == "," else [f"the columns are separated by {rows.delimiter!r}"]
+    notes = [] if rows.delimiter == "," or len(first) == 1 else [f"the columns are separated by {rows.delimiter!r}"]
     width = len(first)
     if not first[-1].strip():   # a comma at the end of each line
         width = max((i for _, cells in rows for i, cell in enumerate(cells, 1) if cell.strip()), default=width)
@@ -64,9 +68,10 @@ def _names(first, rows, name, named, notation, like):
             *notes, "no header: the first line is a sample" + (", with the columns in the training's order" if earlier else
                                                                " (--header yes)")]
     header = [re.sub(r"^#\s*(?=\S)", "", cell.strip()) for cell in first[:width]]
-    twice = next((h for h in header if header.count(h) > 1), None)
+    twice = next((h for h, count in Counter(header).items() if count > 1), None)
     if twice is not None:
-        raise ValueError(f"{name}: expected each column name once, got {twice!r} twice")
+        raise ValueError(f"{name}: expected each column name once, got {twice!r} twice: rename one, or give --header no if "
+                         "the first line is a sample")
     if any(cell and notation.kind(cell) != "text" for cell in header):
         notes.append(f"the first line is the header: {listed(header)} (--header no)")
     return tuple(header), notes
@@ -75,6 +80,7 @@ def _names(first, rows, name, named, notation, like):
 class _Reading:
     def __init__(self, name, header, notation, missing):
         self.name, self.header, self.notation, self.missing = name, header, notation, missing
+        self.position = {name: i for i, name in enumerate(header)}
         self.lines, self.notes, self.truths = array("q"), [], set()
 
     def place(self, i):
@@ -82,8 +88,8 @@ class _Reading:
 
     def read(self, rows, columns, target, number):
         """(x, cells of the target or None); rows with words of self.missing are left out."""
-        features = [self.header.index(c) for c in columns]
-        aim = None if target is None else self.header.index(target)
+        features = [self.position[c] for c in columns]
+        aim = None if target is None else self.position[target]
         used = [*features, *([] if aim is None else [aim])]
         words = {"", *self.missing} if self.missing else ()
         numbers, goals, left_out = array("d"), [], []
@@ -123,7 +129,32 @@ class _Reading:
         for row, column in np.argwhere(~np.isfinite(x))[:1]:
             raise self._refused(row, columns[column], str(x[row, column]))
         if self.truths:
+            for row, column in np.argwhere((x != 0) & (x != 1) & np.isin(columns, [*self.truths]))[:1]:
+                raise ValueError(f"{self.place(row)}, column {columns[column]!r}: expected True or False as on other lines, got "
+                                 f"{x[row, column]:g}: correct the file, or ignore this column")
             self.notes.append(f"True and False are read as 1 and 0 in {listed([c for c in columns if c in self.truths])}")
+
+    def check_groups(self, rows, x, columns, target):
+        """Raise ValueError for a column in which each point may separate thousands, as in 950 and 1.250."""
+        with np.errstate(all="ignore"):   # numbers of at most three digits behind the point
+            short = np.isclose(1000 * x, np.rint(1000 * x), rtol=1e-12, atol=0).all(axis=0)
+        left = {self.position[c] for c in [*np.array(columns)[short], *([] if target is None else [target])]}
+        whole = set()
+        grouped: dict[int, tuple] = {}
+        for line, cells in rows:
+            for i in [*left]:
+                cell = cells[i].strip()
+                if cell.lstrip("+-").isdigit():
+                    whole.add(i)
+                elif GROUPED.fullmatch(cell):
+                    grouped.setdefault(i, (line, cell))
+                elif self.notation.kind(cell) == "number":
+                    left.remove(i)
+        for i in sorted(left & whole & {*grouped}):
+            line, cell = grouped[i]
+            raise ValueError(f"{self.name}, line {line}, column {self.header[i]!r}: expected a number in a clear notation, got "
+                             f"{cell} beside numbers without a point: give --thousands . if points separate thousands, else "
+                             "--decimal .")
 
     def targets(self, cells, target, task, classes):
         """The target column (n,): float64 if all cells are numbers, else text, the names of classes."""

@@ -260,6 +260,53 @@ REFUSED = {
     "index": ("abc,y\n1,u\n", {"index": "abd"}, " has no column 'abd': did you mean 'abc'?")}
 
 
+@pytest.mark.parametrize("numbers", ["950 1.250 12.400", "1.000 2.000 950", "689.580 710197", "-1.250 -3", "0 1.500"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_points_that_may_separate_thousands(tmp_path, numbers, place):
+    text = "a;y\n" + "".join(f"{n};7.{i}\n" if place == 0 else f"7.{i};{n}\n" for i, n in enumerate(numbers.split()))
+    with pytest.raises(ValueError, match=r"beside numbers without a point: give --thousands \. if points separate "
+                                         r"thousands, else --decimal \.$"):
+        read(tmp_path, text)
+    for options, values in (({"decimal": "."}, [*map(float, numbers.split())]),
+                            ({"decimal": ",", "thousands": "."}, [float(n.replace(".", "")) for n in numbers.split()])):
+        data = read(tmp_path, text if place and "," not in options.values() else text.replace("7.", "7"),
+                    task="auto" if place == 0 else "regression", **options)
+        assert (data.raw if place == 0 else data.y).ravel().tolist() == values
+
+
+@pytest.mark.parametrize("numbers", ["0.125 1.250 2.5", "1.250 12.400 3.125", "0.125 950", "1.2505 950", "1.250 2.5 950",
+                                     "1.250 2.500 NA 7.125"])
+def test_three_decimals_are_no_thousands(tmp_path, numbers):
+    text = "a,y\n" + "".join(f"{n},{'uv'[i % 2]}\n" for i, n in enumerate(numbers.split()))
+    assert read(tmp_path, text, missing="NA,-").raw.ravel().tolist() == [float(n) for n in numbers.split() if n != "NA"]
+
+
+@pytest.mark.parametrize("word", ["\\N", "NaT", "(null)", "<null>", "#NA", "#N/A", "#DIV/0!", "#VALUE!", "<NA>", "n.a.",
+                                  "1.#QNAN", "None"])
+def test_marks_of_missing_values_are_no_classes(tmp_path, word):
+    for text in (f"a,y\n1,u\n3,v\n7,{word}\n", f"a,y\n1,u\n3,v\n{word},v\n"):
+        with pytest.raises(ValueError) as caught:
+            read(tmp_path, text)
+        assert f"the value is missing, got {word!r}: fill it in, or give --missing {word!r}" in str(caught.value)
+        assert len(read(tmp_path, text, missing=word)) == 2
+
+
+def test_blank_lines_of_one_column_are_missing_values(tmp_path):
+    like = read(tmp_path, "a,y\n5,u\n7,v\n").scaled().metadata
+    data = read(tmp_path, "\na\n1.5\n2\n\n\n", like=like)
+    assert data.raw.tolist() == [[1.5], [2.0]] and data.notes == ()
+    for text in ("a\n1.5\n\n2\n", "a\n\n2\n", "a\n1.5\n  \n2\n", 'a\n1.5\n""\n2\n'):
+        with pytest.raises(ValueError, match="column 'a': the value is missing"):
+            read(tmp_path, text, like=like)
+
+
+@pytest.mark.parametrize("column", ["True 3 5", "1 false 0.5"])
+def test_truth_values_beside_other_numbers(tmp_path, column):
+    text = "a,y\n" + "".join(f"{cell},{'uv'[i % 2]}\n" for i, cell in enumerate(column.split()))
+    with pytest.raises(ValueError, match=r"'a': expected True or False as on other lines, got (3|0\.5): correct the file"):
+        read(tmp_path, text)
+
+
 @pytest.mark.parametrize("first", ["400.0;400.5;401.0;kind", "-1;0;1;kind", "1.5;2;5;kind", "1;1;1;kind", "True;False;True;kind",
                                    "0;1;2;2030", "1.5;2;5;2030", "0;0;0;True", "NA;1;2;kind"])
 def test_a_header_above_classes_that_repeat_is_no_sample(tmp_path, first):

@@ -82,7 +82,8 @@ def test_ignored_columns(tmp_path):
                                     "is the name of a class"),
     ("a,y\n1,a\n3,a\n", "t.csv: expected at least two different targets, got 'a' for all 2 samples"),
     ("a,y\n1,5\n3,5\n", "t.csv: expected at least two different targets, got 5.0 for all 2 samples"),
-    ("a,a,y\n1,2,0\n3,4,1\n", "t.csv: expected each column name once, got 'a' twice"),
+    ("a,a,y\n1,2,0\n3,4,1\n", "t.csv: expected each column name once, got 'a' twice: rename one, or give --header no if the "
+                             "first line is a sample"),
     ("y\n1\n0\n", "t.csv: expected a column of features beside the target, got 'y': --delimiter names the "
                   "sign between columns")])
 def test_bad_tables(tmp_path, text, sentence):
