@@ -22,8 +22,6 @@ def run(args):
 
 
 def _samples(args, network):
-    data = samples.load(args.data, network, **samples.table_options(args))
-    if data.y is None:
-        raise ValueError(f"{args.data}: expected targets as in the training data, since the cost needs them, got only features")
+    data = samples.with_targets(samples.load(args.data, network, **samples.table_options(args)), network)
     data = data.take(np.arange(min(SAMPLES, len(data))))
     return data.x, data.y if data.task != "regression" else samples.target_scaling(network)(data.y)

@@ -20,6 +20,15 @@ def load(path, network, targets=True, **options):
     return data.test or data
 
 
+def with_targets(data, network):
+    """The data, which need targets, since the cost of the network does."""
+    if data.y is None:
+        origin = network.metadata.get("data", "the training data")
+        raise ValueError(f"{data.name}: expected the target {network.metadata.get('target') or 'y'!r}, as in {origin}, got only "
+                         "features: give a file with both")
+    return data
+
+
 def decisions(data):
     """What was decided about a file, in words; empty if nothing was."""
     return f"{data.name}: {'; '.join(data.notes)}" if data.notes else ""

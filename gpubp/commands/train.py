@@ -110,11 +110,7 @@ def _resumed(args):
     path = run_metadata["path"]
     if path is None:
         return network, datasets.digits(), run_metadata
-    data = datasets.load(path, like=network.metadata)
-    if data.y is None:
-        raise ValueError(f"{path}: expected the targets {data.target or 'y'}, as in {network.metadata['data']}, got only "
-                         "features")
-    return network, data, run_metadata
+    return network, samples.with_targets(datasets.load(path, like=network.metadata), network), run_metadata
 
 
 def _parts(data, hold_back, seed):

@@ -3,6 +3,7 @@
 import io
 import zipfile
 import zlib
+from tokenize import TokenError
 
 import numpy as np
 
@@ -22,7 +23,9 @@ def read_npz(path, content, target=None, needed=True):
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             names = archive.files
             arrays = {key: archive[key] for key in names if _meaning(key, target)}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:   # the errors that NumPy raises
+        if damaged := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
+            raise ValueError(f"{damaged[0]} is no array")   # NumPy returns the bytes
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, TokenError, ValueError) as error:   # of NumPy
         if "allow_pickle" in str(error):
             raise ValueError(f"{path}: expected arrays of numbers or strings, got pickled Python objects, which gpubp does "
                              "not load: save them as such arrays") from None

@@ -43,11 +43,17 @@ class Scaling:
 
         Statistics are exact for all finite numbers, also near the limits of float64. A constant column becomes 0; differences
         below 1e-14 of a column's magnitude count as rounding errors. Integers beyond 2**53 are rounded to float64.
+        Raises ValueError for other arrays than matrices and vectors of finite real numbers.
 
         >>> Scaling.standard([[1.0, 7.0], [3.0, 7.0]])
         Scaling(shift=[2.0, 7.0], scale=[1.0, 1.0])
         """
         raw = np.asarray(raw)
+        if raw.dtype.kind not in "fiub" or raw.ndim not in (1, 2) or not raw.size or not np.isfinite(raw).all():
+            shape = f"{raw.dtype} of shape {raw.shape}"
+            what = "an infinite or missing value" if raw.dtype.kind == "f" and raw.ndim in (1, 2) and raw.size else shape
+            raise ValueError(f"Scaling.standard: expected a matrix or vector of finite real numbers, got {what}: encode text as "
+                             "numbers, and leave out rows with missing values")
         shift, scale = shift_and_scale(lambda: [raw])
         return cls(shift.tolist(), scale.tolist())
 

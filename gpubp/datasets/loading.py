@@ -182,6 +182,9 @@ def _agree(name, parts, places, like, targets):
     for part, (x, y) in parts.items():
         if y is None and like is None and targets:
             raise ValueError(f"{name}: expected features and targets in the {part} part, got only features")
+        if y is not None and not (y.ndim and y.size):
+            raise ValueError(f"{name}: expected a target for each row of the {part} part, got {y.dtype} of shape {y.shape}: save "
+                             "one target per row")
         if y is not None and len(x) != len(y):
             raise ValueError(f"{name}: expected a target for each of the {len(x)} rows of the {part} part, got {len(y)}")
         if x.shape[1] != width:
@@ -260,6 +263,9 @@ def _encoded(y, classes, place):
 
     place(i) is the position of sample i in the file, for the error of an unknown label.
     """
+    if y.dtype.kind == "U" and not (classes and isinstance(classes[0], str)):
+        raise ValueError(f"{place(0)}: expected a number as the target, as in the training data, got {y.ravel()[0].item()!r}: "
+                         "correct the file")
     if classes is None:
         return np.asarray(y, np.float64).reshape(len(y), -1)
     values = (y.argmax(axis=1) if _one_hot(y) else y.ravel()).tolist()

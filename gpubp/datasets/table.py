@@ -18,6 +18,7 @@ from .rows import Rows
 
 BELOW = 50   # rows with which the first one is compared
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)   # thousands, or three decimals
+DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?|\d{1,2}:\d\d(:.*)?", re.ASCII)
 
 
 def read_table(text, name, target=None, ignore=(), task="auto", like=None, targets=True, *, delimiter=None, decimal=None,
@@ -40,7 +41,8 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
     names, notes = _names(first, rows, name, named, notation, like)
     column = lambda wanted: [cells[names.index(wanted)].strip() for _, cells in islice(rows, named, None)]
     columns, target, decisions = choose(names, name, target, ignore, index, like, column, notation)
-    reading = _Reading(name, names, notation, None if missing is None else {str(word).strip().casefold() for word in missing})
+    words = None if missing is None else {str(word).strip().casefold() for word in missing}
+    reading = _Reading(name, names, notation, words, bool(like))
     x, cells = reading.read(islice(rows, named, None), columns, target if targets else None, notation.reader(text))
     if decimal is None and not thousands and re.search(r"\d\.\d{3}(?!\d)", text):
         reading.check_groups(islice(rows, named, None), x, columns, target if targets else None)
@@ -78,8 +80,8 @@ def _names(first, rows, name, named, notation, like):
 
 
 class _Reading:
-    def __init__(self, name, header, notation, missing):
-        self.name, self.header, self.notation, self.missing = name, header, notation, missing
+    def __init__(self, name, header, notation, missing, trained):
+        self.name, self.header, self.notation, self.missing, self.trained = name, header, notation, missing, trained
         self.position = {name: i for i, name in enumerate(header)}
         self.lines, self.notes, self.truths = array("q"), [], set()
 
@@ -166,12 +168,20 @@ class _Reading:
         if classes and isinstance(classes[0], str):
             return np.array(cells)
         if all(numeric):
-            if task != "regression" and not classes and any(re.fullmatch(r"0\d+|\d{16,}", cell) for cell in cells):
-                self.notes.append(f"codes in {target!r}, such as 007, are names of classes (--task regression)")
+            code = next((cell for cell in cells if re.fullmatch(r"0\d+|\d{16,}", cell)), None)
+            if task != "regression" and not self.trained and code is not None:
+                self.notes.append(f"codes in {target!r}, such as {code}, are names of classes (--task regression)")
                 return np.array(cells)
             return np.array([self.notation.number(cell) for cell in cells])
+        odd, as_class = numeric.index(False), ", or give --task classification if it is the name of a class"
+        if self.trained or task == "regression":
+            if kinds[odd] == "foreign":
+                raise self._refused(odd, target, cells[odd])
+            remedy = "correct the file" if self.trained else (
+                f"give --missing {cells[odd]!r} if it means a missing value, or another --task if it is the name of a class")
+            raise ValueError(f"{self.place(odd)}, column {target!r}: expected a number, as "
+                             f"{'in the training data' if self.trained else 'a regression needs'}, got {cells[odd]!r}: {remedy}")
         if task != "classification":
-            odd, as_class = numeric.index(False), ", or give --task classification if it is the name of a class"
             foreign = next((i for i, kind in enumerate(kinds) if kind == "foreign"), None)
             if foreign is not None:
                 raise self._refused(foreign, target, cells[foreign], as_class)
@@ -184,13 +194,17 @@ class _Reading:
         """The error of a cell that is no number."""
         where, kind = f"{self.place(row)}, column {column!r}", self.notation.kind(cell)
         if kind == "missing":
-            ways = f"give --missing {cell or ','!r} to leave out such rows" if self.missing is None else "leave the line out"
-            return ValueError(f"{where}: the value is missing, got {cell!r}: fill it in, or {ways}{more}")
-        remedy = "ignore this column, or make it the target"
+            ways = "leave the line out" if self.trained or self.missing is not None else (
+                f"give --missing {cell or ','!r} to leave out such rows{more}")
+            return ValueError(f"{where}: the value is missing, got {cell!r}: fill it in, or {ways}")
+        remedy = "correct the file" if self.trained else "ignore this column, or make it the target"
         if "inf" in cell.lower():
             remedy, more = "replace infinite values, or leave the line out", ""
+        elif DATE.fullmatch(cell):
+            remedy = "convert dates and times to numbers, such as days since the first one" + ", or --ignore the column" * (
+                not self.trained)
         elif kind == "foreign":
             remedy = "write plain numbers such as 1234.5, or give the signs in them with --decimal and --thousands"
-        elif kind == "mark":
+        elif kind == "mark" and not self.trained:
             remedy += f", or give --missing {cell!r} if it means a missing value"
         return ValueError(f"{where}: expected a number, got {cell!r}: {remedy}{more}")

@@ -205,8 +205,9 @@ def all_true(network, flags):
 def require_finite(network, values, name, first=0):
     xp = np if isinstance(values, np.ndarray) else network.ops.xp
     if not all_true(network, finite := xp.isfinite(values)):
+        wider = values.dtype.itemsize < 8 and not xp.isnan(values).any()
         raise invalid(network, finite, values, first, f"{name}: expected finite numbers in {values.dtype}",
-                      ": remove or replace such samples, or use float64 where they are numbers beyond the range")
+                      ": remove or replace such samples" + ", or use float64 where they are numbers beyond the range" * wider)
 
 
 def _require_targets(network, codes, name, first):

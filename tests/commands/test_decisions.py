@@ -86,6 +86,22 @@ def test_mistakes(gpubp_, words, sentence):
     assert code == 2 and err.startswith(f"gpubp: {sentence}")
 
 
+@pytest.mark.parametrize("command", ["train --resume t-network.npz t2.csv --epochs 2", "check t-network.npz t2.csv"])
+def test_errors_of_new_data_name_no_option_that_the_command_lacks(gpubp_, command):
+    trained(gpubp_, "a,price\n" + "1.5,2.5\n2,4.5\n" * 6, "")
+    for text, sentence in (
+            ("a,price\n1,2\n3,cheap\n", "t2.csv, line 3, column 'price': expected a number, as in the training data, got "
+                                        "'cheap': correct the file"),
+            ("a,price\n1,NA\n3,4\n", "t2.csv, line 2, column 'price': the value is missing, got 'NA': fill it in, or leave the "
+                                     "line out"),
+            ("a,price\n-,1\n3,4\n", "t2.csv, line 2, column 'a': expected a number, got '-': correct the file")):
+        Path("t2.csv").write_text(text)
+        assert gpubp_(command) == (2, "" if "train" in command else gpubp_(command)[1], f"gpubp: {sentence}\n")
+    Path("t2.csv").write_text("a\n1\n3\n")
+    code, _, err = gpubp_(command)
+    assert code == 2 and "expected the target 'price', as in t.csv, got only features: give a file with both" in err
+
+
 def piped(text):
     """A pipe into which a thread writes the text once."""
     os.mkfifo("pipe")

@@ -1,5 +1,7 @@
 """Arrays: .npz files, the data read from them, and the errors."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,10 @@ def test_images_one_hot_and_own_names(tmp_path):
     ({"a": X}, "FILE holds a: expected arrays x and y, data and target, images and labels, or train_x and train_y (and "
                "valid_..., test_...)"),
     ({"x": X}, "d.npz: expected features and targets in the train part, got only features"),
+    ({"x": X, "y": np.array(1)}, "d.npz: expected a target for each row of the train part, got int64 of shape (): save one "
+                                 "target per row"),
+    ({"x": X, "y": X[:, :0]}, "d.npz: expected a target for each row of the train part, got float64 of shape (4, 0): save one "
+                              "target per row"),
     ({"x": X, "y": Y[:3]}, "d.npz: expected a target for each of the 4 rows of the train part, got 3"),
     ({"x": X, "y": Y, "test_x": X[:, :1], "test_y": Y}, "d.npz: expected 2 features per row in the test part, as in "
                                                         "the train part, got 1"),
@@ -67,3 +73,21 @@ def test_truncated_and_mistaken_arrays(tmp_path):
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ValueError, match=r"d.npz is damaged or not an .npz file \(.*\): save it again or use a copy$"):
         load(path)
+
+
+def test_damaged_arrays(tmp_path):
+    """Wherever a byte of the file is changed, it is read, or refused with one sentence that names it."""
+    path = save(tmp_path / "d.npz", x=X, y=Y)
+    content = path.read_bytes()
+    for i in range(len(content)):
+        damaged = bytearray(content)
+        damaged[i] ^= 0x5B
+        path.write_bytes(damaged)
+        try:
+            load(path)
+        except ValueError as error:
+            assert "d.npz" in str(error), (i, error)
+    with zipfile.ZipFile(path, "w") as archive:   # NumPy returns the bytes of such a member
+        archive.writestr("x.npy", b"no array")
+        archive.writestr("y.npy", b"none")
+    refuses("FILE is damaged or not an .npz file (x is no array): save it again or use a copy", path)

@@ -65,3 +65,15 @@ def test_constant_columns_become_zero():
 def test_scaled_dtypes(dtype, expected):
     assert Scaling(0.0, 16.0)(np.ones((2, 2), dtype)).dtype == expected
     assert Scaling()(np.ones((2, 2), dtype)).dtype == expected
+
+
+@pytest.mark.parametrize("raw, got", [
+    ([], "float64 of shape (0,)"), (np.zeros((3, 0)), "float64 of shape (3, 0)"), (5.0, "float64 of shape ()"),
+    (np.zeros((2, 2, 2)), "float64 of shape (2, 2, 2)"), ([["a"]], "<U1 of shape (1, 1)"), ([1j], "complex128 of shape (1,)"),
+    ([None], "object of shape (1,)"), ([[1.0, np.nan]], "an infinite or missing value"),
+    ([np.inf], "an infinite or missing value")])
+def test_numbers_that_cannot_be_standardized(raw, got):
+    with pytest.raises(ValueError) as caught:
+        Scaling.standard(raw)
+    assert str(caught.value) == (f"Scaling.standard: expected a matrix or vector of finite real numbers, got {got}: encode text "
+                                 "as numbers, and leave out rows with missing values")

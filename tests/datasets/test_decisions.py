@@ -1,5 +1,7 @@
 """Decisions on tables: each text and its options give these columns and values and say so, or an error that names an option."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -49,7 +51,7 @@ READ = {
     "codes": ("a,y\n7,007\n9,010\n8,007\n", {}, "a", [[7.0], [9.0], [8.0]], "007 010 007",
               [CODES]),
     "long codes": ("a,y\n7,12345678901234567890\n9,12345678901234567891\n", {}, "a", [[7.0], [9.0]],
-                   "12345678901234567890 12345678901234567891", [CODES]),
+                   "12345678901234567890 12345678901234567891", [CODES.replace("007", "12345678901234567890")]),
     "truth values": ("a,b,y\nTrue,2,u\nFALSE,3,v\n", {}, "a,b", [[1.0, 2.0], [0.0, 3.0]], "u v",
                      ["True and False are read as 1 and 0 in a"]),
     # missing values
@@ -162,8 +164,8 @@ def test_tables_that_are_read(tmp_path, case):
 
 PLAIN = "write plain numbers such as 1234.5, or give the signs in them with --decimal and --thousands"
 CLASS = ", or give --task classification if it is the name of a class"
-FOREIGN = ["1,5", "1,234", "1.234,5", "1 234", "1'234", "1.2.2020", "1,5e3", "1\u00a0234", "1,23,456", "$1,234.50", "$12", "-$12",
-           "12%", "12€", "USD 12", "12 kg", "1.5 µm", "(12)", "10_19", "0x10", "1d5", "−5", "١٢", "１２"]
+FOREIGN = ["1,5", "1,234", "1.234,5", "1 234", "1'234", "1.2.20.20", "1,5e3", "1\u00a0234", "1,23,456", "$1,234.50", "$12",
+           "-$12", "12%", "12€", "USD 12", "12 kg", "1.5 µm", "(12)", "10_19", "0x10", "1d5", "−5", "١٢", "１２"]
 
 
 @pytest.mark.parametrize("cell", FOREIGN)
@@ -173,6 +175,38 @@ def test_numbers_in_another_notation_are_no_names_of_classes(tmp_path, cell):
             read(tmp_path, text)
         assert str(caught.value) == f"t.csv, line 3, column {'ay'[i]!r}: expected a number, got {cell!r}: {PLAIN}{more}"
     assert read(tmp_path, f'a;y\n7;u\n9;"{cell}"\n', task="classification").classes == tuple(sorted(["u", cell]))
+
+
+@pytest.mark.parametrize("cell", ["1.2.2020", "2020-01-05", "5/12/20", "2020-01-05T10:30:00", "10:30", "10:30:05.5"])
+def test_dates_are_no_numbers(tmp_path, cell):
+    remedy = f"expected a number, got {cell!r}: convert dates and times to numbers, such as days since the first one"
+    with pytest.raises(ValueError) as caught:
+        read(tmp_path, f"a;y\n7;u\n{cell};v\n")
+    assert str(caught.value) == f"t.csv, line 3, column 'a': {remedy}, or --ignore the column"
+    if cell[1] == ".":   # others are names of classes
+        with pytest.raises(ValueError, match="convert dates"):
+            read(tmp_path, f"a;y\n7;1\n9;{cell}\n")
+
+
+TRAINED = {"regression": "a,y\n5,1.5\n7,2.5\n9,4\n", "numeric classes": "a,y\n5,0\n7,1\n9,0\n8,1\n"}
+
+
+@pytest.mark.parametrize("training", TRAINED)
+@pytest.mark.parametrize("cell", ["cheap", "-", "?", "1,5", "2020-01-05"])
+def test_targets_of_new_data_that_are_no_numbers(tmp_path, training, cell):
+    """The remedies are those that predict, check and --resume accept: none names --missing, --task or --ignore."""
+    like = read(tmp_path, TRAINED[training]).scaled().metadata
+    text = f"a;y\n5;1\n7;{cell}\n"
+    with pytest.raises(ValueError, match=r"line 3, column 'y': .*: (correct the file|fill it in|write plain)") as caught:
+        read(tmp_path, text, like=like)
+    data = read(tmp_path, text, like=like, targets="optional")
+    assert data.y is None and len(data) == 2 and "the targets are not used: t.csv, line 3, column 'y'" in data.notes[-1]
+    with pytest.raises(ValueError, match="column 'a'") as feature:
+        read(tmp_path, f"y;a\n1;5\n1;{cell}\n", like=like)
+    assert not re.search("--(missing|task|ignore)", f"{caught.value} {feature.value}")
+    np.savez(tmp_path / "x.npz", x=[[5.0], [7.0]], y=["1", cell])
+    with pytest.raises(ValueError, match="train row 0: expected a number as the target, as in the training data, got '1'"):
+        load(tmp_path / "x.npz", like={**like, "columns": None, "target": None, "options": {}})
 
 
 @pytest.mark.parametrize("cell", ["1,23,456", "1,2345", "1234,567", ",5", "1.5", "1,,234"])
