@@ -159,7 +159,7 @@ def _train(parser):
 
 def _table(add):
     """Options for tables; `gpubp predict` takes them over from the training."""
-    add("--delimiter", metavar="C", help="the sign between columns (default: a comma, semicolon, tab or | found in all lines)")
+    add("--delimiter", metavar="C", help="the sign between columns (default: comma, semicolon, tab, | or spaces in all lines)")
     add("--decimal", metavar="C", help="the decimal sign of numbers (default .)")
     add("--thousands", metavar="C", help="the sign between groups of three digits (default none)")
     add("--header", choices=("auto", "yes", "no"), help="whether the first line names the columns (default auto)")

@@ -100,7 +100,7 @@ class Data:
     notes : tuple of str, default ()
         What load decided about the file, one decision each.
     options : dict, default {}
-        The options for tables that load was given, and with which it reads like tables.
+        The options for tables that load was given, and the separator that it found, with which it reads like tables.
     multi_label : bool, default False
         The targets are 0 or 1, each a separate label.
 

@@ -13,7 +13,7 @@ OTHER = {"images": "labels", "labels": "images", "idx3": "idx1", "idx1": "idx3"}
 USUAL = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 # such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte or emnist-digits-test-images-idx3-ubyte
 NAME = re.compile(r"(?!\.)(?P<family>.*?)((?<![^-_.])(?P<part>train|training|t10k|test|val|valid|validation)[-_.]?)?"
-                  r"(?P<kind>images|labels)(?P<rest>.*?)[-_.]?idx\d.*", re.IGNORECASE)
+                  r"(?P<kind>images|labels)(?P<rest>.*?)(?P<idx>[-_.]?idx\d.*)?(\.(gz|bz2|xz|zip))?", re.IGNORECASE)
 
 
 def read_idx(path, content):
@@ -64,9 +64,18 @@ def read_idx_parts(path, content=None, labels=True):
 
 
 def _meaning(path):
-    """(family, part, "images" or "labels") by the name of a file, or None."""
+    """(family, part, "images" or "labels") by the name of a file, or None; a name without idx counts if the content is idx."""
     name = NAME.fullmatch(path.name)
-    return name and (f"{name['family']}*{name['rest']}", PARTS[(name["part"] or "train").lower()], name["kind"].lower())
+    if name is None or not (name["idx"] or _is_idx(path)):
+        return None
+    return f"{name['family']}*{name['rest']}", PARTS[(name["part"] or "train").lower()], name["kind"].lower()
+
+
+def _is_idx(path):
+    try:
+        return path.is_file() and _content(path).startswith(b"\0\0")
+    except ValueError:   # such as a picture
+        return False
 
 
 def _families(root):

@@ -72,7 +72,8 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
     targets : bool or "optional", default True
         False ignores the targets. "optional" ignores targets that cannot be read, and leaves out no row.
     delimiter : str, optional
-        The sign between the columns of a table; by default a comma, semicolon, tab or | that splits all lines evenly.
+        The sign between the columns of a table; by default a comma, semicolon, tab or |, or else spaces, that split all lines
+        evenly.
     decimal : str, default "."
         The decimal sign.
     thousands : str, default ""
@@ -141,7 +142,8 @@ def _loaded(path, content, kind, target, ignore, task, like, *, targets, options
     else:
         options = {**(like or {}).get("options", {}), **options}
         text, notes = _text(path, content)
-        x, y, place, columns, header, column, more = read_table(text, name, target, ignore, task, like, targets, **options)
+        x, y, place, columns, header, column, more, found = read_table(text, name, target, ignore, task, like, targets, **options)
+        options |= {"separator": found} if found else {}
         parts, notes = {"train": (x, y)}, [*notes, *more]
     if not targets:
         parts = {part: (x, None) for part, (x, _) in parts.items()}

@@ -11,40 +11,50 @@ DELIMITERS = "\t;|,"   # the comma is the last, because it also occurs in number
 class Rows:
     """The rows of a table as (line, cells), which can be read several times.
 
+    decimal: the decimal sign, which separates columns only if no other sign does; usual: the separator of the training data.
     Lines that begin with # and do not have as many cells as the first row are comments. After a reading, notes says how many
     lines were left out.
     """
 
-    def __init__(self, text, name, delimiter):
+    def __init__(self, text, name, delimiter, decimal=".", usual=None):
         stated = re.match(r"sep=(.)\r?\n?", text, re.IGNORECASE)   # Excel's first line
         self._text, self._name, self._stated = text, name, bool(stated)
         lines = islice(io.StringIO(text, newline=""), int(self._stated), None)
         sample = [*islice((line for line in lines if line.strip() and not line.startswith("#")), 100)]
         if not sample:
             raise ValueError(f"{name} is empty: expected rows of comma-separated values")
-        self.delimiter = delimiter or (stated[1] if stated else self._guess(sample))
-        if not isinstance(self.delimiter, str) or len(self.delimiter) != 1 or self.delimiter in '"\r\n ':
+        self.delimiter = delimiter or (stated[1] if stated else self._guess(sample, decimal, usual))
+        if not isinstance(self.delimiter, str) or len(self.delimiter) != 1 or self.delimiter in '"\r\n':
             raise ValueError(f"--delimiter: expected one sign such as ',' or ';', got {self.delimiter!r}")
         self.width = len(self._cells(sample[:1], self.delimiter)[0])
         self.notes = []
 
     def _cells(self, lines, delimiter):
         try:
-            return [*csv.reader(lines, delimiter=delimiter, skipinitialspace=True)]
+            return [*csv.reader(_trimmed(lines, delimiter), delimiter=delimiter, skipinitialspace=True)]
         except csv.Error:   # __iter__ names the line
             return [[""]]
 
-    def _guess(self, sample):
-        """The delimiter that splits all lines into the same number of cells, at least two."""
-        even = [d for d in DELIMITERS if len(widths := {len(cells) for cells in self._cells(sample, d)}) == 1 and widths != {1}]
+    def _guess(self, sample, decimal, usual):
+        """The delimiter that splits all lines into the same number of cells, at least two; spaces only without any other."""
+        splits = lambda d: len(widths := {len(cells) for cells in self._cells(sample, d)}) == 1 and widths != {1}
+        even = [d for d in DELIMITERS if splits(d)]
+        if usual in even:
+            return usual
+        if usual or len(even) > 1:
+            even = [d for d in even if d != decimal]
         if len(even) > 1:   # one of them may stand inside cells
             raise ValueError(f"{self._name}: expected one sign between the columns, got {' and '.join(map(repr, even))} evenly "
                              "in all lines: name it with --delimiter")
-        return next(iter(even), max(DELIMITERS, key="".join(sample).count))
+        signs = [d for d in DELIMITERS if d != decimal and any(d in line for line in sample)]
+        if not even and not signs and splits(" "):
+            return " "
+        return next(iter(even), usual or max(DELIMITERS, key="".join(sample).count))
 
     def __iter__(self):
         blank, blanks, comments, line, begun = [], 0, 0, 1, False
-        reader = csv.reader(io.StringIO(self._text, newline=""), delimiter=self.delimiter, skipinitialspace=True, strict=True)
+        lines = _trimmed(io.StringIO(self._text, newline=""), self.delimiter)
+        reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True)
         try:
             for cells in reader:
                 start, line = line, reader.line_num + 1
@@ -70,3 +80,8 @@ class Rows:
                              f"({error}): look for a stray quote") from None
         counts = {"blank": blanks, "comment": comments}   # blank lines at the end are usual
         self.notes = [f"{count} {what} line{'s' * (count > 1)} left out" for what, count in counts.items() if count]
+
+
+def _trimmed(lines, delimiter):
+    """The lines; without spaces at the end where spaces separate columns."""
+    return (line.strip(" \r\n") for line in lines) if delimiter == " " else lines

@@ -22,17 +22,18 @@ DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?|\d{1,2}:\d\d(:.*)?",
 
 
 def read_table(text, name, target=None, ignore=(), task="auto", like=None, targets=True, *, delimiter=None, decimal=None,
-               thousands=None, missing=None, header=None, index=None):
-    """Read a table: (x, targets, place, columns, header, target, notes).
+               thousands=None, missing=None, header=None, index=None, separator=None):
+    """Read a table: (x, targets, place, columns, header, target, notes, separator).
 
     x is float64 (n, features); targets (n,) are float64 or text, or None; place(i) is file and line of sample i as text;
-    columns, header and target are names; notes state the decisions. The arguments are those of gpubp.datasets.load.
+    columns, header and target are names; notes state the decisions; separator is the one that was found, or None. The arguments
+    are those of gpubp.datasets.load, and the separator of the training data, which is preferred.
     """
     like = like or {}
     if header not in (None, "auto", "yes", "no"):
         raise ValueError(f"--header: expected yes, no or auto, got {header!r}")
     notation = Notation("." if decimal is None else decimal, thousands or "")
-    rows = Rows(text, name, delimiter)
+    rows = Rows(text, name, delimiter, notation.decimal, separator)
     (_, first), *below = islice(rows, 1 + BELOW)
     named = {"yes": True, "no": False}.get(header, is_header(first, [cells for _, cells in below], notation, like))
     if named is None:
@@ -51,7 +52,8 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
         reading.notes += [f"{c!r} numbers the rows and is a feature (--ignore {c!r} leaves it out)" for c, step in steps
                           if (step == 1).all()]
     goals = None if cells is None else reading.targets(cells, target, task, like.get("classes"))
-    return x, goals, reading.place, columns, names, target, [*notes, *rows.notes, *decisions, *reading.notes]
+    found = None if delimiter or len(first) == 1 else rows.delimiter
+    return x, goals, reading.place, columns, names, target, [*notes, *rows.notes, *decisions, *reading.notes], found
 
 
 def _names(first, rows, name, named, notation, like):

@@ -98,8 +98,8 @@ def test_a_closed_pipe_is_no_error():
     ("predict wide.npz flowers.csv", "flowers.csv: expected 7 features per row, as in the network's training data, got 2"),
     ("predict net.npz flowers.csv --output flowers.csv", "flowers.csv exists and is not a table of predictions: it "
                                                          "was left unchanged, choose another name with --output"),
-    ("check net.npz bare.csv", "bare.csv: expected targets as in the training data, since the cost needs them, got only "
-                               "features")])
+    ("check net.npz bare.csv", "bare.csv: expected the target 'y', as in the training data, got only features: give a file with "
+                               "both")])
 def test_mistakes(gpubp_, tmp_path, words, sentence):
     table()
     (tmp_path / "flowers.png").write_bytes(b"\x89PNG of somebody")

@@ -29,7 +29,7 @@ def test_the_output_states_all_decisions(gpubp_):
         "data      t.csv: the columns are separated by ';'; 1 column left out: 'Id' numbers the rows (--index none keeps them); "
         "the target is 'art', the last column (--target)"]
     network = gpubp.load("t-network.npz")
-    assert network.metadata["options"] == {"decimal": ",", "thousands": ".", "missing": []}
+    assert network.metadata["options"] == {"decimal": ",", "thousands": ".", "missing": [], "separator": ";"}
     assert network.metadata["classes"] == ["NA", "b"]
 
 

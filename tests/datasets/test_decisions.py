@@ -132,6 +132,13 @@ READ = {
     "Excel's first line": ("sep=;\na;b;y\n1;2;u\n3;4;v\n", {}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v", [separated(";")]),
     "bars": ("a|b|y\n1|2|u\n3|4|v\n", {}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v", [separated("|")]),
     "a delimiter": ("a:b:y\n1:2:u\n3:4:v\n", {"delimiter": ":"}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u v", [separated(":")]),
+    "decimal commas in all cells": ("1,5;3\n2,25;4\n", {"decimal": ","}, "column 1", [[1.5], [2.25]], [3.0, 4.0],
+                                    [separated(";"), HEADER, last("column 2"), LABELS]),
+    "runs of spaces": ("a   b y\n 1   2 u \n10 2.5 v\n", {}, "a,b", [[1.0, 2.0], [10.0, 2.5]], "u v", [separated(" ")]),
+    "spaces, decimal commas": ("a b y\n1,5 2 u\n10 2,5 v\n", {"decimal": ","}, "a,b", [[1.5, 2.0], [10.0, 2.5]], "u v",
+                               [separated(" ")]),
+    "a space, given": ('a  b y\n1 2 "u,w"\n3   4 "v,w"\n', {"delimiter": " "}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u,w v,w",
+                       [separated(" ")]),
     "no header, decimal commas": ("1,5;u\n2,25;v\n", {"decimal": ",", "delimiter": ";"}, "column 1", [[1.5], [2.25]], "u v",
                                   [separated(";"), HEADER, last("column 2")]),
     "separators in quotes": ('a,b,y\n1,2,"u;w"\n3,4,"v;w"\n', {"delimiter": ","}, "a,b", [[1.0, 2.0], [3.0, 4.0]], "u;w v;w", []),
@@ -256,9 +263,6 @@ REFUSED = {
     "only an index": (
         ",y\n1,u\n3,v\n", {},
         ": expected a column of features beside the target, got '', 'y': --index none keeps all columns"),
-    "two separators, only numbers": (
-        "1,5;3\n2,25;4\n", {"decimal": ","},
-        ": expected one sign between the columns, got ';' and ',' evenly in all lines: name it with --delimiter"),
     "two separators": (
         "1,5;2,5;u\n2,5;1,5;v\n", {},
         ": expected one sign between the columns, got ';' and ',' evenly in all lines: name it with --delimiter"),
@@ -289,7 +293,7 @@ REFUSED = {
     "decimal and thousands": ("a,y\n1,u\n", {"thousands": "."}, "--thousands: expected another sign than the decimal '.'"),
     "header": ("a,y\n1,u\n", {"header": "maybe"}, "--header: expected yes, no or auto, got 'maybe'"),
     "delimiter": ("a,y\n1,u\n", {"delimiter": ";;"}, "--delimiter: expected one sign such as ',' or ';', got ';;'"),
-    "a space": ("a y\n1 u\n", {"delimiter": " "}, "--delimiter: expected one sign such as ',' or ';', got ' '"),
+    "a line break": ("a y\n1 u\n", {"delimiter": "\n"}, "--delimiter: expected one sign such as ',' or ';', got '\\n'"),
     "a number as the delimiter": ("a,y\n1,u\n", {"delimiter": 5}, "--delimiter: expected one sign such as ',' or ';', got 5"),
     "index": ("abc,y\n1,u\n", {"index": "abd"}, " has no column 'abd': did you mean 'abc'?")}
 
@@ -382,7 +386,8 @@ def test_text_of_unknown_encoding(tmp_path):
 
 def test_the_options_of_the_training_hold_for_new_data(tmp_path):
     data = read(tmp_path, 'a;k;y\n1,5;7;None\n"2.000,5";8;u\n;1;u\n', decimal=",", thousands=".", missing=["-"], ignore=["k"])
-    assert len(data) == 2 and data.options == {"decimal": ",", "thousands": ".", "missing": ["-"]}
+    assert len(data) == 2 and data.options == {"decimal": ",", "thousands": ".", "missing": ["-"],
+                                              "separator": ";"}
     like = data.scaled().metadata
     new = read(tmp_path, "y;a;more\nNone;1.000,5;0\nu;-;0\nu;3;9\n", like=like)
     assert new.raw.tolist() == [[1000.5], [3.0]] and [new.classes[i] for i in new.y] == ["None", "u"]
@@ -391,6 +396,17 @@ def test_the_options_of_the_training_hold_for_new_data(tmp_path):
     assert read(tmp_path, "a\n1.5\n", like=like, decimal=".", thousands="").raw.tolist() == [[1.5]]
     with pytest.raises(ValueError, match=r"line 2, column 'a': the value is missing, got '': fill it in, or leave the line out$"):
         read(tmp_path, "a;y\n;u\n", like=like, targets="optional")
+
+
+def test_the_separator_of_the_training_is_preferred(tmp_path):
+    like = read(tmp_path, 'a;b;y\n1,5;2;u\n2,5;3;v\n', decimal=",").scaled().metadata
+    assert like["options"] == {"decimal": ",", "separator": ";"}
+    assert read(tmp_path, "1,5;2,5\n3,5;4,5\n", like=like).raw.tolist() == [[1.5, 2.5], [3.5, 4.5]]
+    assert read(tmp_path, "a,b\n1,2\n", like=like, decimal=".").raw.tolist() == [[1.0, 2.0]]   # another one
+    bars = read(tmp_path, "a|y\n1|u;w\n2|v;w\n3|u;w\n", delimiter="|").scaled().metadata
+    assert read(tmp_path, "y|a\nu;w|1\n", like=bars).raw.tolist() == [[1.0]]
+    one = read(tmp_path, "a;y\n1,5;u\n2,5;v\n", decimal=",").scaled().metadata
+    assert read(tmp_path, "1,5\n2,5\n", like=one).raw.tolist() == [[1.5], [2.5]]
 
 
 def test_a_sample_as_the_first_line_of_new_data(tmp_path):

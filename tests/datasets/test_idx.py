@@ -23,6 +23,7 @@ NAMES = {"MNIST": "{0}-images-idx3-ubyte {0}-labels-idx1-ubyte", "dots": "{0}-im
          "gzip": "{0}-images-idx3-ubyte.gz {0}-labels-idx1-ubyte.gz",
          "EMNIST": "emnist-digits-{1}-images-idx3-ubyte emnist-digits-{1}-labels-idx1-ubyte",
          "EMNIST by class, gzip": "emnist-byclass-{1}-images-idx3-ubyte.gz emnist-byclass-{1}-labels-idx1-ubyte.gz",
+         "without idx": "{0}-images {0}-labels", "without idx, gzip": "{0}_images.gz {0}_labels",
          "underscores": "fashion_{1}_images_idx3_ubyte fashion_{1}_labels_idx1_ubyte",
          "folders": "{0}-images-idx3-ubyte/{0}-images-idx3-ubyte {0}-labels-idx1-ubyte/{0}-labels-idx1-ubyte",
          "folders with dots": "{0}-images.idx3-ubyte/{0}-images-idx3-ubyte {0}-labels.idx1-ubyte/{0}-labels-idx1-ubyte"}
