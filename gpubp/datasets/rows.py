@@ -37,8 +37,8 @@ class Rows:
 
     def _guess(self, sample, decimal, usual):
         """The delimiter that splits all lines into the same number of cells, at least two; spaces only without any other."""
-        splits = lambda d: len(widths := {len(cells) for cells in self._cells(sample, d)}) == 1 and widths != {1}
-        even = [d for d in DELIMITERS if splits(d)]
+        widths = lambda d: [len(cells) for cells in self._cells(sample, d)]
+        even = [d for d in DELIMITERS if len(found := {*widths(d)}) == 1 and found != {1}]
         if usual in even:
             return usual
         if usual or len(even) > 1:
@@ -47,12 +47,14 @@ class Rows:
             raise ValueError(f"{self._name}: expected one sign between the columns, got {' and '.join(map(repr, even))} evenly "
                              "in all lines: name it with --delimiter")
         signs = [d for d in DELIMITERS if d != decimal and any(d in line for line in sample)]
-        if not even and not signs and splits(" "):
-            return " "
+        if not even and not signs:
+            first, *others = widths(" ")
+            if (first > 1 and {*others} <= {first}) or {*others} == {first + 1}:   # R gives the names of rows no header
+                return " "
         return next(iter(even), usual or max(DELIMITERS, key="".join(sample).count))
 
     def __iter__(self):
-        blank, blanks, comments, line, begun = [], 0, 0, 1, False
+        blank, blanks, comments, line, count = [], 0, 0, 1, 0
         lines = _trimmed(io.StringIO(self._text, newline=""), self.delimiter)
         reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True)
         try:
@@ -67,19 +69,22 @@ class Rows:
                     comments += 1
                 elif start > self._stated:
                     if len(cells) != self.width:
+                        remedy = ("name each column in the first line (R: col.names = NA), or delete a title above the names"
+                                  if len(cells) > self.width and count == 1 else
+                                  f"complete the line, or quote cells that hold {self.delimiter!r}")
                         raise ValueError(f"{self._name}, line {start}: expected {self.width} cells as in the first line, got "
-                                         f"{len(cells)}")
+                                         f"{len(cells)}: {remedy}")
                     if self.width > 1:
                         blanks += len(blank)
-                    elif begun:   # the only cell is missing
+                    elif count:   # the only cell is missing
                         yield from ((number, [""]) for number in blank)
-                    blank, begun = [], True
+                    blank, count = [], count + 1
                     yield start, cells
         except csv.Error as error:
             raise ValueError(f"{self._name}, line {line}: expected cells separated by {self.delimiter!r}, got a damaged row "
                              f"({error}): look for a stray quote") from None
-        counts = {"blank": blanks, "comment": comments}   # blank lines at the end are usual
-        self.notes = [f"{count} {what} line{'s' * (count > 1)} left out" for what, count in counts.items() if count]
+        left_out = {"blank": blanks, "comment": comments}   # blank lines at the end are usual
+        self.notes = [f"{count} {what} line{'s' * (count > 1)} left out" for what, count in left_out.items() if count]
 
 
 def _trimmed(lines, delimiter):

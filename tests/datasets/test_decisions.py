@@ -169,6 +169,7 @@ def test_tables_that_are_read(tmp_path, case):
         assert data.y.ravel().tolist() == targets
 
 
+NAMES = "name each column in the first line (R: col.names = NA), or delete a title above the names"
 PLAIN = "write plain numbers such as 1234.5, or give the signs in them with --decimal and --thousands"
 CLASS = ", or give --task classification if it is the name of a class"
 FOREIGN = ["1,5", "1,234", "1.234,5", "1 234", "1'234", "1.2.20.20", "1,5e3", "1\u00a0234", "1,23,456", "$1,234.50", "$12",
@@ -282,8 +283,10 @@ REFUSED = {
         f"a,y\n{'9' * 200_000},u\n", {},
         ", line 2: expected cells separated by ',', got a damaged row (field larger than field limit (131072)): "
         "look for a stray quote"),
-    "a title": ("My table\na,b,y\n1,2,u\n", {}, ", line 2: expected 1 cells as in the first line, got 3"),
-    "a comma more in the rows": ("a,y\n1,u,\n2,v,\n", {}, ", line 2: expected 2 cells as in the first line, got 3"),
+    "a title": ("My table\na,b,y\n1,2,u\n", {}, f", line 2: expected 1 cells as in the first line, got 3: {NAMES}"),
+    "R's names of rows": ('"a" "b" "y"\n"1" 5 2 "u"\n"2" 7 1 "v"\n', {},
+                          f", line 2: expected 3 cells as in the first line, got 4: {NAMES}"),
+    "a comma more in the rows": ("a,y\n1,u,\n2,v,\n", {}, f", line 2: expected 2 cells as in the first line, got 3: {NAMES}"),
     "a comment that may be a row": (
         "a,b,y\n# 1,2,u\n3,4,v\n", {},
         ", line 2, column 'a': expected a number, got '# 1': ignore this column, or make it the target"),
