@@ -43,10 +43,11 @@ def is_header(first, below, notation, like):
     return None if repeated or above_text or (counting and not sample and not like.get("columns")) else False
 
 
-def choose(header, name, target, ignore, index, like, column, notation):
+def choose(header, name, target, ignore, index, like, cells_of, notation):
     """(names of the features, name of the target or None, notes on the decisions).
 
-    column(name): the cells of a column. index: a column to leave out, "none", or None for those that number the rows.
+    cells_of(names): the cells of each of these columns, in the order of the header.
+    index: a column to leave out, "none", or None for those that number the rows.
     """
     if like.get("columns"):
         known = {*header}
@@ -66,7 +67,8 @@ def choose(header, name, target, ignore, index, like, column, notation):
         ignored.add(find(header, name, index))
     if index != "none":
         candidates = [h for h in header if h not in ignored and h != target and INDEX.fullmatch(h)]
-        reasons = {h: _numbering(h, column(h), notation) for h in candidates}
+        found = cells_of({*candidates}) if candidates else ()
+        reasons = {h: _numbering(h, cells, notation) for h, cells in zip(candidates, found)}
         notes += [f"{h!r} is a feature (--ignore {h!r} leaves it out)" for h, reason in reasons.items() if reason is None]
         reasons = {h: reason for h, reason in reasons.items() if reason is not None}
         if reasons:

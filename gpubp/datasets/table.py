@@ -40,8 +40,12 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
         raise ValueError(f"{name}: expected a first line that is clearly a header or a sample, got {listed(first)}: give "
                          "--header yes or --header no")
     names, notes = _names(first, rows, name, named, notation, like)
-    column = lambda wanted: [cells[names.index(wanted)].strip() for _, cells in islice(rows, named, None)]
-    columns, target, decisions = choose(names, name, target, ignore, index, like, column, notation)
+
+    def cells_of(wanted):
+        places = [i for i, h in enumerate(names) if h in wanted]
+        return zip(*([cells[i].strip() for i in places] for _, cells in islice(rows, named, None)))
+
+    columns, target, decisions = choose(names, name, target, ignore, index, like, cells_of, notation)
     words = None if missing is None else {str(word).strip().casefold() for word in missing}
     reading = _Reading(name, names, notation, words, bool(like))
     x, cells = reading.read(islice(rows, named, None), columns, target if targets else None, notation.reader(text))
@@ -180,7 +184,8 @@ class _Reading:
             if kinds[odd] == "foreign":
                 raise self._refused(odd, target, cells[odd])
             remedy = "correct the file" if self.trained else (
-                f"give --missing {cells[odd]!r} if it means a missing value, or another --task if it is the name of a class")
+                f"give --missing {_argument(cells[odd])} if it means a missing value, or another --task if it is the name of a "
+                "class")
             raise ValueError(f"{self.place(odd)}, column {target!r}: expected a number, as "
                              f"{'in the training data' if self.trained else 'a regression needs'}, got {cells[odd]!r}: {remedy}")
         if task != "classification":
@@ -189,7 +194,7 @@ class _Reading:
                 raise self._refused(foreign, target, cells[foreign], as_class)
             if sum(numeric) > len(cells) // 2 or (any(numeric) and "mark" in kinds):   # such as - for a missing number
                 raise ValueError(f"{self.place(odd)}, column {target!r}: expected a number as on other lines, got "
-                                 f"{cells[odd]!r}: give --missing {cells[odd]!r} if it means a missing value{as_class}")
+                                 f"{cells[odd]!r}: give --missing {_argument(cells[odd])} if it means a missing value{as_class}")
         return np.array(cells)
 
     def _refused(self, row, column, cell, more=""):
@@ -197,7 +202,7 @@ class _Reading:
         where, kind = f"{self.place(row)}, column {column!r}", self.notation.kind(cell)
         if kind == "missing":
             ways = "leave the line out" if self.trained or self.missing is not None else (
-                f"give --missing {cell or ','!r} to leave out such rows{more}")
+                f"give --missing {_argument(cell or ',')} to leave out such rows{more}")
             return ValueError(f"{where}: the value is missing, got {cell!r}: fill it in, or {ways}")
         remedy = "correct the file" if self.trained else "ignore this column, or make it the target"
         if "inf" in cell.lower():
@@ -208,5 +213,10 @@ class _Reading:
         elif kind == "foreign":
             remedy = "write plain numbers such as 1234.5, or give the signs in them with --decimal and --thousands"
         elif kind == "mark" and not self.trained:
-            remedy += f", or give --missing {cell!r} if it means a missing value"
+            remedy += f", or give --missing {_argument(cell)} if it means a missing value"
         return ValueError(f"{where}: expected a number, got {cell!r}: {remedy}{more}")
+
+
+def _argument(cell):
+    """A cell as an argument in a shell, in quotes, where a backslash stands for itself."""
+    return repr(cell).replace(r"\\", "\\")

@@ -1,6 +1,7 @@
 """Decisions on tables: each text and its options give these columns and values and say so, or an error that names an option."""
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -328,8 +329,21 @@ def test_marks_of_missing_values_are_no_classes(tmp_path, word):
     for text in (f"a,y\n1,u\n3,v\n7,{word}\n", f"a,y\n1,u\n3,v\n{word},v\n"):
         with pytest.raises(ValueError) as caught:
             read(tmp_path, text)
-        assert f"the value is missing, got {word!r}: fill it in, or give --missing {word!r}" in str(caught.value)
+        assert f"the value is missing, got {word!r}: fill it in, or give --missing '{word}' to leave" in str(caught.value)
         assert len(read(tmp_path, text, missing=word)) == 2
+
+
+@pytest.mark.parametrize("name", ["c{}", "c{}_id"])
+def test_wide_tables_take_linear_time(tmp_path, name):
+    def seconds(width):
+        header = ",".join([*map(name.format, range(width)), "y"])
+        text = f"{header}\n" + "".join(f"{','.join(['1.5'] * width)},{word}\n" for word in "uv")
+        start = time.perf_counter()
+        data = read(tmp_path, text)
+        read(tmp_path, text, like=data.metadata)
+        return time.perf_counter() - start
+    seconds(50)
+    assert min(seconds(8000) for _ in range(3)) < 30 * min(seconds(800) for _ in range(3))   # quadratic: 100
 
 
 def test_blank_lines_of_one_column_are_missing_values(tmp_path):
