@@ -17,7 +17,7 @@ from .notation import TRUTH, Notation
 from .rows import Rows
 
 BELOW = 50   # rows with which the first one is compared
-GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)   # thousands, or three decimals
+GROUPED = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}\.\d{3})", re.ASCII)   # the point may separate thousands
 DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?|\d{1,2}:\d\d(:.*)?", re.ASCII)
 
 
@@ -50,7 +50,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
     reading = _Reading(name, names, notation, words, bool(like))
     x, cells = reading.read(islice(rows, named, None), columns, target if targets else None, notation.reader(text))
     if decimal is None and not thousands and re.search(r"\d\.\d{3}(?!\d)", text):
-        reading.check_groups(islice(rows, named, None), x, columns, target if targets else None)
+        reading.check_groups(islice(rows, named, None), columns if cells is None else [*columns, target])
     if index is None and not like and len(x) > 2:   # names that are not usual for an index: they may be times
         steps = [(c, np.diff(x[:, i])) for i, c in enumerate(columns) if x[0, i] in (0, 1) and x[1, i] == x[0, i] + 1]
         reading.notes += [f"{c!r} numbers the rows and is a feature (--ignore {c!r} leaves it out)" for c, step in steps
@@ -142,24 +142,17 @@ class _Reading:
                                  f"{x[row, column]:g}: correct the file, or ignore this column")
             self.notes.append(f"True and False are read as 1 and 0 in {listed([c for c in columns if c in self.truths])}")
 
-    def check_groups(self, rows, x, columns, target):
+    def check_groups(self, rows, columns):
         """Raise ValueError for a column in which each point may separate thousands, as in 950 and 1.250."""
-        with np.errstate(all="ignore"):   # numbers of at most three digits behind the point
-            short = np.isclose(1000 * x, np.rint(1000 * x), rtol=1e-12, atol=0).all(axis=0)
-        left = {self.position[c] for c in [*np.array(columns)[short], *([] if target is None else [target])]}
-        whole = set()
-        grouped: dict[int, tuple] = {}
+        seen: dict[int, dict] = {self.position[c]: {} for c in columns}
         for line, cells in rows:
-            for i in [*left]:
-                cell = cells[i].strip()
-                if cell.lstrip("+-").isdigit():
-                    whole.add(i)
-                elif GROUPED.fullmatch(cell):
-                    grouped.setdefault(i, (line, cell))
+            for i in [*seen]:
+                if GROUPED.fullmatch(cell := cells[i].strip()):
+                    seen[i].setdefault("." in cell, (line, cell))
                 elif self.notation.kind(cell) == "number":
-                    left.remove(i)
-        for i in sorted(left & whole & {*grouped}):
-            line, cell = grouped[i]
+                    del seen[i]
+        for i in (i for i, kinds in seen.items() if len(kinds) == 2):
+            line, cell = seen[i][True]
             raise ValueError(f"{self.name}, line {line}, column {self.header[i]!r}: expected a number in a clear notation, got "
                              f"{cell} beside numbers without a point: give --thousands . if points separate thousands, else "
                              "--decimal .")
@@ -181,13 +174,7 @@ class _Reading:
             return np.array([self.notation.number(cell) for cell in cells])
         odd, as_class = numeric.index(False), ", or give --task classification if it is the name of a class"
         if self.trained or task == "regression":
-            if kinds[odd] == "foreign":
-                raise self._refused(odd, target, cells[odd])
-            remedy = "correct the file" if self.trained else (
-                f"give --missing {_argument(cells[odd])} if it means a missing value, or another --task if it is the name of a "
-                "class")
-            raise ValueError(f"{self.place(odd)}, column {target!r}: expected a number, as "
-                             f"{'in the training data' if self.trained else 'a regression needs'}, got {cells[odd]!r}: {remedy}")
+            raise self._refused(odd, target, cells[odd], remedy="give --missing if it means a missing value, or another --task")
         if task != "classification":
             foreign = next((i for i, kind in enumerate(kinds) if kind == "foreign"), None)
             if foreign is not None:
@@ -197,14 +184,14 @@ class _Reading:
                                  f"{cells[odd]!r}: give --missing {_argument(cells[odd])} if it means a missing value{as_class}")
         return np.array(cells)
 
-    def _refused(self, row, column, cell, more=""):
+    def _refused(self, row, column, cell, more="", remedy="ignore this column, or make it the target"):
         """The error of a cell that is no number."""
         where, kind = f"{self.place(row)}, column {column!r}", self.notation.kind(cell)
         if kind == "missing":
             ways = "leave the line out" if self.trained or self.missing is not None else (
                 f"give --missing {_argument(cell or ',')} to leave out such rows{more}")
             return ValueError(f"{where}: the value is missing, got {cell!r}: fill it in, or {ways}")
-        remedy = "correct the file" if self.trained else "ignore this column, or make it the target"
+        remedy = "correct the file" if self.trained else remedy
         if "inf" in cell.lower():
             remedy, more = "replace infinite values, or leave the line out", ""
         elif DATE.fullmatch(cell):
@@ -212,7 +199,7 @@ class _Reading:
                 not self.trained)
         elif kind == "foreign":
             remedy = "write plain numbers such as 1234.5, or give the signs in them with --decimal and --thousands"
-        elif kind == "mark" and not self.trained:
+        elif kind == "mark" and not self.trained and "--missing" not in remedy:
             remedy += f", or give --missing {_argument(cell)} if it means a missing value"
         return ValueError(f"{where}: expected a number, got {cell!r}: {remedy}{more}")
 

@@ -90,8 +90,8 @@ def test_mistakes(gpubp_, words, sentence):
 def test_errors_of_new_data_name_no_option_that_the_command_lacks(gpubp_, command):
     trained(gpubp_, "a,price\n" + "1.5,2.5\n2,4.5\n" * 6, "")
     for text, sentence in (
-            ("a,price\n1,2\n3,cheap\n", "t2.csv, line 3, column 'price': expected a number, as in the training data, got "
-                                        "'cheap': correct the file"),
+            ("a,price\n1,2\n3,cheap\n", "t2.csv, line 3, column 'price': expected a number, got 'cheap': "
+                                        "correct the file"),
             ("a,price\n1,NA\n3,4\n", "t2.csv, line 2, column 'price': the value is missing, got 'NA': fill it in, or leave the "
                                      "line out"),
             ("a,price\n-,1\n3,4\n", "t2.csv, line 2, column 'a': expected a number, got '-': correct the file")):

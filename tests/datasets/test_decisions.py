@@ -206,7 +206,7 @@ def test_targets_of_new_data_that_are_no_numbers(tmp_path, training, cell):
     """The remedies are those that predict, check and --resume accept: none names --missing, --task or --ignore."""
     like = read(tmp_path, TRAINED[training]).scaled().metadata
     text = f"a;y\n5;1\n7;{cell}\n"
-    with pytest.raises(ValueError, match=r"line 3, column 'y': .*: (correct the file|fill it in|write plain)") as caught:
+    with pytest.raises(ValueError, match=r"line 3, column 'y': .*: (correct the file|fill it in|write plain|convert dates)") as caught:
         read(tmp_path, text, like=like)
     data = read(tmp_path, text, like=like, targets="optional")
     assert data.y is None and len(data) == 2 and "the targets are not used: t.csv, line 3, column 'y'" in data.notes[-1]

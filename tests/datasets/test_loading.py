@@ -67,9 +67,8 @@ def test_labels_or_quantities(tmp_path, targets, task, classes):
     ({"target": "4"}, "iris.csv has no column 4: expected a number from 1 to 3 (-1 is the last), or a name"),
     ({"target": 0}, "iris.csv has no column 0: expected a number from 1 to 3 (-1 is the last), or a name"),
     ({"ignore": ["lenght"]}, "iris.csv has no column 'lenght': did you mean 'length'?"),
-    ({"task": "regression"}, "iris.csv, line 2, column 'kind': expected a number, as a regression needs, got "
-                               "'setosa': give --missing 'setosa' if it means a missing value, or another --task if it is the "
-                               "name of a class"),
+    ({"task": "regression"}, "iris.csv, line 2, column 'kind': expected a number, got 'setosa': give --missing if it means a "
+                               "missing value, or another --task"),
     ({"task": "guess"}, "iris.csv: expected task auto, classification, multi-label or regression, got 'guess'")])
 def test_bad_options(tmp_path, options, sentence):
     refuses(sentence, write(tmp_path / "iris.csv", IRIS), **options)

@@ -78,6 +78,8 @@ SAMPLES = {   # x, y, and a pattern of the error
     "targets too wide": (X, np.zeros((23, 3)), r"targets of shape \(23, 2\)"),
     "targets with axes": (X, TALL, r"targets of shape \(23, 2\)"),
     "nan in targets": (X, NAN[:, 1:3], "y: expected finite numbers in float32, got nan at row 3, column 1"),
+    "nan in features": (NAN, Y, "got nan at row 3, column 2: remove or replace such samples$"),
+    "beyond float32, in features": (np.where(np.isinf(INF), 1e300, INF), Y, "remove or replace such samples, or use float64"),
     "infinite targets": (X, INF[:, :2], "y: expected finite numbers"),
     "masked targets": (X, np.ma.masked_greater(X[:, :2], 1.0), "masked")}
 
