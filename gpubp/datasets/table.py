@@ -147,7 +147,9 @@ class _Reading:
         seen: dict[int, dict] = {self.position[c]: {} for c in columns}
         for line, cells in rows:
             for i in [*seen]:
-                if GROUPED.fullmatch(cell := cells[i].strip()):
+                if (cell := cells[i].strip()).casefold() in (self.missing or ()):
+                    continue
+                if GROUPED.fullmatch(cell):
                     seen[i].setdefault("." in cell, (line, cell))
                 elif self.notation.kind(cell) == "number":
                     del seen[i]
