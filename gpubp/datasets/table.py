@@ -49,7 +49,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
     words = None if missing is None else {str(word).strip().casefold() for word in missing}
     reading = _Reading(name, names, notation, words, bool(like))
     x, cells = reading.read(islice(rows, named, None), columns, target if targets else None, notation.reader(text))
-    if decimal is None and not thousands and re.search(r"\d\.\d{3}(?!\d)", text):
+    if decimal is None and not thousands and re.search(r"\.\d{3}(?!\d)", text):
         reading.check_groups(islice(rows, named, None), columns if cells is None else [*columns, target])
     if index is None and not like and len(x) > 2:   # names that are not usual for an index: they may be times
         steps = [(c, np.diff(x[:, i])) for i, c in enumerate(columns) if x[0, i] in (0, 1) and x[1, i] == x[0, i] + 1]
