@@ -45,10 +45,10 @@ def _table(network, data, proba):
     """(header, rows) of the predictions; prints accuracy or error to stderr if the file has targets."""
     outputs = network.feedforward(data.x)
     if network.task == "multi-label":
-        codes = network.predict(data.x)
+        labels = samples.target_scaling(network).undo(network.predict(data.x)).astype(int)
         if data.y is not None:
-            print(f"{network.score(data.x, data.y):.2%} of {len(data)} correct", file=sys.stderr)
-        return [f"prediction {i + 1}" for i in range(codes.shape[1])], codes.tolist()
+            print(f"{np.mean((labels == data.y).all(axis=1)):.2%} of {len(data)} correct", file=sys.stderr)
+        return [f"prediction {i + 1}" for i in range(labels.shape[1])], labels.tolist()
     if network.cost_function.classifies or network.metadata.get("classes"):
         labels = network.predict(data.x)
         if data.classes and data.y is not None:

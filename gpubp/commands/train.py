@@ -27,7 +27,7 @@ def run(args):
     network, data, run_metadata = _resumed(args) if args.resume else _begun(args)
     train, validation = _parts(data, run_metadata["hold_back"], network.seed)
     _check_destinations(*_destinations(args, data))
-    target_scaling = samples.target_scaling(network) if data.task == "regression" else (lambda y: y)
+    target_scaling = samples.target_scaling(network) if data.classes is None else (lambda y: y)
     epochs, optimizer, batch_size = train_defaults.schedule(args, network, run_metadata, len(train))
     _introduce(say, args, network, train, validation, optimizer or network.training_state.chain, batch_size, run_metadata)
     before, device = sum(network.history.seconds), network.device_choice

@@ -49,16 +49,21 @@ def layers(args, data):
 def words(args, data):
     """(activation, output, cost) for Network; by default softmax, sigmoid for multi-label, and identity for regression."""
     cost = args.cost or ("quadratic" if data.task == "regression" else "cross-entropy(0.1)")
-    output = args.output or ("sigmoid" if data.multi_label else None)
-    if output is None and not cost.strip().lower().startswith("cross") and not (data.classes and args.activation):
+    output, crosses = args.output, cost.strip().lower().startswith("cross")
+    if output is None and data.multi_label and crosses:
+        output = "sigmoid"
+    elif output is None and not crosses and not (data.classes and args.activation):
         entry = COSTS.find(cost)
-        usual = () if entry.output else ("sigmoid",) if data.classes else ("identity", "softplus")
+        usual = () if entry.output else ("identity", "softplus") if data.task == "regression" else ("sigmoid",)
         output = next((name for name in usual if Interval(ACTIVATIONS.find(name).range) in Interval(entry.outputs)), None)
     return args.activation or "relu", output, cost
 
 
 def target_scaling(network, train):
-    """The standardization of regression targets, if cost and outputs allow all real numbers; else the identity."""
+    """The standardization of regression targets, if cost and outputs allow all real numbers; from 0 and 1 to a cost's codes."""
+    if train.multi_label:
+        off, on = network.cost_function.codes
+        return Scaling(-off / (on - off), 1.0 / (on - off))
     allowed = network.cost_function.targets, network.layers[-1].activation.range
     free = train.task == "regression" and all(Interval(REAL) in Interval(interval) for interval in allowed)
     return Scaling.standard(train.y) if free else Scaling()

@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+import pytest
 
 import gpubp
 from tests.commands import test_cli
@@ -39,12 +40,13 @@ def test_a_network_made_in_python(gpubp_):
     assert code == 0 and set(out.split()[1:]) <= {"0", "1"}
 
 
-def test_separate_labels(gpubp_):
+@pytest.mark.parametrize("cost", ["", " --cost hinge", " --cost quadratic"])
+def test_separate_labels(gpubp_, cost):
     """Rows of 0 and 1 with several 1: train, predict, score and resume take each column as a label of its own."""
     random = np.random.default_rng(1)
     x = random.normal(size=(200, 3))
     np.savez("d.npz", x=x, y=(x > 0.0).astype(int))
-    code, out, _ = gpubp_("train d.npz --epochs 40 --no-picture")
+    code, out, _ = gpubp_(f"train d.npz --epochs 40 --no-picture{cost}")
     assert code == 0 and "3 targets (multi-label)" in out and "columns of 0 and 1 are separate labels (--task regression)" in out
     assert gpubp.load("d-network.npz").task == "multi-label"
     code, out, err = gpubp_("predict d-network.npz d.npz")
