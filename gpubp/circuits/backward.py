@@ -27,7 +27,7 @@ def backward(ends, retain_graph=False, visit=None):
     latest.sort()   # a sorted list is a heap
     while latest:
         wire, cotangent = pending.pop(-heappop(latest))
-        if guarded and hasattr(wire, "unchanged"):
+        if guarded and wire.unchanged is not None:
             require_unchanged(wire)
         if visit is not None:
             visit(wire, cotangent)

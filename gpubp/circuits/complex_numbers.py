@@ -25,6 +25,11 @@ def is_complex(x):
     return type(x) is complex or getattr(getattr(x, "dtype", None), "kind", "") == "c"
 
 
+def conjugate(x):
+    """The conjugate of complex numbers; real ones unchanged, without a record."""
+    return np.conjugate(x) if is_complex(x) else x
+
+
 def refuse_complex(name, inputs=None):
     """TypeError for a function without a rule for complex numbers, if there are any among the inputs."""
     if inputs is None or any(map(is_complex, leaves(inputs))):

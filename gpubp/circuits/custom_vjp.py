@@ -127,6 +127,7 @@ def checkpoint(f: Callable) -> Callable:
         places = tuple(i for i, leaf in enumerate(given) if type(leaf) is Wire)
         if not places:
             return f(*args, **options)
+        args = rebuilt(args, iter(given))   # the caller may change its lists and dicts
         structure: list = []
 
         def run(*values, **options):

@@ -1,13 +1,14 @@
 """Arrays that a circuit keeps for its backward pass and that others can change: small ones are copied, large ones are checked."""
 
-from numpy import ndarray
+from numpy import asarray, ndarray
 
+from .pytree import CONTAINERS, mapped
 from .refusals import is_array, require_array
 from .tape import PLAIN
 
 COPIED = 1 << 14   # bytes up to which an array is copied; more would cost page faults
 # strides of samples, by the number of bits of an array's size: 1 below 1024 numbers; primes, which meet every column of a matrix
-STRIDES = (*11 * (1,), 3, 7, 13, 31, *49 * (61,))
+STRIDES = (*11 * (1,), 3, 7, 13, 31, 61, 61, 127, 127, *45 * (251,))
 
 
 def sample(x):
@@ -32,20 +33,20 @@ def require_unchanged(wire):
 
 
 def private(x, large):
-    """x with copies of its small arrays, also within lists and tuples; (array, sample) of large ones are appended to `large`.
+    """x with copies of its small arrays, also within pytrees; (array, sample) of large ones are appended to `large`.
 
     Large CuPy arrays are not, because the host would wait for their comparison.
     """
     kind = type(x)
-    if kind in PLAIN:
+    if kind in PLAIN or (kind is tuple and PLAIN.issuperset(map(type, x))):   # an index, for instance
         return x
-    if is_array(x):
+    if kind is ndarray or is_array(x):
         if x.nbytes <= COPIED:
             return x.copy("K")
         if isinstance(x, ndarray):
             large.append((x, sample(x)))
-    elif kind is list or kind is tuple:
-        return kind([private(part, large) for part in x])
+    elif isinstance(x, CONTAINERS):
+        return mapped(lambda leaf: private(leaf, large), x)
     return x
 
 
@@ -58,8 +59,11 @@ def keep(primitive, constants, values, options):
     """Make values[i] for i in constants and the options private, if a rule reads them; [(array, sample)] of the large ones."""
     large: list = []
     for i in constants:
-        if type(values[i]) is not ndarray and primitive.joint_vjp is None:   # gates take any object
-            require_array(primitive.name, values[i])
+        x = values[i]
+        if type(x) is not ndarray and primitive.joint_vjp is None:   # gates take any object
+            require_array(primitive.name, x)
+            if type(x) in (list, tuple) and (primitive.vjps[i] if i < len(primitive.vjps) else primitive.vjp_by_argnum):
+                values[i] = asarray(x)   # a list in place of an array; others name axes, for instance
         if i in primitive.read:
             values[i] = private(values[i], large)
     for name, x in options.items():

@@ -11,16 +11,18 @@ import numpy as np
 from ..devices.array_namespace import namespace
 from . import tape
 from .complex_numbers import is_complex
-from .pytree import CONTAINERS
+from .pytree import CONTAINERS, leaves
 from .tape import Traced, unwrap
 
 ARITHMETIC = "__array_ufunc__", "__array_function__", "__add__", "__mul__", "__pow__", "__matmul__"
 # array-likes with their own arithmetic are known by a method, which makes a NumPy array
-CONVERSIONS = {"filled": "x.filled()", "to_numpy": "x.to_numpy()", "toarray": "x.toarray()", "todense": "x.todense()",
-               "magnitude": "x.magnitude", "to_value": "x.to_value()", "compute": "x.compute()", "numpy": "x.numpy()"}
+CONVERSIONS = {"data_vars": "one of its variables, x['name'].to_numpy()", "filled": "x.filled()",
+               "to_numpy": "x.to_numpy()", "toarray": "x.toarray()", "todense": "x.todense()", "magnitude": "x.magnitude",
+               "to_value": "x.to_value()", "compute": "x.compute()", "numpy": "x.numpy()"}
 # libraries whose functions make arrays of their arguments, parts of them, and functions: what to write instead
 INSTEAD = {"scipy": "write it with functions of NumPy, or give it a rule with gpubp.gate(forward, backward)",
            "scipy.sparse": "write A.toarray() for a sparse matrix A", "numpy.ma": "write a.filled() for a masked array a",
+           "numpy.lib._index_tricks_impl": "write np.concatenate for np.r_, np.column_stack for np.c_, np.linspace for np.mgrid",
            "numpy": "pass np.stack([x, y]) for [x, y], x * np.ones(3) for np.full(3, x), or x.value",
            **dict.fromkeys(("astropy", "awkward", "dask", "pandas", "pint", "sparse", "xarray"),
                            "pass the other operand as a NumPy array, such as a.to_numpy()"),
@@ -67,7 +69,7 @@ def refuse_conversion():
         return
     room = f"{library}.{part.partition('.')[0]}"
     name = ".".join(filter(None, ("np" if library == "numpy" else room.rstrip("."), function)))
-    remedy = INSTEAD.get(room) or INSTEAD.get(function) or INSTEAD[library]
+    remedy = INSTEAD.get(module) or INSTEAD.get(room) or INSTEAD.get(function) or INSTEAD[library]
     raise ForeignFunctionError(f"{name}: expected arrays and numbers, got a wire, whose derivative would be lost: {remedy}")
 
 
@@ -120,11 +122,13 @@ def require_real(owner, x):
 
 
 def require_array(owner, x):
-    """TypeError for arrays with their own arithmetic, by labels, masks or units for instance, also within lists and tuples."""
+    """TypeError for arrays with their own arithmetic, by labels, masks or units for instance, also within pytrees."""
     kind: Any = type(x)
-    if kind is list or kind is tuple:
-        for part in x:
-            require_array(owner, part)
+    if kind is np.ndarray or (kind is tuple and tape.PLAIN.issuperset(map(type, x))):   # as nearly always
+        return
+    if isinstance(x, CONTAINERS):
+        for leaf in leaves(x):
+            require_array(owner, leaf)
     elif not is_array(x) and _is_like_array(kind):
         raise TypeError(f"{owner}: expected an ndarray, got a {kind.__name__}, with its own arithmetic: pass "
                         f"{next((how for name, how in CONVERSIONS.items() if hasattr(kind, name)), 'np.asarray(x)')}")
@@ -193,4 +197,4 @@ def require_differentiable(primitive, value, inputs, circuit):
         if isinstance(part, CONTAINERS) or getattr(dtype, "kind", "f") == "O" or (
                 dtype is None and part is value and not isinstance(part, float | int)):
             raise TypeError(f"{primitive.name}: expected a number, an array of numbers or a tuple of them as the value, got a "
-                            f"{type(part).__name__}: return its parts")
+                            f"{type(part).__name__}: {'return its parts' if dtype is None else 'convert y.astype(float)'}")

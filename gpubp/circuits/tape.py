@@ -56,11 +56,11 @@ class Traced:   # Wire, its only subclass, adds the interface
     """A value in a circuit, with the record (primitive, parents, inputs, options) that computed it; parents are (VJP, wire)."""
 
     __slots__ = ("circuit", "content", "cotangent", "name", "record", "serial", "unchanged", "without_value")
-    unchanged: Any   # set only if the record reads arrays that must not change, see kept.py
 
     def __init__(self, content, circuit, record=None, name=None):
         self.content, self.circuit, self.record, self.name, self.serial = content, circuit, record, name, next(serials)
         self.without_value = None   # a copy with shape and dtype only, if the circuit needs no more
+        self.unchanged: Any = None   # arrays that the record reads and that must not change, see kept.py
 
     shape = property(lambda self: getattr(self.content, "shape", ()))
 

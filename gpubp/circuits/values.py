@@ -35,9 +35,9 @@ def full_like(value, number):
 
 def as_cotangent(owner, cotangent, value, like="a cotangent like the value"):
     """A user's cotangent or tangent, checked and converted to the type and dtype of value."""
+    require_real(owner, unwrap(cotangent))
     if np.shape(cotangent) != np.shape(value):
         raise ValueError(f"{owner}: expected {like}, of shape {np.shape(value)}, got shape {np.shape(cotangent)}: reshape it")
-    require_real(owner, unwrap(cotangent))
     if type(cotangent) is not type(value):
         require_one_package(owner, (cotangent, value))
     dtype = getattr(value, "dtype", None)

@@ -30,25 +30,17 @@ CREATION: frozenset = frozenset((
     np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
     np.identity, np.tri))
 # what to write for methods of ufuncs that have no rule
-INSTEAD_OF_METHOD = {"reduce": "gpubp.logsumexp(x, axis) for np.logaddexp.reduce, else a loop over the rows",
+INSTEAD_OF_METHOD = {"np.logaddexp.reduce": "gpubp.logsumexp(x, axis)", "reduce": "a loop over the rows",
            "accumulate": "a loop over the rows, and np.stack", "reduceat": "np.stack([np.sum(x[:i]), np.sum(x[i:])])",
            "outer": "np.expand_dims and broadcasting", "at": "np.where, or np.concatenate of the parts"}
 
 
-def _operand(x):
-    """A list beside a wire is an array, as it is beside an array."""
-    if type(x) is not list:
-        return x
-    refusals.require_array("list", x)
-    return np.asarray(x)
-
-
 def _binary(function):
     def forward(self, other: Any) -> Any:
-        return apply(OPERATORS[function], (self, _operand(other)))
+        return apply(OPERATORS[function], (self, other))
 
     def reflected(self, other: Any) -> Any:
-        return apply(OPERATORS[function], (_operand(other), self))
+        return apply(OPERATORS[function], (other, self))
     return forward, reflected
 
 
@@ -58,6 +50,14 @@ def _unary(function):
 
 def _concrete(function):
     return lambda *operands: function(*map(unwrap, operands))
+
+
+def _rounded(function):
+    def rounded(self, *digits):
+        if self.shape:
+            raise TypeError(f"expected one number, got a wire of shape {self.shape}: write np.{function.__name__}(x)")
+        return function(unwrap(self), *digits)
+    return rounded
 
 
 def _method(function):
@@ -92,7 +92,8 @@ class Wire(Traced):
     __sub__, __rsub__ = _binary(operator.sub)
     __mul__, __rmul__ = _binary(operator.mul)
     __truediv__, __rtruediv__ = _binary(operator.truediv)
-    __pow__, __rpow__ = _binary(operator.pow)
+    __pow__ = lambda self, *others: apply(OPERATORS[operator.pow], (self, *others))   # a modulus is refused
+    __rpow__ = _binary(operator.pow)[1]
     __matmul__, __rmatmul__ = _binary(operator.matmul)
     __mod__, __rmod__ = _binary(operator.mod)
     __neg__, __pos__, __abs__ = map(_unary, (operator.neg, operator.pos, operator.abs))
@@ -101,7 +102,7 @@ class Wire(Traced):
         lambda x, other: other // x))
 
     # Python's roundings are locally constant, as NumPy's
-    __round__, __floor__, __ceil__, __trunc__ = map(_concrete, (round, math.floor, math.ceil, math.trunc))
+    __round__, __floor__, __ceil__, __trunc__ = map(_rounded, (round, math.floor, math.ceil, math.trunc))
     __divmod__ = lambda self, other: (self // other, self % other)
     __rdivmod__ = lambda self, other: (other // self, other % self)
 
@@ -109,14 +110,15 @@ class Wire(Traced):
         return bool(unwrap(self))
 
     def __len__(self) -> int:
+        if not self.shape and not isinstance(unwrap(self), tuple):
+            raise TypeError("expected a wire with rows, got one that carries a single number: use it itself, or .value in "
+                            "other libraries, such as torch.tensor(x.value)")
         return len(self.content)
 
     def __getitem__(self, index: Any) -> Any:
         return apply(OPERATORS[operator.getitem], (self, index))
 
     def __iter__(self) -> Iterator:
-        if self.ndim == 0:
-            raise TypeError("expected a wire with rows to iterate over, got one that carries a single number: use it itself")
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
@@ -128,8 +130,6 @@ class Wire(Traced):
     # ---- NumPy's protocols and CuPy's
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options) -> Any:
-        if list in map(type, inputs):
-            inputs = tuple(map(_operand, inputs))
         if method == "__call__" and not options and ufunc in PRIMITIVES:   # as nearly always
             return apply(PRIMITIVES[ufunc], inputs)
         name = f"np.{ufunc.__name__}"
@@ -138,7 +138,8 @@ class Wire(Traced):
             return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y)
         if method != "__call__":
             if ufunc not in tape.METHODS.get(method, ()):
-                raise TypeError(f"{name}.{method} has no rule for wires: use {INSTEAD_OF_METHOD[method]}")
+                raise TypeError(f"{name}.{method} has no rule for wires: use "
+                                f"{INSTEAD_OF_METHOD.get(f'{name}.{method}') or INSTEAD_OF_METHOD[method]}")
             return tape.METHODS[method][ufunc](*inputs, **{"axis": 0, **options})
         if "out" in options:
             refuse_writing(name)
@@ -295,12 +296,14 @@ class Wire(Traced):
 
 PLAIN.add(Wire)
 KNOWN = {*PLAIN, np.ndarray}
+FLOATS = {*FLOAT_TYPES, np.float32}
 new_wire = object.__new__
 
 
 def apply(primitive, inputs, options=NO_OPTIONS):
     """The primitive's value: a wire of the innermost circuit among the inputs, or a concrete value if no input is a wire."""
     circuit, parents, values, vjps = None, [], list(inputs), primitive.vjps
+    small: tuple = ()
     constants: tuple = ()
     for i, x in enumerate(inputs):
         if type(x) is Wire:
@@ -317,23 +320,20 @@ def apply(primitive, inputs, options=NO_OPTIONS):
             vjp = vjps[i] if i < len(vjps) else primitive.vjp(i)
             if vjp is not None:
                 parents.append((vjp, x if x.without_value is None else x.without_value))
+        elif type(x) is ndarray and x.nbytes <= COPIED:   # as nearly always
+            if i in primitive.read:
+                small += (i,)
         elif type(x) not in PLAIN:
-            constants = *constants, i
+            constants += (i,)
     if circuit is None:
         return primitive.forward(*inputs, **options)
     if circuit.closed:
         circuit.require_open()
     large = None
+    for i in small:
+        values[i] = values[i].copy("K")
     if constants or options:
-        others: list = []
-        for i in constants:
-            x = values[i]
-            if type(x) is not ndarray or x.nbytes > COPIED:
-                others.append(i)
-            elif i in primitive.read:   # as nearly always
-                values[i] = x.copy("K")
-        if others or options:
-            large = keep(primitive, others, values, options)
+        large = keep(primitive, constants, values, options)
     try:
         if primitive.nested is not None and (   # the ends first, as most have one input or two
                 type(values[0]) is Wire or type(values[-1]) is Wire or (len(values) > 2 and Wire in map(type, values))):
@@ -349,14 +349,14 @@ def apply(primitive, inputs, options=NO_OPTIONS):
         raise
     if not parents:
         return value
-    if type(value) not in FLOAT_TYPES and (type(value) is not ndarray or value.dtype.kind != "f"):
+    if type(value) not in FLOATS and (type(value) is not ndarray or value.dtype.kind != "f"):
         value = np.complex128(value) if type(value) is complex else value
         require_differentiable(primitive, value, values, circuit)
     if circuit.complex_numbers:
         parents = complex_parents(primitive, parents, value, values)
     wire = new_wire(Wire)   # and its attributes, without a call of __init__, for speed
-    wire.content, wire.circuit, wire.record, wire.name, wire.serial, wire.without_value = (
-        value, circuit, (primitive, parents, values, options), None, next(serials), None)
+    wire.content, wire.circuit, wire.record, wire.name, wire.serial, wire.without_value, wire.unchanged = (
+        value, circuit, (primitive, parents, values, options), None, next(serials), None, None)
     if tape.nan_checker is not None:
         tape.nan_checker.check_value(wire)
     elif type(value) is not float and getattr(value, "nbytes", 0) >= MIN_FORGET_BYTES and not circuit.keep_values:
@@ -375,8 +375,8 @@ def dispatch(function, inputs, options):
     """A NumPy function called with wires among its arguments."""
     if options.get("out") is not None:
         refuse_out(name_of(function))
-    if tape.complex_numbers and function in tape.REAL_ONLY:
-        refuse_complex(name_of(function), inputs)
+    if function in tape.REAL_ONLY:
+        refuse_complex(name_of(function), (inputs, options))
     if function in tape.NONDIFFERENTIABLE:
         return function(*map(unwrap_nested, inputs), **{name: unwrap_nested(x) for name, x in options.items()})
     composite = tape.COMPOSITES.get(function)

@@ -1,6 +1,10 @@
 """Complex numbers inside circuits: every function that takes them, against differences and NumPy; the others refuse them."""
 
+import re
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,9 +48,17 @@ def complex_cases(function):
             and case.through is None and case.then is None and Call(function, case).given]
 
 
+def of_singular_values(function, x, ord=None, axis=None, keepdims=False):
+    """Whether a norm is one of a matrix by its singular values, which refuse complex numbers."""
+    axes = np.atleast_1d(x.shape if axis is None else axis)
+    return ord in (2, -2, "nuc") and (function is np.linalg.matrix_norm or len(axes) == 2)
+
+
 @pytest.mark.parametrize("function", [f for f in TAKING if f not in REAL_INPUT], ids=FUNCTIONS.get)
 def test_values_are_numpys_and_derivatives_those_of_differences(function):
     for case in complex_cases(function):
+        if function in (np.linalg.norm, np.linalg.matrix_norm) and of_singular_values(function, *case.inputs, **case.options):
+            continue
         f, given = rotated(function, case, lambda z: (np.real(z), np.imag(z)))
         with naming_the_case(case):
             for one, other in zip(gpubp.vjp(f, *given)[0], f(*given), strict=True):
@@ -69,7 +81,15 @@ def test_every_operator_that_takes_them_is_listed():
     private = {"einsum", "multi_dot", "solve", "pad", "on_diagonal", "scatter", "concatenate", "where", "imag",
                "with_value"}   # of composites
     assert {*HOLOMORPHIC, *COMPLEX_RULES} - names == private
-    assert {np.linalg.norm, np.vdot, np.sort, np.median} < REAL_ONLY < {*COMPOSITES, np.sign}
+    assert {np.sort, np.median, np.convolve, np.cov} < REAL_ONLY < {*COMPOSITES, np.sign}
+
+
+def test_the_readme_lists_the_functions_that_take_them():
+    text = (Path(gpubp.circuits.__file__).parent / "README.md").read_text()
+    named, of_linalg = (found.split() for found in re.findall(r"by:?\s+`([^`]+)`", text[text.index("- Complex numbers"):])[:2])
+    names = {FUNCTIONS[function].removeprefix("np.") for function in TAKING}
+    assert {name for name in names if not name.startswith("fft.")} | {"matvec", "vecmat"} == {
+        *named, *(f"linalg.{name}" for name in of_linalg)}
 
 
 # ---- by their definitions
@@ -95,6 +115,44 @@ def test_operators_and_methods(f):
         z = f(x + 1j * y)
         return np.sum(np.sin(np.real(z)) + np.imag(z) * 0.5)
     gpubp.check_grads(g, (X, X[::-1] + 0.1))
+
+
+C = np.array([1 + 2j, 0.5j, 2 - 1j])
+CONJUGATES = {"np.vdot(C, x)": C, "np.linalg.vecdot(C, x)": C, "np.vecdot(C, x)": C, "np.vecdot(C.tolist(), x)": C,
+              "np.vecmat(C, x[:, None])[0]": C, "np.vdot(x, C)": C.conj(), "np.matvec(C[None], x)[0]": C.conj(),
+              "np.dot(C, x)": C.conj(), "np.inner(C, x)": C.conj()}
+REFUSED = ("np.correlate(C, x)", "np.convolve(x, C)", "np.cov(x, C)", "np.clip(x, 1j, 2.0)", "np.sort(x + C)", "np.maximum(x, C)",
+           "np.std(x, mean=1j)", "np.quantile(x, 0.5, weights=C)", "np.gradient(x, 1j)", "np.maximum.accumulate(C * x)",
+           "np.linalg.norm(np.outer(C, x), 2)", "np.sort_complex(x)", "np.interp(x, x.value, C)", "np.insert(x, 1, 1j)")
+
+
+@pytest.mark.parametrize("code", [code for code in (*CONJUGATES, *REFUSED) if hasattr(np, "vecmat") or "vecmat" not in code])
+def test_complex_constants_beside_the_first_wires_of_a_process(code):
+    """Whether or not an earlier circuit had any."""
+    names = {"np": np, "C": C, "gpubp": gpubp}
+    if code in REFUSED:
+        program = f"gpubp.grad(lambda x: np.sum(np.real({code})))(np.ones(3))"
+    else:
+        program = f"print(gpubp.grad(lambda x: np.imag({code}))(np.ones(3)).tolist())"
+    lines = f"import gpubp, numpy as np; C = np.array({C.tolist()}); {program}"
+    run = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
+    if code in REFUSED:
+        assert re.search(r"TypeError: .*(complex|no rule)", run.stderr)
+        with pytest.raises(TypeError):
+            eval(program, names)
+    else:
+        np.testing.assert_array_equal(eval(run.stdout), -CONJUGATES[code].imag)
+
+
+def test_lengths_and_variances_of_complex_numbers():
+    z = lambda x: x * np.array([[1 + 2j, 0.5j, -1.0], [2 - 1j, 3.0, 1j]])
+    for f in (np.linalg.norm, partial(np.linalg.norm, axis=1), partial(np.linalg.norm, ord=np.inf, axis=0), np.var, np.std,
+              partial(np.linalg.norm, ord=3, axis=0), partial(np.linalg.norm, keepdims=True), partial(np.linalg.norm, ord=1),
+              partial(np.var, axis=0, ddof=1, keepdims=True), lambda z: np.std(z, mean=np.mean(z), where=np.abs(z) > 0.1)):
+        np.testing.assert_allclose(gpubp.vjp(lambda x, f=f: f(z(x)), X)[0], f(z(X)), rtol=1e-14)
+        gpubp.check_grads(lambda x, f=f: f(z(x)), (X,))
+    second = gpubp.hessian(lambda x: np.linalg.norm(1j * x) ** 2)(np.array([0.0, 1.0]))
+    np.testing.assert_allclose(second, 2.0 * np.eye(2), atol=1e-15)
 
 
 def test_single_numbers_and_dtypes():

@@ -56,6 +56,7 @@ MAKERS = [
     *(pytest.param(lambda x, name=name, make=make: make(pytest.importorskip(name), x), remedy, id=name)
       for name, make, remedy in (
         ("xarray", lambda xarray, x: xarray.DataArray(x.T, dims=("b", "a")).transpose("a", "b"), "x.to_numpy()"),
+        ("xarray", lambda xarray, x: xarray.Dataset({"a": (("a", "b"), x)}), "one of its variables, x['name'].to_numpy()"),
         ("pandas", lambda pandas, x: pandas.DataFrame(x), "x.to_numpy()"),
         ("pint", lambda pint, x: pint.UnitRegistry().Quantity(x, "m"), "x.magnitude"),
         ("dask.array", lambda dask, x: dask.from_array(x), "x.compute()"),

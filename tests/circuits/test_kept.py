@@ -4,6 +4,7 @@ import gc
 import threading
 import tracemalloc
 import weakref
+from collections import defaultdict, namedtuple
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import gpubp
 from gpubp.circuits import kept
+from gpubp.circuits.pytree import leaves
 from tests.beside_numpy import moved, opened
 
 SMALL, LARGE = 6, 20_000
@@ -96,6 +98,32 @@ def test_large_arrays_must_not_change(name):
     assert "\n" not in str(caught.value) and str(caught.value).endswith("make a new array each time, or pass x.copy()")
     with gpubp.debug(), pytest.raises(RuntimeError, match=rf"{RAISED}, in .*test_kept.py:\d+: "):
         gpubp.grad(reused)(x)
+
+
+Pair = namedtuple("Pair", "b c")
+
+
+@pytest.mark.parametrize("made", [lambda b: {"b": b}, lambda b: Pair(b, 0.0), lambda b: {"more": [Pair(0.0, {"b": b})]},
+                                  lambda b: defaultdict(list, b=b)])
+@pytest.mark.parametrize("passed", ["by place", "by name"])
+@pytest.mark.parametrize("kind", ["gate", "checkpoint"])
+def test_arrays_in_pytrees(made, passed, kind):
+    def times(x, d):
+        return x * next(leaf for leaf in leaves(d) if isinstance(leaf, np.ndarray))
+    f = gpubp.checkpoint(times) if kind == "checkpoint" else gpubp.gate(
+        times, lambda c, v, x, d=None: c * times(1.0, d) if passed == "by name" else (c * times(1.0, d), None))
+    for n in (SMALL, LARGE):
+        b = np.full(n, 2.0)
+        d = made(b)
+        pull = gpubp.vjp(lambda x, d=d: f(x, d) if passed == "by place" else f(x, d=d), np.ones(n))[1]
+        b[:] = 7.0
+        if n == SMALL:
+            if isinstance(d, dict):
+                d.clear()
+            np.testing.assert_array_equal(pull(np.ones(n))[0], 2.0)
+        else:
+            with pytest.raises(RuntimeError, match=RAISED):
+                pull(np.ones(n))
 
 
 def test_an_array_that_no_rule_reads_may_change():

@@ -217,7 +217,7 @@ def test_windows_may_lie_twice_along_an_axis():
 
 
 @pytest.mark.parametrize("f", [
-    lambda x: np.cov(x, np.full(4, 1j)), lambda x: np.interp(x, POINTS, 1j * HEIGHTS), lambda x: np.vecdot(x, np.full(4, 1j)),
+    lambda x: np.cov(x, np.full(4, 1j)), lambda x: np.interp(x, POINTS, 1j * HEIGHTS), lambda x: np.convolve(x, np.full(4, 1j)),
     lambda x: np.polyval(np.array([1j, 2.0]), x), lambda x: np.cross(x[:3], np.full(3, 1j)), lambda x: np.insert(x, 0, 1j)[0]])
 def test_complex_numbers_are_refused(f):
     with pytest.raises(TypeError, match=r"expected real numbers, got complex ones|Cannot cast|not 'complex'"):

@@ -46,7 +46,8 @@ NONDIFFERENTIABLE = frozenset((
 # composites that hold for complex numbers too
 COMPLEX = frozenset((
     np.einsum, np.tensordot, np.kron, np.outer, np.where, np.trace, np.diff, np.trapezoid, np.take, np.take_along_axis, np.select,
-    np.average, np.full_like, np.linalg.solve, np.linalg.matrix_power, np.linalg.multi_dot, np.linalg.tensorinv,
+    np.average, np.full_like, np.vdot, np.vecdot, np.var, np.std, np.linalg.norm, np.linalg.vector_norm, np.linalg.matrix_norm,
+    np.linalg.vecdot, np.linalg.solve, np.linalg.matrix_power, np.linalg.multi_dot, np.linalg.tensorinv,
     np.linalg.tensorsolve, np.linalg.cross, np.linalg.outer, np.linalg.matmul, np.linalg.tensordot, np.linalg.trace,
     np.linalg.diagonal, np.linalg.matrix_transpose))
 
@@ -65,4 +66,5 @@ def fill_tables():
     tape.SPECIAL.update(SPECIAL_FUNCTIONS)
     tape.NONDIFFERENTIABLE.update(NONDIFFERENTIABLE.difference(FOURIER))
     tape.COMPLEX_RULES.update(COMPLEX_RULES)
-    tape.REAL_ONLY.update({*tape.COMPOSITES, np.sign}.difference(JOINS, FOURIER, COMPLEX))
+    tape.REAL_ONLY.update({*tape.COMPOSITES, np.sign}.difference(
+        JOINS, FOURIER, COMPLEX, *([getattr(np, name, None)] for name in ("matvec", "vecmat"))))

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..branches import branches
+from ..complex_numbers import conjugate, is_complex
 from ..tape import unwrap
 from ..wire import Wire
-from .decompositions import DECOMPOSITIONS
+from .decompositions import DECOMPOSITIONS, as_array
 from .elementwise import clipped, picked, where
 from .joining import JOINS
 from .linear_algebra import MATRICES, root
@@ -67,10 +68,14 @@ def _moment(primitive, power):
         options = {name: x for name, x, default in (   # CuPy's functions have no where=
             ("axis", axis, None), ("dtype", dtype, None), ("keepdims", keepdims, False), ("where", where, True))
             if x is not default}
+        if is_complex(a):
+            return power(sum(np.var(part(a), ddof=ddof, **options, **({} if mean is None else {"mean": part(mean)}))
+                             for part in (np.real, np.imag)))
         if mean is None:
             return primitive(a, ddof=ddof, **options) if ddof else primitive(a, **options)
         squares = np.sum(np.square(a - mean), **options)
-        return power(squares / np.maximum(count(a, axis, keepdims, where) - ddof, 0.0))
+        found = squares / np.maximum(count(a, axis, keepdims, where) - ddof, 0.0)
+        return power(found if found.dtype == squares.dtype else as_dtype(found, squares.dtype))   # counts are float64
     return computed
 
 
@@ -97,6 +102,7 @@ def _neighbours(a, axis):
 
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):
+    y = as_array(y)
     along = normalize_axis_index(axis, np.ndim(y))
     steps = dx if x is None else np.diff(x, axis=axis) if np.ndim(x) > 1 else np.expand_dims(
         np.diff(x), _other_axes(y, (along,)))
@@ -133,6 +139,8 @@ def take_along_axis(arr, indices, axis=-1):
     if np.ndim(indices) != np.ndim(arr):
         raise ValueError(f"take_along_axis: expected indices of {np.ndim(arr)} axes, as many as the array has, got "
                          f"{np.ndim(indices)}: add axes with np.expand_dims, or use np.take")
+    if getattr(indices, "dtype", None) == np.bool_:
+        raise IndexError("take_along_axis: expected integer indices, got a mask: write x[mask]")
     places = [np.reshape(np.arange(n, like=indices), (-1,) + (1,) * (np.ndim(arr) - i - 1)) for i, n in enumerate(np.shape(arr))]
     places[axis] = indices
     return arr[tuple(places)]
@@ -143,18 +151,22 @@ def take(a, indices, axis=None, out=None, mode="raise"):
         a, axis = np.ravel(a), axis or 0
     axis = normalize_axis_index(axis, np.ndim(a))
     n = np.shape(a)[axis]
+    if isinstance(indices, list | tuple | bool | float):
+        indices = np.asarray(indices, int)
+    elif getattr(indices, "dtype", None) == np.bool_:   # places 0 and 1, not a mask
+        indices = indices.astype(int)
     if mode == "wrap":
         indices = np.remainder(indices, n)
     elif mode == "clip":
         indices = np.clip(indices, 0, n - 1)
     elif mode != "raise":
         raise ValueError(f"take: expected mode 'raise', 'wrap' or 'clip', got {mode!r}: leave it out to refuse places outside")
-    return a[(slice(None),) * axis + (list(indices) if isinstance(indices, tuple) else indices,)]
+    return a[(slice(None),) * axis + (indices,)]
 
 
 COMPOSITES: dict = {
     **JOINS, **DECOMPOSITIONS, **MATRICES, np.einsum: einsum, np.tensordot: tensordot, np.kron: kron,
-    np.vdot: lambda a, b: np.matmul(np.ravel(a), np.ravel(b)),   # of real numbers
+    np.vdot: lambda a, b: np.matmul(conjugate(np.ravel(a)), np.ravel(b)),
     np.outer: lambda a, b, out=None: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)),
     np.where: where_,
     np.clip: lambda a, a_min=None, a_max=None, out=None, *, min=None, max=None: clipped(

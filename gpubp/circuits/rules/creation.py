@@ -4,6 +4,7 @@ from math import nan
 
 import numpy as np
 
+from .decompositions import as_array
 from .numpys import numpys, package
 
 
@@ -18,6 +19,7 @@ def _spread(start, stop, num, endpoint, axis):
 
 @numpys(np.linspace)
 def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis=0, *, device=None):
+    start, stop = as_array(start), as_array(stop)
     low, high, share = _spread(start, stop, num, endpoint, axis)
     found = (low * (1.0 - share) + high * share).astype(dtype or np.result_type(start, stop, 1.0))
     steps = num - 1 if endpoint else num
@@ -33,6 +35,7 @@ def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
 
 @numpys(np.geomspace)
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
+    start, stop = as_array(start), as_array(stop)
     low, high, share = _spread(start, stop, num, endpoint, axis)
     return (low * (high / low) ** share).astype(dtype or np.result_type(start, stop, float))
 

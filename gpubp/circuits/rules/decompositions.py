@@ -8,7 +8,7 @@ and reverse mode algorithmic differentiation" (2008), for eigh; Townsend, "Diffe
 differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate" (1973), for pinv.
 """
 
-from math import inf, nan
+from math import inf, nan, prod
 
 import numpy as np
 
@@ -211,9 +211,9 @@ def pinv(a, rcond=None, hermitian=False, *, rtol=np._NoValue):
 
 def _lstsq(cotangent, value, a, b, rcond=None):
     (of_x, of_residuals, _, of_s), (x, residuals, _, _) = cotangent, unpacked(value)
-    eps, columns = float(np.finfo(x.dtype).eps), (np.shape(b)[0], -1)
+    eps, columns = float(np.finfo(x.dtype).eps), (np.shape(b)[0], prod(np.shape(b)[1:]))
     rcond = eps * max(np.shape(a)) if rcond is None else max(rcond, eps)
-    of_a, of_b, x, right = np.zeros_like(a), np.zeros_like(b), np.reshape(x, (np.shape(a)[1], -1)), np.reshape(b, columns)
+    of_a, of_b, x, right = np.zeros_like(a), np.zeros_like(b), np.reshape(x, (np.shape(a)[1], columns[1])), np.reshape(b, columns)
     if of_x is not None:
         inverse, of_x = np.linalg.pinv(a, rcond), np.reshape(of_x, x.shape)
         of_a = _pinv(of_x @ right.mT, inverse, a, rcond)

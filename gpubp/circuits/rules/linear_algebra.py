@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ...devices.array_namespace import namespace
+from ..complex_numbers import conjugate, is_complex
 from ..tape import Primitive, reads, unwrap
 from ..wire import Wire, as_function
 from .decompositions import as_array, svd
@@ -90,6 +91,8 @@ def norm(x, ord=None, axis=None, keepdims=False):
     axes = tuple(range(np.ndim(x))) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     options = {"axis": axes, "keepdims": keepdims}
     euclidean = ord is None or (ord in ("f", "fro") and len(axes) == 2) or (ord == 2 and len(axes) == 1)
+    if is_complex(x) and (len(axes) < 2 or ord not in OF_SINGULAR_VALUES):   # the others depend on absolute values only
+        x = np.concatenate([np.real(x), np.imag(x)], axes[0]) if euclidean and axes else np.absolute(x)
     if euclidean and axis is None:
         flat = np.ravel(x)
         length = root(np.matmul(flat, flat), 0.5)
@@ -158,7 +161,8 @@ def matrix_power(a, n):
 def _product_but_for(i, cotangent, value, *arrays):
     """The cotangent of array i: the product of the others, transposed, around the result's."""
     shapes = [np.shape(x) for x in arrays]
-    shapes[0], shapes[-1] = (-1, shapes[0][-1]), (shapes[-1][0], -1)   # vectors at the ends are a row and a column
+    shapes[0] = prod(shapes[0][:-1]), shapes[0][-1]   # vectors at the ends are a row and a column
+    shapes[-1] = shapes[-1][0], prod(shapes[-1][1:])
     matrices = [np.reshape(x, shape) for x, shape in zip(arrays, shapes)]
     inner = np.reshape(cotangent, (np.shape(matrices[0])[0], np.shape(matrices[-1])[1]))
     factors = [*(x.mT for x in matrices[:i][::-1]), inner, *(x.mT for x in matrices[:i:-1])]
@@ -201,7 +205,7 @@ def outer(x1, x2, /):
 
 
 def vecdot(x1, x2, /, *, axis=-1):
-    x1, x2 = np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
+    x1, x2 = conjugate(np.moveaxis(x1, axis, -1)), np.moveaxis(x2, axis, -1)
     return np.matmul(np.expand_dims(x1, -2), np.expand_dims(x2, -1))[..., 0, 0]
 
 

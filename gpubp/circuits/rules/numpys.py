@@ -5,9 +5,10 @@ from functools import wraps
 import numpy as np
 
 from ...devices.array_namespace import namespace
+from ..complex_numbers import is_complex
 from ..pytree import leaves, mapped
-from ..refusals import name_of, require_real
-from ..tape import is_floating, unwrap, unwrap_nested
+from ..refusals import name_of, require_array, require_real
+from ..tape import COMPOSITES, REAL_ONLY, is_floating, unwrap, unwrap_nested
 from .elementwise import with_value
 
 
@@ -25,9 +26,10 @@ def valued(found, function, *inputs, **options):
     if package(inputs, list(options.values())) is not np:
         return found()
     value = function(*map(unwrap_nested, inputs), **{name: unwrap_nested(x) for name, x in options.items()})
+    require = require_array if function in COMPOSITES and function not in REAL_ONLY else require_real
     for part in leaves(value):
-        require_real(name_of(function), part)
-    return mapped(lambda one, other: with_value(one, other) if is_floating(other) else other, found(), value)
+        require(name_of(function), part)
+    return mapped(lambda one, other: with_value(one, other) if is_floating(other) or is_complex(other) else other, found(), value)
 
 
 def numpys(function):

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from ..complex_numbers import conjugate
 from ..pytree import leaves
 from ..tape import Primitive, reads, unwrap
 from ..wire import as_function
@@ -38,7 +39,7 @@ def insert(arr, obj, values, axis=None):
 
 
 def compress(condition, a, axis=None, out=None):
-    return np.take(a, np.flatnonzero(package(a).asarray(condition)), axis)
+    return np.take(a, np.flatnonzero(package(a).asarray(unwrap(condition))), axis)
 
 
 def rollaxis(a, axis, start=0):
@@ -109,7 +110,7 @@ REARRANGED = {
 LATER = {   # than NumPy 2.0
     "astype": lambda x, dtype, /, *, copy=True, device=None: x.astype(dtype),
     "matvec": lambda x1, x2, /: np.matmul(x1, np.expand_dims(x2, -1))[..., 0],
-    "vecmat": lambda x1, x2, /: np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :],
+    "vecmat": lambda x1, x2, /: np.matmul(np.expand_dims(conjugate(x1), -2), x2)[..., 0, :],
     "unstack": lambda x, /, *, axis=0: tuple(np.moveaxis(x, axis, 0)),
     **{f"cumulative_{name}": _cumulative(getattr(np, f"cumulative_{name}"), function, first)
        for name, function, first in (("sum", np.cumsum, 0.0), ("prod", np.cumprod, 1.0)) if hasattr(np, f"cumulative_{name}")}}

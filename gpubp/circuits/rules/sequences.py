@@ -13,6 +13,7 @@ from .numpys import numpys, package
 
 def _in_full(cotangent, mode, a, v, swaps):
     """The cotangent of mode "full", of which the other modes are parts."""
+    mode = {0: "valid", 1: "same", 2: "full"}.get(mode, mode)   # NumPy takes both
     n, shorter = np.size(a) + np.size(v) - 1, min(np.size(a), np.size(v))
     before = {"full": 0, "valid": shorter - 1, "same": (shorter if swaps and np.size(v) > np.size(a) else shorter - 1) // 2}[mode]
     return np.pad(cotangent, (before, n - before - np.size(cotangent)))
@@ -30,7 +31,7 @@ def _convolution(function, kernel):
     return as_function(Primitive(function.__name__, function, of_a, of_v, None))
 
 
-_convolve, _correlate = _convolution(np.convolve, np.positive), _convolution(np.correlate, np.flip)
+_convolve, _correlate = _convolution(np.convolve, np.atleast_1d), _convolution(np.correlate, np.flip)
 
 
 @numpys(np.interp)

@@ -4,6 +4,7 @@ import numpy as np
 
 from ..tape import Primitive, Traced, reads, unwrap
 from ..wire import as_function
+from .decompositions import as_array
 from .numpys import numpys
 
 
@@ -42,7 +43,7 @@ _bincount = as_function(Primitive(
 
 
 def bincount(x, weights=None, minlength=0):
-    return _bincount(unwrap(x), weights, minlength)
+    return _bincount(as_array(unwrap(x)), weights, minlength)
 
 
 def histogram(a, bins=10, range=None, density=None, weights=None):
