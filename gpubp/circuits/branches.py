@@ -1,22 +1,57 @@
 """Branches: at a corner, second derivatives are those of one branch beside it, in nested circuits."""
 
-import threading
-
 import numpy as np
 
 from ..maths.reference import times_prime
-from .tape import Traced
+from .tape import PLAIN, Traced
 
 
-class Branches(threading.local):
-    """Which branches the rules with corners follow in this thread (see rules/elementwise.py)."""
+class Branch:
+    """Which branches one record of a nested circuit follows at its corners, and the circuits that count them.
 
-    choice = 0     # 0: the first; 1: the other; 2 and more: a mixture
-    number = 0     # of primitives with corners in this trace
-    met = False    # whether a nested circuit has been at a corner
+    choice is that of the circuit which is traced along other branches: 0 is the first, 1 the other. In the mixture of 2 + k each
+    corner follows bit k of its number.
+    """
+
+    def __init__(self, *inputs):
+        found = {circuit for x in inputs for circuit in _circuits_of(x)}
+        self.circuits, self.number = found, None
+        self.circuit = max((circuit for circuit in found if circuit.choice), key=lambda circuit: circuit.level, default=None)
+        self.choice = 0 if self.circuit is None else self.circuit.choice
+
+    def first(self, ties):
+        """Where the first of two branches is to be followed; ties are the corners, the same ones in each call."""
+        if self.number is None:
+            self.number, met = getattr(self.circuit, "corners", 0), int(np.sum(ties))
+            for circuit in self.circuits:
+                circuit.corners += met
+        if self.choice < 2:
+            return self.choice == 0
+        return ((numbered(ties) + self.number) >> (self.choice - 2)) & 1 == 1
 
 
-branches = Branches()
+PLAIN.add(Branch)   # the option of a record
+
+
+def branch_of(*inputs):
+    """The branch of a composite, whose inputs are nested if wires carry wires."""
+    return Branch(*(x.content for x in inputs if isinstance(x, Traced)))
+
+
+def is_nested(*inputs):
+    """Whether a wire carries a wire."""
+    return any(isinstance(x, Traced) and isinstance(x.content, Traced) for x in inputs)
+
+
+def _circuits_of(x):
+    while isinstance(x, Traced):
+        yield x.circuit
+        x = x.content
+
+
+def numbered(ties):
+    """1, 2, ... at the entries where ties holds."""
+    return np.reshape(np.cumsum(ties), np.shape(ties))
 
 
 class _OneBranch:

@@ -5,6 +5,7 @@ from functools import wraps
 
 import numpy as np
 
+from .branches import is_nested
 from .kept import copied, private, sample
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
 from .refusals import require_array
@@ -111,7 +112,8 @@ def checkpoint(f: Callable) -> Callable:
     """f with gradient checkpointing: its intermediate values are computed again in the backward pass instead of being stored.
 
     This trades a second forward pass for memory (Griewank and Walther, "Algorithm 799: revolve", 2000; here one level).
-    The arguments and the value of f may be pytrees. Raises TypeError if f uses wires other than its positional arguments.
+    The arguments and the value of f may be pytrees. In nested derivatives, such as gpubp.hessian, f is
+    recorded whole. Raises TypeError if f uses wires other than its positional arguments.
 
     >>> import numpy as np, gpubp
     >>> layer = gpubp.checkpoint(lambda x: np.tanh(np.tanh(x)))
@@ -125,7 +127,7 @@ def checkpoint(f: Callable) -> Callable:
     def checkpointed(*args, **options):
         given = leaves(args)
         places = tuple(i for i, leaf in enumerate(given) if type(leaf) is Wire)
-        if not places:
+        if not places or is_nested(*given):   # nested circuits follow the branches of what they record
             return f(*args, **options)
         args = rebuilt(args, iter(given))   # the caller may change its lists and dicts
         structure: list = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from .kept import copied
 from .pytree import CONTAINERS, as_tuple, leaves, leaves_along, mapped, rebuilt
-from .tracing import TracedCall, or_nan
+from .tracing import TracedCall, nan_where_differing
 from .values import as_cotangent, describe, full_like
 
 
@@ -123,10 +123,11 @@ def jvp(f: Callable, args: Sequence, tangents: Sequence, has_aux: bool = False) 
     args, tangents = _matched("jvp", args, "tangents", tangents)
     call = TracedCall("jvp", f, args, {}, tuple(range(len(args))), has_aux)
     zeros = mapped(partial(full_like, number=0.0), call.value)
-    found, *others = (vjp(lambda cotangents, one=one: one.gradient(leaves(cotangents), True), zeros)[1](tangents)[0]
-                      for one in (call, *call.others))
-    for other in others:
-        found = mapped(or_nan, found, other)
+
+    def tangent(call, scale=1.0):
+        _, pull = vjp(lambda cotangents: call.pull(leaves(cotangents), True), zeros)
+        return pull(mapped(lambda leaf: leaf * scale, tangents))[0]
+    found = nan_where_differing(tangent(call), map(tangent, call.others), partial(tangent, call))
     return (call.value, found, call.aux) if has_aux else (call.value, found)
 
 

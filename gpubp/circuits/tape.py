@@ -33,13 +33,15 @@ class ConcreteNumberError(TypeError):
 class Circuit:
     """One recording. Among nested circuits the youngest is the innermost; wires of the others are constants to it.
 
-    With keep_values, every value is kept for inspection; otherwise large values are kept only if a VJP rule reads them.
+    With keep_values, every value is kept for inspection; otherwise large values are kept only if a VJP rule reads them. At
+    corners of nested circuits, this one follows the branches of choice (see branches.py).
     """
 
-    __slots__ = ("closed", "complex_numbers", "guarded", "keep_values", "last_backward", "level", "owner")
+    __slots__ = ("choice", "closed", "complex_numbers", "corners", "guarded", "keep_values", "last_backward", "level", "owner")
 
-    def __init__(self, owner, keep_values=False):
+    def __init__(self, owner, keep_values=False, choice=0):
         self.level, self.owner, self.keep_values, self.closed = next(serials), owner, keep_values, False
+        self.choice, self.corners = choice, 0   # how many corners nested circuits have met
         self.complex_numbers = False   # whether a value is complex
         self.last_backward = 0   # serial number of the last call of wire.backward()
         self.guarded = False     # whether wires have arrays that must not change, see kept.py

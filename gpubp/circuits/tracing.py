@@ -1,6 +1,7 @@
 """Start a circuit: a traced call, with checked arguments and result, or the wires of interactive use."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import count, repeat
 from math import nan
 from typing import Any, overload
@@ -10,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from ..maths.validation import shown
 from .backward import backward
-from .branches import branches
 from .complex_numbers import is_complex
 from .kept import private, sample
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
@@ -19,7 +19,7 @@ from .tape import PLAIN, Circuit, ConcreteNumberError, Traced, is_floating, unwr
 from .values import describe, implements_numpy, materialize
 from .wire import Wire
 
-CHOICES = 6   # of branches: the first, the other, and four mixtures; any two of 16 consecutive corners differ in one of them
+SCALE = 1.2345678   # at which a gradient is computed again, to have other rounding errors
 
 
 class TracedCall:
@@ -31,7 +31,7 @@ class TracedCall:
 
     others: Sequence = ()
 
-    def __init__(self, owner, f, args, options, argnums, has_aux=False):
+    def __init__(self, owner, f, args, options, argnums, has_aux=False, choice=0):
         if not callable(f):
             raise TypeError(f"{owner}: expected a function, got {type(f).__name__}: pass it without calling it")
         places = argnums if isinstance(argnums, tuple | list) else (argnums,)
@@ -46,7 +46,7 @@ class TracedCall:
         given, chosen = args, tuple(args[place] for place in places)
         self.argument = chosen if isinstance(argnums, tuple | list) else chosen[0]
         self.leaves = [require_floating(owner, leaf) for leaf in leaves(self.argument)]
-        circuit = Circuit(owner)
+        circuit = Circuit(owner, False, choice)
         inputs = as_wires(circuit, self.leaves, repeat(None))
         self.inputs = [wire.serial for wire in inputs]
         args = list(args)
@@ -82,45 +82,52 @@ class TracedCall:
                 remedy = "np.real(z) and np.imag(z)" if is_complex(leaf) else "it as a second result, with has_aux=True"
                 raise TypeError(f"{owner}: expected a function whose value is real floating numbers, got {describe(leaf)}: "
                                 f"return {remedy}")
-        if branches.met and not branches.choice and not any(isinstance(leaf, Traced) for leaf in self.leaves):
-            self._follow_other_branches(lambda: TracedCall(owner, f, given, options, argnums, has_aux))
-
-    def _follow_other_branches(self, again):
-        """Trace the call along other branches, unless the value has a corner itself, where its derivative is a convention."""
-        others = []
-        try:
-            for branches.choice in range(1, CHOICES):
-                others.append(again())
-        finally:
-            branches.choice, branches.met = 0, False
-        if all(np.all(_agree(*pair)) for other in others for pair in zip(leaves(self.value), leaves(other.value))):
-            self.others = others
+        if circuit.corners and not choice and not any(isinstance(leaf, Traced) for leaf in self.leaves):
+            self.others = [TracedCall(owner, f, given, options, argnums, has_aux, 1 + k)   # two corners' numbers differ in a bit
+                           for k in range(1 + circuit.corners.bit_length())]
 
     def gradient(self, cotangents, retain_graph=False):
         """The argument's gradient, in its structure, for cotangents of the value's leaves; None counts as zeros.
 
         It is NaN where branches disagree.
         """
-        ends = [(end, one) for end, one in zip(self.ends, cotangents) if end is not None and one is not None]
+        if not self.others:
+            return self.pull(cotangents, retain_graph)
+        found = self.pull(cotangents, True)
+        return nan_where_differing(found, (other.pull(cotangents, retain_graph) for other in self.others),
+                                   partial(self.pull, cotangents, True))
+
+    def pull(self, cotangents, retain_graph=False, scale=None):
+        """The gradient along the branches of this call, times the scale."""
+        ends = [(end, one if scale is None else one * scale)
+                for end, one in zip(self.ends, cotangents) if end is not None and one is not None]
         found, taken = backward(ends, retain_graph), set(map(id, cotangents))
-        result = rebuilt(self.argument, (materialize(found.get(serial), leaf, taken)
-                                         for serial, leaf in zip(self.inputs, self.leaves)))
-        for other in self.others:
-            result = mapped(or_nan, result, other.gradient(cotangents, retain_graph))
-        return result
+        return rebuilt(self.argument, (materialize(found.get(serial), leaf, taken)
+                                       for serial, leaf in zip(self.inputs, self.leaves)))
 
 
-def _agree(x, y):
-    """Where two numbers or arrays are equal but for rounding."""
+def _agree(x, y, noise=0.0):
+    """Where two numbers or arrays are equal but for rounding; NaN equals NaN."""
     x, y = unwrap(x), unwrap(y)
-    size = max((float(np.max(np.absolute(one))) for one in (x, y) if np.size(one)), default=0.0)
-    return (x == y) | (np.absolute(x - y) <= float(np.finfo(np.result_type(x)).eps) ** 0.5 * size)
+    with np.errstate(invalid="ignore"):   # inf - inf
+        error = np.absolute(x - y)
+        size = float(np.finfo(np.result_type(x)).eps) ** 0.5 * np.absolute(x)
+        return (x == y) | ((x != x) & (y != y)) | (error <= size) | (error <= 1e3 * noise)
 
 
-def or_nan(x, y):
-    """x, with NaN where y differs."""
-    agreed = _agree(x, y)
-    return x if np.all(agreed) else materialize(np.where(agreed, x, nan), x, set())
+def nan_where_differing(found, others, scaled):
+    """found, with NaN where others differ by more than its rounding errors; scaled(c) is c found, with other errors."""
+    result, again = found, None
+    for other in others:
+        if not all(np.all(_agree(*pair)) for pair in zip(leaves(found), leaves(other))):
+            again = scaled(SCALE) if again is None else again
+            result = mapped(_or_nan, result, found, other, again)
+    return result
+
+
+def _or_nan(result, x, other, again):
+    agreed = _agree(x, other, np.absolute(unwrap(x) - unwrap(again) / SCALE))
+    return result if np.all(agreed) else materialize(np.where(agreed, result, nan * result), result, set())
 
 
 def as_wires(circuit, values, names):

@@ -15,7 +15,7 @@ from ..devices.array_namespace import namespace
 from ..maths.validation import shown
 from . import refusals, tape
 from .backward import backward
-from .branches import branches, delta_of
+from .branches import Branch, delta_of
 from .complex_numbers import complex_parents, is_complex, refuse_complex
 from .drawing import FORMS, Drawing, nodes_of
 from .kept import COPIED, keep, sample
@@ -338,8 +338,7 @@ def apply(primitive, inputs, options=NO_OPTIONS):
         if primitive.nested is not None and (   # the ends first, as most have one input or two
                 type(values[0]) is Wire or type(values[-1]) is Wire or (len(values) > 2 and Wire in map(type, values))):
             if primitive.nested is not primitive:   # rules of branches
-                branches.number += 1
-                options = {**options, "branch": (branches.choice, branches.number)}
+                options = {**options, "branch": Branch(*values)}
                 primitive, parents = primitive.nested, [(vjp.branch, x) for vjp, x in parents]
             value = apply(primitive, values, options)
         else:

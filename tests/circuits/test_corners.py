@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.circuits.branches import branches
 from gpubp.maths.activations import ACTIVATIONS
 
 
@@ -37,6 +36,12 @@ EVEN = {   # functions that are |x| or -|x|
     "max, keepdims": lambda x: np.max(np.stack([x, -x]), axis=(0,), keepdims=True)[0],
     "sort": lambda x: both(np.sort)(x)[1], "partition": lambda x: np.partition(np.stack([x, -x]), 1)[1],
     "where": lambda x: np.where(x < 0, -x, x), "difference": lambda x: np.absolute(3.0 * x - x) / 2.0,
+    "copysign": lambda x: np.copysign(x, 1.0), "negative copysign": lambda x: np.copysign(x, -1.0),
+    "nanmax": both(np.nanmax), "fmin.reduce": both(np.fmin.reduce), "running": lambda x: both(np.maximum.accumulate)(x)[1],
+    "running minimum": lambda x: both(np.minimum.accumulate)(x)[1], "two-sided clip": lambda x: np.clip(x, -x, None),
+    "interp": lambda x: np.interp(x, [-1.0, 0.0, 1.0], [1.0, 0.0, 1.0]),
+    "periodic": lambda x: np.interp(x, [-1.0, 0.0, 1.0], [1.0, 0.0, 1.0], period=2.0),
+    "checkpoint": lambda x: gpubp.checkpoint(np.absolute)(x),
     "inf-norm": both(partial(np.linalg.norm, ord=np.inf)),
     "select": lambda x: np.select([x < 0], [-x], x), "initial": lambda x: np.max(np.stack([-x, x, x]), initial=-1.0)}
 UNSURE = {   # also |x|, but branches may disagree, or there are none: the second derivative is NaN
@@ -80,7 +85,9 @@ def test_squares_of_lengths_say_nan():
     for f in (lambda x: np.linalg.norm(x) ** 2, lambda x: np.hypot(x[0], x[1]) ** 2, lambda x: np.std(x) ** 2):
         assert np.all(np.isnan(gpubp.hessian(f)(np.zeros(2))))
     np.testing.assert_array_equal(gpubp.hessian(lambda x: np.sum(x * x))(np.zeros(2)), 2.0 * np.eye(2))
-    np.testing.assert_array_equal(gpubp.hessian(np.linalg.norm)(np.zeros(2)), 0.0)   # by convention, as its gradient
+    for f in (np.linalg.norm, np.std, lambda x: np.hypot(x[0], x[1]), lambda x: np.linalg.norm(x) * x[0]):
+        assert np.all(np.isnan(gpubp.hessian(f)(np.zeros(2)))) and np.all(gpubp.grad(f)(np.zeros(2)) == 0.0)
+        assert np.all(np.isnan(gpubp.hessian(lambda x, f=f: np.exp(f(x)) - f(x))(np.zeros(2))))
 
 
 TIES = np.array([1.5, 1.5])
@@ -90,18 +97,23 @@ PAIRS = {   # symmetric functions of two numbers, of their maximum and minimum o
     "distance": (lambda high, low, size: (high - low) ** 2, np.array([[2.0, -2.0], [-2.0, 2.0]])),
     "size": (lambda high, low, size: size ** 2, np.array([[2.0, -2.0], [-2.0, 2.0]])),
     "both": (lambda high, low, size: size * (high - low), np.array([[2.0, -2.0], [-2.0, 2.0]]))}
+weighted = lambda x, q: np.quantile(x, q, weights=np.ones(2), method="inverted_cdf")
 EXTREMES = {
     "maximum": (lambda x: np.maximum(x[0], x[1]), lambda x: np.minimum(x[0], x[1])),
     "fmax": (lambda x: np.fmax(x[0], x[1]), lambda x: np.fmin(x[0], x[1])), "max": (np.max, np.min),
-    "rows": (lambda x: np.max(x[None], axis=1)[0], lambda x: np.min(x[None], axis=1)[0])}
+    "rows": (lambda x: np.max(x[None], axis=1)[0], lambda x: np.min(x[None], axis=1)[0]), "nanmax": (np.nanmax, np.nanmin),
+    "fmax.reduce": (np.fmax.reduce, np.fmin.reduce), "order": (lambda x: np.sort(x)[1], lambda x: np.sort(x)[0]),
+    "running": (lambda x: np.maximum.accumulate(x)[1], lambda x: np.minimum.accumulate(x)[1]),
+    "weighted": (lambda x: weighted(x, 1.0), lambda x: weighted(x, 0.4)), "initial": (partial(np.max, initial=1.5), np.min)}
 
 
 @pytest.mark.parametrize("extremes, pair", [*product(EXTREMES, PAIRS)])
-def test_symmetric_functions_are_smooth_at_ties(extremes, pair):
+def test_symmetric_functions_are_smooth_or_nan_at_ties(extremes, pair):
     (high, low), (f, expected) = EXTREMES[extremes], PAIRS[pair]
     found = gpubp.hessian(lambda x: f(high(x), low(x), np.absolute(x[0] - x[1])))(TIES)
-    if pair in ("distance", "both"):   # its parts may choose the same number
-        expected = np.full((2, 2), np.nan)
+    if pair != "size":   # its parts may choose the same number
+        assert np.any(np.isnan(found))
+        expected = np.where(np.isnan(found), np.nan, expected)
     np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
@@ -120,9 +132,25 @@ def test_shifts_by_the_maximum_change_no_derivative(x):
     assert second(lambda z: size(z) + np.log1p(np.exp(-2.0 * size(z)))) == pytest.approx(0.25)
 
 
+activation = ACTIVATIONS.find
 NONE = {   # differentiable at 0, but branches have other second derivatives, or the choices of the parts do not fit together
     "x |x|": lambda x: x * np.absolute(x), "a square of relu": lambda x: np.maximum(x, 0.0) ** 2,
     "both orders": lambda x: np.absolute(x - 2.0 * x) * np.absolute(2.0 * x - x), "|x| |-x|": lambda x: np.absolute(x) * abs(-x),
+    "maximum of 0": lambda x: np.max(np.stack([x]), initial=0.0) ** 2,
+    "minimum of 0": lambda x: np.min(np.stack([x, x]), initial=0.0) ** 2,
+    "nanmax of 0": lambda x: np.nanmax(np.stack([x]), initial=0) ** 2,
+    "both initial": lambda x: (np.max(np.stack([x]), initial=0.0) - np.max(np.stack([-x]), initial=0.0)) ** 2,
+    "clip": lambda x: np.clip(x, 0.0, 1.0) ** 2, "clip above": lambda x: np.clip(x, -1.0, 0.0) ** 2,
+    "clips": lambda x: np.clip(x, 0.0, 1.0) * np.clip(-x, 0.0, 1.0) + x ** 2,
+    "clip by bounds": lambda x: np.clip(0.0, x, 1.0) ** 2 + np.clip(0.0, -1.0, x) ** 2 / 2.0,
+    "difference of clips": lambda x: (np.clip(x, 0.0, None) - np.clip(-x, 0.0, None)) ** 2,
+    "interp": lambda x: x * np.interp(x, [-1.0, 0.0, 1.0], [1.0, 0.0, 1.0]),
+    "interps": lambda x: np.interp(x, [-1.0, 0.0, 1.0], [1.0, 0.0, 1.0]) * np.interp(-x, [-1.0, 0.0, 1.0], [1.0, 0.0, 1.0]),
+    "interp's end": lambda x: np.interp(x, [-1.0, 0.0], [-1.0, 0.0]) ** 2,
+    "its start": lambda x: np.interp(x, [0, 1], [0, 1]) ** 2,
+    "its points": lambda x: np.interp(0.0, np.stack([x - 1.0, x, x + 1.0]), [1.0, 0.0, 1.0]) * x,
+    "sign": lambda x: np.copysign(x, 1.0) * x, "running": lambda x: both(np.maximum.accumulate)(x)[1] * x,
+    "weights": lambda x: np.quantile(np.stack([x, -x]), 1.0, weights=[1, 1], method="inverted_cdf") * x,
     "|x^2|": lambda x: np.absolute(x * x), "max(x^2, 0)": lambda x: np.maximum(x * x, 0.0),
     "max(0, x^2)": lambda x: np.fmax(0, x * x),
     "unequal slopes": lambda x: np.max(np.stack([np.absolute(x), np.absolute(2.0 * x)])) ** 2,
@@ -145,26 +173,128 @@ def test_second_derivatives_are_nan_where_branches_disagree(name):
     assert np.isnan(rows[0, 0]) and rows[1, 1] == 2.0
 
 
-def test_at_true_corners_the_first_branch_is_followed():
-    """Where the gradient jumps, its derivative is a convention: that of x > 0 and of the first number."""
-    assert second(lambda x: np.where(x > 0, x, 0.0) ** 2) == 0.0
-    assert second(lambda x: np.clip(x, 0.0, 1.0) ** 2) == 2.0
-    assert second(np.absolute) == second(lambda x: np.maximum(x, 0.0)) == 0.0
+def test_at_true_corners_branches_are_compared_too():
+    """Where the gradient jumps, there is no second derivative: it is that of all branches, or NaN."""
+    assert second(np.absolute) == second(lambda x: np.maximum(x, 0.0)) == second(lambda x: np.clip(x, 0.0, 1.0)) == 0.0
     assert second(lambda x: np.exp(np.absolute(x))) == 1.0
-    x, weights = np.array([[0.0, 0.0], [1.0, -2.0]]), {"w": np.array([[1.0], [0.5]]), "b": np.zeros(1), "v": np.array([2.0])}
-    found = gpubp.hessian(lambda p: np.mean(np.square(np.maximum(x @ p["w"] + p["b"], 0.0) @ p["v"] - 1.0)))(weights)
-    assert all(np.all(np.isfinite(block)) for row in found.values() for block in row.values())
+    for f in (lambda x: np.exp(np.maximum(x, 0.0)), lambda x: np.clip(x, 0.0, 1.0) ** 2, lambda x: np.exp(abs(x) - abs(-x))):
+        assert np.isnan(second(f))
+    assert second(lambda x: np.where(x > 0, x, 0.0) ** 2) == 0.0   # its branch is the user's
+
+
+def test_parts_that_choose_differently_look_like_a_corner():
+    for low in (np.min, lambda x: np.sort(x)[0], lambda x: np.sort(x)[::-1][1], lambda x: -np.max(-x)):
+        for high in (np.max, lambda x: np.sort(x)[1], lambda x: -np.min(-x), lambda x: np.partition(x, 1)[1]):
+            found = gpubp.hessian(lambda x, low=low, high=high: low(x) * high(x))(TIES)
+            assert np.all(np.isnan(found) | (found == 1.0 - np.eye(2)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "hard_tanh", "softplus"])
+def test_hessians_of_networks_at_a_kink_are_finite(name, dtype):
+    """They follow the branch of sigma'. The first two have a kink at z = 0."""
+    net = gpubp.Network([2, gpubp.Dense(3, name), 1], seed=1, dtype=dtype)
+    x, vector = np.zeros((4, 2), dtype), net.vector.copy()
+    parameters = net.parameters.views(vector)
+    parameters["b1"][...], parameters["w2"][...] = 0.0, 0.5
+    found = gpubp.hessian(lambda vector: np.mean((net(x, vector) - 1.0) ** 2))(vector)
+    assert np.all(np.isfinite(found))
+    np.testing.assert_allclose(found, found.T, rtol=1e-5, atol=1e-7)
+    parameters["b1"][...] = 0.25
+    assert np.all(np.isfinite(gpubp.hessian(lambda vector: np.mean((net(x, vector) - 1.0) ** 2))(vector)))
+
+
+def test_std_of_one_number_is_constant():
+    for f in (np.std, lambda x: np.sum(np.std(x, axis=0)), lambda x: np.std(x) ** 2 + np.std(x) * x[0]):
+        np.testing.assert_array_equal(gpubp.hessian(f)(np.ones(1) if f is not np.std else 2.0), 0.0)
 
 
 def test_functions_are_traced_once_where_there_is_no_corner():
     calls = []
-    for x, expected in ((1.0, 1), (0.0, 6)):
+    for x, expected in ((1.0, 1), (0.0, 3)):
         gpubp.grad(gpubp.grad(lambda x: calls.append(x) or np.absolute(x) ** 2))(x)
         assert len(calls) == expected
         calls.clear()
     gpubp.grad(lambda x: calls.append(x) or np.absolute(x))(0.0)
     assert len(calls) == 1
-    assert not branches.met and branches.choice == 0
+
+
+opposed = lambda x: np.absolute(x) * np.absolute(-x)   # x squared, but its parts follow opposite branches
+
+
+def test_inner_calls_hide_no_corner():
+    through_jvp = lambda f: lambda x: gpubp.jvp(f, (x,), (1.0,))[1]
+    for f in (opposed, lambda x: x * np.absolute(x)):
+        for outer in (gpubp.grad, gpubp.jacobian, through_jvp):
+            assert np.isnan(outer(through_jvp(f))(0.0))
+    for other in map(gpubp.grad, (lambda x: x ** 2, np.absolute, lambda x: np.exp(np.maximum(x, 0.0)))):
+        for inner in (other, gpubp.grad(other)):
+            assert np.isnan(gpubp.grad(lambda y, inner=inner: gpubp.grad(opposed)(y) + inner(0.0))(0.0))
+    assert np.isnan(gpubp.grad(lambda y: second(lambda x: x * np.absolute(x) * y))(3.0))
+    assert gpubp.grad(lambda y: second(lambda x: np.absolute(x) ** 2 * y))(3.0) == 2.0
+
+
+def test_exceptions_leave_no_corner_behind():
+    def fails(x):
+        gpubp.grad(np.absolute)(x)
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        gpubp.grad(fails)(0.0)
+    calls = []
+    gpubp.grad(lambda x: calls.append(x) or x ** 2)(0.0)
+    assert len(calls) == 1
+
+
+REAL = {"absolute": lambda x: np.absolute(x[0]), "relu": lambda x: np.maximum(0.0, x[0]),
+        "max": lambda x: np.max(x[:1] * [1.0, -1.0])}
+HIDDEN = {"opposed": lambda x: opposed(x[1] - x[2]), "x |x|": lambda x: x[1] * np.absolute(x[1]),
+          "one": lambda x: opposed(x[2]) + x[1]}
+
+
+@pytest.mark.parametrize("corner, hidden", [*product(REAL, HIDDEN)])
+def test_real_corners_hide_no_other(corner, hidden):
+    """Where one entry of the gradient has a corner, the others are compared."""
+    f, x, v = HIDDEN[hidden], np.zeros(3), np.array([0.0, 1.0, 2.0])
+    both = lambda x: REAL[corner](x) + f(x)
+    assert np.any(np.isnan(gpubp.hessian(f)(x)))
+    np.testing.assert_array_equal(gpubp.hessian(both)(x), gpubp.hessian(f)(x))
+    np.testing.assert_array_equal(gpubp.jvp(gpubp.grad(both), (x,), (v,))[1], gpubp.jvp(gpubp.grad(f), (x,), (v,))[1])
+    np.testing.assert_array_equal(gpubp.hvp(both, (x,), (v,)), gpubp.hvp(f, (x,), (v,)))
+
+
+def test_nan_elsewhere_hides_no_corner():
+    assert np.isnan(gpubp.hessian(lambda x: opposed(x[0]) + x[1] * np.nan)(np.zeros(2))[0, 0])
+
+
+@pytest.mark.parametrize("n", [1, 16, 17, 32, 100])
+def test_distant_corners_are_told_apart(n):
+    def products(x):
+        a = np.absolute(np.concatenate([x, -x]))
+        return np.sum(a[:n] * a[n:])
+    assert np.all(np.isnan(np.diag(gpubp.hessian(products)(np.zeros(n)))))
+    order = lambda x: np.sort(np.concatenate([x * [1.0, -1.0], np.arange(1.0, 1.0 + n)]))[1] * x
+    assert np.all(np.isnan(gpubp.hessian(lambda x: order(x)[0])(np.zeros(1))))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1.0, 1e10, 1e20])
+def test_large_entries_hide_no_small_one(size, dtype):
+    found = gpubp.hessian(lambda x: size * x[0] * x[1] + opposed(x[1]))(np.zeros(2, dtype))
+    assert found.dtype == dtype and np.isnan(found[1, 1]) and found[0, 1] == found[1, 0] == dtype(size)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_is_no_disagreement(dtype):
+    """A sum that cancels to rounding, along branches that round differently."""
+    x = np.random.default_rng(0).standard_normal((50, 3)).astype(dtype)
+    x -= x.mean(0)
+
+    def cost(p):
+        z = x @ p["w"] + p["b"]
+        return np.mean(np.log(np.sum(np.exp(z - np.max(z, axis=1, keepdims=True)), axis=1)) + np.max(z, axis=1) - z[:, 0])
+    found = gpubp.hessian(cost)({"w": np.zeros((3, 4), dtype), "b": np.zeros(4, dtype)})
+    assert np.all(np.isfinite(found["w"]["b"])) and np.all(np.abs(found["w"]["b"]) < 100 * np.finfo(dtype).eps)
+    assert np.all(np.isfinite(found["w"]["w"])) and np.all(np.isfinite(found["b"]["b"]))
 
 
 def test_higher_derivatives_of_even_powers():

@@ -41,11 +41,16 @@ def test_half_precision_counts_more_than_it_holds():
 
 
 @pytest.mark.parametrize("f", [
-    np.absolute, np.fabs, abs, lambda x: np.hypot(x, 0.0), np.linalg.norm, partial(np.linalg.norm, ord=3),
-    partial(np.linalg.norm, ord=1),
-    partial(np.linalg.norm, ord=np.inf), lambda x: np.std(np.stack([x, x * 2.0])), np.std,
-    lambda x: np.where(x > 0, x, 0.0), lambda x: np.linalg.norm(np.reshape(x, (-1, 1)), "fro"),
-    lambda x: np.linalg.norm(x, axis=0)])
+    lambda x: np.hypot(x, 0.0), np.linalg.norm, partial(np.linalg.norm, ord=3), lambda x: np.std(np.stack([x, x * 2.0])), np.std,
+    lambda x: np.linalg.norm(np.reshape(x, (-1, 1)), "fro"), lambda x: np.linalg.norm(x, axis=0)])
+def test_lengths_are_flat_at_zero_and_have_no_second_derivative(f):
+    np.testing.assert_array_equal(gpubp.grad(lambda x: np.sum(f(x)))(np.zeros(3)), 0.0)
+    assert np.all(np.isnan(np.diagonal(gpubp.hessian(lambda x: np.sum(f(x)))(np.zeros(3)))))
+
+
+@pytest.mark.parametrize("f", [
+    np.absolute, np.fabs, abs, partial(np.linalg.norm, ord=1), partial(np.linalg.norm, ord=np.inf),
+    lambda x: np.where(x > 0, x, 0.0), lambda x: np.copysign(x, -1.0)])
 def test_corners_are_flat(f):
     np.testing.assert_array_equal(gpubp.grad(lambda x: np.sum(f(x)))(np.zeros(3)), 0.0)
     np.testing.assert_array_equal(second(lambda x: np.sum(f(x)))(np.zeros(3)), 0.0)

@@ -5,10 +5,9 @@ from math import nan, prod
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..branches import branches
+from ..branches import branch_of
 from ..complex_numbers import conjugate, is_complex
 from ..tape import unwrap
-from ..wire import Wire
 from .decompositions import DECOMPOSITIONS, as_array
 from .elementwise import clipped, picked, where
 from .joining import JOINS
@@ -125,11 +124,23 @@ def select(condlist, choicelist, default=0):
 
 def _in_order(a, axis, order):
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
-    shift = branches.choice   # along other branches, equal numbers change places
-    places = (order(np.roll(unwrap(a), shift, axis), axis) - shift) % np.shape(a)[axis] if shift else order(a, axis)
-    if type(getattr(a, "value", None)) is Wire and np.any(np.diff(np.sort(unwrap(a), axis=axis), axis=axis) == 0):
-        branches.met = True
+    places, branch = order(a, axis), branch_of(a)
+    if branch.circuits:
+        places = np.moveaxis(_along_branch(branch, np.moveaxis(unwrap(a), axis, -1), np.moveaxis(places, axis, -1)), -1, axis)
     return np.take_along_axis(a, places, axis)
+
+
+def _along_branch(branch, x, places):
+    """The places of ordered numbers, where those of equal numbers are exchanged except along the first branch."""
+    stable = np.argsort(x, axis=-1, kind="stable")
+    ordered = np.take_along_axis(x, stable, -1)
+    new = np.concatenate([np.ones_like(x[..., :1], bool), ordered[..., 1:] != ordered[..., :-1]], -1)
+    first, n = branch.first(~(new & np.roll(new, -1, -1))), np.shape(x)[-1]
+    if branch.choice == 0:
+        return places
+    keys = 3 * n * np.cumsum(new, -1) + np.where(first, 0, n) + np.arange(n, like=stable) * np.where(first, 1, -1)
+    ranks = np.argsort(np.argsort(np.take_along_axis(x, places, -1), axis=-1, kind="stable"), axis=-1)
+    return np.take_along_axis(np.take_along_axis(stable, np.argsort(keys, axis=-1), -1), ranks, -1)
 
 
 def take_along_axis(arr, indices, axis=-1):

@@ -7,7 +7,6 @@ import numpy as np
 
 from ...maths.activations import sigmoid
 from ...maths.special import gaussian
-from ..branches import branches
 from ..tape import Primitive, reads, unwrap
 from ..wire import Wire, as_function
 
@@ -26,25 +25,10 @@ with_value = as_function(Primitive(   # the derivatives of x, and another value
 def with_branch(convention, branch):
     """Attach to a VJP rule the rule of nested circuits: at a corner it follows one branch, which TracedCall chooses.
 
-    TracedCall compares several choices; where they differ, the derivative is NaN. The rule passes its option branch to first().
+    TracedCall compares several choices; where they differ, the derivative is NaN. The rule gets it as its option branch.
     """
     convention.branch = branch
     return convention
-
-
-def first(x, ties, branch):
-    """Where the first of two branches is to be followed; ties are the corners."""
-    choice, number = branch
-    if type(x) is Wire and np.any(ties):
-        branches.met = True
-    if choice < 2:
-        return choice == 0
-    return ((numbered(ties) + number) >> (choice - 2)) & 1 == 1
-
-
-def numbered(x):
-    """1, 2, ... in the shape of x."""
-    return np.reshape(np.cumsum(np.ones_like(x, int)), np.shape(x))
 
 
 def without_derivative(x, condition):
@@ -77,7 +61,7 @@ def _selecting(x_wins, y_wins):
         return with_branch(
             reads("x", "y")(lambda cotangent, value, x, y: where(wins(x, y), cotangent, where(x == y, 0.5 * cotangent, 0.0))),
             reads("x", "y")(lambda cotangent, value, x, y, *, branch: where(
-                wins(x, y) | ((x == y) & (first(x if type(x) is Wire else y, x == y, branch) == wins_ties)), cotangent, 0.0)))
+                wins(x, y) | ((x == y) & (branch.first(x == y) == wins_ties)), cotangent, 0.0)))
     return vjp(x_wins, x_wins(1.0, 0.0)), vjp(y_wins, y_wins(1.0, 0.0))
 
 
@@ -99,13 +83,14 @@ def _sinc(cotangent, value, x):
 
 
 def along(cotangent, x, length):
-    """cotangent * x / length, and 0 at a length of 0: by convention the derivative there is 0.
-
-    A cotangent of 0 there may come from a smooth function, such as the square of the length: its derivatives are NaN.
-    """
+    """cotangent * x / length, and 0 at a length of 0: by convention the derivative there is 0, and it has none itself."""
     zero = length == 0
-    found = cotangent * where(zero, 0.0, x / where(zero, 1.0, length))
-    return without_derivative(found, zero & (cotangent == 0)) if type(length) is Wire else found
+    return cotangent * where(zero, without_derivative(length, zero), x / where(zero, 1.0, length))
+
+
+def slope_of_size(x, branch):
+    """The derivative of |x| along a branch."""
+    return where(x == 0, 2.0 * branch.first(x == 0) - 1.0, np.sign(x))
 
 
 def _crossed(low, high):
@@ -113,14 +98,29 @@ def _crossed(low, high):
     return False if low is None or high is None else low > high
 
 
+def _at(x, bound):
+    return False if bound is None else x == bound
+
+
+def _bounded(convention, gains):
+    """A VJP rule of clip; where x is at a bound, the other branch is the bound's, of equal bounds the upper one's."""
+    def one(cotangent, value, x, low, high, *, branch):
+        ties = (_at(x, low) | _at(x, high)) & np.logical_not(_crossed(low, high))
+        found = convention(cotangent, value, x, low, high)
+        return where(ties & np.logical_not(branch.first(ties)), where(gains(x, low, high), cotangent, 0.0), found)
+    inputs = reads("x", "low", "high")
+    return with_branch(inputs(convention), inputs(one))
+
+
 clipped = as_function(Primitive(   # NaN is the value, so it gets the gradient
     "clip", np.clip,
-    reads("x", "low", "high")(lambda cotangent, value, x, low, high: where(   # the bounds included
-        ((True if low is None else x >= low) & (True if high is None else x <= high)) | (x != x), cotangent, 0.0)),
-    reads("x", "low", "high")(lambda cotangent, value, x, low, high: where(
-        (x >= low) | _crossed(low, high) | (x != x), 0.0, cotangent)),
-    reads("x", "low", "high")(lambda cotangent, value, x, low, high: where(
-        (x > high) | _crossed(low, high) | (high != high), cotangent, 0.0))))
+    _bounded(lambda cotangent, value, x, low, high: where(   # the bounds included
+        ((True if low is None else x >= low) & (True if high is None else x <= high)) | (x != x), cotangent, 0.0),
+        lambda x, low, high: False),
+    _bounded(lambda cotangent, value, x, low, high: where((x >= low) | _crossed(low, high) | (x != x), 0.0, cotangent),
+             lambda x, low, high: np.logical_not(_at(x, high))),
+    _bounded(lambda cotangent, value, x, low, high: where((x > high) | _crossed(low, high) | (high != high), cotangent, 0.0),
+             lambda x, low, high: _at(x, high))))
 
 picked = as_function(Primitive(
     "where", np.where, None,
@@ -144,8 +144,7 @@ ELEMENTWISE: dict = {
     np.reciprocal: (reads("value")(lambda cotangent, value, x: -cotangent * value * value),),
     **dict.fromkeys((np.absolute, np.fabs), (with_branch(
         reads("x")(lambda cotangent, value, x: cotangent * np.sign(x)),
-        reads("x")(lambda cotangent, value, x, *, branch: cotangent * where(
-            x == 0, 2.0 * first(x, x == 0, branch) - 1.0, np.sign(x)))),)),
+        reads("x")(lambda cotangent, value, x, *, branch: cotangent * slope_of_size(x, branch))),)),
     np.square: (reads("x")(lambda cotangent, value, x: cotangent * (2.0 * x)),),
     np.sqrt: (reads("value")(lambda cotangent, value, x: cotangent * (0.5 / value)),),
     np.cbrt: (reads("value")(lambda cotangent, value, x: cotangent / (3.0 * value * value)),),

@@ -5,6 +5,7 @@ from inspect import signature
 
 import numpy as np
 
+from .elementwise import with_branch
 from .reductions import REDUCTIONS, _std, _var, spread
 
 
@@ -32,7 +33,8 @@ NAN_REDUCTIONS: dict = {
     np.nanvar: (_of_numbers(_var),), np.nanstd: (_of_numbers(_std),),
     **{function: (_of_numbers(*REDUCTIONS[plain]),) for function, plain in (
         (np.nansum, np.sum), (np.nanprod, np.prod), (np.nanmean, np.mean))},
-    **{function: (_of_numbers(REDUCTIONS[plain][0], keeps_nan=True),) for function, plain in (
+    **{function: (with_branch(*(_of_numbers(rule, keeps_nan=True) for rule in (
+        REDUCTIONS[plain][0], REDUCTIONS[plain][0].branch))),) for function, plain in (
         (np.nanmax, np.max), (np.nanmin, np.min))},
 }
 NAN_CUMULATIONS = {

@@ -7,6 +7,7 @@ from ..complex_numbers import conjugate
 from ..pytree import leaves
 from ..tape import Primitive, reads, unwrap
 from ..wire import as_function
+from .elementwise import slope_of_size, with_branch
 from .linear_algebra import vecdot
 from .numpys import numpys, package
 from .shapes import scatter
@@ -116,5 +117,8 @@ LATER = {   # than NumPy 2.0
        for name, function, first in (("sum", np.cumsum, 0.0), ("prod", np.cumprod, 1.0)) if hasattr(np, f"cumulative_{name}")}}
 REARRANGED.update({getattr(np, name): composite for name, composite in LATER.items() if hasattr(np, name)})
 MOVES = {
-    np.copysign: (reads("x", "value")(lambda cotangent, value, x, y: cotangent * (np.sign(x) * np.sign(value))), None),
+    np.copysign: (with_branch(
+        reads("x", "value")(lambda cotangent, value, x, y: cotangent * (np.sign(x) * np.sign(value))),
+        reads("x", "value")(lambda cotangent, value, x, y, *, branch: cotangent * (
+            slope_of_size(x, branch) * np.copysign(1.0, unwrap(value))))), None),
     np.ldexp: (reads("exponent")(lambda cotangent, value, x, exponent: np.ldexp(cotangent, exponent)), None)}

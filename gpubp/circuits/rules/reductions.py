@@ -4,9 +4,10 @@ from math import nan, prod
 
 import numpy as np
 
+from ..branches import numbered
 from ..tape import Primitive, reads
 from ..wire import as_function
-from .elementwise import along, first, numbered, with_branch
+from .elementwise import along, with_branch
 from .shapes import inverted
 
 
@@ -84,6 +85,7 @@ def _var(cotangent, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=
 
 @reads("value", "x", "axis", "ddof", "keepdims")
 def _std(cotangent, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
+    value = np.where(count(x, axis, keepdims, where) == 1, 1.0, value)   # of one number it is 0 everywhere
     share = along(cotangent, 1.0 / count(x, axis, keepdims, where, ddof), value)
     return _included(where, spread(share, x, axis) * _centred(x, axis, where))
 
@@ -109,12 +111,14 @@ def _extreme(order):
     @reads("value", "x", "axis", "initial", "where")
     def one(cotangent, value, x, axis=None, out=None, keepdims=False, initial=None, where=True, *, branch):
         ties = _ties(value, x, axis, where)
-        places = numbered(ties)
-        repeated = np.sum(ties, axis=axis, keepdims=True) > 1
-        preferred = 2 * np.size(ties) * (first(x, ties & repeated, branch) == (order == 1))
-        ranks = ties * (preferred + (np.size(ties) - places if (branch[0] == 0) == (order == 1) else places))
+        places, at_initial = numbered(ties), spread(value == initial, x, axis) if initial is not None else False
+        repeated = at_initial | (np.sum(ties, axis=axis, keepdims=True) > 1)
+        preferred = 2 * np.size(ties) * (branch.first(ties & repeated) == (order == 1))
+        ranks = ties * (preferred + (np.size(ties) - places if (branch.choice == 0) == (order == 1) else places))
         options: dict = {} if initial is None else {"initial": 0}   # CuPy's max has no initial=
         chosen = ranks == np.max(ranks, axis=axis, keepdims=True, **options)
+        if initial is not None:   # the last of equal numbers
+            chosen = chosen & (~at_initial | (ranks > np.size(ties)))
         return np.where(ties & chosen, spread(cotangent, x, axis), 0.0)
     return with_branch(shared, one)
 

@@ -5,6 +5,7 @@ from math import pi
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from ..branches import branch_of
 from ..tape import Primitive, reads, unwrap
 from ..wire import as_function
 from .elementwise import where
@@ -45,10 +46,14 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         xp, fp = xp[order], fp[order]
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp, left, right = np.concatenate([fp[-1:], fp, fp[:1]]), None, None
-    last = np.minimum(np.searchsorted(unwrap(xp), unwrap(x), "right"), np.size(xp) - 1)   # at a point, of the segment behind it
+    before, behind = (np.searchsorted(unwrap(xp), unwrap(x), side) for side in ("left", "right"))
+    first = branch_of(x, xp, fp).first(before != behind)   # at a point, the segment behind it
+    outside = (x < xp[0]) | (x > xp[-1]) | (((x == xp[0]) | (x == xp[-1])) & np.logical_not(first))
+    last = np.minimum(np.where(first, behind, before), np.size(xp) - 1)
     first = np.maximum(last - 1, 0)
     length = xp[last] - xp[first]
-    share = np.clip((x - xp[first]) / where(length == 0, 1.0, length), 0.0, 1.0)   # 0 of a single point
+    share = (x - xp[first]) / where(length == 0, 1.0, length)   # 0 of a single point
+    share = where(outside, np.clip(unwrap(share), 0.0, 1.0), share)
     found = fp[first] * (1.0 - share) + fp[last] * share
     found = found if left is None else where(x < xp[0], left, found)
     return found if right is None else where(x > xp[-1], right, found)
@@ -85,12 +90,18 @@ def unwrapped(p, discont=None, axis=-1, *, period=2 * pi):
 
 
 def _running(function):
-    """np.maximum.accumulate or np.minimum.accumulate as the mean of the equal entries that each result comes from."""
+    """np.maximum.accumulate or np.minimum.accumulate as the mean of the equal entries that each result comes from, or as one."""
     def accumulate(array, axis=0, dtype=None):
         x = np.moveaxis(array, axis, 0)
         value = function.accumulate(unwrap(x))
         ties = (unwrap(x) == value) | np.isnan(unwrap(x))
         new = (value[1:] != value[:-1]) & ~np.isnan(unwrap(value[:-1]))
+        branch = branch_of(array)
+        if branch.circuits:
+            new = np.concatenate([np.ones_like(ties[:1]), new])
+            chosen = new | (ties & (branch.first(ties & ~new) == (function is np.minimum)))
+            places = np.maximum.accumulate(np.where(chosen, np.cumsum(np.ones_like(ties), 0) - 1, 0))
+            return np.moveaxis(np.take_along_axis(x, places, 0), 0, axis)
         run = np.concatenate([np.zeros_like(ties[:1], dtype=int), np.cumsum(new, 0)])
         found = _sums_in_runs(np.where(ties, x, 0.0), run) / _sums_in_runs(ties * 1.0, run)
         return np.moveaxis(found, 0, axis)
