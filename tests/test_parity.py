@@ -170,6 +170,7 @@ def test_one_wrong_number_among_many_is_found(random):
     assert first(report) == ("delta", 1) and [row.passed for row in report.rows].count(False) <= 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("verb, spoil, found", [
     ("activation_backward", lambda activation, delta, z, a, sums: np.multiply(sums, 1.05, sums), ("db", 2)),
     # the bits of a bfloat16

@@ -21,7 +21,7 @@ class Branch:
 
     def first(self, ties):
         """Where the first of two branches is to be followed; ties are the corners, the same ones in each call."""
-        if self.number is None:
+        if self.circuits and self.number is None:   # elsewhere a GPU is not waited for
             self.number, met = getattr(self.circuit, "corners", 0), int(np.sum(ties))
             for circuit in self.circuits:
                 circuit.corners += met

@@ -56,6 +56,7 @@ SMOOTH = {   # even functions of |x|, and their second derivative at 0
     "of a shift": (lambda x: (x * x - 1.0) ** 2, -4.0), "sinc": (np.sinc, -np.pi ** 2 / 3.0)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [float, partial(np.full, ())], ids=["float", "array"])
 @pytest.mark.parametrize("outer", SMOOTH)
 @pytest.mark.parametrize("name", EVEN)

@@ -84,6 +84,7 @@ def assert_right(f, *given):
         gpubp.check_grads(f, given, order=2 if len(given) == 1 and np.size(given) < 2 else 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", ALONG)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -92,6 +93,7 @@ def test_axes(name, shape):
         assert_right(lambda x, axis=axis: ALONG[name](x, axis), x)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

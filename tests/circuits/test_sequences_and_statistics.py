@@ -18,6 +18,7 @@ HEIGHTS = np.array([1.0, 3.0, -1.0, 0.0])
 # ---- quantiles: each is a sum of entries with shares that sum to 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", QUANTILE_METHODS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_quantiles_are_their_gradients_weighted_sum(method, dtype):

@@ -20,6 +20,7 @@ from tests.accuracy import (
 from tests.conftest import needs
 
 mpmath = needs("mpmath")
+pytestmark = pytest.mark.long
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 GPU = 2   # CUDA's functions may have twice the errors of a CPU's
 

@@ -15,7 +15,7 @@ def where(condition, x, y):
     """np.where; among single numbers Python's choice, because CuPy's where takes no bool."""
     if isinstance(condition, bool | np.bool_) and np.shape(x) == () == np.shape(y):
         return x if condition else y
-    return np.where(condition, x, y)
+    return np.where(np.bool_(condition) if type(condition) is bool else condition, x, y)
 
 
 with_value = as_function(Primitive(   # the derivatives of x, and another value

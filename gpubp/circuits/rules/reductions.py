@@ -85,7 +85,7 @@ def _var(cotangent, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=
 
 @reads("value", "x", "axis", "ddof", "keepdims")
 def _std(cotangent, value, x, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True):
-    value = np.where(count(x, axis, keepdims, where) == 1, 1.0, value)   # of one number it is 0 everywhere
+    value = value + 1.0 * (count(x, axis, keepdims, where) == 1)   # of one number it is 0 everywhere
     share = along(cotangent, 1.0 / count(x, axis, keepdims, where, ddof), value)
     return _included(where, spread(share, x, axis) * _centred(x, axis, where))
 

@@ -49,7 +49,7 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     before, behind = (np.searchsorted(unwrap(xp), unwrap(x), side) for side in ("left", "right"))
     first = branch_of(x, xp, fp).first(before != behind)   # at a point, the segment behind it
     outside = (x < xp[0]) | (x > xp[-1]) | (((x == xp[0]) | (x == xp[-1])) & np.logical_not(first))
-    last = np.minimum(np.where(first, behind, before), np.size(xp) - 1)
+    last = np.minimum(where(first, behind, before), np.size(xp) - 1)
     first = np.maximum(last - 1, 0)
     length = xp[last] - xp[first]
     share = (x - xp[first]) / where(length == 0, 1.0, length)   # 0 of a single point
