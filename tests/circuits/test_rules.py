@@ -34,9 +34,8 @@ def parameters_of(function):
 
 
 NAMED = list(filter(parameters_of, FUNCTIONS))
-DTYPES = "float64", "float32"
 each_function = pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTIONS.get)
-each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+each_dtype = pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.long)])
 
 
 @pytest.fixture(autouse=True)

@@ -94,6 +94,7 @@ def read(path, content, **options):
         return None, str(error)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [range(start, start + 200) for start in range(0, 1000, 200)], ids=lambda seeds: seeds.start)
 def test_read_back_exactly_or_refused_with_an_option(tmp_path, seeds):
     outcomes = {"exact": 0, "with options": 0, "refused": 0}

@@ -163,7 +163,7 @@ def take(a, indices, axis=None, out=None, mode="raise"):
     axis = normalize_axis_index(axis, np.ndim(a))
     n = np.shape(a)[axis]
     if isinstance(indices, list | tuple | bool | float):
-        indices = np.asarray(indices, int)
+        indices = np.asarray(indices, int).tolist()
     elif getattr(indices, "dtype", None) == np.bool_:   # places 0 and 1, not a mask
         indices = indices.astype(int)
     if mode == "wrap":

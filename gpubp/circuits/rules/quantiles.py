@@ -8,6 +8,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..branches import branch_of
 from ..refusals import raise_remedy
 from ..tape import Primitive, unwrap
+from .elementwise import where
 from .numpys import package, valued
 
 
@@ -47,7 +48,8 @@ def _entries(a, values):
     """The entries of the last axis that equal the values, which are numbers of it."""
     equal, n = np.expand_dims(unwrap(a), -2) == np.expand_dims(values, -1), np.shape(a)[-1]
     first = branch_of(a).first(equal & (np.sum(equal, axis=-1, keepdims=True) > 1))
-    places = np.argmax(equal * np.where(first, 2 * n - np.arange(n), 1 + np.arange(n)), axis=-1)
+    order = np.cumsum(np.ones_like(equal, int), axis=-1)
+    places = np.argmax(equal * where(first, 2 * n + 1 - order, order), axis=-1)
     return np.where(np.isnan(values), nan, np.take_along_axis(a, places, -1))
 
 
