@@ -209,11 +209,15 @@ def vecdot(x1, x2, /, *, axis=-1):
     return np.matmul(np.expand_dims(x1, -2), np.expand_dims(x2, -1))[..., 0, 0]
 
 
+def multi_dot(arrays, *, out=None):
+    return np.dot(*arrays) if len(arrays) == 2 else _chain(*arrays)   # as NumPy, which takes two numbers then
+
+
 MATRICES: dict = {   # the functions of np.linalg that are composed of others
     np.linalg.norm: norm, np.linalg.vector_norm: vector_norm, np.linalg.slogdet: slogdet, np.linalg.solve: solve,
     np.linalg.matrix_norm: lambda x, /, *, keepdims=False, ord="fro": norm(x, ord, (-2, -1), keepdims),
     np.linalg.cond: cond, np.linalg.matrix_power: matrix_power, np.linalg.tensorinv: tensorinv,
-    np.linalg.tensorsolve: tensorsolve, np.linalg.multi_dot: lambda arrays, *, out=None: _chain(*arrays),
+    np.linalg.tensorsolve: tensorsolve, np.linalg.multi_dot: multi_dot,
     np.linalg.vecdot: vecdot, np.linalg.cross: cross, np.linalg.outer: outer,
     np.linalg.matmul: lambda x1, x2, /: np.matmul(x1, x2),
     np.linalg.tensordot: lambda x1, x2, /, *, axes=2: tensordot(x1, x2, axes),
