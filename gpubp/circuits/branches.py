@@ -7,10 +7,10 @@ from .tape import PLAIN, Traced
 
 
 class Branch:
-    """Which branches one record of a nested circuit follows at its corners, and the circuits that count them.
+    """Which branches one record of a nested circuit follows at its corners, and the circuits that count these corners.
 
-    choice is that of the circuit which is traced along other branches: 0 is the first, 1 the other. In the mixture of 2 + k each
-    corner follows bit k of its number.
+    The circuit that is traced along other branches has a choice: 0 is the first branch, 1 the other, and with 2 + k each corner
+    follows bit k of its number.
     """
 
     def __init__(self, *inputs):

@@ -112,8 +112,8 @@ def checkpoint(f: Callable) -> Callable:
     """f with gradient checkpointing: its intermediate values are computed again in the backward pass instead of being stored.
 
     This trades a second forward pass for memory (Griewank and Walther, "Algorithm 799: revolve", 2000; here one level).
-    The arguments and the value of f may be pytrees. In nested derivatives, such as gpubp.hessian, f is
-    recorded whole. Raises TypeError if f uses wires other than its positional arguments.
+    The arguments and the value of f may be pytrees. In nested derivatives, such as gpubp.hessian, f is recorded whole. Raises
+    TypeError if f uses wires other than its positional arguments.
 
     >>> import numpy as np, gpubp
     >>> layer = gpubp.checkpoint(lambda x: np.tanh(np.tanh(x)))

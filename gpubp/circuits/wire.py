@@ -30,9 +30,10 @@ CREATION: frozenset = frozenset((
     np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
     np.identity, np.tri))
 # what to write for methods of ufuncs that have no rule
-INSTEAD_OF_METHOD = {"np.logaddexp.reduce": "gpubp.logsumexp(x, axis)", "reduce": "a loop over the rows",
-           "accumulate": "a loop over the rows, and np.stack", "reduceat": "np.stack([np.sum(x[:i]), np.sum(x[i:])])",
-           "outer": "np.expand_dims and broadcasting", "at": "np.where, or np.concatenate of the parts"}
+INSTEAD_OF_METHOD = {
+    "np.logaddexp.reduce": "gpubp.logsumexp(x, axis)", "reduce": "a loop over the rows",
+    "accumulate": "a loop over the rows, and np.stack", "reduceat": "np.stack([np.sum(x[:i]), np.sum(x[i:])])",
+    "outer": "np.expand_dims and broadcasting", "at": "np.where, or np.concatenate of the parts"}
 
 
 def _binary(function):

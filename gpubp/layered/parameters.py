@@ -41,7 +41,7 @@ class Parameters:
             return self
         if dtype not in self._rounded:
             twin = Parameters(self.shapes, self.ops, dtype, rounded_from=self.dtype)
-            self.ops.wait_for(self.ops.record_event())   # another thread may write to it at once, on its own stream
+            self.ops.wait_for(self.ops.record_event())   # another thread may write to it next, on its own stream
             self._rounded.setdefault(dtype, twin)
         return self._rounded[dtype]
 

@@ -47,9 +47,9 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])
         fp, left, right = np.concatenate([fp[-1:], fp, fp[:1]]), None, None
     before, behind = (np.searchsorted(unwrap(xp), unwrap(x), side) for side in ("left", "right"))
-    first = branch_of(x, xp, fp).first(before != behind)   # at a point, the segment behind it
-    outside = (x < xp[0]) | (x > xp[-1]) | (((x == xp[0]) | (x == xp[-1])) & np.logical_not(first))
-    last = np.minimum(where(first, behind, before), np.size(xp) - 1)
+    follows = branch_of(x, xp, fp).first(before != behind)   # at a point, the segment behind it
+    outside = (x < xp[0]) | (x > xp[-1]) | (((x == xp[0]) | (x == xp[-1])) & np.logical_not(follows))
+    last = np.minimum(where(follows, behind, before), np.size(xp) - 1)
     first = np.maximum(last - 1, 0)
     length = xp[last] - xp[first]
     share = (x - xp[first]) / where(length == 0, 1.0, length)   # 0 of a single point
