@@ -15,7 +15,7 @@ OTHERS = {   # what NumPy's signatures do not say
     np.einsum: {"out": None, "dtype": None, "order": "K", "casting": "safe"},
     np.clip: UFUNC,
     **{f: {"where": True, "keepdims": False} for f in (np.sum, np.mean, np.prod, np.max, np.min, np.amax, np.amin, np.nansum)},
-    np.var: {"where": True, "correction": 0}, np.std: {"where": True, "correction": 0, "keepdims": False}}
+    **{f: {"where": True, "correction": 0, "keepdims": False} for f in (np.var, np.std, np.nanvar, np.nanstd)}}
 
 
 def defaults_of(function):
@@ -64,18 +64,19 @@ def test_methods_take_defaults(method, options):
     assert pull(np.ones_like(value))[0].shape == x.shape
 
 
-@pytest.mark.parametrize("function", [np.var, np.std])
+@pytest.mark.parametrize("function", [np.var, np.std, np.nanvar, np.nanstd])
 @pytest.mark.parametrize("axis", [None, 0, (0, 1), -1])
 @pytest.mark.parametrize("keepdims", [False, True])
 def test_variances_know_corrections_and_means(function, axis, keepdims, random):
     x = random.normal(size=(3, 4))
+    mean_of = np.nanmean if function in (np.nanvar, np.nanstd) else np.mean
     options = {"axis": axis, "keepdims": keepdims}
     where = np.arange(12).reshape(3, 4) % 5 > 0
     for f, plain in (
             (lambda x: function(x, correction=1, **options), lambda x: function(x, ddof=1, **options)),
             (lambda x: function(x, correction=0.5, **options), lambda x: function(x, ddof=0.5, **options)),
-            (lambda x: function(x, mean=np.mean(x, axis=axis, keepdims=True), **options), lambda x: function(x, **options)),
-            (lambda x: function(x, mean=np.mean(x, axis, where=where, keepdims=True), where=where, correction=1, **options),
+            (lambda x: function(x, mean=mean_of(x, axis=axis, keepdims=True), **options), lambda x: function(x, **options)),
+            (lambda x: function(x, mean=mean_of(x, axis, where=where, keepdims=True), where=where, correction=1, **options),
              lambda x: function(x, where=where, ddof=1, **options))):
         found, expected = gpubp.vjp(f, x), gpubp.vjp(plain, x)
         np.testing.assert_allclose(found[0], f(x), rtol=1e-15)

@@ -12,6 +12,7 @@ from .decompositions import DECOMPOSITIONS, as_array
 from .elementwise import clipped, picked, where
 from .joining import JOINS
 from .linear_algebra import MATRICES, root
+from .nan_reductions import nan_deviation, nan_variance
 from .products import einsum, kron, tensordot
 from .reductions import count, deviation, variance
 from .shapes import as_dtype
@@ -56,8 +57,8 @@ def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
     return np.expand_dims(result, axes) if keepdims else result
 
 
-def _moment(primitive, power):
-    """np.var or np.std: correction= is another name of ddof=, and mean= a mean that is known already."""
+def _moment(primitive, power, without_nan=False):
+    """np.var or np.std, or without NaN: correction= is another name of ddof=, and mean= a mean that is known already."""
     def computed(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False, *, where=True, mean=None, correction=None):
         if correction is not None:
             if ddof != 0:
@@ -72,8 +73,9 @@ def _moment(primitive, power):
                              for part in (np.real, np.imag)))
         if mean is None:
             return primitive(a, ddof=ddof, **options) if ddof else primitive(a, **options)
-        squares = np.sum(np.square(a - mean), **options)
-        found = squares / np.maximum(count(a, axis, keepdims, where) - ddof, 0.0)
+        numbers = ~np.isnan(unwrap(a)) if without_nan else True
+        squares = np.sum(np.square(np.where(numbers, a - mean, 0.0) if without_nan else a - mean), **options)
+        found = squares / np.maximum(count(a, axis, keepdims, numbers & where if without_nan else where) - ddof, 0.0)
         return power(found if found.dtype == squares.dtype else as_dtype(found, squares.dtype))   # counts are float64
     return computed
 
@@ -189,6 +191,8 @@ COMPOSITES: dict = {
     np.trace: lambda a, offset=0, axis1=0, axis2=1, dtype=None, out=None: np.sum(
         np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype),
     np.var: _moment(variance, np.positive), np.std: _moment(deviation, lambda x: root(x, 0.5)),
+    np.nanvar: _moment(nan_variance, np.positive, without_nan=True),
+    np.nanstd: _moment(nan_deviation, lambda x: root(x, 0.5), without_nan=True),
     np.average: average, np.median: median, np.diff: diff, np.trapezoid: trapezoid, np.full_like: full_like, np.select: select,
     np.sort: lambda a, axis=-1, kind=None, *, stable=None: _in_order(
         a, axis, lambda a, axis: np.argsort(a, axis=axis, kind="stable" if stable else kind)),

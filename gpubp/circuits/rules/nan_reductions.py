@@ -5,6 +5,8 @@ from inspect import signature
 
 import numpy as np
 
+from ..tape import Primitive
+from ..wire import as_function
 from .elementwise import with_branch
 from .reductions import REDUCTIONS, _std, _var, spread
 
@@ -29,8 +31,9 @@ def _without_nan(a, instead):
     return np.where(np.isnan(a), instead, a)
 
 
+nan_variance = as_function(Primitive("nanvar", np.nanvar, _of_numbers(_var)))
+nan_deviation = as_function(Primitive("nanstd", np.nanstd, _of_numbers(_std)))
 NAN_REDUCTIONS: dict = {
-    np.nanvar: (_of_numbers(_var),), np.nanstd: (_of_numbers(_std),),
     **{function: (_of_numbers(*REDUCTIONS[plain]),) for function, plain in (
         (np.nansum, np.sum), (np.nanprod, np.prod), (np.nanmean, np.mean))},
     **{function: (with_branch(*(_of_numbers(rule, keeps_nan=True) for rule in (
