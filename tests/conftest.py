@@ -38,8 +38,13 @@ def _missing(module):
     return f'{module} is not installed: pip install "gpubp[{EXTRAS[module]}]"'
 
 
-def pytest_collection_modifyitems(items):
-    """Mark the cases that are long, and skip, with the reason, those that no device computes or that others do."""
+def pytest_collection_modifyitems(config, items):
+    """Mark the cases that are long, skip, with the reason, those that no device computes or that others do, and leave out the
+    thousands of a missing GPU, of which the last line tells."""
+    if why_no_cuda(INDEX):
+        of_cuda = [item for item in items if hasattr(item, "callspec") and "cuda" in item.callspec.id.split("-")]
+        config.hook.pytest_deselected(items=of_cuda)
+        items[:] = [item for item in items if item not in {*of_cuda}]
     for item in items:
         case, module = getattr(item, "callspec", None), DOCTESTS.get(item.name)
         reason = _missing(module) if module and find_spec(module) is None else _why_not(**case.params) if case else ""
@@ -154,4 +159,5 @@ def pytest_terminal_summary(terminalreporter):
     """Write the last line: why tests were skipped."""
     reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
                if isinstance(report.longrepr, tuple)}
+    reasons |= {f"no CUDA device: {reason}" for reason in [why_no_cuda(INDEX)] if reason}
     terminalreporter.write_line("not exercised: " + ("; ".join(sorted(reasons)) or "nothing"))

@@ -52,12 +52,12 @@ def first(report):
 
 # ---- devices that agree
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
 @pytest.mark.parametrize("pair", PAIRS, ids=PAIR_NAMES)
 def test_the_cpu_agrees_with_the_formulas(pair, dtype, random):
     """Every cost with every output, also in saturated networks."""
     cost, output = pair
-    for depth, scale in ((1, 1.0), (3, 1.0), (3, 4.0)):
+    for depth, scale in ((1, 1.0), (3, 4.0)):
         net = network(cost, output, depth, "cpu", dtype)
         net.vector[...] *= scale
         report = parity(net, random.standard_normal((7, 4)), targets(cost, output, 7, 3, random), ("cpu", "reference"))

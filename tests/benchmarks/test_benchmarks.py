@@ -14,6 +14,7 @@ from benchmarks.gpu_kernels import verbs
 from gpubp.commands import bench
 from gpubp.devices import open_device
 from gpubp.devices.cpu.threads import available_cores
+from tests.conftest import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 MNIST = ROOT.parent / "shared" / "data" / "mnist.npz"
@@ -47,7 +48,7 @@ def found(ran, name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", bench.scripts())
 def test_a_script_leaves_figures_a_table_and_a_picture(ran, name):
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed, which draws the pictures")
+    needs("matplotlib")
     stems = {path.stem for path in ran(name).glob("*.json")}
     assert stems and {path.suffix for path in ran(name).iterdir()} == {".json", ".md", ".png"}
     for stem in stems:

@@ -55,6 +55,7 @@ def of_singular_values(function, x, ord=None, axis=None, keepdims=False):
     return ord in (2, -2, "nuc") and (function is np.linalg.matrix_norm or len(axes) == 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("function", [f for f in TAKING if f not in REAL_INPUT], ids=FUNCTIONS.get)
 def test_values_are_numpys_and_derivatives_those_of_differences(function):
     for case in complex_cases(function):
@@ -146,6 +147,7 @@ for code in sys.argv[1:]:
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
 def test_complex_constants_beside_the_first_wires_of_a_process():
     run = subprocess.run([sys.executable, "-c", FORKING, *CODES], capture_output=True, text=True, check=True)

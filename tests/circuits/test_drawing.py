@@ -1,7 +1,6 @@
 """Drawings of circuits: as text and for Graphviz; pictures are in test_svg.py."""
 
 import re
-from time import perf_counter
 from xml.etree import ElementTree
 
 import numpy as np
@@ -242,9 +241,7 @@ def test_drawings_are_texts_that_show_themselves(tmp_path):
 
 
 @pytest.mark.long
-def test_a_long_chain_is_quick():
-    out = chain(1000)
-    start = perf_counter()
-    texts = [out.draw(form) for form in ("text", "svg", "dot")]
-    assert perf_counter() - start < 3.0   # 0.2 on an idle machine
+def test_a_long_chain():
+    """A fifth of a second; minutes, if the drawing searched its lines."""
+    texts = [chain(1000).draw(form) for form in ("text", "svg", "dot")]
     assert texts[0].count("\n") == 2001 and texts[2].count(" -> ") == 3000

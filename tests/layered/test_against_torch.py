@@ -233,7 +233,8 @@ def train(net, x, y, weights, optimizer, make, penalty=None, epochs=10, batch=4)
     ("adam(0.01)", lambda p: torch.optim.Adam(p, lr=0.01)),
     ("l2(2.0), sgd(0.5)", lambda p: torch.optim.SGD([{**p[0], "weight_decay": 2.0 / 18}, p[1]], lr=0.5)),
     ("adamw(0.01, decay=0.1)", lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1))], ids=lambda v: v if v is str else "")
-@pytest.mark.parametrize("cost, activation", [("cross-entropy", "tanh"), ("quadratic", "sigmoid")])
+@pytest.mark.parametrize("cost, activation", [("cross-entropy", "tanh"),
+                                              pytest.param("quadratic", "sigmoid", marks=pytest.mark.long)])
 def test_fifty_steps_of_training(optimizer, make, cost, activation, random):
     net = network([4, 6, 3], activation, None, cost)
     before = net.vector.copy()

@@ -156,6 +156,7 @@ def test_the_numbers_are_independent_of_the_engine(net, monkeypatch, random):
     assert ReferenceNetwork(net).cost(x, targets) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_well_trained_network_is_not_failed_for_its_rounding(dtype):
     """a - y has few correct digits: the tolerance grows accordingly, and the check raises ValueError if there are none."""

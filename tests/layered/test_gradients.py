@@ -34,10 +34,10 @@ def largest_error(net, x, y, random):
 
 @pytest.mark.parametrize("cost, output", PAIRS, ids=PAIR_NAMES)
 def test_check_passes(cost, output, random):
-    """Every cost on every output that suits it, the hidden layers alike, with 1 to 4 layers, in float64."""
+    """Every cost on every output that suits it, the hidden layers alike, with 1 and 4 layers, in float64."""
     x = random.standard_normal((6, 4))
     y = targets(cost, output, 6, 3, random)
-    for depth in (1, 2, 3, 4):
+    for depth in (1, 4):
         report = network(cost, output, depth, "cpu").check(x, y)
         assert report.passed and len(report.rows) == (3 if depth == 1 else 4), f"{depth} layers:\n{report}"
 

@@ -1,7 +1,7 @@
 """The hints of the first fit: for data that are hard to learn, once, and for no others."""
 
 import re
-import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -81,11 +81,10 @@ def test_arrays_on_a_gpu_are_not_looked_at(device_ops):
     assert len(hint(made(UNIT, device=device_ops), x, device_ops.asarray(Y))) == expected
 
 
-def test_a_hint_costs_less_than_a_millisecond():
-    x, times = np.ones((60_000, 784), np.float32), []
-    net, y = made(x[:1]), np.zeros(60_000, int)
-    for _ in range(20):
-        begun = time.perf_counter()
-        hints.warn(net, x, y)
-        times.append(time.perf_counter() - begun)
-    assert min(times) < 1e-3
+def test_a_hint_looks_at_few_numbers():
+    x, y = np.ones((60_000, 784), np.float32), np.zeros(60_000, int)
+    net = made(x[:1])
+    tracemalloc.start()
+    hints.warn(net, x, y)
+    assert tracemalloc.get_traced_memory()[1] < 4 * 8 * hints.NUMBERS
+    tracemalloc.stop()

@@ -83,5 +83,5 @@ def test_a_step_allocates_nothing_that_grows_with_the_batch(options):
             _, most = tracemalloc.get_traced_memory()
             tracemalloc.stop()
         return most
-    small, large = peak(10_000), peak(80_000)
-    assert large < 1.1 * small + 10_000 and large < 80_000 * 4, (small, large)
+    small, large = peak(8_000), peak(40_000)
+    assert large < 1.1 * small + 10_000 and large < 40_000 * 4, (small, large)
