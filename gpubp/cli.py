@@ -117,8 +117,8 @@ def _parser():
 def _train(parser):
     add = parser.add_argument
     add("data", nargs="?", type=_file, metavar="DATA", help="the file to train on")
-    add("--target", metavar="C", help="target column, by name or number from 1 (default: target, label, class or y, else the "
-                                      "last column); for an .npz file, the name of the target array")
+    add("--target", metavar="C", help="target column, by name or number from 1 (default: target, label, class, y, species or "
+                                      "outcome, else the last column); for an .npz file, the name of the target array")
     add("--ignore", type=lambda text: [word.strip() for word in text.split(",") if word.strip()],
         metavar="C,...", help="columns to ignore")
     add("--task", choices=("auto", "classification", "multi-label", "regression"),

@@ -139,9 +139,7 @@ def parity(network: Network, x: ArrayLike, y: ArrayLike, devices: Sequence[str |
     precision = checked_precision(network.precision if precision is None else precision, network.dtype)
     opened = [_opened(device) for device in devices]
     with network.ops.device, np.errstate(all="ignore"):
-        if bad := network.parameters.first_nonfinite():
-            raise ValueError(f"expected a network of finite parameters, got NaN or infinity in {bad}: use one from before its "
-                             "training diverged")
+        network.parameters.require_finite()
         inputs, targets = host_arrays(network, x, y)
         one, other = sides = [_side(network, device, inputs, targets, precision) for device in opened]
         rows = [_comparison(key, network.dtype, sides) for key in one[0].order]

@@ -24,7 +24,7 @@ README, LAYERED = DOCUMENTS["README.md"], DOCUMENTS["gpubp/layered/README.md"]
 LINES = README.splitlines()
 SEARCHED = ("automatic differentiation", "autodiff", "reverse-mode", "pytree", "MLP", "multilayer perceptron", "fully connected",
             "learning rate", "loss", "early stopping", "mixed precision", "gradient checkpointing", "feedforward", "JIT-compiled")
-COMMANDS = ("python3 -m venv .venv && .venv/bin/pip install -q -e '.[digits,plots]' && .venv/bin/gpubp train",
+COMMANDS = ("python3 -m venv .venv && .venv/bin/pip install -q '.[digits,plots]' && .venv/bin/gpubp train",
             "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/python -m pytest -n auto")
 
 

@@ -19,15 +19,15 @@ ARITHMETIC = "__array_ufunc__", "__array_function__", "__add__", "__mul__", "__p
 CONVERSIONS = {"data_vars": "one of its variables, x['name'].to_numpy()", "filled": "x.filled()",
                "to_numpy": "x.to_numpy()", "toarray": "x.toarray()", "todense": "x.todense()", "magnitude": "x.magnitude",
                "to_value": "x.to_value()", "compute": "x.compute()", "numpy": "x.numpy()"}
-# libraries whose functions make arrays of their arguments, parts of them, and functions: what to write instead
+# libraries whose functions make arrays of their arguments, and parts of them: what to write instead
 INSTEAD = {"scipy": "write it with functions of NumPy, or give it a rule with gpubp.gate(forward, backward)",
            "scipy.sparse": "write A.toarray() for a sparse matrix A", "numpy.ma": "write a.filled() for a masked array a",
            "numpy.lib._index_tricks_impl": "write np.concatenate for np.r_, np.column_stack for np.c_, np.linspace for np.mgrid",
            "numpy": "pass np.stack([x, y]) for [x, y], x * np.ones(3) for np.full(3, x), or x.value",
            **dict.fromkeys(("astropy", "awkward", "dask", "pandas", "pint", "sparse", "xarray"),
-                           "pass the other operand as a NumPy array, such as a.to_numpy()"),
-           "logsumexp": "write gpubp.logsumexp", "trapezoid": "write np.trapezoid",
-           **{name: f"write np.linalg.{name}" for name in ("solve", "norm", "inv", "det")}}
+                           "pass the other operand as a NumPy array, such as a.to_numpy()")}
+INSTEAD_OF_FUNCTION = {"logsumexp": "write gpubp.logsumexp", "trapezoid": "write np.trapezoid",
+                       **{name: f"write np.linalg.{name}" for name in ("solve", "norm", "inv", "det")}}
 
 
 class ForeignFunctionError(TypeError):
@@ -69,7 +69,7 @@ def refuse_conversion():
         return
     room = f"{library}.{part.partition('.')[0]}"
     name = ".".join(filter(None, ("np" if library == "numpy" else room.rstrip("."), function)))
-    remedy = INSTEAD.get(module) or INSTEAD.get(room) or INSTEAD.get(function) or INSTEAD[library]
+    remedy = INSTEAD.get(module) or INSTEAD.get(room) or INSTEAD_OF_FUNCTION.get(function) or INSTEAD[library]
     raise ForeignFunctionError(f"{name}: expected arrays and numbers, got a wire, whose derivative would be lost: {remedy}")
 
 

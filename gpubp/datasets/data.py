@@ -100,9 +100,11 @@ class Data:
     notes : tuple of str, default ()
         What load decided about the file, one decision each.
     options : dict, default {}
-        The options for tables that load was given, and the separator that it found, with which it reads like tables.
+        The options for tables that load was given, with which it reads like tables.
     multi_label : bool, default False
         The targets are 0 or 1, each a separate label.
+    separator : str, optional
+        The separator of columns that load found, preferred for like tables.
 
     >>> import numpy as np
     >>> data = Data(np.array([[0.0], [4.0], [8.0]]), np.array([0, 1, 1]), ("no", "yes"), "answers")
@@ -123,6 +125,7 @@ class Data:
     notes: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     multi_label: bool = False
+    separator: str | None = None
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -153,9 +156,10 @@ class Data:
     def metadata(self) -> dict[str, Any]:
         """The metadata, ready for JSON, with which load(like=...) reads other data in the same way."""
         scaling = self.scaling or Scaling()
+        options = {**self.options, **({"separator": self.separator} if self.separator else {})}
         return {"data": self.name, "features": self.features, "classes": self.classes and list(self.classes),
                 "columns": self.columns and list(self.columns), "header": self.header and list(self.header),
-                "target": self.target, "shift": scaling.shift, "scale": scaling.scale, "options": {**self.options},
+                "target": self.target, "shift": scaling.shift, "scale": scaling.scale, "options": options,
                 "multi_label": self.multi_label}
 
     def take(self, index: ArrayLike) -> "Data":

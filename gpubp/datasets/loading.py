@@ -125,7 +125,7 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
 
 def _loaded(path, content, kind, target, ignore, task, like, *, targets, options):
     """The Data in the content of a file of a kind."""
-    columns = header = None
+    columns = header = separator = None
     name = path.absolute().name
     if like is not None:
         target = None if like.get("columns") else like.get("target")
@@ -141,9 +141,10 @@ def _loaded(path, content, kind, target, ignore, task, like, *, targets, options
         parts, notes = read_idx_parts(path, content, labels=like is None and targets)
     else:
         options = {**(like or {}).get("options", {}), **options}
+        usual = options.pop("separator", None)
         text, notes = _text(path, content)
-        x, y, place, columns, header, column, more, found = read_table(text, name, target, ignore, task, like, targets, **options)
-        options |= {"separator": found} if found else {}
+        x, y, place, columns, header, column, more, separator = read_table(text, name, target, ignore, task, like, targets,
+                                                                           separator=usual, **options)
         parts, notes = {"train": (x, y)}, [*notes, *more]
     if not targets:
         parts = {part: (x, None) for part, (x, _) in parts.items()}
@@ -158,7 +159,8 @@ def _loaded(path, content, kind, target, ignore, task, like, *, targets, options
     if like is None:
         notes = [*notes, *_guesses(goals, classes, task, scaling, multi_label)]
     made = {part: Data(x, None if y is None else _encoded(y, classes, places[part]), classes, name, scaling, columns, header,
-                       column, notes=tuple(notes), options=options, multi_label=multi_label) for part, (x, y) in parts.items()}
+                       column, notes=tuple(notes), options=options, multi_label=multi_label, separator=separator)
+            for part, (x, y) in parts.items()}
     return replace(made["train"], valid=made.get("valid"), test=made.get("test"))
 
 

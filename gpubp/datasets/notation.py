@@ -22,7 +22,7 @@ class Notation:
             if not isinstance(sign, str) or not least <= len(sign) <= 1 or sign.isalnum() or sign in tuple("+-"):
                 raise ValueError(f"--{name}: expected one sign such as {'.' if least else ' '!r} or ',', got {sign!r}")
         if decimal == thousands:
-            raise ValueError(f"--thousands: expected another sign than the decimal {decimal!r}")
+            raise ValueError(f"--thousands: expected another sign than the decimal {decimal!r}: give --decimal, too")
         self.decimal, self.thousands = decimal, thousands
         # French texts group digits by spaces that do not break
         point, group = re.escape(decimal), r"[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)

@@ -156,8 +156,8 @@ class _Reading:
         for i in (i for i, kinds in seen.items() if len(kinds) == 2):
             line, cell = seen[i][True]
             raise ValueError(f"{self.name}, line {line}, column {self.header[i]!r}: expected a number in a clear notation, got "
-                             f"{cell} beside numbers without a point: give --thousands . if points separate thousands, else "
-                             "--decimal .")
+                             f"{cell} beside numbers without a point: give --thousands . --decimal , if points separate "
+                             "thousands, else --decimal .")
 
     def targets(self, cells, target, task, classes):
         """The target column (n,): float64 if all cells are numbers, else text, the names of classes."""

@@ -100,10 +100,11 @@ class Network:
 
     net.parameters["w1"], ["b1"], ... are views of net.vector.
 
-    Threads may share a network: its methods run in parallel and give the answers of a single thread. Only fit, to, the function
-    of objective and assigning net.vector change it, so they need it for their own thread. If calls of other threads are under way
-    then, or begin before the end, the later call raises RuntimeError and changes nothing: give that thread a net.copy(). Writing
-    to an array such as net.parameters["w1"] is not noticed.
+    Threads may share a network: its methods run in parallel and give the answers of a single thread. Fit, to, the function of
+    objective and assigning net.vector or net.task change it, so they need it for their own thread. If calls of other threads are
+    under way then, or begin before the end, the later call raises RuntimeError and changes nothing: give that thread a
+    net.copy(). Not noticed are writing to an array such as net.parameters["w1"], and that the first score before any fit decides
+    net.task, by which predict goes.
 
     A call raises ValueError if a parameter is NaN or infinite, and names it. On a GPU, feedforward, predict and gradient do not
     wait for that check: they give NaN, or the label -1. For fewer than 512 rows and more than 32,768 parameters, they and cost
@@ -177,7 +178,8 @@ class Network:
 
     @task.setter
     def task(self, name: str | None) -> None:
-        self._task = checked_task(self, name)
+        with self.access.changing("net.task = ..."):
+            self._task = checked_task(self, name)
 
     @property
     def epoch(self) -> int:
@@ -187,7 +189,8 @@ class Network:
     def __repr__(self):
         chain = " - ".join([str(self.sizes[0]), *(f"dropout {layer.rate}" if isinstance(layer, Dropout) else
                                                   f"{layer.neurons} {layer.activation.name}" for layer in self.layers)])
-        facts = f"cost {self.cost_function.name}", self.task, f"{self.number_format} on {self.ops.name}", f"seed {self.seed}"
+        facts = ("standardized" * self.standardize, f"cost {self.cost_function.name}", self.task,
+                 f"{self.number_format} on {self.ops.name}", f"seed {self.seed}")
         return f"<Network {chain}, {', '.join(filter(None, facts))}>"
 
     @property
@@ -338,7 +341,7 @@ class Network:
             return rows, codes, task
         rows, codes, task = call_arrays.check_together(self, checked)
         score = score_from_terms(map(float, score_terms(self, rows, codes, task)), rows.shape[0], task)
-        self.task = task
+        self._task = task
         return score
 
     @_on_device

@@ -33,6 +33,9 @@ class Standardization:
                 first += len(chunk)
         return cls(shift, scale, network.ops)
 
+    def __repr__(self):
+        return f"Standardization(shift={self.shift}, scale={self.scale})"
+
     def copy(self, ops):
         return Standardization(self.shift, self.scale, ops)
 

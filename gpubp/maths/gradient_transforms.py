@@ -17,7 +17,8 @@ from .schedules import SCHEDULES
 class GradientTransform(OptimizerPart):
     """The base of changes before the optimizer: change(xp, g, w, is_weight, norm, amount) returns g'.
 
-    is_weight is 1 for weights and 0 for biases; norm is the norm of the whole gradient.
+    is_weight is 1 for weights and 0 for biases; norm is the norm of the whole gradient. biases = False leaves biases out. For a
+    term of the cost of the whole training set, derive from Penalty, which divides the amount by the number of samples.
     """
 
     amount: float
@@ -26,11 +27,18 @@ class GradientTransform(OptimizerPart):
     splits = property(lambda self: not self.biases, doc="Whether it leaves biases out.")
     change: ClassVar[Callable[..., Any]]
 
+    def __init_subclass__(cls, **options):
+        if "splits" in vars(cls):
+            raise TypeError(f"{cls.__name__}: expected no attribute splits, which follows from biases: set biases = False, and "
+                            "derive from Penalty for a term of the cost")
+        super().__init_subclass__(**options)
+
     def _scaled(self, n, learning_rate):
         """The amount in a step at a learning rate, for a training set of n samples."""
         return self.amount
 
     def _share(self, is_weight, amount):
+        """The amount for weights, and for biases if they are not left out."""
         return amount if self.biases else amount * is_weight
 
     def _shrink(self, w, is_weight, amount):

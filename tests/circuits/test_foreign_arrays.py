@@ -191,3 +191,10 @@ def test_pythons_roundings_are_locally_constant():
         return rest * x.real + divmod(7.0, x)[1]
     assert gpubp.grad(f)(3.25) == pytest.approx(3.25 + 1.25 - 2.0)
     np.testing.assert_array_equal(gpubp.grad(lambda x: np.sum(X.clip(0.0, x)))(1.0), 2.0)
+
+
+def test_a_users_file_may_have_the_name_of_a_function_that_has_a_rule():
+    file = {"__name__": "solve", "math": math}
+    exec("def area(r): return math.exp(r)", file)
+    with pytest.raises(TypeError, match=r"write np\.exp\(x\), not math\.exp\(x\)"):
+        gpubp.grad(file["area"])(1.0)

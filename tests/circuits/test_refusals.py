@@ -26,7 +26,7 @@ WRITTEN = [(np.sum, (0, None)), (np.max, (0,)), (np.cumsum, (0, None)), (np.take
 REFUSED = [
     (lambda x: np.sum(x, initial=x[0, 0]), TypeError, "np.sum: expected a number as initial=, got a wire: take its .value"),
     (lambda x: np.pad(x, 1, "mean"), TypeError,
-     "pad: expected mode 'constant', 'edge', 'reflect', 'symmetric' or 'wrap' beside a wire, got 'mean' with {}: join"),
+     "pad: expected mode 'constant', 'edge', 'reflect', 'symmetric' or 'wrap' beside a wire, got 'mean': join"),
     (lambda x: np.pad(x, 1, "reflect", reflect_type="odd"), TypeError,
      "pad: .* got 'reflect' with {'reflect_type': 'odd'}: join"),
     (lambda x: np.linalg.norm(x, 3), ValueError,

@@ -293,7 +293,8 @@ REFUSED = {
     "comments only": ("# a\n# b\n", {}, " is empty: expected rows of comma-separated values"),
     "decimal": ("a,y\n1,u\n", {"decimal": "x"}, "--decimal: expected one sign such as '.' or ',', got 'x'"),
     "thousands": ("a,y\n1,u\n", {"thousands": ",,"}, "--thousands: expected one sign such as ' ' or ',', got ',,'"),
-    "decimal and thousands": ("a,y\n1,u\n", {"thousands": "."}, "--thousands: expected another sign than the decimal '.'"),
+    "decimal and thousands": ("a,y\n1,u\n", {"thousands": "."}, "--thousands: expected another sign than the decimal '.': give "
+                              "--decimal, too"),
     "header": ("a,y\n1,u\n", {"header": "maybe"}, "--header: expected yes, no or auto, got 'maybe'"),
     "delimiter": ("a,y\n1,u\n", {"delimiter": ";;"}, "--delimiter: expected one sign such as ',' or ';', got ';;'"),
     "a line break": ("a y\n1 u\n", {"delimiter": "\n"}, "--delimiter: expected one sign such as ',' or ';', got '\\n'"),
@@ -305,8 +306,8 @@ REFUSED = {
 @pytest.mark.parametrize("place", [0, 1])
 def test_points_that_may_separate_thousands(tmp_path, numbers, place):
     text = "a;y\n" + "".join(f"{n};7.{i}\n" if place == 0 else f"7.{i};{n}\n" for i, n in enumerate(numbers.split()))
-    with pytest.raises(ValueError, match=r"beside numbers without a point: give --thousands \. if points separate "
-                                         r"thousands, else --decimal \.$"):
+    with pytest.raises(ValueError, match=r"beside numbers without a point: give --thousands \. --decimal , if points "
+                                         r"separate thousands, else --decimal \.$"):
         read(tmp_path, text)
     for options, values in (({"decimal": "."}, [*map(float, numbers.split())]),
                             ({"decimal": ",", "thousands": "."}, [float(n.replace(".", "")) for n in numbers.split()])):
@@ -401,8 +402,8 @@ def test_text_of_unknown_encoding(tmp_path):
 
 def test_the_options_of_the_training_hold_for_new_data(tmp_path):
     data = read(tmp_path, 'a;k;y\n1,5;7;None\n"2.000,5";8;u\n;1;u\n', decimal=",", thousands=".", missing=["-"], ignore=["k"])
-    assert len(data) == 2 and data.options == {"decimal": ",", "thousands": ".", "missing": ["-"],
-                                              "separator": ";"}
+    assert len(data) == 2 and data.options == {"decimal": ",", "thousands": ".", "missing": ["-"]} and data.separator == ";"
+    np.testing.assert_array_equal(load(tmp_path / "t.csv", ignore=["k"], **data.options).x, data.x)
     like = data.scaled().metadata
     new = read(tmp_path, "y;a;more\nNone;1.000,5;0\nu;-;0\nu;3;9\n", like=like)
     assert new.raw.tolist() == [[1000.5], [3.0]] and [new.classes[i] for i in new.y] == ["None", "u"]

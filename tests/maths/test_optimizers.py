@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.kernel_programs import chains
 from gpubp import L1, L2, SGD, Adam, AdamW, Chain, ClipNorm, ClipValue, Lion, MaxNorm, NAdam, RAdam, RMSprop, WeightDecay
-from gpubp.maths.gradient_transforms import OPTIMIZERS, GradientTransform
+from gpubp.maths.gradient_transforms import OPTIMIZERS, GradientTransform, Penalty
 from gpubp.maths.optimizers import ASGD, Optimizer, Rprop
 from gpubp.maths.schedules import Cosine, Plateau, Step
 from tests.conftest import needs
@@ -349,6 +349,17 @@ def test_amounts_that_act_on_the_cost_are_shared_by_the_samples():
     assert {str(part) for part in map(Chain.of, ("l1(1), sgd", "l2(1), sgd", "l2(1, biases=True), sgd", "weight_decay(1), sgd",
                                                  "weight_decay(1, biases=False), sgd", "clip_norm(1), sgd")) if part.splits} == {
         "l1(amount=1), sgd()", "l2(amount=1), sgd()", "weight_decay(amount=1, biases=False), sgd()"}
+
+
+def test_a_transform_of_ones_own_may_leave_out_biases_and_share_by_samples():
+    class Own(Penalty):
+        def slope(self, xp, w):
+            return 2.0 * w
+    chain = Chain((Own(5.0),), SGD(0.1))
+    assert chain.splits and chain.scalars(1, 0.1, 100)[-1] == 0.05
+    with pytest.raises(TypeError, match="Old: expected no attribute splits, which follows from biases: set biases = "):
+        class Old(GradientTransform):
+            splits = True
 
 
 @pytest.mark.parametrize("name", [name for name, entry in OPTIMIZERS.items() if issubclass(entry, Optimizer)])

@@ -32,13 +32,13 @@ UFUNC_OF_OPERATOR = {
 
 # locally constant, or not about numbers: these are called with concrete values
 NONDIFFERENTIABLE = frozenset((
-    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.round, np.imag, np.floor_divide, np.signbit, np.heaviside,
+    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.round, np.floor_divide, np.signbit, np.heaviside,
     np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_and, np.logical_or, np.logical_not,
     np.logical_xor, np.isnan, np.isinf, np.isfinite, np.isclose, np.allclose, np.array_equal, np.all, np.any, np.argmax,
     np.argmin, np.argsort, np.argpartition, np.searchsorted, np.nonzero, np.flatnonzero, np.argwhere, np.count_nonzero,
     np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.iscomplexobj, np.isrealobj,
-    np.isscalar, np.may_share_memory, np.shares_memory, np.array_repr, np.array_str, np.array2string, np.around, np.fix, np.angle,
-    np.imag, np.spacing, np.isneginf, np.isposinf, np.isreal, np.iscomplex, np.array_equiv, np.isin, np.digitize, np.lexsort,
+    np.isscalar, np.may_share_memory, np.shares_memory, np.array_repr, np.array_str, np.array2string, np.around, np.fix,
+    np.spacing, np.isneginf, np.isposinf, np.isreal, np.iscomplex, np.array_equiv, np.isin, np.digitize, np.lexsort,
     np.nanargmax, np.nanargmin, np.common_type, np.can_cast, np.min_scalar_type, np.diag_indices_from,
     np.tril_indices_from, np.triu_indices_from, np.linalg.matrix_rank))
 
@@ -64,7 +64,7 @@ def fill_tables():
         tape.COMPOSITES.update(composites)
     tape.METHODS.update(METHODS)
     tape.SPECIAL.update(SPECIAL_FUNCTIONS)
-    tape.NONDIFFERENTIABLE.update(NONDIFFERENTIABLE.difference(FOURIER))
+    tape.NONDIFFERENTIABLE.update(NONDIFFERENTIABLE)
     tape.COMPLEX_RULES.update(COMPLEX_RULES)
     tape.REAL_ONLY.update({*tape.COMPOSITES, np.sign}.difference(
         JOINS, FOURIER, COMPLEX, *([getattr(np, name, None)] for name in ("matvec", "vecmat"))))

@@ -59,8 +59,8 @@ def pad(array, pad_width, mode="constant", **options):
     if mode == "constant":
         return padded(array, widths, mode, **options)
     if mode not in ("edge", "reflect", "symmetric", "wrap") or options.get("reflect_type", "even") != "even":
-        raise TypeError(f"pad: expected mode 'constant', 'edge', 'reflect', 'symmetric' or 'wrap' beside a wire, got {mode!r} "
-                        f"with {options}: join the parts with np.concatenate")
+        raise TypeError(f"pad: expected mode 'constant', 'edge', 'reflect', 'symmetric' or 'wrap' beside a wire, got {mode!r}"
+                        f"{f' with {options}' * bool(options)}: join the parts with np.concatenate")
     for axis, width in enumerate(widths):
         if width != [0, 0]:
             array = np.take(array, np.pad(np.arange(np.shape(array)[axis]), width, mode, **options).tolist(), axis)

@@ -195,7 +195,7 @@ def cross(x1, x2, /, *, axis=-1):
     if np.shape(x1)[axis] != 3 or np.shape(x2)[axis] != 3:
         raise ValueError(f"cross: expected vectors of 3 numbers along axis {axis}, got shapes {np.shape(x1)} and {np.shape(x2)}: "
                          f"append a 0 to vectors of 2")
-    return np.roll(x1, -1, axis) * np.roll(x2, -2, axis) - np.roll(x1, -2, axis) * np.roll(x2, -1, axis)
+    return np.cross(x1, x2, axis=axis)
 
 
 def outer(x1, x2, /):
