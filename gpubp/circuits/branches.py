@@ -1,4 +1,4 @@
-"""Branches: at a corner, second derivatives are those of one branch beside it, in nested circuits."""
+"""Branches: in nested circuits, second derivatives at a corner follow one of the branches beside it."""
 
 import numpy as np
 
@@ -69,5 +69,5 @@ _one_branch = _OneBranch()
 
 
 def delta_of(activation, da, z, a):
-    """The second half of BP2; the derivatives of sigma' are those of one branch at each corner of its formula."""
+    """The second half of BP2; the derivatives of sigma' follow one branch at each corner of its formula."""
     return times_prime(_one_branch if isinstance(a, Traced) else np, activation, da, z, a)

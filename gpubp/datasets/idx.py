@@ -60,7 +60,7 @@ def read_idx_parts(path, content=None, labels=True):
     parts = [part, *(other for other in ("valid", "test") if part == "train" and (other, "images") in files)]
     read = {"train" if each == part else each: _pair(files, each, labels, {path: content}) for each in parts}
     names = ", ".join(files[each, "images"].name for each in parts)
-    return read, [f"the images are those of {names}"] if content is None else []
+    return read, [f"the images are from {names}"] if content is None else []
 
 
 def _meaning(path):

@@ -27,7 +27,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
 
     x is float64 (n, features); targets (n,) are float64 or text, or None; place(i) is file and line of sample i as text;
     columns, header and target are names; notes state the decisions; separator is the one that was found, or None. The arguments
-    are those of gpubp.datasets.load, and the separator of the training data, which is preferred.
+    are described in gpubp.datasets.load, except the separator of the training data, which is preferred.
     """
     like = like or {}
     if header not in (None, "auto", "yes", "no"):

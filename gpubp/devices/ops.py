@@ -58,7 +58,7 @@ class Ops(ABC):
     array_checks: Any = None         # the ArrayChecks that validate arrays without a synchronization
     streaming: Any = None            # the Streaming of data that do not fit on the device
     loss_scaling: Any = None         # the LossScaling of precision "float16"
-    lane: Any = None                 # where the calling thread's work is in order; None if that of all threads is
+    lane: Any = None                 # the calling thread's stream; None if the work of all threads is in order
 
     # ---- variants of the device; arrays belong to all of them
     @abstractmethod

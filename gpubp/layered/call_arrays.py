@@ -38,7 +38,7 @@ def checked_arrays(network, x, y, sample_weight=None, check_now=True):
 
 
 def check_parameters(network):
-    """Refuse NaN and infinity in the parameters; while checks are collected, with those of the arrays."""
+    """Refuse NaN and infinity in the parameters; while checks are collected, together with the arrays."""
     if not all_true(network, network.ops.all_finite(network.vector)):
         network.parameters.require_finite()
 

@@ -14,8 +14,8 @@ class EarlyStopping:
     """Keeps the parameters with the best validation figure in the training state, and decides when to stop.
 
     Fits with the same data, mini-batches, validation set, monitor and patience are one run. Between them the network has the best
-    parameters, and the training state has those of the last epoch, from which the run goes on. If the network's parameters are
-    changed meanwhile, another run begins.
+    parameters, and the training state has the parameters of the last epoch, from which the run goes on. If the network's
+    parameters are changed meanwhile, another run begins.
     """
 
     def __init__(self, network, arguments):
@@ -53,7 +53,7 @@ class EarlyStopping:
                                            f"after epoch {training.best_epoch}; another patience or optimizer trains on")
 
     def restore(self):
-        """Give the network the best parameters; the optimizer's state stays that of the last epoch."""
+        """Give the network the best parameters; the optimizer's state stays as after the last epoch."""
         if self.training_state.best is not None:
             self._exchange()
             self.training_state.restored = _digest(self.network, [self.network.vector])

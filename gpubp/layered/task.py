@@ -28,7 +28,7 @@ def guess(network):
 
 
 def decide(network, *targets):
-    """The task that all these arrays of targets, those of validation too, imply.
+    """The task that all these arrays of targets imply, validation targets too.
 
     Integer labels, and rows that a cost wants to sum to 1, are classification; so are rows of codes (0 and 1, for hinges -1 and
     1) with one code "on", and soft rows that sum to 1 under binary cross-entropy. Other rows of codes are multi-label if the cost

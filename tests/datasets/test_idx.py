@@ -56,7 +56,7 @@ def test_folder_or_file(tmp_path, names):
         data = load(path)
         assert data.x.shape == (6, 4) and (data.x == 1.0).all() and data.y.tolist() == [0, 1, 0, 1, 0, 1]
         assert len(data.test) == 2 and data.valid is None and data.test.y.tolist() == [0, 1]
-    assert load(tmp_path).notes[0] == f"the images are those of {paths[0].name}, {paths[2].name}"
+    assert load(tmp_path).notes[0] == f"the images are from {paths[0].name}, {paths[2].name}"
     for path in paths[2:]:
         data = load(path)
         assert len(data) == 2 and data.test is None
@@ -99,7 +99,7 @@ def test_a_valid_part_and_only_a_test_part(tmp_path):
     for path in [*paths[:2], *tmp_path.glob("valid*")]:
         path.unlink()
     data = load(tmp_path)
-    assert len(data) == 2 and data.notes[0] == "the images are those of test-images-idx3-ubyte"
+    assert len(data) == 2 and data.notes[0] == "the images are from test-images-idx3-ubyte"
 
 
 def test_images_without_labels_are_enough_for_predictions(tmp_path):

@@ -133,7 +133,7 @@ def _in_order(a, axis, order):
 
 
 def _along_branch(branch, x, places):
-    """The places of ordered numbers, where those of equal numbers are exchanged except along the first branch."""
+    """The places of ordered numbers, where equal numbers are exchanged except along the first branch."""
     stable = np.argsort(x, axis=-1, kind="stable")
     ordered = np.take_along_axis(x, stable, -1)
     new = np.concatenate([np.ones_like(x[..., :1], bool), ordered[..., 1:] != ordered[..., :-1]], -1)

@@ -89,7 +89,7 @@ def _eigh(cotangent, value, a, UPLO="L"):
 
 
 def _of_singular_values(cotangent, u, s, vh):
-    """The cotangent of a. At a singular value s of 0 it is 0, as that of abs, unless the cotangent of s grows like 1 / s."""
+    """The cotangent of a. At a singular value s of 0 it is 0, as for abs, unless the cotangent of s grows like 1 / s."""
     size = np.absolute(unwrap(cotangent))
     corner = _is_zero(s) & (size * unwrap(s) <= _rounding(size * unwrap(s))) & (
         (size > _rounding(size)) | (type(cotangent) is Wire))

@@ -12,7 +12,7 @@ from .reductions import REDUCTIONS, _std, _var, spread
 
 
 def _of_numbers(rule, keeps_nan=False):
-    """The VJP rule of a reduction that includes no NaN; a maximum keeps those of slices that have nothing else."""
+    """The VJP rule of a reduction that includes no NaN; a maximum keeps the NaN of slices that have nothing else."""
     names = list(signature(rule).parameters)[3:]
 
     def vjp(cotangent, value, x, *args, **options):

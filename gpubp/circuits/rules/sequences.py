@@ -21,7 +21,7 @@ def _in_full(cotangent, mode, a, v, swaps):
 
 
 def _convolution(function, kernel):
-    """np.convolve or np.correlate; kernel turns its second argument into that of a convolution."""
+    """np.convolve or np.correlate; kernel turns its second argument into the second one of a convolution."""
     @reads("a", "v", "mode")
     def of_a(cotangent, value, a, v, mode):
         return np.convolve(_in_full(cotangent, mode, a, v, kernel is np.flip), np.flip(kernel(v)), "valid")
@@ -70,7 +70,7 @@ def gradient(f, *varargs, axis=None, edge_order=1):
 
 
 def _slopes(f, spacing, edge_order):
-    """Derivatives along the last axis: those of the parabola through each point and its neighbours, for any steps between."""
+    """Derivatives along the last axis of the parabola through each point and its neighbours, for any steps between."""
     steps = np.diff(np.multiply(1.0, spacing)) if np.ndim(spacing) else spacing
     one_sided = np.diff(f) / steps
     before, after = one_sided[..., :-1], one_sided[..., 1:]
@@ -109,7 +109,7 @@ def _running(function):
 
 
 def _sums_in_runs(x, run):
-    """For each entry along the first axis the sum of those of equal number in run up to it, in steps of doubled reach."""
+    """The running sum along the first axis within entries of equal number in run, in steps of doubled reach."""
     step = 1
     while step < np.shape(x)[0]:
         same = np.concatenate([np.zeros_like(run[:step], dtype=bool), run[step:] == run[:-step]])
