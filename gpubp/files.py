@@ -16,6 +16,7 @@ from .layered.packing import FORMAT, unpack
 from .layered.training_state import INITIAL_SCALING
 from .maths.activations import Activation
 from .maths.costs import Cost
+from .maths.registry import PARSING
 
 # format 2 had only the sentences, which begin with these words, and other names of initializers
 REASONS = {"no": StopReason.EARLY_STOPPING, "stopped": StopReason.CALLBACK, "interrupted": StopReason.INTERRUPTED}
@@ -72,7 +73,7 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
 def _read(content):
     import json  # only files and pickles need it
 
-    with np.lib.npyio.NpzFile(BytesIO(content), allow_pickle=False) as file:
+    with PARSING, np.lib.npyio.NpzFile(BytesIO(content), allow_pickle=False) as file:
         if "gpubp" not in file:
             raise ValueError(f"it holds {', '.join(file.files[:6]) or 'nothing'}")
         return _upgraded(json.loads(str(file["gpubp"]))), {name: file[name] for name in file.files if name != "gpubp"}

@@ -29,6 +29,17 @@ INSTEAD = {"scipy": "write it with functions of NumPy, or give it a rule with gp
 INSTEAD_OF_FUNCTION = {"logsumexp": "write gpubp.logsumexp", "trapezoid": "write np.trapezoid",
                        **{name: f"write np.linalg.{name}" for name in ("solve", "norm", "inv", "det")}}
 
+# what to write instead of NumPy's functions without a rule; README.md lists them all
+INSTEAD_OF_NUMPY = {
+    "np.linalg.eig": "of symmetric matrices take np.linalg.eigh",
+    "np.linalg.eigvals": "of symmetric matrices take np.linalg.eigvalsh",
+    "np.apply_along_axis": "write np.stack([f(row) for row in x])", "np.apply_over_axes": "write axis=(0, 1)",
+    "np.histogram_bin_edges": "write np.linspace(np.min(x), np.max(x), bins + 1)",
+    "np.frexp": "write np.ldexp(x, -np.frexp(x.value)[1]) for the mantissa", "np.trim_zeros": "write x[start:stop]",
+    **dict.fromkeys(("np.choose", "np.piecewise"), "write np.select or np.where"),
+    **dict.fromkeys(("np.histogram2d", "np.histogramdd", "np.ix_", "np.ravel_multi_index", "np.unravel_index", "np.einsum_path"),
+                    "pass x.value")}
+
 
 class ForeignFunctionError(TypeError):
     """A function of a library asks a wire for its array or number, which would lose the derivative."""
@@ -48,8 +59,7 @@ def refuse_out(name):
 
 def no_rule(name):
     """The sentence for a function without a rule."""
-    symmetric = {"np.linalg.eig": "np.linalg.eigh", "np.linalg.eigvals": "np.linalg.eigvalsh"}.get(name)
-    remedy = f"of symmetric matrices take {symmetric}" if symmetric else "compute it from functions that have one"
+    remedy = INSTEAD_OF_NUMPY.get(name, "compute it from functions that have one")
     return f"{name} has no rule for wires: {remedy}, or give it one with gpubp.gate(forward, backward)"
 
 

@@ -7,6 +7,8 @@ from tokenize import TokenError
 
 import numpy as np
 
+from ..maths.registry import PARSING
+
 FEATURES = ("x", "data", "images", "image", "features", "inputs")
 TARGETS = ("y", "target", "targets", "labels", "label")
 PARTS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test",
@@ -20,7 +22,7 @@ def read_npz(path, content, target=None, needed=True):
     x_test). target: the name of the target array, if it has another one; with needed=True it must exist.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        with PARSING, np.load(io.BytesIO(content), allow_pickle=False) as archive:
             names = archive.files
             arrays = {key: archive[key] for key in names if _meaning(key, target)}
         if damaged := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:

@@ -1,9 +1,11 @@
 """Tables of named entries, found by a name or by a text such as "huber(0.5)", so that options, saved files and code agree."""
 
 import ast
+import os
 import re
 from dataclasses import dataclass, is_dataclass
 from inspect import isclass, signature
+from threading import RLock
 from typing import TYPE_CHECKING, ClassVar
 
 from .validation import document, number, shown
@@ -13,6 +15,12 @@ if TYPE_CHECKING:   # type checkers bring typing_extensions; Python 3.10 lacks t
 else:
     def dataclass_transform(**options):
         return lambda cls: cls
+
+# Held by whatever parses Python, as NumPy's reader of files does: Python 3.11.7, for one, counts the depths of ast.parse in all
+# threads together and raises SystemError (python/cpython#106905).
+PARSING = RLock()
+if hasattr(os, "register_at_fork"):   # a child must not wait for a thread of its parent
+    os.register_at_fork(before=PARSING.acquire, after_in_parent=PARSING.release, after_in_child=PARSING.release)
 
 
 class Table(dict):
@@ -39,7 +47,8 @@ class Table(dict):
 
     def _parse(self, wanted):
         try:
-            return ast.parse(re.sub(r"(?<=[a-z])[- ](?=[a-z])", "_", wanted.strip().lower()), mode="eval").body
+            with PARSING:
+                return ast.parse(re.sub(r"(?<=[a-z])[- ](?=[a-z])", "_", wanted.strip().lower()), mode="eval").body
         except SyntaxError:
             raise self._unreadable(wanted, "write a name, or name(argument, ...)") from None
 

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,7 @@ import pytest
 
 import gpubp
 from gpubp.circuits import tape
-from gpubp.circuits.refusals import name_of
+from gpubp.circuits.refusals import INSTEAD_OF_NUMPY, name_of
 from gpubp.circuits.tape import COMPOSITES, NONDIFFERENTIABLE, PRIMITIVES, SPECIAL
 from gpubp.circuits.wire import CREATION
 
@@ -65,6 +66,13 @@ def test_functions_without_a_rule_raise_one_sentence(name, monkeypatch):
             function(*(x,) * function.nin)
         else:
             x.__array_function__(function, (type(x),), (x,), {})   # whatever arguments it takes
+
+
+def test_the_remedies_are_the_readmes():
+    for name, remedy in INSTEAD_OF_NUMPY.items():
+        line = next(line for line in README.read_text().splitlines() if f"`{name}`" in line and line.count("|") == 3)
+        code = re.search(r"(?:write|pass|take) (.+?)(?: or | for the |$)", remedy)[1]
+        assert name in without_a_rule() and f"`{code}`" in line
 
 
 def test_each_function_of_autograd_without_a_rule_is_named():

@@ -1,9 +1,11 @@
 """Threads that share a network: answers are those of a single thread, and a call that changes the network has it for itself."""
 
+import ast
 import os
 import pickle
 import re
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from tempfile import mkdtemp
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 import gpubp
+from gpubp import datasets
 from gpubp.layered import inference
 from gpubp.layered.access import Access
 from gpubp.layered.network import Network
@@ -264,6 +267,24 @@ def test_readers_beside_fits_are_right_or_refused(random):
         return found
     answers = set().union(*together(work, 3))
     assert answers <= set(valid) and len(valid) > 1
+
+
+def test_one_thread_parses_at_a_time(tmp_path, monkeypatch):
+    """By ast.parse, of which Python 3.11.7 has one depth for all threads."""
+    under_way, most, parse = [], [], ast.parse
+
+    def slow(*args, **options):
+        under_way.append(1)
+        most.append(len(under_way))
+        time.sleep(1e-3)
+        under_way.pop()
+        return parse(*args, **options)
+    monkeypatch.setattr(ast, "parse", slow)
+    Network([4, 5, 2], seed=1, device="cpu").save(tmp_path / "net.npz")
+    np.savez(tmp_path / "data.npz", x=np.ones((4, 2)), y=[0, 1, 0, 1])
+    together(lambda _: (gpubp.load(tmp_path / "net.npz", device="cpu"), datasets.load(tmp_path / "data.npz"),
+                        gpubp.Chain.of("l2(1), adam(0.1)")))
+    assert len(most) > 5 * THREADS and max(most) == 1
 
 
 def test_a_callback_that_trains_the_network_still_hears_what_to_do(random):
