@@ -60,7 +60,7 @@ def _table(network, data, proba):
         return ["prediction"], ([name] for name in names)
     values = samples.target_scaling(network).undo(outputs)
     if data.y is not None:
-        error = np.sqrt(np.square(values - data.y).mean())
+        error = samples.root_mean_square(values - data.y)
         print(f"root mean square error {error:.4g} on {len(data)} rows", file=sys.stderr)
     header = [f"prediction {i + 1}" for i in range(values.shape[1])]
-    return header if len(header) > 1 else ["prediction"], ([f"{value:.8g}" for value in row] for row in values)
+    return header if len(header) > 1 else ["prediction"], (map(str, row) for row in values)

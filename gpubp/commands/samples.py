@@ -40,6 +40,12 @@ def target_scaling(network):
     return datasets.Scaling(run.get("target_shift", 0.0), run.get("target_scale", 1.0))
 
 
+def root_mean_square(values):
+    """Without overflow or underflow of the squares."""
+    size = np.abs(values).max()
+    return size and size * np.sqrt(np.square(values / size).mean())
+
+
 def random_samples(network, count):
     """Random (x, y), for verdicts that do not depend on the data: x is (count, inputs) in [0, 1), the cost accepts y."""
     random, cost, width = generator(1, CHECK), network.cost_function, network.sizes[-1]

@@ -2,10 +2,7 @@
 
 import re
 import shlex
-from math import sqrt
 from pathlib import Path
-
-import numpy as np
 
 from .. import datasets, plots
 from ..files import load
@@ -142,7 +139,7 @@ def _check_destinations(save, picture):
 def _introduce(say, args, network, train, validation, optimizer, batch_size, run_metadata):
     say("device", network.ops.name + (f" ({network.device_choice.reason})" if args.device in (None, "auto") else ""))
     say("data", f"{train.name}: {len(train)} training samples, {len(validation) if validation else 0} validation samples; "
-                f"{train.features} features, {_aim(train)}")
+                f"{train.features} feature{'s' * (train.features > 1)}, {_aim(train)}")
     if line := samples.decisions(train):
         say("data", line)
     parameters = sum(view.size for _, view in network.parameters.items())
@@ -171,5 +168,5 @@ def _print_scores(say, network, target_scaling, train, validation, test, when):
             line = f"{score:.1%} of {len(part)} {of} correct"
         else:
             error = target_scaling.undo(network.feedforward(part.x)) - part.y
-            line = f"R2 {score:.4f}, root mean square error {sqrt(np.square(error).mean()):.4g}, on {len(part)} {of}"
+            line = f"R2 {score:.4f}, root mean square error {samples.root_mean_square(error):.4g}, on {len(part)} {of}"
         say(head, line + tail)

@@ -62,6 +62,8 @@ def choose(header, name, target, ignore, index, like, cells_of, notation):
     ignored = {find(header, name, each) for each in ignore}
     if target is not None:
         target = find(header, name, target)
+        if target in ignored:
+            raise ValueError(f"{name}: expected a target that is not ignored, got {target!r} for both: leave one out")
     notes, reasons = [], {}
     if index not in (None, "none"):
         ignored.add(find(header, name, index))
@@ -84,7 +86,8 @@ def choose(header, name, target, ignore, index, like, cells_of, notation):
     columns = tuple(h for h in left if h != target)
     if not columns:
         raise ValueError(f"{name}: expected a column of features beside the target, got {listed([*map(repr, header)])}: "
-                         + ("--index none keeps all columns" if reasons else "--delimiter names the sign between columns"))
+                         + ("--index none keeps all columns" if reasons else "--ignore fewer columns" if ignored else
+                            "--delimiter names the sign between columns"))
     return columns, target, notes
 
 
@@ -106,6 +109,7 @@ def _guessed(names, name):
 
 def _numbering(header, cells, notation):
     """Why a column with the name of an index is one, in words; None if it is a feature."""
+    cells = [cell for cell in cells if notation.kind(cell) != "missing"]
     kinds = {notation.kind(cell) for cell in cells}
     if kinds == {"number"}:
         values = np.array([notation.number(cell) for cell in cells])

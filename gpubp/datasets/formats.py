@@ -28,8 +28,9 @@ FOREIGN = {   # {how other formats begin: (what the file is, the remedy)}
     rb"\x28\xb5\x2f\xfd": ("compressed by Zstandard", "decompress it with unzstd"),
     rb"7z\xbc\xaf|Rar!\x1a|.{257}ustar": ("an archive", "unpack it and give one of its files"),
     rb"version https://git-lfs": ("a pointer of Git LFS, not the file itself", "run git lfs pull"),
-    rb"(?i)\s*<(!doctype|html|\?xml)": ("a web page or XML", "download the data themselves, or save them as .csv"),
-    rb"\s*[\[{]\s*[\[{\"\d\]}-]": ("JSON", CSV.format("json", "{}")),
+    rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)": ("a web page or XML", "download the data themselves, or save them as .csv"),
+    rb"(\xef\xbb\xbf)?\s*{[^\n]*}\r?\n\s*{": ("JSON in lines", CSV.format("json", "{}").replace(").to", ", lines=True).to")),
+    rb"(\xef\xbb\xbf)?\s*[\[{]\s*[\[{\"\d\]}-]": ("JSON", CSV.format("json", "{}")),
     rb"(?i)(\s*%[^\n]*\n)*\s*@relation": ("an ARFF file", NPZ.format("scipy.io.arff.loadarff")),
     rb"\S+( +\d+:\S+)+\s*\n": ("a LIBSVM file", NPZ.format("sklearn.datasets.load_svmlight_file, x as x.toarray()"))}
 

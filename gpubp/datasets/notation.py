@@ -2,8 +2,9 @@
 
 import re
 
-MISSING = frozenset({"", "na", "n/a", "n.a.", "<na>", "(na)", "#na", "#n/a", "#n/a n/a", "nan", "-nan", "nat", "null", "(null)",
-                     "<null>", "none", "?", r"\n", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",   # \N of databases, C of Windows
+MISSING = frozenset({"", "na", "n/a", "n.a.", "<na>", "(na)", "#na", "#n/a", "#n/a n/a", "nan", "-nan", "+nan", "nat", "null",
+                     "(null)", "<null>", "none", "?", r"\n",                     # \N of databases
+                     "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",                 # C of Windows
                      "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!"})   # errors of spreadsheets
 TRUTH = {"true": 1.0, "false": 0.0}
 DIGITS = r"\d[\d.,'’_\s]*"   # of any script, grouped in any way
@@ -12,6 +13,12 @@ MONEY = "[$€£¥₹]|usd|eur|gbp"
 # numbers that are written in another way than the notation says: 1,5  1 234  $12  12%  (3)  5 kg  0x10  1d5
 FOREIGN = re.compile(rf"\(?{SIGN}\s*({MONEY})?\s*{SIGN}[.,]?{DIGITS}([ed]{SIGN}\d+)?(\s*({MONEY}|[%‰])| [a-zµ°]{{1,3}})?\)?|"
                      rf"{SIGN}0x[\da-f]+|{SIGN}inf(inity)?", re.IGNORECASE)
+
+
+def _plain_float(cell):
+    if "_" in cell or not cell.isascii():
+        raise ValueError
+    return float(cell)
 
 
 class Notation:
@@ -39,9 +46,10 @@ class Notation:
 
     def reader(self, text):
         """The function that reads the numbers of this text: float, which is fast, where it accepts only this notation."""
+        if (self.decimal, self.thousands) != (".", ""):
+            return self.number
         # float also accepts digits of all scripts, and underscores between digits
-        plain = (self.decimal, self.thousands) == (".", "") and "_" not in text and text.isascii()
-        return float if plain else self.number
+        return float if "_" not in text and text.isascii() else _plain_float
 
     def kind(self, cell):
         """"missing", "number", "foreign" (in another notation), "truth" (True, False), "mark" (no letter or digit) or "text"."""

@@ -48,7 +48,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
     columns, target, decisions = choose(names, name, target, ignore, index, like, cells_of, notation)
     words = None if missing is None else {str(word).strip().casefold() for word in missing}
     reading = _Reading(name, names, notation, words, bool(like))
-    x, cells = reading.read(islice(rows, named, None), columns, target if targets else None, notation.reader(text))
+    x, cells = reading.read(lambda: islice(rows, named, None), columns, target if targets else None, notation.reader(text))
     if decimal is None and not thousands and re.search(r"\.\d{3}(?!\d)", text):
         reading.check_groups(islice(rows, named, None), columns if cells is None else [*columns, target])
     if index is None and not like and len(x) > 2:   # names that are not usual for an index: they may be times
@@ -71,6 +71,9 @@ def _names(first, rows, name, named, notation, like):
     if not named:
         # then the columns are in the same order as in the earlier table
         earlier = (like["columns"], like["header"]) if like.get("columns") else ()
+        if earlier and width not in map(len, earlier):
+            raise ValueError(f"{name}: expected {' or '.join(map(str, sorted({*map(len, earlier)})))} columns as in the training "
+                             f"data, got {width} without a header: give the columns names, or leave the others out")
         numbered = [f"column {i + 1}" for i in range(width)]
         return tuple(next((names for names in earlier if len(names) == width), numbered)), [
             *notes, "no header: the first line is a sample" + (", with the columns in the training's order" if earlier else
@@ -99,10 +102,13 @@ class _Reading:
         features = [self.position[c] for c in columns]
         aim = None if target is None else self.position[target]
         used = [*features, *([] if aim is None else [aim])]
-        words = {"", *self.missing} if self.missing else ()
+        words = {"", *self.missing} if self.missing else set()
+        is_number, number_of = lambda cell: self.notation.kind(cell) == "number", self.notation.number
+        values = {number_of(word) for word in words if is_number(word)}   # -999.0 is -999
         numbers, goals, left_out = array("d"), [], []
-        for line, cells in rows:
-            if words and any(cells[i].strip().casefold() in words for i in used):
+        for line, cells in rows():
+            if words and any(cells[i].strip().casefold() in words or (
+                    values and is_number(cells[i]) and number_of(cells[i]) in values) for i in used):
                 left_out.append(line)
                 continue
             self.lines.append(line)
@@ -119,7 +125,7 @@ class _Reading:
             raise ValueError(f"{self.name}: expected at least one row of data, got only a header"
                              + (" and rows with missing values" if left_out else ""))
         x = np.frombuffer(numbers).reshape(len(self.lines), len(features))
-        self._check(x, columns)
+        self._check(x, columns, rows)
         return x, None if aim is None else goals
 
     def _number(self, cell, i):
@@ -132,10 +138,12 @@ class _Reading:
         self.truths.add(self.header[i])
         return TRUTH[word]
 
-    def _check(self, x, columns):
+    def _check(self, x, columns, rows):
         """Raise ValueError for numbers that are not finite, or among truth values."""
         for row, column in np.argwhere(~np.isfinite(x))[:1]:
-            raise self._refused(row, columns[column], str(x[row, column]))
+            cells = next(cells for line, cells in rows() if line == self.lines[row])
+            raise self._refused(row, columns[column], cells[self.position[columns[column]]].strip(),
+                                infinite=np.isinf(x[row, column]))
         if self.truths:
             for row, column in np.argwhere((x != 0) & (x != 1) & np.isin(columns, [*self.truths]))[:1]:
                 raise ValueError(f"{self.place(row)}, column {columns[column]!r}: expected True or False as on other lines, got "
@@ -169,11 +177,18 @@ class _Reading:
         if classes and isinstance(classes[0], str):
             return np.array(cells)
         if all(numeric):
-            code = next((cell for cell in cells if re.fullmatch(r"0\d+|\d{16,}", cell)), None)
+            code = next((cell for cell in cells if re.fullmatch(r"[+-]?(0\d+|\d{16,})", cell)), None)
             if task != "regression" and not self.trained and code is not None:
                 self.notes.append(f"codes in {target!r}, such as {code}, are names of classes (--task regression)")
                 return np.array(cells)
-            return np.array([self.notation.number(cell) for cell in cells])
+            goals = np.array([self.notation.number(cell) for cell in cells])
+            if task == "classification" and not self.trained and (goals != np.floor(goals)).any():
+                written: dict[float, str] = {}   # versions, for instance
+                for goal, cell in zip(goals, cells):
+                    if written.setdefault(goal, cell) != cell:
+                        raise ValueError(f"{self.name}, column {target!r}: expected one spelling of each class, got "
+                                         f"{written[goal]} and {cell}: correct the file, or give --task regression")
+            return goals
         odd, as_class = numeric.index(False), ", or give --task classification if it is the name of a class"
         if self.trained or task == "regression":
             raise self._refused(odd, target, cells[odd], remedy="give --missing if it means a missing value, or another --task")
@@ -186,7 +201,7 @@ class _Reading:
                                  f"{cells[odd]!r}: give --missing {_argument(cells[odd])} if it means a missing value{as_class}")
         return np.array(cells)
 
-    def _refused(self, row, column, cell, more="", remedy="ignore this column, or make it the target"):
+    def _refused(self, row, column, cell, more="", remedy="ignore this column, or make it the target", infinite=False):
         """The error of a cell that is no number."""
         where, kind = f"{self.place(row)}, column {column!r}", self.notation.kind(cell)
         if kind == "missing":
@@ -194,7 +209,7 @@ class _Reading:
                 f"give --missing {_argument(cell or ',')} to leave out such rows{more}")
             return ValueError(f"{where}: the value is missing, got {cell!r}: fill it in, or {ways}")
         remedy = "correct the file" if self.trained else remedy
-        if "inf" in cell.lower():
+        if infinite or cell.lower().lstrip("+-") in ("inf", "infinity"):
             remedy, more = "replace infinite values, or leave the line out", ""
         elif DATE.fullmatch(cell):
             remedy = "convert dates and times to numbers, such as days since the first one" + ", or --ignore the column" * (
@@ -207,5 +222,5 @@ class _Reading:
 
 
 def _argument(cell):
-    """A cell as an argument in a shell, in quotes, where a backslash stands for itself."""
-    return repr(cell).replace(r"\\", "\\")
+    """A cell as an argument in a shell, in quotes, where a backslash stands for itself, and that no sign makes an option."""
+    return repr("," * (cell[:1] == "-" != cell) + cell).replace(r"\\", "\\")

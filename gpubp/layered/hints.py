@@ -43,5 +43,6 @@ def _sample(array):
 
 def _sizes(sample):
     """The root mean square of the entries of each column that are not 0, and their number."""
-    filled = np.count_nonzero(sample, axis=0)
-    return np.sqrt(np.square(sample).sum(axis=0) / np.maximum(filled, 1)), filled
+    filled, most = np.count_nonzero(sample, axis=0), np.abs(sample).max(axis=0)
+    unit = np.where(most > 0.0, most, 1.0)   # whose square neither overflows nor underflows
+    return unit * np.sqrt(np.square(sample / unit).sum(axis=0) / np.maximum(filled, 1)), filled

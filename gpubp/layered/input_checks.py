@@ -190,7 +190,7 @@ def _remedy(name, values, array):
         return f"pass np.array(list({name}))"
     return {"c": f"pass {name}.real, or real and imaginary parts as columns", "m": f"pass {name} / np.timedelta64(1, 's')",
             "M": f"pass ({name} - {name}.min()) / np.timedelta64(1, 's')"}.get(
-                kind, "convert it by astype(float), or leave out what is not a number")
+                kind, f"convert it by astype({'int' if name == 'y' else 'float'}), or leave out what is not a number")
 
 
 def all_true(network, flags):

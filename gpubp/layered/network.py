@@ -243,6 +243,7 @@ class Network:
 
     @_on_device
     def __reduce__(self):
+        self.parameters.require_finite()   # else the pickle could not be read
         header, arrays = packing.pack(self)
         return packing.unpack, (Network, header, arrays, self.ops.name, packing.custom(self))
 
@@ -284,6 +285,8 @@ class Network:
         with self.access, np.errstate(all="ignore"):   # on the caller's stream, on which the gradient flows back
             if vector is not None:
                 call_arrays.check_shape(self, vector)
+            elif self.ops.synchronous:
+                call_arrays.check_parameters(self)
             parameters = self.parameters if vector is None else self.parameters.views(vector)
             layers, rows = range(1, self.depth + 1), input_checks.samples_or_wire(self, x)
             return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],

@@ -80,7 +80,9 @@ def unpack(build, header, arrays, device, custom):
                     device=device, dtype=header["dtype"], seed=header["seed"], precision=header["precision"], task=header["task"],
                     standardize=header["standardize"])
     if header["standardization"]:
-        shift, scale = map(np.array, header["standardization"])
+        shift, scale = (np.array(values, np.float64) for values in header["standardization"])
+        if not (shift.shape == scale.shape == (inputs,) and np.isfinite(shift + scale).all() and (scale > 0.0).all()):
+            raise ValueError(f"expected {inputs} finite shifts and positive scales of its inputs, got {shift} and {scale}")
         network.standardization = Standardization(shift, scale, network.ops)
     _fill(network.parameters, arrays, "")
     network.history, network.metadata = History(**header["history"]), header["notes"]

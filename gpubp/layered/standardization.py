@@ -15,6 +15,7 @@ class Standardization:
 
     def __init__(self, shift, scale, ops):
         self.shift, self.scale, self.ops = shift, scale, ops
+        shift.flags.writeable = scale.flags.writeable = False   # the two below have them, too
         self._on_host = standardizer(shift, scale)
         self._on_device = standardizer(shift, scale, lambda values: ops.asarray(values, np.float64))
 

@@ -118,7 +118,7 @@ def _ratio_less_log(xp, x, y):
     for n in range(16, -1, -1):
         series = series * (r * r) + 1.0 / (2 * n + 3)
     near = (x - y) / y * r - 2.0 * r * r * r * series
-    return xp.where(xp.absolute(r) < 1.0 / 3.0, near, (x - y) / y - xp.log(x / y))
+    return xp.where(xp.absolute(r) < 1.0 / 3.0, near, (x - y) / y - xp.log(xp.minimum(x / y, 1e30)))   # not inf - inf
 
 
 def _log_cosh(xp, x):

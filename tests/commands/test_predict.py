@@ -59,3 +59,24 @@ def test_separate_labels(gpubp_, cost):
     np.savez("one.npz", x=x, y=(x[:, 0] > 0.0).astype(int))
     code, _, err = gpubp_("train one.npz --task multi-label")
     assert code == 2 and "expected rows of 0 and 1 as targets for task 'multi-label', got int64 of shape (200,)" in err
+
+
+@pytest.mark.parametrize("scale, error", [(20.0, "root mean square error "), (1e200, "root mean square error "), (1e-200, "e-2")])
+def test_predictions_have_all_digits(gpubp_, tmp_path, scale, error):
+    x = np.linspace(-1.0, 1.0, 60)
+    y = 1606680000.0 + scale * x if scale == 20.0 else scale * x
+    (tmp_path / "dates.csv").write_text("a,y\n" + "".join(f"{a!r},{b!r}\n" for a, b in zip(x.tolist(), y.tolist())))
+    code, out, _ = gpubp_("train dates.csv --task regression --no-picture --epochs 60 --save net.npz")
+    assert code == 0 and "inf" not in out.partition("root mean square")[2]
+    code, out, err = gpubp_("predict net.npz dates.csv")
+    found = np.array(out.split()[1:], float)
+    assert code == 0 and error in err and "overflow" not in err and np.abs(found - y).max() < 0.3 * scale
+
+
+def test_a_table_without_a_header_has_the_columns_of_the_training(gpubp_, tmp_path):
+    (tmp_path / "d.csv").write_text("".join(f"{i % 7},{i % 5},{'uv'[i % 2]}\n" for i in range(40)))
+    gpubp_("train d.csv --no-picture --epochs 2 --save net.npz")
+    (tmp_path / "wide.csv").write_text("90,1,2,u\n91,3,4,v\n")
+    code, _, err = gpubp_("predict net.npz wide.csv")
+    assert code == 2 and err == ("gpubp: wide.csv: expected 2 or 3 columns as in the training data, got 4 without a header: give "
+                                 "the columns names, or leave the others out\n")

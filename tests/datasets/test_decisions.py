@@ -68,6 +68,8 @@ READ = {
     "no words": ("a,y\n1,None\n5,NA\n", {"missing": ""}, "a", [[1.0], [5.0]], "None NA", []),
     "numbers": ("a,y\n-999,u\n1,v\n4,u\n", {"missing": [-999]}, "a", [[1.0], [4.0]], "v u",
                 ["1 row with missing values left out, on line 2"]),
+    "numbers in another spelling": ("a,y\n-999.0,u\n1,v\n4,u\n", {"missing": "-999"}, "a", [[1.0], [4.0]], "v u",
+                                    ["1 row with missing values left out, on line 2"]),
     "classes + and -": ("a,y\n1,+\n5,-\n", {}, "a", [[1.0], [5.0]], "+ -", []),
     "missing in an ignored column": (
         "a,b,y\n1,,u\n2,NA,v\n", {"ignore": ["b"], "missing": ["NA"]}, "a",
@@ -102,6 +104,11 @@ READ = {
                       [left_out("1 column left out: 'rownames' differs in every row")]),
     "an index of a part": (",a,y\n17,1,u\n4,5,v\n", {}, "a", [[1.0], [5.0]], "u v",
                            [left_out("1 column left out: '' differs in every row")]),
+    "an index with a gap": ("Id,a,y\n7,1,u\n,5,v\n9,4,u\n", {}, "a", [[1.0], [5.0], [4.0]], "u v u",
+                            [left_out("1 column left out: 'Id' differs in every row")]),
+    "negative codes": ("a,y\n1,-9007199254740993\n2,-9007199254740992\n", {}, "a", [[1.0], [2.0]],
+                       "-9007199254740993 -9007199254740992",
+                       ["codes in 'y', such as -9007199254740993, are names of classes (--task regression)"]),
     "a column without a name": ("Unnamed: 0,a,y\n.5,1,u\n.5,5,v\n", {}, "a", [[1.0], [5.0]], "u v",
                                 [left_out("1 column left out: 'Unnamed: 0' has no name")]),
     "identifiers": ("PassengerId,user_id,a,y\n5,u7,1,u\n6,u9,5,v\n", {}, "a", [[1.0], [5.0]], "u v",
@@ -258,9 +265,18 @@ REFUSED = {
     "yes and no": (
         "a,y\nyes,u\nno,v\n", {},
         ", line 2, column 'a': expected a number, got 'yes': ignore this column, or make it the target"),
+    "two spellings of a class": (
+        "a,y\n1,1.1\n2,1.10\n", {"task": "classification"},
+        ", column 'y': expected one spelling of each class, got 1.1 and 1.10: correct the file, or give --task regression"),
+    "an ignored target": ("a,y\n1,u\n2,v\n", {"target": "y", "ignore": ["y"]},
+                          ": expected a target that is not ignored, got 'y' for both: leave one out"),
+    "nothing left": ("a,y\n1,u\n2,v\n", {"ignore": ["a"]},
+                     ": expected a column of features beside the target, got 'a', 'y': --ignore fewer columns"),
+    "a dash as a mark": ("a,y\n--,u\n2,v\n", {}, ", line 2, column 'a': expected a number, got '--': ignore this column, or "
+                         "make it the target, or give --missing ',--' if it means a missing value"),
     "an overflow": (
         "a,y\n1e400,u\n3,v\n", {},
-        ", line 2, column 'a': expected a number, got 'inf': replace infinite values, or leave the line out"),
+        ", line 2, column 'a': expected a number, got '1e400': replace infinite values, or leave the line out"),
     "only an index": (
         ",y\n1,u\n3,v\n", {},
         ": expected a column of features beside the target, got '', 'y': --index none keeps all columns"),
@@ -447,3 +463,12 @@ def test_without_targets(tmp_path, like):
     assert data.raw.tolist() == [[5], [7]] and data.y is None and data.columns == ("a",)
     np.savez(tmp_path / "x.npz", x=data.raw)
     assert load(tmp_path / "x.npz", targets=False).y is None
+
+
+@pytest.mark.parametrize("header", ["f_0,y", "fü,y"])
+def test_numbers_are_read_alike_below_any_header(tmp_path, header):
+    data = read(tmp_path, f"{header}\n1.5,u\n1e3,v\n")
+    assert data.raw.tolist() == [[1.5], [1000.0]]
+    for cell in ("1_0", "١"):   # as Python's float would take them
+        with pytest.raises(ValueError, match=r"line 2, column 'f.*': expected a number, got"):
+            read(tmp_path, f"{header}\n{cell},u\n1,v\n")

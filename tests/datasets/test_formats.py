@@ -69,6 +69,8 @@ REFUSED = {
     "parquet": (b"PAR1\x15\x04\x15\x10" + bytes(50), "a Parquet file", "pandas.read_parquet('data').to_csv('data.csv'"),
     "feather": (b"ARROW1\0\0" + bytes(50), "a Feather file", "pandas.read_feather('data').to_csv"),
     "json": (b'[{"a": 1, "y": 0}]', "JSON", "pandas.read_json('data').to_csv"),
+    "json behind a byte order mark": (b'\xef\xbb\xbf[{"a": 1, "y": 0}]', "JSON", "pandas.read_json('data').to_csv"),
+    "json in lines": (b'{"a": 1, "y": 0}\n{"a": 2, "y": 1}\n', "JSON in lines", "pandas.read_json('data', lines=True).to_csv"),
     "json of an object": (b'{\n "a": [1, 2]}', "JSON", "pandas.read_json('data').to_csv"),
     "arff": (b"% comment\n" * 1000 + b"@RELATION iris\n@ATTRIBUTE a REAL\n", "an ARFF file", "scipy.io.arff.loadarff"),
     "libsvm": (b"+1 1:0.5 3:2\n-1 2:1\n", "a LIBSVM file", "sklearn.datasets.load_svmlight_file"),

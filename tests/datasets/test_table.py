@@ -69,8 +69,8 @@ def test_ignored_columns(tmp_path):
                                  "that hold ','"),
     ("a,b,y\n1,2,0\n\n3,,1\n", "t.csv, line 4, column 'b': the value is missing, got '': fill it in, or give "
                                "--missing ',' to leave out such rows"),
-    ("a,b,y\n1,2,0\n3,NaN,1\n", "t.csv, line 3, column 'b': the value is missing, got 'nan': fill it in, or give "
-                                "--missing 'nan' to leave out such rows"),
+    ("a,b,y\n1,2,0\n3,NaN,1\n", "t.csv, line 3, column 'b': the value is missing, got 'NaN': fill it in, or give "
+                                "--missing 'NaN' to leave out such rows"),
     ("a,b,y\n1,2,0\n3,4,?\n", "t.csv, line 3, column 'y': the value is missing, got '?': fill it in, or give "
                               "--missing '?' to leave out such rows, or give --missing '' if it is the name of a class"),
     ("a,b,y\n1,2,0\n-inf,4,1\n", "t.csv, line 3, column 'a': expected a number, got '-inf': replace infinite values, or "

@@ -198,3 +198,17 @@ def test_an_invalid_number_on_the_device_makes_its_row_nan(data):
     bad[3, 1] = np.inf
     out = ops.to_numpy(net.feedforward(ops.asarray(bad)))
     assert np.isnan(out[3]).all() and np.isfinite(np.delete(out, 3, axis=0)).all()
+
+
+@pytest.mark.parametrize("shift, scale", [([np.nan, 0.0, 0.0, 0.0], [1.0] * 4), ([0.0] * 4, [1.0, -1.0, 1.0, 1.0]),
+                                          ([0.0] * 3, [1.0] * 3), ([0.0] * 4, [1.0, np.inf, 1.0, 1.0])])
+def test_files_with_impossible_statistics_are_refused(shift, scale, data, tmp_path):
+    x, _, y = data
+    net = Network([4, 2], device="cpu", seed=1, standardize=True)
+    net.fit(x, y, epochs=0)
+    with pytest.raises(ValueError, match="read-only"):
+        net.standardization.shift[0] = 100.0
+    net.standardization.shift, net.standardization.scale = np.array(shift), np.array(scale)
+    net.save(tmp_path / "net.npz")
+    with pytest.raises(ValueError, match="expected 4 finite shifts and positive scales of its inputs, got "):
+        gpubp.load(tmp_path / "net.npz")

@@ -111,6 +111,12 @@ def test_kullback_leibler_is_never_negative_between_distributions(random):
     assert np.abs(COSTS["kullback_leibler"].value(np, y, y)).max() < 1e-15
 
 
+@pytest.mark.parametrize("name", ["itakura_saito", "generalized_kullback_leibler"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_output_of_zero_costs_infinitely_much(name, dtype):
+    assert COSTS[name].value(np, np.zeros(1, dtype), np.ones(1, dtype)).tolist() == [inf]
+
+
 def test_hinges_are_zero_beyond_the_margin():
     for name in ("hinge", "squared_hinge"):
         y = np.array([-1.0, 1.0, 1.0])
