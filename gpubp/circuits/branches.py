@@ -10,7 +10,7 @@ class Branch:
     """Which branches one record of a nested circuit follows at its corners, and the circuits that count these corners.
 
     The circuit that is traced along other branches has a choice: 0 is the first branch, 1 the other, and with 2 + k each corner
-    follows bit k of its number.
+    follows bit k of its number. Of more than two equal numbers, choice -k prefers the one after the first k.
     """
 
     def __init__(self, *inputs):
@@ -19,12 +19,16 @@ class Branch:
         self.circuit = max((circuit for circuit in found if circuit.choice), key=lambda circuit: circuit.level, default=None)
         self.choice = 0 if self.circuit is None else self.circuit.choice
 
-    def first(self, ties):
-        """Where the first of two branches is to be followed; ties are the corners, the same ones in each call."""
+    def first(self, ties, equal=2):
+        """Where the first of two branches is to be followed; ties are the corners, the same ones in each call.
+
+        equal: how many numbers are equal, at each corner or together.
+        """
         if self.circuits and self.number is None:   # elsewhere a GPU is not waited for
             self.number, met = getattr(self.circuit, "corners", 0), int(np.sum(ties))
+            most = int(np.max(equal)) if np.size(equal) else 0
             for circuit in self.circuits:
-                circuit.corners += met
+                circuit.corners, circuit.most_equal = circuit.corners + met, max(circuit.most_equal, most)
         if self.choice < 2:
             return self.choice == 0
         return ((numbered(ties) + self.number) >> (self.choice - 2)) & 1 == 1

@@ -1,11 +1,14 @@
 """Arrays that a circuit keeps for its backward pass and that others can change: small ones are copied, large ones are checked."""
 
+from array import array
+
 from numpy import asarray, ndarray
 
 from .pytree import CONTAINERS, mapped
 from .refusals import is_array, require_array
 from .tape import PLAIN
 
+LISTS = list, tuple, array, bytearray, memoryview   # what NumPy takes for an array
 COPIED = 1 << 14   # bytes up to which an array is copied; more would cost page faults
 # strides of samples, by the number of bits of an array's size: 1 below 1024 numbers; primes, which meet every column of a matrix
 STRIDES = (*11 * (1,), 3, 7, 13, 31, 61, 61, 127, 127, *45 * (251,))
@@ -62,8 +65,8 @@ def keep(primitive, constants, values, options):
         x = values[i]
         if type(x) is not ndarray and primitive.joint_vjp is None:   # gates take any object
             require_array(primitive.name, x)
-            if type(x) in (list, tuple) and (primitive.vjps[i] if i < len(primitive.vjps) else primitive.vjp_by_argnum):
-                values[i] = asarray(x)   # a list in place of an array; others name axes, for instance
+            if type(x) in LISTS and (primitive.vjps[i] if i < len(primitive.vjps) else primitive.vjp_by_argnum):
+                values[i] = asarray(x)   # in place of an array; others name axes, for instance
         if i in primitive.read:
             values[i] = private(values[i], large)
     for name, x in options.items():

@@ -37,11 +37,13 @@ class Circuit:
     corners of nested circuits, this one follows the branches of choice (see branches.py).
     """
 
-    __slots__ = ("choice", "closed", "complex_numbers", "corners", "guarded", "keep_values", "last_backward", "level", "owner")
+    __slots__ = ("choice", "closed", "complex_numbers", "corners", "guarded",
+                 "keep_values", "last_backward", "level", "most_equal", "owner")
 
     def __init__(self, owner, keep_values=False, choice=0):
         self.level, self.owner, self.keep_values, self.closed = next(serials), owner, keep_values, False
         self.choice, self.corners = choice, 0   # how many corners nested circuits have met
+        self.most_equal = 0    # how many equal numbers have met at one of them, at most
         self.complex_numbers = False   # whether a value is complex
         self.last_backward = 0   # serial number of the last call of wire.backward()
         self.guarded = False     # whether wires have arrays that must not change, see kept.py

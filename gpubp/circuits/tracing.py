@@ -19,6 +19,7 @@ from .tape import PLAIN, Circuit, ConcreteNumberError, Traced, is_floating, unwr
 from .values import describe, implements_numpy, materialize
 from .wire import Wire
 
+MOST_EQUAL = 16     # of more equal numbers, only so many are tried as the largest
 SCALE = 1.2345678   # at which a gradient is computed again, to have other rounding errors
 
 
@@ -83,8 +84,10 @@ class TracedCall:
                 raise TypeError(f"{owner}: expected a function whose value is real floating numbers, got {describe(leaf)}: "
                                 f"return {remedy}")
         if circuit.corners and not choice and not any(isinstance(leaf, Traced) for leaf in self.leaves):
-            self.others = [TracedCall(owner, f, given, options, argnums, has_aux, 1 + k)   # two corners' numbers differ in a bit
-                           for k in range(1 + circuit.corners.bit_length())]
+            most = min(circuit.most_equal, MOST_EQUAL)
+            choices = *range(1, 2 + circuit.corners.bit_length()), *range(-1, -most * (most > 2), -1)
+            self.others = [TracedCall(owner, f, given, options, argnums, has_aux, choice)   # two corners' numbers differ in a bit
+                           for choice in choices]
 
     def gradient(self, cotangents, retain_graph=False):
         """The argument's gradient, in its structure, for cotangents of the value's leaves; None counts as zeros.

@@ -321,3 +321,29 @@ def test_powers_of_zero_by_both(x, y):
     found = gpubp.hessian(lambda v: v[0] ** v[1])(np.array([x, y]))
     expected = np.array([[y * (y - 1.0) * 0.0 ** (y - 2.0), 0.0], [0.0, 0.0]]) if y >= 2.0 else np.full((2, 2), np.nan)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("f, ends", [
+    (np.max, range(5)), (np.min, range(5)), (np.median, range(5)), (lambda x: np.sort(x)[1], range(5)),
+    (lambda x: np.linalg.norm(x, np.inf), range(5)), (lambda x: np.max(x[:3]), range(3)),
+    (lambda x: np.max(np.stack([x, x]), axis=1)[1], range(5))])
+def test_each_of_many_equal_numbers_may_be_the_one(f, ends):
+    """So that no second derivative by it is 0."""
+    x = np.ones(5)
+    along = [gpubp.hvp(lambda x: f(x) ** 2, (x,), (v,))[0] for v in np.eye(5)]
+    for i, (row, found) in enumerate(zip(gpubp.hessian(lambda x: f(x) ** 2)(x), along)):
+        assert (np.isnan(row[i]) and np.isnan(found[i])) if i in ends else (not row.any() and not found.any())
+
+
+def test_smooth_functions_of_many_equal_numbers():
+    x = np.ones(40)
+    np.testing.assert_allclose(gpubp.hessian(lambda x: np.sum(np.sort(x) ** 2))(x), 2.0 * np.eye(40))
+    second = gpubp.hessian(lambda x: np.max(x) + np.log(np.sum(np.exp(x - np.max(x)))))(x)
+    np.testing.assert_allclose(second, np.eye(40) / 40 - 1 / 1600, atol=1e-15)
+
+
+def test_an_order_beside_the_maximum_of_two():
+    for f in (lambda x: np.max(x) * np.median(x), lambda x: np.max(x) * np.sort(x)[1],
+              lambda x: np.max(x) * np.quantile(x, 0.5)):
+        found = gpubp.hessian(f)(np.array([2.0, 2.0, 0.0]))
+        assert np.isnan(found[0, 1]) or found[0, 1] == 1.0

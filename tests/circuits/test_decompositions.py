@@ -207,3 +207,21 @@ def test_batches_are_like_single_matrices(f):
     found, = pull(cotangent)
     for i, j in np.ndindex(2, 3):
         np.testing.assert_allclose(found[i, j], gpubp.vjp(f, x[i, j])[1](cotangent[i, j])[0], rtol=1e-10, atol=1e-12)
+
+
+def test_matrices_that_are_singular_but_for_rounding_have_cofactors():
+    a = np.array([[0.1, 0.7], [0.3, 2.1]])
+    right = np.array([[0, 0, 0, 1], [0, 0, -1, 0], [0, -1, 0, 0], [1, 0, 0, 0]], float).reshape(2, 2, 2, 2)
+    for x in (a, a.astype("float32"), a + np.diag([0.0, 1e-13])):
+        np.testing.assert_allclose(gpubp.hessian(np.linalg.det)(x), right, atol=1e-14 if x.dtype == float else 1e-5)
+    deficient = np.array([[2.0, 4.0, 6.0], [0.3, 0.6, 0.9], [1.0, 0.5, -2.0]])
+    gpubp.check_grads(np.linalg.det, (deficient,), order=2)
+
+
+def test_what_has_no_derivative_has_none_in_any_mode():
+    """Also in a jvp, which differentiates a rule by its cotangent."""
+    a = np.diag([1.0, 1e-3])
+    assert np.isnan(gpubp.jvp(lambda a: np.linalg.pinv(a, rcond=1e-2), (a,), (np.eye(2),))[1]).all()
+    assert np.isnan(gpubp.jvp(lambda a: np.linalg.lstsq(a, np.ones(2), rcond=1e-2)[0], (a,), (np.eye(2),))[1]).all()
+    size = gpubp.grad(lambda s: np.sum(np.abs(np.fft.rfft(s)) ** 2))
+    assert np.isnan(gpubp.jvp(size, (np.ones(4),), (np.array([1.0, 0.0, 0.0, 0.0]),))[1]).any()

@@ -4,6 +4,7 @@ import gc
 import threading
 import tracemalloc
 import weakref
+from array import array
 from collections import defaultdict, namedtuple
 from functools import partial
 
@@ -360,3 +361,17 @@ def test_samples_of_any_layout():
         before, copy = kept.sample(x), x.copy("K")
         assert kept.sample(x) == before and (kept.whole(x) == kept.whole(copy))
         assert len(before) <= max(x.nbytes / 61 + x.itemsize, 1024 * x.itemsize)
+
+
+@pytest.mark.parametrize("make", [list, lambda x: array("d", x), lambda x: memoryview(array("d", x)), lambda x: np.array(x).data])
+def test_buffers_in_place_of_arrays_are_copied(make):
+    buffer = make([0.0, 0.0, 0.0])
+
+    def f(x):
+        total = 0.0
+        for k in range(3):
+            for i in range(3):
+                buffer[i] = float(k)
+            total = total + np.sum(x * buffer)
+        return total
+    np.testing.assert_array_equal(gpubp.grad(f)(np.ones(3)), 3.0)

@@ -237,3 +237,21 @@ def test_mistakes_are_refused_as_by_numpy():
     assert type(np.quantile(x, 0.5)) is Wire
     with pytest.raises(ValueError, match="nanquantile: expected q as a number or a vector beside several axes, got a table"):
         np.nanquantile(gpubp.wires(np.ones((2, 2, 2))), [[0.1, 0.2]], axis=(0, 1))
+
+
+@pytest.mark.parametrize("weights", [np.array([True, False, True]), np.array([1, 2, 3]), np.array([1, 2, 3], "float16"),
+                                     [0.5, 1.0, 2.0], np.array([1, 2, 3], "float32")])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_averages_have_numpys_dtypes(weights, dtype):
+    a = np.array([0.5, -1.0, 2.0], dtype)
+    found = gpubp.vjp(lambda a: np.average(a, weights=weights), a)[0]
+    expected = np.average(a, weights=weights)
+    assert found == expected and np.result_type(found) == expected.dtype
+    found = gpubp.vjp(lambda w: np.average([True, False, True], weights=w), np.ones(3, "float32"))[0]
+    assert np.result_type(found) == np.float64 and found == np.average([True, False, True], weights=np.ones(3, "float32"))
+
+
+def test_averages_of_many_short_numbers():
+    assert gpubp.vjp(lambda a: np.average(a, weights=np.ones(70_000, "float16")), np.ones(70_000))[0] == 1.0
+    with pytest.raises(ZeroDivisionError, match=r"average: expected weights with a sum other than 0, got 0.0: correct them"):
+        gpubp.grad(lambda a: np.average(a, weights=[1.0, -1.0]))(np.ones(2))

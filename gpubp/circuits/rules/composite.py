@@ -30,6 +30,7 @@ def average(a, axis=None, weights=None, *, keepdims=False):
     axis = None if axis is None else normalize_axis_tuple(axis, np.ndim(a))   # a list, too
     if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
+    a, weights = as_array(a), as_array(weights)
     if np.shape(weights) != np.shape(a):
         if axis is None:
             raise TypeError(f"average: expected an axis beside weights of another shape than a's {np.shape(a)}, got None: "
@@ -39,7 +40,11 @@ def average(a, axis=None, weights=None, *, keepdims=False):
             raise ValueError(f"average: expected weights of a's shape along axis {axis}, {shape}, got {np.shape(weights)}: "
                              f"reshape them")
         weights = np.expand_dims(np.transpose(weights, np.argsort(axis).tolist()), _other_axes(a, axis))
-    return np.sum(a * weights, axis=axis, keepdims=keepdims) / np.sum(weights, axis=axis, keepdims=keepdims)
+    dtype = np.result_type(unwrap(a), unwrap(weights), *[np.float64] * (np.result_type(unwrap(a)).kind in "iub"))
+    total = np.sum(weights, axis=axis, dtype=dtype, keepdims=keepdims)
+    if isinstance(unwrap(total), np.ndarray | np.floating | float) and np.any(unwrap(total) == 0):   # CuPy would have to wait
+        raise ZeroDivisionError(f"average: expected weights with a sum other than 0, got {unwrap(total)}: correct them")
+    return np.sum(as_dtype(a, dtype) * weights, axis=axis, keepdims=keepdims) / total
 
 
 def _other_axes(a, axes):
@@ -137,10 +142,16 @@ def _along_branch(branch, x, places):
     stable = np.argsort(x, axis=-1, kind="stable")
     ordered = np.take_along_axis(x, stable, -1)
     new = np.concatenate([np.ones_like(x[..., :1], bool), ordered[..., 1:] != ordered[..., :-1]], -1)
-    first, n = branch.first(~(new & np.roll(new, -1, -1))), np.shape(x)[-1]
+    n = np.shape(x)[-1]
+    order, last = np.arange(n, like=stable), np.roll(new, -1, -1)
+    begin = np.maximum.accumulate(np.where(new, order, 0), -1)
+    end = np.flip(np.minimum.accumulate(np.flip(np.where(last, order, n), -1), -1), -1)
+    first = branch.first(~(new & last), end - begin + 1)
     if branch.choice == 0:
         return places
-    keys = 3 * n * np.cumsum(new, -1) + np.where(first, 0, n) + np.arange(n, like=stable) * np.where(first, 1, -1)
+    keys = 3 * n * np.cumsum(new, -1) + np.where(first, 0, 2 * n) + order * np.where(first, 1, -1)
+    if branch.choice < 0:   # the equal numbers move in a circle
+        keys = 3 * n * np.cumsum(new, -1) + (order - begin + branch.choice) % (end - begin + 1)
     ranks = np.argsort(np.argsort(np.take_along_axis(x, places, -1), axis=-1, kind="stable"), axis=-1)
     return np.take_along_axis(np.take_along_axis(stable, np.argsort(keys, axis=-1), -1), ranks, -1)
 

@@ -60,7 +60,8 @@ def _symmetric(x):
 
 _step = as_function(Primitive(   # 1, and 0 at a corner, where it has no derivative
     "step", lambda values, corner: np.where(corner, 0.0, 1.0).astype(values.dtype),
-    reads("corner")(lambda cotangent, value, values, corner: np.where(corner, nan, 0.0)), None, opaque=True))
+    reads("corner")(lambda cotangent, value, values, corner: cotangent * np.where(corner, nan, 0.0)),
+    None, opaque=True))
 
 
 # ---- eigenvalues
@@ -196,7 +197,7 @@ def _pinv(cotangent, value, a, rcond=None, hermitian=False, rtol=np._NoValue):
     unclear = kept == _is_zero(s)   # more than rounding is cut off, or rounding is inverted
     back, onto = cotangent.mT @ value @ value.mT, value.mT @ value @ cotangent.mT
     result = (back - a @ (value @ back)) + (onto - onto @ value @ a) - value.mT @ cotangent @ value.mT
-    result = np.where(np.any(unclear, axis=-1)[..., None, None], nan, result)
+    result = result * np.where(np.any(unclear, axis=-1)[..., None, None], nan, 1.0).astype(value.dtype)   # in each direction
     return _symmetric(result) if hermitian else result
 
 

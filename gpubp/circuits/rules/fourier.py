@@ -68,7 +68,7 @@ def _shifted(direction):
 
 _length = as_function(Primitive(   # to divide by, without a derivative at 0
     "length", lambda x: np.where(x == 0, inf, x).astype(x.dtype),
-    reads("x")(lambda cotangent, value, x: np.where(x == 0, nan, cotangent)), opaque=True))
+    reads("x")(lambda cotangent, value, x: cotangent * np.where(x == 0, nan, 1.0)), opaque=True))
 _imag = as_function(Primitive("imag", np.imag, reads()(lambda cotangent, value, z: cotangent * 1j)))
 
 

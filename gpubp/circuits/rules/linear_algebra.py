@@ -37,8 +37,11 @@ def _solve_right(cotangent, value, a, b):
 @reads("value", "x")
 def _determinant(cotangent, value, x):
     if np.all(value != 0):
-        return np.expand_dims(cotangent * value, (-1, -2)) * np.linalg.inv(x).mT
-    left, singular, right = np.linalg.svd(x)   # a singular matrix has cofactors, but no inverse
+        inverse = np.linalg.inv(x)
+        squares = (np.sum(np.square(unwrap(matrix)), axis=(-1, -2)) for matrix in (x, inverse))
+        if np.all(prod(squares) < (1e-2 / np.finfo(x.dtype).eps) ** 2):
+            return np.expand_dims(cotangent * value, (-1, -2)) * inverse.mT
+    left, singular, right = np.linalg.svd(x)   # a matrix that is singular, also but for rounding, has cofactors
     signs = np.linalg.det(left) * np.linalg.det(right) * cotangent
     return np.expand_dims(signs, (-1, -2)) * (left * np.expand_dims(product_of_others(singular, -1), -2)) @ right
 
@@ -195,7 +198,7 @@ def cross(x1, x2, /, *, axis=-1):
     if np.shape(x1)[axis] != 3 or np.shape(x2)[axis] != 3:
         raise ValueError(f"cross: expected vectors of 3 numbers along axis {axis}, got shapes {np.shape(x1)} and {np.shape(x2)}: "
                          f"append a 0 to vectors of 2")
-    return np.cross(x1, x2, axis=axis)
+    return np.roll(x1, -1, axis) * np.roll(x2, -2, axis) - np.roll(x1, -2, axis) * np.roll(x2, -1, axis)
 
 
 def outer(x1, x2, /):

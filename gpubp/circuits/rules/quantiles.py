@@ -47,7 +47,8 @@ def _interpolated(a, q, method, ignores_nan):
 def _entries(a, values):
     """The entries of the last axis that equal the values, which are numbers of it."""
     equal, n = np.expand_dims(unwrap(a), -2) == np.expand_dims(values, -1), np.shape(a)[-1]
-    first = branch_of(a).first(equal & (np.sum(equal, axis=-1, keepdims=True) > 1))
+    count = np.sum(equal, axis=-1, keepdims=True)
+    first = branch_of(a).first(equal & (count > 1), count)
     order = np.cumsum(np.ones_like(equal, int), axis=-1)
     places = np.argmax(equal * where(first, 2 * n + 1 - order, order), axis=-1)
     return np.where(np.isnan(values), nan, np.take_along_axis(a, places, -1))

@@ -112,13 +112,17 @@ def _extreme(order):
     def one(cotangent, value, x, axis=None, out=None, keepdims=False, initial=None, where=True, *, branch):
         ties = _ties(value, x, axis, where)
         places, at_initial = numbered(ties), spread(value == initial, x, axis) if initial is not None else False
-        repeated = at_initial | (np.sum(ties, axis=axis, keepdims=True) > 1)
-        preferred = 2 * np.size(ties) * (branch.first(ties & repeated) == (order == 1))
+        equal = np.sum(ties, axis=axis, keepdims=True)
+        preferred = 2 * np.size(ties) * (branch.first(ties & (at_initial | (equal > 1)), equal) == (order == 1))
         ranks = ties * (preferred + (np.size(ties) - places if (branch.choice == 0) == (order == 1) else places))
         options: dict = {} if initial is None else {"initial": 0}   # CuPy's max has no initial=
         chosen = ranks == np.max(ranks, axis=axis, keepdims=True, **options)
         if initial is not None:   # the last of equal numbers
             chosen = chosen & (~at_initial | (ranks > np.size(ties)))
+        for _ in range(-branch.choice):
+            rest = ties & ~chosen
+            ties = np.where(np.sum(rest, axis=axis, keepdims=True) > 0, rest, ties)
+            chosen = places * ties == np.max(places * ties, axis=axis, keepdims=True, **options)
         return np.where(ties & chosen, spread(cotangent, x, axis), 0.0)
     return with_branch(shared, one)
 
