@@ -142,16 +142,15 @@ def _along_branch(branch, x, places):
     stable = np.argsort(x, axis=-1, kind="stable")
     ordered = np.take_along_axis(x, stable, -1)
     new = np.concatenate([np.ones_like(x[..., :1], bool), ordered[..., 1:] != ordered[..., :-1]], -1)
-    n = np.shape(x)[-1]
-    order, last = np.arange(n, like=stable), np.roll(new, -1, -1)
-    begin = np.maximum.accumulate(np.where(new, order, 0), -1)
-    end = np.flip(np.minimum.accumulate(np.flip(np.where(last, order, n), -1), -1), -1)
-    first = branch.first(~(new & last), end - begin + 1)
+    n, run = np.shape(x)[-1], np.cumsum(new) - 1
+    equal = np.reshape(np.bincount(run)[run], new.shape)
+    first = branch.first(~(new & np.roll(new, -1, -1)), equal)
     if branch.choice == 0:
         return places
-    keys = 3 * n * np.cumsum(new, -1) + np.where(first, 0, 2 * n) + order * np.where(first, 1, -1)
+    keys = 3 * n * np.cumsum(new, -1) + np.where(first, 0, 2 * n) + np.arange(n, like=stable) * np.where(first, 1, -1)
     if branch.choice < 0:   # the equal numbers move in a circle
-        keys = 3 * n * np.cumsum(new, -1) + (order - begin + branch.choice) % (end - begin + 1)
+        within = np.reshape(np.arange(run.size, like=stable) - np.flatnonzero(new)[run], new.shape)
+        keys = 3 * n * np.cumsum(new, -1) + (within + branch.choice) % equal
     ranks = np.argsort(np.argsort(np.take_along_axis(x, places, -1), axis=-1, kind="stable"), axis=-1)
     return np.take_along_axis(np.take_along_axis(stable, np.argsort(keys, axis=-1), -1), ranks, -1)
 
