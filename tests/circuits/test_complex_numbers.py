@@ -271,3 +271,9 @@ def test_transforms_agree_with_torch(name, norm):
     found = gpubp.grad(partial(total, np, getattr(np.fft, name)), (0, 1))(x, y)
     for one, other in zip(found, tensors):
         np.testing.assert_allclose(one, 0.0 if other.grad is None else other.grad.numpy(), rtol=1e-11, atol=1e-12)
+
+
+def test_powers_of_negative_numbers_to_complex_exponents():
+    for f in (lambda y: np.real((-2.0) ** (1j * y)), lambda y: np.imag(np.float_power(-2.0, 1j * y)),
+              lambda y: np.real((y * -2.0) ** (1j * y))):
+        gpubp.check_grads(f, (1.0,))

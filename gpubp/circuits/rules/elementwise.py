@@ -7,6 +7,7 @@ import numpy as np
 
 from ...maths.activations import sigmoid
 from ...maths.special import gaussian
+from ..complex_numbers import is_complex
 from ..tape import Primitive, reads, unwrap
 from ..wire import Wire, as_function
 
@@ -51,7 +52,8 @@ def _power_base(cotangent, value, x, y):
 
 @reads("value", "x", "y")
 def _power_exponent(cotangent, value, x, y):
-    found = cotangent * value * np.log(where(x == 0, 1.0, x))   # 0 ** y is constant for y > 0
+    base = where(x == 0, 1.0, x)   # 0 ** y is constant for y > 0
+    found = cotangent * value * np.log(base + 0j if is_complex(value) and not is_complex(base) else base)
     return without_derivative(found, (x == 0) & (y <= 1)) if type(x) is Wire else found
 
 
@@ -71,15 +73,23 @@ def _excess(y, x):
     return where(equal, where(x > 0, 0.0, inf), where(equal, 0.0, y) - where(equal, 0.0, x))
 
 
-@reads("value", "x")
+@reads("x")
 def _sinc(cotangent, value, x):
     # near 0 by its power series, because the quotient would be only rounding; nine terms leave 1e-18 for |pi x| < 1
     near = np.absolute(x) < 1.0 / pi
-    square = (pi * x) ** 2
+    square = (pi * where(near, x, 0.0)) ** 2
     series = 0.0
     for n in range(9, 0, -1):
         series = series * square + (-1.0) ** n * 2.0 * n / factorial(2 * n + 1)
-    return cotangent * where(near, pi * pi * x * series, (np.cos(pi * x) - value) / where(near, 1.0, x))
+    whole, far = np.floor(x), where(near, 1.0, x)
+    angle, sign = pi * (x - whole - 0.5), 2.0 * (whole % 2.0) - 1.0   # because pi x would be rounded
+    return cotangent * where(near, pi * pi * x * series, sign * (np.sin(angle) + np.cos(angle) / (pi * far)) / far)
+
+
+def _over_square(x, y):
+    """x / (x ** 2 + y ** 2), without overflow and underflow."""
+    length = np.hypot(x, y)
+    return x / length / length
 
 
 def along(cotangent, x, length):
@@ -133,12 +143,12 @@ ELEMENTWISE: dict = {
     np.multiply: (reads("y")(lambda cotangent, value, x, y: cotangent * y),
                   reads("x")(lambda cotangent, value, x, y: cotangent * x)),
     np.divide: (reads("y")(lambda cotangent, value, x, y: cotangent / y),
-                reads("value", "y")(lambda cotangent, value, x, y: -cotangent * value / y)),
+                reads("value", "y")(lambda cotangent, value, x, y: -cotangent * (value / y))),
     **dict.fromkeys((np.power, np.float_power), (_power_base, _power_exponent)),
     np.remainder: (reads()(lambda cotangent, value, x, y: cotangent),
                    reads("x", "y")(lambda cotangent, value, x, y: -cotangent * np.floor_divide(x, y))),
     np.fmod: (reads()(lambda cotangent, value, x, y: cotangent),
-              reads("x", "y")(lambda cotangent, value, x, y: -cotangent * np.trunc(np.divide(x, y)))),
+              reads("value", "x", "y")(lambda cotangent, value, x, y: -cotangent * np.rint(np.divide(x - value, y)))),
     np.negative: (reads()(lambda cotangent, value, x: -cotangent),),
     **dict.fromkeys((np.positive, np.conjugate, np.real), (reads()(lambda cotangent, value, x: cotangent),)),   # of real numbers
     np.reciprocal: (reads("value")(lambda cotangent, value, x: -cotangent * value * value),),
@@ -150,7 +160,7 @@ ELEMENTWISE: dict = {
     np.cbrt: (reads("value")(lambda cotangent, value, x: cotangent / (3.0 * value * value)),),
     np.exp: (reads("value")(lambda cotangent, value, x: cotangent * value),),
     np.exp2: (reads("value")(lambda cotangent, value, x: cotangent * (log(2.0) * value)),),
-    np.expm1: (reads("value")(lambda cotangent, value, x: cotangent * (value + 1.0)),),
+    np.expm1: (reads("x")(lambda cotangent, value, x: cotangent * np.exp(x)),),
     np.log: (reads("x")(lambda cotangent, value, x: cotangent / x),),
     np.log2: (reads("x")(lambda cotangent, value, x: cotangent / (log(2.0) * x)),),
     np.log10: (reads("x")(lambda cotangent, value, x: cotangent / (log(10.0) * x)),),
@@ -161,13 +171,13 @@ ELEMENTWISE: dict = {
     np.arcsin: (reads("x")(lambda cotangent, value, x: cotangent / np.sqrt((1.0 - x) * (1.0 + x))),),
     np.arccos: (reads("x")(lambda cotangent, value, x: -cotangent / np.sqrt((1.0 - x) * (1.0 + x))),),
     np.arctan: (reads("x")(lambda cotangent, value, x: cotangent / (1.0 + x * x)),),
-    np.arctan2: (reads("y", "x")(lambda cotangent, value, y, x: cotangent * x / (x * x + y * y)),
-                 reads("y", "x")(lambda cotangent, value, y, x: -cotangent * y / (x * x + y * y))),
+    np.arctan2: (reads("y", "x")(lambda cotangent, value, y, x: cotangent * _over_square(x, y)),
+                 reads("y", "x")(lambda cotangent, value, y, x: -cotangent * _over_square(y, x))),
     np.sinh: (reads("x")(lambda cotangent, value, x: cotangent * np.cosh(x)),),
     np.cosh: (reads("x")(lambda cotangent, value, x: cotangent * np.sinh(x)),),
     np.tanh: (reads("value")(lambda cotangent, value, x: cotangent * (1.0 - value * value)),),
-    np.arcsinh: (reads("x")(lambda cotangent, value, x: cotangent / np.sqrt(x * x + 1.0)),),
-    np.arccosh: (reads("x")(lambda cotangent, value, x: cotangent / np.sqrt((x - 1.0) * (x + 1.0))),),
+    np.arcsinh: (reads("x")(lambda cotangent, value, x: cotangent / np.hypot(1.0, x)),),
+    np.arccosh: (reads("x")(lambda cotangent, value, x: cotangent / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0))),),
     np.arctanh: (reads("x")(lambda cotangent, value, x: cotangent / ((1.0 - x) * (1.0 + x))),),
     **dict.fromkeys((np.deg2rad, np.radians), (reads()(lambda cotangent, value, x: cotangent * (pi / 180.0)),)),
     **dict.fromkeys((np.rad2deg, np.degrees), (reads()(lambda cotangent, value, x: cotangent * (180.0 / pi)),)),

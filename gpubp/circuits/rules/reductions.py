@@ -5,7 +5,7 @@ from math import nan, prod
 import numpy as np
 
 from ..branches import numbered
-from ..tape import Primitive, reads
+from ..tape import Primitive, reads, unwrap
 from ..wire import as_function
 from .elementwise import along, with_branch
 from .shapes import inverted
@@ -53,9 +53,15 @@ def _mean(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, 
 @reads("value", "x", "axis", "initial", "where")
 def _prod(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, initial=1.0, where=True):
     x = _included(where, x, 1.0)
-    if np.all(x != 0):
+    if _is_normal(value):
         return _included(where, spread(cotangent * value, x, axis) / x)
     return _included(where, spread(cotangent * initial, x, axis) * product_of_others(x, axis))
+
+
+def _is_normal(products):
+    """Whether all of these may be divided by their factors: no 0, no infinity, and no subnormal number without its digits."""
+    size, limits = np.absolute(unwrap(products)), np.finfo(products.dtype)
+    return np.all((size >= limits.tiny) & (size <= limits.max))
 
 
 def product_of_others(x, axis):
@@ -136,7 +142,7 @@ def _cumsum(cotangent, value, x, axis=None, dtype=None, out=None):
 @reads("value", "x", "axis")
 def _cumprod(cotangent, value, x, axis=None, dtype=None, out=None):
     flat, axis = (np.reshape(x, (-1,)), 0) if axis is None else (x, axis)
-    if np.all(x != 0):
+    if _is_normal(value):
         return np.reshape(np.flip(np.cumsum(np.flip(cotangent * value, axis), axis), axis) / flat, np.shape(x))
     flat, cotangent = np.moveaxis(flat, axis, 0), np.moveaxis(cotangent, axis, 0)
     n = len(flat)
