@@ -19,15 +19,21 @@ ARITHMETIC = "__array_ufunc__", "__array_function__", "__add__", "__mul__", "__p
 CONVERSIONS = {"data_vars": "one of its variables, x['name'].to_numpy()", "filled": "x.filled()",
                "to_numpy": "x.to_numpy()", "toarray": "x.toarray()", "todense": "x.todense()", "magnitude": "x.magnitude",
                "to_value": "x.to_value()", "compute": "x.compute()", "numpy": "x.numpy()"}
+STACK = "pass np.stack([x, y]) for [x, y]"
 # libraries whose functions make arrays of their arguments, and parts of them: what to write instead
 INSTEAD = {"scipy": "write it with functions of NumPy, or give it a rule with gpubp.gate(forward, backward)",
            "scipy.sparse": "write A.toarray() for a sparse matrix A", "numpy.ma": "write a.filled() for a masked array a",
            "numpy.lib._index_tricks_impl": "write np.concatenate for np.r_, np.column_stack for np.c_, np.linspace for np.mgrid",
-           "numpy": "pass np.stack([x, y]) for [x, y], x * np.ones(3) for np.full(3, x), or x.value",
+           "numpy": f"{STACK}, x * np.ones(3) for np.full(3, x), or x.value",
            **dict.fromkeys(("astropy", "awkward", "dask", "pandas", "pint", "sparse", "xarray"),
                            "pass the other operand as a NumPy array, such as a.to_numpy()")}
-INSTEAD_OF_FUNCTION = {"logsumexp": "write gpubp.logsumexp", "trapezoid": "write np.trapezoid",
-                       **{name: f"write np.linalg.{name}" for name in ("solve", "norm", "inv", "det")}}
+INSTEAD_OF_FUNCTION = {"scipy.special.logsumexp": "write gpubp.logsumexp", "scipy.integrate.trapezoid": "write np.trapezoid",
+                       **{f"scipy.linalg.{name}": f"write np.linalg.{name}" for name in (
+                        "cholesky", "det", "eigh", "eigvalsh", "inv", "lstsq", "norm", "pinv", "qr", "solve", "svd", "svdvals")},
+                       "np.interp": f"{STACK}, np.interp(x + 0 * left, xp, fp, left) for left=, right= and period=, or x.value",
+                       "np.pad": f"{STACK}, np.concatenate of the parts for constant_values=, or x.value",
+                       **{f"np.{name}": f"{STACK}, np.maximum(np.max(x), initial), np.minimum, * or + for initial=, or x.value"
+                          for name in ("amax", "amin", "max", "min", "nanmax", "nanmin", "nanprod", "nansum", "prod", "sum")}}
 
 # what to write instead of NumPy's functions without a rule; README.md lists them all
 INSTEAD_OF_NUMPY = {
@@ -73,13 +79,15 @@ def refuse_conversion():
     while frame and (name := str(frame.f_globals.get("__name__"))).partition(".")[0] in INSTEAD:
         if not frame.f_code.co_name.startswith(("_", "<")) and "._lib" not in name:
             function = frame.f_code.co_name
+        if "._lib" in name and (wrapped := frame.f_locals.get("f")):   # a decorator of SciPy's, which converts its arrays
+            name, function = wrapped.__module__, wrapped.__name__
         module, frame = name, frame.f_back   # type: ignore[assignment]
     library, _, part = module.partition(".")
     if not library:
         return
     room = f"{library}.{part.partition('.')[0]}"
     name = ".".join(filter(None, ("np" if library == "numpy" else room.rstrip("."), function)))
-    remedy = INSTEAD.get(module) or INSTEAD.get(room) or INSTEAD_OF_FUNCTION.get(function) or INSTEAD[library]
+    remedy = INSTEAD.get(module) or INSTEAD.get(room) or INSTEAD_OF_FUNCTION.get(name) or INSTEAD[library]
     raise ForeignFunctionError(f"{name}: expected arrays and numbers, got a wire, whose derivative would be lost: {remedy}")
 
 

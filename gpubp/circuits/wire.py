@@ -137,13 +137,15 @@ class Wire(Traced):
         if method == "outer" and not options:
             x, y = inputs
             return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y)
+        if "out" in options:
+            refuse_writing(name)
         if method != "__call__":
             if ufunc not in tape.METHODS.get(method, ()):
                 raise TypeError(f"{name}.{method} has no rule for wires: use "
                                 f"{INSTEAD_OF_METHOD.get(f'{name}.{method}') or INSTEAD_OF_METHOD[method]}")
+            if type(options.get("where")) is Wire:
+                raise TypeError(f"{name}: expected a mask as where=, got a wire: write a comparison, such as x > 0")
             return tape.METHODS[method][ufunc](*inputs, **{"axis": 0, **options})
-        if "out" in options:
-            refuse_writing(name)
         if options.get("where", True) is not True:
             raise TypeError(f"{name}: expected no where= beside a wire: write np.where(condition, {name}(...), other)")
         known = ufunc in PRIMITIVES or ufunc in tape.NONDIFFERENTIABLE
@@ -395,7 +397,7 @@ def dispatch(function, inputs, options):
     if primitive is None:
         if function is np.copyto:
             raise TypeError("np.copyto: expected no array that a wire is written into: write x * np.ones_like(a) for "
-                            "np.full_like(a, x), and np.where(mask, x, a) for np.copyto")
+                            "np.full_like(a, x), np.where(mask, x, a), or np.unwrap(p + 0 * period, period=period)")
         raise TypeError(refusals.no_rule(name_of(function)))
     if options and any(type(x) is Wire for x in options.values()):   # np.sum(a=wire): VJP rules take wires by place
         bound = signature(function).bind(*inputs, **options)

@@ -172,6 +172,30 @@ def test_condition_numbers(p):
     gpubp.check_grads(lambda x: np.linalg.cond(x, p), (x,))
 
 
+@pytest.mark.parametrize("p", [None, 2, -2, 1, -1, np.inf, -np.inf, "fro"])
+def test_condition_numbers_of_singular_matrices_are_infinite(p):
+    """NumPy's values; the other matrices of a stack keep their gradients."""
+    regular = np.array([[1.0, 2.0], [3.0, 4.5]])
+    stack = np.stack([regular, np.diag([0.0, 1.0]), np.zeros((2, 2))])
+    f = lambda x: np.linalg.cond(x, p)
+    value, pull = gpubp.vjp(f, stack)
+    np.testing.assert_array_equal(value, f(stack))
+    with np.errstate(all="ignore"):
+        found = pull(np.ones(3))[0]
+    np.testing.assert_allclose(found[0], gpubp.grad(f)(regular), rtol=1e-14)
+    assert np.isnan(found[2]).all() and (p == -2 or not np.isfinite(found[1]).all())
+    for nothing in (np.zeros((0, 0)), np.zeros((3, 0, 0))):
+        with pytest.raises(np.linalg.LinAlgError, match="cond: expected matrices that are not empty, got shape"):
+            gpubp.vjp(f, nothing)
+    assert gpubp.vjp(f, np.zeros((0, 2, 2)))[0].shape == (0,)
+
+
+@pytest.mark.parametrize("p", [1, np.inf, "fro"])
+def test_condition_numbers_of_nan_are_nan(p):
+    stack = np.array([[[np.nan, 1.0], [0.0, 0.0]], [[1.0, 2.0], [3.0, 4.5]]])
+    np.testing.assert_array_equal(gpubp.vjp(lambda x: np.linalg.cond(x, p), stack)[0], np.linalg.cond(stack, p))
+
+
 def test_lists_and_integers_stand_beside_wires():
     """They are constants; a list is an array."""
     a, b = [[2, 1], [1, 3], [0, 1]], np.array([1.0, 2.0, 0.5])

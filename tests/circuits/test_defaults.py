@@ -83,5 +83,7 @@ def test_variances_know_corrections_and_means(function, axis, keepdims, random):
         np.testing.assert_allclose(found[1](np.ones_like(found[0]))[0], expected[1](np.ones_like(found[0]))[0], atol=1e-15)
         gpubp.check_grads(f, (x,))
     gpubp.check_grads(lambda x, mean: function(x, mean=mean, **options), (x, np.full((1, 1), 0.3)))   # any number as the mean
+    with pytest.raises(TypeError, match="expected a mask as where=, got a wire: write a comparison, such as x > 0"):
+        gpubp.vjp(lambda where: function(x, where=where), x)
     with pytest.raises(ValueError, match="var, std: expected ddof= or correction=, got ddof=1 and correction=2: leave one out"):
         gpubp.vjp(lambda x: function(x, ddof=1, correction=2), x)

@@ -140,6 +140,10 @@ CONVERTING = [
     (lambda x, scipy: scipy.special.logsumexp(x), r"scipy\.special\.logsumexp: .*write gpubp\.logsumexp$"),
     (lambda x, scipy: scipy.special.gamma(x), r"^gamma has no rule for wires: .*gpubp\.gate"),
     (lambda x, scipy: scipy.linalg.norm(x), r"scipy\.linalg\.norm: .*write np\.linalg\.norm$"),
+    *((lambda x, scipy, name=name: getattr(scipy.linalg, name)(x), rf"scipy\.linalg\.{name}: .*write np\.linalg\.{name}$")
+      for name in ("cholesky", "det", "eigh", "eigvalsh", "inv", "pinv", "qr", "svd", "svdvals")),
+    (lambda x, scipy: scipy.linalg.lstsq(x, np.ones(2)), r"scipy\.linalg\.lstsq: .*write np\.linalg\.lstsq$"),
+    (lambda x, scipy: scipy.linalg.logm(x), r"scipy\.linalg\.logm: .*give it a rule with gpubp\.gate"),
     (lambda x, scipy: scipy.linalg.expm(x), r"scipy\.linalg\.expm: .*give it a rule with gpubp\.gate"),
     (lambda x, scipy: scipy.integrate.odeint(lambda y, t: -x[0, 0] * y, 1.0, [0.0, 1.0]),
      r"scipy\.integrate\.odeint: .*functions of NumPy, or give it a rule with gpubp\.gate\(forward, backward\)"),

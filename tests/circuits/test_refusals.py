@@ -62,7 +62,8 @@ REFUSED = [
 
 BEYOND = [partial(np.diff, axis=2), partial(np.trapezoid, axis=-3), partial(np.array_split, indices_or_sections=2, axis=2),
           partial(np.median, axis=2), partial(np.take, indices=[0], axis=5), partial(np.sort, axis=2), partial(np.sum, axis=2),
-          lambda x: np.tensordot(x, x, ([2], [2])), lambda x: np.average(x, 2, np.ones(3))]
+          lambda x: np.tensordot(x, x, ([2], [2])), lambda x: np.average(x, 2, np.ones(3)),
+          partial(np.rollaxis, axis=2), partial(np.rollaxis, axis=0, start=3), partial(np.rollaxis, axis=0, start=-3)]
 
 
 def called(function, x):
@@ -95,3 +96,23 @@ def test_errors_say_what_was_expected(f, kind, words):
 def test_axes_beyond_the_last_are_refused_as_by_numpy(f):
     with pytest.raises(np.exceptions.AxisError):
         gpubp.vjp(f, X)
+
+
+# what follows a wire where NumPy looks for none, and the remedy, which is tried
+HIDDEN = [
+    (lambda x: np.interp(0.0, [1.0, 2.0], [3.0, 4.0], left=x), r"np.interp\(x \+ 0 \* left, xp, fp, left\) for left=",
+     lambda x: np.interp(0.0 + 0 * x, [1.0, 2.0], [3.0, 4.0], x)),
+    (lambda x: np.max([0.0, 0.25], initial=x), r"np.maximum\(np.max\(x\), initial\)",
+     lambda x: np.maximum(np.max([0.0, 0.25]), x)),
+    (lambda x: np.sum([0.0, 0.25], initial=x), r"or \+ for initial=", lambda x: np.sum([0.0, 0.25]) + x),
+    (lambda x: np.pad([0.0], 1, constant_values=x), "np.concatenate of the parts for constant_values=",
+     lambda x: np.max(np.concatenate([np.ones(1) * x, np.zeros(1)]))),
+    (lambda x: np.unwrap([0.0, 4.0], period=x), r"np.unwrap\(p \+ 0 \* period, period=period\)",
+     lambda x: np.unwrap(np.array([0.0, 4.25]) + 0 * x, period=x)[1] + 9 * x)]
+
+
+@pytest.mark.parametrize("f, words, instead", HIDDEN)
+def test_remedies_of_options_that_numpy_does_not_dispatch(f, words, instead):
+    with pytest.raises(TypeError, match=words):
+        gpubp.grad(f)(0.5)
+    assert gpubp.grad(instead)(0.5) == 1.0

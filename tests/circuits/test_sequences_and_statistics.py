@@ -48,6 +48,31 @@ def test_weighted_quantiles_choose_an_entry_of_positive_weight():
     assert gpubp.grad(lambda x: np.nanquantile(x, 0.1, weights=weights, method="inverted_cdf"))(x).tolist() == [0.0, 1.0, 0.0]
 
 
+@pytest.mark.parametrize("axis", [None, (), 0, 1, -1, (0, 1), (2, 0), (1, 2), (0, 1, 2)])
+@pytest.mark.parametrize("q", [0.3, [0.2, 0.9], [[0.1, 0.4], [0.7, 0.9]]])
+@pytest.mark.parametrize("f", [np.quantile, np.nanquantile])
+def test_quantiles_of_tables_belong_to_their_entries(f, q, axis):
+    """Where all lengths are equal, a wrong order of axes would not be noticed."""
+    x, reduced = np.random.default_rng(2).permutation(8.0 * np.arange(8)).reshape(2, 2, 2), np.size(np.zeros(3)[list(np.ravel(
+        np.arange(3) if axis is None else axis).astype(int))])
+    for keepdims in (False, True):
+        of = lambda x, keepdims=keepdims: f(x, q, axis=axis, keepdims=keepdims)
+        if f is np.nanquantile and np.ndim(q) == 2 and reduced not in (1, 3):
+            with pytest.raises(ValueError, match=f"nanquantile: expected q as a number or a vector beside {reduced} axes, got a"):
+                gpubp.vjp(of, x)
+        else:
+            gpubp.check_grads(of, (x,), order=1)
+
+
+def test_quantiles_have_no_derivative_by_weights():
+    x, weights = np.array([3.0, 1.0, 2.0]), np.array([0.0, 1.0, 5.0])
+    for f in (np.quantile, np.nanquantile):
+        found = gpubp.grad(lambda x, w, f=f: f(x, 0.9, weights=w, method="inverted_cdf"), (0, 1))(x, weights)
+        np.testing.assert_array_equal(found, [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+        inner = gpubp.grad(lambda w, f=f: gpubp.grad(lambda x: f(x, 0.9, weights=w, method="inverted_cdf"))(x)[2])
+        np.testing.assert_array_equal(inner(weights), [0.0, 0.0, 0.0])
+
+
 def test_quantiles_change_no_argument():
     x = X.copy()
     gpubp.vjp(lambda x: np.percentile(x, 40, overwrite_input=True), x)
@@ -128,6 +153,32 @@ def test_methods_of_ufuncs_are_numpys_functions(method, same):
     np.testing.assert_array_equal(found[1](np.ones_like(found[0]))[0], expected[1](np.ones_like(found[0]))[0])
 
 
+MASK = X > -0.9
+
+
+@pytest.mark.parametrize("given, options", [
+    ((0, None), {}), ((1, None, None), {}), ((1, None, None, True), {}), ((0, None, None, False, 0.5, MASK), {}),
+    ((), {"dtype": None, "out": None}), ((), {"dtype": np.float32}), ((), {"axis": None, "keepdims": True, "dtype": np.float32}),
+    ((), {"axis": (0, 1)}), ((), {"axis": ()}), ((), {"initial": None}), ((), {"where": MASK, "initial": 0.3, "axis": -1})])
+@pytest.mark.parametrize("ufunc", [np.add, np.multiply, np.maximum, np.minimum, np.fmax, np.fmin])
+def test_reductions_of_ufuncs_take_numpys_options(ufunc, given, options):
+    f = lambda x: ufunc.reduce(x, *given, **options)
+    value = gpubp.vjp(f, X)[0]
+    np.testing.assert_array_equal(value, f(X))
+    assert np.result_type(value) == np.result_type(f(X)) and np.shape(value) == np.shape(f(X))
+    if options.get("dtype") is None:
+        gpubp.check_grads(f, (X,), order=1)
+
+
+@pytest.mark.parametrize("ufunc", [np.add, np.maximum, np.fmin])
+def test_reductions_write_into_no_array_and_take_masks_only(ufunc):
+    x = gpubp.wires(X)
+    with pytest.raises(TypeError, match=f"np.{ufunc.__name__}: expected no array that a wire is written into: write"):
+        ufunc.reduce(x, out=np.zeros(4))
+    with pytest.raises(TypeError, match=f"np.{ufunc.__name__}: expected a mask as where=, got a wire: write a comparison, such"):
+        ufunc.reduce(X, where=x, initial=0.0)
+
+
 # ---- interpolation and differences
 
 
@@ -158,6 +209,22 @@ def test_gradient_is_differentiated_by_its_spacings(edge_order):
     assert gpubp.grad(lambda h: np.gradient(small, h)[0])(1.0) == 190.0
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")   # of NumPy's values, which overflow in float16
+@pytest.mark.parametrize("edge_order", [1, 2])
+@pytest.mark.parametrize("spacing", [np.uint8(200), np.int8(100), np.int16(30000), np.float16(40000), True, np.bool_(True),
+                                     np.uint8([10, 200, 250]), np.float16([0.0, 4e4, 6e4]), [10, 200, 250]], ids=repr)
+def test_spacings_of_small_types_do_not_overflow(spacing, edge_order):
+    wide = np.multiply(np.float64(1.0), spacing)
+    for dtype in (np.float64, np.float32, np.float16):
+        gradients = [lambda x, h=h: np.gradient(x, h, edge_order=edge_order) for h in (spacing, wide)]
+        weights = np.array([1.0, -3.0, 2.0], dtype) * 1024
+        found, expected = (gpubp.vjp(f, np.ones(3, dtype))[1](weights)[0] for f in gradients)
+        np.testing.assert_allclose(found, expected, rtol=4 * np.finfo(dtype).eps)
+        if dtype is np.float64:
+            slopes = [np.gradient(e, wide, edge_order=edge_order) for e in np.eye(3)]
+            np.testing.assert_allclose(found, slopes @ weights, rtol=1e-12, atol=1e-12)
+
+
 def test_angles_stay_differentiable_by_the_period():
     gpubp.check_grads(lambda p, period: np.unwrap(p, period=period), (np.array([0.0, 4.0, 8.5, 13.0]), 5.0))
 
@@ -174,6 +241,13 @@ def test_second_derivatives_of_perfectly_correlated_variables():
     differences = [(gradient(2.0 * x + 1.0 + step * e) - gradient(2.0 * x + 1.0 - step * e)) / (2.0 * step) for e in np.eye(5)]
     np.testing.assert_allclose(found, differences, atol=1e-8)
     assert np.max(np.abs(found)) > 0.01
+
+
+@pytest.mark.parametrize("f", [
+    np.cov, np.corrcoef, lambda x: np.cov(x, X), lambda x: np.cov(x.T, rowvar=False), lambda x: np.cov(x, aweights=np.ones(4))])
+def test_statistics_of_no_variables_are_empty(f):
+    value, pull = gpubp.vjp(f, np.zeros((0, 4)))
+    assert value.shape == f(np.zeros((0, 4))).shape == (0, 0) and pull(value)[0].shape == (0, 4)
 
 
 def test_covariances_are_differentiated_by_weights():
@@ -195,6 +269,17 @@ def test_of_equal_numbers_the_first_is_unique():
 
 
 # ---- shapes and constants
+
+
+def test_a_table_of_bases_is_broadcast_with_the_bounds():
+    base = np.array([2.0, 3.0])
+    for axis in (0, 1, -1):
+        for start, stop in ((0.5, 1.0), (0.5, np.array([[1.0], [2.0]])), (np.array([0.5, 0.7]), 2.0)):
+            f = lambda *given, axis=axis: np.logspace(given[0], given[1], 3, base=given[2], axis=axis)
+            np.testing.assert_array_equal(gpubp.vjp(f, start, stop, base)[0], f(start, stop, base))
+            gpubp.check_grads(f, (start, stop, base))
+    small = gpubp.vjp(lambda x: np.logspace(x, x, 2, base=base.astype(np.float32)), np.ones(2, np.float32))
+    assert small[0].dtype == small[1](small[0])[0].dtype == np.float32
 
 
 def test_the_step_of_one_number_is_nan():
@@ -235,7 +320,7 @@ def test_mistakes_are_refused_as_by_numpy():
         with pytest.raises((ValueError, IndexError, TypeError)):
             wrong()
     assert type(np.quantile(x, 0.5)) is Wire
-    with pytest.raises(ValueError, match="nanquantile: expected q as a number or a vector beside several axes, got a table"):
+    with pytest.raises(ValueError, match="nanquantile: expected q as a number or a vector beside 2 axes, got a table"):
         np.nanquantile(gpubp.wires(np.ones((2, 2, 2))), [[0.1, 0.2]], axis=(0, 1))
 
 
@@ -255,3 +340,11 @@ def test_averages_of_many_short_numbers():
     assert gpubp.vjp(lambda a: np.average(a, weights=np.ones(70_000, "float16")), np.ones(70_000))[0] == 1.0
     with pytest.raises(ZeroDivisionError, match=r"average: expected weights with a sum other than 0, got 0.0: correct them"):
         gpubp.grad(lambda a: np.average(a, weights=[1.0, -1.0]))(np.ones(2))
+
+
+@pytest.mark.parametrize("f", [np.delete, lambda x, i: np.insert(x, i, 1.0), lambda x, i: np.insert(x[0], i, x[1])])
+def test_places_that_follow_a_wire_are_refused(f):
+    for place in (1.0, np.array([1.0, 2.0])):
+        for x in (X, gpubp.wires(X)):
+            with pytest.raises(TypeError, match="insert, delete: expected integers, a slice or a mask as obj, got a wire: "):
+                gpubp.vjp(lambda i, x=x: f(x, i), place)

@@ -7,12 +7,13 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..branches import branch_of
 from ..complex_numbers import conjugate, is_complex
-from ..tape import unwrap
-from .decompositions import DECOMPOSITIONS, as_array
+from ..tape import Traced, unwrap
+from .decompositions import DECOMPOSITIONS
 from .elementwise import clipped, picked, where
 from .joining import JOINS
 from .linear_algebra import MATRICES, root
 from .nan_reductions import nan_deviation, nan_variance
+from .numpys import as_array
 from .products import einsum, kron, tensordot
 from .reductions import count, deviation, variance
 from .shapes import as_dtype
@@ -30,7 +31,7 @@ def average(a, axis=None, weights=None, *, keepdims=False):
     axis = None if axis is None else normalize_axis_tuple(axis, np.ndim(a))   # a list, too
     if weights is None:
         return np.mean(a, axis=axis, keepdims=keepdims)
-    a, weights = as_array(a), as_array(weights)
+    a, weights = as_array(a, weights), as_array(weights, a)
     if np.shape(weights) != np.shape(a):
         if axis is None:
             raise TypeError(f"average: expected an axis beside weights of another shape than a's {np.shape(a)}, got None: "
@@ -70,6 +71,8 @@ def _moment(primitive, power, without_nan=False):
                 raise ValueError(f"var, std: expected ddof= or correction=, got ddof={ddof} and correction={correction}: leave "
                                  f"one out")
             ddof = correction
+        if isinstance(where, Traced):
+            raise TypeError("var, std: expected a mask as where=, got a wire: write a comparison, such as x > 0")
         options = {name: x for name, x, default in (   # CuPy's functions have no where=
             ("axis", axis, None), ("dtype", dtype, None), ("keepdims", keepdims, False), ("where", where, True))
             if x is not default}

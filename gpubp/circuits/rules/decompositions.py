@@ -16,6 +16,7 @@ from ...devices.array_namespace import namespace
 from ..custom_vjp import TupleCotangent, unpacked, with_zeros
 from ..tape import Primitive, reads, unwrap
 from ..wire import Wire, apply, as_function
+from .numpys import as_array
 
 
 def _rounding(values):
@@ -48,10 +49,6 @@ def _shared(cotangent, values):
     equal = _tied(values) & (np.absolute(sizes[..., :, None] - sizes[..., None, :]) <= 1e-3 * sizes[..., None, :])
     weights = (equal / np.sum(equal, axis=-1, keepdims=True)).astype(values.dtype)
     return (weights @ np.expand_dims(cotangent, -1))[..., 0]
-
-
-def as_array(x):
-    return np.asarray(x) if isinstance(x, tuple | list) else x
 
 
 def _symmetric(x):
@@ -205,9 +202,9 @@ _pseudo_inverse = as_function(Primitive("pinv", np.linalg.pinv, _pinv))
 
 
 def pinv(a, rcond=None, hermitian=False, *, rtol=np._NoValue):
-    given = {"rcond": rcond, "hermitian": hermitian or None}
+    given = {"rcond": as_array(rcond, a), "hermitian": hermitian or None}
     options = {name: x for name, x in given.items() if x is not None}   # CuPy's pinv knows rcond only
-    return _pseudo_inverse(a, **options) if rtol is np._NoValue else _pseudo_inverse(a, **options, rtol=rtol)
+    return _pseudo_inverse(a, **options) if rtol is np._NoValue else _pseudo_inverse(a, **options, rtol=as_array(rtol, a))
 
 
 def _lstsq(cotangent, value, a, b, rcond=None):

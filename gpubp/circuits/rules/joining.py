@@ -5,13 +5,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from .numpys import as_array
 from .shapes import joined, padded
 
 
 def _at_least(axes, reshaped):
     """np.atleast_1d and so on: arrays of fewer axes are reshaped."""
     def at_least(*arys):
-        arrays = tuple(reshaped(x) if np.ndim(x) < axes else x for x in arys)
+        arrays = tuple(reshaped(x) if np.ndim(x) < axes else as_array(x, *arys) for x in arys)
         return arrays[0] if len(arrays) == 1 else arrays
     return at_least
 

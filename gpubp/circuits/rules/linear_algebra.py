@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 from functools import reduce
-from math import prod
+from math import inf, nan, prod
 from operator import index, matmul
 
 import numpy as np
@@ -12,8 +12,9 @@ from ...devices.array_namespace import namespace
 from ..complex_numbers import conjugate, is_complex
 from ..tape import Primitive, reads, unwrap
 from ..wire import Wire, as_function
-from .decompositions import as_array, svd
+from .decompositions import svd
 from .elementwise import along
+from .numpys import as_array
 from .products import tensordot
 from .reductions import product_of_others
 from .shapes import as_dtype
@@ -134,12 +135,17 @@ def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
     return np.expand_dims(found, axes) if keepdims else found
 
 
+@np.errstate(all="ignore")
 def cond(x, p=None):
+    if 0 in np.shape(x)[-2:]:
+        raise np.linalg.LinAlgError(f"cond: expected matrices that are not empty, got shape {np.shape(x)}: leave them out")
     if p in (None, 2, -2):
         s = svd(x, compute_uv=False)
-        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
-    inverse = np.linalg.inv(as_dtype(x, np.float64))   # as NumPy computes it
-    return as_dtype(norm(x, p, (-2, -1)) * norm(inverse, p, (-2, -1)), x.dtype)
+        found = s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+    else:
+        regular = as_dtype(x, np.float64) + np.where(np.linalg.slogdet(unwrap(x))[0] == 0, nan, 0.0)[..., None, None]
+        found = norm(x, p, (-2, -1)) * norm(np.linalg.inv(regular), p, (-2, -1))   # NumPy inverts in float64
+    return np.where(np.isnan(found) & ~np.any(np.isnan(unwrap(x)), axis=(-2, -1)), inf, found).astype(x.dtype)
 
 
 def matrix_power(a, n):

@@ -22,7 +22,7 @@ def _of_numbers(rule, keeps_nan=False):
             numbers = numbers | np.isnan(spread(value, x, options.get("axis")))
         else:
             x = np.where(numbers, x, 0.0)   # else second derivatives would multiply NaN by 0
-        options["where"] = numbers & options.get("where", True)
+        options["where"] = np.logical_and(numbers, options.get("where", True))
         return rule(cotangent, value, x, **options)
     return update_wrapper(vjp, rule, updated=())
 

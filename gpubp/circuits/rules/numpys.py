@@ -18,6 +18,11 @@ def package(*inputs):
     return next((module for module in map(namespace, arrays) if module is not np), np)
 
 
+def as_array(x, *beside):
+    """Lists, tuples and buffers as an array of the package of those beside them; arrays, numbers and None as they are."""
+    return x if x is None or hasattr(x, "dtype") or isinstance(x, int | float | complex) else package(x, *beside).asarray(x)
+
+
 def valued(found, function, *inputs, **options):
     """What a composite found, with the value of NumPy's function in its place, which also checks the arguments.
 

@@ -7,9 +7,9 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..branches import branch_of
 from ..refusals import raise_remedy
-from ..tape import Primitive, unwrap
+from ..tape import Primitive, unwrap, unwrap_nested
 from .elementwise import where
-from .numpys import package, valued
+from .numpys import as_array, package, valued
 
 
 def _continuous(alpha, beta):
@@ -56,7 +56,8 @@ def _entries(a, values):
 
 def _quantile(function, ignores_nan, percent):
     def quantile(a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None):
-        options = {"axis": axis, "method": method, **({} if weights is None else {"weights": weights})}
+        a, numbers = as_array(a, q), as_array(q, a)
+        options = {"axis": axis, "method": method, **({} if weights is None else {"weights": unwrap_nested(weights)})}
 
         def found():
             if ignores_nan and np.size(a) == 0:
@@ -65,10 +66,9 @@ def _quantile(function, ignores_nan, percent):
             others = [1 if i in axes else n for i, n in enumerate(np.shape(a)) if keepdims or i not in axes]
             moved = np.moveaxis(a, axes, range(-len(axes), 0))
             flat = np.reshape(moved, (*np.shape(moved)[:np.ndim(a) - len(axes)], prod(np.shape(a)[i] for i in axes)))
-            if ignores_nan and np.ndim(q) > 1 < len(axes) < np.ndim(a):   # NumPy lays these results out in another order
-                raise ValueError(f"{function.__name__}: expected q as a number or a vector beside several axes, got a table: "
+            if ignores_nan and np.ndim(q) > 1 and len(axes) not in (1, np.ndim(a)):   # NumPy lays these out in another order
+                raise ValueError(f"{function.__name__}: expected q as a number or a vector beside {len(axes)} axes, got a table: "
                                  f"pass np.ravel(q)")
-            numbers = package(a).asarray(q) if isinstance(q, list | tuple) else q
             rounded = a if NARROW and type(unwrap(q)) in (int, float) else numbers
             share = np.ravel(numbers * package(a).ones(1, np.result_type(rounded))) / percent
             if weights is None:

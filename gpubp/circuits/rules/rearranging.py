@@ -5,11 +5,11 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..complex_numbers import conjugate
 from ..pytree import leaves
-from ..tape import Primitive, reads, unwrap
+from ..tape import Primitive, Traced, reads, unwrap
 from ..wire import as_function
 from .elementwise import slope_of_size, with_branch
 from .linear_algebra import vecdot
-from .numpys import numpys, package
+from .numpys import as_array, numpys, package
 from .shapes import scatter
 
 
@@ -32,25 +32,26 @@ def block(arrays):
     return joined(arrays, 0)
 
 
+def _constant(obj):
+    if isinstance(obj, Traced):
+        raise TypeError("insert, delete: expected integers, a slice or a mask as obj, got a wire: pass x.value.astype(int)")
+    return obj
+
+
 def insert(arr, obj, values, axis=None):
-    values = package(arr).asarray(values) if isinstance(values, int | float | list | tuple) else values
+    arr, values = as_array(arr, values), as_array([values] if isinstance(values, int | float) else values, arr)
     both = np.concatenate([np.ravel(arr), np.ravel(values)])
-    places = np.insert(_places(arr), obj, np.size(arr) + _places(values), axis)
+    places = np.insert(_places(arr), _constant(obj), np.size(arr) + _places(values), axis)
     return both[package(arr, values).asarray(places)].astype(np.result_type(arr))
 
 
-def compress(condition, a, axis=None, out=None):
-    return np.take(a, np.flatnonzero(package(a).asarray(unwrap(condition))), axis)
-
-
 def rollaxis(a, axis, start=0):
-    axes = list(range(np.ndim(a)))
-    axis, start = axes[axis], start + (np.ndim(a) if start < 0 else 0)
-    axes.insert(start - 1 if axis < start else start, axes.pop(axis))
-    return np.transpose(a, axes)
+    axis, start = normalize_axis_index(axis, a.ndim), start if start == a.ndim else normalize_axis_index(start, a.ndim)
+    return np.moveaxis(a, axis, start - 1 if axis < start else start)
 
 
 def ediff1d(ary, to_end=None, to_begin=None):
+    ary, to_end, to_begin = (as_array(x, ary, to_end, to_begin) for x in (ary, to_end, to_begin))
     found = np.concatenate([np.ravel(x) for x in (to_begin, np.diff(np.ravel(ary)), to_end) if x is not None])
     return found.astype(np.result_type(ary))
 
@@ -97,12 +98,13 @@ def _cumulative(function, cumulate, first):
 
 
 REARRANGED = {
-    np.block: block, np.insert: insert, np.compress: compress, np.rollaxis: rollaxis, np.ediff1d: ediff1d, np.cross: cross,
+    np.block: block, np.insert: insert, np.rollaxis: rollaxis, np.ediff1d: ediff1d, np.cross: cross,
     np.divmod: lambda x1, x2, /: (np.floor_divide(x1, x2), np.remainder(x1, x2)),
     np.modf: numpys(np.modf)(lambda x, /: (x - np.trunc(x), np.trunc(x))),
-    np.delete: lambda arr, obj, axis=None: np.ravel(arr)[np.delete(_places(arr, package(arr)), obj, axis)],
+    np.delete: lambda arr, obj, axis=None: np.ravel(arr)[np.delete(_places(arr, package(arr)), _constant(obj), axis)],
     np.resize: lambda a, new_shape: np.ravel(a)[np.resize(_places(a, package(a)), new_shape)],
     np.extract: lambda condition, arr: np.compress(np.ravel(condition), np.ravel(arr)),
+    np.compress: lambda condition, a, axis=None, out=None: np.take(a, np.flatnonzero(as_array(unwrap(condition), a)), axis),
     np.diagflat: lambda v, k=0: np.diag(np.ravel(v), k),
     np.dsplit: lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 2),
     np.lib.stride_tricks.sliding_window_view: sliding_window_view, np.real_if_close: lambda a, tol=100: a,   # of real numbers

@@ -9,7 +9,7 @@ from ..branches import branch_of
 from ..tape import Primitive, reads, unwrap
 from ..wire import as_function
 from .elementwise import where
-from .numpys import numpys, package
+from .numpys import as_array, numpys
 
 
 def _in_full(cotangent, mode, a, v, swaps):
@@ -37,8 +37,8 @@ _convolve, _correlate = _convolution(np.convolve, np.atleast_1d), _convolution(n
 
 @numpys(np.interp)
 def interp(x, xp, fp, left=None, right=None, period=None):
-    module = package(x, xp, fp)
-    xp, fp = ((module.asarray(given) if isinstance(given, list | tuple) else given).astype(float) for given in (xp, fp))
+    x, xp, fp = (as_array(given, x, xp, fp) for given in (x, xp, fp))
+    xp, fp = xp.astype(float), fp.astype(float)
     if period is not None:
         period = np.absolute(period)
         x, xp = x % period, xp % period
@@ -62,8 +62,8 @@ def interp(x, xp, fp, left=None, right=None, period=None):
 @numpys(np.gradient)
 def gradient(f, *varargs, axis=None, edge_order=1):
     axes = normalize_axis_tuple(range(np.ndim(f)) if axis is None else axis, np.ndim(f))
-    spacings = varargs or (1.0,)
-    f = np.multiply(1.0, f)   # integers as floating-point numbers
+    f = np.multiply(1.0, f)   # integers as floating-point numbers, and steps as such that two of them do not overflow
+    spacings = [np.multiply(np.result_type(f, h, np.float32).type(1.0), h) for h in (as_array(h, f) for h in varargs or (1.0,))]
     found = [np.moveaxis(_slopes(np.moveaxis(f, i, -1), h, edge_order), -1, i).astype(f.dtype)
              for i, h in zip(axes, spacings * len(axes) if len(spacings) == 1 else spacings)]
     return found[0] if len(axes) == 1 else tuple(found)
@@ -71,7 +71,7 @@ def gradient(f, *varargs, axis=None, edge_order=1):
 
 def _slopes(f, spacing, edge_order):
     """Derivatives along the last axis of the parabola through each point and its neighbours, for any steps between."""
-    steps = np.diff(np.multiply(1.0, spacing)) if np.ndim(spacing) else spacing
+    steps = np.diff(spacing) if np.ndim(spacing) else spacing
     one_sided = np.diff(f) / steps
     before, after = one_sided[..., :-1], one_sided[..., 1:]
     h, g = (steps[:-1], steps[1:]) if np.ndim(steps) else (steps, steps)
@@ -108,6 +108,11 @@ def _running(function):
     return numpys(function.accumulate)(accumulate)
 
 
+def _cast_first(function):
+    """np.max and the like with the option dtype= of np.maximum.reduce."""
+    return lambda array, dtype=None, **options: function(array if dtype is None else array.astype(dtype), **options)
+
+
 def _sums_in_runs(x, run):
     """The running sum along the first axis within entries of equal number in run, in steps of doubled reach."""
     step = 1
@@ -123,7 +128,7 @@ SEQUENCES: dict = {
     np.correlate: lambda a, v, mode="valid": _correlate(a, v, mode),
     np.interp: interp, np.gradient: gradient, np.unwrap: unwrapped}
 METHODS: dict = {
-    "reduce": {np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min, np.fmax: np.nanmax,
-               np.fmin: np.nanmin},
+    "reduce": {np.add: np.sum, np.multiply: np.prod, **{ufunc: _cast_first(function) for ufunc, function in (
+        (np.maximum, np.max), (np.minimum, np.min), (np.fmax, np.nanmax), (np.fmin, np.nanmin))}},
     "accumulate": {np.add: np.cumsum, np.multiply: np.cumprod, np.maximum: _running(np.maximum),
                    np.minimum: _running(np.minimum)}}

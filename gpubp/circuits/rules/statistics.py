@@ -4,8 +4,7 @@ import numpy as np
 
 from ..tape import Primitive, Traced, reads, unwrap
 from ..wire import as_function
-from .decompositions import as_array
-from .numpys import numpys
+from .numpys import as_array, numpys
 
 
 def _variables(x, rowvar):
@@ -16,16 +15,16 @@ def _variables(x, rowvar):
 @numpys(np.cov)
 def cov(m, y=None, rowvar=True, bias=False, ddof=None, fweights=None, aweights=None, *, dtype=None):
     x = _variables(m, rowvar)
-    if y is not None:
+    if y is not None and np.shape(x)[0]:   # of no rows NumPy leaves y out
         y = np.atleast_2d(y)
         x = np.concatenate([x, y if rowvar or np.shape(y)[0] == 1 else y.mT], 0)
     x = x.astype(dtype or float)
-    weights = [w for w in (fweights, aweights) if w is not None]
-    w = np.multiply(*weights) if len(weights) > 1 else weights[0] if weights else np.ones_like(unwrap(x)[0])
+    weights = [as_array(w, x) for w in (fweights, aweights) if w is not None]
+    w = np.multiply(*weights) if len(weights) > 1 else weights[0] if weights else np.ones_like(unwrap(x), shape=np.shape(x)[1:])
     total = np.sum(w)
     deviation = x - np.sum(x * w, axis=1, keepdims=True) / total
     ddof = (0 if bias else 1) if ddof is None else ddof
-    left = total - ddof * (1 if aweights is None else np.sum(w * aweights) / total)
+    left = total - ddof * (1 if aweights is None else np.sum(w * weights[-1]) / total)
     return np.squeeze(np.dot(deviation, (deviation * w).mT) / np.maximum(left, 0.0))
 
 
@@ -42,10 +41,6 @@ _bincount = as_function(Primitive(
     "bincount", np.bincount, None, reads("x")(lambda cotangent, value, x, weights, minlength: cotangent[x]), None))
 
 
-def bincount(x, weights=None, minlength=0):
-    return _bincount(as_array(unwrap(x)), weights, minlength)
-
-
 def histogram(a, bins=10, range=None, density=None, weights=None):
     if isinstance(weights, Traced) or isinstance(bins, Traced) or (np.ndim(bins) == 0 and range is None):
         raise TypeError("histogram: expected constant weights and edges, got some that follow a wire: pass bins as an array of "
@@ -60,4 +55,5 @@ def unique(ar, return_index=False, return_inverse=False, return_counts=False, ax
     return (found, *more) if more else found
 
 
-STATISTICS = {np.cov: cov, np.corrcoef: corrcoef, np.bincount: bincount, np.histogram: histogram, np.unique: unique}
+STATISTICS = {np.cov: cov, np.corrcoef: corrcoef, np.histogram: histogram, np.unique: unique,
+              np.bincount: lambda x, weights=None, minlength=0: _bincount(as_array(unwrap(x)), weights, minlength)}
