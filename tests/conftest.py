@@ -42,9 +42,9 @@ def pytest_collection_modifyitems(config, items):
     """Mark the cases that are long, skip, with the reason, those that no device computes or that others do, and leave out the
     thousands of a missing GPU, of which the last line tells."""
     if why_no_cuda(INDEX):
-        of_cuda = [item for item in items if hasattr(item, "callspec") and "cuda" in item.callspec.id.split("-")]
+        of_cuda = {item for item in items if hasattr(item, "callspec") and "cuda" in item.callspec.id.split("-")}
         config.hook.pytest_deselected(items=of_cuda)
-        items[:] = [item for item in items if item not in {*of_cuda}]
+        items[:] = [item for item in items if item not in of_cuda]
     for item in items:
         case, module = getattr(item, "callspec", None), DOCTESTS.get(item.name)
         reason = _missing(module) if module and find_spec(module) is None else _why_not(**case.params) if case else ""
