@@ -1,11 +1,7 @@
 // The CPU's kernels without a formula, and the code that runs programs of calls, in one thread or in several.
 #include "cpu.h"
 #include "tiles.h"
-#include <sched.h>
-#include <unistd.h>
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
+#include "team.h"
 
 // ---- programs
 
@@ -35,67 +31,57 @@ static void sequence(const Call* calls, Int count, Int times)
             calls[i].kernel(calls[i].words);
 }
 
-// ---- parallel threads: one calls `run_parallel`, the others wait in `worker_loop` for their part
+// ---- parallel threads
 
-struct Team {
-    Int round, busy, over;   // a new round starts the parts; threads that still work; 1 when the team is no longer needed
-};
-
-inline void rest(Int& waited)   // most waits are shorter than it takes to fall asleep, but one may last an epoch
+extern "C" void open_team(Team* team)
 {
-    if (++waited < 4000)
-#if defined(__SSE__)
-        _mm_pause();
-#else
-        ;
-#endif
-    else if (waited < 5000)
-        sched_yield();
-    else
-        usleep(50);
+    pthread_mutex_init(&team->lock, nullptr);
+    pthread_cond_init(&team->begun, nullptr);
 }
 
-extern "C" void worker_loop(Team* team, const Call* part)
-{
-    Int seen = 0;
-    for (;;) {
-        for (Int waited = 0; __atomic_load_n(&team->round, __ATOMIC_ACQUIRE) == seen; rest(waited))
-            if (__atomic_load_n(&team->over, __ATOMIC_ACQUIRE))
-                return;
-        seen++;
-        part->kernel(part->words);
-        __atomic_sub_fetch(&team->busy, 1, __ATOMIC_RELEASE);
-    }
-}
+extern "C" void worker_loop(Team* team) { work_for(team); }
 
-// Run all parts in parallel, the first one in the caller's thread
-static void run_parallel(Team* team, const Call* part, Int others)
+static void run_parallel(Team* team, const Call* calls, Int count)
 {
-    __atomic_store_n(&team->busy, others, __ATOMIC_RELAXED);
-    __atomic_add_fetch(&team->round, 1, __ATOMIC_RELEASE);
-    part->kernel(part->words);
-    for (Int waited = 0; __atomic_load_n(&team->busy, __ATOMIC_ACQUIRE); rest(waited))
-        ;
+    in_parallel(team, count, [=](Int number) { calls[number].kernel(calls[number].words); });
 }
 
 // ---- products: a column-major BLAS, whose integers are BlasInt, sees row-major matrices transposed
 
 typedef void (*Gemm)(int, int, int, BlasInt, BlasInt, BlasInt, T, const T*, BlasInt, const T*, BlasInt, T, T*, BlasInt);
 
-// out := a b
-static void product(Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b, Int ldb, T* out, Int ldc)
+// out := alpha a b + beta out, cut into down x across pieces of its rows and columns, each by a BLAS of one thread
+static void gemm_in_pieces(
+    Team* team, Int down, Int across, Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, T alpha, const T* a, Int lda,
+    const T* b, Int ldb, T beta, T* out, Int ldc)
 {
-    const Denormals<false> there;
-    gemm(102, transa, transb, m, n, k, 1, a, lda, b, ldb, 0, out, ldc);
+    enum { NO_TRANS = 111, GRAIN = 16 };   // the BLAS has the fastest code for multiples of GRAIN
+    const auto start = [](Int size, Int part, Int parts) {
+        return part == parts ? size : (size + GRAIN - 1) / GRAIN * part / parts * GRAIN;
+    };
+    in_parallel(team, down * across, [=](Int piece) {
+        const Denormals<false> there;
+        const Int i = start(m, piece % across, across), j = start(n, piece / across, down);
+        gemm(102, transa, transb, start(m, piece % across + 1, across) - i, start(n, piece / across + 1, down) - j, k, alpha,
+             a + (transa == NO_TRANS ? i : i * lda), lda, b + (transb == NO_TRANS ? j * ldb : j), ldb, beta, out + i + j * ldc, ldc);
+    });
+}
+
+// out := a b
+static void product(
+    Team* team, Int down, Int across, Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b,
+    Int ldb, T* out, Int ldc)
+{
+    gemm_in_pieces(team, down, across, gemm, transa, transb, m, n, k, 1, a, lda, b, ldb, 0, out, ldc);
 }
 
 // w := beta w + alpha a b, where row clock_0 of a table holds beta and alpha: BP4 and the step of gradient descent in one GEMM
 static void gemm_update(
-    Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b, Int ldb, T* w, Int ldc,
-    const T* table, const Int* clock)
+    Team* team, Int down, Int across, Gemm gemm, Int transa, Int transb, Int m, Int n, Int k, const T* a, Int lda, const T* b,
+    Int ldb, T* w, Int ldc, const T* table, const Int* clock)
 {
-    const Denormals<false> there;
-    gemm(102, transa, transb, m, n, k, table[2 * clock[0] + 1], a, lda, b, ldb, table[2 * clock[0]], w, ldc);
+    const T *row = table + 2 * clock[0];
+    gemm_in_pieces(team, down, across, gemm, transa, transb, m, n, k, row[1], a, lda, b, ldb, row[0], w, ldc);
 }
 
 // ---- rows, vectors and sums

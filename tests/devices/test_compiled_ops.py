@@ -1,7 +1,5 @@
 """The compiled kernels of the CPU: programs of them, errors, and equal rounding of vectors and single numbers."""
 
-import threading
-
 import numpy as np
 import pytest
 
@@ -14,15 +12,6 @@ from tests.cpus import trained
 from tests.kernel_reference import close, normal
 
 cpu, in_blocks = cpus.cpu, cpus.in_blocks
-
-
-def test_threads_end_with_their_program(compiled, random, in_blocks):
-    in_blocks(3, 3)
-    trained(compiled, "sgd(0.1)", random, batch_size=20)
-    left = [thread for thread in threading.enumerate() if thread.daemon and getattr(thread, "_target", None)]
-    for thread in left:
-        thread.join(5.0)
-    assert not [thread for thread in left if thread.is_alive()]
 
 
 def test_a_program_mixes_kernels_and_python(compiled):

@@ -4,8 +4,6 @@ The formulas are written as on a GPU. NumPy's own BLAS makes the products, excep
 """
 
 import ctypes
-import threading
-import weakref
 from contextlib import nullcontext
 from functools import partial
 from itertools import groupby
@@ -18,12 +16,14 @@ from ..operands import check_copy, check_operands, check_product
 from ..ops import dropout_scale_and_threshold
 from . import blas, cxx
 from .base import CpuOps
+from .team import TEAM
 from .threads import repeat
 
 # The largest products that the register-tiled kernels of kernels/tiles.h make: rows, and multiply-adds of `matmul` and of
 # `gemm_update`. For larger ones the threads of the BLAS pay, and they pay earlier in `gemm_update`, which writes the weights.
 ROWS, IN_PRODUCT, IN_UPDATE = 16, 10**6, 1 << 18
 CACHE_LINE_BYTES = 64
+UNCUT, MAX_HALVINGS = 1 << 17, 6   # a product of four times UNCUT multiply-adds is cut in two; 64 pieces are the most
 
 
 class CompiledOps(CpuOps):
@@ -157,11 +157,16 @@ class CompiledOps(CpuOps):
 
     def _product(self, name, a, b, out, *more):
         gemm, shapes, matrices = blas.find().product(a, b, out)
-        return self._kernel_call(name, out.dtype, blas.address(gemm), *shapes, *matrices, *more)
+        pieces = _pieces(len(out), out.shape[1], a.shape[1])
+        call = self._kernel_call(name, out.dtype, TEAM.memory, *pieces, blas.address(gemm), *shapes, *matrices, *more)
+        call.uses_blas = True
+        return call
 
 
 class KernelCall:
-    """A bound call of one kernel; it keeps its arrays alive."""
+    """A bound call of one kernel; it keeps its arrays alive. uses_blas: whether the kernel calls the BLAS in several threads."""
+
+    uses_blas = False
 
     def __init__(self, text, name, *values):
         self.kernel, self.words, self.held = cxx.kernel(text, name), cxx.words(*values), values
@@ -212,36 +217,40 @@ class CallTable:
         self.words = cxx.words(self.table, len(self.calls), 1)
         self.address, self.function = self.words.ctypes.data, _runner().wait().call_sequence
         self.function.argtypes = [ctypes.c_void_p]
-        self.single_threaded = any(isinstance(call, ParallelCall) for call in self.calls)
+        self.uses_blas = any(call.uses_blas for call in self.calls)
+        if self.uses_blas:
+            TEAM.start(_runner().wait())
 
     def __call__(self, times):
         self.words[2] = times
-        with blas.find().single_threaded() if self.single_threaded else nullcontext():
+        with blas.find().single_threaded() if self.uses_blas else nullcontext():
             self.function(self.address)
 
 
 class ParallelCall(KernelCall):
-    """Programs in parallel: the first in the caller's thread, the others in threads that live as long as this object."""
+    """Programs that the team's threads run in any order."""
+
+    uses_blas = True
 
     def __init__(self, programs):
         self.programs, self.words = programs, np.zeros(3, np.uint64)
-        self.team = np.zeros(16, np.int64)   # two cache lines: the other threads write to the first
-        self.threads = None
 
     def kernel(self):
-        """The address of the kernel `run_parallel`; the first call starts the threads."""
-        if self.threads is None:
-            self.tables = [program.table() for program in self.programs]
-            runner = _runner().wait()
-            self.parts = np.array([(blas.address(runner.call_sequence), table.address) for table in self.tables], np.uint64)
-            self.words[:] = cxx.words(self.team, self.parts, len(self.tables) - 1)
-            runner.worker_loop.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-            self.threads = [threading.Thread(target=_work, args=(runner.worker_loop, self.team, part, self.tables), daemon=True)
-                            for part in self.parts[1:]]
-            weakref.finalize(self, self.team.__setitem__, 2, 1)
-            for thread in self.threads:
-                thread.start()
+        """The address of the kernel `run_parallel`."""
+        self.tables = [program.table() for program in self.programs]
+        run = blas.address(_runner().wait().call_sequence)
+        self.calls = np.array([(run, table.address) for table in self.tables], np.uint64)
+        self.words[:] = cxx.words(TEAM.memory, self.calls, len(self.tables))
         return blas.address(_runner().wait().call_run_parallel)
+
+
+def _pieces(rows, columns, depth):
+    """How many parts of its rows and of its columns a product is cut into, by sizes only, so that the number of threads does not
+    matter: twice as many pieces each time its sizes double, since smaller ones would lose time."""
+    parts = [1, 1]
+    for _ in range(min(MAX_HALVINGS, (rows * columns * depth // UNCUT).bit_length() // 3)):
+        parts[int(rows * parts[1] < columns * parts[0])] *= 2
+    return parts
 
 
 def _in_tiles(most, w, *factors):
@@ -253,8 +262,3 @@ def _in_tiles(most, w, *factors):
 def _runner():
     """The library whose `sequence`, `run_parallel` and `worker_loop` run all programs, of any dtype."""
     return cxx.library(cxx.program_source("float32"))
-
-
-def _work(worker_loop, team, part, tables):
-    """The body of a thread; its arguments keep the memory of its kernels alive."""
-    worker_loop(team.ctypes.data, part.ctypes.data)
