@@ -1,30 +1,34 @@
-"""A training step as a program: all rows together or, for narrow networks on large batches, blocks of rows on several threads."""
+"""A training step as a program: all rows together or, for narrow networks on large batches, shards of rows on several threads."""
+
+import numpy as np
 
 from .plan import Plan
 
 MAX_PARAMETERS = 1 << 16      # up to this, each thread has its own gradient, which stays in its core's cache
-MIN_MULTIPLY_ADDS = 1 << 26   # of a forward pass, for our own threads to pay: below it, BLAS workers that still spin after a
-                              # product compete for the cores
+MIN_MULTIPLY_ADDS = 1 << 26   # of a forward pass, for shards to pay: below it, BLAS workers that still spin after a product
+                              # compete with NumPy's threads for the cores
+MAX_SHARDS, EQUAL = 32, 4     # of a mini-batch: a multiple of EQUAL, so that 2 or 4 threads have equal work
 
 
 def training_step(update, mini_batches, report, rows):
     """The step of a mini-batch of `rows` rows: gathers it, computes the gradient, updates the parameters and logs the cost."""
-    block_rows = _block_rows(update.network, update.ops, rows)
-    if block_rows is None:
+    shards = _shards(update.network, update.ops, rows)
+    if shards is None:
         return WholeBatchStep(update, mini_batches, report, rows)
-    return BlockedStep(update, mini_batches, report, rows, block_rows)
+    return BlockedStep(update, mini_batches, report, rows, shards)
 
 
-def _block_rows(network, ops, rows):
-    """The rows of a block, or None if all rows are processed together."""
-    parameters = sum(view.size for _, view in network.parameters.items())
-    cpu = ops.row_blocks
+def _shards(network, ops, rows):
+    """The first rows of the blocks of each shard, by sizes only, or None if all rows are processed together."""
+    parameters, cpu = sum(view.size for _, view in network.parameters.items()), ops.row_blocks
     # a dropout mask is drawn for a whole batch
     if cpu is None or network.dropout_rates or parameters > MAX_PARAMETERS or rows * parameters < MIN_MULTIPLY_ADDS:
         return None
     most = max(1, cpu.block_bytes // (2 * sum(network.sizes) * network.dtype.itemsize))
-    rounds = -(-rows // (cpu.threads * most))
-    return -(-rows // (cpu.threads * rounds))
+    together = -(-rows // (most * MAX_SHARDS))   # blocks of a shard
+    shards = EQUAL * -(-rows // (most * together * EQUAL))
+    starts = range(0, rows, -(-rows // (shards * together)))
+    return [starts[first:first + together] for first in range(0, len(starts), together)]
 
 
 class _Step:
@@ -68,52 +72,53 @@ class WholeBatchStep(_Step):
 
 
 class BlockedStep(_Step):
-    """Blocks of rows on several threads, each with its own gradient; these are summed in the order of the threads.
+    """Shards of the rows on several threads, each with its own gradient; these are summed in the order of the shards.
 
-    The result depends on the number of threads, but not on which of them finishes first.
+    A shard is a few blocks of rows that fit a core's cache. The result does not depend on the number of threads.
     """
 
-    def __init__(self, update, mini_batches, report, rows, block_rows):
+    def __init__(self, update, mini_batches, report, rows, shards):
         super().__init__(update, mini_batches, report, rows)
-        self.costs = self.ops.zeros(rows, self.network.dtype)
-        cpu, starts = self.ops.row_blocks, range(0, rows, block_rows)
-        self.threads = [_ThreadBlocks(self, block_rows, starts[i::cpu.threads],
-                                      self.network.parameters.like() if i else self.gradient)
-                        for i in range(min(cpu.threads, len(starts)))]
-        sums = [cpu.add(thread.gradient.vector, self.gradient.vector) for thread in self.threads[1:]]
+        network, cpu = self.network, self.ops.row_blocks
+        self.costs, self.squares = (self.ops.zeros(shape, network.dtype) for shape in (rows, (len(shards), network.depth)))
+        gradients = [self.gradient, *(network.parameters.like() for _ in shards[1:])]
+        self.threads = [_Thread(self, list(zip(shards, gradients, self.squares))[i::cpu.threads])
+                        for i in range(min(cpu.threads, len(shards)))]
+        sums = [cpu.add(gradient.vector, self.gradient.vector) for gradient in gradients[1:]]
         ends = [*sums, *update.calls(), self.ops.log_cost(self.costs, report.log, self.clock)]
         self.run, self.last = (self.ops.program([cpu.parallel([thread.calls(measured) for thread in self.threads]), *ends])
                                for measured in (False, True))
 
     def measuring(self):
-        norms, threads = self.norms, self.threads
+        norms, squares = self.norms, self.squares
 
         def delta_norms():
-            norms[2:] = [float(sum(thread.squares[l] for thread in threads)) ** 0.5 for l in range(len(norms) - 2)]
+            norms[2:] = np.sqrt(squares.sum(axis=0, dtype=norms.dtype))
         return [self.ops.norms(self.network.vector, [self.gradient.vector], norms[:2]), delta_norms]
 
 
-class _ThreadBlocks:
-    """The blocks of one thread, with its gradient."""
+class _Thread:
+    """The shards of a thread, with the buffers of one block."""
 
-    def __init__(self, step, block_rows, starts, gradient):
-        self.ops, self.gradient, network = step.ops, gradient, step.network
-        block_gradient = gradient if len(starts) == 1 else network.parameters.like()
-        self.squares, self.zeros = (self.ops.zeros(network.depth, network.dtype) for _ in range(2))
-        rows = {start: min(block_rows, step.rows - start) for start in starts}
-        plans = {count: step._plan(count, block_gradient) for count in set(rows.values())}
-        self.blocks = [(step._gather(plans[rows[start]], start), plans[rows[start]],
-                        self.ops.cast(plans[rows[start]].costs, step.costs[start:start + rows[start]])) for start in starts]
+    def __init__(self, step, shards):
+        self.ops, self.shards, network = step.ops, shards, step.network
+        self.gradient, self.zeros = network.parameters.like(), self.ops.zeros(network.depth, network.dtype)
+        rows = {start: min(shards[0][0].step, step.rows - start) for starts, _, _ in shards for start in starts}
+        plans = {count: step._plan(count, self.gradient) for count in set(rows.values())}
+        self.blocks = {start: (step._gather(plans[count], start), plans[count],
+                               self.ops.cast(plans[count].costs, step.costs[start:start + count]))
+                       for start, count in rows.items()}
 
     def calls(self, measured):
         """The calls of all blocks; with measured, also those that sum the squares of the deltas."""
-        calls = [self.ops.cast(self.zeros, self.squares)] if measured else []
-        cpu = self.ops.row_blocks
-        for place, (gather, plan, keep_costs) in enumerate(self.blocks):
-            calls += [gather, *plan.calls, keep_costs]
-            if measured:
-                calls += [cpu.add_squares(delta, self.squares[l:l + 1]) for l, delta in enumerate(plan.delta[1:])]
-            if plan.gradient is not self.gradient:
-                move = cpu.add if place else self.ops.cast
-                calls.append(move(plan.gradient.vector, self.gradient.vector))
+        calls, cpu = [], self.ops.row_blocks
+        for starts, gradient, squares in self.shards:
+            calls += [self.ops.cast(self.zeros, squares)] if measured else []
+            for start in starts:
+                gather, plan, keep_costs = self.blocks[start]
+                calls += [gather, *plan.calls, keep_costs]
+                if measured:
+                    calls += [cpu.add_squares(delta, squares[l:l + 1]) for l, delta in enumerate(plan.delta[1:])]
+                move = self.ops.cast if start == starts[0] else cpu.add
+                calls.append(move(self.gradient.vector, gradient.vector))
         return calls

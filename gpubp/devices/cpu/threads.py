@@ -37,7 +37,7 @@ def in_threads(calls):
     pool = ThreadPoolExecutor(max(1, len(others)))   # it starts threads on demand
 
     def call():
-        with blas.find().single_threaded() if others else nullcontext():
+        with blas.find().single_threaded() if blas.find() else nullcontext():   # so that bits do not depend on their number
             # each in a copy of the caller's context, which holds NumPy's error state
             waiting = [pool.submit(copy_context().run, other) for other in others]
             first()
