@@ -54,6 +54,7 @@ class Ops(ABC):
     norms_dtype: Any = None          # that of the results of `norms`; None is the dtype of the vector
     scratch_bytes = 0                # approximately the bytes that a verb with a formula needs for intermediate values
     # capabilities, None where a device lacks them
+    blas_threads = 1                 # threads that NumPy's BLAS shares a product of a step among
     row_blocks: Any = None           # the CpuOps itself, whose threads compute blocks of rows
     array_checks: Any = None         # the ArrayChecks that validate arrays without a synchronization
     streaming: Any = None            # the Streaming of data that do not fit on the device

@@ -18,6 +18,7 @@ from .fit_arguments import FitArguments
 from .hints import warn
 from .history import History, StopReason
 from .interrupt import Interrupt
+from .step_times import StepTimes
 from .task import REGRESSION
 from .training_run import TrainingRun
 from .workspace import TrainingWorkspace
@@ -120,7 +121,7 @@ class _Loop:
         if arguments.resuming:
             self.workspace.restore_costs(self.training_state.costs[:self.training_state.batch])
         self.divergence = Divergence(self.training_run, self.epoch_log.each)
-        self.interrupt, self.burst, self.event = Interrupt(), 1, None
+        self.interrupt, self.burst, self.event, self.step_times = Interrupt(), 1, None, StepTimes()
 
     def run(self):
         network = self.network
@@ -129,6 +130,7 @@ class _Loop:
             self._run()
             self.cache.keep(self.workspace)
             network.workspace_cache = self.cache
+            self.step_times.warn(self.workspace.ops)
             return network.history
         finally:
             network.is_training = False
@@ -212,7 +214,10 @@ class _Loop:
         event, self.event = self.event, workspace.ops.record_event()
         if event is not None:
             workspace.ops.wait_for(event)   # at most one burst runs while the next is launched: the time measured is the device's
-        self.burst = max(1, min(2 * count, int(MAX_BURST_SECONDS / (time.perf_counter() - begun) * count)))
+        seconds = time.perf_counter() - begun
+        if count < left:   # an epoch's last step may be a shorter one
+            self.step_times.add(count, seconds)
+        self.burst = max(1, min(2 * count, int(MAX_BURST_SECONDS / seconds * count)))
         progress.update(count)
 
     def _progress_bar(self):

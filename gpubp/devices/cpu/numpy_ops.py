@@ -29,6 +29,10 @@ class NumpyOps(CpuOps):
     def __init__(self, compiles=True):
         self.compiles, self.name = compiles, "cpu" if compiles else "cpu:numpy"
 
+    @property
+    def blas_threads(self):   # type: ignore[override]
+        return self.threads
+
     def training_backend(self, seconds):
         if not self.compiles or seconds <= MIN_EPOCH_SECONDS_TO_COMPILE:
             return self
