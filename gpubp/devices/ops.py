@@ -52,7 +52,6 @@ class Ops(ABC):
     synchronous = False              # whether work has completed when a call returns, so that reading a result costs nothing
     max_copied_bytes = 1 << 26       # the largest training set of which a fit keeps a copy, see WorkspaceCache
     norms_dtype: Any = None          # that of the results of `norms`; None is the dtype of the vector
-    scratch_bytes = 0                # approximately the bytes that a verb with a formula needs for intermediate values
     # capabilities, None where a device lacks them
     blas_threads = 1                 # threads that NumPy's BLAS shares a product of a step among
     row_blocks: Any = None           # the CpuOps itself, whose threads compute blocks of rows
@@ -60,6 +59,10 @@ class Ops(ABC):
     streaming: Any = None            # the Streaming of data that do not fit on the device
     loss_scaling: Any = None         # the LossScaling of precision "float16"
     lane: Any = None                 # the calling thread's stream; None if the work of all threads is in order
+
+    def scratch_bytes(self, array):
+        """Approximately the bytes that a verb with a formula needs for intermediate values beside such an array."""
+        return 0
 
     # ---- variants of the device; arrays belong to all of them
     @abstractmethod

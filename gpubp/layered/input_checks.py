@@ -18,7 +18,7 @@ from .deferred_validation import DeferredArray, would_wait
 from .device_choice import DeviceChoice
 from .dlpack import import_array
 
-CHUNK_ELEMENTS = 1 << 24   # checked or moved together
+CHUNK_ELEMENTS = 1 << 20   # checked or moved together
 ALWAYS_FITS = 1 << 24      # bytes for which a device is assumed to have room, since asking takes longer than a small copy
 
 interval = cache(Interval)

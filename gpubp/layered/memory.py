@@ -13,6 +13,7 @@ from .epoch_log import ACCURACY_SAMPLES
 from .inference import chunks
 from .input_checks import checked_int
 from .plan import Plan
+from .task import REGRESSION
 from .training_state import TrainingState
 from .workspace import TrainingWorkspace
 
@@ -73,8 +74,8 @@ class CountingOps:
         self.bytes += CALL
         return lambda times=1: None
 
-    def _bind_formula(self, *arguments):
-        self.bytes += self.ops.scratch_bytes   # for intermediate values
+    def _bind_formula(self, *arguments):   # of which one of the first is a matrix, or the vector
+        self.bytes += self.ops.scratch_bytes(next(array for array in arguments if isinstance(array, np.ndarray)))
         return self._bind()
 
     cast = gather = matmul = gemm_update = log_cost = norms = program = add = add_squares = parallel = update = _bind
@@ -91,7 +92,8 @@ class CountingOps:
 
 
 def memory(network: Any, batch_size: int, samples: int = 0,
-           optimizer: str | OptimizerPart | Chain | Sequence[str | OptimizerPart] | None = None) -> Memory:
+           optimizer: str | OptimizerPart | Chain | Sequence[str | OptimizerPart] | None = None,
+           validation: int = 0) -> Memory:
     """Predict the memory of fit in bytes, without allocating it.
 
     Parameters
@@ -101,7 +103,10 @@ def memory(network: Any, batch_size: int, samples: int = 0,
         Training samples; with 0, data and predictions are not counted.
     optimizer : as for fit, optional
         None is the network's own.
+    validation : int, default 0
+        Validation samples.
 
+    A regression, as far as net.task knows it, is evaluated on the validation samples only, other tasks on training samples too.
     int(memory) is the sum; str(memory) names the purposes. Python, CUDA, cuBLAS's workspace and the arrays passed to fit are not
     counted. Raises ValueError or TypeError if an argument is not as described.
 
@@ -109,8 +114,9 @@ def memory(network: Any, batch_size: int, samples: int = 0,
     >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))
     data 152 MiB, parameters 0.274 MiB, plan 0.428 MiB, evaluation 19 MiB
     """
-    batch_size, samples = (checked_int(name, rows, least, MAX_ROWS, "the most that are predicted")
-                           for name, rows, least in (("batch_size", batch_size, 1), ("samples", samples, 0)))
+    batch_size, samples, validation = (
+        checked_int(name, rows, least, MAX_ROWS, "the most that are predicted")
+        for name, rows, least in (("batch_size", batch_size, 1), ("samples", samples, 0), ("validation", validation, 0)))
     state = network.training_state
     chain = Chain.of(optimizer) if optimizer is not None else state.chain if state else Chain.of("sgd")
     ghost, counter = object.__new__(type(network)), CountingOps(network.ops)
@@ -121,7 +127,10 @@ def memory(network: Any, batch_size: int, samples: int = 0,
     x, y = (np.broadcast_to(np.zeros(1, network.dtype), (rows, width)) for width in (network.sizes[0], network.sizes[-1]))
     TrainingWorkspace(ghost, training, x, y, None, rows, rows, batch_size)
     plan, counter.bytes = counter.bytes - 8 * rows, 0   # the order of the samples belongs to the data
-    for size in {rows.stop - rows.start for rows in chunks(min(samples, ACCURACY_SAMPLES))}:
-        Plan(ghost, size, targets=False, ops=counter)
-    data, evaluation = (x.nbytes + y.nbytes + 16 * rows, counter.bytes) if samples else (0, 0)
+    scored = 0 if network.task == REGRESSION else min(samples, ACCURACY_SAMPLES)
+    for count, targets in (scored, False), (validation, True):
+        for size in {rows.stop - rows.start for rows in chunks(count)}:
+            Plan(ghost, size, targets=targets, ops=counter)
+    width = network.dtype.itemsize * (network.sizes[0] + network.sizes[-1])
+    data, evaluation = (width * (rows + validation) + 16 * rows, counter.bytes) if samples else (0, 0)
     return Memory(*map(int, (data, parameters, plan, evaluation)))

@@ -18,6 +18,7 @@ class TrainingRun:
         """Continue at a mini-batch of an epoch: draw the epoch's order and write its learning rates."""
         self.epoch, self.training_state.batch = epoch, batch
         self.workspace.update.set_learning_rates(self.learning_rates(range(batch, self.batches)), self.training_state.step)
+        self.order = None   # frees it before the next one is drawn
         self.order = self._order()
         self.seek(self.training_state.step, batch)
 

@@ -30,7 +30,7 @@ class CompiledOps(CpuOps):
     """The verbs on NumPy arrays, compiled for this machine; raises RuntimeError if `cxx.why_not` gives a reason."""
 
     name = "cpu:compiled"
-    block_bytes, scratch_bytes = 1 << 19, 4 * cxx.BLOCK_ELEMENTS
+    block_bytes = 1 << 19
     _check = check_operands
 
     def __init__(self):

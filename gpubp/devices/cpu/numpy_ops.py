@@ -17,6 +17,7 @@ from .threads import in_threads, repeat, sequence
 from .ufunc_program import Scratch, bind
 
 BLOCK_ELEMENTS = 1 << 14   # elements that a formula computes together: 64 KiB of float32, so that a few values fit the cache
+TYPICAL_FORMULA, CALL_BYTES = (2, 6), 400   # its intermediate values that are alive at a time, its calls, and their size
 MIN_WEIGHTS_FOR_GEMM_UPDATE = 1 << 15   # below it, a BLAS call through ctypes costs more than it saves
 MIN_EPOCH_SECONDS_TO_COMPILE = 0.1   # a shorter epoch does not soon repay the first compilation, of about a second
 
@@ -24,10 +25,14 @@ MIN_EPOCH_SECONDS_TO_COMPILE = 0.1   # a shorter epoch does not soon repay the f
 class NumpyOps(CpuOps):
     """The verbs on NumPy arrays. compiles: whether CompiledOps may take over training if an epoch is long enough."""
 
-    block_bytes, scratch_bytes = 1 << 22, 4 * BLOCK_ELEMENTS
+    block_bytes = 1 << 22
 
     def __init__(self, compiles=True):
         self.compiles, self.name = compiles, "cpu" if compiles else "cpu:numpy"
+
+    def scratch_bytes(self, array):
+        values, calls = TYPICAL_FORMULA
+        return values * min(array.size, BLOCK_ELEMENTS) * array.itemsize + calls * CALL_BYTES * -(-array.size // BLOCK_ELEMENTS)
 
     @property
     def blas_threads(self):   # type: ignore[override]
