@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks import kernel_programs
 from gpubp.devices import kernel_source
+from gpubp.devices.private_folder import private_folder
 
 from ..cases import few
 from .arrays import HostArray, work
@@ -147,7 +148,7 @@ def _header():
 def _built(name, program, *options):
     """The path of g++'s output for a program, built unless it exists."""
     path = CACHE / name
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)   # raises OSError if another user could have planted a library
     with open(path.with_suffix(".lock"), "w") as lock:   # one process builds it, the others wait
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
