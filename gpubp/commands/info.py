@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import __version__
 from ..devices import named_by_environment
-from ..devices.cpu import cxx
+from ..devices.cpu import cxx, program_cache
 from ..devices.cpu.threads import available_cores
 from ..devices.cuda.probe import why_no_cuda
 
@@ -34,7 +34,14 @@ def run(args):
     line("BLAS", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip())
     limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
     line("threads", f"{available_cores()} cores for this process, {', '.join(limits) or 'no limit set for BLAS'}")
-    line("compiler", cxx.why_not() or f"{' '.join(cxx.command())}, for device='cpu:compiled' and long training runs on 'cpu'")
+    why = cxx.why_not()
+    line("compiler", why or f"{' '.join(cxx.command())}, for device='cpu:compiled' and long training runs on 'cpu'")
+    place, fault = program_cache.folder()
+    if fault:
+        line("programs", f"{'new ones are ' if place else ''}not kept but compiled in each process: {fault}; "
+                         "GPUBP_CACHE=FOLDER names another folder")
+    elif why is None:
+        line("programs", f"kept in {place}")
     found = []
     for package in CUPY:
         with suppress(PackageNotFoundError):

@@ -41,6 +41,17 @@ def dropout_scale_and_threshold(rate):
     return 1.0 / (1.0 - rate), ceil((1.0 - rate) * 2**32)
 
 
+class ProgramError(RuntimeError):
+    """A program for the CPU could not be compiled or loaded. why: what was expected, and what came."""
+
+    @property
+    def why(self):
+        return self.args[0]
+
+    def __str__(self):
+        return f"{self.why}; device='cpu:numpy' works everywhere"
+
+
 class Ops(ABC):
     """The operations of a device. The concrete classes are NumpyOps, CompiledOps and CudaOps."""
 

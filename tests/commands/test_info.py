@@ -1,5 +1,7 @@
 """gpubp info: devices, versions, and why there is no GPU."""
 
+import os
+
 import numpy as np
 
 import gpubp
@@ -17,3 +19,19 @@ def test_info(gpubp_, monkeypatch):
     monkeypatch.setattr(info, "why_no_cuda", lambda index: None if index < 2 else "no third")
     out = gpubp_("info")[1]
     assert "device    cuda:0\ndevice    cuda:1\n" in out and "no GPU" not in out
+
+
+def test_info_says_once_where_programs_are_kept_or_why_not(gpubp_, tmp_path, monkeypatch):
+    monkeypatch.setenv("GPUBP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(info.cxx, "why_not", lambda: None)
+    monkeypatch.setattr(info.cxx, "command", lambda: ("c++",))
+    assert f"\nprograms  kept in {tmp_path / 'cache'}\n" in gpubp_("info")[1]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GPUBP_CACHE", str(tmp_path / "file"))
+    if hasattr(os, "geteuid"):
+        line = f"programs  not kept but compiled in each process: {tmp_path / 'file'}: it is not a folder; GPUBP_CACHE=FOLDER"
+        assert gpubp_("info")[1].count(line) == 1
+    monkeypatch.setenv("GPUBP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(info.cxx, "why_not", lambda: "TMPDIR is full")
+    out = gpubp_("info")[1]
+    assert "\ncompiler  TMPDIR is full\n" in out and "\nprograms" not in out

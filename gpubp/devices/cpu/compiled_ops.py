@@ -215,7 +215,7 @@ class CallTable:
         self.calls = calls
         self.table = np.array([(call.kernel(), call.words.ctypes.data) for call in self.calls], np.uint64).reshape(-1, 2)
         self.words = cxx.words(self.table, len(self.calls), 1)
-        self.address, self.function = self.words.ctypes.data, _runner().wait().call_sequence
+        self.address, self.function = self.words.ctypes.data, _runner().function("call_sequence")
         self.function.argtypes = [ctypes.c_void_p]
         self.uses_blas = any(call.uses_blas for call in self.calls)
         if self.uses_blas:
@@ -238,10 +238,10 @@ class ParallelCall(KernelCall):
     def kernel(self):
         """The address of the kernel `run_parallel`."""
         self.tables = [program.table() for program in self.programs]
-        run = blas.address(_runner().wait().call_sequence)
+        run = blas.address(_runner().function("call_sequence"))
         self.calls = np.array([(run, table.address) for table in self.tables], np.uint64)
         self.words[:] = cxx.words(TEAM.memory, self.calls, len(self.tables))
-        return blas.address(_runner().wait().call_run_parallel)
+        return blas.address(_runner().function("call_run_parallel"))
 
 
 def _pieces(rows, columns, depth):

@@ -1,29 +1,31 @@
-"""CPU programs that are compiled from C++ on this machine, by the installed compiler, and cached on disk.
+"""CPU programs that are compiled from C++ on this machine, by the installed compiler, and kept by program_cache.py.
 
 The compiler runs in the background in its own process. It knows the vector instructions of this processor and, with glibc,
 vectorized versions of exp and similar functions.
 """
 
-import ctypes
 import os
 import platform
 import shlex
 import shutil
 import subprocess
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import sha256
 from operator import index
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
-from ... import atomic
+from ...maths.validation import shown
 from .. import kernel_source
-from . import blas
+from ..ops import ProgramError
+from ..private_folder import private_folder, reason
+from . import blas, program_cache
 
 BLOCK_ELEMENTS = 4096   # BLOCK in C++: elements of a block of whole rows (at least one) that fits a core's cache
 COMPILERS = "c++", "g++", "clang++"
@@ -31,17 +33,22 @@ COMPILERS = "c++", "g++", "clang++"
 OPTIONS = ("-std=c++17", "-O3", "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native",
            "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", f"-DBLOCK={BLOCK_ELEMENTS}", "-w", "-shared",
            "-fPIC")
+MAX_SECONDS = 300   # for one program, which takes one or two; then the compiler is taken for dead
 REMEDY = "install g++ or clang++ (Debian: apt install g++, macOS: xcode-select --install)"
 
 
 @cache
 def command():
-    """The compiler's path and its first arguments, or None; the environment variable CXX overrides the search."""
-    given = shlex.split(os.environ.get("CXX", ""))
+    """The compiler's path and its first arguments; the environment variable CXX overrides the search. Raises ProgramError."""
+    text = os.environ.get("CXX", "")
+    try:
+        given = shlex.split(text)
+    except ValueError as error:
+        raise ProgramError(f"expected CXX to name a C++ compiler, got {shown(text)} ({error}): mend or unset it") from None
     for first, *more in [given] if given else [[name] for name in COMPILERS]:
         if path := shutil.which(first):
             return path, *more
-    return None
+    raise ProgramError(f"no C++ compiler is found{' as CXX names it' * bool(given)}: {REMEDY}")
 
 
 @cache
@@ -49,12 +56,10 @@ def why_not():
     """None if programs can be compiled and can call NumPy's BLAS, else the reason in a few words."""
     if blas.find() is None:
         return "the BLAS of this NumPy cannot be called directly"
-    if command() is None:
-        return f"no C++ compiler is found{' as CXX names it' * bool(os.environ.get('CXX'))}: {REMEDY}"
     try:
-        library(program_source("float32")).wait()
-    except (RuntimeError, OSError) as error:
-        return str(error)
+        library(program_source("float32")).function("call_sequence")
+    except ProgramError as error:
+        return error.why
     return None
 
 
@@ -62,17 +67,6 @@ def why_not():
 def program_source(dtype):
     """The source of the kernels that need no formula; BlasInt is the integer type of NumPy's BLAS."""
     return kernel_source.source("program.cpp", dtype, f"typedef {'long long' if blas.find().wide else 'int'} BlasInt;\n")
-
-
-def folder():
-    """The cache folder of compiled programs: GPUBP_CACHE, else gpubp in the user's cache folder; None if there is none."""
-    try:
-        place = Path(os.environ.get("GPUBP_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "gpubp"))
-    except RuntimeError:   # the user has no home folder
-        return None
-    with suppress(OSError):   # a read-only folder may still hold programs
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return place
 
 
 @cache
@@ -93,63 +87,86 @@ def library(text):
 
 
 class Library:
-    """A compiled program: loaded from the cache, or else compiled in the background and waited for at its first use."""
+    """A compiled program: loaded from the cache, or else compiled in the background and waited for at its first use.
+
+    Raises ProgramError if that fails in any way; the next use tries again.
+    """
 
     def __init__(self, text):
-        self.text, self.lock, self.loaded = text, Lock(), None
-        self.key = sha256(repr((text, OPTIONS, _machine())).encode()).hexdigest()
+        self.text, self.lock = text, Lock()
         self.process: Any = None
-        if self._kept() is None:
-            self._begin()
-
-    def _kept(self):
-        """The cached file or None. Its name contains its size, because loading a truncated file would crash Python."""
-        place = folder()
-        for path in place.glob(f"{self.key}.*.so") if place else ():
-            if path.name.split(".")[1] == str(path.stat().st_size):
-                return path
-        return None
+        with _program_errors():
+            self.key = sha256(repr((text, OPTIONS, _machine())).encode()).hexdigest()
+            self.loaded = program_cache.load(self.key)
+            if self.loaded is None:
+                self._begin()
 
     def _begin(self):
-        self.place = tempfile.TemporaryDirectory(prefix="gpubp-")
-        self.built, text = Path(self.place.name, "built.so"), Path(self.place.name, "text.cpp")
-        text.write_text(self.text)
+        made = tempfile.mkdtemp(prefix="gpubp-")
+        self.owner, self.remove = os.getpid(), finalize(self, _remove, made, os.getpid())
+        place = private_folder(made)
+        self.built, text = place / "built.so", place / "text.cpp"
+        text.write_text(self.text, "utf-8")
         self.process = subprocess.Popen(   # in its own session, so that Ctrl-C does not reach the compiler
             [*command(), *OPTIONS, f"-I{kernel_source.folder()}", "-include", "words.h", text, "-o", self.built], text=True,
-            errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-            env={**os.environ, "LC_ALL": "C"})
+            errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "LC_ALL": "C", "TMPDIR": str(place)})
 
     def wait(self):
-        """The loaded library (ctypes.CDLL); waits for the compiler. Raises RuntimeError if the compilation failed."""
-        with self.lock:
+        """The loaded library (ctypes.CDLL); waits for the compiler."""
+        with self.lock, _program_errors():
             if self.loaded is None:
-                path = self._kept()
-                if path is None:
-                    if self.process is None:   # an earlier attempt failed, or the cached file was deleted
-                        self._begin()
-                    path = self._finish()
-                self.loaded = ctypes.CDLL(str(path))
+                if self.process is None or self.owner != os.getpid():   # an earlier attempt failed, or was the parent process's
+                    self._begin()
+                self.loaded = self._finish()
             return self.loaded
 
+    def function(self, name):
+        """A function of the loaded library."""
+        try:
+            return getattr(self.wait(), name)
+        except AttributeError:
+            raise _failure(f"a library without {name}") from None
+
     def _finish(self):
-        output, code = self.process.stdout.read(), self.process.wait()
-        self.process = None
-        if code:
-            first = next((line for line in output.splitlines() if "error" in line), f"exit code {code}")
-            raise RuntimeError(f"expected {' '.join(command())} to compile a program of gpubp, got: {first.strip()}")
-        path = self.built
-        with suppress(OSError, TypeError):   # without a cache folder the file lives as long as self
-            kept = folder() / f"{self.key}.{path.stat().st_size}.so"
-            atomic.atomically(kept, lambda file: file.write(path.read_bytes()), "a compiled program")
-            path = kept
-            self.place.cleanup()
-        return path
+        try:
+            output = self.process.communicate(timeout=MAX_SECONDS)[0]
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            output = f"error: no result after {MAX_SECONDS} seconds"
+        code, self.process = self.process.returncode, None
+        try:
+            if code != 0 or not self.built.is_file():
+                ending = f"exit code {code}" if code else "no library"
+                raise _failure(next((line.strip() for line in output.splitlines() if "error" in line), ending))
+            return program_cache.load_built(self.key, self.built)
+        finally:
+            self.remove()
+
+
+def _remove(place, owner):
+    """Remove a temporary folder; a forked process leaves its parent's alone."""
+    if os.getpid() == owner:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _failure(got):
+    return ProgramError(f"expected {' '.join(command())} to compile a program of gpubp, got: {got}")
+
+
+@contextmanager
+def _program_errors():
+    try:
+        yield
+    except OSError as error:   # a full disk, no permission, no process left, a library that does not load
+        raise _failure(reason(error)) from error
 
 
 def kernel(text, name):
     """A function that waits for the program of this text and returns the address of the named kernel."""
     program = library(text)
-    return cache(lambda: blas.address(getattr(program.wait(), f"call_{name}")))
+    return cache(lambda: blas.address(program.function(f"call_{name}")))
 
 
 def words(*values):
