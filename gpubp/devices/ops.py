@@ -84,6 +84,10 @@ class Ops(ABC):
         """The Ops to train with, if NumPy needs about `seconds` per epoch: self, or a backend that must compile first."""
         return self
 
+    def without_compiling(self, error):
+        """The Ops to train with after a ProgramError of the training backend; raises it if there is no other."""
+        raise error
+
     @abstractmethod
     def storage_dtype(self, dtype):
         """The dtype in which the factors of products are stored at this precision; uint16 holds the bits of a bfloat16."""
@@ -221,3 +225,7 @@ class Ops(ABC):
     @abstractmethod
     def program(self, calls):
         """A single call that runs the bound calls in order, on a GPU as a captured CUDA graph; times=n runs them n times."""
+
+    def prepare(self, programs):
+        """Wait until the programs are compiled, unless the first run compiles them. Raises ProgramError if that fails."""
+        return None

@@ -78,7 +78,8 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         A cost or parameter became infinite or NaN; the network holds its last good parameters.
     RuntimeError
         A callback trains the network that is being trained, or another thread uses it: train a net.copy() there. Until fit has
-        ended, calls of other threads raise, too; callbacks may use the network.
+        ended, calls of other threads raise, too; callbacks may use the network. Or the device is "cpu:compiled", and a program
+        could not be compiled; "cpu" trains with NumPy then.
     MemoryError
         The device is out of memory; net.memory predicts what fit takes.
 

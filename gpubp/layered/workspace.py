@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..devices.ops import ProgramError
 from .batches import open_batches
 from .device_choice import numpy_epoch_seconds
 from .epoch_report import Report
@@ -20,12 +21,22 @@ class TrainingWorkspace:
 
     def __init__(self, network, training, x, y, sample_weights, n, count, size, own=False):
         self.network, self.training_state = network, training
-        full, rest = divmod(count, size)
-        self.batches = full + (rest > 0)
+        self.batches = -(-count // size)
         # predicted from sizes only, so that every run makes the same choice
         seconds = numpy_epoch_seconds(network.vector.size, self.batches, count, len(training.state))
-        self.ops = ops = network.ops.with_precision(network.precision).training_backend(seconds)
-        self.gradient, self.clock = network.parameters.like(), ops.zeros(2, np.int64)
+        ops = network.ops.with_precision(network.precision)
+        data = x, y, sample_weights, n, count, size, own
+        try:
+            self._bind(ops.training_backend(seconds), *data)
+            return
+        except ProgramError as error:
+            ops = ops.without_compiling(error)
+        self._bind(ops, *data)
+
+    def _bind(self, ops, x, y, sample_weights, n, count, size, own):
+        """Allocate the buffers and bind the steps. All programs compile at the same time, and no step runs before they have."""
+        network, training, rest = self.network, self.training_state, count % size
+        self.ops, self.gradient, self.clock = ops, network.parameters.like(), ops.zeros(2, np.int64)
         self.report = Report(ops, network.dtype, self.batches, network.depth)
         self.log, self.scaling = self.report.log, self.report.scaling if ops.loss_scaling else None
         self.update = OptimizerUpdate(network, ops, training, self.gradient, self.clock, self.batches, n, self.scaling)
@@ -34,6 +45,7 @@ class TrainingWorkspace:
         last = self.steps[rest or size]
         self.measure = ops.program(last.measuring())   # |gradient|, |delta_l| of the epoch's last step
         self.last_step_separate = rest > 0 or last.run is not last.last   # whether that step has a program of its own
+        ops.prepare([self.measure, *(program for step in self.steps.values() for program in (step.run, step.last))])
 
     def begin_fit(self, training, epochs):
         """A fit begins: `epochs` of its epochs may wait to be read; training has the state vectors that steps are bound to."""

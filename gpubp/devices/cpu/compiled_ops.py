@@ -146,6 +146,10 @@ class CompiledOps(CpuOps):
     def program(self, calls):
         return KernelProgram(calls)
 
+    def prepare(self, programs):
+        for program in programs:
+            program.prepare()
+
     def parallel(self, parts):
         programs = list(map(KernelProgram, parts))
         return programs[0] if len(programs) == 1 else ParallelCall(programs)
@@ -182,14 +186,19 @@ class KernelProgram:
         self.calls: list[Any] = [one for call in calls for one in (call.calls if isinstance(call, KernelProgram) else [call])]
         self.runs: list[Any] | None = None
 
-    def __call__(self, times=1):
+    def prepare(self):
+        """Wait until all kernels are compiled; returns functions of `times` that run the calls."""
         if self.runs is None:
             self.runs = self._joined()
-        if len(self.runs) == 1:
-            self.runs[0](times)
+        return self.runs
+
+    def __call__(self, times=1):
+        runs = self.runs or self.prepare()
+        if len(runs) == 1:
+            runs[0](times)
             return
         for _ in range(times):
-            for run in self.runs:
+            for run in runs:
                 run(1)
 
     def _joined(self):

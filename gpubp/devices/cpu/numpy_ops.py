@@ -3,6 +3,7 @@
 Formulas run block by block, so that intermediate values stay in cache and do not grow with the batch.
 """
 
+import warnings
 from functools import partial
 from math import sqrt
 
@@ -26,6 +27,7 @@ class NumpyOps(CpuOps):
     """The verbs on NumPy arrays. compiles: whether CompiledOps may take over training if an epoch is long enough."""
 
     block_bytes = 1 << 22
+    failed = False   # whether a compilation has failed in this process
 
     def __init__(self, compiles=True):
         self.compiles, self.name = compiles, "cpu" if compiles else "cpu:numpy"
@@ -39,12 +41,18 @@ class NumpyOps(CpuOps):
         return self.threads
 
     def training_backend(self, seconds):
-        if not self.compiles or seconds <= MIN_EPOCH_SECONDS_TO_COMPILE:
+        if not self.compiles or self.failed or seconds <= MIN_EPOCH_SECONDS_TO_COMPILE:
             return self
         from . import cxx  # it loads the compiler's tools
         from .compiled_ops import CompiledOps
 
         return CompiledOps() if cxx.why_not() is None else self
+
+    def without_compiling(self, error):
+        NumpyOps.failed = True
+        warnings.warn(f"{error.why}; NumPy trains the networks of this process on device 'cpu': see `gpubp info`, or pass "
+                      "device='cpu:numpy'", RuntimeWarning, stacklevel=6)
+        return self
 
     def cast(self, source, out):
         return partial(np.copyto, out, source, "same_kind")
