@@ -13,6 +13,7 @@ from .. import __version__
 from ..devices import named_by_environment
 from ..devices.cpu import cxx, program_cache
 from ..devices.cpu.threads import available_cores
+from ..devices.cuda.compiler import cache_fault
 from ..devices.cuda.probe import why_no_cuda
 
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's wheels are named after the CUDA version that they are built for
@@ -49,6 +50,8 @@ def run(args):
     line("CuPy", ", ".join(found) or "not installed")
     if len(found) > 1:
         line("", "these packages overwrite each other: uninstall all of them, then install one")
+    if found and (fault := cache_fault()):
+        line("", f"others could change the kernels that it loads: {fault}; CUPY_CACHE_DIR=FOLDER names another folder")
     _devices()
     for extra, module, package, use in EXTRAS:
         line(extra, f"{package} {version(package)}" if find_spec(module) is not None else

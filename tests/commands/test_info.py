@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import pytest
 
 import gpubp
 from gpubp.commands import info
@@ -35,3 +36,12 @@ def test_info_says_once_where_programs_are_kept_or_why_not(gpubp_, tmp_path, mon
     monkeypatch.setattr(info.cxx, "why_not", lambda: "TMPDIR is full")
     out = gpubp_("info")[1]
     assert "\ncompiler  TMPDIR is full\n" in out and "\nprograms" not in out
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system's files have no mode as POSIX has them")
+def test_info_says_that_others_could_change_what_cupy_keeps(gpubp_, tmp_path, monkeypatch):
+    monkeypatch.setattr(info, "version", lambda package: "14.2")
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path))
+    assert "others could change" not in gpubp_("info")[1]
+    tmp_path.chmod(0o777)
+    assert f"others could change the kernels that it loads: {tmp_path}: other users can write in it (" in gpubp_("info")[1]
