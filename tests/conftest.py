@@ -15,6 +15,7 @@ from gpubp.devices import kernel_source, open_device
 from gpubp.devices.cpu import cxx
 from gpubp.devices.cuda.graph import Session
 from gpubp.devices.cuda.probe import why_no_cuda
+from gpubp.layered.step_times import StepTimes
 from gpubp.maths.activations import Activation
 from gpubp.maths.costs import Cost
 from tests.cases import FEW, few
@@ -36,6 +37,9 @@ def needs(module):
 
 def _missing(module):
     return f'{module} is not installed: pip install "gpubp[{EXTRAS[module]}]"'
+
+
+StepTimes.said = True   # a busy machine is no fault of the tests
 
 
 def pytest_collection_modifyitems(config, items):

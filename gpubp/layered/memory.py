@@ -10,7 +10,7 @@ import numpy as np
 from ..maths.gradient_transforms import Chain
 from ..maths.optimizers import OptimizerPart
 from .epoch_log import ACCURACY_SAMPLES
-from .inference import chunks
+from .inference import CHUNK_ROWS, chunks
 from .input_checks import checked_int
 from .plan import Plan
 from .task import REGRESSION
@@ -134,6 +134,8 @@ def memory(network: Any, batch_size: int, samples: int = 0,
     for count, targets in (scored, False), (validation, True):
         for size in {rows.stop - rows.start for rows in chunks(count)}:
             Plan(ghost, size, targets=targets, ops=counter)
+    if network.task == REGRESSION:   # a score has the deviations from the mean in float64
+        counter.bytes += 8 * network.sizes[-1] * min(validation, CHUNK_ROWS)
     width = network.dtype.itemsize * (network.sizes[0] + network.sizes[-1])
     data, evaluation = (width * (rows + validation) + 16 * rows, counter.bytes) if samples else (0, 0)
     return Memory(*map(int, (data, parameters, plan, evaluation)))

@@ -30,11 +30,12 @@ def score_terms(network, x, codes, task, passes=None):
     if task != REGRESSION:
         right = (labels(network, plan.a[-1], task) == labels(network, targets_on_device(rows), task) for rows, plan in passes)
         return [sum((found.all(axis=1) if task == MULTI_LABEL else found).sum() for found in right)]
+    sum_of_squares = lambda errors: xp.square(errors, errors).sum(dtype="float64")   # in place
     mean = sum(targets_on_device(rows).sum(axis=0, dtype="float64") for rows in chunks(x.shape[0])) / x.shape[0]
     residual = total = 0.0
     for rows, plan in passes:
-        residual += xp.square(targets_on_device(rows) - plan.a[-1]).sum(dtype="float64")
-        total += xp.square(targets_on_device(rows) - mean).sum(dtype="float64")
+        residual += sum_of_squares(targets_on_device(rows) - plan.a[-1])
+        total += sum_of_squares(targets_on_device(rows) - mean)
     return [residual, total]
 
 

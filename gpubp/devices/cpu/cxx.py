@@ -163,6 +163,7 @@ def _program_errors():
         raise _failure(reason(error)) from error
 
 
+@cache
 def kernel(text, name):
     """A function that waits for the program of this text and returns the address of the named kernel."""
     program = library(text)
