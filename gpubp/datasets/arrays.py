@@ -1,13 +1,9 @@
 """Reader of NumPy's .npz files, without pickles."""
 
 import io
-import zipfile
-import zlib
-from tokenize import TokenError
 
-import numpy as np
-
-from ..maths.registry import PARSING
+from ..archives import Archive, Refused, allowed, damage, require_allowed
+from ..maths.validation import listed, shown
 
 FEATURES = ("x", "data", "images", "image", "features", "inputs")
 TARGETS = ("y", "target", "targets", "labels", "label")
@@ -21,28 +17,26 @@ def read_npz(path, content, target=None, needed=True):
     The arrays may be called x and y, data and target, or images and labels, with the part as prefix or suffix (train_x,
     x_test). target: the name of the target array, if it has another one; with needed=True it must exist.
     """
-    try:
-        with PARSING, np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            names = archive.files
-            arrays = {key: archive[key] for key in names if _meaning(key, target)}
-        if damaged := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
-            raise ValueError(f"{damaged[0]} is no array")   # NumPy returns the bytes
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, TokenError, ValueError) as error:   # of NumPy
-        if "allow_pickle" in str(error):
-            raise ValueError(f"{path}: expected arrays of numbers or strings, got pickled Python objects, which gpubp does "
-                             "not load: save them as such arrays") from None
-        raise ValueError(f"{path} is damaged or not an .npz file ({error}): save it again or use a copy") from None
+    with damage(path, "is damaged or not an .npz file", "save it again or use a copy"):
+        archive = Archive(io.BytesIO(content))
+        names = [*archive.members]
+        wanted = [key for key in names if _meaning(key, target)]
+        require_allowed(sum(archive.members[key].file_size for key in wanted), allowed(len(content)))
+        if any(archive.layout(key)[0].hasobject for key in wanted):
+            raise Refused("expected arrays of numbers or strings, got pickled Python objects, which gpubp does not load: save "
+                          "them as such arrays")
+        arrays = {key: archive[key] for key in wanted}
     parts: dict[str, dict] = {}
     for key, array in arrays.items():
         part, kind = _meaning(key, target)
         if kind in parts.setdefault(part, {}):
             raise ValueError(f"{path}: expected one array of {'features' if kind == 'x' else 'targets'} for {part}, got "
-                             f"{key} as a second one: the file holds {', '.join(names)}")
+                             f"{listed([key])} as a second one: the file holds {listed(names)}")
         parts[part][kind] = array
     if needed and target is not None and target not in names:
-        raise ValueError(f"{path} has no array {target!r}: it holds {', '.join(names)}")
+        raise ValueError(f"{path} has no array {shown(target)}: it holds {listed(names)}")
     if "x" not in parts.get("train", {}):
-        raise ValueError(f"{path} holds {', '.join(names) or 'nothing'}: expected arrays x and y, data and target, "
+        raise ValueError(f"{path} holds {listed(names) or 'nothing'}: expected arrays x and y, data and target, "
                          "images and labels, or train_x and train_y (and valid_..., test_...)")
     return {part: (flat_rows(path, part, arrays["x"]), arrays.get("y")) for part, arrays in parts.items() if "x" in arrays}
 

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..maths.validation import listed, shown
+
 TARGET_NAMES = ("target", "targets", "label", "labels", "class", "y", "species", "outcome")
 NUMBERS = ("number", "foreign", "truth")
 # names of columns that number or identify the rows: Unnamed: 0 (pandas), rownames (R), Id, PassengerId, user_id
@@ -53,7 +55,7 @@ def choose(header, name, target, ignore, index, like, cells_of, notation):
         known = {*header}
         for feature in like["columns"]:
             if feature not in known:
-                raise ValueError(f"{name}: expected the column {feature!r}, which the network was trained on, got "
+                raise ValueError(f"{name}: expected the column {shown(feature)}, which the network was trained on, got "
                                  f"{listed(header)}")
         used = {*like["columns"], like["target"]}
         unused = [h for h in header if h not in used]
@@ -63,7 +65,7 @@ def choose(header, name, target, ignore, index, like, cells_of, notation):
     if target is not None:
         target = find(header, name, target)
         if target in ignored:
-            raise ValueError(f"{name}: expected a target that is not ignored, got {target!r} for both: leave one out")
+            raise ValueError(f"{name}: expected a target that is not ignored, got {shown(target)} for both: leave one out")
     notes, reasons = [], {}
     if index not in (None, "none"):
         ignored.add(find(header, name, index))
@@ -71,18 +73,19 @@ def choose(header, name, target, ignore, index, like, cells_of, notation):
         candidates = [h for h in header if h not in ignored and h != target and INDEX.fullmatch(h)]
         found = cells_of({*candidates}) if candidates else ()
         reasons = {h: _numbering(h, cells, notation) for h, cells in zip(candidates, found)}
-        notes += [f"{h!r} is a feature (--ignore {h!r} leaves it out)" for h, reason in reasons.items() if reason is None]
+        features = map(shown, (h for h, reason in reasons.items() if reason is None))
+        notes += [f"{feature} is a feature (--ignore {feature} leaves it out)" for feature in features]
         reasons = {h: reason for h, reason in reasons.items() if reason is not None}
         if reasons:
-            only = "" if index is None else f", --ignore {index!r} leaves out only that one"
-            notes += _left_out([f"{h!r} {reason}" for h, reason in reasons.items()], f"--index none keeps them{only}")
+            only = "" if index is None else f", --ignore {shown(index)} leaves out only that one"
+            notes += _left_out([f"{shown(h)} {reason}" for h, reason in reasons.items()], f"--index none keeps them{only}")
     left = [h for h in header if h not in ignored and h not in reasons]
     if len(left) == like.get("features"):
         target = None
     elif target is None:
         target = _guessed(left, name)
         if target is not None and target.lower() not in TARGET_NAMES:
-            notes.append(f"the target is {target!r}, the last column (--target)")
+            notes.append(f"the target is {shown(target)}, the last column (--target)")
     columns = tuple(h for h in left if h != target)
     if not columns:
         raise ValueError(f"{name}: expected a column of features beside the target, got {listed([*map(repr, header)])}: "
@@ -130,8 +133,8 @@ def find(header, name, wanted):
         if counted not in (None, wanted):   # such as 1 under pandas' names 0, 1, 2
             ways = [next((str(n) for n in (i + 1, i - len(header)) if str(n) not in header), "a new name")
                     for i in map(header.index, (wanted, counted))]
-            raise ValueError(f"{name}: expected one column, got {wanted}, the name of a column and the number of {counted!r}: "
-                             f"give {ways[0]} for the name or {ways[1]} for the number")
+            raise ValueError(f"{name}: expected one column, got {wanted}, the name of a column and the number of "
+                             f"{shown(counted)}: give {ways[0]} for the name or {ways[1]} for the number")
         return wanted
     if counted is not None:
         return counted
@@ -140,10 +143,5 @@ def find(header, name, wanted):
                          "or a name")
     folded = {h.lower(): h for h in reversed(header)}
     near = get_close_matches(wanted.lower(), folded, n=1)
-    remedy = f"did you mean {folded[near[0]]!r}?" if near else f"its columns are {listed(header)}"
-    raise ValueError(f"{name} has no column {wanted!r}: {remedy}")
-
-
-def listed(names, most=8):
-    """The names in words, the first few of many."""
-    return ", ".join([*map(str, names[:most]), *["..."] * (len(names) > most)])
+    remedy = f"did you mean {shown(folded[near[0]])}?" if near else f"its columns are {listed(header)}"
+    raise ValueError(f"{name} has no column {shown(wanted)}: {remedy}")

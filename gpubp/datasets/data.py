@@ -1,5 +1,6 @@
 """Samples with labels or targets, feature scaling, and a reproducible validation split."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,8 +10,39 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..devices.random import SPLIT, bits, checked_seed
+from ..maths.schema import DICTIONARY, NUMBER, TRUTH, Check, or_null, verify, whole
 from ..maths.standardization import LARGE, shift_and_scale, standardizer
-from ..maths.validation import shown
+from ..maths.validation import listed, shown
+
+TEXT = Check("a text", lambda value: isinstance(value, str))
+NAME = Check("a text of characters", lambda value: isinstance(value, str) and not re.search("[\ud800-\udfff]", value))
+NAMES = Check("a list of different texts", lambda value: (
+    isinstance(value, (list, tuple)) and all(map(NAME.holds, value)) and len({*value}) == len(value)))
+CLASSES = Check("a list of different texts or numbers", lambda value: NAMES.holds(value) or (
+    isinstance(value, (list, tuple)) and all(map(NUMBER.holds, value)) and len({*value}) == len(value)))
+LIKE = {"data": TEXT, "features": whole(1), "classes": or_null(CLASSES), "columns": or_null(NAMES), "header": or_null(NAMES),
+        "target": or_null(NAME), "options": DICTIONARY, "multi_label": TRUTH}
+OPTIONS = {**dict.fromkeys(("delimiter", "decimal", "thousands", "header", "separator"), TEXT),
+           "index": Check("a text or a number", lambda value: TEXT.holds(value) or NUMBER.holds(value)), "missing": NAMES}
+
+
+def numbers(count):
+    """The check of one number, or one for each of `count` columns."""
+    return Check(f"a number, or {count} of them", lambda value: NUMBER.holds(value) or (
+        isinstance(value, (list, tuple, np.ndarray)) and len(value) == count and all(map(NUMBER.holds, value))))
+
+
+def check_like(like, place="like"):
+    """Raise ValueError unless metadata, perhaps from a file, can say how to read other data."""
+    verify(like, LIKE, place, complete=False)
+    columns, options = like.get("columns"), like.get("options", {})
+    count = like.get("features", len(columns or ()))
+    verify(like, {"shift": numbers(count), "scale": numbers(count)}, place, complete=False)
+    if ("shift" in like) != ("scale" in like):
+        raise ValueError(f"expected {place} with both shift and scale, got one of them")
+    verify(options, {name: OPTIONS[name] for name in options if name in OPTIONS}, f"{place}.options")
+    if columns and not (len(columns) == count and {*columns} <= {*(like.get("header") or ())} and "target" in like):
+        raise ValueError(f"expected {place}.columns to be {count} names of its header, and a target, got {listed(columns)}")
 
 
 @dataclass(frozen=True)

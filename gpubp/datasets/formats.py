@@ -2,12 +2,14 @@
 
 import io
 import re
-import zipfile
-import zlib
 from difflib import get_close_matches
 from importlib import import_module
 
+from ..archives import Archive, allowed, damage, expanded
+from ..maths.validation import listed
+
 KNOWN = "a table (.csv), arrays (.npz) or images (idx)"
+NESTED = 4   # compressed files within each other, such as .csv.gz in a .zip
 ZIP = b"PK\3\4", b"PK\5\6"
 COMPRESSED = {rb"\x1f\x8b": "gzip", rb"BZh[1-9]1AY&SY": "bz2", rb"\xfd7zXZ\0": "lzma"}
 CSV = "save it as .csv, for example with pandas: pandas.read_{}({!r}).to_csv('data.csv', index=False)"
@@ -49,29 +51,33 @@ def read_file(path):
 
 def decompressed(path, content):
     """The content of a file without gzip, bzip2 or xz, or of the single file in a .zip; raises ValueError for other formats."""
-    for start, (what, remedy) in FOREIGN.items():
-        if re.match(start, content[:1 << 16], re.DOTALL):
-            raise ValueError(f"{path} is {what}: expected {KNOWN}: {remedy.format(path.name)}")
-    name = next((name for start, name in COMPRESSED.items() if re.match(start, content)), None)
-    if name is not None:
+    limit = allowed(len(content))
+    for _ in range(NESTED + 1):
+        for start, (what, remedy) in FOREIGN.items():
+            if re.match(start, content[:1 << 16], re.DOTALL):
+                raise ValueError(f"{path} is {what}: expected {KNOWN}: {remedy.format(path.name)}")
+        inner = _unpacked(path, content, limit)
+        if inner is None:
+            return content
+        content = inner
+    raise ValueError(f"{path} is compressed more than {NESTED} times: unpack it and give the file inside")
+
+
+def _unpacked(path, content, limit):
+    """What a compressed file holds, up to limit bytes; None if it is not compressed."""
+    if name := next((name for start, name in COMPRESSED.items() if re.match(start, content)), None):
         module = import_module(name)   # here, because Python may be built without bz2 or lzma
-        try:
-            inner = module.decompress(content)
-        except (EOFError, OSError, ValueError, zlib.error, getattr(module, "LZMAError", EOFError)) as error:
-            raise ValueError(f"{path} is truncated or damaged ({error}): download it again") from None
-        return decompressed(path, inner)
-    return _unzipped(path, content) if content.startswith(ZIP) else content
-
-
-def _unzipped(path, content):
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
-            if not names or any(name.endswith(".npy") for name in names):
-                return content
-            if len(names) == 1:
-                return decompressed(path, archive.read(names[0]))
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"{path} is damaged or not an .npz file ({error}): save it again or use a copy") from None
-    raise ValueError(f"{path} holds {len(names)} files, {', '.join(names[:3])} and more: expected one: unpack it and give one of "
-                     "its files")
+        with damage(path, "is truncated or damaged", "download it again"):
+            return expanded(module.open(io.BytesIO(content)), limit)
+    if not content.startswith(ZIP):
+        return None
+    with damage(path, "is damaged or not an .npz file", "save it again or use a copy"):
+        archive = Archive(io.BytesIO(content))
+        members = [info for info in archive.members.values()
+                   if not info.filename.endswith("/") and not info.filename.startswith("__MACOSX/")]
+        if not members or any(info.filename.endswith(".npy") for info in members):
+            return None
+        if len(members) == 1:
+            return archive.content(members[0], limit)
+    raise ValueError(f"{path} holds {len(members)} files, {listed([info.filename for info in members], 3)}: expected one: unpack "
+                     "it and give one of its files")

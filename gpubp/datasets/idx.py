@@ -1,14 +1,17 @@
 """Reader of MNIST's idx format, and the search for the images, labels and parts that belong together."""
 
 import re
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
+from ..maths.validation import shown
 from .arrays import PARTS, flat_rows
 from .formats import decompressed
 
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+DEEPEST = 32   # dimensions that every NumPy has
 OTHER = {"images": "labels", "labels": "images", "idx3": "idx1", "idx1": "idx3"}
 USUAL = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 # such as train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte or emnist-digits-test-images-idx3-ubyte
@@ -28,11 +31,11 @@ def read_idx(path, content):
     start = 4 + 4 * depth
     shape = tuple(np.frombuffer(content[4:start], ">u4").tolist()) if len(content) >= start else ()
     dtype = np.dtype(IDX_TYPES[kind])
-    expected = start + int(np.prod(shape)) * dtype.itemsize
-    if len(content) != expected:
-        raise ValueError(f"{path} is truncated or damaged: expected {expected} bytes for shape {shape}, got "
+    expected = start + prod(shape) * dtype.itemsize
+    if len(content) != expected or not 0 < depth <= DEEPEST:
+        raise ValueError(f"{path} is truncated or damaged: expected {shown(expected)} bytes for shape {shown(shape)}, got "
                          f"{len(content)}: download it again")
-    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    values = np.frombuffer(memoryview(content)[start:], dtype).reshape(shape)
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 

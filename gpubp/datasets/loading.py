@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..maths.validation import listed, shown
 from .arrays import read_npz
-from .columns import listed
-from .data import Data, Scaling
+from .data import Data, Scaling, check_like
 from .formats import KNOWN, read_file
 from .idx import read_idx_parts
 from .table import read_table
@@ -106,6 +106,8 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
     ("the columns are separated by ';'", "the target is 'kind', the last column (--target)")
     """
     path = Path(path)
+    if like is not None:
+        check_like(like)
     content, kind = (None, "idx") if path.is_dir() else read_file(path)
     words = missing.split(",") if isinstance(missing, str) and missing else missing
     options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands, "header": header, "index": index,
@@ -133,7 +135,7 @@ def _loaded(path, content, kind, target, ignore, task, like, *, targets, options
     if kind != "table" and (given := ["ignore"] * bool(ignore) + [option for option, value in options.items() if value != []]):
         raise ValueError(f"expected {given[0]} only for tables of text, got it for {name}: leave it out")
     if target is not None and kind == "idx":
-        raise ValueError(f"expected no target for idx files, got {target!r}: {name} has its own file of labels, leave it out")
+        raise ValueError(f"expected no target for idx files, got {shown(target)}: leave it out, {name} has a file of labels")
     notes: list[str] = []
     if kind == "npz":
         parts = read_npz(path, content, target, needed=like is None)
@@ -152,7 +154,7 @@ def _loaded(path, content, kind, target, ignore, task, like, *, targets, options
     _agree(name, parts, places, like, targets)
     goals = [y for _, y in parts.values()] if targets else []
     if task not in TASKS:
-        raise ValueError(f"{name}: expected task {', '.join(TASKS[:-1])} or {TASKS[-1]}, got {task!r}")
+        raise ValueError(f"{name}: expected task {', '.join(TASKS[:-1])} or {TASKS[-1]}, got {shown(task)}")
     multi_label = _is_multi_label(name, goals, task, like)
     classes = None if multi_label else _classes(name, goals, task, like) if goals or like else None
     scaling = _scaling(parts["train"][0], like)
@@ -235,11 +237,11 @@ def _classes(name, targets, task, like):
     values = np.concatenate([y.ravel() for y in targets])
     distinct = np.unique(values)
     if len(distinct) == 1:
-        raise ValueError(f"{name}: expected at least two different targets, got {distinct[0].item()!r} for all {len(values)} "
-                         "samples")
+        raise ValueError(f"{name}: expected at least two different targets, got {shown(distinct[0].item())} for all "
+                         f"{len(values)} samples")
     if distinct.dtype.kind == "U":
         if task == "regression":
-            raise ValueError(f"{name}: expected numbers as targets of a regression, got {distinct[0].item()!r}")
+            raise ValueError(f"{name}: expected numbers as targets of a regression, got {shown(distinct[0].item())}")
         return tuple(distinct.tolist())
     whole = bool(np.all(distinct == np.floor(distinct)))
     few = len(distinct) <= max(2, min(100, len(values) // 2))
@@ -268,8 +270,8 @@ def _encoded(y, classes, place):
     place(i) is the position of sample i in the file, for the error of an unknown label.
     """
     if y.dtype.kind == "U" and not (classes and isinstance(classes[0], str)):
-        raise ValueError(f"{place(0)}: expected a number as the target, as in the training data, got {y.ravel()[0].item()!r}: "
-                         "correct the file")
+        raise ValueError(f"{place(0)}: expected a number as the target, as in the training data, got "
+                         f"{shown(y.ravel()[0].item())}: correct the file")
     if classes is None:
         return np.asarray(y, np.float64).reshape(len(y), -1)
     values = (y.argmax(axis=1) if _one_hot(y) else y.ravel()).tolist()
@@ -279,7 +281,7 @@ def _encoded(y, classes, place):
     unknown = next((i for i, value in enumerate(values) if value not in known), None)
     if unknown is not None:
         raise ValueError(f"{place(unknown)}: expected one of the {len(classes)} classes {listed(classes, 10)}, got "
-                         f"{str(values[unknown])!r}")
+                         f"{shown(str(values[unknown]))}")
     return np.array([known[value] for value in values], np.int64)
 
 

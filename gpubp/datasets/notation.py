@@ -2,6 +2,8 @@
 
 import re
 
+from ..maths.validation import shown
+
 MISSING = frozenset({"", "na", "n/a", "n.a.", "<na>", "(na)", "#na", "#n/a", "#n/a n/a", "nan", "-nan", "+nan", "nat", "null",
                      "(null)", "<null>", "none", "?", r"\n",                     # \N of databases
                      "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",                 # C of Windows
@@ -27,9 +29,9 @@ class Notation:
     def __init__(self, decimal, thousands):
         for name, sign, least in (("decimal", decimal, 1), ("thousands", thousands, 0)):
             if not isinstance(sign, str) or not least <= len(sign) <= 1 or sign.isalnum() or sign in tuple("+-"):
-                raise ValueError(f"--{name}: expected one sign such as {'.' if least else ' '!r} or ',', got {sign!r}")
+                raise ValueError(f"--{name}: expected one sign such as {shown('.' if least else ' ')} or ',', got {shown(sign)}")
         if decimal == thousands:
-            raise ValueError(f"--thousands: expected another sign than the decimal {decimal!r}: give --decimal, too")
+            raise ValueError(f"--thousands: expected another sign than the decimal {shown(decimal)}: give --decimal, too")
         self.decimal, self.thousands = decimal, thousands
         # French texts group digits by spaces that do not break
         point, group = re.escape(decimal), r"[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)

@@ -5,6 +5,8 @@ import io
 import re
 from itertools import islice
 
+from ..maths.validation import shown
+
 DELIMITERS = "\t;|,"   # the comma is the last, because it also occurs in numbers
 
 
@@ -25,7 +27,7 @@ class Rows:
             raise ValueError(f"{name} is empty: expected rows of comma-separated values")
         self.delimiter = delimiter or (stated[1] if stated else self._guess(sample, decimal, usual))
         if not isinstance(self.delimiter, str) or len(self.delimiter) != 1 or self.delimiter in '"\r\n':
-            raise ValueError(f"--delimiter: expected one sign such as ',' or ';', got {self.delimiter!r}")
+            raise ValueError(f"--delimiter: expected one sign such as ',' or ';', got {shown(self.delimiter)}")
         self.width = len(self._cells(sample[:1], self.delimiter)[0])
         self.notes = []
 
@@ -71,7 +73,7 @@ class Rows:
                     if len(cells) != self.width:
                         remedy = ("name each column in the first line (R: col.names = NA), or delete a title above the names"
                                   if len(cells) > self.width and count == 1 else
-                                  f"complete the line, or quote cells that hold {self.delimiter!r}")
+                                  f"complete the line, or quote cells that hold {shown(self.delimiter)}")
                         raise ValueError(f"{self._name}, line {start}: expected {self.width} cells as in the first line, got "
                                          f"{len(cells)}: {remedy}")
                     if self.width > 1:
@@ -81,7 +83,7 @@ class Rows:
                     blank, count = [], count + 1
                     yield start, cells
         except csv.Error as error:
-            raise ValueError(f"{self._name}, line {line}: expected cells separated by {self.delimiter!r}, got a damaged row "
+            raise ValueError(f"{self._name}, line {line}: expected cells separated by {shown(self.delimiter)}, got a damaged row "
                              f"({error}): look for a stray quote") from None
         left_out = {"blank": blanks, "comment": comments}   # blank lines at the end are usual
         self.notes = [f"{count} {what} line{'s' * (count > 1)} left out" for what, count in left_out.items() if count]

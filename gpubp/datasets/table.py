@@ -12,7 +12,8 @@ from itertools import islice
 
 import numpy as np
 
-from .columns import choose, is_header, listed
+from ..maths.validation import listed, shown
+from .columns import choose, is_header
 from .notation import TRUTH, Notation
 from .rows import Rows
 
@@ -31,7 +32,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
     """
     like = like or {}
     if header not in (None, "auto", "yes", "no"):
-        raise ValueError(f"--header: expected yes, no or auto, got {header!r}")
+        raise ValueError(f"--header: expected yes, no or auto, got {shown(header)}")
     notation = Notation("." if decimal is None else decimal, thousands or "")
     rows = Rows(text, name, delimiter, notation.decimal, separator)
     (_, first), *below = islice(rows, 1 + BELOW)
@@ -53,7 +54,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
         reading.check_groups(islice(rows, named, None), columns if cells is None else [*columns, target])
     if index is None and not like and len(x) > 2:   # names that are not usual for an index: they may be times
         steps = [(c, np.diff(x[:, i])) for i, c in enumerate(columns) if x[0, i] in (0, 1) and x[1, i] == x[0, i] + 1]
-        reading.notes += [f"{c!r} numbers the rows and is a feature (--ignore {c!r} leaves it out)" for c, step in steps
+        reading.notes += [f"{shown(c)} numbers the rows and is a feature (--ignore {shown(c)} leaves it out)" for c, step in steps
                           if (step == 1).all()]
     goals = None if cells is None else reading.targets(cells, target, task, like.get("classes"))
     found = None if delimiter or len(first) == 1 else rows.delimiter
@@ -62,7 +63,7 @@ def read_table(text, name, target=None, ignore=(), task="auto", like=None, targe
 
 def _names(first, rows, name, named, notation, like):
     """(names of the columns, notes); the names are "column 1", ... if the table has no header."""
-    notes = [] if rows.delimiter == "," or len(first) == 1 else [f"the columns are separated by {rows.delimiter!r}"]
+    notes = [] if rows.delimiter == "," or len(first) == 1 else [f"the columns are separated by {shown(rows.delimiter)}"]
     width = len(first)
     if not first[-1].strip():   # a comma at the end of each line
         width = max((i for _, cells in rows for i, cell in enumerate(cells, 1) if cell.strip()), default=width)
@@ -81,7 +82,7 @@ def _names(first, rows, name, named, notation, like):
     header = [re.sub(r"^#\s*(?=\S)", "", cell.strip()) for cell in first[:width]]
     twice = next((h for h, count in Counter(header).items() if count > 1), None)
     if twice is not None:
-        raise ValueError(f"{name}: expected each column name once, got {twice!r} twice: rename one, or give --header no if "
+        raise ValueError(f"{name}: expected each column name once, got {shown(twice)} twice: rename one, or give --header no if "
                          "the first line is a sample")
     if any(cell and notation.kind(cell) != "text" for cell in header):
         notes.append(f"the first line is the header: {listed(header)} (--header no)")
@@ -146,8 +147,8 @@ class _Reading:
                                 infinite=np.isinf(x[row, column]))
         if self.truths:
             for row, column in np.argwhere((x != 0) & (x != 1) & np.isin(columns, [*self.truths]))[:1]:
-                raise ValueError(f"{self.place(row)}, column {columns[column]!r}: expected True or False as on other lines, got "
-                                 f"{x[row, column]:g}: correct the file, or ignore this column")
+                raise ValueError(f"{self.place(row)}, column {shown(columns[column])}: expected True or False as on other lines, "
+                                 f"got {x[row, column]:g}: correct the file, or ignore this column")
             self.notes.append(f"True and False are read as 1 and 0 in {listed([c for c in columns if c in self.truths])}")
 
     def check_groups(self, rows, columns):
@@ -163,8 +164,8 @@ class _Reading:
                     del seen[i]
         for i in (i for i, kinds in seen.items() if len(kinds) == 2):
             line, cell = seen[i][True]
-            raise ValueError(f"{self.name}, line {line}, column {self.header[i]!r}: expected a number in a clear notation, got "
-                             f"{cell} beside numbers without a point: give --thousands . --decimal , if points separate "
+            raise ValueError(f"{self.name}, line {line}, column {shown(self.header[i])}: expected a number in a clear notation, "
+                             f"got {cell} beside numbers without a point: give --thousands . --decimal , if points separate "
                              "thousands, else --decimal .")
 
     def targets(self, cells, target, task, classes):
@@ -179,14 +180,14 @@ class _Reading:
         if all(numeric):
             code = next((cell for cell in cells if re.fullmatch(r"[+-]?(0\d+|\d{16,})", cell)), None)
             if task != "regression" and not self.trained and code is not None:
-                self.notes.append(f"codes in {target!r}, such as {code}, are names of classes (--task regression)")
+                self.notes.append(f"codes in {shown(target)}, such as {code}, are names of classes (--task regression)")
                 return np.array(cells)
             goals = np.array([self.notation.number(cell) for cell in cells])
             if task == "classification" and not self.trained and (goals != np.floor(goals)).any():
                 written: dict[float, str] = {}   # versions, for instance
                 for goal, cell in zip(goals, cells):
                     if written.setdefault(goal, cell) != cell:
-                        raise ValueError(f"{self.name}, column {target!r}: expected one spelling of each class, got "
+                        raise ValueError(f"{self.name}, column {shown(target)}: expected one spelling of each class, got "
                                          f"{written[goal]} and {cell}: correct the file, or give --task regression")
             return goals
         odd, as_class = numeric.index(False), ", or give --task classification if it is the name of a class"
@@ -197,17 +198,18 @@ class _Reading:
             if foreign is not None:
                 raise self._refused(foreign, target, cells[foreign], as_class)
             if sum(numeric) > len(cells) // 2 or (any(numeric) and "mark" in kinds):   # such as - for a missing number
-                raise ValueError(f"{self.place(odd)}, column {target!r}: expected a number as on other lines, got "
-                                 f"{cells[odd]!r}: give --missing {_argument(cells[odd])} if it means a missing value{as_class}")
+                raise ValueError(f"{self.place(odd)}, column {shown(target)}: expected a number as on other lines, got "
+                                 f"{shown(cells[odd])}: give --missing {_argument(cells[odd])} if it means a missing value"
+                                 f"{as_class}")
         return np.array(cells)
 
     def _refused(self, row, column, cell, more="", remedy="ignore this column, or make it the target", infinite=False):
         """The error of a cell that is no number."""
-        where, kind = f"{self.place(row)}, column {column!r}", self.notation.kind(cell)
+        where, kind = f"{self.place(row)}, column {shown(column)}", self.notation.kind(cell)
         if kind == "missing":
             ways = "leave the line out" if self.trained or self.missing is not None else (
                 f"give --missing {_argument(cell or ',')} to leave out such rows{more}")
-            return ValueError(f"{where}: the value is missing, got {cell!r}: fill it in, or {ways}")
+            return ValueError(f"{where}: the value is missing, got {shown(cell)}: fill it in, or {ways}")
         remedy = "correct the file" if self.trained else remedy
         if infinite or cell.lower().lstrip("+-") in ("inf", "infinity"):
             remedy, more = "replace infinite values, or leave the line out", ""
@@ -218,7 +220,7 @@ class _Reading:
             remedy = "write plain numbers such as 1234.5, or give the signs in them with --decimal and --thousands"
         elif kind == "mark" and not self.trained and "--missing" not in remedy:
             remedy += f", or give --missing {_argument(cell)} if it means a missing value"
-        return ValueError(f"{where}: expected a number, got {cell!r}: {remedy}{more}")
+        return ValueError(f"{where}: expected a number, got {shown(cell)}: {remedy}{more}")
 
 
 def _argument(cell):

@@ -22,6 +22,8 @@ PARSING = RLock()
 if hasattr(os, "register_at_fork"):   # a child must not wait for a thread of its parent
     os.register_at_fork(before=PARSING.acquire, after_in_parent=PARSING.release, after_in_child=PARSING.release)
 
+SHORT, LONGEST = 100, 1000   # characters that cannot be nested too deeply for Python, and of any text
+
 
 class Table(dict):
     """Entries by name; an entry is an object ready to use, or the class or function that makes one from arguments."""
@@ -47,10 +49,15 @@ class Table(dict):
 
     def _parse(self, wanted):
         try:
+            if len(wanted) > LONGEST:
+                raise ValueError
             with PARSING:
-                return ast.parse(re.sub(r"(?<=[a-z])[- ](?=[a-z])", "_", wanted.strip().lower()), mode="eval").body
-        except SyntaxError:
-            raise self._unreadable(wanted, "write a name, or name(argument, ...)") from None
+                node = ast.parse(re.sub(r"(?<=[a-z])[- ](?=[a-z])", "_", wanted.strip().lower()), mode="eval").body
+            if len(wanted) > SHORT:
+                ast.unparse(node)   # as errors do
+            return node
+        except (SyntaxError, ValueError, RecursionError, MemoryError):   # NUL, surrogates, or nested too deeply
+            raise self._unreadable(wanted, f"write a name, or name(argument, ...), of at most {LONGEST} characters") from None
 
     def _unreadable(self, wanted, remedy):
         written = wanted if isinstance(wanted, str) else ast.unparse(wanted)

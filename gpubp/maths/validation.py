@@ -35,14 +35,36 @@ class Interval:
 
 def shown(value):
     """A value in an error message: its repr in one line of at most about 80 characters."""
-    text = " ".join(repr(value).split())
+    return _short(repr(value) if isinstance(value, str) else " ".join(repr(value).split()))
+
+
+def _short(text):
     return text if len(text) <= 80 else f"{text[:50]} ... {text[-25:]}"
+
+
+def listed(names, most=8):
+    """The names in words, the first few of many."""
+    names = [*names]
+    return ", ".join([*(_short(visible(str(name))) for name in names[:most]), *["..."] * (len(names) > most)])
+
+
+def visible(text):
+    """A text for a terminal: characters that could steer it, and others that do not print, as escapes such as \\x1b."""
+    return text if text.isprintable() else "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _finite(value):
+    try:
+        return isfinite(value)
+    except OverflowError:   # an integer beyond all floats
+        return False
 
 
 def number(name, value, bounds=REAL):
     """The value as a Python int or float. Raises ValueError unless it is a finite number within bounds."""
     real = isinstance(value, Real) and not isinstance(value, bool)
-    if not real or not isfinite(value) or not Interval(bounds).holds(value):
+    if not real or not _finite(value) or not Interval(bounds).holds(value):
         raise ValueError(f"expected {name} to be a number in {bounds}, got {shown(value)}")
     return int(value) if isinstance(value, Integral) else float(value)
 

@@ -8,11 +8,13 @@ import os
 import pickle
 import tarfile
 import threading
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
+from gpubp import archives
 from gpubp.datasets import load
 from tests.datasets.test_loading import IRIS
 
@@ -139,3 +141,63 @@ def test_what_arrays_are_taken_for(tmp_path):
     np.savez(tmp_path / "e.npz", x=X, y=Y)
     assert load(tmp_path / "e.npz").notes == ("whole numbers as targets are labels of classes (--task regression)",)
     assert load(tmp_path / "e.npz", task="classification").notes == load(tmp_path / "e.npz", targets=False).notes == ()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, lambda content: deflated({"t.csv": content})])
+def test_files_that_expand_beyond_measure(tmp_path, pack, monkeypatch):
+    """Within others, too: the limit is one of the file, not of each."""
+    monkeypatch.setattr(archives, "FREE", 1 << 20)
+    for content in (pack(bytes(20_000_000)), gzip.compress(gzip.compress(pack(bytes(20_000_000))))):
+        (tmp_path / "data").write_bytes(content)
+        tracemalloc.start()
+        try:
+            with pytest.raises(ValueError, match=r"data: expected at most \d+ MiB, which is 1 MiB and 100 times .*: decompress"):
+                load(tmp_path / "data")
+            assert tracemalloc.get_traced_memory()[1] < 12e6   # of which xz takes 8 MB
+        finally:
+            tracemalloc.stop()
+    (tmp_path / "data").write_bytes(pack(b"a,b\n" + b"1,2\n2,3\n" * 50_000))
+    assert len(load(tmp_path / "data").raw) == 100_000, "below the limit"
+
+
+def deflated(files):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def test_files_within_files(tmp_path):
+    content = TABLE
+    for _ in range(4):
+        content = gzip.compress(content)
+    (tmp_path / "data").write_bytes(content)
+    assert len(load(tmp_path / "data").raw) == 4
+    (tmp_path / "data").write_bytes(gzip.compress(content))
+    with pytest.raises(ValueError, match="data is compressed more than 4 times: unpack it"):
+        load(tmp_path / "data")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_archives_compressed_in_other_ways(tmp_path, method):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("t.csv", TABLE)
+    (tmp_path / "data").write_bytes(file.getvalue())
+    with pytest.raises(ValueError, match=r"data is damaged .*t\.csv is encrypted, or compressed in another way than by deflate"):
+        load(tmp_path / "data")
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz", "zip"])
+def test_every_byte_may_be_damaged(tmp_path, kind):
+    """Either the table is the same, or one sentence names the file."""
+    seen, content = 0, READ[kind]
+    for place in range(0, len(content), 3):
+        (tmp_path / "data").write_bytes(content[:place] + bytes([content[place] ^ 0x5A]) + content[place + 1:])
+        try:
+            assert load(tmp_path / "data").raw.tolist() == [[1.0, 2.5], [3.0, 0.5], [2.0, 2.0], [4.0, 1.0]]
+        except ValueError as error:
+            seen += 1
+            assert "data" in str(error) and str(error).isprintable() and len(str(error)) < 500
+    assert seen > len(content) // 12

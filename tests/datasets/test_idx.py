@@ -149,3 +149,13 @@ def test_folders_without_images(tmp_path):
     path = idx(tmp_path / "a-labels-idx1-ubyte", np.arange(3))
     refused(none, tmp_path)
     refused("the images of a-labels-idx1-ubyte are missing: expected a-images-idx3-ubyte (or with .gz) beside it", path)
+
+
+@pytest.mark.parametrize("shape", [(2**16,) * 4, (2**32 - 1,) * 200, (1,) * 40, (0, 2), (), (2**31, 2, 1)])
+def test_sizes_that_overflow(tmp_path, shape):
+    """2**64 numbers are not none."""
+    sizes = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+    (tmp_path / "data-images-idx3-ubyte").write_bytes(sizes + b"1" * (len(shape) == 40))
+    with pytest.raises(ValueError, match="data-images-idx3-ubyte") as caught:
+        load(tmp_path / "data-images-idx3-ubyte", targets=False)
+    assert len(str(caught.value)) < 400

@@ -141,3 +141,14 @@ def test_an_optimizer_of_ones_own_may_have_a_source_and_required_arguments():
             return learning_rate, self.power
     assert str(Powered(0.5, 2.0)) == "powered(learning_rate=0.5, power=2.0)"
     assert "Source: this test, 2026.\n\nParameters\n----------\nlearning_rate : " in Powered.__doc__
+
+
+@pytest.mark.parametrize("text", ["(" * 900, "-" * 900 + "1", "sgd(" * 200, "a" * 1001, "sgd(0.1)\0", "sgd(\ud800)",
+                                  "\x1b[2J", "9" * 999, "sgd(" + "9" * 900 + ")", "sgd(" + "-" * 900 + "1)",
+                                  "sgd([" + "[" * 150 + "]" * 151 + ")"])
+def test_texts_of_any_kind_are_refused_in_a_sentence(text):
+    """However deeply nested, and whatever they would do to a terminal."""
+    for find in (OPTIMIZERS.find, OPTIMIZERS.find_all):
+        with pytest.raises(ValueError, match=r"optimizer|SGD") as caught:
+            find(text)
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 600

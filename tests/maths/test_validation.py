@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gpubp.maths.activations import ACTIVATIONS, Activation
 from gpubp.maths.costs import COSTS
 from gpubp.maths.initializers import INITIALIZERS
-from gpubp.maths.validation import Interval, arguments
+from gpubp.maths.validation import Interval, arguments, listed, number, shown, visible
 
 ends = st.sampled_from([float("-inf"), -1.5, -1.0, 0.0, 0.5, 1.0, 2.0, float("inf")])
 
@@ -51,3 +51,16 @@ def test_arguments_of_factories_lie_in_their_intervals(table, name):
     for wrong in (interval.low - 1.0, interval.high + 1.0, float("nan"), float("inf"), "0.5", True, None):
         with pytest.raises(ValueError, match=rf"expected {argument} of {name} to be a number in .*, got"):
             table[name](wrong)
+
+
+def test_what_is_shown_cannot_steer_a_terminal():
+    for text in ("\x1b[2J", "\x9b1m", "\u202eevil", "\ud800", "two\nlines", "\r\t\0\x7f", "\u200b", "\u2028"):
+        for made in (visible(text), shown(text), listed([text]), listed({text: 1})):
+            assert made.isprintable() and made.isascii()
+    assert visible("naïve 日本 \\ 'x'") == "naïve 日本 \\ 'x'" and visible("\x1b[1m") == "\\x1b[1m"
+    assert shown("two  spaces") == "'two  spaces'" and len(shown("x" * 10**6)) < 90 and len(listed(["x" * 10**6] * 99)) < 900
+
+
+def test_integers_beyond_all_floats():
+    with pytest.raises(ValueError, match="expected it to be a number"):
+        number("it", 10**400)

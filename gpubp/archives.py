@@ -1,0 +1,127 @@
+"""Files that nobody vouches for: what they would take is compared with their size before anything is allocated."""
+
+import os
+from contextlib import contextmanager
+from errno import EINVAL
+from io import BytesIO
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .maths.registry import PARSING
+from .maths.validation import listed, visible
+
+HEADER = 12 + 10_000   # bytes that describe an array at most; NumPy writes about a hundred
+PIECE = 1 << 16        # bytes read at a time
+FREE, TIMES = 1 << 26, 100
+READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+STORED, DEFLATED, ENCRYPTED = 0, 8, 1   # of zipfile
+
+
+def allowed(size):
+    """The number of bytes to which a compressed file of `size` bytes may expand."""
+    return FREE + TIMES * size
+
+
+def expanded(stream, limit):
+    """All that a decompressing stream holds; raises Refused where that is more than limit bytes."""
+    pieces, size = [], 0
+    while piece := stream.read(PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        require_allowed(size, limit)
+    return b"".join(pieces)
+
+
+def require_allowed(size, limit):
+    if size > limit:
+        raise Refused(f"expected at most {limit >> 20} MiB, which is {FREE >> 20} MiB and {TIMES} times the size of the file, "
+                      "got more once decompressed: decompress it yourself if you trust it")
+
+
+def opened(path):
+    """A regular file, open for reading; a pipe would wait for its writer, and a device may have no end."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise OSError(EINVAL, "expected a regular file, got a device or a pipe", path)
+    return open(path, "rb")
+
+
+@contextmanager
+def damage(path, what, remedy):
+    """Turn the errors of reading a file into one sentence with its name."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Refused as error:
+        raise ValueError(f"{path}: {error}") from None
+    except Exception as error:   # damage shows as nearly any error of zipfile, zlib, lzma, NumPy or JSON
+        found = " ".join(visible(str(error) or type(error).__name__).split())
+        raise ValueError(f"{path} {what} ({found[:300]}): {remedy}") from None
+
+
+class Refused(ValueError):
+    """The error of a file that is not damaged; `damage` puts its name before it."""
+
+
+class Archive:
+    """The members of a .npz file by name, without .npy, in order; archive[name] is an array.
+
+    Raises nearly any error for a damaged file, to be caught by `damage`; members with one name or a foreign path are refused.
+    """
+
+    def __init__(self, stream):
+        from zipfile import ZipFile  # only files need it
+
+        self._zip, self.size = ZipFile(stream), stream.seek(0, os.SEEK_END)
+        self.members: dict[str, Any] = {}
+        self._layouts: dict[str, tuple] = {}
+        for info in self._zip.infolist():
+            name = info.filename.removesuffix(".npy")
+            if name in self.members:
+                raise ValueError(f"it holds {listed([name])} twice")
+            self.members[name] = info
+
+    def layout(self, name):
+        """(dtype, shape, whether in Fortran's order) of an array whose number of bytes is as these demand.
+
+        Pickled objects, of no certain number, are never read.
+        """
+        if name in self._layouts:
+            return self._layouts[name]
+        info = self.members[name]
+        with self._open(info, allowed(self.size)) as member:
+            head = BytesIO(member.read(min(HEADER, info.file_size)))
+        if head.getvalue()[:6] != np.lib.format.MAGIC_PREFIX or not info.filename.endswith(".npy"):
+            raise ValueError(f"{listed([name])} is no array")
+        version = np.lib.format.read_magic(head)
+        if version not in READERS:
+            raise ValueError(f"{listed([name])} has the unknown version {version}")
+        with PARSING:
+            shape, fortran, dtype = READERS[version](head)
+        expected, found = prod(shape) * dtype.itemsize, info.file_size - head.tell()
+        if min(shape, default=0) < 0 or (found != expected and not dtype.hasobject):
+            raise ValueError(f"expected {listed([name])} of {expected} bytes for {dtype} of shape {shape}, got {found}")
+        self._layouts[name] = dtype, shape, fortran
+        return self._layouts[name]
+
+    def _open(self, info, limit):
+        if info.compress_type not in (STORED, DEFLATED) or info.flag_bits & ENCRYPTED:   # others expand without any bound
+            raise ValueError(f"{listed([info.filename])} is encrypted, or compressed in another way than by deflate")
+        require_allowed(info.file_size, limit)
+        return self._zip.open(info)
+
+    def __getitem__(self, name):
+        dtype, shape, fortran = self.layout(name)
+        content = self.content(self.members[name], allowed(self.size))
+        values = np.frombuffer(memoryview(content)[len(content) - prod(shape) * dtype.itemsize:], dtype)
+        return values.reshape(shape, order="F" if fortran else "C")
+
+    def content(self, info, limit):
+        """The bytes of a member, as many as the directory states, but at most limit."""
+        with self._open(info, limit) as member:
+            content = member.read() if info.compress_type == STORED else expanded(member, limit)
+        if len(content) != info.file_size:
+            raise ValueError(f"expected {info.file_size} bytes of {listed([info.filename])}, got {len(content)}")
+        return content
