@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ import gpubp
 from gpubp import Dense, Dropout, Network, load
 from gpubp.layered.history import StopReason
 from tests.cases import as_before, two_classes
+
+DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture
@@ -132,6 +136,165 @@ def test_other_contents(net, path):
     assert as_before(load(path, device="cpu")) == as_before(net)
 
 
+def taken_apart(path):
+    with np.load(path) as file:
+        arrays = dict(file)
+    return json.loads(str(arrays.pop("gpubp"))), arrays
+
+
+def together(header, arrays, method=zipfile.ZIP_STORED, more=()):
+    """The content of a file; header: a dictionary or its text."""
+    file = io.BytesIO()
+    text = header if isinstance(header, str) else json.dumps(header)
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for name, array in {"gpubp": np.array(text), **arrays}.items():
+            archive.writestr(f"{name}.npy", npy(array))
+        for name, content in more:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("megabytes", [0, 1])
+def test_sizes_are_compared_with_the_file_before_anything_is_allocated(net, path, megabytes):
+    """The header speaks of 3.2 GB."""
+    net.save(path)
+    header, arrays = taken_apart(path)
+    header["layers"][2]["neurons"] = 200_000_000
+    header["notes"]["padding"] = "x" * (megabytes * 250_000)
+    path.write_bytes(together(header, arrays))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"expected w1 to be float32 of shape \(200000000, 4\), got"):
+            load(path, device="cpu:numpy")
+        assert tracemalloc.get_traced_memory()[1] < 1e6 + 10e6 * megabytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_large_network_is_not_held_twice(path):
+    net = Network([1000, 1000, 1000, 1000], device="cpu:numpy", seed=1)
+    net.save(path)
+    tracemalloc.start()
+    try:
+        load(path, device="cpu:numpy")
+        assert tracemalloc.get_traced_memory()[1] < net.vector.nbytes + 14e6   # a layer in the file, and as initialized
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("member", ["more.npy", "w1.npy", "w1", "../../evil.npy", "/etc/passwd", "gpubp.npy", "a\x1b[2J.npy"])
+def test_foreign_and_duplicate_members_are_refused_unread(net, path, member):
+    net.save(path)
+    header, arrays = taken_apart(path)
+    message = refused(path, together(header, arrays, more=[(member, b"\x93NUMPY damaged")]))
+    assert ("foreign" in message or "twice" in message) and message.isprintable()
+    assert os.listdir(path.parent) == ["net.npz"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressed_members_are_refused_unread(net, path, method):
+    net.save(path)
+    assert "expected plain arrays, got gpubp, w1, " in refused(path, together(*taken_apart(path), method=method))
+
+
+def test_encrypted_members_are_refused_unread(net, path):
+    net.save(path)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"PK\x01\x02")
+    content[at + 8] |= 1
+    assert "expected plain arrays, got gpubp compressed or encrypted" in refused(path, bytes(content))
+
+
+def test_overlapping_members_are_refused_unread(path):
+    """Each of 40 names stands for the same megabyte."""
+    content = together({}, {f"a{i}": np.zeros(0) for i in range(40)} | {"z": np.zeros(131_072)})
+    directory = content.index(b"PK\x01\x02")
+    whole = content[content.rindex(b"PK\x01\x02"):]
+    entries, size, offset = content[directory:], whole[20:28], whole[42:46]
+    for _ in range(41):   # the sizes and the place of the last member for each
+        at = entries.index(b"PK\x01\x02")
+        entries = (entries[:at] + b"PK\x01\x03" + entries[at + 4:20 + at] + size + entries[at + 28:at + 42] + offset
+                   + entries[at + 46:])
+    refused(path, content[:directory] + entries.replace(b"PK\x01\x03", b"PK\x01\x02"))
+
+
+@pytest.mark.parametrize("change, found", [
+    (lambda a: a.astype(">f4"), None), (np.asfortranarray, "in Fortran's order"), (lambda a: a.astype("float64"), "got float64"),
+    (lambda a: a.astype("float16"), "got float16"), (lambda a: a.astype(object), "got object"), (lambda a: a.T, r"shape"),
+    (lambda a: a.astype("U9"), "got <U9"), (lambda a: a[:, :-1], "shape"), (lambda a: a * np.nan, "NaN"),
+    (lambda a: a[0], "shape")])
+def test_arrays_of_other_kinds(net, path, change, found):
+    """Numbers of either byte order are the same numbers."""
+    net.save(path)
+    header, arrays = taken_apart(path)
+    content = together(header, {**arrays, "w1": np.asarray(change(arrays["w1"]))})
+    if found:
+        message = refused(path, content)
+        assert found in message and "w1" in message
+    else:
+        path.write_bytes(content)
+        assert as_before(load(path, device="cpu")) == as_before(net)
+
+
+@pytest.mark.parametrize("text", [
+    '{"format": 4, "format": 4}', "[" * 100_000, '{"a":' * 50_000, "9" * 5000, '{"format": ' + "1" * 5000 + "}", "1e999", "NaN",
+    '{"format": NaN}', '"\\ud800"', '{"\\ud800": 1}', '{"format": 4e0}', '{"format": true}', '{"format": -1}', '{"format": "4"}',
+    "\0", '{"format": 1, "history": 3}', '{"format": 2}', '{"format": 3, "labelled": []}',
+    json.dumps({str(i): 0 for i in range(50_000)})[:-1] + ', "9": 0}'], ids=range(19))
+def test_headers_that_are_none(path, text):
+    assert "is not a gpubp network" in refused(path, together(text, {}))
+
+
+@pytest.mark.parametrize("number", [True, 1.0, "1", None, 0])
+def test_formats_are_whole_numbers(path, number):
+    header, arrays = taken_apart(DATA / "format1.npz")
+    assert "expected its format to be a whole number" in refused(path, together({**header, "format": number}, arrays))
+
+
+def test_names_that_are_no_characters(path):
+    """Code points beyond Unicode, which NumPy would store."""
+    content = together("x", {})
+    refused(path, content.replace(b"x\0\0\0", b"\xff\xff\xff\x7f"))
+
+
+def test_a_pipe_is_not_read(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no pipes among its files")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="expected a regular file, got a device or a pipe"):
+        load(tmp_path / "pipe")
+
+
+def test_a_newer_format_says_so(net, path):
+    net.save(path)
+    header, arrays = taken_apart(path)
+    message = refused(path, together({**header, "format": 5, "unknown": 1}, {**arrays, "more": np.ones(2)}))
+    assert message.endswith("has format 5, this gpubp reads 4: use the version that wrote it")
+
+
+@pytest.mark.parametrize("number, task, cost", [
+    (1, None, 1.0048758506774902), (3, "classification", 1.0009095191955566), (4, "classification", 1.0009095311164855)])
+def test_files_of_other_formats_are_read_and_training_resumes(number, task, cost):
+    """tests/data/format{1,3,4}.npz were written by the versions that had these formats, after three epochs of Adam.
+
+    Dropout masks have changed since format 1.
+    """
+    path = DATA / f"format{number}.npz"
+    net, (header, arrays) = load(path, device="cpu:numpy"), taken_apart(path)
+    for name, view in net.parameters.items():
+        np.testing.assert_array_equal(view, arrays[name])
+    for state, parameters in net.training_state.state.items():
+        for name, view in parameters.items():
+            np.testing.assert_array_equal(view, arrays[f"{state}.{name}"])
+    assert net.history.cost == header["history"]["cost"] and net.metadata == {"story": "old"} and net.task == task
+    random = np.random.default_rng(3)
+    x = random.standard_normal((40, 4)).astype("float32")
+    y = (x[:, 0] + x[:, 1] > 0).astype(int)
+    history = net.fit(x, y, epochs=1, batch_size=8, validation=(x, y), patience=9)
+    assert history.cost[3] == pytest.approx(cost, rel=1e-6)
+
+
 def test_no_such_file_and_no_such_device(net, path):
     with pytest.raises(FileNotFoundError):
         load(path)
@@ -199,7 +362,7 @@ def test_remains_of_an_earlier_crash_are_no_obstacle(net, path, monkeypatch):
 
 def test_a_file_of_format_2_is_read_and_training_resumes():
     """tests/data/format2.npz was written by the version before format 3, in the middle of a run with Adam, L2 and a schedule."""
-    net = load(Path(__file__).parent / "data" / "format2.npz", device="cpu:numpy")
+    net = load(DATA / "format2.npz", device="cpu:numpy")
     assert net.history.stopped == "stopped by a callback after epoch 4" and net.history.stop_reason is StopReason.CALLBACK
     assert net.epoch == 4 and net.metadata == {"story": "two halves"} and net.task == "classification"
     assert net.history.learning_rate == [0.02, 0.02, 0.01, 0.01] and len(net.history.delta_norms[3]) == 2

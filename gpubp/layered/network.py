@@ -31,7 +31,7 @@ from .inference import Inference
 from .layers import Dense, Dropout, resolve
 from .memory import memory
 from .metrics import labels_or_minus_one, score_from_terms, score_terms
-from .parameters import Parameters
+from .parameters import Parameters, shapes
 from .standardization import Standardization
 from .task import REGRESSION, check_targets, checked_task, decide, guess
 from .trace import Trace
@@ -138,15 +138,13 @@ class Network:
                 raise ValueError(f"expected one Dropout after a layer, got two after layer {l}: combine them into one")
             if isinstance(layer, Dropout):
                 self.dropout_rates[l] = layer.rate
-        shapes: dict[str, tuple[int, ...]] = {f"w{l}": (self.sizes[l], self.sizes[l - 1]) for l in range(1, self.depth + 1)}
-        shapes |= {f"b{l}": (self.sizes[l],) for l in range(1, self.depth + 1)}
         self.ops = open_device(device)
         self.device_choice = DeviceChoice.of(device, self.ops)   # which device, and why
         self.access, self.inference = Access(), Inference(self)
-        self.parameters = Parameters(shapes, self.ops, self.dtype)
+        self.parameters = Parameters(shapes(self.sizes), self.ops, self.dtype)
         for l, layer in enumerate(dense, 1):
             random = generator(self.seed, WEIGHTS, l)
-            self.parameters.write(f"w{l}", layer.initializer.weights(random, *shapes[f"w{l}"]))
+            self.parameters.write(f"w{l}", layer.initializer.weights(random, self.sizes[l], self.sizes[l - 1]))
             self.parameters.write(f"b{l}", layer.initializer.biases(random, self.sizes[l]))
         self.training_state: TrainingState | None = None
         self.is_training = False   # whether a fit is under way

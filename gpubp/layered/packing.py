@@ -12,14 +12,12 @@ from ..maths.activations import ACTIVATIONS
 from ..maths.costs import COSTS
 from ..maths.gradient_transforms import Chain
 from ..maths.initializers import INITIALIZERS
+from ..maths.schema import DEEPEST, require_shallow
+from .header import FORMAT, STATE
 from .history import History
 from .layers import Dense, Dropout
 from .standardization import Standardization
 from .training_state import TrainingState
-
-FORMAT = 4
-# of TrainingState
-STATE = "step", "batch", "first_epoch", "shape", "costs", "best_value", "best_epoch", "best_of", "restored", "scaling"
 
 
 def save(network: Any, path: str | PathLike) -> None:
@@ -62,9 +60,13 @@ def pack(network):
         arrays |= {f"{vector}.{name}": host(view) for vector, parameters in _vectors(training)
                    for name, view in parameters.items()}
     try:
-        return json.loads(json.dumps(header, default=_number)), arrays
+        header = json.loads(json.dumps(header, default=_number))
+        require_shallow(header)
     except TypeError as error:
         raise TypeError(f"expected net.metadata of types that JSON has, got {error}: convert it first") from None
+    except (ValueError, RecursionError):   # it contains itself, or is nested too deeply
+        raise ValueError(f"expected net.metadata of at most {DEEPEST} nested lists and dictionaries, got more") from None
+    return header, arrays
 
 
 def _number(value):
@@ -74,15 +76,16 @@ def _number(value):
 
 
 def unpack(build, header, arrays, device, custom):
-    """The network that pack packed; build: the class Network; custom: {name: activation or cost} that no table has."""
+    """The network that pack packed; build: the class Network; custom: {name: activation or cost} that no table has.
+
+    header and arrays must have been verified, unless pack made them in this program or for a pickle.
+    """
     inputs, *layers = header["layers"]
     network = build([inputs, *(_layer(layer, custom) for layer in layers)], cost=custom.get(header["cost"], header["cost"]),
                     device=device, dtype=header["dtype"], seed=header["seed"], precision=header["precision"], task=header["task"],
                     standardize=header["standardize"])
     if header["standardization"]:
         shift, scale = (np.array(values, np.float64) for values in header["standardization"])
-        if not (shift.shape == scale.shape == (inputs,) and np.isfinite(shift + scale).all() and (scale > 0.0).all()):
-            raise ValueError(f"expected {inputs} finite shifts and positive scales of its inputs, got {shift} and {scale}")
         network.standardization = Standardization(shift, scale, network.ops)
     _fill(network.parameters, arrays, "")
     network.history, network.metadata = History(**header["history"]), header["notes"]
@@ -90,8 +93,6 @@ def unpack(build, header, arrays, device, custom):
         training = TrainingState.begin(network, Chain.of(facts["optimizer"]))
         for name in STATE:
             setattr(training, name, facts[name])
-        if not np.isfinite(training.scaling).all():
-            raise ValueError(f"expected a finite loss scale, got {training.scaling}")
         training.shape, training.best = tuple(training.shape), network.parameters.like() if training.best_epoch else None
         for vector, parameters in _vectors(training):
             _fill(parameters, arrays, f"{vector}.")
@@ -104,11 +105,8 @@ def _vectors(training):
 
 
 def _fill(parameters, arrays, prefix):
-    for name, view in parameters.items():
-        array = arrays.get(prefix + name)
-        if array is None or array.shape != view.shape or array.dtype.kind != "f":
-            raise ValueError(f"expected {prefix + name} of shape {view.shape}, got "
-                             f"{'nothing' if array is None else f'{array.dtype} of shape {array.shape}'}")
+    for name in parameters:
+        array = arrays[prefix + name]   # a file is read here, one array at a time
         if not np.isfinite(array).all() and (prefix in ("", "best.") or np.isnan(array).any()):   # a state may overflow
             raise ValueError(f"expected finite numbers in {prefix + name}, got NaN or infinity")
         parameters.write(name, array)

@@ -9,6 +9,11 @@ from ..devices.ops import ALIGNMENT_BYTES
 from ..maths.validation import shown
 
 
+def shapes(sizes):
+    """{name: shape} of all weights, then all biases, of layers of these sizes, the number of inputs first."""
+    return {f"w{l}": (sizes[l], sizes[l - 1]) for l in range(1, len(sizes))} | {f"b{l}": (n,) for l, n in enumerate(sizes) if l}
+
+
 class Parameters:
     """Named views of one contiguous vector: all weights first, then all biases.
 

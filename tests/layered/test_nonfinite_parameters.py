@@ -145,7 +145,7 @@ def test_load_refuses_a_loss_scale_that_is_not_finite(saved):
     net = gpubp.load(saved)
     net.training_state.scaling[0] = np.nan
     net.save(saved)
-    with pytest.raises(ValueError, match=r"expected a finite loss scale, got \[nan, "):
+    with pytest.raises(ValueError, match=r"expected training.scaling to be four finite numbers, .* got \[nan, "):
         gpubp.load(saved)
 
 
