@@ -7,6 +7,7 @@ import sys
 import warnings
 
 from .devices.ops import PRECISIONS
+from .maths.validation import visible
 
 TRAIN = """\
 DATA is a table (.csv, .tsv), arrays (.npz with x and y, or train_x, ...), or MNIST's idx files or their folder. Without DATA,
@@ -46,7 +47,7 @@ def main(argv=None):
     try:
         args = _parser().parse_args(argv)
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *place: print(f"gpubp: {message}", file=sys.stderr)
+            warnings.showwarning = lambda message, *place: print(f"gpubp: {visible(str(message))}", file=sys.stderr)
             code = importlib.import_module(f".commands.{args.command}", __package__).run(args)
         sys.stdout.flush()
         return code
@@ -60,7 +61,7 @@ def main(argv=None):
     except (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError) as error:
         if debug:
             raise
-        print(f"gpubp: {_sentence(error)}", file=sys.stderr)
+        print(f"gpubp: {visible(_sentence(error))}", file=sys.stderr)
         return 2
 
 

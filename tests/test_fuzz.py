@@ -3,12 +3,18 @@
 GPUBP_FUZZ sets the number of inputs of each kind (default 200). A failure names its seed.
 """
 
+import bz2
 import csv
 import gzip
 import io
+import json
+import lzma
 import os
+import re
 import signal
-from contextlib import contextmanager
+import zipfile
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from traceback import extract_tb
 
@@ -16,7 +22,8 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp import datasets
+from gpubp import cli, datasets
+from gpubp.layered.packing import pack
 from gpubp.maths.gradient_transforms import OPTIMIZERS, Chain
 from gpubp.maths.schedules import SCHEDULES
 from tests.rule_cases import CASES
@@ -239,14 +246,25 @@ def damaged(random, content):
     return content
 
 
+def zipped(content, method=zipfile.ZIP_DEFLATED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("t.csv", content)
+    return file.getvalue()
+
+
+PACKED = [gzip.compress, bz2.compress, lzma.compress, zipped, lambda text: zipped(text, zipfile.ZIP_STORED),
+          lambda text: zipped(gzip.compress(text))]
+
+
 def whole(random, folder):
     """(name and content of a file, the features and labels in it, or None for a network)."""
     x, y, text = table(random)
     kind = random.integers(5)
     if kind < 2:
-        return "t.csv", gzip.compress(text) if kind else text, (x, y)
+        return "t.csv", pick(random, PACKED)(text) if kind else text, (x, y)
     if kind == 2:
-        np.savez(folder / "saved.npz", x=x, y=np.array(y))
+        pick(random, [np.savez, np.savez_compressed])(folder / "saved.npz", x=x, y=np.array(y))
         return "t.npz", (folder / "saved.npz").read_bytes(), (x, y)
     if kind == 3:
         images = random.integers(0, 256, (6, 3, 2), np.uint8)
@@ -272,6 +290,94 @@ def check_file(random, folder):
     result, error = attempt(lambda: read(path))
     if error is None:
         assert np.isfinite(result.vector if truth is None else result.raw).all()
+
+
+# ---- saved networks and their notes
+
+ODD_JSON = [None, True, False, 0, 1, -1, 2, 0.5, -0.0, 1e308, float("nan"), float("inf"), 2**31, 2**63, 2**64, 10**300, "", "x",
+            "adam", "tanh", "\x1b[2J\x07", "\u202eevil", "\ud800", "=1+1", "9" * 3000, "../../etc/passwd", "/dev/zero", "a\0b",
+            [], [1], [1, 2], [None] * 3, ["a", "a"], {}, {"a": 1}, [[[[]]]], "(" * 900, "-" * 900 + "1"]
+
+
+def changed(random, value):
+    """JSON with an entry, at any depth, that is replaced, left out, repeated or added."""
+    if isinstance(value, (dict, list)) and value and random.random() < 0.8:
+        key = pick(random, [*value] if isinstance(value, dict) else range(len(value)))
+        kind = random.random()
+        if kind < 0.85:
+            copied = value.copy()
+            copied[key] = changed(random, value[key])
+            return copied
+        if isinstance(value, list):
+            return value[:key] + value[key + 1:] if kind < 0.93 else [*value, value[key]]
+        return {k: v for k, v in value.items() if k != key} if kind < 0.93 else {**value, "more": pick(random, ODD_JSON)}
+    return pick(random, ODD_JSON)
+
+
+@cache
+def trained(folder):
+    """(header, arrays, the table) of networks that `gpubp train` saved: of labels and of measurements."""
+    def one(number, target):
+        random, path = np.random.default_rng(number), folder / f"t{number}.csv"
+        rows = random.normal(size=(24, 2)).round(3).tolist()
+        aim = (lambda a, b: "yes" if a > b else "no") if number else (lambda a, b: a - b)
+        path.write_text(f"a,b,{target}\n" + "".join(f"{a},{b},{aim(a, b)}\n" for a, b in rows))
+        options = f"--hidden 3 --epochs 3 --patience 5 --quiet --no-picture --save {folder / 'trained.npz'}"
+        assert cli.main(["train", str(path), *options.split()]) == 0
+        with np.load(folder / "trained.npz") as file:
+            return json.loads(str(file["gpubp"])), {name: file[name] for name in file.files if name != "gpubp"}, path
+    return [one(0, "size"), one(1, "kind")]
+
+
+def as_text(header):
+    """The header without initializers, which a network that is loaded does not need."""
+    layers = [{**layer, "initializer": ""} if "neurons" in layer else layer for layer in header["layers"][1:]]
+    return json.dumps({**header, "layers": [header["layers"][0], *layers], "custom": sorted(header["custom"])}, sort_keys=True)
+
+
+def check_saved_network(random, folder):
+    """A header or an array that changed is refused in a sentence, or it is a network that saves just that."""
+    header, arrays, _ = pick(random, trained(folder.parent))
+    path = folder / "n.npz"
+    if random.random() < 0.8:
+        for _ in range(random.integers(1, 4)):
+            header = changed(random, header)
+    else:
+        name = pick(random, [*arrays])
+        arrays = {**arrays, name: pick(random, [lambda x: x.T, lambda x: x[:-1], lambda x: x.astype("float64"),
+                                                lambda x: x * np.nan,
+                                                lambda x: x.astype(object), lambda x: x.astype("U9"), lambda x: x.astype(">f4"),
+                                                lambda x: np.asfortranarray(x), lambda x: x.reshape(-1)])(arrays[name])}
+        arrays |= {"more": np.ones(3)} if random.random() < 0.2 else {}
+    np.savez(path, gpubp=np.array(json.dumps(header)), **arrays)
+    net, error = attempt(lambda: gpubp.load(path, device="cpu"))
+    if error is None:
+        assert as_text(pack(net)[0]) == as_text(header), "it was taken for something else"
+        assert all(np.array_equal(pack(net)[1][name], values) for name, values in arrays.items())
+    else:
+        assert type(error) is ValueError and str(error).startswith(f"{path} "), repr(error)
+
+
+COMMANDS = ["predict NET DATA", "predict NET DATA --proba", "check NET", "check NET DATA", "train --resume NET DATA --epochs 4",
+            "train --resume NET --epochs 4", "parity NET --device cpu --against reference --samples 2"]
+
+
+def check_notes(random, folder):
+    """The command line takes notes that changed, or refuses them in one line; no text from them steers a terminal."""
+    header, arrays, data = pick(random, trained(folder.parent))
+    for _ in range(random.integers(1, 3)):
+        header = {**header, "notes": changed(random, header["notes"])}
+    np.savez(folder / "n.npz", gpubp=np.array(json.dumps(header)), **arrays)
+    words = pick(random, COMMANDS).replace("NET", str(folder / "n.npz")).replace("DATA", str(data)).split()
+    more = ["--no-picture"] if words[0] == "train" else []
+    out, err = io.StringIO(), io.StringIO()
+    with no_longer_than(SECONDS), redirect_stdout(out), redirect_stderr(err):
+        code = cli.main([*words, *more])
+    assert code in (0, 1, 2)
+    last = err.getvalue().splitlines()[-1:] if code == 2 else ["gpubp: x"]
+    assert last[0].startswith("gpubp: ") and len(last[0]) < LONGEST, last
+    for line in [*err.getvalue().splitlines(), *(out.getvalue().splitlines() if words[0] != "predict" else ())]:
+        assert re.sub("[\r\t]|\x1b\\[A", "", line).isprintable() or "steps" in line, line
 
 
 # ---- programs
@@ -310,4 +416,6 @@ test_calls_of_a_network = every_seed(check_network)
 test_odd_arguments = every_seed(check_made)
 test_texts_of_optimizers = every_seed(check_text)
 test_files = every_seed(check_file)
+test_saved_networks = every_seed(check_saved_network)
+test_notes = every_seed(check_notes)
 test_programs = every_seed(check_program)

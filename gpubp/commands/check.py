@@ -13,7 +13,7 @@ def run(args):
     if args.network is None:
         network = Network([784, 30, 10], cost="cross-entropy", device=args.device, dtype="float64", seed=1)
     else:
-        network = load(args.network, device=args.device)
+        network = (load if args.data is None else samples.saved)(args.network, device=args.device)
     x, y = samples.random_samples(network, SAMPLES) if args.data is None else _samples(args, network)
     print(network)
     report = network.check(x, y)

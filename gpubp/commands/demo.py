@@ -4,7 +4,7 @@ import inspect
 
 from .. import plots
 from ..demos import DEMOS
-from .outputs import check_free, holds_picture
+from .outputs import check_free, holds_picture, say
 
 
 def run(args):
@@ -23,7 +23,7 @@ def run(args):
     if picture is not None:
         try:
             plots.decision_boundary(decisions, picture)
-            print(f"picture   {picture}")
+            say("picture", picture)
         except ImportError as error:
-            print(f"picture   none: {error}")
+            say("picture", f"none: {error}")
     return 0

@@ -15,6 +15,7 @@ from ..devices.cpu import cxx, program_cache
 from ..devices.cpu.threads import available_cores
 from ..devices.cuda.compiler import cache_fault
 from ..devices.cuda.probe import why_no_cuda
+from .outputs import say
 
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's wheels are named after the CUDA version that they are built for
 EXTRAS = (("digits", "sklearn", "scikit-learn", "the handwritten digits of `gpubp train`"),
@@ -28,50 +29,46 @@ to use an NVIDIA GPU:
 
 
 def run(args):
-    line("gpubp", f"{__version__} in {Path(__file__).parents[1]}")
-    line("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
-    line("NumPy", np.__version__)
+    say("gpubp", f"{__version__} in {Path(__file__).parents[1]}")
+    say("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}")
+    say("NumPy", np.__version__)
     blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
-    line("BLAS", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip())
+    say("BLAS", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip())
     limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
-    line("threads", f"{available_cores()} cores for this process, {', '.join(limits) or 'no limit set for BLAS'}")
+    say("threads", f"{available_cores()} cores for this process, {', '.join(limits) or 'no limit set for BLAS'}")
     why = cxx.why_not()
-    line("compiler", why or f"{' '.join(cxx.command())}, for device='cpu:compiled' and long training runs on 'cpu'")
+    say("compiler", why or f"{' '.join(cxx.command())}, for device='cpu:compiled' and long training runs on 'cpu'")
     place, fault = program_cache.folder()
     if fault:
-        line("programs", f"{'new ones are ' if place else ''}not kept but compiled in each process: {fault}; "
-                         "GPUBP_CACHE=FOLDER names another folder")
+        say("programs", f"{'new ones are ' if place else ''}not kept but compiled in each process: {fault}; "
+                        "GPUBP_CACHE=FOLDER names another folder")
     elif why is None:
-        line("programs", f"kept in {place}")
+        say("programs", f"kept in {place}")
     found = []
     for package in CUPY:
         with suppress(PackageNotFoundError):
             found.append(f"{package} {version(package)}")
-    line("CuPy", ", ".join(found) or "not installed")
+    say("CuPy", ", ".join(found) or "not installed")
     if len(found) > 1:
-        line("", "these packages overwrite each other: uninstall all of them, then install one")
+        say("", "these packages overwrite each other: uninstall all of them, then install one")
     if found and (fault := cache_fault()):
-        line("", f"others could change the kernels that it loads: {fault}; CUPY_CACHE_DIR=FOLDER names another folder")
+        say("", f"others could change the kernels that it loads: {fault}; CUPY_CACHE_DIR=FOLDER names another folder")
     _devices()
     for extra, module, package, use in EXTRAS:
-        line(extra, f"{package} {version(package)}" if find_spec(module) is not None else
+        say(extra, f"{package} {version(package)}" if find_spec(module) is not None else
              f'not installed, needed for {use}: pip install "gpubp[{extra}]"')
     return 0
 
 
-def line(head, text):
-    print(f"{head:<10}{text}")
-
-
 def _devices():
-    line("device", "cpu")
+    say("device", "cpu")
     count = 0
     while (why := why_no_cuda(count)) is None:
-        line("device", f"cuda:{count}")
+        say("device", f"cuda:{count}")
         count += 1
     if not count:
-        line("no GPU", why)
+        say("no GPU", why)
     default = "cuda:0, or cpu if the first fit predicts that cpu is faster" if count else "cpu"
-    line("auto", f"{from_environment} (GPUBP_DEVICE)" if (from_environment := named_by_environment()) else default)
+    say("auto", f"{from_environment} (GPUBP_DEVICE)" if (from_environment := named_by_environment()) else default)
     if not count:
         print(GPU)

@@ -3,14 +3,22 @@
 import csv
 import os
 import re
-import zipfile
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
+
+from ..archives import Archive, damage
+from ..maths.validation import visible
 
 # the metadata in which each format names gpubp: a PNG tEXt chunk with its length, Dublin Core in SVG, the PDF Info dictionary
 DRAWN = re.compile(rb"\x89PNG\r\n.*\0\0\0\x0etEXtSoftware\0gpubp"
                    rb"|\s*<\?xml.*<dc:creator>\s*<cc:Agent>\s*<dc:title>gpubp</dc:title>\s*</cc:Agent>\s*</dc:creator>"
                    rb"|%PDF-.*/Creator \(gpubp\)", re.DOTALL)
+
+
+def say(head, text, file=None):
+    """Print a line to a terminal, which no text from a file may steer; to stdout by default."""
+    print(f"{head:<10}{visible(str(text))}", file=file, flush=True)
 
 
 def first_free(stem):
@@ -36,11 +44,9 @@ def check_free(path, ours, kind, option):
 
 
 def holds_network(path):
-    try:
-        with zipfile.ZipFile(path) as file:
-            return "gpubp.npy" in file.namelist()
-    except (zipfile.BadZipFile, NotImplementedError):   # the second where zipfile does not know a compression
-        return False
+    with suppress(ValueError), open(path, "rb") as stream, damage(path, "", ""):
+        return "gpubp" in Archive(stream).members
+    return False
 
 
 def holds_picture(path):

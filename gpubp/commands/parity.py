@@ -62,6 +62,6 @@ def _network(args):
 def holds_report(path):
     try:
         report = json.loads(Path(path).read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(report, dict) and {"devices", "verdict", "rows"} <= set(report)

@@ -3,20 +3,20 @@
 import codecs
 import csv
 import sys
+from contextlib import suppress
 
 import numpy as np
 
 from ..atomic import atomically
-from ..files import load
-from ..maths.validation import Interval
+from ..maths.validation import Interval, listed, visible
 from . import samples
-from .outputs import check_free, holds_predictions
+from .outputs import check_free, holds_predictions, say
 
 
 def run(args):
     if args.output:
         check_free(args.output, holds_predictions, "a table of predictions", "--output")
-    network = load(args.network, device=args.device)
+    network = samples.saved(args.network, args.device)
     activation = network.layers[-1].activation
     if args.proba and not (network.metadata.get("classes") and Interval(activation.range) in Interval("[0, 1]")):
         raise ValueError(f"--proba: expected a network that outputs class probabilities, got {args.network} with "
@@ -25,11 +25,11 @@ def run(args):
     # predictions need no targets, and the file's may be placeholders that cannot be read
     data = samples.load(args.data, network, "optional", **samples.table_options(args))
     if line := samples.decisions(data):
-        print(f"{'data':<10}{line}", file=sys.stderr)
+        say("data", line, sys.stderr)
     header, rows = _table(network, data, args.proba)
     if args.output:
         atomically(args.output, lambda file: _write(codecs.getwriter("utf-8")(file), header, rows), "the predictions")
-        print(f"{len(data)} predictions in {args.output}", file=sys.stderr)
+        print(f"{len(data)} predictions in {visible(args.output)}", file=sys.stderr)
     else:
         _write(sys.stdout, header, rows)
     return 0
@@ -37,8 +37,17 @@ def run(args):
 
 def _write(file, header, rows):
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    show = visible if file.isatty() else str   # a file or a pipe gets the labels as they are
+    writer.writerows([show(str(cell)) for cell in row] for row in (header, *rows))
+
+
+def _plain(label):
+    """A label that no spreadsheet takes for a formula: an apostrophe makes =1+1 a text."""
+    text = str(label)
+    with suppress(ValueError):
+        float(text)   # a negative number is no formula
+        return text
+    return f"'{text}" if text.startswith(tuple("=+-@\t\r")) else text
 
 
 def _table(network, data, proba):
@@ -53,9 +62,12 @@ def _table(network, data, proba):
         labels = network.predict(data.x)
         if data.classes and data.y is not None:
             print(f"{np.mean(labels == data.y):.2%} of {len(data)} correct", file=sys.stderr)
-        names = [data.classes[label] for label in labels] if data.classes else labels.tolist()
+        classes = [*map(_plain, data.classes or ())]
+        if formulas := [name for name, label in zip(classes, data.classes or ()) if name != str(label)]:
+            say("labels", f"an apostrophe says that {listed(formulas)} is no formula", sys.stderr)
+        names = [classes[label] for label in labels] if classes else labels.tolist()
         if proba:
-            return (["prediction", *map(str, data.classes)],
+            return (["prediction", *classes],
                     ([name, *(f"{p:.6g}" for p in row)] for name, row in zip(names, outputs)))
         return ["prediction"], ([name] for name in names)
     values = samples.target_scaling(network).undo(outputs)

@@ -3,11 +3,38 @@
 import numpy as np
 
 from .. import datasets
+from ..datasets.data import check_like, numbers
 from ..devices.random import CHECK, generator
-from ..maths.validation import Interval
+from ..files import load as load_network
+from ..maths.schema import FRACTION, TRUTH, Check, or_null, verify, whole
+from ..maths.validation import Interval, shown
 
 # options for tables; `gpubp predict` and `gpubp check` have all but --missing
 OPTIONS = ("delimiter", "decimal", "thousands", "missing", "header", "index")
+
+RUN = {   # what `gpubp train` records of a run
+    "path": or_null(Check("the path of a file", lambda value: isinstance(value, str) and 0 < len(value) < 5000)),
+    "hold_back": FRACTION, "epochs": whole(1, 10**9), "batch_size": or_null(whole(1)), "patience": or_null(whole(1)),
+    "own_optimizer": TRUTH}
+
+
+def saved(path, device):
+    """The network in a file, whose notes say how to read data, and how to go on if they record a run."""
+    network = load_network(path, device=device)
+    notes, outputs = network.metadata, network.sizes[-1]
+    try:
+        check_like(_like(network), "notes")
+        if (classes := notes.get("classes")) and len(classes) != max(outputs, 2):
+            raise ValueError(f"expected notes.classes to be {max(outputs, 2)} names, got {len(classes)}")
+        if "run" in notes:
+            verify(notes["run"], RUN | dict.fromkeys(("target_shift", "target_scale"), numbers(outputs)), "notes.run")
+    except ValueError as error:
+        raise ValueError(f"{path} has notes that `gpubp train` did not write ({error}): train it again or use a copy") from None
+    return network
+
+
+def _like(network):
+    return {**network.metadata, "features": network.sizes[0]}
 
 
 def table_options(args):
@@ -16,7 +43,7 @@ def table_options(args):
 
 def load(path, network, targets=True, **options):
     """The Data in a file, its test part if it has one, read as the network's training data were."""
-    data = datasets.load(path, like={"features": network.sizes[0], **network.metadata}, targets=targets, **options)
+    data = datasets.load(path, like=_like(network), targets=targets, **options)
     return data.test or data
 
 
@@ -24,8 +51,8 @@ def with_targets(data, network):
     """The data, which need targets, since the cost of the network does."""
     if data.y is None:
         origin = network.metadata.get("data", "the training data")
-        raise ValueError(f"{data.name}: expected the target {network.metadata.get('target') or 'y'!r}, as in {origin}, got only "
-                         "features: give a file with both")
+        raise ValueError(f"{data.name}: expected the target {shown(network.metadata.get('target') or 'y')}, as in {origin}, got "
+                         "only features: give a file with both")
     return data
 
 

@@ -1,15 +1,15 @@
 """gpubp train: train a network on a file or on the digits, save it with its learning curve, and resume training."""
 
+import os
 import re
 import shlex
 from pathlib import Path
 
 from .. import datasets, plots
-from ..files import load
 from ..layered.divergence import TrainingError
 from ..layered.history import StopReason
 from ..layered.network import Network
-from . import samples, train_defaults
+from . import outputs, samples, train_defaults
 from .outputs import check_free, first_free, holds_network, holds_picture
 
 # options that determine the network and its validation samples; --resume cannot change them
@@ -19,7 +19,7 @@ ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.(gz|bz2|xz|zip))?$", re.IGNORECAS
 
 
 def run(args):
-    say = (lambda *words: None) if args.quiet else (lambda head, line: print(f"{head:<10}{line}", flush=True))
+    say = (lambda *words: None) if args.quiet else outputs.say
     train_defaults.check(args)
     network, data, run_metadata = _resumed(args) if args.resume else _begun(args)
     train, validation = _parts(data, run_metadata["hold_back"], network.seed)
@@ -83,7 +83,7 @@ def _begun(args):
                       device=args.device or "auto", dtype=args.dtype or "float32", precision=args.precision or "exact",
                       task=data.task)
     target_scaling = train_defaults.target_scaling(network, train)
-    run_metadata = {"path": args.data and str(Path(args.data).resolve()), "hold_back": hold_back,
+    run_metadata = {"path": args.data and _recorded(args.data), "hold_back": hold_back,
                     "epochs": args.epochs or train_defaults.EPOCHS, "batch_size": args.batch_size, "patience": args.patience,
                     "own_optimizer": bool(args.optimizer), "target_shift": target_scaling.shift,
                     "target_scale": target_scaling.scale}
@@ -97,17 +97,35 @@ def _resumed(args):
     if given:
         raise ValueError(f"--{given.replace('_', '-')} cannot be combined with --resume, which continues with the saved "
                          "network: leave it out, or train a new one")
-    network = load(args.resume, device=args.device or "auto")
+    network = samples.saved(args.resume, args.device or "auto")
     run_metadata = network.metadata.get("run")
     if run_metadata is None:
         raise ValueError(f"--resume: expected a network saved by `gpubp train`, got {args.resume}, which does not record "
                          "its run: use net.fit in Python")
     if args.data:
-        run_metadata["path"] = str(Path(args.data).resolve())   # a later --resume uses these data
-    path = run_metadata["path"]
-    if path is None:
+        run_metadata["path"] = _recorded(args.data)   # a later --resume uses these data
+    if run_metadata["path"] is None:
         return network, datasets.digits(), run_metadata
+    path = args.data or _found(args.resume, run_metadata["path"])
     return network, samples.with_targets(datasets.load(path, like=network.metadata), network), run_metadata
+
+
+def _recorded(path):
+    """The path of the data as others may see it: as it was given if it leads down from the present folder, else the name only."""
+    down = Path(path).anchor == "" and ".." not in Path(path).parts
+    return Path(path).as_posix() if down else os.path.basename(os.path.abspath(path))
+
+
+def _found(network, path):
+    """The recorded data, in the present folder or beside the saved network; never a device, which may have no end."""
+    for wanted in filter(None, (path, os.path.basename(path))):
+        places = [Path(wanted), Path(network).parent / wanted]
+        found = {place.resolve(): place for place in places if place.is_file() or place.is_dir()}
+        if len(found) == 1:
+            return next(iter(found.values()))
+        if found:
+            raise ValueError(f"--resume: expected one {path}, got {' and '.join(map(str, found.values()))}: give DATA, too")
+    raise ValueError(f"--resume: expected {path} in this folder or beside {network}, got neither: give DATA, too")
 
 
 def _parts(data, hold_back, seed):
