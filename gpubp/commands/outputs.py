@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import tempfile
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -25,6 +26,28 @@ def first_free(stem):
     """The first of stem.npz, stem-2.npz, stem-3.npz, ... for which neither the .npz nor the .png file exists."""
     stems = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
     return next(f"{stem}.npz" for stem in stems if not any(os.path.lexists(stem + ending) for ending in (".npz", ".png")))
+
+
+def save_as_first_free(network, stem):
+    """Save the network as the first free one of stem.npz, stem-2.npz, ...; returns its path.
+
+    Of several processes that do so at the same time, each gets a name of its own.
+    """
+    while True:
+        with suppress(FileExistsError):
+            network.save(path := first_free(stem), overwrite=False)
+            return Path(path)
+
+
+def rescue(network, stem):
+    """Save a network whose save has failed in another folder, readable for its owner only; returns its path, or None."""
+    before = os.umask(0o077)
+    try:
+        for folder in (Path.cwd, Path.home, tempfile.gettempdir, lambda: "/dev/shm"):   # the last one is in memory
+            with suppress(OSError, RuntimeError):   # no such folder, or no home
+                return save_as_first_free(network, os.path.join(folder(), stem))
+    finally:
+        os.umask(before)
 
 
 def check_free(path, ours, kind, option):

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import sys
 from pathlib import Path
 
 from .. import datasets, plots
@@ -10,7 +11,7 @@ from ..layered.divergence import TrainingError
 from ..layered.history import StopReason
 from ..layered.network import Network
 from . import outputs, samples, train_defaults
-from .outputs import check_free, first_free, holds_network, holds_picture
+from .outputs import check_free, first_free, holds_network, holds_picture, rescue, save_as_first_free
 
 # options that determine the network and its validation samples; --resume cannot change them
 FIXED = ("target", "ignore", "task", *samples.OPTIONS, "layers", "hidden", "activation", "output", "cost", "dropout", "seed",
@@ -23,7 +24,7 @@ def run(args):
     train_defaults.check(args)
     network, data, run_metadata = _resumed(args) if args.resume else _begun(args)
     train, validation = _parts(data, run_metadata["hold_back"], network.seed)
-    _check_destinations(*_destinations(args, data))
+    _check_destinations(args, data)
     target_scaling = samples.target_scaling(network) if data.classes is None else (lambda y: y)
     epochs, optimizer, batch_size = train_defaults.schedule(args, network, run_metadata, len(train))
     _introduce(say, args, network, train, validation, optimizer or network.training_state.chain, batch_size, run_metadata)
@@ -34,14 +35,9 @@ def run(args):
             validation=validation and (validation.x, target_scaling(validation.y)), patience=run_metadata["patience"],
             progress=False if args.quiet else None)
     except TrainingError:
-        save, _ = _destinations(args, data)
-        if save.exists():   # never replace a saved network by one that diverged
-            save = first_free(f"{save.with_suffix('')}-diverged")
-        network.save(save)
-        say("saved", f"{save}, with the last finite parameters")
+        say("saved", f"{_save(args, data, network, diverged=True)}, with the last finite parameters")
         raise
-    save, picture = _destinations(args, data)   # again, because a concurrent run may have taken the free name
-    network.save(save)
+    save = _save(args, data, network)
     if network.device_choice != device:
         say("device", f"{network.ops.name} ({network.device_choice.reason})")
     if history.stopped:
@@ -54,7 +50,7 @@ def run(args):
     _print_scores(say, network, target_scaling, train, validation, data.test,
                   f"after {network.epoch} epochs, {seconds:.1f} s of training")
     say("saved", save)
-    if picture is not None:
+    if (picture := _picture(args, save)) is not None:
         try:
             plots.learning_curve(history, picture)
             say("picture", picture)
@@ -135,18 +131,41 @@ def _parts(data, hold_back, seed):
     return datasets.split(data, hold_back, seed) if hold_back else (data, None)
 
 
-def _destinations(args, data):
-    """(path of the network, path of the picture or None); a default name is never that of an existing file."""
-    name = data.name if args.data is None else f"{ENDING.sub('', data.name) or data.name}-network"
-    save = Path(args.save or args.resume or first_free(name))
+def _stem(args, data):
+    """The default name of the network, without its ending."""
+    return data.name if args.data is None else f"{ENDING.sub('', data.name) or data.name}-network"
+
+
+def _picture(args, save):
+    """The path of the picture, by default beside the network; or None."""
     if args.no_picture:
-        return save, None
+        return None
     beside = save.with_suffix(".png") if save.suffix == ".npz" else f"{save}.png"
-    return save, plots.checked_path(args.picture or beside)
+    return plots.checked_path(args.picture or beside)
 
 
-def _check_destinations(save, picture):
+def _save(args, data, network, diverged=False):
+    """Save the network, under a default name never over a file; returns its path. If that fails, save it elsewhere and raise."""
+    named = args.save or args.resume
+    save = Path(named or first_free(_stem(args, data)))
+    try:
+        if not named:
+            return save_as_first_free(network, _stem(args, data))
+        if diverged and save.exists():   # never replace a saved network by one that diverged
+            return save_as_first_free(network, f"{save.with_suffix('')}-diverged")
+        network.save(save)
+        return save
+    except OSError:
+        if elsewhere := rescue(network, save.stem):
+            print(f"gpubp: the trained network is in {elsewhere}; `gpubp train --resume {shlex.quote(str(elsewhere))}` continues "
+                  "with it", file=sys.stderr)
+        raise
+
+
+def _check_destinations(args, data):
     """Raise OSError or ValueError, before training starts, if its results could not be written."""
+    save = Path(args.save or args.resume or first_free(_stem(args, data)))
+    picture = _picture(args, save)
     check_free(save, holds_network, "a gpubp network", "--save")
     if picture is not None:
         if picture.resolve() == save.resolve():

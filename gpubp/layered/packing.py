@@ -20,11 +20,18 @@ from .standardization import Standardization
 from .training_state import TrainingState
 
 
-def save(network: Any, path: str | PathLike) -> None:
+def save(network: Any, path: str | PathLike, overwrite: bool = True) -> None:
     """Write the network, its optimizer's state and its history to one .npz file, which gpubp.load reads.
 
-    A previous file at path, a str or path-like, stays until the new one is complete. Raises OSError if the file cannot be
-    written, ValueError if a parameter is NaN or infinite, and TypeError if net.metadata holds something that JSON cannot hold.
+    Parameters
+    ----------
+    path : str or path-like
+        A previous file stays until the new one is complete, which keeps its mode and owner. A link is followed.
+    overwrite : bool, default True
+        False never replaces a file, also if several processes save at the same time.
+
+    Raises OSError if the file cannot be written, FileExistsError without overwrite if there is one, ValueError if a parameter
+    is NaN or infinite, and TypeError if net.metadata holds something that JSON cannot hold.
 
     >>> import gpubp, tempfile
     >>> path = tempfile.mkdtemp() + "/net.npz"
@@ -32,11 +39,16 @@ def save(network: Any, path: str | PathLike) -> None:
     >>> gpubp.load(path).sizes
     [2, 1]
     """
+    network.parameters.require_finite()
+    write(network, path, "the network", new=not overwrite)
+
+
+def write(network, path, what, **options):
+    """Write the network to path; options as for atomically."""
     import json  # only files and pickles need it
 
-    network.parameters.require_finite()
     header, arrays = pack(network)
-    atomically(path, lambda file: np.savez(file, gpubp=np.array(json.dumps(header)), **arrays), "the network")
+    atomically(path, lambda file: np.savez(file, gpubp=np.array(json.dumps(header)), **arrays), what, **options)
 
 
 def pack(network):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tests.conftest import needs
 
 elsewhere, gpubp_, table = test_cli.elsewhere, test_cli.gpubp_, test_cli.table
 
+TRAININGS = int(os.environ.get("GPUBP_TRAININGS", 4))   # at the same time
 QUICK = "--epochs 1 --hidden 3 --no-picture"
 
 
@@ -111,6 +113,21 @@ def test_a_name_that_another_training_takes_meanwhile(gpubp_, monkeypatch):
     assert gpubp.load("flowers-network.npz").sizes == [5, 1]
 
 
+@pytest.mark.long
+def test_simultaneous_trainings_have_names_of_their_own():
+    table()
+    words = [sys.executable, "-m", "gpubp", "train", "flowers.csv", "--epochs", "2", "--quiet"]
+    if not find_spec("matplotlib"):
+        words.append("--no-picture")
+    checkout = {**os.environ, "PYTHONPATH": str(Path(gpubp.__file__).parent.parent)}
+    trainings = [subprocess.Popen([*words, "--seed", str(seed)], env=checkout) for seed in range(TRAININGS)]
+    assert [training.wait() for training in trainings] == [0] * TRAININGS
+    networks = sorted(Path().glob("*.npz"))
+    assert sorted(gpubp.load(path).seed for path in networks) == [*range(TRAININGS)]
+    drawn = [] if "--no-picture" in words else [path.with_suffix(".png").name for path in networks]
+    assert sorted(contents()) == sorted(["flowers.csv", *drawn, *(path.name for path in networks)])
+
+
 def test_a_dangling_link_is_no_free_name():
     os.symlink("nowhere", "a.npz")
     assert first_free("a") == "a-2.npz" and first_free("b") == "b.npz"
@@ -191,6 +208,59 @@ def test_an_error_of_the_system_without_a_file():
     with open("/dev/full", "w") as full:
         run = subprocess.run([sys.executable, "-m", "gpubp", "info"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert (run.returncode, run.stderr) == (2, "gpubp: No space left on device\n")
+
+
+# ---- where a network goes that cannot be saved
+
+@pytest.fixture
+def vanishing(gpubp_, monkeypatch):
+    """Train with --save in a folder that is deleted meanwhile: vanishing(words) gives (exit code, stdout, stderr)."""
+    table()
+    fit = gpubp.Network.fit
+
+    def vanish(network, *args, **kwargs):
+        try:
+            return fit(network, *args, **kwargs)
+        finally:
+            os.rmdir("gone")
+    monkeypatch.setattr(gpubp.Network, "fit", vanish)
+
+    def call(words):
+        os.mkdir("gone")
+        return gpubp_(f"train flowers.csv {QUICK} --save {Path('gone', 'net.npz')} {words}")
+    return call
+
+
+SENTENCE = "gpubp: gone/net.npz: could not save the network (No such file or directory); a previous file is unchanged"
+
+
+@pytest.mark.parametrize("words", ["", "--quiet", "--lr 1e38 --optimizer sgd"])
+def test_a_network_that_cannot_be_saved_is_kept_in_another_folder(vanishing, words):
+    Path("net.npz").write_bytes(b"of somebody")
+    path = Path.cwd() / "net-2.npz"
+    code, out, err = vanishing(words)
+    assert code == 2 and "saved" not in out and err.splitlines() == [
+        f"gpubp: the trained network is in {path}; `gpubp train --resume {path}` continues with it", SENTENCE]
+    assert gpubp.load(path).epoch == (0 if "sgd" in words else 1) and Path("net.npz").read_bytes() == b"of somebody"
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o777 == 0o600   # the folder may be everybody's
+
+
+def test_the_next_folders(vanishing, monkeypatch, tmp_path):
+    for place, given in (("home", {"HOME": "1", "USERPROFILE": "1"}), ("tmp", {"HOME": "/nowhere", "USERPROFILE": "/nowhere"})):
+        with monkeypatch.context() as patch:
+            (tmp_path / place).mkdir()
+            for name, value in given.items():
+                patch.setenv(name, str(tmp_path / place) if value == "1" else value)
+            patch.setattr(Path, "cwd", classmethod(lambda cls: cls("/nowhere")))
+            patch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+            assert f"the trained network is in {tmp_path / place / 'net.npz'};" in vanishing("")[2]
+            assert gpubp.load(tmp_path / place / "net.npz").epoch == 1
+
+
+def test_a_network_that_cannot_be_saved_anywhere(vanishing, monkeypatch):
+    monkeypatch.setattr(gpubp.commands.outputs, "first_free", lambda stem: "/nowhere/net.npz")
+    assert vanishing("")[::2] == (2, SENTENCE + "\n")
 
 
 # ---- files that gpubp has written
