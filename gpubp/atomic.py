@@ -30,11 +30,29 @@ def atomically(path, write, what, *, new=False, previous=None):
     try:
         _write(path, write, new, previous)
     except OSError as error:
-        raise OSError(error.errno, f"could not save {what} ({error.strerror or error}); a previous file is unchanged",
-                      path) from None
+        raise _failure(error, what, path) from None
 
 
-def replaced(path):
+def check_writable(path, what):
+    """Raise OSError, as atomically does, if it could not write to path now."""
+    path = os.fsdecode(path)
+    try:
+        old = _replaced(path)
+        with _temporary(os.path.dirname(_target(path)), old):
+            pass
+    except OSError as error:
+        raise _failure(error, what, path) from None
+
+
+def _failure(error, what, path):
+    return OSError(error.errno, f"could not save {what} ({error.strerror or error}); a previous file is unchanged", path)
+
+
+def _target(path):
+    return os.path.realpath(path) if os.path.islink(path) else path
+
+
+def _replaced(path):
     """os.stat of the file that a save to path replaces, or None. Raises OSError if it is no regular file."""
     try:
         old = os.stat(path)
@@ -48,8 +66,7 @@ def replaced(path):
 def _write(path, write, new=False, previous=None):
     if new and os.path.lexists(path):
         raise FileExistsError(EEXIST, os.strerror(EEXIST), path)
-    old = replaced(path)
-    target = os.path.realpath(path) if os.path.islink(path) else path
+    old, target = _replaced(path), _target(path)
     folder, name = os.path.split(target)
     _remove_leftovers(folder or ".", name)
     with _temporary(folder, old) as (file, temporary):

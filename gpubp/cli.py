@@ -3,10 +3,12 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
 import warnings
 
 from .devices.ops import PRECISIONS
+from .layered.interrupt import keyboard_interrupts
 from .maths.validation import visible
 
 TRAIN = """\
@@ -40,20 +42,21 @@ def main(argv=None):
     """Run the command line; returns the exit code.
 
     argv: a list of words without the program's name, by default sys.argv[1:]. Exit codes: 0 for success, 1 for a failed check,
-    2 for an error, which stderr describes in one sentence, 130 after an interrupt, 141 for a closed pipe. Only --help and
-    --version raise SystemExit; with --debug, errors are raised.
+    2 for an error, which stderr describes in one sentence, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 141 for a
+    closed pipe. Only --help and --version raise SystemExit; with --debug, errors are raised.
     """
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
-        args = _parser().parse_args(argv)
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *place: print(f"gpubp: {visible(str(message))}", file=sys.stderr)
-            code = importlib.import_module(f".commands.{args.command}", __package__).run(args)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
+        with keyboard_interrupts():
+            args = _parser().parse_args(argv)
+            with warnings.catch_warnings():
+                warnings.showwarning = lambda message, *place: print(f"gpubp: {visible(str(message))}", file=sys.stderr)
+                code = importlib.import_module(f".commands.{args.command}", __package__).run(args)
+            sys.stdout.flush()
+            return code
+    except KeyboardInterrupt as interrupt:
         print("\ngpubp: interrupted", file=sys.stderr)
-        return 130
+        return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
     except BrokenPipeError:
         # the reader (head, less) closed the pipe; without this, Python reports the error again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -153,6 +156,9 @@ def _train(parser):
         help="where to save the network; a saved network of that name is replaced (default: NAME-network.npz for the data file "
              "NAME, or digits.npz; if it exists, NAME-network-2.npz, digits-2.npz and so on)")
     _picture(parser, "where to draw the learning curve (default: beside the network)")
+    add("--checkpoint", type=_file, metavar="FILE.npz",
+        help="also save the network here during training, from which --resume continues if training is killed")
+    add("--every", metavar="N", help="how often: a number of epochs, or a time such as 30s, 5min or 1h (default 1 epoch)")
     add("--resume", type=_file, metavar="FILE.npz",
         help="continue training a saved network, up to --epochs in total; it is saved to the same file, or to --save")
     add("--quiet", action="store_true", help="print only errors")

@@ -95,9 +95,9 @@ def test_another_group_gets_no_more_than_others_had(bits, narrower, monkeypatch)
     """The old group cannot be given: the new one must not read what only the old one could."""
     save("a", "old")
     os.chmod("a", bits)
-    real = atomic.replaced
+    real = atomic._replaced
     monkeypatch.setattr(os, "fchown", lambda *of: (_ for _ in ()).throw(PermissionError(errno.EPERM, "no")))
-    monkeypatch.setattr(atomic, "replaced", lambda path: os.stat_result(
+    monkeypatch.setattr(atomic, "_replaced", lambda path: os.stat_result(
         [value + 1 if i == 5 else value for i, value in enumerate(real(path))]))
     save("a")
     assert mode("a") == narrower
@@ -163,7 +163,7 @@ def test_devices_pipes_sockets_and_folders():
         assert caught.value.filename == name
     assert sorted(os.listdir()) == ["folder", "link", "pipe", "socket"] and stat.S_ISFIFO(os.stat("pipe").st_mode)
     with pytest.raises(OSError, match="expected a regular file, got a device"):
-        atomic.replaced(os.devnull)
+        atomic._replaced(os.devnull)
 
 
 # ---- on disk

@@ -8,7 +8,6 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from ..archives import Archive, damage
 from ..maths.validation import visible
 
 # the metadata in which each format names gpubp: a PNG tEXt chunk with its length, Dublin Core in SVG, the PDF Info dictionary
@@ -64,12 +63,6 @@ def check_free(path, ours, kind, option):
         raise PermissionError(f"cannot write {path}: the folder {folder} is not writable, choose another with {option}")
     if path.exists() and not (path.is_file() and ours(path)):
         raise ValueError(f"{path} exists and is not {kind}: it was left unchanged, choose another name with {option}")
-
-
-def holds_network(path):
-    with suppress(ValueError), open(path, "rb") as stream, damage(path, "", ""):
-        return "gpubp" in Archive(stream).members
-    return False
 
 
 def holds_picture(path):

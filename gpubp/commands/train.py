@@ -9,9 +9,11 @@ from pathlib import Path
 from .. import datasets, plots
 from ..layered.divergence import TrainingError
 from ..layered.history import StopReason
+from ..layered.interrupt import Interrupt
 from ..layered.network import Network
+from ..layered.packing import holds_network
 from . import outputs, samples, train_defaults
-from .outputs import check_free, first_free, holds_network, holds_picture, rescue, save_as_first_free
+from .outputs import check_free, first_free, holds_picture, rescue, save_as_first_free
 
 # options that determine the network and its validation samples; --resume cannot change them
 FIXED = ("target", "ignore", "task", *samples.OPTIONS, "layers", "hidden", "activation", "output", "cost", "dropout", "seed",
@@ -29,23 +31,25 @@ def run(args):
     epochs, optimizer, batch_size = train_defaults.schedule(args, network, run_metadata, len(train))
     _introduce(say, args, network, train, validation, optimizer or network.training_state.chain, batch_size, run_metadata)
     before, device = sum(network.history.seconds), network.device_choice
-    try:
-        history = network.fit(
-            train.x, target_scaling(train.y), optimizer=optimizer, epochs=epochs - network.epoch, batch_size=batch_size,
-            validation=validation and (validation.x, target_scaling(validation.y)), patience=run_metadata["patience"],
-            progress=False if args.quiet else None)
-    except TrainingError:
-        say("saved", f"{_save(args, data, network, diverged=True)}, with the last finite parameters")
-        raise
-    save = _save(args, data, network)
+    with Interrupt() as interrupt:   # the first signal stops training, but no saving
+        try:
+            history = network.fit(
+                train.x, target_scaling(train.y), optimizer=optimizer, epochs=epochs - network.epoch, batch_size=batch_size,
+                validation=validation and (validation.x, target_scaling(validation.y)), patience=run_metadata["patience"],
+                progress=False if args.quiet else None, checkpoint=args.checkpoint, every=args.every or 1)
+        except TrainingError:
+            say("saved", f"{_save(args, data, network, diverged=True)}, with the last finite parameters")
+            raise
+        save = _save(args, data, network)
     if network.device_choice != device:
         say("device", f"{network.ops.name} ({network.device_choice.reason})")
     if history.stopped:
         say("stopped", history.stopped)
-        if history.stop_reason == StopReason.INTERRUPTED and network.epoch < epochs:
-            say("saved", save)
+    if interrupt.requested:
+        say("saved", save)
+        if history.stop_reason == StopReason.INTERRUPTED:
             say("resume", f"gpubp train --resume {shlex.quote(str(save))}")
-            return 130
+        return 128 + interrupt.requested
     seconds = sum(history.seconds) - before
     _print_scores(say, network, target_scaling, train, validation, data.test,
                   f"after {network.epoch} epochs, {seconds:.1f} s of training")
@@ -167,8 +171,10 @@ def _check_destinations(args, data):
     save = Path(args.save or args.resume or first_free(_stem(args, data)))
     picture = _picture(args, save)
     check_free(save, holds_network, "a gpubp network", "--save")
+    if args.checkpoint:
+        check_free(args.checkpoint, holds_network, "a gpubp network", "--checkpoint")
     if picture is not None:
-        if picture.resolve() == save.resolve():
+        if picture.resolve() in {Path(name).resolve() for name in (save, args.checkpoint) if name}:
             raise ValueError(f"--picture: expected another name than the network's, got {picture} for both")
         check_free(picture, holds_picture, "a picture by gpubp", "--picture")
 
@@ -185,6 +191,10 @@ def _introduce(say, args, network, train, validation, optimizer, batch_size, run
                    f"parameters, {network.number_format}, seed {network.seed}")
     going_on = f", from epoch {network.epoch + 1}" if args.resume else ""
     say("training", f"{optimizer}, batches of {batch_size}, {args.epochs or run_metadata['epochs']} epochs{going_on}")
+    if args.checkpoint:
+        every = args.every or "1"
+        say("", f"checkpoints in {args.checkpoint}, every {every}{' epochs' * every.isdigit()}; if training is killed: "
+                f"gpubp train --resume {shlex.quote(args.checkpoint)}")
 
 
 def _aim(train):

@@ -9,6 +9,7 @@ from dataclasses import is_dataclass, replace
 from math import isfinite
 
 from ..datasets import Scaling
+from ..layered.checkpoint import interval
 from ..layered.layers import Dropout
 from ..maths.activations import ACTIVATIONS
 from ..maths.costs import COSTS
@@ -23,6 +24,10 @@ def check(args):
     for name in ("epochs", "batch_size", "patience"):
         if (value := getattr(args, name)) is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')}: expected 1 or more, got {value}")
+    if args.every is not None:
+        interval(args.every)
+        if args.checkpoint is None:
+            raise ValueError(f"--every: expected --checkpoint with the name of a file, got --every {args.every} only")
     if args.lr is not None and not (isfinite(args.lr) and args.lr > 0):
         raise ValueError(f"--lr: expected a number above 0, got {args.lr}")
     if args.hold_back is not None and not 0 <= args.hold_back < 1:

@@ -1,8 +1,11 @@
 """The figures of epochs: measured on the device, and read by the host together for as many epochs as nobody inspects."""
 
 import math
+from contextlib import contextmanager
 from time import perf_counter
 from types import SimpleNamespace
+
+import numpy as np
 
 from ..maths.schedules import Plateau
 from .metrics import cost_and_score_terms, score_from_terms, score_terms
@@ -26,9 +29,18 @@ class EpochLog:
                      or bool(self.arguments.callbacks) or isinstance(self.training_state.chain.optimizer.learning_rate, Plateau))
 
     def begin(self):
-        # number: its index in the history; first: its first mini-batch, 0 unless it was resumed; events: its beginning and end
+        # number: its index in the history; first: its first mini-batch, 0 unless it was resumed; events: pairs of beginning and
+        # end of its parts
         self.epoch = SimpleNamespace(number=self.network.epoch, first=self.training_state.batch,
                                      events=[self.workspace.ops.record_event()])
+
+    @contextmanager
+    def paused(self):
+        """A context within the epoch that does not count as training; whether all costs of the epoch so far are finite."""
+        self.epoch.events.append(self.workspace.ops.record_event())
+        ((epoch, done, record),) = self.read()
+        yield np.isfinite(record.log[epoch.first:done]).all()
+        self.epoch.events.append(self.workspace.ops.record_event())
 
     def finish(self):
         """All steps of the epoch have been launched: launch its measurements while the deltas are still in the buffers."""
@@ -74,7 +86,7 @@ class EpochLog:
     def _write(self, epoch, record):
         arguments, history, i = self.arguments, self.network.history, epoch.number
         history.cost[i] = float(record.log @ self.run.sizes) / arguments.samples_per_epoch
-        history.seconds[i] = self.workspace.ops.seconds_between(*epoch.events)
+        history.seconds[i] = sum(map(self.workspace.ops.seconds_between, epoch.events[::2], epoch.events[1::2]))
         if epoch.first < self.run.batches:   # otherwise an earlier fit ran all steps of this epoch
             _, history.gradient_norm[i], *norms = record.norms.tolist()
             scale = 1.0 if self.workspace.scaling is None else float(record.scaling[3])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from os import PathLike
 from typing import Any, Literal
 from weakref import proxy
 
@@ -32,7 +33,8 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         batch_size: int | Literal["auto"] | None = "auto", validation: tuple[ArrayLike, ArrayLike] | None = None,
         sample_weight: ArrayLike | None = None, samples_per_epoch: int | None = None, shuffle: bool = True,
         patience: int | None = None, monitor: Literal["cost", "accuracy"] = "cost",
-        callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (), progress: bool | None = None) -> History:
+        callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (), progress: bool | None = None,
+        checkpoint: str | PathLike | None = None, every: int | str = 1) -> History:
     """Train by mini-batch gradient descent; returns net.history.
 
     Parameters
@@ -69,11 +71,20 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         Called after each epoch; a true result stops training.
     progress : bool, optional
         Show a progress bar; None shows it on a terminal.
+    checkpoint : str or path-like, optional
+        A file to which the network is saved during training, and at its end. The previous checkpoint of "run.npz" is kept as
+        "run.previous.npz". If training is killed, gpubp.load("run.npz") and fit with the same data and arguments, but without
+        an optimizer, go on bitwise. A checkpoint that cannot be written is a warning. SIGTERM and SIGHUP, unless you handle
+        them, end the process after the steps under way and a checkpoint.
+    every : int or str, default 1
+        How often a checkpoint is written: a number of epochs, or a time such as "30 s", "5 min" or "1 h".
 
     Raises
     ------
     ValueError, TypeError
         An argument is not as described; nothing has been changed.
+    OSError
+        The checkpoint's folder cannot be written to, or its name is not that of a regular file; nothing has been changed.
     TrainingError
         A cost or parameter became infinite or NaN; the network holds its last good parameters.
     RuntimeError
@@ -95,9 +106,9 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     """
     if network.is_training:
         raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
-    arguments = FitArguments(network, x, y, validation, sample_weight, optimizer, callbacks, epochs=epochs, batch_size=batch_size,
-                             samples_per_epoch=samples_per_epoch, shuffle=shuffle, patience=patience, monitor=monitor,
-                             progress=progress)
+    arguments = FitArguments(network, x, y, validation, sample_weight, optimizer, callbacks, checkpoint, every, epochs=epochs,
+                             batch_size=batch_size, samples_per_epoch=samples_per_epoch, shuffle=shuffle, patience=patience,
+                             monitor=monitor, progress=progress)
     if network.epoch == 0 and network.training_state is None:
         warn(network, *(input_checks.array_of(network, array, name) for array, name in ((x, "x"), (y, "y"))))
     return _Loop(network, arguments, (x, y, sample_weight)).run()
@@ -122,7 +133,7 @@ class _Loop:
         if arguments.resuming:
             self.workspace.restore_costs(self.training_state.costs[:self.training_state.batch])
         self.divergence = Divergence(self.training_run, self.epoch_log.each)
-        self.interrupt, self.burst, self.event, self.step_times = Interrupt(), 1, None, StepTimes()
+        self.checkpoint, self.burst, self.event, self.step_times = arguments.checkpoint, 1, None, StepTimes()
 
     def run(self):
         network = self.network
@@ -150,11 +161,13 @@ class _Loop:
         self.divergence.begin_fit()
         network.training_state, network.task, network.standardization = training, arguments.task, arguments.standardization
         network.history.stop(*early_stopping.reason() if early_stopping else ())
-        with self.interrupt, progress:
+        with Interrupt(ending=bool(self.checkpoint)) as self.interrupt, progress:
             try:
                 while network.epoch < self.goal and network.history.stop_reason is None:
                     whole = self._epoch(progress)
-                    if whole and not self.interrupt.requested and network.epoch < self.goal and not self.epoch_log.due():
+                    saves = self.checkpoint and self.checkpoint.due()
+                    if whole and not self.interrupt.requested and network.epoch < self.goal and not (
+                            saves or self.epoch_log.due()):
                         continue
                     self.divergence.check(self.epoch_log.read())
                     if whole and not progress.disable:
@@ -163,14 +176,18 @@ class _Loop:
                         StopReason.INTERRUPTED,
                         f"interrupted in epoch {network.epoch + 1}, after {training.batch} of {arguments.batches} mini-batches")
                     network.history.stop(*reason)
+                    if saves and network.epoch < self.goal and not reason:
+                        self.checkpoint.save()
             except TrainingError:
                 raise
             except BaseException:   # training can continue from here, whatever ended it
                 with suppress(TrainingError):   # had it diverged, the parameters are now the last good ones
                     self.divergence.check(self.epoch_log.read_after_error())
                 raise
-        if early_stopping and network.history.stop_reason != StopReason.INTERRUPTED:   # that may go on from here
-            early_stopping.restore()
+            if early_stopping and network.history.stop_reason != StopReason.INTERRUPTED:   # that may go on from here
+                early_stopping.restore()
+            if self.checkpoint:
+                self.checkpoint.save(last=True)
 
     def _reason_to_stop(self, early_stopping):
         """Call the callbacks after an epoch; returns a StopReason and a sentence, or nothing to go on."""
@@ -195,6 +212,8 @@ class _Loop:
         try:
             while training.batch < self.training_run.batches and not self.interrupt.requested:
                 self._launch(progress)
+                if self.checkpoint and self.checkpoint.due():
+                    self._save_within_epoch()
         except BaseException:
             finished, _ = self.workspace.ops.to_numpy(self.workspace.clock)   # here the host waits for the device
             self.training_run.count(int(finished) - training.batch)
@@ -203,6 +222,13 @@ class _Loop:
             return False
         self.epoch_log.finish()
         return True
+
+    def _save_within_epoch(self):
+        """Write a checkpoint between two steps, which changes nothing; not if other epochs are unread, as their end is near."""
+        if self.training_state.batch < self.training_run.batches and not self.epoch_log.waiting:
+            with self.epoch_log.paused() as finite:   # otherwise the epoch will end with a TrainingError
+                if finite and not self.network.parameters.first_nonfinite():
+                    self.checkpoint.save()
 
     def _launch(self, progress):
         """Run the next step, or a burst of steps where Python need not see each."""

@@ -7,6 +7,7 @@ import numpy as np
 from ..maths.gradient_transforms import Chain
 from ..maths.validation import shown
 from . import call_arrays, input_checks
+from .checkpoint import Checkpoint
 from .device_choice import choose
 from .standardization import Standardization
 from .task import check_targets, decide
@@ -20,7 +21,7 @@ class FitArguments:
     where the last fit ended, perhaps within an epoch.
     """
 
-    def __init__(self, network, x, y, validation, sample_weight, optimizer, callbacks, **options):
+    def __init__(self, network, x, y, validation, sample_weight, optimizer, callbacks, checkpoint, every, **options):
         self.network = network
         # an iterator is read once
         self.callbacks = (callbacks,) if callable(callbacks) or not isinstance(callbacks, Iterable) else tuple(callbacks)
@@ -31,6 +32,9 @@ class FitArguments:
             self._check_optimizer(optimizer)
             return True
         call_arrays.check_together(network, check)
+        if checkpoint is None and every != 1:
+            raise ValueError(f"expected a file as checkpoint with every={shown(every)}, got none: name one")
+        self.checkpoint = None if checkpoint is None else Checkpoint(network, self.training_state.chain, checkpoint, every)
         if network.device_choice.open:
             choice = choose(network, self.batch_size, self.batches, len(self.training_state.state))
             if choice.name == "cpu":

@@ -1,29 +1,79 @@
-"""Ctrl-C during training: finish the current step, so that the parameters stay consistent."""
+"""Ctrl-C, SIGTERM and SIGHUP during training: finish the current step, so that the parameters stay consistent."""
 
 import signal
 import threading
+from contextlib import contextmanager
+from time import monotonic
+
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]   # Windows has no SIGHUP
+TWICE_SECONDS = 0.1   # `timeout` and closing terminals send such a signal twice
+
+
+def end(number, frame):
+    """The command line's handler of signals."""
+    raise KeyboardInterrupt(number)
+
+
+@contextmanager
+def keyboard_interrupts():
+    """A context in which SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does; not if they are ignored or handled."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    taken = [number for number, handler in before.items() if handler is signal.SIG_DFL or (
+        number == signal.SIGINT and callable(handler))]
+    try:
+        for number in taken:
+            signal.signal(number, end)
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, before[number])
 
 
 class Interrupt:
-    """A context in which the first Ctrl-C sets `requested`; a second one raises KeyboardInterrupt.
+    """A context in which the first signal sets `requested` to its number, and a second one does what it did before the context.
 
-    Nothing happens outside the main thread, the only one that gets signals, nor if Ctrl-C is ignored or handled outside Python.
+    Signals are Ctrl-C, and SIGTERM and SIGHUP on the command line; with ending=True also elsewhere, if their action is the
+    default, which follows at the end of the context. Signals that are ignored or handled otherwise stay so. Contexts within each
+    other are one. Nothing happens outside the main thread, the only one that gets signals.
     """
 
-    requested = False
+    requested = 0
+
+    def __init__(self, ending=False):
+        self.ending, self.before = ending, {}
 
     def __enter__(self):
-        self.before = signal.getsignal(signal.SIGINT)
-        main = threading.current_thread() is threading.main_thread()
-        self.listens = main and self.before not in (signal.SIG_IGN, None)
-        if self.listens:
-            signal.signal(signal.SIGINT, self._request)
+        if threading.current_thread() is threading.main_thread():
+            handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+            for handler in handlers.values():
+                if isinstance(outer := getattr(handler, "__self__", None), Interrupt):
+                    return outer
+            for number, handler in handlers.items():
+                if self._listens(number, handler):
+                    self.before[number] = handler
+                    signal.signal(number, self._request)
+        return self
 
     def __exit__(self, *error):
-        if self.listens:
-            signal.signal(signal.SIGINT, self.before)
+        if self._restore().get(self.requested) is signal.SIG_DFL and self.requested in ENDING:
+            signal.raise_signal(self.requested)
+
+    def _listens(self, number, handler):
+        if number == signal.SIGINT:
+            return handler not in (signal.SIG_IGN, None)
+        return handler is end or (self.ending and handler is signal.SIG_DFL)
+
+    def _restore(self):
+        before, self.before = self.before, {}
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        return before
 
     def _request(self, number, frame):
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+        if not self.requested:
+            self.requested, self.at = number, monotonic()
+        elif number not in ENDING or number != self.requested or monotonic() - self.at > TWICE_SECONDS:
+            self._restore()
+            signal.raise_signal(number)

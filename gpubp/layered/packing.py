@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..archives import Archive, damage
 from ..atomic import atomically
 from ..maths.activations import ACTIVATIONS
 from ..maths.costs import COSTS
@@ -45,10 +46,15 @@ def save(network: Any, path: str | PathLike, overwrite: bool = True) -> None:
 
 def write(network, path, what, **options):
     """Write the network to path; options as for atomically."""
-    import json  # only files and pickles need it
-
     header, arrays = pack(network)
-    atomically(path, lambda file: np.savez(file, gpubp=np.array(json.dumps(header)), **arrays), what, **options)
+    atomically(path, lambda file: np.savez(file, gpubp=np.array(as_json(header)), **arrays), what, **options)
+
+
+def holds_network(path):
+    """Whether a file is a saved network."""
+    with suppress(ValueError), open(path, "rb") as stream, damage(path, "", ""):
+        return "gpubp" in Archive(stream).members
+    return False
 
 
 def pack(network):
@@ -67,18 +73,24 @@ def pack(network):
             network.standardization.shift.tolist(), network.standardization.scale.tolist()],
         "history": network.history.as_dict(), "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
-    if training is not None and _readable(training.chain):
+    if training is not None and _kept(training.chain):
         header["training"] = {"optimizer": str(training.chain), **{name: getattr(training, name) for name in STATE}}
         arrays |= {f"{vector}.{name}": host(view) for vector, parameters in _vectors(training)
                    for name, view in parameters.items()}
+    return json.loads(as_json(header)), arrays
+
+
+def as_json(header):
+    import json  # only files and pickles need it
+
     try:
-        header = json.loads(json.dumps(header, default=_number))
-        require_shallow(header)
+        text = json.dumps(header, default=_number)
+        require_shallow(json.loads(text))
     except TypeError as error:
         raise TypeError(f"expected net.metadata of types that JSON has, got {error}: convert it first") from None
     except (ValueError, RecursionError):   # it contains itself, or is nested too deeply
         raise ValueError(f"expected net.metadata of at most {DEEPEST} nested lists and dictionaries, got more") from None
-    return header, arrays
+    return text
 
 
 def _number(value):
@@ -146,11 +158,16 @@ def _layer(text, custom):
     return Dense(text["neurons"], custom.get(name, name), initializer)
 
 
-def _readable(chain):
+def readable(chain):
     """Whether the chain can be read from its text; not if its learning rate is a function."""
     with suppress(ValueError):
-        if Chain.of(str(chain)) == chain:
-            return True
+        return Chain.of(str(chain)) == chain
+    return False
+
+
+def _kept(chain):
+    if readable(chain):
+        return True
     warnings.warn(f"the learning rate of {chain} is a function, which cannot be saved: the network is saved without its "
-                  "optimizer and the optimizer's state; use a schedule of gpubp.schedules instead", stacklevel=4)
+                  "optimizer and the optimizer's state; use a schedule of gpubp.schedules instead", stacklevel=6)
     return False

@@ -1,6 +1,7 @@
 """The files that the command line writes: their names, complete or not at all, and only over files of the same kind."""
 
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,8 +12,10 @@ import pytest
 
 import gpubp
 from gpubp import cli, plots
-from gpubp.commands.outputs import first_free, holds_network, holds_picture, holds_predictions
+from gpubp.commands.outputs import first_free, holds_picture, holds_predictions
 from gpubp.layered.history import History, StopReason
+from gpubp.layered.interrupt import Interrupt
+from gpubp.layered.packing import holds_network
 from tests.commands import test_cli
 from tests.conftest import needs
 
@@ -140,6 +143,7 @@ def test_the_way_on_can_be_pasted(gpubp_, monkeypatch):
     def interrupted(network, *args, epochs, **kwargs):
         history = fit(network, *args, epochs=1, **kwargs)
         history.stop(StopReason.INTERRUPTED, "interrupted")
+        monkeypatch.setattr(Interrupt, "requested", signal.SIGINT)
         return history
     monkeypatch.setattr(gpubp.Network, "fit", interrupted)
     for words, name in (((), "it's here-network.npz"), (("--save", "a b.npz"), "a b.npz")):

@@ -1,5 +1,6 @@
 """Hooks around the steps of fits: to look at them, to break them, and to stop training after one."""
 
+import signal
 from contextlib import contextmanager
 
 import pytest
@@ -23,7 +24,7 @@ def stepping(before=None, after=None, bursts=False):
             before(run, times)
         step(run, times)
         if after is not None:
-            patch.setattr(Interrupt, "requested", bool(after(run, times)))
+            patch.setattr(Interrupt, "requested", signal.SIGINT if after(run, times) else 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingRun, "step", hooked)
         if not bursts:
