@@ -192,9 +192,9 @@ def _introduce(say, args, network, train, validation, optimizer, batch_size, run
     going_on = f", from epoch {network.epoch + 1}" if args.resume else ""
     say("training", f"{optimizer}, batches of {batch_size}, {args.epochs or run_metadata['epochs']} epochs{going_on}")
     if args.checkpoint:
-        every = args.every or "1"
-        say("", f"checkpoints in {args.checkpoint}, every {every}{' epochs' * every.isdigit()}; if training is killed: "
-                f"gpubp train --resume {shlex.quote(args.checkpoint)}")
+        every = "epoch" if args.every in (None, "1") else args.every + " epochs" * args.every.isdigit()
+        say("", f"checkpoints in {args.checkpoint}, every {every}; if training is killed: gpubp train --resume "
+                f"{shlex.quote(args.checkpoint)}")
 
 
 def _aim(train):

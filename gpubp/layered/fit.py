@@ -103,6 +103,11 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     >>> history = net.fit(x, y, optimizer=gpubp.SGD(1.0), epochs=100, batch_size=None)
     >>> net.predict(x).tolist(), net.score(x, y), len(history)
     ([0, 0, 0, 1], 1.0, 100)
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/run.npz"
+    >>> history = net.fit(x, y, epochs=20, batch_size=None, checkpoint=path, every="30 s")
+    >>> gpubp.load(path).epoch
+    120
     """
     if network.is_training:
         raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
