@@ -14,7 +14,7 @@ UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}   # seconds
 
 def interval(every):
     """(epochs, None) or (None, seconds) of a whole number, or of a text such as "5", "30 s", "5 min" or "1.5 h"."""
-    match = None if isinstance(every, bool) else re.fullmatch(r"\s*(\d{1,9}(\.\d{1,9})?)\s*(s|min|h|)\s*", str(every))
+    match = None if isinstance(every, bool) else re.fullmatch(r"\s*(\d+(\.\d+)?)\s*(s|min|h|)\s*", str(every))
     if match and float(match[1]) > 0.0 and (match[3] or not match[2]):
         return (None, float(match[1]) * UNITS[match[3]]) if match[3] else (int(match[1]), None)
     raise ValueError(f"expected every as a whole number of epochs, or as a text with a time, such as '30 s', '5 min' or '1 h', "

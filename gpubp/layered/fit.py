@@ -72,10 +72,10 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     progress : bool, optional
         Show a progress bar; None shows it on a terminal.
     checkpoint : str or path-like, optional
-        A file to which the network is saved during training, and at its end. The previous checkpoint of "run.npz" is kept as
-        "run.previous.npz". If training is killed, gpubp.load("run.npz") and fit with the same data and arguments, but without
-        an optimizer, go on bitwise. A checkpoint that cannot be written is a warning. SIGTERM and SIGHUP, unless you handle
-        them, end the process after the steps under way and a checkpoint.
+        A file to which the network is saved during training, and at its end; a saved network of that name is replaced. The
+        previous checkpoint of "run.npz" is kept as "run.previous.npz". If training is killed, gpubp.load("run.npz") and fit with
+        the same data and arguments, but without an optimizer, go on bitwise. A checkpoint that cannot be written is a warning.
+        SIGTERM and SIGHUP, unless you handle them, end the process after the steps under way and a checkpoint.
     every : int or str, default 1
         How often a checkpoint is written: a number of epochs, or a time such as "30 s", "5 min" or "1 h".
 

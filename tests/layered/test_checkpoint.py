@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import gpubp
 from gpubp.layered import packing
 from gpubp.layered.checkpoint import Checkpoint, interval
 from gpubp.layered.history import StopReason
+from gpubp.layered.interrupt import ENDING
 from gpubp.maths.schedules import Cosine, Plateau
 from tests.cases import two_classes
 from tests.layered.steps import stepping
@@ -200,7 +202,8 @@ def test_a_folder_that_disappears(random):
 # ---- arguments
 
 @pytest.mark.parametrize("every, found", [
-    (1, (1, None)), (np.int64(5), (5, None)), ("5", (5, None)), (" 7 ", (7, None)), ("30s", (None, 30.0)), ("30 s", (None, 30.0)),
+    (1, (1, None)), (sys.maxsize, (sys.maxsize, None)),
+    (np.int64(5), (5, None)), ("5", (5, None)), (" 7 ", (7, None)), ("30s", (None, 30.0)), ("30 s", (None, 30.0)),
     ("5 min", (None, 300.0)), ("1.5 h", (None, 5400.0)), ("0.5s\n", (None, 0.5))])
 def test_intervals(every, found):
     assert interval(every) == found
@@ -264,7 +267,45 @@ def test_fits_that_share_a_workspace(random):
     assert state(net) == state(whole) and net.workspace_cache.workspace is not None
 
 
-# ---- killed
+# ---- signals, and killed processes
+
+@pytest.fixture
+def handler():
+    """handler(number, action) sets the handler of a signal for this test."""
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("signals reach only the main thread, and this is another")
+    before = {}
+
+    def handle(number, action):
+        before.setdefault(number, signal.signal(number, action))
+    yield handle
+    for number, action in before.items():
+        signal.signal(number, action)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_handlers_of_the_user_are_respected(number, handler, random):
+    x, y = two_classes(random)
+    seen: list[int] = []
+    nets: list[gpubp.Network] = []
+    for action in (lambda *of: seen.append(nets[-1].training_state.step), signal.SIG_IGN):
+        handler(number, action)
+        nets.append(net := made())
+        with stepping(lambda run, times: run.training_state.step == 9 and signal.raise_signal(number)):
+            net.fit(x, y, epochs=3, batch_size=4, checkpoint="run.npz")
+        assert net.epoch == 3 and net.history.stopped is None and signal.getsignal(number) is action
+    assert seen == [9]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_only_a_fit_with_a_checkpoint_takes_the_default_action(number, handler, random):
+    x, y = two_classes(random)
+    handler(number, signal.SIG_DFL)
+    actions: list[object] = []
+    for more, taken in (({}, False), ({"checkpoint": "run.npz"}, True)):
+        made().fit(x, y, epochs=1, callbacks=lambda net: actions.append(signal.getsignal(number)), **more)
+        assert (actions.pop() is signal.SIG_DFL) is not taken and signal.getsignal(number) is signal.SIG_DFL
+
 
 PROGRAM = """if True:
     import os, sys
