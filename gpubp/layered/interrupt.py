@@ -14,21 +14,27 @@ def end(number, frame):
     raise KeyboardInterrupt(number)
 
 
+def _handlers():
+    """The handlers by signal; none outside the main thread, the only one that gets signals."""
+    main = threading.current_thread() is threading.main_thread()
+    return {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)} if main else {}
+
+
+def _handle(handlers):
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
 @contextmanager
 def keyboard_interrupts():
     """A context in which SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does; not if they are ignored or handled."""
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
-    taken = [number for number, handler in before.items() if handler is signal.SIG_DFL or (
-        number == signal.SIGINT and callable(handler))]
+    before = {number: handler for number, handler in _handlers().items()
+              if handler is signal.SIG_DFL or (number == signal.SIGINT and callable(handler))}
     try:
-        for number in taken:
-            signal.signal(number, end)
+        _handle(dict.fromkeys(before, end))
         yield
     finally:
-        for number in taken:
-            signal.signal(number, before[number])
+        _handle(before)
 
 
 class Interrupt:
@@ -36,7 +42,7 @@ class Interrupt:
 
     Signals are Ctrl-C, and SIGTERM and SIGHUP on the command line; with ending=True also elsewhere, if their action is the
     default, which follows at the end of the context. Signals that are ignored or handled otherwise stay so. Contexts within each
-    other are one. Nothing happens outside the main thread, the only one that gets signals.
+    other are one. Nothing happens outside the main thread.
     """
 
     requested = 0
@@ -45,15 +51,12 @@ class Interrupt:
         self.ending, self.before = ending, {}
 
     def __enter__(self):
-        if threading.current_thread() is threading.main_thread():
-            handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
-            for handler in handlers.values():
-                if isinstance(outer := getattr(handler, "__self__", None), Interrupt):
-                    return outer
-            for number, handler in handlers.items():
-                if self._listens(number, handler):
-                    self.before[number] = handler
-                    signal.signal(number, self._request)
+        handlers = _handlers()
+        for handler in handlers.values():
+            if isinstance(outer := getattr(handler, "__self__", None), Interrupt):
+                return outer
+        self.before = {number: handler for number, handler in handlers.items() if self._listens(number, handler)}
+        _handle(dict.fromkeys(self.before, self._request))
         return self
 
     def __exit__(self, *error):
@@ -67,8 +70,7 @@ class Interrupt:
 
     def _restore(self):
         before, self.before = self.before, {}
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _handle(before)
         return before
 
     def _request(self, number, frame):
