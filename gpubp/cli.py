@@ -159,7 +159,8 @@ def _train(parser):
     add("--checkpoint", type=_file, metavar="FILE.npz",
         help="also save the network here during training, from which --resume continues if training is killed; a saved network "
              "of that name is replaced, and the checkpoint before is kept as FILE.previous.npz")
-    add("--every", metavar="N", help="how often: a number of epochs, or a time such as 30s, 5min or 1h (default 1 epoch)")
+    add("--every", metavar="N", help="how often: a number of epochs, or a time such as 30s, 5min or 1h (default: each "
+                                              "epoch, but at most once a second)")
     add("--resume", type=_file, metavar="FILE.npz",
         help="continue training a saved network, up to --epochs in total; it is saved to the same file, or to --save")
     add("--quiet", action="store_true", help="print only errors")

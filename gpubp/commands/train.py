@@ -36,7 +36,7 @@ def run(args):
             history = network.fit(
                 train.x, target_scaling(train.y), optimizer=optimizer, epochs=epochs - network.epoch, batch_size=batch_size,
                 validation=validation and (validation.x, target_scaling(validation.y)), patience=run_metadata["patience"],
-                progress=False if args.quiet else None, checkpoint=args.checkpoint, every=args.every or 1)
+                progress=False if args.quiet else None, checkpoint=args.checkpoint, every=args.every)
         except TrainingError:
             say("saved", f"{_save(args, data, network, diverged=True)}, with the last finite parameters")
             raise
@@ -192,7 +192,8 @@ def _introduce(say, args, network, train, validation, optimizer, batch_size, run
     going_on = f", from epoch {network.epoch + 1}" if args.resume else ""
     say("training", f"{optimizer}, batches of {batch_size}, {args.epochs or run_metadata['epochs']} epochs{going_on}")
     if args.checkpoint:
-        every = "epoch" if args.every in (None, "1") else args.every + " epochs" * args.every.isdigit()
+        every = {None: "epoch but at most once a second", "1": "epoch"}.get(
+            args.every, f"{args.every}{' epochs' * str(args.every).isdigit()}")
         say("", f"checkpoints in {args.checkpoint}, every {every}; if training is killed: gpubp train --resume "
                 f"{shlex.quote(args.checkpoint)}")
 

@@ -13,7 +13,9 @@ UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}   # seconds
 
 
 def interval(every):
-    """(epochs, None) or (None, seconds) of a whole number, or of a text such as "5", "30 s", "5 min" or "1.5 h"."""
+    """(epochs, None) or (None, seconds) of a whole number or a text such as "5", "30 s", "5 min" or "1.5 h"; of None, both."""
+    if every is None:
+        return 1, 1.0
     match = None if isinstance(every, bool) else re.fullmatch(r"\s*(\d+(\.\d+)?)\s*(s|min|h|)\s*", str(every))
     if match and float(match[1]) > 0.0 and (match[3] or not match[2]):
         return (None, float(match[1]) * UNITS[match[3]]) if match[3] else (int(match[1]), None)
@@ -42,7 +44,7 @@ class Checkpoint:
         if not packing.readable(chain):
             raise ValueError(f"expected a learning rate that a checkpoint can hold, got a function in {chain}: use a schedule of "
                              "gpubp.schedules, or train without a checkpoint")
-        packing.as_json(network.metadata)
+        packing.plain(network.metadata)
         self.failures = set()   # kinds that have been reported
         self._wait()
 
@@ -50,16 +52,15 @@ class Checkpoint:
         self.epoch, self.begun = self.network.epoch, monotonic()
 
     def due(self):
-        if self.seconds is None:
-            return self.network.epoch - self.epoch >= self.epochs
-        return monotonic() - self.begun >= self.seconds
+        return ((self.epochs is None or self.network.epoch - self.epoch >= self.epochs)
+                and (self.seconds is None or monotonic() - self.begun >= self.seconds))
 
     def save(self, last=False):
         """Write the checkpoint. A failure is no error, because training goes on; each kind is reported once, and the last."""
         try:
             self.network.parameters.require_finite()   # a callback may have changed them
             packing.write(self.network, self.path, "the checkpoint", previous=self.previous)
-        except (OSError, MemoryError, ValueError) as error:
+        except (OSError, MemoryError, ValueError, TypeError) as error:   # a callback may have changed net.metadata
             kind = type(error), getattr(error, "errno", None)
             if last or kind not in self.failures:
                 warnings.warn(f"{self.path}: {getattr(error, 'strerror', None) or error or 'out of memory'}; "

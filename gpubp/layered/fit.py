@@ -34,7 +34,7 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         sample_weight: ArrayLike | None = None, samples_per_epoch: int | None = None, shuffle: bool = True,
         patience: int | None = None, monitor: Literal["cost", "accuracy"] = "cost",
         callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (), progress: bool | None = None,
-        checkpoint: str | PathLike | None = None, every: int | str = 1) -> History:
+        checkpoint: str | PathLike | None = None, every: int | str | None = None) -> History:
     """Train by mini-batch gradient descent; returns net.history.
 
     Parameters
@@ -76,8 +76,9 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         previous checkpoint of "run.npz" is kept as "run.previous.npz". If training is killed, gpubp.load("run.npz") and fit with
         the same data and arguments, but without an optimizer, go on bitwise. A checkpoint that cannot be written is a warning.
         SIGTERM and SIGHUP, unless you handle them, end the process after the steps under way and a checkpoint.
-    every : int or str, default 1
-        How often a checkpoint is written: a number of epochs, or a time such as "30 s", "5 min" or "1 h".
+    every : int or str, optional
+        How often a checkpoint is written: a number of epochs, or a time such as "30 s", "5 min" or "1 h". None is after each
+        epoch, but at most once a second.
 
     Raises
     ------

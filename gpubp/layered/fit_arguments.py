@@ -32,7 +32,7 @@ class FitArguments:
             self._check_optimizer(optimizer)
             return True
         call_arrays.check_together(network, check)
-        if checkpoint is None and every != 1:
+        if checkpoint is None and every is not None:
             raise ValueError(f"expected a file as checkpoint with every={shown(every)}, got none: name one")
         self.checkpoint = None if checkpoint is None else Checkpoint(network, self.training_state.chain, checkpoint, every)
         if network.device_choice.open:

@@ -46,8 +46,10 @@ def save(network: Any, path: str | PathLike, overwrite: bool = True) -> None:
 
 def write(network, path, what, **options):
     """Write the network to path; options as for atomically."""
+    import json  # only files and pickles need it
+
     header, arrays = pack(network)
-    atomically(path, lambda file: np.savez(file, gpubp=np.array(as_json(header)), **arrays), what, **options)
+    atomically(path, lambda file: np.savez(file, gpubp=np.array(json.dumps(header)), **arrays), what, **options)
 
 
 def holds_network(path):
@@ -59,8 +61,6 @@ def holds_network(path):
 
 def pack(network):
     """(header, arrays) of a network: a dictionary for JSON, and NumPy arrays by name."""
-    import json
-
     host, training = network.ops.to_numpy, network.training_state
     layers = [{"dropout": layer.rate} if isinstance(layer, Dropout) else
               {"neurons": layer.neurons, "activation": layer.activation.name, "initializer": layer.initializer.name}
@@ -77,20 +77,21 @@ def pack(network):
         header["training"] = {"optimizer": str(training.chain), **{name: getattr(training, name) for name in STATE}}
         arrays |= {f"{vector}.{name}": host(view) for vector, parameters in _vectors(training)
                    for name, view in parameters.items()}
-    return json.loads(as_json(header)), arrays
+    return plain(header), arrays
 
 
-def as_json(header):
-    import json  # only files and pickles need it
+def plain(header):
+    """A copy of types that JSON has. Raises TypeError or ValueError if net.metadata in it has others, or is nested too deeply."""
+    import json
 
     try:
-        text = json.dumps(header, default=_number)
-        require_shallow(json.loads(text))
+        header = json.loads(json.dumps(header, default=_number))
+        require_shallow(header)
     except TypeError as error:
         raise TypeError(f"expected net.metadata of types that JSON has, got {error}: convert it first") from None
     except (ValueError, RecursionError):   # it contains itself, or is nested too deeply
         raise ValueError(f"expected net.metadata of at most {DEEPEST} nested lists and dictionaries, got more") from None
-    return text
+    return header
 
 
 def _number(value):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.layered import packing
+from gpubp.layered import checkpoint, packing
 from gpubp.layered.checkpoint import Checkpoint, interval
 from gpubp.layered.history import StopReason
 from gpubp.layered.interrupt import ENDING
@@ -169,6 +169,14 @@ def test_ctrl_c_saves_the_final_state(random):
     assert state(saved) == state(whole)
 
 
+def test_by_default_each_epoch_but_at_most_once_a_second(random, monkeypatch, all_kept):
+    x, y = two_classes(random)
+    now = iter(range(10_000))
+    monkeypatch.setattr(checkpoint, "monotonic", lambda: next(now) / 4.0)
+    made().fit(x, y, epochs=40, batch_size=None, checkpoint="run.npz")
+    assert 5 <= len(all_kept) <= 15
+
+
 # ---- a checkpoint that cannot be written
 
 def test_training_goes_on_and_each_kind_of_failure_is_reported_once(random, monkeypatch):
@@ -183,7 +191,7 @@ def test_training_goes_on_and_each_kind_of_failure_is_reported_once(random, monk
         write(network, path, *args, **options)
     monkeypatch.setattr(packing, "write", full)
     with pytest.warns(UserWarning) as warned:
-        net.fit(x, y, epochs=5, batch_size=4, checkpoint="run.npz")
+        net.fit(x, y, epochs=5, batch_size=4, checkpoint="run.npz", every=1)
     texts = [str(warning.message) for warning in warned if issubclass(warning.category, UserWarning)]
     sentence = "run.npz: could not save the checkpoint (%s); a previous file is unchanged; "
     assert texts == [sentence % "No space left on device" + "training goes on, and tries again",
@@ -202,14 +210,14 @@ def test_a_folder_that_disappears(random):
 # ---- arguments
 
 @pytest.mark.parametrize("every, found", [
-    (1, (1, None)), (sys.maxsize, (sys.maxsize, None)),
+    (None, (1, 1.0)), (1, (1, None)), (sys.maxsize, (sys.maxsize, None)),
     (np.int64(5), (5, None)), ("5", (5, None)), (" 7 ", (7, None)), ("30s", (None, 30.0)), ("30 s", (None, 30.0)),
     ("5 min", (None, 300.0)), ("1.5 h", (None, 5400.0)), ("0.5s\n", (None, 0.5))])
 def test_intervals(every, found):
     assert interval(every) == found
 
 
-@pytest.mark.parametrize("every", [0, -1, 1.0, 2.5, float("nan"), None, True, "", "s", "0 s", "-5 s", "5 m", "1e3 s", "2.5",
+@pytest.mark.parametrize("every", [0, -1, 1.0, 2.5, float("nan"), True, "", "s", "0 s", "-5 s", "5 m", "1e3 s", "2.5",
                                    "5 s 3", "nan s", "inf h", [1], "0.0h", "fast"])
 def test_wrong_intervals(every, random):
     net = made()
@@ -292,7 +300,7 @@ def test_handlers_of_the_user_are_respected(number, handler, random):
         handler(number, action)
         nets.append(net := made())
         with stepping(lambda run, times: run.training_state.step == 9 and signal.raise_signal(number)):
-            net.fit(x, y, epochs=3, batch_size=4, checkpoint="run.npz")
+            net.fit(x, y, epochs=3, batch_size=4, checkpoint="run.npz", every=1)
         assert net.epoch == 3 and net.history.stopped is None and signal.getsignal(number) is action
     assert seen == [9]
 
