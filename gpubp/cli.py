@@ -6,10 +6,12 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import redirect_stderr, redirect_stdout
 
 from .devices.ops import PRECISIONS
 from .layered.interrupt import keyboard_interrupts
 from .maths.validation import visible
+from .streams import TolerantStream, discard, occupy_descriptors
 
 TRAIN = """\
 DATA is a table (.csv, .tsv), arrays (.npz with x and y, or train_x, ...), or MNIST's idx files or their folder. Without DATA,
@@ -43,25 +45,40 @@ def main(argv=None):
 
     argv: a list of words without the program's name, by default sys.argv[1:]. Exit codes: 0 for success, 1 for a failed check,
     2 for an error, which stderr describes in one sentence, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 141 for a
-    closed pipe. Only --help and --version raise SystemExit; with --debug, errors are raised.
+    closed pipe. A standard output that breaks is such an error too, but what runs is completed and saved before. Only with
+    --debug, errors are raised.
     """
+    occupy_descriptors()
+    out, err = TolerantStream(sys.stdout), TolerantStream(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(err):
+        code = _run(argv)
+        out.flush()
+        if out.error is not None and not code:
+            code = 141 if isinstance(out.error, BrokenPipeError) else 2   # 141: the reader (head, less) closed the pipe
+            if code == 2:
+                print(f"gpubp: could not write to the standard output ({_sentence(out.error)}): redirect it to another place",
+                      file=err)
+        err.flush()
+    for stream in (out, err):
+        if stream.error is not None:
+            discard(stream)
+    return code
+
+
+def _run(argv):
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
         with keyboard_interrupts():
             args = _parser().parse_args(argv)
             with warnings.catch_warnings():
                 warnings.showwarning = lambda message, *place: print(f"gpubp: {visible(str(message))}", file=sys.stderr)
-                code = importlib.import_module(f".commands.{args.command}", __package__).run(args)
-            sys.stdout.flush()
-            return code
+                return importlib.import_module(f".commands.{args.command}", __package__).run(args)
+    except SystemExit as end:   # of --help and --version
+        return end.code
     except KeyboardInterrupt as interrupt:
         print("\ngpubp: interrupted", file=sys.stderr)
         return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
-    except BrokenPipeError:
-        # the reader (head, less) closed the pipe; without this, Python reports the error again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError) as error:
+    except (ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError, Warning) as error:   # with -W error
         if debug:
             raise
         print(f"gpubp: {visible(_sentence(error))}", file=sys.stderr)

@@ -16,6 +16,8 @@ from .outputs import check_free, holds_predictions, say
 def run(args):
     if args.output:
         check_free(args.output, holds_predictions, "a table of predictions", "--output")
+    elif sys.stdout.closed:
+        raise ValueError("expected a standard output for the predictions, got none: name a file with --output")
     network = samples.saved(args.network, args.device)
     activation = network.layers[-1].activation
     if args.proba and not (network.metadata.get("classes") and Interval(activation.range) in Interval("[0, 1]")):

@@ -2,11 +2,11 @@
 
 import os
 import re
-import warnings
 from collections.abc import Callable
 from functools import cache, partial
 
 from ..maths.validation import shown
+from ..streams import warn
 from .cpu.numpy_ops import NumpyOps
 from .ops import Ops
 
@@ -84,5 +84,5 @@ def open_device(name: str | Ops = "auto") -> Ops:
 @cache
 def _warn_unusable(reason: str) -> None:
     """Warn once per process."""
-    warnings.warn(f"expected the GPU to compute, got: {reason}; device 'auto' takes the CPU: see `gpubp info`, or pass "
-                  "device='cpu'", RuntimeWarning, stacklevel=4)
+    warn(f"expected the GPU to compute, got: {reason}; device 'auto' takes the CPU: see `gpubp info`, or pass "
+         "device='cpu'", RuntimeWarning, stacklevel=4)

@@ -1,5 +1,6 @@
 """Network.fit: the loop over epochs, which runs the optimizer steps of each and records the history."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from ..maths.gradient_transforms import Chain
 from ..maths.optimizers import OptimizerPart
+from ..streams import TolerantStream
 from . import input_checks
 from .divergence import Divergence, TrainingError
 from .early_stopping import EarlyStopping
@@ -257,7 +259,8 @@ class _Loop:
         from tqdm import tqdm
         shown, done = self.arguments.progress, self.training_state.batch if self.arguments.resuming else 0
         total = max(0, self.arguments.epochs * self.arguments.batches - done)
-        return tqdm(total=total, unit=" steps", disable=None if shown is None else not shown, dynamic_ncols=True)
+        return tqdm(total=total, unit=" steps", disable=None if shown is None else not shown, dynamic_ncols=True,
+                    file=TolerantStream(sys.stderr))
 
     def _summary(self):
         history = self.network.history

@@ -1,9 +1,8 @@
 """Hints: a warning at the first fit about data that the network would hardly learn."""
 
-import warnings
-
 import numpy as np
 
+from .. import streams
 from ..maths.validation import REAL, Interval
 from .deferred_validation import would_wait
 from .input_checks import interval, is_labels
@@ -33,7 +32,7 @@ def warn(network, x, y):
             found.append(f"expected targets of about unit size, got size {size:.3g}: "
                          + ("scale y by datasets.Scaling.standard(y)" if real else "divide y by a constant"))
     if found:
-        warnings.warn("; ".join(found), UserWarning, stacklevel=4)
+        streams.warn("; ".join(found), UserWarning, stacklevel=4)
 
 
 def _sample(array):

@@ -243,6 +243,7 @@ class Network:
     def __reduce__(self):
         self.parameters.require_finite()   # else the pickle could not be read
         header, arrays = packing.pack(self)
+        packing.warn_of_left_out(self, header)
         return packing.unpack, (Network, header, arrays, self.ops.name, packing.custom(self))
 
     @_on_device

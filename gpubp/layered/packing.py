@@ -1,6 +1,5 @@
 """Packing: a network, its optimizer's state and its history as one JSON text and named NumPy arrays, for files and pickle."""
 
-import warnings
 from contextlib import suppress
 from os import PathLike
 from typing import Any
@@ -14,6 +13,7 @@ from ..maths.costs import COSTS
 from ..maths.gradient_transforms import Chain
 from ..maths.initializers import INITIALIZERS
 from ..maths.schema import DEEPEST, require_shallow
+from ..streams import warn
 from .header import FORMAT, STATE
 from .history import History
 from .layers import Dense, Dropout
@@ -50,6 +50,7 @@ def write(network, path, what, **options):
 
     header, arrays = pack(network)
     atomically(path, lambda file: np.savez(file, gpubp=np.array(json.dumps(header)), **arrays), what, **options)
+    warn_of_left_out(network, header)
 
 
 def holds_network(path):
@@ -73,7 +74,7 @@ def pack(network):
             network.standardization.shift.tolist(), network.standardization.scale.tolist()],
         "history": network.history.as_dict(), "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
-    if training is not None and _kept(training.chain):
+    if training is not None and readable(training.chain):
         header["training"] = {"optimizer": str(training.chain), **{name: getattr(training, name) for name in STATE}}
         arrays |= {f"{vector}.{name}": host(view) for vector, parameters in _vectors(training)
                    for name, view in parameters.items()}
@@ -166,9 +167,8 @@ def readable(chain):
     return False
 
 
-def _kept(chain):
-    if readable(chain):
-        return True
-    warnings.warn(f"the learning rate of {chain} is a function, which cannot be saved: the network is saved without its "
-                  "optimizer and the optimizer's state; use a schedule of gpubp.schedules instead", stacklevel=6)
-    return False
+def warn_of_left_out(network, header):
+    """Warn, after the rest is safe, of a training state that pack had to leave out."""
+    if network.training_state is not None and header["training"] is None:
+        warn(f"the learning rate of {network.training_state.chain} is a function, which cannot be saved: the network is "
+             "saved without its optimizer and the optimizer's state; use a schedule of gpubp.schedules instead", stacklevel=4)

@@ -205,15 +205,6 @@ def test_predictions_are_in_utf8(gpubp_):
     assert Path("p.csv").read_bytes().decode("utf-8").startswith("prediction,größer,小\n")
 
 
-@pytest.mark.long
-def test_an_error_of_the_system_without_a_file():
-    if not os.path.exists("/dev/full"):
-        pytest.skip("this system has no /dev/full")
-    with open("/dev/full", "w") as full:
-        run = subprocess.run([sys.executable, "-m", "gpubp", "info"], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (run.returncode, run.stderr) == (2, "gpubp: No space left on device\n")
-
-
 # ---- where a network goes that cannot be saved
 
 @pytest.fixture

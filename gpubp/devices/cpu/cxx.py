@@ -75,7 +75,7 @@ def _machine():
     path = Path(command()[0]).resolve()
     facts = [path, command()[1:], path.stat().st_size, path.stat().st_mtime_ns, platform.machine(), platform.processor()]
     with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
         facts += [line for line in lines if line.startswith(("model name", "flags", "Features"))]
     return repr(facts)
 
@@ -108,9 +108,9 @@ class Library:
         self.built, text = place / "built.so", place / "text.cpp"
         text.write_text(self.text, "utf-8")
         self.process = subprocess.Popen(   # in its own session, so that Ctrl-C does not reach the compiler
-            [*command(), *OPTIONS, f"-I{kernel_source.folder()}", "-include", "words.h", text, "-o", self.built], text=True,
-            errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-            env={**os.environ, "LC_ALL": "C", "TMPDIR": str(place)})
+            [*command(), *OPTIONS, f"-I{kernel_source.folder()}", "-include", "words.h", text, "-o", self.built],
+            encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True, env={**os.environ, "LC_ALL": "C", "TMPDIR": str(place)})
 
     def wait(self):
         """The loaded library (ctypes.CDLL); waits for the compiler."""

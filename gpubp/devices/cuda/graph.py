@@ -4,11 +4,12 @@ Python needs far longer to launch the dozen kernels of a small training step tha
 """
 
 import gc
-import warnings
 from collections import deque
 from contextlib import AbstractContextManager, contextmanager, suppress
 from threading import RLock, local
 from weakref import finalize
+
+from ...streams import warn
 
 BURST = 16     # runs of a program in its second, longer graph
 ATTEMPTS = 3   # failed captures in a row, after which the calls are always launched one by one
@@ -196,7 +197,7 @@ class GraphProgram:
                 failures.append(error)
                 if len(failures) == ATTEMPTS and not self.session.warned:
                     self.session.warned = True
-                    warnings.warn(
+                    warn(
                         f"expected CUDA to capture {times} x the calls of a program as a graph, got {ATTEMPTS} failures, "
                         f"the last one {type(error).__name__} ({error}): they are launched "
                         f"{'one by one' if times == 1 else 'run by run'}, which is slower", RuntimeWarning, stacklevel=2)
