@@ -140,7 +140,7 @@ def measure(options, wanted=lambda work, name: True):
     sections = {}
     for work in (work for work in WORKLOADS if options.only in work):
         if some := [name for name in names(WORKLOADS[work], options.quick) if wanted(work, name)]:
-            print(work, flush=True)
+            report.say(work)
             found = alternating_processes(
                 {name: ("benchmarks.circuits", "--serve", name, work, str(options.window)) for name in some},
                 1 if WORKLOADS[work].memory else options.rounds, 0.0 if options.quick else REST, dict.fromkeys(some, DOUBLE))

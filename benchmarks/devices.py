@@ -108,7 +108,7 @@ def main(argv=None):
     rounds, length = options.rounds or (2 if options.quick else 7), SHORT if options.quick else WINDOW
     found = {}
     for work in TINY[:1] if options.quick else WORKLOADS:
-        print(work, flush=True)
+        report.say(work)
         found[work] = alternating_processes(
             {device: ("benchmarks.devices", "--serve", device, work, str(length)) for device in DEVICES}, rounds)
     report.publish("devices", "A training step on every available device",

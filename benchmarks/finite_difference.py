@@ -120,7 +120,7 @@ def main(arguments=None):
     points = []
     for weights in sizes:
         points.append(measure(weights, options.device, options.rounds or rounds, length, rest, longest))
-        print(f"{weights:,} weights: {', '.join(row(points[-1])[1:])}", flush=True)
+        report.say(f"{weights:,} weights: {', '.join(row(points[-1])[1:])}")
     n, real = [point["parameters"] for point in points], [point for point in points if not point["extrapolated"]]
     exponents = {way: report.exponent(n, [point[way]["median"] for point in points]) for way in WAYS}
     exponents["differences"] = report.exponent([point["parameters"] for point in real],

@@ -38,7 +38,7 @@ from benchmarks import (
 from benchmarks.gpu_peers import Jax, JaxScan, TorchCompiled, TorchEager, TorchGraph, TorchGraphOf16
 from benchmarks.gpu_worker import Worker, on_ours, opened
 from benchmarks.guard import ROOT, collect
-from benchmarks.report import plain
+from benchmarks.report import plain, say, why_unwritable
 from gpubp.devices.cuda.probe import why_absent
 
 LIMIT, LEAST = 330, 3   # seconds of a command, and the least that a section needs to begin
@@ -100,6 +100,8 @@ def main(arguments=None):
     parser.add_argument("--dry", nargs="?", const="cuda", choices=["cuda", "host", "cpu"], metavar="DEVICE",
                         help="tiny workloads on this device (default cuda)")
     options = parser.parse_args(arguments)
+    if (out := os.environ.get("OUT")) and (reason := why_unwritable(out)):
+        parser.error(f"the variable OUT: {reason}")
     if options.command is None:
         print("\n".join(f"python benchmarks/gpu.py {name:<7} at most {LIMIT} s: {', '.join(sections)}"
                         for name, sections in COMMANDS.items()))
@@ -142,7 +144,7 @@ def everything(command, device, dry=False):
                 if last[section.process] == name:   # frees its memory on the device for the others
                     workers.pop(section.process).end()
             taken = results["seconds_of_sections"][name] = round(time.perf_counter() - started - begun, 1)
-            print(f"[{taken:6.1f} s] {name}: {json.dumps(plain(figures), default=str)[:700]}", flush=True)
+            say(f"[{taken:6.1f} s] {name}: {json.dumps(plain(figures), default=str)[:700]}")
     finally:
         for worker in workers.values():
             worker.end()
@@ -162,11 +164,11 @@ def report(command, results, dry):
     wide = max(len(row["goal"]) for row in results["goals"])
     for row in results["goals"]:
         foreseen = f"   predicted: {row['predicted']}" if row["predicted"] else ""
-        print(f"{row['verdict']:<13} {row['goal']:<{wide}}  {row['found']}{foreseen}")
+        say(f"{row['verdict']:<13} {row['goal']:<{wide}}  {row['found']}{foreseen}")
     for place, error in errors(results).items():
-        print(f"FAILED        {place}: {error}"[:500])
+        say(f"FAILED        {place}: {error}"[:500])
     for path in write(command, results, dry):
-        print(f"written: {path}")
+        say(f"written: {path}")
 
 
 def errors(figures, place=""):

@@ -114,7 +114,7 @@ def measure(devices, elements, rounds, length, rest, only=""):
             rounds, rest)
         moved = next((answers[device]["facts"]["bytes"] for device in devices if "facts" in answers[device]), None)
         found[verb] = {name: _with_rate(answer, moved) for name, answer in answers.items()}
-        print(f"{verb}: " + ", ".join(f"{name} {rate(answer)}" for name, answer in found[verb].items()), flush=True)
+        report.say(f"{verb}: " + ", ".join(f"{name} {rate(answer)}" for name, answer in found[verb].items()))
     return found
 
 
@@ -193,7 +193,7 @@ def family(name, options):
             devices.append(device)
         except (ValueError, RuntimeError) as error:
             left_out[device] = str(error)
-            print(f"{device} is left out: {error}")
+            report.say(f"{device} is left out: {error}")
     if not devices:
         return
     elements, length, rounds, rest = (QUICK, 1e-3, 1, 0.0) if options.quick else (ELEMENTS[name], WINDOW, 5, REST)

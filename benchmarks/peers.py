@@ -38,7 +38,7 @@ def compare(options):
     """Measure every candidate on every workload, and publish."""
     found = {}
     for work in works(options):
-        print(work, flush=True)
+        report.say(work)
         found[work] = measure(work, names(work, options.quick), options.rounds, options.window)
     report.publish("peers", "A training step on the CPU, compared with peers (dashed: gpubp's goals)",
                    {"rounds": options.rounds, "works": found},
@@ -102,11 +102,11 @@ def goals(options):
     """Measure what the goals name, and publish the verdicts."""
     sections = {}
     for work in works(options):
-        print(work, flush=True)
+        report.say(work)
         sections[work] = measure(work, peers_goals.needed(work), options.rounds, options.window)
     for name, section in ((DIGITS, lambda: peers_whole.digits(options.rounds)), (MNIST, lambda: _mnist(options))):
         if options.only in name:
-            print(name, flush=True)
+            report.say(name)
             try:
                 sections[name] = section()
             except Exception as error:

@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from gpubp.atomic import atomically
 from gpubp.devices import open_device
 from gpubp.devices.cpu.threads import available_cores
 from gpubp.devices.cuda.probe import why_no_cuda
+from gpubp.streams import TolerantStream, discard
 
 RESULTS = ROOT / "benchmarks" / "results"
 LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
@@ -33,13 +35,43 @@ INK, FAINT = "#333333", "#8a8a8a"   # text and lines; background
 
 def parser(doc, *, device=None):
     """An ArgumentParser with the options of all scripts, and --device if a default is given."""
-    options = argparse.ArgumentParser(description=doc.splitlines()[0])
+    options = _Parser(description=(doc or "").partition("\n")[0])   # python -OO has no docstrings
     options.add_argument("--out", type=Path, default=RESULTS, metavar="FOLDER", help="where the files go (default "
                                                                                      "benchmarks/results)")
     options.add_argument("--quick", action="store_true", help="small sizes and short windows: whether it runs, not how fast")
     if device is not None:
         options.add_argument("--device", default=device, help=f"auto, cpu, cpu:numpy, cpu:compiled, cuda (default {device})")
     return options
+
+
+class _Parser(argparse.ArgumentParser):
+    """Finds before any work that the results could not be written."""
+
+    def parse_args(self, args=None, namespace=None):
+        options = super().parse_args(args, namespace)
+        if not getattr(options, "serve", None) and (reason := why_unwritable(options.out)):   # a candidate writes nothing
+            self.error(f"argument --out: {reason}")
+        return options
+
+
+def why_unwritable(folder):
+    """None if files can be written to a folder, which is created if it is missing; else the reason."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"0")
+            file.flush()
+    except OSError as error:
+        return f"expected a folder that can be written, got {folder} ({error.strerror}): choose another one"
+    return None
+
+
+def say(text):
+    """Print a text; if the standard output is closed or full, the work goes on without."""
+    out = TolerantStream(sys.stdout)
+    print(text, file=out, flush=True)
+    if out.error is not None:
+        discard(out)
 
 
 def opened(parser, device):
@@ -78,13 +110,13 @@ def publish(name, title, figures, columns, rows, draw=None, *, folder=RESULTS, p
     """
     facts, folder = machine(), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    print(f"{title}\n\n{aligned(columns, rows)}\n", flush=True)
+    say(f"{title}\n\n{aligned(columns, rows)}\n")
     _write(folder / f"{name}.json", json.dumps(plain({"machine": facts, **figures}), indent=1) + "\n")
     _write(folder / f"{name}.md", plain(f"# {title}\n\n{sentence(facts)}\n\n{markdown(columns, rows)}\n"))
     written = [f"{name}.json", f"{name}.md"]
     if draw is not None and _picture(folder / f"{name}.png", title, plain(sentence(facts)), draw, panels):
         written.append(f"{name}.png")
-    print(f"written into {folder}: {', '.join(written)}", flush=True)
+    say(f"written into {folder}: {', '.join(written)}")
 
 
 def aligned(columns, rows):
@@ -168,7 +200,7 @@ def _picture(path, title, footer, draw, panels):
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        print('no picture, which needs matplotlib: pip install "gpubp[plots]"')
+        say('no picture, which needs matplotlib: pip install "gpubp[plots]"')
         return False
     figure = Figure(figsize=(8.0, 4.8) if panels == (1, 1) else (min(5.0 * panels[1], 13.0), 3.4 * panels[0]),
                     layout="constrained")

@@ -136,7 +136,7 @@ def main(arguments=None):
         values = QUICK[sweep] if options.quick else values
         sweeps[sweep] = measure(sweep, values, base, options.device, options.rounds or rounds, length, rest)
         found[sweep] = exponents(sweeps[sweep])
-        print(f"{sweep}: time ^{found[sweep]['time']:.2f}, memory ^{found[sweep]['memory']:.2f}", flush=True)
+        report.say(f"{sweep}: time ^{found[sweep]['time']:.2f}, memory ^{found[sweep]['memory']:.2f}")
     words = ", ".join(f"{name} {value:,}" for name, value in base.items())
     report.publish("scaling", f"Training against one of these: {words}", {
         "device": options.device, "base": base, "optimizer": OPTIMIZER, "exponents": found, "sweeps": sweeps,

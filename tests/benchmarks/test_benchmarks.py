@@ -1,7 +1,9 @@
 """The benchmarks run and report their results correctly, and the book's network learns MNIST as well as the book says."""
 
+import importlib
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +45,28 @@ def ran(tmp_path_factory):
 def found(ran, name):
     """The figures of a script."""
     return json.loads((ran(name) / f"{name}.json").read_text())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", bench.scripts())
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(name, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_bytes(b"")
+    script = importlib.import_module(f"benchmarks.{name}")
+    monkeypatch.setattr(report, "publish", None)
+    for out in (tmp_path / "file", tmp_path / "file" / "folder"):
+        with pytest.raises(SystemExit):
+            script.main([*ARGUMENTS.get(name, []), "--quick", "--out", str(out)])
+        assert "expected a folder that can be written" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_cannot_be_printed_stops_no_benchmark(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    report.publish("name", "A title", {}, ["a"], [["b"]], folder=tmp_path)
+    with open("/dev/full" if Path("/dev/full").exists() else os.devnull, "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        report.publish("name", "A title", {}, ["a"], [["b"]], folder=tmp_path)
+    assert json.loads((tmp_path / "name.json").read_text())["machine"]
 
 
 @pytest.mark.long
