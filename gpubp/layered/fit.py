@@ -249,7 +249,7 @@ class _Loop:
         event, self.event = self.event, workspace.ops.record_event()
         if event is not None:
             workspace.ops.wait_for(event)   # at most one burst runs while the next is launched: the time measured is the device's
-        seconds = time.perf_counter() - begun
+        seconds = max(time.perf_counter() - begun, 1e-9)   # a clock may be too coarse for it, or be set back
         if count < left:   # an epoch's last step may be a shorter one
             self.step_times.add(count, seconds)
         self.burst = max(1, min(2 * count, int(MAX_BURST_SECONDS / seconds * count)))

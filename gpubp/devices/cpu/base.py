@@ -97,4 +97,4 @@ class CpuOps(Ops):
         pass   # the CPU works synchronously
 
     def seconds_between(self, first, last):
-        return last - first
+        return max(0.0, last - first)
