@@ -19,6 +19,7 @@ from gpubp.layered.step_times import StepTimes
 from gpubp.maths.activations import Activation
 from gpubp.maths.costs import Cost
 from tests.cases import FEW, few
+from tests.hard import trials
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
           "cuda.pathfinder": "peers", "jax": "peers", "mpmath": "test"}
@@ -160,7 +161,8 @@ def random():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Write the last line: why tests were skipped."""
+    """Write the table of tests/hard, and the last line: why tests were skipped."""
+    trials.summary(terminalreporter)
     reasons = {str(report.longrepr[2]).removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
                if isinstance(report.longrepr, tuple)}
     reasons |= {f"no CUDA device: {reason}" for reason in [why_no_cuda(INDEX)] if reason}

@@ -1,7 +1,8 @@
 """The times of steps: fit says so if it lost time because threads of the BLAS waited for cores that are in use elsewhere."""
 
-import warnings
 from math import inf
+
+from .. import streams
 
 SLOWER, LOST_SECONDS = 8.0, 2.0   # what is said: steps so many times slower than the fastest, and so much time lost
 
@@ -26,7 +27,7 @@ class StepTimes:
         quick = self.steps * self.fastest if self.steps > 0 else inf
         if ops.blas_threads > 1 and self.seconds > max(SLOWER * quick, quick + LOST_SECONDS) and not StepTimes.said:
             StepTimes.said = True
-            warnings.warn(f"expected free cores for {ops.blas_threads} threads of NumPy's BLAS, got steps that took "
-                          f"{self.seconds / quick:.0f} times as long as the fastest ones, as on a machine busy with other work, "
-                          "where these threads wait for each other: set OPENBLAS_NUM_THREADS=1 before Python starts, or use "
-                          "device='cpu:compiled'", RuntimeWarning, stacklevel=5)
+            streams.warn(f"expected free cores for {ops.blas_threads} threads of NumPy's BLAS, got steps that took "
+                         f"{self.seconds / quick:.0f} times as long as the fastest ones, as on a machine busy with other work, "
+                         "where these threads wait for each other: set OPENBLAS_NUM_THREADS=1 before Python starts, or use "
+                         "device='cpu:compiled'", RuntimeWarning, stacklevel=5)

@@ -1,7 +1,4 @@
-"""Random inputs of every kind: no crash, no hang, no silently wrong value, and each error is one sentence of gpubp itself.
-
-GPUBP_FUZZ sets the number of inputs of each kind (default 200). A failure names its seed.
-"""
+"""Random inputs of every kind: no crash, no hang, no silently wrong value, and each error is one sentence of gpubp itself."""
 
 import bz2
 import csv
@@ -9,14 +6,11 @@ import gzip
 import io
 import json
 import lzma
-import os
 import re
-import signal
 import zipfile
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
-from traceback import extract_tb
 
 import numpy as np
 import pytest
@@ -26,63 +20,10 @@ from gpubp import cli, datasets
 from gpubp.layered.packing import pack
 from gpubp.maths.gradient_transforms import OPTIMIZERS, Chain
 from gpubp.maths.schedules import SCHEDULES
+from tests.hard.trials import LONGEST, SECONDS, attempt, no_longer_than, pick, trials
 from tests.rule_cases import CASES
 
-INPUTS = int(os.environ.get("GPUBP_FUZZ", 200))
-TOGETHER = 100   # inputs of a test
-SECONDS = 20     # in which each returns
-LONGEST = 600    # characters of a sentence
-PACKAGE = str(Path(gpubp.__file__).parent)
-ERRORS = ValueError, TypeError, RuntimeError, OSError, ImportError, MemoryError, OverflowError   # that a user has to expect
-
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]
-
-
-@contextmanager
-def no_longer_than(seconds):
-    def late(*_):
-        raise AssertionError(f"still running after {seconds} seconds")
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def attempt(call, foreign=False):
-    """(the result of a call, None), or (None, its error), which must be a sentence; foreign: others than gpubp may raise it."""
-    with no_longer_than(SECONDS):
-        try:
-            return call(), None
-        except ERRORS as error:
-            *_, last = extract_tb(error.__traceback__)
-            ours, sentence = last.filename.startswith(PACKAGE), str(error)
-            if not (ours or foreign) or (ours and (not sentence or "\n" in sentence or len(sentence) > LONGEST)):
-                raise AssertionError(f"no sentence of gpubp: {last.filename}:{last.lineno}: {error!r}") from error
-            return None, error
-
-
-def every_seed(check):
-    """A test that calls check(random, folder) for each seed, and lists all failures."""
-    @pytest.mark.parametrize("first", range(0, INPUTS, TOGETHER))
-    def test(first, tmp_path):
-        failed = []
-        for seed in range(first, min(first + TOGETHER, INPUTS)):
-            try:
-                check(np.random.default_rng(seed), tmp_path)
-            except Exception as error:   # of any kind: this is what is sought
-                *_, last = extract_tb(error.__traceback__)
-                sentence = " ".join(str(error).split())[:300]
-                failed.append(f"seed {seed}: {last.filename}:{last.lineno}: {type(error).__name__}: {sentence}")
-        if failed:
-            pytest.fail("\n".join(failed), pytrace=False)
-    return test
-
-
-def pick(random, values):
-    return values[random.integers(len(values))]
 
 
 # ---- arguments
@@ -337,7 +278,7 @@ def as_text(header):
 
 def check_saved_network(random, folder):
     """A header or an array that changed is refused in a sentence, or it is a network that saves just that."""
-    header, arrays, _ = pick(random, trained(folder.parent))
+    header, arrays, _ = pick(random, trained(folder.parents[1]))
     path = folder / "n.npz"
     if random.random() < 0.8:
         for _ in range(random.integers(1, 4)):
@@ -364,7 +305,7 @@ COMMANDS = ["predict NET DATA", "predict NET DATA --proba", "check NET", "check 
 
 def check_notes(random, folder):
     """The command line takes notes that changed, or refuses them in one line; no text from them steers a terminal."""
-    header, arrays, data = pick(random, trained(folder.parent))
+    header, arrays, data = pick(random, trained(folder.parents[1]))
     for _ in range(random.integers(1, 3)):
         header = {**header, "notes": changed(random, header["notes"])}
     np.savez(folder / "n.npz", gpubp=np.array(json.dumps(header)), **arrays)
@@ -407,15 +348,74 @@ def check_program(random, folder):
         return
     assert np.shape(found) == np.shape(x)
     direction = random.normal(size=np.shape(x))
-    far, near = ((f(x + h * direction) - f(x - h * direction)) / (2.0 * h) for h in (1e-6, 5e-7))
+    at = lambda step: f(np.asarray(x + step * direction))   # an array of no axes stays one
+    far, near = ((at(h) - at(-h)) / (2.0 * h) for h in (1e-6, 5e-7))
     if np.isfinite([far, near]).all() and abs(far - near) <= 1e-5 * (1.0 + abs(far)):   # no kink is between
         np.testing.assert_allclose(np.sum(found * direction), near, rtol=1e-4, atol=1e-4)
 
 
-test_calls_of_a_network = every_seed(check_network)
-test_odd_arguments = every_seed(check_made)
-test_texts_of_optimizers = every_seed(check_text)
-test_files = every_seed(check_file)
-test_saved_networks = every_seed(check_saved_network)
-test_notes = every_seed(check_notes)
-test_programs = every_seed(check_program)
+# ---- command lines
+
+WORDS = {   # the options of each command, some of whose values are wrong
+    "train": {"--hidden": ["3", "3,2", "0", "x", ""], "--epochs": ["1", "2", "0", "-1", "1.5"], "--lr": ["0.1", "nan", "1e40"],
+              "--batch-size": ["4", "0", "999"], "--cost": ["quadratic", "hinge", "none"], "--optimizer": ["sgd(0.1)", "adam("],
+              "--hold-back": ["0", "0.5", "1", "x"], "--patience": ["1", "0"], "--dropout": ["0.5", "1", "x"], "--seed": ["-1"],
+              "--target": ["kind", "f0", "1", "99"], "--ignore": ["f0", "kind", ",", "1"], "--save": ["s.npz", "n.npz", "t.csv"],
+              "--task": ["classification", "regression", "multi-label"], "--resume": ["n.npz", "t.csv", "none"],
+              "--dtype": ["float64"], "--header": ["yes", "no"], "--missing": ["NA", ""], "--layers": ["2,3,2", "1", "3,3,3"]},
+    "predict": {"--output": ["p.csv", "n.npz", "d", "none/p.csv"], "--proba": [], "--delimiter": [",", ";;", ""],
+                "--decimal": [",", "."], "--header": ["no"], "--index": ["1", "none"]},
+    "check": {"--header": ["yes", "maybe"], "--device": ["cpu:numpy", "gpu"]},
+    "parity": {"--layers": ["3,2", "x"], "--samples": ["2", "0"], "--json": ["r.json", "t.csv"], "--cost": ["hinge", "x"],
+               "--activation": ["relu", "x"], "--dtype": ["float64"]},
+    "demo": {"--seed": ["1", "x"], "--picture": ["t.csv", "p.txt"]}, "bench": {"--quick": []}, "info": {"--x": []}}
+NAMES = {"train": ["t.csv"] * 4, "predict": ["n.npz t.csv"] * 4 + ["t.csv n.npz"], "check": ["n.npz", "n.npz t.csv", "t.csv"],
+         "parity": ["n.npz"], "demo": ["gates", "x", ""], "bench": ["", "x"], "info": [""]}
+
+
+def check_command_line(random, folder):
+    """Any words end with a documented exit code and at most one sentence, and change no file of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("GPUBP_DEVICE", "cpu:numpy")
+        Path("d").mkdir()
+        content = table(random)[2]
+        Path("t.csv").write_bytes(content)
+        run("train", "t.csv", "--epochs", "1", "--hidden", "3", "--no-picture", "--save", "n.npz")
+        if not Path("n.npz").exists():
+            network(random).save("n.npz")
+        for name, share in (("t.csv", 0.3), ("n.npz", 0.2)):
+            if random.random() < share:
+                Path(name).write_bytes(damaged(random, Path(name).read_bytes()))
+        before = {name: Path(name).read_bytes() for name in ("t.csv", "n.npz")}
+        command = pick(random, ["train"] * 4 + ["predict"] * 3 + list(WORDS))
+        names = pick(random, [*NAMES[command], "none", "d", ""]).split()
+        options = [word for name in random.permutation(list(WORDS[command])).tolist()[:random.integers(4)]
+                   for word in (name, *([pick(random, WORDS[command][name])] if WORDS[command][name] else []))]
+        quick = {"train": ["--no-picture", "--epochs", "1"], "parity": ["--device", "cpu", "--against", "reference"]}
+        words = [command, *quick.get(command, []), *names, *options]
+        code, err = run(*words)
+        last = err.splitlines()[-1:] or [""]
+        sentence = last[0].startswith("gpubp: ") and len(last[0]) < LONGEST
+        assert code in (0, 1) or (code == 2 and sentence), f"{words}: {code}, {err}"
+        assert Path("t.csv").read_bytes() == before["t.csv"], f"{words} changed the table"
+        if Path("n.npz").read_bytes() != before["n.npz"]:
+            assert command == "train" and "n.npz" in options, f"{words} changed the network"
+            gpubp.load("n.npz", device="cpu")
+        assert not list(Path().rglob("*.partial"))
+
+
+def run(*words):
+    """(exit code, standard error) of the command line."""
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as err, no_longer_than(SECONDS):
+        return cli.main(list(words)), err.getvalue()
+
+
+test_calls_of_a_network = trials("calls of a network", check_network, 200)
+test_odd_arguments = trials("odd arguments", check_made, 400)
+test_texts_of_optimizers = trials("texts of optimizers", check_text, 400)
+test_files = trials("damaged files", check_file, 200)
+test_saved_networks = trials("saved networks of hostile contents", check_saved_network, 200)
+test_notes = trials("saved networks of hostile notes", check_notes, 200)
+test_programs = trials("differentiated programs", check_program, 400)
+test_command_lines = trials("command lines", check_command_line, 60)

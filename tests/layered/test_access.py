@@ -3,7 +3,6 @@
 import ast
 import os
 import pickle
-import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -243,30 +242,6 @@ def test_one_of_many_fits_at_once_wins(random):
         fits = THREADS - len(sentences)
         assert fits >= 1 and net.epoch == 2 * fits and all(sentence.startswith(CHANGED) for sentence in sentences)
         assert fits > 1 or as_before(net)[:2] == as_before(lone)[:2]
-
-
-def test_readers_beside_fits_are_right_or_refused(random):
-    """Each answer is that of the network before or after some fit."""
-    x, y = two_classes(random)
-    net, valid, over = Network([4, 5, 2], device="cpu", seed=1), [], Event()
-    valid.append(net.feedforward(x).tobytes())
-
-    def work(number):
-        found = []
-        if number == 0:
-            for _ in range(300):
-                with suppress(RuntimeError):
-                    net.fit(x, y, epochs=1, progress=False)
-                    valid.append(net.feedforward(x).tobytes())
-            over.set()
-        while number and not over.is_set():
-            try:
-                found.append(net.feedforward(x).tobytes())
-            except RuntimeError as error:
-                assert re.match(CHANGED, str(error))
-        return found
-    answers = set().union(*together(work, 3))
-    assert answers <= set(valid) and len(valid) > 1
 
 
 def test_one_thread_parses_at_a_time(tmp_path, monkeypatch):
