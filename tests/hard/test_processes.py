@@ -74,7 +74,7 @@ def check_kill(random, folder):
     process.kill()
     process.communicate()
     gpubp.load(path, device="cpu").save(path)
-    assert path.stat().st_size > 5000
+    assert os.listdir(folder) == ["net.npz"] and path.stat().st_size > 5000
 
 
 def check_race(random, folder):
@@ -87,6 +87,16 @@ def check_race(random, folder):
             seen.add(value_of(path))
     assert [ended(process)[0] for process in both] == [0, 0]
     assert value_of(path) in (38.0, 39.0) and seen and os.listdir(folder) == ["net.npz"]
+
+
+def check_trainings(random, folder):
+    """Two trainings that begin together in one folder choose two names."""
+    x, y = two_classes(random, 40)
+    np.savetxt(folder / "t.csv", np.column_stack([x, y]), delimiter=",", fmt=["%.6f"] * 4 + ["%d"])
+    both = [started(*TRAIN, "cpu:numpy", "t.csv", "--epochs", "1", "--seed", str(seed), cwd=folder) for seed in (1, 2)]
+    names = [re.search(r"^saved +(\S+)$", out, re.M)[1] for code, out in map(ended, both)]
+    assert {*names} == {"t-network.npz", "t-network-2.npz"}
+    assert [gpubp.load(folder / name, device="cpu").seed for name in names] == [1, 2]
 
 
 def check_compilers(random, folder):
@@ -163,7 +173,7 @@ def check_interruption(random, folder):
     assert state(parts) == state(whole)
 
 
-SIGNALS, EPOCHS = {"SIGINT": 130}, 200
+SIGNALS, EPOCHS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}, 200
 TRAIN = ["-m", "gpubp", "train", "--no-picture", "--device"]
 
 
@@ -193,6 +203,7 @@ def check_signal(random, folder):
 
 test_kills = trials("kills during a save", check_kill, 5, 10)
 test_races = trials("processes that save one file", check_race, 1)
+test_trainings = trials("trainings in one folder", check_trainings, 1)
 test_compilers = trials("processes that compile one program", check_compilers, int(cxx.why_not() is None))
 test_threads = trials("threads beside a fit", check_threads, 10)
 test_interruptions = trials("interrupted fits", check_interruption, 40)
