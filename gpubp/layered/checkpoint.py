@@ -2,11 +2,11 @@
 
 import os
 import re
-import warnings
 from time import monotonic
 
 from ..atomic import check_writable
 from ..maths.validation import shown
+from ..streams import warn
 from . import packing
 
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}   # seconds
@@ -63,8 +63,8 @@ class Checkpoint:
         except (OSError, MemoryError, ValueError, TypeError) as error:   # a callback may have changed net.metadata
             kind = type(error), getattr(error, "errno", None)
             if last or kind not in self.failures:
-                warnings.warn(f"{self.path}: {getattr(error, 'strerror', None) or error or 'out of memory'}; "
-                              + ("training has ended without this checkpoint" if last else "training goes on, and tries again"),
-                              stacklevel=6)
+                warn(f"{self.path}: {getattr(error, 'strerror', None) or error or 'out of memory'}; "
+                     + ("training has ended without this checkpoint" if last else "training goes on, and tries again"),
+                     stacklevel=5)
             self.failures.add(kind)
         self._wait()

@@ -41,16 +41,16 @@ def save(network: Any, path: str | PathLike, overwrite: bool = True) -> None:
     [2, 1]
     """
     network.parameters.require_finite()
-    write(network, path, "the network", new=not overwrite)
+    warn_of_left_out(network, write(network, path, "the network", new=not overwrite))
 
 
 def write(network, path, what, **options):
-    """Write the network to path; options as for atomically."""
+    """Write the network to path and return its header; options as for atomically."""
     import json  # only files and pickles need it
 
     header, arrays = pack(network)
     atomically(path, lambda file: np.savez(file, gpubp=np.array(json.dumps(header)), **arrays), what, **options)
-    warn_of_left_out(network, header)
+    return header
 
 
 def holds_network(path):

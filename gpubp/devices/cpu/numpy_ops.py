@@ -3,13 +3,13 @@
 Formulas run block by block, so that intermediate values stay in cache and do not grow with the batch.
 """
 
-import warnings
 from functools import partial
 from math import sqrt
 
 import numpy as np
 
 from ...maths import reference
+from ...streams import warn
 from ..ops import dropout_scale_and_threshold
 from ..random import DROPOUT, bits
 from . import blas
@@ -50,8 +50,8 @@ class NumpyOps(CpuOps):
 
     def without_compiling(self, error):
         NumpyOps.failed = True
-        warnings.warn(f"{error.why}; NumPy trains the networks of this process on device 'cpu': see `gpubp info`, or pass "
-                      "device='cpu:numpy'", RuntimeWarning, stacklevel=6)
+        warn(f"{error.why}; NumPy trains the networks of this process on device 'cpu': see `gpubp info`, or pass "
+             "device='cpu:numpy'", RuntimeWarning, stacklevel=6)
         return self
 
     def cast(self, source, out):
