@@ -30,7 +30,7 @@ def cpu(request):
     pytest.param([50] * 7 + [5], 100, 12_345, "adam(0.001)", {"dtype": "float64"}, marks=pytest.mark.long),
     pytest.param([10, 200, 2], 100, 20_000, "sgd(0.1)", {"task": "regression"}, marks=pytest.mark.long),
     pytest.param([40, 200, 3], 70, 2000, "adam(0.001)", {"validation": 5000}, marks=pytest.mark.long),
-    pytest.param([20, 3000], 20, 4000, "sgd(0.1)", {"task": "regression", "validation": 500}, marks=pytest.mark.long)])
+    pytest.param([20, 2000], 50, 1500, "sgd(0.1)", {"task": "regression", "validation": 500}, marks=pytest.mark.long)])
 def test_memory_is_predicted(cpu, layers, batch, samples, optimizer, options, random):
     options, held_back = {"dtype": "float32", "task": None} | options, options.get("validation", 0)
     options.pop("validation", None)

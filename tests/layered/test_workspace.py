@@ -41,8 +41,10 @@ def late(compiled, monkeypatch):
             calls.append(text)
             return SimpleNamespace(function=fail) if where == "end" else fail()
         monkeypatch.setattr(cxx, "library", lambda text: (library if '#include "program.cpp"' in text else of_formula)(text))
+        cxx.kernel.cache_clear()
         return calls
-    return choose
+    yield choose
+    cxx.kernel.cache_clear()
 
 
 @pytest.mark.parametrize("where", ["begin", "end"])
