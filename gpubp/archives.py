@@ -17,6 +17,7 @@ PIECE = 1 << 16        # bytes read at a time
 FREE, TIMES = 1 << 26, 100
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 STORED, DEFLATED, ENCRYPTED = 0, 8, 1   # of zipfile
+LAST_CHARACTER, SURROGATES = 0x10ffff, 0xd800 >> 11   # of Unicode; surrogates, up to 0xdfff, cannot be written to files
 
 
 def allowed(size):
@@ -98,8 +99,11 @@ class Archive:
         version = np.lib.format.read_magic(head)
         if version not in READERS:
             raise ValueError(f"{listed([name])} has the unknown version {version}")
-        with PARSING:
-            shape, fortran, dtype = READERS[version](head)
+        try:
+            with PARSING:
+                shape, fortran, dtype = READERS[version](head)
+        except MemoryError:   # of Python's parser, for a few thousand signs in a row
+            raise ValueError(f"the description of {listed([name])} is nested too deeply") from None
         expected, found = prod(shape) * dtype.itemsize, info.file_size - head.tell()
         if min(shape, default=0) < 0 or (found != expected and not dtype.hasobject):
             raise ValueError(f"expected {listed([name])} of {expected} bytes for {dtype} of shape {shape}, got {found}")
@@ -116,6 +120,10 @@ class Archive:
         dtype, shape, fortran = self.layout(name)
         content = self.content(self.members[name], allowed(self.size))
         values = np.frombuffer(memoryview(content)[len(content) - prod(shape) * dtype.itemsize:], dtype)
+        if dtype.kind == "U":
+            codes = values.view(dtype.byteorder + "u4")
+            if ((codes > LAST_CHARACTER) | (codes >> 11 == SURROGATES)).any():
+                raise ValueError(f"{listed([name])} holds codes that are no characters")
         return values.reshape(shape, order="F" if fortran else "C")
 
     def content(self, info, limit):

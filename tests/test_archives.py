@@ -54,7 +54,8 @@ def header(shape, descr="<f8", version=(1, 0)):
     header((3,)) + bytes(23), header((3,)) + bytes(25), header((1,) * 99) + bytes(8), header((2,), "(" * 300),
     header((2,), "<f99"), header((2,), version=(9, 0)), header("x"), header((10**30,)), header((True,)) + bytes(8),
     header((1,), "V0"),
-    header((3,), [("a", "<f8")] * 2), b"\x93NUMPY\x02\0\xff\xff\xff\xff{}"], ids=range(18))
+    header((3,), [("a", "<f8")] * 2), b"\x93NUMPY\x02\0\xff\xff\xff\xff{}",
+    b"\x93NUMPY\x01\0" + (9000).to_bytes(2, "little") + b"-" * 9000], ids=range(19))
 def test_arrays_that_are_none(content):
     tracemalloc.start()
     try:
@@ -95,6 +96,16 @@ def test_a_directory_that_lies_about_sizes():
         found = Archive(io.BytesIO(content.replace(length.to_bytes(4, "little"), lie.to_bytes(4, "little"))))
         with pytest.raises((ValueError, EOFError, zipfile.BadZipFile)):
             found["x"]
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_texts_hold_only_characters(order):
+    texts = np.array([["a\0b", "\ud7ff\ue000"], ["\U0010ffff", ""]], f"{order}U3")
+    np.testing.assert_array_equal(archive(("y.npy", npy(texts)))["y"], texts)
+    for code in 0xd800, 0xdfff, 0x110000, 0xffffffff:
+        codes = np.array([97, code], f"{order}u4")
+        with pytest.raises(ValueError, match=r"^y holds codes that are no characters$"):
+            archive(("y.npy", header((2,), f"{order}U1") + codes.tobytes()))["y"]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
