@@ -5,7 +5,7 @@ import io
 import re
 from itertools import islice
 
-from ..maths.validation import shown
+from ..maths.validation import shown, visible
 
 DELIMITERS = "\t;|,"   # the comma is the last, because it also occurs in numbers
 
@@ -84,7 +84,7 @@ class Rows:
                     yield start, cells
         except csv.Error as error:
             raise ValueError(f"{self._name}, line {line}: expected cells separated by {shown(self.delimiter)}, got a damaged row "
-                             f"({error}): look for a stray quote") from None
+                             f"({visible(str(error))}): look for a stray quote") from None
         left_out = {"blank": blanks, "comment": comments}   # blank lines at the end are usual
         self.notes = [f"{count} {what} line{'s' * (count > 1)} left out" for what, count in left_out.items() if count]
 

@@ -287,6 +287,9 @@ REFUSED = {
         'a,y\n1,u\n2,"v\n3,u\n4,"v\n', {},
         ", line 3: expected cells separated by ',', got a damaged row (',' expected after '\"'): look for a stray "
         "quote"),
+    "a stray quote among tabs": (
+        'a\ty\n1\tu\n2\t"v\n3\tu\n4\t"v\n', {},
+        ", line 3: expected cells separated by '\\t', got a damaged row ('\\t' expected after '\"'): look for a stray quote"),
     "two stray quotes": (
         'a,y\n1,u\n2,"v\n3,u\n4,v"\n5,u\n', {},
         ", line 3: expected each row on one line, got a quoted cell that runs to line 5: remove the stray quote, "
