@@ -279,6 +279,21 @@ def test_processes_may_compile_the_same_program_at_once(cache):
 
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_does_not_wait_for_the_threads_of_its_parent(cache, programs, tmp_path):
+    compiler = tmp_path / "compiler"
+    compiler.write_text(f'#!/bin/sh\nfor last; do :; done; sleep 2; cp {programs}/42.so "$last"\n')
+    program = (f"import os, signal, threading; from gpubp.devices.cpu import cxx; cxx.command = lambda: ({str(compiler)!r},)\n"
+               f"program = cxx.Library({text(42)!r}); waiting = threading.Thread(target=program.wait); waiting.start()\n"
+               "while not program.lock.locked():\n    pass\n"
+               "if (child := os.fork()) == 0:\n    signal.alarm(20)\n"
+               "    os._exit(0 if program.function('call_answer')() == 42 else 1)\n"
+               "waiting.join(); print(os.waitpid(child, 0)[1], program.function('call_answer')())")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True)
+    assert done.stdout == "0 42\n", done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_compiles_for_itself(cache, tmp_path):
     program = (f"import os; from gpubp.devices.cpu import cxx; program = cxx.Library({text(42)!r}); child = os.fork();"
                "answer = program.function('call_answer')(); assert answer == 42;"

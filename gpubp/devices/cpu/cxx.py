@@ -17,7 +17,7 @@ from operator import index
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 import numpy as np
 
@@ -95,6 +95,7 @@ class Library:
     def __init__(self, text):
         self.text, self.lock = text, Lock()
         self.process: Any = None
+        _programs.add(self)
         with _program_errors():
             self.key = sha256(repr((text, OPTIONS, _machine())).encode()).hexdigest()
             self.loaded = program_cache.load(self.key)
@@ -103,7 +104,7 @@ class Library:
 
     def _begin(self):
         made = tempfile.mkdtemp(prefix="gpubp-")
-        self.owner, self.remove = os.getpid(), finalize(self, _remove, made, os.getpid())
+        self.remove = finalize(self, _remove, made, os.getpid())
         place = private_folder(made)
         self.built, text = place / "built.so", place / "text.cpp"
         text.write_text(self.text, "utf-8")
@@ -116,7 +117,7 @@ class Library:
         """The loaded library (ctypes.CDLL); waits for the compiler."""
         with self.lock, _program_errors():
             if self.loaded is None:
-                if self.process is None or self.owner != os.getpid():   # an earlier attempt failed, or was the parent process's
+                if self.process is None:   # an earlier attempt failed, or was the parent process's
                     self._begin()
                 self.loaded = self._finish()
             return self.loaded
@@ -143,6 +144,19 @@ class Library:
             return program_cache.load_built(self.key, self.built)
         finally:
             self.remove()
+
+
+_programs: WeakSet[Library] = WeakSet()
+
+
+def _forget_compilations():
+    """A forked child leaves the compilers to its parent, whose threads may have held the locks."""
+    for program in _programs:
+        program.lock, program.process = Lock(), None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_compilations)
 
 
 def _remove(place, owner):
