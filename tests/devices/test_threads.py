@@ -1,7 +1,10 @@
 """Threads that train on one device at the same time: each network equals one trained by itself, even after failures."""
 
+import os
 import random as chance
 import re
+import subprocess
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, local
@@ -213,3 +216,13 @@ def test_an_answer_that_a_callback_drops(ops):
     Network([16, 32, 8], device=ops, seed=2).fit(x, y, epochs=1, callbacks=callback, progress=False)
     assert float(found[0]) == pytest.approx(float(outputs(None).sum()), rel=1e-5)
     assert all((ops.to_numpy(array) == 7.0).all() for array in held)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_has_threads_of_its_own():
+    program = ("import os, signal, time; from gpubp.devices.cpu.threads import in_threads\n"
+               "made = []; call = in_threads([lambda: time.sleep(0.05) or made.append(1)] * 3); call()\n"
+               "if (child := os.fork()) == 0:\n    signal.alarm(20); call(); os._exit(len(made))\n"
+               "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(made))")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True)
+    assert done.stdout == "6 3\n", done.stderr

@@ -3,6 +3,7 @@
 import os
 from contextlib import nullcontext
 from contextvars import copy_context
+from functools import cache
 
 from . import blas
 
@@ -34,12 +35,13 @@ def in_threads(calls):
     from concurrent.futures import ThreadPoolExecutor  # few programs need it
 
     first, *others = calls
-    pool = ThreadPoolExecutor(max(1, len(others)))   # it starts threads on demand
+    # one for each process, since a forked child has none of its parent's threads; it starts them on demand
+    pool = cache(lambda process: ThreadPoolExecutor(max(1, len(others))))
 
     def call():
         with blas.find().single_threaded() if blas.find() else nullcontext():   # so that bits do not depend on their number
             # each in a copy of the caller's context, which holds NumPy's error state
-            waiting = [pool.submit(copy_context().run, other) for other in others]
+            waiting = [pool(os.getpid()).submit(copy_context().run, other) for other in others]
             first()
             for other in waiting:
                 other.result()
