@@ -1,4 +1,4 @@
-"""Files that nobody vouches for: what they would take is compared with their size before anything is allocated."""
+"""Files that may be hostile: the sizes that they state are checked before memory is allocated for them."""
 
 import os
 from contextlib import contextmanager
@@ -63,7 +63,7 @@ def damage(path, what, remedy):
 
 
 class Refused(ValueError):
-    """The error of a file that is not damaged; `damage` puts its name before it."""
+    """Raised for a file that is not damaged, but not accepted; `damage` adds its name."""
 
 
 class Archive:
@@ -85,9 +85,9 @@ class Archive:
             self.members[name] = info
 
     def layout(self, name):
-        """(dtype, shape, whether in Fortran's order) of an array whose number of bytes is as these demand.
+        """(dtype, shape, whether in Fortran's order) of an array, which must have the bytes for them.
 
-        Pickled objects, of no certain number, are never read.
+        Pickled objects have no fixed number of bytes; they are never read.
         """
         if name in self._layouts:
             return self._layouts[name]

@@ -80,7 +80,7 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
 
 
 def _header(archive):
-    """The header as it is in the file, read once the members are known to be no larger than that."""
+    """The header as it is in the file, read only if all members together are no larger than the file."""
     import json  # only files and pickles need it
 
     if "gpubp" not in archive.members:

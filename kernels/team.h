@@ -1,6 +1,5 @@
 // A team of threads that share the tasks of one call at a time. The tasks are the same whatever the number of threads, and so are
-// the bits of their results; whichever thread is free takes the next one, so that a thread that has to wait for its core keeps
-// nobody else.
+// the bits of their results; whichever thread is free takes the next one, so that nobody waits for a thread without a core.
 #include <atomic>
 #include <pthread.h>
 #include <sched.h>

@@ -56,7 +56,7 @@ def run(args):
     _devices()
     for extra, module, package, use in EXTRAS:
         say(extra, f"{package} {version(package)}" if find_spec(module) is not None else
-             f'not installed, needed for {use}: pip install "gpubp[{extra}]"')
+            f'not installed, needed for {use}: pip install "gpubp[{extra}]"')
     return 0
 
 

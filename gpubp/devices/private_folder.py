@@ -18,8 +18,8 @@ def reason(error):
 
 
 def private_folder(path, create=True):
-    """The real path of a folder that only the user and root can change. What is missing is created, for the user only, or else
-    has nothing that could be changed: then the path of the first missing folder is returned.
+    """The real path of a folder that only the user and root can change. Missing folders are created, for the user only; with
+    create=False, the path of the first missing one is returned.
 
     No folder or symbolic link on the way belongs to another user, and no folder is writable by others, except those like /tmp
     on the way, in which they can only add. Raises OSError if this is not so.

@@ -4,7 +4,7 @@ from math import inf
 
 from .. import streams
 
-SLOWER, LOST_SECONDS = 8.0, 2.0   # what is said: steps so many times slower than the fastest, and so much time lost
+SLOWER, LOST_SECONDS = 8.0, 2.0   # fit warns of steps this many times slower than the fastest ones, if this much was lost
 
 
 class StepTimes:

@@ -254,8 +254,10 @@ class ParallelCall(KernelCall):
 
 
 def _pieces(rows, columns, depth):
-    """How many parts of its rows and of its columns a product is cut into, by sizes only, so that the number of threads does not
-    matter: twice as many pieces each time its sizes double, since smaller ones would lose time."""
+    """[parts of the rows, parts of the columns] into which a product is cut: twice as many pieces each time all sizes double.
+
+    They depend on the sizes only, so that bits do not depend on the number of threads.
+    """
     parts = [1, 1]
     for _ in range(min(MAX_HALVINGS, (rows * columns * depth // UNCUT).bit_length() // 3)):
         parts[int(rows * parts[1] < columns * parts[0])] *= 2
