@@ -27,12 +27,11 @@ def allowed(size):
 
 def expanded(stream, limit):
     """All that a decompressing stream holds; raises Refused where that is more than limit bytes."""
-    pieces, size = [], 0
+    content = bytearray()
     while piece := stream.read(PIECE):
-        pieces.append(piece)
-        size += len(piece)
-        require_allowed(size, limit)
-    return b"".join(pieces)
+        content += piece
+        require_allowed(len(content), limit)
+    return content
 
 
 def require_allowed(size, limit):

@@ -133,6 +133,13 @@ def test_streams_that_expand_beyond_measure(module):
     assert expanded(module.open(io.BytesIO(content)), 3_000_000) == bytes(3_000_000)
     with pytest.raises(Refused):
         expanded(module.open(io.BytesIO(content)), 2_999_999)
+    content = module.compress(bytes(30_000_000))
+    tracemalloc.start()
+    try:
+        assert len(expanded(module.open(io.BytesIO(content)), 30_000_000)) == 30_000_000
+        assert tracemalloc.get_traced_memory()[1] < 45e6, "held once"
+    finally:
+        tracemalloc.stop()
     assert allowed(1000) == (1 << 26) + 100_000
 
 
