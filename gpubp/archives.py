@@ -36,8 +36,8 @@ def expanded(stream, limit):
 
 def require_allowed(size, limit):
     if size > limit:
-        raise Refused(f"expected at most {limit >> 20} MiB, which is {FREE >> 20} MiB and {TIMES} times the size of the file, "
-                      "got more once decompressed: decompress it yourself if you trust it")
+        raise Refused(f"expected at most {limit >> 20} MiB once decompressed, for its size, got more: decompress it yourself if "
+                      "you trust it")
 
 
 def opened(path):

@@ -5,11 +5,12 @@ import re
 from difflib import get_close_matches
 from importlib import import_module
 
-from ..archives import Archive, allowed, damage, expanded
+from ..archives import Archive, allowed, damage, expanded, require_allowed
 from ..maths.validation import listed
 
 KNOWN = "a table (.csv), arrays (.npz) or images (idx)"
 NESTED = 4   # compressed files within each other, such as .csv.gz in a .zip
+FREE_TEXT, TEXT_TIMES = 1 << 22, 50   # bytes of a table, and times its compressed size, since its numbers take more than its text
 ZIP = b"PK\3\4", b"PK\5\6"
 COMPRESSED = {rb"\x1f\x8b": "gzip", rb"BZh[1-9]1AY&SY": "bz2", rb"\xfd7zXZ\0": "lzma"}
 CSV = "save it as .csv, for example with pandas: pandas.read_{}({!r}).to_csv('data.csv', index=False)"
@@ -43,10 +44,15 @@ def read_file(path):
         near = get_close_matches(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [], n=1)
         remedy = f"did you mean {near[0]}?" if near else "give the path of a .csv, .npz or idx file"
         raise FileNotFoundError(f"the file {path} does not exist: {remedy}")
-    content = decompressed(path, path.read_bytes())
+    given = path.read_bytes()
+    content = decompressed(path, given)
     if not content:
         raise ValueError(f"{path} is empty: expected {KNOWN}")
-    return content, "npz" if content.startswith(ZIP) else "idx" if content[:2] == b"\0\0" else "table"
+    kind = "npz" if content.startswith(ZIP) else "idx" if content[:2] == b"\0\0" else "table"
+    if kind == "table" and content is not given:
+        with damage(path, "", ""):
+            require_allowed(len(content), FREE_TEXT + TEXT_TIMES * len(given))
+    return content, kind
 
 
 def decompressed(path, content):

@@ -151,13 +151,19 @@ def test_files_that_expand_beyond_measure(tmp_path, pack, monkeypatch):
         (tmp_path / "data").write_bytes(content)
         tracemalloc.start()
         try:
-            with pytest.raises(ValueError, match=r"data: expected at most \d+ MiB, which is 1 MiB and 100 times .*: decompress"):
+            with pytest.raises(ValueError, match=r"data: expected at most \d+ MiB once decompressed, for its size, got more: decompress"):
                 load(tmp_path / "data")
             assert tracemalloc.get_traced_memory()[1] < 12e6   # of which xz takes 8 MB
         finally:
             tracemalloc.stop()
     (tmp_path / "data").write_bytes(pack(b"a,b\n" + b"1,2\n2,3\n" * 50_000))
     assert len(load(tmp_path / "data").raw) == 100_000, "below the limit"
+
+
+def test_tables_may_expand_less_than_arrays(tmp_path):
+    (tmp_path / "data").write_bytes(gzip.compress(b"a,b\n" + b"1,2\n2,3\n" * 700_000))
+    with pytest.raises(ValueError, match="expected at most 4 MiB once decompressed"):
+        load(tmp_path / "data")
 
 
 def deflated(files):
