@@ -63,10 +63,10 @@ def _replaced(path):
     return old
 
 
-def _write(path, write, new=False, previous=None):
+def _write(path, write, new=False, previous=None, like=None):
     if new and os.path.lexists(path):
         raise FileExistsError(EEXIST, os.strerror(EEXIST), path)
-    old, target = _replaced(path), _target(path)
+    old, target = like or _replaced(path), _target(path)
     folder, name = os.path.split(target)
     _remove_leftovers(folder or ".", name)
     with _temporary(folder, old) as (file, temporary):
@@ -76,7 +76,7 @@ def _write(path, write, new=False, previous=None):
         if fcntl is None:   # Windows renames closed files only; elsewhere the lock is held until the end
             file.close()
         if old and previous is not None:
-            _keep(target, previous)
+            _keep(target, _target(previous))
         (_create if new else os.replace)(temporary, target)
     with suppress(OSError):   # where folders cannot be opened
         _sync(folder or ".")
@@ -143,7 +143,7 @@ def _remove_if_left(path):
 
 
 def _keep(target, previous):
-    """Give the file at target the name `previous`, too."""
+    """Give the file at target the name `previous`, too, or to a copy."""
     link = _temporary_name(os.path.dirname(target))
     try:
         os.link(target, link)
@@ -152,7 +152,7 @@ def _keep(target, previous):
         from shutil import copyfileobj
 
         with open(target, "rb") as old:
-            _write(previous, lambda file: copyfileobj(old, file))
+            _write(previous, lambda file: copyfileobj(old, file), like=os.fstat(old.fileno()))
     finally:
         with suppress(OSError):   # os.replace leaves it if both are links of one file
             os.unlink(link)

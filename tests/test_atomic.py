@@ -218,6 +218,31 @@ def test_the_previous_file(links, request):
     assert sorted(os.listdir()) == ["a", "b"]
 
 
+@posix
+@pytest.mark.parametrize("links", [True, False])
+def test_nobody_reads_more_of_the_previous_file(links, request):
+    if not links:
+        request.getfixturevalue("no_links")
+    save("a", "1")
+    os.chmod("a", 0o600)
+    save("b", "readable for everybody")
+    for text in "23":
+        save("a", text, previous="b")
+        assert mode("b") == 0o600 and Path("b").read_text() == str(int(text) - 1)
+        os.unlink("b")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_link_to_the_previous_file_is_followed(links, request):
+    if not links:
+        request.getfixturevalue("no_links")
+    os.mkdir("far")
+    link("far/b", "b")
+    for text in "123":
+        save("a", text, previous="b")
+    assert os.path.islink("b") and Path("far/b").read_text() == "2" and sorted(os.listdir()) == ["a", "b", "far"]
+
+
 def test_the_previous_file_after_a_kill_between_both_renames():
     save("a", "2")
     os.link("a", "b")
