@@ -6,12 +6,16 @@ from contextlib import contextmanager
 from time import monotonic
 
 ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]   # Windows has no SIGHUP
-TWICE_SECONDS = 0.1   # `timeout` and closing terminals send such a signal twice
+TWICE_SECONDS = 0.1   # `timeout`, systemd and closing terminals send a signal twice, or two signals
+
+
+class Ended(KeyboardInterrupt):
+    """A signal; its number is the argument. `python -m` itself ends by SIGINT if KeyboardInterrupt, no subclass, leaves an exec."""
 
 
 def end(number, frame):
     """The command line's handler of signals."""
-    raise KeyboardInterrupt(number)
+    raise Ended(number)
 
 
 def _handlers():
@@ -38,7 +42,7 @@ def keyboard_interrupts():
 
 
 class Interrupt:
-    """A context in which the first signal sets `requested` to its number, and a second one does what it did before the context.
+    """A context in which the first signal sets `requested` to its number, and a later one does what it did before the context.
 
     Signals are Ctrl-C, and SIGTERM and SIGHUP on the command line; with ending=True also elsewhere, if their action is the
     default, which follows at the end of the context. Signals that are ignored or handled otherwise stay so. Contexts within each
@@ -76,6 +80,6 @@ class Interrupt:
     def _request(self, number, frame):
         if not self.requested:
             self.requested, self.at = number, monotonic()
-        elif number not in ENDING or number != self.requested or monotonic() - self.at > TWICE_SECONDS:
+        elif monotonic() - self.at > TWICE_SECONDS:
             self._restore()
             signal.raise_signal(number)

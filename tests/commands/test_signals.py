@@ -12,6 +12,7 @@ import pytest
 
 import gpubp
 from gpubp.layered.history import StopReason
+from gpubp.layered.interrupt import ENDING, Interrupt, keyboard_interrupts
 from tests.commands import test_cli
 from tests.commands.test_resume import same
 
@@ -89,15 +90,32 @@ def test_a_second_signal_ends_at_once(first, second):
     assert not list(Path().glob("*.partial")) and gpubp.load("run.npz").epoch > 0
 
 
-def test_a_signal_that_is_sent_twice_is_one():
-    """`timeout` sends it to the process and to its group."""
-    table()
-    process = started(f"{LONG} --save net.npz --checkpoint run.npz --every 0.1s")
-    trained("run.npz")
-    for _ in range(2):
-        process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 143 and out.endswith("resume    gpubp train --resume net.npz\n")
+def test_signals_that_are_sent_at_once_are_one():
+    """`timeout -s INT` sends the signal to the process and to its group, systemd SIGTERM and SIGHUP."""
+    net = gpubp.Network([2, 1], seed=1, device="cpu")
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("signals reach only the main thread, and this is another")
+    for first in (signal.SIGINT, *ENDING):
+        for second in (signal.SIGINT, *ENDING):
+            with keyboard_interrupts(), Interrupt() as interrupt:
+                signal.raise_signal(first)
+                signal.raise_signal(second)
+                net.fit([[1.0, 2.0]], [[0.5]], batch_size=None)
+            assert interrupt.requested == first and net.history.stop_reason is StopReason.INTERRUPTED
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_exec_runs(number):
+    """As it does for the named tuples of modules that are being loaded."""
+    Path("program.py").write_text(f"""if True:
+        import signal, sys
+        from gpubp import cli
+        from gpubp.commands import info
+        info.run = lambda args: exec("signal.raise_signal({int(number)})")
+        sys.exit(cli.main(["info"]))
+        """)
+    process = subprocess.run([sys.executable, "-m", "program"], env=ENVIRONMENT, capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (128 + number, "\ngpubp: interrupted\n")
 
 
 def test_a_killed_training_resumes_from_its_checkpoint(gpubp_):

@@ -8,7 +8,7 @@ import pytest
 
 import gpubp
 from benchmarks.kernel_programs import chains
-from gpubp.layered import fit
+from gpubp.layered import fit, interrupt
 from gpubp.layered.history import StopReason
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
@@ -166,9 +166,10 @@ def test_the_best_by_another_measure_is_forgotten(ctrl_c, random):
     assert net.epoch == before + 2
 
 
-def test_a_second_ctrl_c_breaks_off(random):
+def test_a_second_ctrl_c_breaks_off(random, monkeypatch):
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach only the main thread, and this is another")
+    monkeypatch.setattr(interrupt, "TWICE_SECONDS", -1.0)
     with stepping(lambda run, times: [signal.raise_signal(signal.SIGINT) for _ in range(2)]), pytest.raises(KeyboardInterrupt):
         made().fit(*two_classes(random))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
