@@ -16,7 +16,7 @@ def interval(every):
     """(epochs, None) or (None, seconds) of a whole number or a text such as "5", "30 s", "5 min" or "1.5 h"; of None, both."""
     if every is None:
         return 1, 1.0
-    match = None if isinstance(every, bool) else re.fullmatch(r"\s*(\d+(\.\d+)?)\s*(s|min|h|)\s*", str(every))
+    match = None if isinstance(every, bool) else re.fullmatch(r"\s*(\d{1,99}(\.\d+)?)\s*(s|min|h|)\s*", str(every))
     if match and float(match[1]) > 0.0 and (match[3] or not match[2]):
         return (None, float(match[1]) * UNITS[match[3]]) if match[3] else (int(match[1]), None)
     raise ValueError(f"expected every as a whole number of epochs, or as a text with a time, such as '30 s', '5 min' or '1 h', "
@@ -30,10 +30,11 @@ class Checkpoint:
     """
 
     def __init__(self, network, chain, path, every):
-        self.network, self.path = network, os.fsdecode(path)
-        self.epochs, self.seconds = interval(every)
-        if not self.path:
+        folder, name = os.path.split(os.fsdecode(path))
+        if not (folder or name):
             raise ValueError("expected the name of a file as checkpoint, got '': give one or leave it out")
+        self.network, self.path = network, os.path.join(os.path.realpath(folder), name)   # a callback may change the folder
+        self.epochs, self.seconds = interval(every)
         stem, ending = os.path.splitext(self.path)
         self.previous = f"{stem}.previous{ending}"
         for file in (self.path, self.previous):
