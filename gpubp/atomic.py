@@ -125,7 +125,7 @@ def _imitate(descriptor, old):
 def _remove_leftovers(folder, name):
     """Remove temporary files that no process holds, also NAME.0123abcd.partial of earlier versions."""
     leftover = re.compile(rf"(\.gpubp|{re.escape(name)})\.[0-9a-f]{{8}}\.partial")
-    with suppress(OSError), os.scandir(folder) as entries:   # a folder may be writable only
+    with suppress(OSError), os.scandir(folder) as entries:   # a folder may be writable but not readable
         for entry in entries:
             if leftover.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with suppress(OSError):
@@ -137,7 +137,7 @@ def _remove_if_left(path):
         if time.time() - os.stat(path).st_mtime > UNLOCKED_SECONDS:
             os.unlink(path)
         return
-    with open(path, "r+b" if os.access(path, os.W_OK) else "rb") as file:   # NFS locks what is open for writing
+    with open(path, "r+b" if os.access(path, os.W_OK) else "rb") as file:   # NFS locks only what is open for writing
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)   # raises BlockingIOError while a process holds it
         os.unlink(path)
 

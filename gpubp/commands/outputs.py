@@ -17,7 +17,7 @@ DRAWN = re.compile(rb"\x89PNG\r\n.*\0\0\0\x0etEXtSoftware\0gpubp"
 
 
 def say(head, text, file=None):
-    """Print a line to a terminal, which no text from a file may steer; to stdout by default."""
+    """Print a line to file, by default stdout; what could steer a terminal is shown as escapes."""
     print(f"{head:<10}{visible(str(text))}", file=file, flush=True)
 
 

@@ -13,7 +13,7 @@ UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}   # seconds
 
 
 def interval(every):
-    """(epochs, None) or (None, seconds) of a whole number or a text such as "5", "30 s", "5 min" or "1.5 h"; of None, both."""
+    """(epochs, None) or (None, seconds) of a whole number or a text such as "5", "30 s", "5 min" or "1.5 h"; for None, both."""
     if every is None:
         return 1, 1.0
     match = None if isinstance(every, bool) else re.fullmatch(r"\s*(\d{1,99}(\.\d+)?)\s*(s|min|h|)\s*", str(every))
@@ -40,8 +40,8 @@ class Checkpoint:
         for file in (self.path, self.previous):
             check_writable(file, "the checkpoint")
             if os.path.exists(file) and not packing.holds_network(file):
-                raise ValueError(f"expected a checkpoint with the name of no file, or of a saved network, got {file}, which is "
-                                 "another file: choose another name")
+                raise ValueError(f"expected a new file or a saved network as checkpoint, got {file}, which is another file: "
+                                 "choose another name")
         if not packing.readable(chain):
             raise ValueError(f"expected a learning rate that a checkpoint can hold, got a function in {chain}: use a schedule of "
                              "gpubp.schedules, or train without a checkpoint")

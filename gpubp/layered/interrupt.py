@@ -10,7 +10,7 @@ TWICE_SECONDS = 0.1   # `timeout`, systemd and closing terminals send a signal t
 
 
 class Ended(KeyboardInterrupt):
-    """A signal; its number is the argument. `python -m` itself ends by SIGINT if KeyboardInterrupt, no subclass, leaves an exec."""
+    """The signal of a number. A subclass, because `python -m` ends by SIGINT after a KeyboardInterrupt itself has left exec()."""
 
 
 def end(number, frame):

@@ -21,7 +21,7 @@ elsewhere, gpubp_, table = test_cli.elsewhere, test_cli.gpubp_, test_cli.table
 pytestmark = [pytest.mark.long, pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(gpubp.__file__).parent.parent), "GPUBP_DEVICE": "cpu:numpy"}
 LONG = "train flowers.csv --hidden 16 --epochs 100000 --no-picture --optimizer adam"
-MOMENTS = int(os.environ.get("GPUBP_MOMENTS", 12))
+MOMENTS = int(os.environ.get("GPUBP_MOMENTS", 6))
 
 
 def started(words, ignored=()):
@@ -63,8 +63,8 @@ def test_an_ignored_hangup_stays_ignored():
     process = started(f"{LONG} --save net.npz --checkpoint run.npz --every 0.1s", [signal.SIGHUP])
     trained("run.npz")
     process.send_signal(signal.SIGHUP)
-    time.sleep(0.5)
-    assert process.poll() is None
+    os.unlink("run.npz")
+    trained("run.npz")   # it goes on
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
@@ -82,7 +82,7 @@ def test_a_second_signal_ends_at_once(first, second):
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     trained("run.npz")
     process.send_signal(first)
-    time.sleep(0.7)
+    time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(second)
     _, err = process.communicate(timeout=20)
@@ -120,12 +120,12 @@ def test_a_signal_while_exec_runs(number):
 
 def test_a_killed_training_resumes_from_its_checkpoint(gpubp_):
     table()
-    words = "train flowers.csv --hidden 16 --epochs 400 --dropout 0.1 --no-picture --quiet"
+    words = "train flowers.csv --hidden 16 --epochs 200 --dropout 0.1 --no-picture --quiet"
     process = started(f"{words} --save net.npz --checkpoint run.npz --every 0.05s")
     trained("run.npz")
     process.kill()
     process.communicate()
-    assert not os.path.exists("net.npz") and 0 <= gpubp.load("run.npz").epoch < 400
+    assert not os.path.exists("net.npz") and 0 <= gpubp.load("run.npz").epoch < 200
     code, out, _ = gpubp_("train --resume run.npz --no-picture --checkpoint run.npz --every 100")
     assert code == 0
     assert "\n          checkpoints in run.npz, every 100 epochs; if training is killed: gpubp train --resume run.npz\n" in out
