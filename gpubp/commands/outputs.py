@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from ..atomic import check_writable
 from ..maths.validation import visible
 
 # the metadata in which each format names gpubp: a PNG tEXt chunk with its length, Dublin Core in SVG, the PDF Info dictionary
@@ -59,10 +60,9 @@ def check_free(path, ours, kind, option):
     if not folder.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {folder} does not exist, create it or choose another "
                                 f"with {option}")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"cannot write {path}: the folder {folder} is not writable, choose another with {option}")
     if path.exists() and not (path.is_file() and ours(path)):
         raise ValueError(f"{path} exists and is not {kind}: it was left unchanged, choose another name with {option}")
+    check_writable(path, f"the file of {option}")
 
 
 def holds_picture(path):

@@ -174,7 +174,7 @@ def _check_destinations(args, data):
     if args.checkpoint:
         check_free(args.checkpoint, holds_network, "a gpubp network", "--checkpoint")
     if picture is not None:
-        if picture.resolve() in {Path(name).resolve() for name in (save, args.checkpoint) if name}:
+        if os.path.realpath(picture) in {os.path.realpath(name) for name in (save, args.checkpoint) if name}:
             raise ValueError(f"--picture: expected another name than the network's, got {picture} for both")
         check_free(picture, holds_picture, "a picture by gpubp", "--picture")
 

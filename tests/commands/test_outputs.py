@@ -1,6 +1,7 @@
 """The files that the command line writes: their names, complete or not at all, and only over files of the same kind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -308,3 +309,24 @@ def test_a_diverging_training_replaces_nothing(gpubp_):
     code, out, _ = gpubp_("train --hidden 4 --lr 1e38 --optimizer sgd --no-picture --save good.npz", table())
     assert code == 2 and "good-diverged.npz" in out and Path("good.npz").read_bytes() == before
     assert Path("good-diverged.npz").exists()
+
+
+@pytest.mark.parametrize("words", [
+    "train flowers.csv {quick} --save {loop}", "train flowers.csv {quick} --checkpoint {loop} --save net.npz",
+    "train flowers.csv --epochs 1 --hidden 3 --picture {loop}", "predict base.npz flowers.csv --output {loop}",
+    "parity --layers 2,2 --against reference --json {loop}", "demo svm --picture {loop}"])
+@pytest.mark.parametrize("target", ["loop.png", "gone/file"])
+def test_links_that_lead_nowhere_are_found_before_the_work(words, target, gpubp_):
+    if "picture" in words:
+        needs("matplotlib")
+    table()
+    gpubp.Network([4, 3], cost="cross-entropy", seed=1).save("base.npz")
+    try:
+        os.symlink(target, "loop.png")
+    except OSError as error:
+        pytest.skip(f"no links here: {error}")
+    before = sorted(os.listdir())
+    code, out, err = gpubp_(words.format(loop="loop.png", quick=QUICK))
+    assert code == 2 and "result" not in out and "\ntraining" not in out and sorted(os.listdir()) == before
+    option = re.search(r"--(\w+) {loop}", words)[1]
+    assert re.fullmatch(rf"gpubp: loop.png: could not save the file of --{option} \(.*\); a previous file is unchanged\n", err)
