@@ -75,10 +75,10 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         Show a progress bar; None shows it on a terminal.
     checkpoint : str or path-like, optional
         A file to which the network is saved during training, and at its end unless an error ends it; a saved network of that
-        name is replaced. The previous checkpoint of "run.npz" is kept as "run.previous.npz". If training is killed, continue with
-        net = gpubp.load("run.npz") and fit, for the epochs that are left and without an optimizer, but with the same data and
-        other arguments: the result is bitwise the same. A checkpoint that cannot be written is a warning. In the main thread,
-        SIGTERM and SIGHUP, unless you handle them, end the process after the steps under way and a checkpoint.
+        name is replaced. The previous checkpoint of "run.npz" is kept as "run.previous.npz". If training is killed, load the file
+        and call fit with the same data and arguments, but without an optimizer and for the epochs that are left: the result is
+        bitwise the same. A checkpoint that cannot be written is a warning. In the main thread, SIGTERM and SIGHUP, unless you
+        handle them, end the process after the steps under way and a checkpoint.
     every : int or str, optional
         How often a checkpoint is written: a number of epochs, or a time such as "30 s", "5 min" or "1 h". None is after each
         epoch, but at most once a second.
