@@ -85,11 +85,11 @@ def _write(path, write, new=False, previous=None, like=None):
 @contextmanager
 def _temporary(folder, old):
     """A new file, locked, with mode, owner and group of `old`, and its name; os.replace is atomic only in one file system."""
-    descriptor, name = _locked(folder, 0o666 if old is None else old.st_mode & 0o700)   # nobody may read more than finally
+    file, name = _locked(folder, 0o666 if old is None else old.st_mode & 0o700)   # nobody may read more than finally
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with file:
             if old is not None and hasattr(os, "fchown"):
-                _imitate(descriptor, old)
+                _imitate(file.fileno(), old)
             yield file, name
     finally:
         with suppress(OSError):
@@ -103,12 +103,12 @@ def _temporary_name(folder):
 def _locked(folder, mode):
     while True:
         name = _temporary_name(folder)
-        descriptor = os.open(name, EXCLUSIVELY, mode)
+        file = os.fdopen(os.open(name, EXCLUSIVELY, mode), "wb")   # Ctrl-C here closes it, so that it is a leftover
         with suppress(OSError, AttributeError):   # some file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
         if os.path.lexists(name):
-            return descriptor, name
-        os.close(descriptor)   # another process took it for a leftover before it was locked
+            return file, name
+        file.close()   # another process took it for a leftover before it was locked
 
 
 def _imitate(descriptor, old):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -342,6 +343,21 @@ def test_a_file_that_is_removed_before_it_is_locked(monkeypatch):
     monkeypatch.setattr(atomic.fcntl, "flock", late)
     save("a")
     assert Path("a").read_text() == "new" and len(removed) == 1 and sorted(os.listdir()) == ["a", "b"]
+
+
+@posix
+def test_ctrl_c_while_a_file_is_being_locked(monkeypatch):
+    flock = atomic.fcntl.flock
+
+    def interrupted(descriptor, how):
+        flock(descriptor, how)
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(atomic.fcntl, "flock", interrupted)
+        save("a")
+    assert len(os.listdir()) == 1
+    save("a")   # in the same process, which no longer holds the file
+    assert os.listdir() == ["a"]
 
 
 def test_without_locks_only_old_files_are_leftovers(monkeypatch):
