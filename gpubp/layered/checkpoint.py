@@ -13,12 +13,12 @@ UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}   # seconds
 
 
 def interval(every):
-    """(epochs, None) or (None, seconds) of a whole number or a text such as "5", "30 s", "5 min" or "1.5 h"; for None, both."""
+    """(epochs, seconds) that must pass, of a whole number or a text such as "5", "30 s", "5 min" or "1.5 h"."""
     if every is None:
         return 1, 1.0
     match = None if isinstance(every, bool) else re.fullmatch(r"\s*(\d{1,99}(\.\d+)?)\s*(s|min|h|)\s*", str(every))
     if match and float(match[1]) > 0.0 and (match[3] or not match[2]):
-        return (None, float(match[1]) * UNITS[match[3]]) if match[3] else (int(match[1]), None)
+        return (0, float(match[1]) * UNITS[match[3]]) if match[3] else (int(match[1]), 0.0)
     raise ValueError(f"expected every as a whole number of epochs, or as a text with a time, such as '30 s', '5 min' or '1 h', "
                      f"got {shown(every)}")
 
@@ -53,8 +53,7 @@ class Checkpoint:
         self.epoch, self.begun = self.network.epoch, monotonic()
 
     def due(self):
-        return ((self.epochs is None or self.network.epoch - self.epoch >= self.epochs)
-                and (self.seconds is None or monotonic() - self.begun >= self.seconds))
+        return self.network.epoch - self.epoch >= self.epochs and monotonic() - self.begun >= self.seconds
 
     def save(self, last=False):
         """Write the checkpoint. A failure is no error, because training goes on; each kind is reported once, and the last."""

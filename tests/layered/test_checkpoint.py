@@ -228,9 +228,9 @@ def test_a_folder_given_by_a_link_and_its_parent(random):
 # ---- arguments
 
 @pytest.mark.parametrize("every, found", [
-    (None, (1, 1.0)), (1, (1, None)), (sys.maxsize, (sys.maxsize, None)),
-    (np.int64(5), (5, None)), ("5", (5, None)), (" 7 ", (7, None)), ("30s", (None, 30.0)), ("30 s", (None, 30.0)),
-    ("5 min", (None, 300.0)), ("1.5 h", (None, 5400.0)), ("0.5s\n", (None, 0.5))])
+    (None, (1, 1.0)), (1, (1, 0.0)), (sys.maxsize, (sys.maxsize, 0.0)),
+    (np.int64(5), (5, 0.0)), ("5", (5, 0.0)), (" 7 ", (7, 0.0)), ("30s", (0, 30.0)), ("30 s", (0, 30.0)),
+    ("5 min", (0, 300.0)), ("1.5 h", (0, 5400.0)), ("0.5s\n", (0, 0.5))])
 def test_intervals(every, found):
     assert interval(every) == found
 
