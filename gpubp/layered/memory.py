@@ -115,7 +115,7 @@ def memory(network: Any, batch_size: int, samples: int = 0,
 
     >>> import gpubp
     >>> print(gpubp.Network([784, 30, 10], device="cpu:numpy").memory(10, samples=50_000))
-    data 152 MiB, parameters 0.274 MiB, plan 0.428 MiB, evaluation 19 MiB
+    data 152 MiB, parameters 0.274 MiB, plan 0.32 MiB, evaluation 19.3 MiB
     """
     batch_size, samples, validation = (
         checked_int(name, rows, least, MAX_ROWS, "the most that are predicted")

@@ -30,7 +30,7 @@ def text(least, most):
 
 
 def or_null(check):
-    return Check(f"{check.words} or null", lambda value: value is None or check.holds(value))
+    return Check(f"null or {check.words}", lambda value: value is None or check.holds(value))
 
 
 def list_of(check, length=None):

@@ -12,6 +12,7 @@ import pytest
 
 import gpubp
 from gpubp import cli, plots
+from tests.conftest import needs
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202e\x9b1m"
 SHOWN = "\\x1b]0;owned\\x07\\x1b[2J\\u202e\\x9b1m"
@@ -136,6 +137,7 @@ def test_no_path_names_a_user_or_a_folder_above(tmp_path, given, recorded):
 
 
 def test_pictures_and_reports_name_no_path(tmp_path):
+    needs("matplotlib")
     train(table())
     plots.learning_curve(gpubp.load("net.npz").history, "picture.svg")
     words = f"parity {tmp_path / 'net.npz'} --device cpu --against reference --json report.json"

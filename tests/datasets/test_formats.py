@@ -151,7 +151,7 @@ def test_files_that_expand_beyond_measure(tmp_path, pack, monkeypatch):
         (tmp_path / "data").write_bytes(content)
         tracemalloc.start()
         try:
-            with pytest.raises(ValueError, match=r"data: expected at most \d+ MiB once decompressed, for its size, got more: decompress"):
+            with pytest.raises(ValueError, match=r"data: expected at most \d+ MiB once decompressed, .*: decompress"):
                 load(tmp_path / "data")
             assert tracemalloc.get_traced_memory()[1] < 12e6   # of which xz takes 8 MB
         finally:

@@ -210,5 +210,5 @@ def test_files_with_impossible_statistics_are_refused(shift, scale, data, tmp_pa
         net.standardization.shift[0] = 100.0
     net.standardization.shift, net.standardization.scale = np.array(shift), np.array(scale)
     net.save(tmp_path / "net.npz")
-    with pytest.raises(ValueError, match="expected 4 finite shifts and positive scales of its inputs, got "):
+    with pytest.raises(ValueError, match=r"expected (header\.)?standardization to be .*(finite|null)"):
         gpubp.load(tmp_path / "net.npz")
