@@ -1,6 +1,8 @@
 """Shared by all tests: devices, fixtures, marks of cases, and the last line, which lists devices that were not exercised."""
 
 import os
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache
@@ -41,6 +43,15 @@ def _missing(module):
 
 
 StepTimes.said = True   # a busy machine is no fault of the tests
+DEFAULTS = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+
+
+def pytest_configure():
+    """Heed the signals that tests send, also in child processes: background jobs ignore some."""
+    if threading.current_thread() is threading.main_thread():
+        for name in DEFAULTS.keys() & vars(signal).keys():
+            if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+                signal.signal(getattr(signal, name), DEFAULTS[name])
 
 
 def pytest_collection_modifyitems(config, items):
