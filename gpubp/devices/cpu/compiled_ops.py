@@ -4,6 +4,7 @@ The formulas are written as on a GPU. NumPy's own BLAS makes the products, excep
 """
 
 import ctypes
+import os
 from contextlib import nullcontext
 from functools import partial
 from itertools import groupby
@@ -23,7 +24,8 @@ from .threads import repeat
 # `gemm_update`. For larger ones the threads of the BLAS pay, and they pay earlier in `gemm_update`, which writes the weights.
 ROWS, IN_PRODUCT, IN_UPDATE = 16, 10**6, 1 << 18
 CACHE_LINE_BYTES = 64
-UNCUT, MAX_HALVINGS = 1 << 17, 6   # a product of four times UNCUT multiply-adds is cut in two; 64 pieces are the most
+UNCUT = 1 << 17   # a product of 4 times as many multiply-adds is cut in two
+MAX_PIECES = 1 << (min(os.cpu_count() or 1, 64) - 1).bit_length()   # one for each core of the machine, in use or not
 
 
 class CompiledOps(CpuOps):
@@ -256,11 +258,12 @@ class ParallelCall(KernelCall):
 def _pieces(rows, columns, depth):
     """[parts of the rows, parts of the columns] into which a product is cut: twice as many pieces each time all sizes double.
 
-    They depend on the sizes only, so that bits do not depend on the number of threads.
+    They depend on the sizes and on the machine only, so that bits do not depend on the number of threads.
     """
     parts = [1, 1]
-    for _ in range(min(MAX_HALVINGS, (rows * columns * depth // UNCUT).bit_length() // 3)):
-        parts[int(rows * parts[1] < columns * parts[0])] *= 2
+    for _ in range((rows * columns * depth // UNCUT).bit_length() // 3):
+        if parts[0] * parts[1] < MAX_PIECES:
+            parts[int(rows * parts[1] < columns * parts[0])] *= 2
     return parts
 
 
