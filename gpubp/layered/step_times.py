@@ -25,7 +25,7 @@ class StepTimes:
     def warn(self, ops):
         """Warn if steps took much longer than the fastest ones, and the BLAS has several threads."""
         quick = self.steps * self.fastest if self.steps > 0 else inf
-        if ops.blas_threads > 1 and self.seconds > max(SLOWER * quick, quick + LOST_SECONDS) and not StepTimes.said:
+        if self.seconds > max(SLOWER * quick, quick + LOST_SECONDS) and ops.blas_threads > 1 and not StepTimes.said:
             StepTimes.said = True
             streams.warn(f"expected free cores for {ops.blas_threads} threads of NumPy's BLAS, got steps that took "
                          f"{self.seconds / quick:.0f} times as long as the fastest ones, as on a machine busy with other work, "
