@@ -12,16 +12,14 @@ import pytest
 
 import gpubp
 from gpubp import cli, plots
+from tests.commands import test_cli
 from tests.conftest import needs
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202e\x9b1m"
 SHOWN = "\\x1b]0;owned\\x07\\x1b[2J\\u202e\\x9b1m"
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GPUBP_DEVICE", "cpu")
+elsewhere = test_cli.elsewhere
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from .team import TEAM
 from .threads import repeat
 
 # The largest products that the register-tiled kernels of kernels/tiles.h make: rows, and multiply-adds of `matmul` and of
-# `gemm_update`. For larger ones the threads of the BLAS pay, and they pay earlier in `gemm_update`, which writes the weights.
+# `gemm_update`. For larger ones the BLAS pays, in several threads, and earlier in `gemm_update`, which writes the weights.
 ROWS, IN_PRODUCT, IN_UPDATE = 16, 10**6, 1 << 18
 CACHE_LINE_BYTES = 64
 UNCUT = 1 << 17   # a product of 4 times as many multiply-adds is cut in two
