@@ -2,6 +2,7 @@
 #include "cpu.h"
 #include "tiles.h"
 #include "team.h"
+#include <ctime>
 
 // ---- programs
 
@@ -102,6 +103,18 @@ static void gather(
         ahead.row[ahead.left] = source + order[next + ahead.left] * bytes;
 }
 
+// out := row index_0 of a table, whose rows have `bytes` bytes
+static void copy_row(const char* table, char* out, Int bytes, const Int* index)
+{
+    __builtin_memcpy(out, table + index[0] * bytes, bytes);
+}
+
+// Row index_0 of a table := source,  index_0 := index_0 + 1
+static void keep_row(const char* source, char* table, Int bytes, Int* index)
+{
+    __builtin_memcpy(table + index[0]++ * bytes, source, bytes);
+}
+
 static void copy(const T* source, T* out, Int n)
 {
     __builtin_memcpy(out, source, n * sizeof(T));
@@ -131,6 +144,62 @@ static void add_squares(const T* x, T* total, Int n)
 static void norm(const T* x, T* length, Int n)
 {
     *length = sqrt(sum_of_squares(x, n));
+}
+
+// flag := 0 if all elements are finite, else 1
+static void flag_nonfinite(const T* x, T* flag, Int n)
+{
+    Int bad = 0;
+    for (Int i = 0; i < n; i++)
+        bad |= !(fabs(x[i]) < T(INFINITY));
+    *flag = bad;
+}
+
+// ---- the figures of an epoch
+
+// now := the seconds of the system's clock
+static void record_time(double* now)
+{
+    timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    *now = time.tv_sec + 1e-9 * time.tv_nsec;
+}
+
+// The first largest element of a row; NaN counts as the largest, as in NumPy
+static Int argmax(const T* x, Int width)
+{
+    Int largest = 0;
+    for (Int j = 1; j < width && x[largest] == x[largest]; j++)
+        if (!(x[j] <= x[largest]))
+            largest = j;
+    return largest;
+}
+
+// total := total + the number of rows of a with the label of y: the argmax, or if `coded` on which side of `middle` each lies
+static void add_right(const T* a, const T* y, double* total, Int coded, double middle, Int rows, Int width)
+{
+    for (Int i = 0; i < rows; i++, a += width, y += width) {
+        bool right = coded || argmax(a, width) == argmax(y, width);
+        for (Int j = 0; coded && j < width; j++)
+            right &= (a[j] > T(middle)) == (y[j] > T(middle));
+        *total += right;
+    }
+}
+
+// total := total + sum of x
+static void add_sum(const T* x, double* total, Int n)
+{
+    for (Int i = 0; i < n; i++)
+        *total += x[i];
+}
+
+// total := total + sum of the squares of y - a
+static void add_residual(const T* a, const T* y, double* total, Int n)
+{
+    for (Int i = 0; i < n; i++) {
+        const T error = y[i] - a[i];
+        *total += error * error;
+    }
 }
 
 // log[clock_0] := sum of costs,  clock_0 := clock_0 + 1
@@ -187,10 +256,17 @@ KERNEL(gemm_update)
 KERNEL(tiled_product)
 KERNEL(tiled_gemm_update)
 KERNEL(gather)
+KERNEL(copy_row)
+KERNEL(keep_row)
 KERNEL(copy)
 KERNEL(add)
 KERNEL(add_squares)
 KERNEL(norm)
+KERNEL(flag_nonfinite)
+KERNEL(record_time)
+KERNEL(add_right)
+KERNEL(add_sum)
+KERNEL(add_residual)
 KERNEL(log_cost)
 KERNEL(softmax)
 KERNEL(softmax_backward)

@@ -13,6 +13,7 @@ typedef void (*Task)(const void* call, Int number);
 struct Team {   // zeros at first
     std::atomic<Word> claim;    // the number of the call in the upper 32 bits, then its tasks and the next of them, 16 bits each
     std::atomic<Int> done, busy, workers, asleep;   // tasks of this call; whether there is a call; threads
+    std::atomic<Int> resting;   // calls of Team.resting, during which callers do all tasks themselves
     Task task;
     const void* call;
     pthread_mutex_t lock;
@@ -66,12 +67,12 @@ inline void work_for(Team* team)
     }
 }
 
-// work(number) for all numbers below `tasks`, in any order: in the team's threads, or in this one if the team has another call
+// work(number) for all numbers below `tasks`, in any order: in the team's threads, or in this one if the team rests or has another call
 template <class Work>
 inline void in_parallel(Team* team, Int tasks, const Work& work)
 {
     Int idle = 0;
-    if (tasks < 2 || !team->workers || !team->busy.compare_exchange_strong(idle, 1)) {
+    if (tasks < 2 || !team->workers || team->resting || !team->busy.compare_exchange_strong(idle, 1)) {
         for (Int number = 0; number < tasks; number++)
             work(number);
         return;

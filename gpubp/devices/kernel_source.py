@@ -69,9 +69,10 @@ def output_source(cost, activation, dtype, storage=None, ending="cu"):
     return source(f"output.{ending}", dtype, "".join((
         *(f"#define {name} {int(flag)}\n" for name, flag in flags.items()),
         "" if activation.rowwise else _activation(activation),
-        device_function("value", cost.value_at if partner else cost.value),
-        device_function("slope", cost.prime),
-        *((device_function("outer", cost.outer), device_function("outer_prime", cost.outer_prime or (lambda xp, s: 1.0)))
+        device_function("value", cost.value_at if partner else cost.value, "ay"),
+        device_function("slope", cost.prime, "ay"),
+        *((device_function("outer", cost.outer, "s"),
+           device_function("outer_prime", cost.outer_prime or (lambda xp, s: 1.0), "s"))
           if cost.outer else ()))), storage)
 
 
@@ -114,7 +115,7 @@ def copy_source(*pairs):
 
 
 def _activation(activation):
-    return device_function("sigma", activation.sigma) + device_function("prime", activation.prime)
+    return device_function("sigma", activation.sigma, "z") + device_function("prime", activation.prime, "za")
 
 
 def arguments(dtype, *values):

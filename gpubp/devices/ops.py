@@ -65,6 +65,7 @@ class Ops(ABC):
     norms_dtype: Any = None          # that of the results of `norms`; None is the dtype of the vector
     # capabilities, None where a device lacks them
     blas_threads = 1                 # threads that NumPy's BLAS shares a product of a step among
+    whole_epochs: Any = None         # the WholeEpochs that run epochs without returning to Python
     row_blocks: Any = None           # the CpuOps itself, whose threads compute blocks of rows
     array_checks: Any = None         # the ArrayChecks that validate arrays without a synchronization
     streaming: Any = None            # the Streaming of data that do not fit on the device
@@ -87,6 +88,11 @@ class Ops(ABC):
     def without_compiling(self, error):
         """The Ops to train with after a ProgramError of the training backend; raises it if there is no other."""
         raise error
+
+    def run_all(self, tasks):
+        """Call functions that train different networks: one after the other, or at the same time, if that pays."""
+        for task in tasks:
+            task()
 
     @abstractmethod
     def storage_dtype(self, dtype):

@@ -5,7 +5,9 @@ The generator is NumPy's Philox 4x64-10, a function of a key and a counter (Salm
 counts the blocks of 256 bits that have been drawn.
 """
 
+from functools import cache
 from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +16,23 @@ from ..maths.validation import shown
 DROPOUT, WEIGHTS, SHUFFLE, SPLIT, CHECK = range(5)
 
 
+@cache
+def _unseeded() -> Any:
+    """A seed of zeros: given only a key, NumPy would draw entropy from the system in vain, which takes longer than all else."""
+    class Zeros(np.random.bit_generator.ISeedSequence):
+        def generate_state(self, n_words, dtype=np.uint32):
+            return np.zeros(n_words, dtype)
+    return Zeros()
+
+
 def bits(seed, purpose, *counter):
     """The bit generator (numpy.random.Philox) for a purpose; counter is up to three numbers, such as (step, layer)."""
-    return np.random.Philox(key=np.array([seed, purpose], np.uint64),
-                            counter=np.array([0, *counter, *(0,) * (3 - len(counter))], np.uint64))
+    found = np.random.Philox(_unseeded())
+    found.state = {
+        "bit_generator": "Philox", "has_uint32": 0, "uinteger": 0, "buffer": np.zeros(4, np.uint64), "buffer_pos": 4,
+        "state": {"key": np.array([seed, purpose], np.uint64),
+                  "counter": np.array([0, *counter, *(0,) * (3 - len(counter))], np.uint64)}}
+    return found
 
 
 def generator(seed, purpose, *counter):

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from contextlib import nullcontext
 from math import isfinite, prod
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class CpuOps(Ops):
     xp = np
     device = nullcontext()
     on_host = synchronous = True
-    norms_dtype = np.dtype(np.float64)   # they are Python's numbers
+    norms_dtype: Any = np.dtype(np.float64)   # they are Python's numbers
     max_copied_bytes = 1 << 20   # for larger ones planning anew is faster than copying
 
     @property

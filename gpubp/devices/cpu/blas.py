@@ -5,7 +5,6 @@ A second BLAS would bring its own thread pool, which would compete for the same 
 
 import ctypes
 import os
-from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from threading import Lock
@@ -45,20 +44,22 @@ class Blas:
         """The number of threads that the library uses outside `single_threaded`; 1 if the library does not tell."""
         return 1 if self._get is None or self._limit is None else self._before if self._inside else self._get()
 
-    @contextmanager
     def single_threaded(self):
-        """Limit the BLAS to one thread in this context; the limit is process-wide and reference-counted."""
+        """A context in which the BLAS has one thread; the limit is process-wide and reference-counted."""
+        return self
+
+    def __enter__(self):
         with self._lock:
-            self._before = self.threads()
+            if not self._inside:
+                self._before = self.threads()
+                self._set(1)
             self._inside += 1
-            self._set(1)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._inside -= 1
-                if not self._inside:
-                    self._set(self._before)
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._set(self._before)
 
     def _set(self, threads):
         if self._before > 1:

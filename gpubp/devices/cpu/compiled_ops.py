@@ -3,12 +3,9 @@
 The formulas are written as on a GPU. NumPy's own BLAS makes the products, except those of few rows.
 """
 
-import ctypes
 import os
 from contextlib import nullcontext
 from functools import partial
-from itertools import groupby
-from typing import Any
 
 import numpy as np
 
@@ -17,13 +14,16 @@ from ..operands import check_copy, check_operands, check_product
 from ..ops import dropout_scale_and_threshold
 from . import blas, cxx
 from .base import CpuOps
+from .kernel_program import KernelCall, KernelProgram, ParallelCall
 from .team import TEAM
-from .threads import repeat
+from .threads import available_cores
+from .whole_epochs import WholeEpochs
 
 # The largest products that the register-tiled kernels of kernels/tiles.h make: rows, and multiply-adds of `matmul` and of
 # `gemm_update`. For larger ones the BLAS pays, in several threads, and earlier in `gemm_update`, which writes the weights.
 ROWS, IN_PRODUCT, IN_UPDATE = 16, 10**6, 1 << 18
 CACHE_LINE_BYTES = 64
+SIGNAL_SECONDS = 0.1   # after which a thread that waits handles a signal that another thread has got
 UNCUT = 1 << 17   # a product of 4 times as many multiply-adds is cut in two
 MAX_PIECES = 1 << (min(os.cpu_count() or 1, 64) - 1).bit_length()   # one for each core of the machine, in use or not
 
@@ -33,11 +33,28 @@ class CompiledOps(CpuOps):
 
     name = "cpu:compiled"
     block_bytes = 1 << 19
+    norms_dtype = None   # they are the kernels' numbers
     _check = check_operands
 
     def __init__(self):
         if reason := cxx.why_not():
             raise RuntimeError(f"device {self.name!r} is not available: {reason}; device='cpu:numpy' works everywhere")
+
+    def run_all(self, tasks):
+        """Each in a thread of Python, since programs run without Python's lock; one at a time for each core."""
+        from concurrent.futures import ThreadPoolExecutor, wait  # few programs need it
+
+        threads = min(available_cores(), len(tasks))
+        with ThreadPoolExecutor(threads) as pool, TEAM.resting() if threads == available_cores() else nullcontext():
+            running = [pool.submit(task) for task in tasks]
+            while wait(running, SIGNAL_SECONDS).not_done:
+                pass
+        for one in running:
+            one.result()   # or its error
+
+    @property
+    def whole_epochs(self):   # type: ignore[override]
+        return WholeEpochs(self)
 
     # ---- arrays
 
@@ -138,10 +155,18 @@ class CompiledOps(CpuOps):
         return self._kernel_call("log_cost", dtype, costs, log, clock, costs.size)
 
     def norm(self, array):
-        dtype = self._check(array.shape, array=array)
-        length = self.zeros(1, dtype)
-        self._kernel_call("norm", dtype, array, length, array.size)()
+        length = self.zeros(1, array.dtype)
+        self._norm(array, length)()
         return float(length[0])
+
+    def norms(self, vector, arrays, out):
+        dtype = self._check((1 + len(arrays),), out=out)
+        return KernelProgram([
+            self._kernel_call("flag_nonfinite", self._check((vector.size,), dtype, vector=vector), vector, out, vector.size),
+            *(self._norm(array, out[place:]) for place, array in enumerate(arrays, 1))])
+
+    def _norm(self, array, length):
+        return self._kernel_call("norm", self._check(array.shape, array=array), array, length, array.size)
 
     # ---- programs
 
@@ -169,92 +194,6 @@ class CompiledOps(CpuOps):
         return call
 
 
-class KernelCall:
-    """A bound call of one kernel; it keeps its arrays alive. uses_blas: whether the kernel calls the BLAS in several threads."""
-
-    uses_blas = False
-
-    def __init__(self, text, name, *values):
-        self.kernel, self.words, self.held = cxx.kernel(text, name), cxx.words(*values), values
-
-    def __call__(self):
-        KernelProgram([self])()
-
-
-class KernelProgram:
-    """Calls in order. Consecutive kernel calls run as one CallTable, without Python between them, `times` times."""
-
-    def __init__(self, calls):
-        self.calls: list[Any] = [one for call in calls for one in (call.calls if isinstance(call, KernelProgram) else [call])]
-        self.runs: list[Any] | None = None
-
-    def prepare(self):
-        """Wait until all kernels are compiled; returns functions of `times` that run the calls."""
-        if self.runs is None:
-            self.runs = self._joined()
-        return self.runs
-
-    def __call__(self, times=1):
-        runs = self.runs or self.prepare()
-        if len(runs) == 1:
-            runs[0](times)
-            return
-        for _ in range(times):
-            for run in runs:
-                run(1)
-
-    def _joined(self):
-        """Functions of `times`: a CallTable for each run of consecutive kernel calls, a loop for each Python call."""
-        runs: list[Any] = []
-        for compiled, group in groupby(self.calls, lambda call: isinstance(call, KernelCall)):
-            calls = list(group)
-            runs += [CallTable(calls)] if compiled else [partial(repeat, call) for call in calls]
-        return runs
-
-    def table(self):
-        """The program as a single CallTable. Raises TypeError if one of its calls is not a kernel call."""
-        strange = [call for call in self.calls if not isinstance(call, KernelCall)]
-        if strange:
-            raise TypeError(f"expected only calls of kernels, got {strange[0]!r}")
-        return CallTable(self.calls)
-
-
-class CallTable:
-    """Kernel calls in the form that the kernel `sequence` runs: a table of function and argument addresses."""
-
-    def __init__(self, calls):
-        self.calls = calls
-        self.table = np.array([(call.kernel(), call.words.ctypes.data) for call in self.calls], np.uint64).reshape(-1, 2)
-        self.words = cxx.words(self.table, len(self.calls), 1)
-        self.address, self.function = self.words.ctypes.data, _runner().function("call_sequence")
-        self.function.argtypes = [ctypes.c_void_p]
-        self.uses_blas = any(call.uses_blas for call in self.calls)
-        if self.uses_blas:
-            TEAM.start(_runner().wait())
-
-    def __call__(self, times):
-        self.words[2] = times
-        with blas.find().single_threaded() if self.uses_blas else nullcontext():
-            self.function(self.address)
-
-
-class ParallelCall(KernelCall):
-    """Programs that the team's threads run in any order."""
-
-    uses_blas = True
-
-    def __init__(self, programs):
-        self.programs, self.words = programs, np.zeros(3, np.uint64)
-
-    def kernel(self):
-        """The address of the kernel `run_parallel`."""
-        self.tables = [program.table() for program in self.programs]
-        run = blas.address(_runner().function("call_sequence"))
-        self.calls = np.array([(run, table.address) for table in self.tables], np.uint64)
-        self.words[:] = cxx.words(TEAM.memory, self.calls, len(self.tables))
-        return blas.address(_runner().function("call_run_parallel"))
-
-
 def _pieces(rows, columns, depth):
     """[parts of the rows, parts of the columns] into which a product is cut: twice as many pieces each time all sizes double.
 
@@ -271,8 +210,3 @@ def _in_tiles(most, w, *factors):
     """Whether the tiled kernels multiply w by the rows, or update w by a product: few rows, at most `most` multiply-adds."""
     rows = len(factors[0])
     return 0 < rows <= ROWS and rows * w.size <= most and all(matrix.flags.c_contiguous for matrix in (w, *factors))
-
-
-def _runner():
-    """The library whose `sequence`, `run_parallel` and `worker_loop` run all programs, of any dtype."""
-    return cxx.library(cxx.program_source("float32"))

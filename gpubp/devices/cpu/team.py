@@ -3,12 +3,14 @@
 import ctypes
 import os
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
 from . import blas
 from .threads import available_cores
+
+RESTING = 5   # its place in the struct Team
 
 
 class Team:
@@ -31,6 +33,19 @@ class Team:
             with suppress(RuntimeError):   # where the system starts no more threads, those of the team do more
                 for _ in range(min(available_cores(), blas.find().threads()) - 1):
                     threading.Thread(target=_work, args=(library.worker_loop, self.memory), daemon=True).start()
+
+    @contextmanager
+    def resting(self):
+        """A context in which each caller does its tasks itself, because callers keep all cores busy."""
+        self._count_resting(1)
+        try:
+            yield
+        finally:
+            self._count_resting(-1)
+
+    def _count_resting(self, change):
+        with self.lock:
+            self.memory[RESTING] += change
 
     def _forget_threads(self):
         """They do not exist in a forked child, and one of them may have held the lock."""
