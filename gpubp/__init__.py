@@ -9,6 +9,7 @@ _NAMES = {name: module for module, names in {
     "devices": "open_device",
     "files": "load",
     "layered.divergence": "TrainingError",
+    "layered.fit_all": "fit_all",
     "layered.layers": "Dense Dropout",
     "layered.network": "Network",
     "maths.activations": "Activation",

@@ -21,6 +21,7 @@ from .circuits import (
 from .devices import open_device
 from .files import load
 from .layered.divergence import TrainingError
+from .layered.fit_all import fit_all
 from .layered.layers import Dense, Dropout
 from .layered.network import Network
 from .maths import activations, costs, initializers, schedules
@@ -32,7 +33,7 @@ from .maths.optimizers import ASGD, SGD, Adadelta, Adagrad, Adam, Adamax, AdamW,
 __all__ = ["ASGD", "L1", "L2", "SGD", "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Chain", "ClipNorm",
            "ClipValue", "Cost", "Dense", "Dropout", "Lion", "MaxNorm", "NAdam", "Network", "RAdam", "RMSprop", "Rprop",
            "TrainingError", "WeightDecay", "activations", "check_grads", "checkpoint", "costs", "debug", "elementwise_grad",
-           "erf", "gate", "grad", "hessian", "hvp", "initializers", "jacobian", "jvp", "load", "logsumexp", "open_device",
-           "schedules", "value_and_grad", "vjp", "wires"]
+           "erf", "fit_all", "gate", "grad", "hessian", "hvp", "initializers", "jacobian", "jvp", "load", "logsumexp",
+           "open_device", "schedules", "value_and_grad", "vjp", "wires"]
 
 __version__: str

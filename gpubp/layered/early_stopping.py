@@ -21,9 +21,11 @@ class EarlyStopping:
     def __init__(self, network, arguments):
         self.patience, self.monitor = arguments.patience, arguments.monitor
         self.training_state, self.network = arguments.training_state, network
-        data = [array for array in (arguments.x, arguments.y, arguments.sample_weights) if array is not None]
+        some = slice(None, None, -(-arguments.n // SAMPLED))
+        data = [array[some] if arguments.rows is None else arguments.taken(array, arguments.rows[some])
+                for array in (arguments.x, arguments.y, arguments.sample_weights) if array is not None]
         self.run = (f"{self.monitor} {self.patience} {arguments.n} {arguments.samples_per_epoch} {arguments.batch_size} "
-                    f"{_digest(network, [array[::-(-arguments.n // SAMPLED)] for array in data])} "
+                    f"{_digest(network, data)} "
                     f"{_digest(network, arguments.validation)}")
 
     def begin(self):

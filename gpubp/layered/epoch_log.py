@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..maths.schedules import Plateau
+from .evaluation import ACCURACY_SAMPLES, Evaluation
 from .metrics import cost_and_score_terms, score_from_terms, score_terms
 from .task import REGRESSION
 
-ACCURACY_SAMPLES = 10_000   # training samples on which the accuracy of an epoch is measured
 MAX_WAIT = 0.1   # seconds after which the host reads the epochs that are waiting
 
 
@@ -25,8 +25,13 @@ class EpochLog:
     def __init__(self, run):
         self.run, self.network, self.training_state, self.workspace = run, run.network, run.training_state, run.workspace
         self.arguments, self.waiting, self.read_at = run.arguments, [], perf_counter()
-        self.each = (self.network.ops.synchronous or self.arguments.patience is not None
+        ops = self.workspace.ops
+        self.each = ((ops.synchronous and not ops.whole_epochs) or self.arguments.patience is not None
                      or bool(self.arguments.callbacks) or isinstance(self.training_state.chain.optimizer.learning_rate, Plateau))
+        self.evaluation = self.evaluate = None
+        if ops.whole_epochs:
+            self.evaluation = Evaluation(self.network, ops, self.arguments, self.workspace.report.score_terms)
+            self.evaluate = ops.program(self.evaluation.calls)
 
     def begin(self):
         # number: its index in the history; first: its first mini-batch, 0 unless it was resumed; events: pairs of beginning and
@@ -48,16 +53,29 @@ class EpochLog:
         epoch.events.append(self.workspace.ops.record_event())
         if epoch.first < self.run.batches:
             self.workspace.measure()
-        terms = []
-        if arguments.task != REGRESSION:
-            terms += score_terms(self.network, arguments.x[:ACCURACY_SAMPLES], arguments.y[:ACCURACY_SAMPLES], arguments.task)
-        if arguments.validation:
-            x, y = arguments.validation
-            terms += cost_and_score_terms(self.network, x, y, arguments.task)
-        for place, term in enumerate(terms):
-            self.workspace.report.score_terms[place] = term
+        if self.evaluate:
+            self.evaluate()
+        else:
+            terms = []
+            if arguments.task != REGRESSION:
+                x, y = arguments.first(ACCURACY_SAMPLES)
+                terms += score_terms(self.network, x, y, arguments.task)
+            if arguments.validation:
+                x, y = arguments.validation
+                terms += cost_and_score_terms(self.network, x, y, arguments.task)
+            for place, term in enumerate(terms):
+                self.workspace.report.score_terms[place] = term
         self.workspace.report.keep(len(self.waiting))
-        (learning_rate,) = self.run.learning_rates([self.run.batches - 1])
+        self._add(epoch)
+
+    def add_whole(self, epochs):
+        """Epochs of an EpochProgram have been run, whose reports are kept."""
+        for _ in range(epochs):
+            self._add(SimpleNamespace(number=self.network.epoch, first=0, events=[]))
+
+    def _add(self, epoch):
+        arguments = self.arguments
+        (learning_rate,) = self.run.learning_rates(epoch.number, [self.run.batches - 1])
         unknown = math.nan if arguments.validation else None
         self.network.history.add(
             cost=math.nan, learning_rate=learning_rate, seconds=math.nan, gradient_norm=math.nan,
@@ -86,7 +104,8 @@ class EpochLog:
     def _write(self, epoch, record):
         arguments, history, i = self.arguments, self.network.history, epoch.number
         history.cost[i] = float(record.log @ self.run.sizes) / arguments.samples_per_epoch
-        history.seconds[i] = sum(map(self.workspace.ops.seconds_between, epoch.events[::2], epoch.events[1::2]))
+        history.seconds[i] = (sum(map(self.workspace.ops.seconds_between, epoch.events[::2], epoch.events[1::2]))
+                              if epoch.events else max(0.0, float(record.times[1] - record.times[0])))
         if epoch.first < self.run.batches:   # otherwise an earlier fit ran all steps of this epoch
             _, history.gradient_norm[i], *norms = record.norms.tolist()
             scale = 1.0 if self.workspace.scaling is None else float(record.scaling[3])

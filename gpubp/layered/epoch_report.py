@@ -16,19 +16,21 @@ class Report:
     """Arrays of the device that are views of one array of bytes.
 
     log: the costs of the epoch's mini-batches. scaling: the state of the loss scale. norms: a flag, 0 if all of the vector is
-    finite, then |gradient| and |delta_l| of the last step. capacity: the number of reports that may wait for the host in unread.
+    finite, then |gradient| and |delta_l| of the last step. times: the clock before and after the steps of an EpochProgram.
+    capacity: the number of reports that may wait for the host in unread.
     """
 
     def __init__(self, ops, dtype, batches, depth):
         self.ops, self.layout = ops, {
             "score_terms": (SCORE_TERMS, np.dtype(np.float64)), "norms": (2 + depth, ops.norms_dtype or dtype),
-            "scaling": (4, dtype), "log": (batches, dtype)}
+            "scaling": (4, dtype), "times": (2, np.dtype(np.float64)),
+            "log": (batches, dtype)}
         sizes = (-(-count * kind.itemsize // ALIGNMENT_BYTES) * ALIGNMENT_BYTES for count, kind in self.layout.values())
         *self.starts, size = accumulate(sizes, initial=0)
         self.memory = ops.zeros(size, np.uint8)
         self.capacity, self.unread = 1, None
         self.views = self._views(self.memory)
-        self.score_terms, self.norms, self.scaling, self.log = self.views.values()
+        self.score_terms, self.norms, self.scaling, self.times, self.log = self.views.values()
 
     def _views(self, memory):
         return {name: memory[start:start + count * kind.itemsize].view(kind)

@@ -1,33 +1,19 @@
-"""Network.fit: the loop over epochs, which runs the optimizer steps of each and records the history."""
+"""Network.fit: checks the arguments and runs the loop over the epochs."""
 
-import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from os import PathLike
 from typing import Any, Literal
-from weakref import proxy
 
 from numpy.typing import ArrayLike
 
 from ..maths.gradient_transforms import Chain
 from ..maths.optimizers import OptimizerPart
-from ..streams import TolerantStream
 from . import input_checks
-from .divergence import Divergence, TrainingError
-from .early_stopping import EarlyStopping
-from .epoch_log import EpochLog
+from .epoch_loop import EpochLoop, progress_bar
 from .fit_arguments import FitArguments
 from .hints import warn
-from .history import History, StopReason
+from .history import History
 from .interrupt import Interrupt
-from .step_times import StepTimes
-from .task import REGRESSION
-from .training_run import TrainingRun
-from .workspace import TrainingWorkspace
-from .workspace_cache import WorkspaceCache
-
-MAX_BURST_SECONDS = 0.02   # longest burst of steps: bounds the latency of Ctrl-C and of the progress bar
 
 
 def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
@@ -113,160 +99,12 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     >>> gpubp.load(path).epoch
     120
     """
-    if network.is_training:
-        raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
     arguments = FitArguments(network, x, y, validation, sample_weight, optimizer, callbacks, checkpoint, every, epochs=epochs,
                              batch_size=batch_size, samples_per_epoch=samples_per_epoch, shuffle=shuffle, patience=patience,
                              monitor=monitor, progress=progress)
     if network.epoch == 0 and network.training_state is None:
         warn(network, *(input_checks.array_of(network, array, name) for array, name in ((x, "x"), (y, "y"))))
-    return _Loop(network, arguments, (x, y, sample_weight)).run()
-
-
-class _Loop:
-    """The epochs of a fit: launches steps in bursts, reads the figures, and decides when to stop."""
-
-    def __init__(self, network, arguments, given):
-        self.network, self.arguments, self.training_state = network, arguments, arguments.training_state
-        self.goal = network.epoch + arguments.epochs
-        self.cache = WorkspaceCache(network, arguments, given)
-        self.workspace = self.cache.workspace or TrainingWorkspace(
-            proxy(network),   # which may keep the workspace
-            self.training_state, arguments.x, arguments.y, arguments.sample_weights, arguments.n, arguments.samples_per_epoch,
-            arguments.batch_size, self.cache.again)
-        self.training_run = TrainingRun(network, self.workspace, arguments)
-        self.epoch_log = EpochLog(self.training_run)
-        self.workspace.begin_fit(self.training_state, 1 if self.epoch_log.each else arguments.epochs)
-        if self.cache.workspace is not None:
-            self.workspace.mini_batches.refresh(arguments.x, arguments.y, arguments.sample_weights)
-        if arguments.resuming:
-            self.workspace.restore_costs(self.training_state.costs[:self.training_state.batch])
-        self.divergence = Divergence(self.training_run, self.epoch_log.each)
-        self.checkpoint, self.burst, self.event, self.step_times = arguments.checkpoint, 1, None, StepTimes()
-
-    def run(self):
-        network = self.network
-        try:
-            network.is_training, network.workspace_cache = True, None
-            self._run()
-            self.cache.keep(self.workspace)
-            network.workspace_cache = self.cache
-            self.step_times.warn(self.workspace.ops)
-            return network.history
-        finally:
-            network.is_training = False
-            self.workspace.mini_batches.end()
-
-    def _run(self):
-        network, arguments, training = self.network, self.arguments, self.training_state
-        early_stopping = arguments.patience and EarlyStopping(network, arguments)
-        if early_stopping:
-            early_stopping.begin()
-        elif training.best_of:
-            training.forget_best()
-        progress = self._progress_bar()
-        if not arguments.resuming:
-            training.batch, training.shape, training.costs = 0, (arguments.samples_per_epoch, arguments.batch_size), []
-        self.divergence.begin_fit()
-        network.training_state, network.task, network.standardization = training, arguments.task, arguments.standardization
-        network.history.stop(*early_stopping.reason() if early_stopping else ())
-        with Interrupt(ending=bool(self.checkpoint)) as self.interrupt, progress:
-            try:
-                while network.epoch < self.goal and network.history.stop_reason is None:
-                    whole = self._epoch(progress)
-                    saves = self.checkpoint and self.checkpoint.due()
-                    if whole and not self.interrupt.requested and network.epoch < self.goal and not (
-                            saves or self.epoch_log.due()):
-                        continue
-                    self.divergence.check(self.epoch_log.read())
-                    if whole and not progress.disable:
-                        progress.set_postfix_str(self._summary())
-                    reason = self._reason_to_stop(early_stopping) if whole else (
-                        StopReason.INTERRUPTED,
-                        f"interrupted in epoch {network.epoch + 1}, after {training.batch} of {arguments.batches} mini-batches")
-                    network.history.stop(*reason)
-                    if saves and network.epoch < self.goal and not reason:
-                        self.checkpoint.save()
-            except TrainingError:
-                raise
-            except BaseException:   # training can continue from here, whatever ended it
-                with suppress(TrainingError):   # had it diverged, the parameters are now the last good ones
-                    self.divergence.check(self.epoch_log.read_after_error())
-                raise
-            if early_stopping and network.history.stop_reason != StopReason.INTERRUPTED:   # that may go on from here
-                early_stopping.restore()
-            if self.checkpoint:
-                self.checkpoint.save(last=True)
-
-    def _reason_to_stop(self, early_stopping):
-        """Call the callbacks after an epoch; returns a StopReason and a sentence, or nothing to go on."""
-        network = self.network
-        if early_stopping:   # before the callbacks, which may change the parameters
-            early_stopping.measure(network.history)
-        with self.workspace.ops.on_caller_stream():
-            answers = [callback(network) for callback in self.arguments.callbacks]
-        if early_stopping and (reason := early_stopping.reason()):
-            return reason
-        if self.interrupt.requested and network.epoch < self.goal:
-            return StopReason.INTERRUPTED, f"interrupted after epoch {network.epoch}"
-        return (StopReason.CALLBACK, f"stopped by a callback after epoch {network.epoch}") if any(answers) else ()
-
-    def _epoch(self, progress):
-        """Launch the steps of an epoch, or of the rest of one; returns whether it was completed."""
-        training = self.training_state
-        if not self.epoch_log.waiting:
-            self.divergence.begin()
-        self.epoch_log.begin()
-        self.training_run.enter(self.network.epoch, training.batch)
-        try:
-            while training.batch < self.training_run.batches and not self.interrupt.requested:
-                self._launch(progress)
-                if self.checkpoint and self.checkpoint.due():
-                    self._save_within_epoch()
-        except BaseException:
-            finished, _ = self.workspace.ops.to_numpy(self.workspace.clock)   # here the host waits for the device
-            self.training_run.count(int(finished) - training.batch)
-            raise
-        if training.batch < self.training_run.batches:
-            return False
-        self.epoch_log.finish()
-        return True
-
-    def _save_within_epoch(self):
-        """Write a checkpoint between two steps, which changes nothing; not if other epochs are unread, as their end is near."""
-        if self.training_state.batch < self.training_run.batches and not self.epoch_log.waiting:
-            with self.epoch_log.paused() as finite:   # otherwise the epoch will end with a TrainingError
-                if finite and not self.network.parameters.first_nonfinite():
-                    self.checkpoint.save()
-
-    def _launch(self, progress):
-        """Run the next step, or a burst of steps where Python need not see each."""
-        workspace, batch, begun, each = self.workspace, self.training_state.batch, time.perf_counter(), self.epoch_log.each
-        left = self.training_run.batches - batch
-        if each and left == 1:
-            self.divergence.before_last_step()
-        count = max(1, min(left - (each or workspace.last_step_separate), self.burst, workspace.mini_batches.launchable(batch)))
-        self.training_run.step(count)
-        event, self.event = self.event, workspace.ops.record_event()
-        if event is not None:
-            workspace.ops.wait_for(event)   # at most one burst runs while the next is launched: the time measured is the device's
-        seconds = max(time.perf_counter() - begun, 1e-9)   # a clock may be too coarse for it, or be set back
-        if count < left:   # an epoch's last step may be a shorter one
-            self.step_times.add(count, seconds)
-        self.burst = max(1, min(2 * count, int(MAX_BURST_SECONDS / seconds * count)))
-        progress.update(count)
-
-    def _progress_bar(self):
-        from tqdm import tqdm
-        shown, done = self.arguments.progress, self.training_state.batch if self.arguments.resuming else 0
-        total = max(0, self.arguments.epochs * self.arguments.batches - done)
-        return tqdm(total=total, unit=" steps", disable=None if shown is None else not shown, dynamic_ncols=True,
-                    file=TolerantStream(sys.stderr))
-
-    def _summary(self):
-        history = self.network.history
-        parts = [f"epoch {len(history)}", f"cost {history.cost[-1]:.4g}"]
-        value = history.validation_accuracy[-1]
-        if value is not None:
-            parts.append(f"validation {value:.2%}" if self.arguments.task != REGRESSION else f"validation R2 {value:.4f}")
-        return ", ".join(parts)
+    loop = EpochLoop(network, arguments, (x, y, sample_weight))
+    with Interrupt(ending=checkpoint is not None) as interrupt, progress_bar(arguments.steps, progress) as bar:
+        loop.run(interrupt, bar)
+    return network.history

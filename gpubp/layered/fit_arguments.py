@@ -1,6 +1,7 @@
 """The arguments of fit: all are checked before anything is changed."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
@@ -17,16 +18,21 @@ from .training_state import TrainingState
 class FitArguments:
     """The data as input_checks returns them, sizes, and the training state.
 
-    n: the number of samples, of which an epoch takes samples_per_epoch in `batches` mini-batches. resuming: training continues
-    where the last fit ended, perhaps within an epoch.
+    rows: the numbers of the samples, of all rows of x and y, or None if it is all of them. n: their number, of which an epoch
+    takes samples_per_epoch in `batches` mini-batches. resuming: training continues where the last fit ended, perhaps within an
+    epoch. converted: a dict in which the arguments of several networks share the arrays that are made of x and y.
     """
 
-    def __init__(self, network, x, y, validation, sample_weight, optimizer, callbacks, checkpoint, every, **options):
-        self.network = network
+    def __init__(self, network, x, y, validation, sample_weight, optimizer, callbacks, checkpoint=None, every=None, rows=None,
+                 converted=None, **options):
+        if network.is_training:
+            raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
+        self.network, self.rows = network, rows
         # an iterator is read once
         self.callbacks = (callbacks,) if callable(callbacks) or not isinstance(callbacks, Iterable) else tuple(callbacks)
 
         def check():
+            self.converted = dict(converted or {})   # a failed check leaves nothing there
             self._check_data(x, y, validation, sample_weight)
             self._check_options(**options)
             self._check_optimizer(optimizer)
@@ -42,6 +48,8 @@ class FitArguments:
             network.device_choice = choice
             if choice.name == "cpu":
                 check()
+        if converted is not None:
+            converted.update(self.converted)
 
     def _check_data(self, x, y, validation, sample_weight):
         network = self.network
@@ -49,19 +57,54 @@ class FitArguments:
             raise TypeError(f"expected validation=(x, y), got {type(validation).__name__}: split the samples beforehand")
         xv, yv = validation or (None, None)
         call_arrays.check_same_device(network, x=x, y=y, sample_weight=sample_weight, **{"validation x": xv, "validation y": yv})
-        self.standardization = network.standardization or (Standardization.of(network, x) if network.standardize else None)
-        self.x = input_checks.samples(network, x, standardization=self.standardization)
-        self.n, targets = self.x.shape[0], {"y": input_checks.array_of(network, y, "y")}
-        self.y = input_checks.targets(network, targets["y"], self.n)
-        self.sample_weights = input_checks.sample_weights(network, sample_weight, self.n)
+        self.standardization = network.standardization or (self._once(
+            "standardization", x, lambda: Standardization.of(network, self._taken(x)), id(self.rows)) if network.standardize
+            else None)
+        self.x = self._samples(x, "x")
+        count, targets = self.x.shape[0], {"y": input_checks.array_of(network, y, "y")}
+        self.n = count if self.rows is None else len(self.rows)
+        self.y = self._targets(y, targets["y"], count, "y")
+        self.sample_weights = input_checks.sample_weights(network, sample_weight, count)
         self.validation = None
         if validation is not None:
-            xv = input_checks.samples(network, xv, "validation x", standardization=self.standardization)
-            targets["validation y"] = yv = input_checks.array_of(network, yv, "validation y")
-            self.validation = xv, input_checks.targets(network, yv, xv.shape[0], "validation y")
+            xv = self._samples(xv, "validation x")
+            targets["validation y"] = input_checks.array_of(network, yv, "validation y")
+            self.validation = xv, self._targets(yv, targets["validation y"], xv.shape[0], "validation y")
         self.task = network.task or decide(network, *targets.values())
         for name, given in targets.items():
             check_targets(network, self.task, given, name)
+
+    def _once(self, name, given, convert, *facts):
+        """convert(), or what an earlier network with the same facts has made of the given array."""
+        network = self.network
+        key = name, id(given), network.ops.name, network.dtype, network.precision, *facts
+        if key not in self.converted:
+            self.converted[key] = convert(), given   # which lives as long as its id is in use
+        return self.converted[key][0]
+
+    def _samples(self, x, name):
+        return self._once(name, x, lambda: input_checks.samples(self.network, x, name, standardization=self.standardization),
+                          id(self.standardization))
+
+    def _targets(self, given, y, count, name):
+        network = self.network
+        return self._once(name, given, lambda: input_checks.targets(network, y, count, name), network.cost_function,
+                          network.layers[-1].activation)
+
+    def _taken(self, x):
+        return x if self.rows is None else self.taken(input_checks.array_of(self.network, x, "x"), self.rows)
+
+    def first(self, count):
+        """x and y of the first samples, at most `count`."""
+        if self.rows is None:
+            return [self.x[:count], self.y[:count]]
+        return [self._once("first", array, partial(self.taken, array, self.rows[:count]), count, id(self.rows))
+                for array in (self.x, self.y)]
+
+    def taken(self, array, rows):
+        """Rows of an array by their numbers."""
+        ops = self.network.ops
+        return array[ops.asarray(rows, np.int64) if ops.is_on_device(array) else rows]
 
     def _check_options(self, epochs, batch_size, samples_per_epoch, shuffle, patience, monitor, progress):
         self.epochs = input_checks.checked_int("epochs", epochs, 0)
@@ -91,3 +134,8 @@ class FitArguments:
             network, Chain.of("sgd(0.1)" if optimizer is None else optimizer))
         self.training_state.chain.optimizer.learning_rate_at(0.0)   # an invalid learning rate raises before anything is changed
         self.resuming = self.training_state.shape == (self.samples_per_epoch, self.batch_size)
+
+    @property
+    def steps(self):
+        """The optimizer steps of all epochs."""
+        return self.epochs * self.batches - (self.training_state.batch if self.resuming else 0)

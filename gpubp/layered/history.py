@@ -10,6 +10,7 @@ class StopReason(str, Enum):
     EARLY_STOPPING = "early stopping"
     CALLBACK = "callback"
     INTERRUPTED = "interrupted"
+    DIVERGED = "diverged"   # one of several networks; fit raises an error instead
     __str__ = str.__str__
 
 

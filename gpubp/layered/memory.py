@@ -9,7 +9,7 @@ import numpy as np
 
 from ..maths.gradient_transforms import Chain
 from ..maths.optimizers import OptimizerPart
-from .epoch_log import ACCURACY_SAMPLES
+from .evaluation import ACCURACY_SAMPLES
 from .inference import CHUNK_ROWS, chunks
 from .input_checks import checked_int
 from .plan import Plan

@@ -6,11 +6,16 @@ from .task import CLASSIFICATION, MULTI_LABEL, REGRESSION
 
 def labels(network, outputs, task):
     """The label of each row of outputs: argmax, or for separate labels and for a single output, the code that is nearer."""
-    if task == CLASSIFICATION and network.sizes[-1] > 1:
+    if middle(network, task) is None:
         return network.ops.xp.argmax(outputs, axis=1)
     off, on = network.cost_function.codes
-    nearer = network.ops.xp.where(outputs > 0.5 * (off + on), int(on), int(off))
+    nearer = network.ops.xp.where(outputs > middle(network, task), int(on), int(off))
     return nearer if task == MULTI_LABEL else nearer[:, 0]
+
+
+def middle(network, task):
+    """The number between the codes of a label, or None if the label of a row is the argmax of its outputs."""
+    return None if task == CLASSIFICATION and network.sizes[-1] > 1 else 0.5 * sum(network.cost_function.codes)
 
 
 def labels_or_minus_one(network, outputs, task):
@@ -30,13 +35,19 @@ def score_terms(network, x, codes, task, passes=None):
     if task != REGRESSION:
         right = (labels(network, plan.a[-1], task) == labels(network, targets_on_device(rows), task) for rows, plan in passes)
         return [sum((found.all(axis=1) if task == MULTI_LABEL else found).sum() for found in right)]
-    sum_of_squares = lambda errors: xp.square(errors, errors).sum(dtype="float64")   # in place
-    mean = sum(targets_on_device(rows).sum(axis=0, dtype="float64") for rows in chunks(x.shape[0])) / x.shape[0]
-    residual = total = 0.0
-    for rows, plan in passes:
-        residual += sum_of_squares(targets_on_device(rows) - plan.a[-1])
-        total += sum_of_squares(targets_on_device(rows) - mean)
-    return [residual, total]
+    residual = sum(_sum_of_squares(xp, targets_on_device(rows) - plan.a[-1]) for rows, plan in passes)
+    return [residual, total_sum_of_squares(network, codes)]
+
+
+def total_sum_of_squares(network, codes):
+    """The sum of the squared deviations of targets (n, outputs) from the mean of each column."""
+    parts = lambda: (network.ops.asarray(codes[rows], network.dtype) for rows in chunks(codes.shape[0]))
+    mean = sum(part.sum(axis=0, dtype="float64") for part in parts()) / codes.shape[0]
+    return sum(_sum_of_squares(network.ops.xp, part - mean) for part in parts())
+
+
+def _sum_of_squares(xp, errors):
+    return xp.square(errors, errors).sum(dtype="float64")   # in place
 
 
 def cost_and_score_terms(network, x, codes, task):

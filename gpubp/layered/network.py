@@ -45,7 +45,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _on_device(method: Callable[Concatenate[Any, P], R], changes: bool = False) -> Callable[Concatenate[Any, P], R]:
+def on_device(method: Callable[Concatenate[Any, P], R], changes: bool = False) -> Callable[Concatenate[Any, P], R]:
     """Run the method on the network's device, without NumPy's warnings: NaN and infinity are checked explicitly.
 
     changes: whether the method needs the network for its thread only.
@@ -215,7 +215,7 @@ class Network:
             self.workspace_cache, self.device_choice = None, moved.device_choice
         return self
 
-    @_on_device
+    @on_device
     def copy(self, device: str | Ops | None = None) -> Network:
         """An independent network with the same parameters, training state, history and metadata.
 
@@ -239,14 +239,14 @@ class Network:
     def __deepcopy__(self, memo):
         return self.copy()
 
-    @_on_device
+    @on_device
     def __reduce__(self):
         self.parameters.require_finite()   # else the pickle could not be read
         header, arrays = packing.pack(self)
         packing.warn_of_left_out(self, header)
         return packing.unpack, (Network, header, arrays, self.ops.name, packing.custom(self))
 
-    @_on_device
+    @on_device
     def feedforward(self, x: ArrayLike) -> Any:
         """The outputs a_L, of shape (n, outputs), for samples x of shape (n, inputs).
 
@@ -291,7 +291,7 @@ class Network:
             return circuit.outputs([self.gates[l].activation for l in layers], [parameters[f"w{l}"] for l in layers],
                                    [parameters[f"b{l}"] for l in layers], rows)
 
-    @_on_device
+    @on_device
     def predict(self, x: ArrayLike) -> Any:
         """Labels as int64, or the outputs of a regression, for samples x of shape (n, inputs), by net.task.
 
@@ -313,7 +313,7 @@ class Network:
             return like(self.ops, x, labels_or_minus_one(self, outputs, task))
         return like(self.ops, x, outputs[:, 0] if self.sizes[-1] == 1 else outputs)
 
-    @_on_device
+    @on_device
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
         """Accuracy (0 to 1), or R^2, the fraction of variance explained (at most 1), of a regression; net.task decides.
 
@@ -346,7 +346,7 @@ class Network:
         self._task = task
         return score
 
-    @_on_device
+    @on_device
     def cost(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The cost (loss), summed over outputs and averaged over samples.
 
@@ -365,7 +365,7 @@ class Network:
         cost = self.inference.cost(*call_arrays.checked_arrays(self, x, y, sample_weight, check_now=False))
         return call_arrays.raise_if_nan(self, float(cost), x, y, sample_weight)
 
-    @_on_device
+    @on_device
     def gradient(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
         """dC/d(vector), a new vector with the layout, dtype and device of net.vector, by BP1 to BP4.
 
@@ -385,7 +385,7 @@ class Network:
         arrays = call_arrays.checked_arrays(self, x, y, sample_weight, check_now=False)
         return self.ops.copy_for_caller(self.inference.cost_and_gradient(*arrays)[1])
 
-    @_on_device
+    @on_device
     def objective(self, x: ArrayLike, y: ArrayLike,
                   sample_weight: ArrayLike | None = None) -> Callable[[ArrayLike], tuple[float, np.ndarray]]:
         """A function vector -> (cost, gradient) for scipy.optimize.minimize(..., jac=True).
@@ -414,9 +414,9 @@ class Network:
             cost, gradient = self.inference.cost_and_gradient(*checked)
             return call_arrays.raise_if_nan(self, float(cost), x, y,
                                             sample_weight), self.ops.to_numpy(gradient).astype(np.float64)
-        return partial(_on_device(objective, changes=True), self)
+        return partial(on_device(objective, changes=True), self)
 
-    @_on_device
+    @on_device
     def trace(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Trace:
         """All arrays of one forward and backward pass: z, a, delta, dw and db of each layer, and gradient norms of the samples.
 
@@ -435,9 +435,9 @@ class Network:
         """
         return Trace(self, *call_arrays.checked_arrays(self, x, y, sample_weight))
 
-    fit = _on_device(fit, changes=True)
+    fit = on_device(fit, changes=True)
 
-    @_on_device
+    @on_device
     def check(self, x: ArrayLike, y: ArrayLike, seed: int = 0) -> GradientReport:
         """Verify BP1 to BP4, without dropout, against numerical derivatives; print(net.check(x, y)) shows a table.
 
@@ -464,5 +464,5 @@ class Network:
         from .gradient_check import check  # needed rarely
         return check(self, x, y, seed)
 
-    memory = _on_device(memory)
-    save = _on_device(packing.save)
+    memory = on_device(memory)
+    save = on_device(packing.save)

@@ -47,9 +47,16 @@ class OptimizerUpdate:
         if not len(learning_rates) or (self.chain.optimizer.time_invariant and learning_rates == self.learning_rates):
             return   # no steps follow, or the table has these values
         self.learning_rates = learning_rates
+        for table, values in zip(self.tables(), self.scalars(learning_rates, step)):
+            table[self.batches - len(values):] = self.ops.asarray(values, self.network.dtype)
+
+    def tables(self):
+        """The tables that a step reads."""
+        return [self.table, self.gemm_scalars] if self.fuses_update else [self.table]
+
+    def scalars(self, learning_rates, step):
+        """The rows of these tables for the steps that follow `step`, one a learning rate, on the host."""
         table = self.chain.table(step + 1, learning_rates, self.n)
-        first = self.batches - len(table)
-        self.table[first:] = self.ops.asarray(table, self.network.dtype)
-        if self.fuses_update:
-            factors = np.stack(np.broadcast_arrays(*self.chain.gemm_scalars(*table.T)), axis=1)
-            self.gemm_scalars[first:] = self.ops.asarray(factors, self.network.dtype)
+        if not self.fuses_update:
+            return [table]
+        return [table, np.stack(np.broadcast_arrays(*self.chain.gemm_scalars(*table.T)), axis=1)]

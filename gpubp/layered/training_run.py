@@ -17,9 +17,9 @@ class TrainingRun:
     def enter(self, epoch, batch):
         """Continue at a mini-batch of an epoch: draw the epoch's order and write its learning rates."""
         self.epoch, self.training_state.batch = epoch, batch
-        self.workspace.update.set_learning_rates(self.learning_rates(range(batch, self.batches)), self.training_state.step)
+        self.workspace.update.set_learning_rates(self.learning_rates(epoch, range(batch, self.batches)), self.training_state.step)
         self.order = None   # frees it before the next one is drawn
-        self.order = self._order()
+        self.order = self.order_of(epoch)
         self.seek(self.training_state.step, batch)
 
     def seek(self, step, batch):
@@ -27,18 +27,21 @@ class TrainingRun:
         self.training_state.step, self.training_state.batch = step, batch
         self.workspace.seek(batch, self.epoch, self.order)
 
-    def _order(self):
-        n, count = self.arguments.n, self.arguments.samples_per_epoch
+    def order_of(self, epoch):
+        """The sample numbers of an epoch."""
+        n, count, rows = self.arguments.n, self.arguments.samples_per_epoch, self.arguments.rows
         if self.arguments.shuffle or count < n:
-            return generator(self.network.seed, SHUFFLE, self.epoch).permutation(n)[:count]
-        return np.arange(n)
+            order = generator(self.network.seed, SHUFFLE, epoch).permutation(n)[:count]
+            return order if rows is None else rows[order]
+        return np.arange(n) if rows is None else rows
 
-    def learning_rates(self, batches):
+    def learning_rates(self, epoch, batches):
+        """The learning rates of mini-batches of an epoch."""
         optimizer, history, begun = self.training_state.chain.optimizer, self.network.history, self.training_state.first_epoch
         if not callable(optimizer.learning_rate):
             return [optimizer.learning_rate] * len(batches)
-        costs = (history.validation_cost if self.arguments.validation else history.cost)[begun:self.epoch]
-        return [optimizer.learning_rate_at(self.epoch - begun + batch / self.batches, costs) for batch in batches]
+        costs = (history.validation_cost if self.arguments.validation else history.cost)[begun:epoch]
+        return [optimizer.learning_rate_at(epoch - begun + batch / self.batches, costs) for batch in batches]
 
     def step(self, times=1):
         """Run the current mini-batch, or the next `times` of equal size: gather, feed forward, backpropagate, update."""

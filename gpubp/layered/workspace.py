@@ -11,6 +11,14 @@ from .epoch_report import Report
 from .optimizer_update import OptimizerUpdate
 from .training_step import training_step
 
+MAX_ORDER_BYTES = 1 << 17   # of the orders of the epochs that an EpochProgram runs in one launch
+
+
+def training_ops(network, batches, count, state):
+    """The Ops to train with, for epochs of `count` samples; by sizes only, so that every run makes the same choice."""
+    seconds = numpy_epoch_seconds(network.vector.size, batches, count, state)
+    return network.ops.with_precision(network.precision).training_backend(seconds)
+
 
 class TrainingWorkspace:
     """Buffers and steps for epochs of `count` samples, out of n, in mini-batches of `size`; own: with copies of the data.
@@ -22,15 +30,12 @@ class TrainingWorkspace:
     def __init__(self, network, training, x, y, sample_weights, n, count, size, own=False):
         self.network, self.training_state = network, training
         self.batches = -(-count // size)
-        # predicted from sizes only, so that every run makes the same choice
-        seconds = numpy_epoch_seconds(network.vector.size, self.batches, count, len(training.state))
-        ops = network.ops.with_precision(network.precision)
         data = x, y, sample_weights, n, count, size, own
         try:
-            self._bind(ops.training_backend(seconds), *data)
+            self._bind(training_ops(network, self.batches, count, len(training.state)), *data)
             return
         except ProgramError as error:
-            ops = ops.without_compiling(error)
+            ops = network.ops.with_precision(network.precision).without_compiling(error)
         self._bind(ops, *data)
 
     def _bind(self, ops, x, y, sample_weights, n, count, size, own):
@@ -50,7 +55,8 @@ class TrainingWorkspace:
     def begin_fit(self, training, epochs):
         """A fit begins: `epochs` of its epochs may wait to be read; training has the state vectors that steps are bound to."""
         self.training_state = training
-        self.report.reserve(epochs)
+        most = MAX_ORDER_BYTES // self.mini_batches.order.nbytes if self.ops.whole_epochs else epochs
+        self.report.reserve(min(epochs, most))
         if self.scaling is not None:
             self.scaling[...] = self.ops.asarray(training.scaling, self.network.dtype)
 

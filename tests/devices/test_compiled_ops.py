@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.kernel_programs import activations
 from gpubp.devices.cpu.compiled_ops import KernelProgram
-from gpubp.layered import fit
+from gpubp.layered import epoch_loop
 from gpubp.maths.activations import ACTIVATIONS
 from tests import cpus
 from tests.cpus import trained
@@ -27,7 +27,7 @@ def test_a_program_mixes_kernels_and_python(compiled):
 
 def test_several_steps_in_one_go_are_single_steps(compiled, random, monkeypatch):
     many = trained(compiled, "adam(0.05)", random, batch_size=2, epochs=5)
-    monkeypatch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
+    monkeypatch.setattr(epoch_loop, "MAX_BURST_SECONDS", 0.0)
     single = trained(compiled, "adam(0.05)", random, batch_size=2, epochs=5)
     assert many.vector.tobytes() == single.vector.tobytes() and many.history.cost == single.history.cost
 

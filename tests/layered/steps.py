@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gpubp.layered import fit
+from gpubp.layered import epoch_loop
 from gpubp.layered.interrupt import Interrupt
 from gpubp.layered.training_run import TrainingRun
 
@@ -28,5 +28,5 @@ def stepping(before=None, after=None, bursts=False):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingRun, "step", hooked)
         if not bursts:
-            patch.setattr(fit, "MAX_BURST_SECONDS", 0.0)
+            patch.setattr(epoch_loop, "MAX_BURST_SECONDS", 0.0)
         yield

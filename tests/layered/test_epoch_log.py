@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from gpubp.layered import epoch_log, epoch_report, fit
+from gpubp.layered import epoch_log, epoch_report
 from gpubp.layered.divergence import TrainingError
 from gpubp.layered.network import Network
+from gpubp.maths.gradient_transforms import Chain
 from gpubp.maths.schedules import Cosine, Plateau
 from tests.cases import two_classes
 from tests.conftest import device
@@ -167,7 +168,7 @@ def test_cases_in_which_every_epoch_is_read(rate, each, random, monkeypatch):
     for options, always in (({}, False), ({"validation": (x, y)}, False), ({"validation": (x, y), "patience": 9}, True),
                             ({"callbacks": len.__call__}, True)):
         options = options | ({"callbacks": lambda net: False} if "callbacks" in options else {})
-        made(ops).fit(x, y, optimizer=fit.Chain.of("sgd").optimizer.__class__(rate), epochs=6, progress=False, **options)
+        made(ops).fit(x, y, optimizer=Chain.of("sgd").optimizer.__class__(rate), epochs=6, progress=False, **options)
         assert seen == ([1] * 6 if each or always else [6])
         seen.clear()
     made("cpu").fit(x, y, epochs=3)

@@ -8,7 +8,7 @@ import pytest
 
 import gpubp
 from gpubp.devices.cpu.numpy_ops import NumpyOps
-from gpubp.layered import epoch_log, fit
+from gpubp.layered import epoch_log, epoch_loop
 from gpubp.layered.fit_arguments import FitArguments
 from gpubp.layered.training_run import TrainingRun
 from gpubp.maths.optimizers import SGD
@@ -81,7 +81,7 @@ def test_an_epoch_whose_measurement_failed_is_measured_later(random, monkeypatch
 def test_networks_and_fits_are_no_circles(random, monkeypatch):
     x, y = two_classes(random)
     seen = []
-    for kind in (fit._Loop, TrainingRun, FitArguments):
+    for kind in (epoch_loop.EpochLoop, TrainingRun, FitArguments):
         made_by = kind.__init__
         monkeypatch.setattr(kind, "__init__", lambda self, *given, made_by=made_by, **named: (
             seen.append(weakref.ref(self)), made_by(self, *given, **named))[1])

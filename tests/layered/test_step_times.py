@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices.cpu.numpy_ops import NumpyOps
-from gpubp.layered import fit as loop
+from gpubp.layered import epoch_loop as loop
 from gpubp.layered.network import Network
 from gpubp.layered.step_times import StepTimes
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices.cuda.graph import BURST
-from gpubp.layered import epoch_log, fit
+from gpubp.layered import epoch_log, epoch_loop
 from gpubp.layered.batches import DeviceBatches, StreamedBatches
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
@@ -27,7 +27,7 @@ def ops(request):
 @pytest.fixture
 def patient(monkeypatch):
     """However slow the emulation, a pause is long enough for bursts."""
-    monkeypatch.setattr(fit, "MAX_BURST_SECONDS", 1e3)
+    monkeypatch.setattr(epoch_loop, "MAX_BURST_SECONDS", 1e3)
 
 
 def made(ops, **options):
@@ -96,8 +96,8 @@ def test_the_host_is_one_burst_ahead(ops, random, monkeypatch):
 def test_shuffling_differs_by_epoch_and_repeats(monkeypatch, random):
     x, y = two_classes(random)
     orders = []
-    made = TrainingRun._order
-    monkeypatch.setattr(TrainingRun, "_order", lambda self: orders.append(made(self)) or orders[-1])
+    made = TrainingRun.order_of
+    monkeypatch.setattr(TrainingRun, "order_of", lambda self, epoch: orders.append(made(self, epoch)) or orders[-1])
     for _ in range(2):
         Network([4, 2], device="cpu", seed=3).fit(x, y, epochs=3)
     assert all((a == b).all() for a, b in zip(orders[:3], orders[3:])) and not (orders[0] == orders[1]).all()

@@ -8,7 +8,7 @@ import pytest
 
 import gpubp
 from benchmarks.kernel_programs import chains
-from gpubp.layered import fit, interrupt
+from gpubp.layered import epoch_loop, interrupt
 from gpubp.layered.history import StopReason
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
@@ -228,7 +228,7 @@ def test_a_fit_that_is_refused_keeps_the_place_within_the_epoch(ctrl_c, random, 
     before = net.training_state.batch, net.training_state.shape, list(net.training_state.costs)
     for broken in ("TrainingWorkspace", "EarlyStopping"):
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-            patch.setattr(fit, broken, lambda *_: 1 / 0)
+            patch.setattr(epoch_loop, broken, lambda *_: 1 / 0)
             net.fit(x, y, batch_size=7, validation=(x, y), patience=1)
         assert (net.training_state.batch, net.training_state.shape, net.training_state.costs) == before and before[0] == 3
     net.fit(x, y, batch_size=4, epochs=1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices.cuda import graph
-from gpubp.layered import fit, workspace_cache
+from gpubp.layered import epoch_loop, workspace_cache
 from gpubp.layered.divergence import TrainingError
 from gpubp.layered.layers import Dropout
 from gpubp.layered.network import Network
@@ -31,7 +31,7 @@ def built(monkeypatch):
         workspace = TrainingWorkspace(*arguments)
         found.append(ref(workspace))
         return workspace
-    monkeypatch.setattr(fit, "TrainingWorkspace", build)
+    monkeypatch.setattr(epoch_loop, "TrainingWorkspace", build)
     return found
 
 

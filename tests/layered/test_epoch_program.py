@@ -1,0 +1,99 @@
+"""Whole epochs in one launch: the same bits as step by step, whatever ends them."""
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp.layered import epoch_loop
+from gpubp.layered.divergence import TrainingError
+from gpubp.layered.epoch_program import EpochProgram
+from gpubp.layered.layers import Dropout
+from gpubp.layered.network import Network
+from tests.cases import two_classes
+from tests.layered.test_epoch_log import looked_at
+from tests.layered.test_training_state import state
+
+EPOCHS = 12
+
+
+@pytest.fixture(autouse=True)
+def counts(monkeypatch):
+    """The numbers of epochs of the launches; a slow machine launches as many as a fast one."""
+    found, call = [], EpochProgram.__call__
+    monkeypatch.setattr(EpochProgram, "__call__", lambda self, place, epoch, count: (
+        call(self, place, epoch, count), found.append(count))[0])
+    monkeypatch.setattr(epoch_loop, "MAX_BURST_SECONDS", 10.0)
+    return found
+
+
+@pytest.mark.parametrize("layers, kind, options", [
+    ([4, 5, 2], {}, {}),
+    ([4, Dropout(0.3), 5, 2], {"dtype": "float64"}, {"optimizer": "adam(cosine(0.01, epochs=9))", "batch_size": 7}),
+    ([4, 3, 2], {"cost": "cross-entropy"}, {"optimizer": "clip_norm(1), l2(0.1), nadam(0.01), max_norm(2)", "batch_size": None}),
+    ([4, 2], {"task": "regression"}, {"optimizer": "sgd(cosine(0.5, epochs=20))", "batch_size": 1, "validation": True}),
+    ([4, 2], {"task": "multi-label"}, {"samples_per_epoch": 9, "sample_weight": np.arange(23.0), "validation": True}),
+    ([4, 2], {"activation": "identity"}, {"shuffle": False, "optimizer": "sgd(0.1, momentum=0.9)", "validation": True})], ids=str)
+def test_bits_are_those_of_epochs_that_are_looked_at(compiled, counts, layers, kind, options, random):
+    x, y = two_classes(random)
+    y = np.eye(2)[y]
+    options = options | {"validation": (x[:11], y[:11])} if "validation" in options else options
+    apart, together = (Network(layers, device=compiled, seed=5, **kind) for _ in range(2))
+    looked_at(apart, x, y, epochs=EPOCHS, **options)
+    assert counts == []
+    together.fit(x, y, epochs=EPOCHS, **options)
+    assert counts == [EPOCHS - 1] and state(together) == state(apart)
+    assert all(seconds > 0.0 for seconds in together.history.seconds)
+
+
+def test_reports_have_limited_room(compiled, counts, random):
+    x, y = two_classes(random)
+    apart, together = (Network([4, 5, 2], device=compiled, seed=5) for _ in range(2))
+    looked_at(apart, x, y, epochs=150)
+    together.fit(x, y, epochs=150)
+    assert len(counts) > 2 and max(counts) <= 64 and state(together) == state(apart)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_an_exception_leaves_the_epochs_that_were_run(compiled, random, monkeypatch, after):
+    """Such as a second Ctrl-C, which Python raises before or after the launch."""
+    x, y = two_classes(random)
+    apart, together = (Network([4, 5, 2], device=compiled, seed=5) for _ in range(2))
+    make = EpochProgram.__init__
+
+    def broken(self, *given):
+        make(self, *given)
+        program = self.program
+        self.program = lambda count: (program(count) if after else None, 1 / 0)
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(EpochProgram, "__init__", broken)
+        together.fit(x, y, epochs=EPOCHS)
+    assert together.epoch == (EPOCHS if after else 1)
+    looked_at(apart, x, y, epochs=together.epoch)
+    assert state(together) == state(apart)
+    assert [len(net.fit(x, y, epochs=2)) for net in (apart, together)] == [together.epoch] * 2 and state(together) == state(apart)
+
+
+def test_divergence_is_found_as_step_by_step(compiled, counts, random):
+    x, y = two_classes(random)
+    apart, together = (Network([4, 5, 2], activation="identity", device=compiled, seed=5) for _ in range(2))
+    errors = []
+    for net, train in ((apart, looked_at), (together, Network.fit)):
+        with pytest.raises(TrainingError) as raised:
+            train(net, x, y, epochs=200, optimizer=gpubp.SGD(lambda epoch: 0.1 if epoch < 20 else 9.0), batch_size=2)
+        errors.append(str(raised.value))
+    assert counts and errors[0] == errors[1] and state(together) == state(apart) and apart.epoch >= 20
+
+
+def test_checkpoints_see_each_epoch(compiled, counts, random, tmp_path):
+    x, y = two_classes(random)
+    net = Network([4, 2], device=compiled)
+    net.fit(x, y, epochs=5, checkpoint=tmp_path / "net.npz", every=2)
+    assert counts == [] and gpubp.load(tmp_path / "net.npz").epoch == 5
+
+
+def test_steps_with_calls_of_python_stay_outside(compiled, counts, random, monkeypatch):
+    monkeypatch.setattr(gpubp.layered.training_step, "MIN_MULTIPLY_ADDS", 1)   # steps in shards measure in Python
+    x, y = two_classes(random)
+    net = Network([4, 2], device=compiled)
+    net.fit(x, y, epochs=5)
+    assert counts == [] and net.epoch == 5
