@@ -26,7 +26,7 @@ def run(args):
     train_defaults.check(args)
     network, data, run_metadata = _resumed(args) if args.resume else _begun(args)
     train, validation = _parts(data, run_metadata["hold_back"], network.seed)
-    _check_destinations(args, data)
+    check_destinations(args, data)
     target_scaling = samples.target_scaling(network) if data.classes is None else (lambda y: y)
     epochs, optimizer, batch_size = train_defaults.schedule(args, network, run_metadata, len(train))
     _introduce(say, args, network, train, validation, optimizer or network.training_state.chain, batch_size, run_metadata)
@@ -38,9 +38,9 @@ def run(args):
                 validation=validation and (validation.x, target_scaling(validation.y)), patience=run_metadata["patience"],
                 progress=False if args.quiet else None, checkpoint=args.checkpoint, every=args.every)
         except TrainingError:
-            say("saved", f"{_save(args, data, network, diverged=True)}, with the last finite parameters")
+            say("saved", f"{save_network(args, data, network, diverged=True)}, with the last finite parameters")
             raise
-        save = _save(args, data, network)
+        save = save_network(args, data, network)
     if network.device_choice != device:
         say("device", f"{network.ops.name} ({network.device_choice.reason})")
     if history.stopped:
@@ -51,30 +51,38 @@ def run(args):
             say("resume", f"gpubp train --resume {shlex.quote(str(save))}")
         return 128 + interrupt.requested
     seconds = sum(history.seconds) - before
-    _print_scores(say, network, target_scaling, train, validation, data.test,
+    print_scores(say, network, target_scaling, train, validation, data.test,
                   f"after {network.epoch} epochs, {seconds:.1f} s of training")
     say("saved", save)
-    if (picture := _picture(args, save)) is not None:
+    draw(say, plots.learning_curve, history, picture_path(args, save))
+    return 0
+
+
+def draw(say, plot, subject, picture):
+    """Draw plot(subject, picture) for a network that is already saved, so that it is no failure if that cannot be done."""
+    if picture is not None:
         try:
-            plots.learning_curve(history, picture)
+            plot(subject, picture)
             say("picture", picture)
         except ImportError as error:
             say("picture", f"none: {error}")
-        except OSError as error:   # no failure: the network is already saved
+        except OSError as error:
             say("picture", f"none: {picture}: {error.strerror or error}")
-    return 0
+
+
+def read(args):
+    """The Data that DATA and its options describe, or the digits."""
+    if args.data is not None:
+        return datasets.load(args.data, args.target, args.ignore or (), args.task or "auto", **samples.table_options(args))
+    stray = next((name for name in ("target", "ignore", "task", *samples.OPTIONS) if getattr(args, name) is not None), None)
+    if stray:
+        raise ValueError(f"--{stray} describes DATA, got no DATA: give a file to train on")
+    return datasets.digits()
 
 
 def _begun(args):
     """(a new network, its data, the metadata of this run)."""
-    if args.data is None:
-        stray = next((name for name in ("target", "ignore", "task", *samples.OPTIONS) if getattr(args, name) is not None), None)
-        if stray:
-            raise ValueError(f"--{stray} describes DATA, got no DATA: give a file to train on")
-        data = datasets.digits()
-    else:
-        data = datasets.load(args.data, args.target, args.ignore or (), args.task or "auto", **samples.table_options(args))
-    seed = 1 if args.seed is None else args.seed
+    data, seed = read(args), 1 if args.seed is None else args.seed
     hold_back = 0.2 if args.hold_back is None else args.hold_back
     train, _ = _parts(data, hold_back, seed)
     data = data.scaled(train.scaled().scaling)
@@ -83,7 +91,7 @@ def _begun(args):
                       device=args.device or "auto", dtype=args.dtype or "float32", precision=args.precision or "exact",
                       task=data.task)
     target_scaling = train_defaults.target_scaling(network, train)
-    run_metadata = {"path": args.data and _recorded(args.data), "hold_back": hold_back,
+    run_metadata = {"path": args.data and recorded(args.data), "hold_back": hold_back,
                     "epochs": args.epochs or train_defaults.EPOCHS, "batch_size": args.batch_size, "patience": args.patience,
                     "own_optimizer": bool(args.optimizer), "target_shift": target_scaling.shift,
                     "target_scale": target_scaling.scale}
@@ -103,14 +111,14 @@ def _resumed(args):
         raise ValueError(f"--resume: expected a network saved by `gpubp train`, got {args.resume}, which does not record "
                          "its run: use net.fit in Python")
     if args.data:
-        run_metadata["path"] = _recorded(args.data)   # a later --resume uses these data
+        run_metadata["path"] = recorded(args.data)   # a later --resume uses these data
     if run_metadata["path"] is None:
         return network, datasets.digits(), run_metadata
     path = args.data or _found(args.resume, run_metadata["path"])
     return network, samples.with_targets(datasets.load(path, like=network.metadata), network), run_metadata
 
 
-def _recorded(path):
+def recorded(path):
     """The path of the data as others may see it: as it was given if it leads down from the present folder, else the name only."""
     down = Path(path).anchor == "" and ".." not in Path(path).parts
     return Path(path).as_posix() if down else os.path.basename(os.path.abspath(path))
@@ -140,7 +148,7 @@ def _stem(args, data):
     return data.name if args.data is None else f"{ENDING.sub('', data.name) or data.name}-network"
 
 
-def _picture(args, save):
+def picture_path(args, save):
     """The path of the picture, by default beside the network; or None."""
     if args.no_picture:
         return None
@@ -148,7 +156,7 @@ def _picture(args, save):
     return plots.checked_path(args.picture or beside)
 
 
-def _save(args, data, network, diverged=False):
+def save_network(args, data, network, diverged=False):
     """Save the network, under a default name never over a file; returns its path. If that fails, save it elsewhere and raise."""
     named = args.save or args.resume
     save = Path(named or first_free(_stem(args, data)))
@@ -166,10 +174,10 @@ def _save(args, data, network, diverged=False):
         raise
 
 
-def _check_destinations(args, data):
+def check_destinations(args, data):
     """Raise OSError or ValueError, before training starts, if its results could not be written."""
     save = Path(args.save or args.resume or first_free(_stem(args, data)))
-    picture = _picture(args, save)
+    picture = picture_path(args, save)
     check_free(save, holds_network, "a gpubp network", "--save")
     if args.checkpoint:
         check_free(args.checkpoint, holds_network, "a gpubp network", "--checkpoint")
@@ -182,7 +190,7 @@ def _check_destinations(args, data):
 def _introduce(say, args, network, train, validation, optimizer, batch_size, run_metadata):
     say("device", network.ops.name + (f" ({network.device_choice.reason})" if args.device in (None, "auto") else ""))
     say("data", f"{train.name}: {len(train)} training samples, {len(validation) if validation else 0} validation samples; "
-                f"{train.features} feature{'s' * (train.features > 1)}, {_aim(train)}")
+                f"{contents(train)}")
     if line := samples.decisions(train):
         say("data", line)
     parameters = sum(view.size for _, view in network.parameters.items())
@@ -198,14 +206,14 @@ def _introduce(say, args, network, train, validation, optimizer, batch_size, run
                 f"{shlex.quote(args.checkpoint)}")
 
 
-def _aim(train):
-    inside = f" in {train.target!r}" if train.target else ""
-    if train.classes:
-        return f"{len(train.classes)} classes{inside}"
-    return f"{train.outputs} target{'s' * (train.outputs > 1)} ({train.task}){inside}"
+def contents(data):
+    """The numbers of features and of classes or targets, in words."""
+    aim = (f"{len(data.classes)} classes" if data.classes else
+           f"{data.outputs} target{'s' * (data.outputs > 1)} ({data.task})")
+    return f"{data.features} feature{'s' * (data.features > 1)}, {aim}" + (f" in {data.target!r}" if data.target else "")
 
 
-def _print_scores(say, network, target_scaling, train, validation, test, when):
+def print_scores(say, network, target_scaling, train, validation, test, when):
     """Print the score on the validation data, or else on the training data, and on the file's own test part."""
     known = (validation, "validation samples") if validation else (train, "training samples")
     for head, part, of, tail in (("result", *known, f" ({when})"), ("", test, "test samples", "")):

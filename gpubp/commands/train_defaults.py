@@ -5,14 +5,12 @@ annealing of the learning rate reach 98.7 % on average and 97.8 % in the worst c
 97.2 % on average and 95.5 % in the worst case.
 """
 
-from dataclasses import is_dataclass, replace
 from math import isfinite
 
 from ..datasets import Scaling
 from ..layered.checkpoint import interval
 from ..layered.layers import Dropout
-from ..maths.activations import ACTIVATIONS
-from ..maths.costs import COSTS
+from ..layered.task import usual_output
 from ..maths.gradient_transforms import Chain
 from ..maths.validation import REAL, Interval
 
@@ -51,17 +49,15 @@ def layers(args, data):
     return [widths[0], *(entry for width in widths[1:-1] for entry in (width, *dropout)), widths[-1]]
 
 
+def usual_cost(task):
+    return "quadratic" if task == "regression" else "cross-entropy(0.1)"
+
+
 def words(args, data):
     """(activation, output, cost) for Network; by default softmax, sigmoid for multi-label, and identity for regression."""
-    cost = args.cost or ("quadratic" if data.task == "regression" else "cross-entropy(0.1)")
-    output, crosses = args.output, cost.strip().lower().startswith("cross")
-    if output is None and data.multi_label and crosses:
-        output = "sigmoid"
-    elif output is None and not crosses and not (data.classes and args.activation):
-        entry = COSTS.find(cost)
-        usual = () if entry.output else ("identity", "softplus") if data.task == "regression" else ("sigmoid",)
-        output = next((name for name in usual if Interval(ACTIVATIONS.find(name).range) in Interval(entry.outputs)), None)
-    return args.activation or "relu", output, cost
+    cost = args.cost or usual_cost(data.task)
+    decided = args.output or (data.classes and args.activation)
+    return args.activation or "relu", args.output if decided else usual_output(cost, data.task), cost
 
 
 def target_scaling(network, train):
@@ -74,25 +70,25 @@ def target_scaling(network, train):
     return Scaling.standard(train.y) if free else Scaling()
 
 
+def usual_batch_size(count):
+    """About forty steps an epoch for small data sets, efficient matrix products for large ones."""
+    return 128 if count >= 20_000 else min(count, 32, max(4, count // 40))
+
+
 def schedule(args, network, run_metadata, count):
     """(total epochs, optimizer or None for the network's own, batch size) for `count` samples; records them in `run_metadata`."""
     epochs = args.epochs or run_metadata["epochs"]
     if epochs <= network.epoch:
         raise ValueError(f"{args.resume} has finished its {network.epoch} epochs: expected --epochs above {network.epoch} "
                          f"to resume, got {epochs}")
-    # about forty steps an epoch for small data sets, efficient matrix products for large ones
-    usual = 128 if count >= 20_000 else min(count, 32, max(4, count // 40))
-    batch_size = args.batch_size or run_metadata["batch_size"] or usual
+    batch_size = args.batch_size or run_metadata["batch_size"] or usual_batch_size(count)
     optimizer = Chain.of(args.optimizer) if args.optimizer else None
     # the default schedule ends at learning rate 0, so a longer run starts a new one
     longer = epochs > run_metadata["epochs"] and not run_metadata["own_optimizer"]
     if optimizer is None and (network.training_state is None or longer):
         optimizer = Chain.of(f"adam(cosine({LEARNING_RATE}, epochs={epochs - network.epoch}))")
-    if args.lr is not None:   # a schedule keeps its form
-        chain = optimizer or network.training_state.chain
-        old = chain.optimizer.learning_rate
-        rate = replace(old, learning_rate=args.lr) if is_dataclass(old) and not isinstance(old, type) else args.lr
-        optimizer = replace(chain, optimizer=replace(chain.optimizer, learning_rate=rate))
+    if args.lr is not None:
+        optimizer = (optimizer or network.training_state.chain).with_learning_rate(args.lr)
     run_metadata |= {"epochs": epochs, "batch_size": batch_size, "patience": args.patience or run_metadata["patience"],
                      "own_optimizer": bool(args.optimizer) or run_metadata["own_optimizer"]}
     return epochs, optimizer, batch_size

@@ -8,6 +8,7 @@ import numpy as np
 from .deferred_validation import would_wait
 from .dlpack import is_on_gpu
 from .input_checks import PENDING, all_true, array_of, sample_weights, samples, targets
+from .task import check_targets, decide
 
 
 def check_same_device(network, **arrays):
@@ -35,6 +36,18 @@ def checked_arrays(network, x, y, sample_weight=None, check_now=True):
     x = samples(network, x, check_now=check_now)
     return (x, targets(network, y, x.shape[0], check_now=check_now),
             sample_weights(network, sample_weight, x.shape[0], check_now=check_now))
+
+
+def scored_arrays(network, x, y):
+    """(x, y, task) of a score: the arrays as above, and the network's task or else the one that y decides."""
+    def checked():
+        check_parameters(network)
+        rows, codes, _ = checked_arrays(network, x, y)
+        given = array_of(network, y, "y")
+        task = network.task or decide(network, given)
+        check_targets(network, task, given)
+        return rows, codes, task
+    return check_together(network, checked)
 
 
 def check_parameters(network):

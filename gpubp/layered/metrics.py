@@ -28,14 +28,24 @@ def labels_or_minus_one(network, outputs, task):
     return xp.where(xp.isnan(outputs).any(axis=1, keepdims=found.ndim == 2), invalid, found)
 
 
-def score_terms(network, x, codes, task, passes=None):
-    """The terms of a score, on the device: the number of correct rows, or the residual and the total sum of squares."""
-    xp, targets_on_device = network.ops.xp, lambda rows: network.ops.asarray(codes[rows], network.dtype)
-    passes = passes or network.inference.run("outputs", x)
+def predictions(network, outputs, task):
+    """Labels, or the outputs of a regression, in the shape that predict returns."""
     if task != REGRESSION:
-        right = (labels(network, plan.a[-1], task) == labels(network, targets_on_device(rows), task) for rows, plan in passes)
+        return labels_or_minus_one(network, outputs, task)
+    return outputs[:, 0] if network.sizes[-1] == 1 else outputs
+
+
+def score_terms(network, x, codes, task, passes=None):
+    """The terms of a score, on the device: the number of correct rows, or the residual and the total sum of squares.
+
+    passes: an iterator over (slice of rows, their outputs); by default those of the network for x.
+    """
+    xp, targets_on_device = network.ops.xp, lambda rows: network.ops.asarray(codes[rows], network.dtype)
+    passes = passes or ((rows, plan.a[-1]) for rows, plan in network.inference.run("outputs", x))
+    if task != REGRESSION:
+        right = (labels(network, a, task) == labels(network, targets_on_device(rows), task) for rows, a in passes)
         return [sum((found.all(axis=1) if task == MULTI_LABEL else found).sum() for found in right)]
-    residual = sum(_sum_of_squares(xp, targets_on_device(rows) - plan.a[-1]) for rows, plan in passes)
+    residual = sum(_sum_of_squares(xp, targets_on_device(rows) - a) for rows, a in passes)
     return [residual, total_sum_of_squares(network, codes)]
 
 
@@ -59,7 +69,7 @@ def cost_and_score_terms(network, x, codes, task):
     def passes():
         for rows, plan in network.inference.run("cost", x, codes):
             costs.append(plan.costs.sum(dtype="float64"))
-            yield rows, plan
+            yield rows, plan.a[-1]
     terms = score_terms(network, x, codes, task, passes())
     return [sum(costs), *terms]
 

@@ -30,10 +30,10 @@ from .history import History
 from .inference import Inference
 from .layers import Dense, Dropout, resolve
 from .memory import memory
-from .metrics import labels_or_minus_one, score_from_terms, score_terms
+from .metrics import predictions, score_from_terms, score_terms
 from .parameters import Parameters, shapes
 from .standardization import Standardization
-from .task import REGRESSION, check_targets, checked_task, decide, guess
+from .task import checked_task, guess
 from .trace import Trace
 from .training_state import TrainingState
 from .workspace_cache import WorkspaceCache
@@ -46,7 +46,7 @@ R = TypeVar("R")
 
 
 def on_device(method: Callable[Concatenate[Any, P], R], changes: bool = False) -> Callable[Concatenate[Any, P], R]:
-    """Run the method on the network's device, without NumPy's warnings: NaN and infinity are checked explicitly.
+    """Run the method on the device of its object, without NumPy's warnings: NaN and infinity are checked explicitly.
 
     changes: whether the method needs the network for its thread only.
     """
@@ -309,9 +309,7 @@ class Network:
         [0, 1]
         """
         outputs, task = self.inference.outputs(input_checks.samples(self, x, check_now=False)), self.task or guess(self)
-        if task != REGRESSION:
-            return like(self.ops, x, labels_or_minus_one(self, outputs, task))
-        return like(self.ops, x, outputs[:, 0] if self.sizes[-1] == 1 else outputs)
+        return like(self.ops, x, predictions(self, outputs, task))
 
     @on_device
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
@@ -334,14 +332,7 @@ class Network:
         >>> net.score([[0.0, 1.0], [1.0, 0.0]], [1, 1])   # the predictions are 0 and 1
         0.5
         """
-        def checked():
-            call_arrays.check_parameters(self)
-            rows, codes, _ = call_arrays.checked_arrays(self, x, y)
-            given = input_checks.array_of(self, y, "y")
-            task = self.task or decide(self, given)
-            check_targets(self, task, given)
-            return rows, codes, task
-        rows, codes, task = call_arrays.check_together(self, checked)
+        rows, codes, task = call_arrays.scored_arrays(self, x, y)
         score = score_from_terms(map(float, score_terms(self, rows, codes, task)), rows.shape[0], task)
         self._task = task
         return score

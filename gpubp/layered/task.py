@@ -7,7 +7,9 @@
 | regression | numbers | outputs | R^2 |
 """
 
-from ..maths.validation import shown
+from ..maths.activations import ACTIVATIONS
+from ..maths.costs import COSTS
+from ..maths.validation import Interval, shown
 from .input_checks import all_true, in_chunks, interval, invalid, is_labels, sums_to_one
 
 CLASSIFICATION, MULTI_LABEL, REGRESSION = TASKS = "classification", "multi-label", "regression"
@@ -25,6 +27,15 @@ def checked_task(network, task):
 def guess(network):
     """The task of a network that has seen no targets."""
     return CLASSIFICATION if network.cost_function.classifies or _bounded(network) else REGRESSION
+
+
+def usual_output(cost, task):
+    """The name of the output activation that a cost usually has in a task, or None if Network finds it."""
+    if isinstance(cost, str) and cost.strip().lower().startswith("cross"):   # sigmoid or softmax
+        return "sigmoid" if task == MULTI_LABEL else None
+    entry = COSTS.find(cost)
+    usual = () if entry.output else ("identity", "softplus") if task == REGRESSION else ("sigmoid",)
+    return next((name for name in usual if Interval(ACTIVATIONS.find(name).range) in Interval(entry.outputs)), None)
 
 
 def decide(network, *targets):

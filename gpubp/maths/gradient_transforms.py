@@ -1,7 +1,7 @@
 """Gradient transforms, such as penalties and clipping, which compose with any optimizer; and the Chain of them, one rule."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from re import fullmatch
 from typing import Any, ClassVar
 
@@ -204,6 +204,16 @@ class Chain:
     def __str__(self):
         ends = () if self.max_norm is None else (MaxNorm(self.max_norm),)
         return ", ".join(map(str, (*self.transforms, self.optimizer, *ends)))
+
+    def with_learning_rate(self, learning_rate: float) -> "Chain":
+        """The same chain with another learning rate; a schedule keeps its form and gets it as its own learning rate.
+
+        >>> print(Chain.of("adam(cosine(0.01, epochs=5))").with_learning_rate(0.1))
+        adam(learning_rate=cosine(learning_rate=0.1, epochs=5))
+        """
+        old = self.optimizer.learning_rate
+        rate = replace(old, learning_rate=learning_rate) if is_dataclass(old) and not isinstance(old, type) else learning_rate
+        return replace(self, optimizer=replace(self.optimizer, learning_rate=rate))
 
     state = property(lambda self: self.optimizer.state, doc="Names of the state vectors.")
     uses_norm = property(lambda self: any(t.uses_norm for t in self.transforms), doc="Whether it needs the gradient's norm.")
