@@ -1,4 +1,4 @@
-"""Read saved networks: .npz files without pickle, portable between devices, verified before use. Network.save writes them."""
+"""Read saved networks and ensembles: .npz files without pickle, portable between devices, verified before use."""
 
 import os
 import re
@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from math import inf
+from typing import Any
 
 from .archives import ENCRYPTED, STORED, Archive, damage, opened
 from .devices import open_device
 from .devices.ops import Ops
 from .layered.device_choice import DeviceChoice
+from .layered.ensemble import FORMAT as ENSEMBLE_FORMAT
+from .layered.ensemble import Ensemble
 from .layered.header import FORMAT, array_shapes, check_header
 from .layered.history import StopReason
 from .layered.network import Network
@@ -18,18 +21,19 @@ from .layered.packing import unpack
 from .layered.training_state import INITIAL_SCALING
 from .maths.activations import Activation
 from .maths.costs import Cost
-from .maths.schema import require_shallow, whole
+from .maths.schema import DEEPEST, DICTIONARY, list_of, require_shallow, verify, whole
 from .maths.validation import listed, shown
 
 FORMATS = whole(1)
+ENSEMBLE = {"format": FORMATS, "networks": list_of(DICTIONARY)}
 # format 2 had only the sentences, which begin with these words, and other names of initializers
 REASONS = {"no": StopReason.EARLY_STOPPING, "stopped": StopReason.CALLBACK, "interrupted": StopReason.INTERRUPTED}
 LABELLED = {True: "classification", False: "regression", None: None}   # "labelled" of formats 1 to 3, and the task
 RENAMED = {"book": "nielsen", "large": "standard_normal", "glorot": "glorot_normal", "he": "he_normal", "lecun": "lecun_normal"}
 
 
-def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[Activation | Cost] = ()) -> Network:
-    """Read a network that Network.save wrote; net.fit continues its training.
+def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[Activation | Cost] = ()) -> Any:
+    """Read a Network or an Ensemble that its save method wrote; its fit method continues the training.
 
     A file from anybody is safe to load: it runs no code, and each name, number and size in it is verified before it is used or
     memory is allocated for it. net.metadata is any JSON: verify it where you use it.
@@ -64,39 +68,70 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
     with opened(path) as stream:
         with reading():
             archive = Archive(stream)
-            header = _header(archive)
-        if header["format"] > FORMAT:
-            raise ValueError(f"{path} has format {header['format']}, this gpubp reads {FORMAT}: use the version that wrote it")
+            together = "ensemble" in archive.members
+            header = _header(archive, "ensemble" if together else "gpubp")
+        _require_known(path, header, ENSEMBLE_FORMAT if together else FORMAT)
         with reading():
-            header = _upgraded(header)
-            check_header(header)
-        if missing := [name for name in header["custom"] if name not in entries]:
+            headers = _headers_of_networks(header) if together else [header]
+        for header in headers:
+            _require_known(path, header, FORMAT)
+        with reading():
+            headers = [_upgraded(header) for header in headers]
+            for header in headers:
+                check_header(header)
+        if missing := dict.fromkeys(name for header in headers for name in header["custom"] if name not in entries):
             raise ValueError(f"{path} needs your own {' and '.join(missing)}: pass them to load(path, custom=[...])")
         with reading():
-            _check_arrays(archive, header)
-            network = unpack(Network, header, archive, ops, entries)
-            network.device_choice = DeviceChoice.of(device, ops)
-            return network
+            parts = {f"{place}." * together: header for place, header in enumerate(headers)}
+            _check_arrays(archive, parts)
+            networks = [unpack(Network, header, _Part(archive, prefix), ops, entries) for prefix, header in parts.items()]
+            for network in networks:
+                network.device_choice = DeviceChoice.of(device, ops)
+            return Ensemble(networks) if together else networks[0]
 
 
-def _header(archive):
+def _require_known(path, header, newest):
+    if header["format"] > newest:
+        raise ValueError(f"{path} has format {header['format']}, this gpubp reads {newest}: use the version that wrote it")
+
+
+class _Part:
+    """The arrays of one network in a file, whose names there begin with a prefix."""
+
+    def __init__(self, archive, prefix):
+        self.archive, self.prefix = archive, prefix
+
+    def __getitem__(self, name):
+        return self.archive[self.prefix + name]
+
+
+def _header(archive, place):
     """The header as it is in the file, read only if all members together are no larger than the file."""
     import json  # only files and pickles need it
 
-    if "gpubp" not in archive.members:
+    if place not in archive.members:
         raise ValueError(f"it holds {listed(archive.members)}")
     packed = [name for name, info in archive.members.items() if info.compress_type != STORED or info.flag_bits & ENCRYPTED]
     if packed or sum(info.file_size for info in archive.members.values()) > archive.size:
         raise ValueError(f"expected plain arrays, got {listed(packed)} compressed or encrypted" if packed else
                          "its arrays are larger than the file")
-    dtype, shape, _ = archive.layout("gpubp")
+    dtype, shape, _ = archive.layout(place)
     if dtype.kind != "U" or shape:
-        raise ValueError(f"expected gpubp to be a text, got {dtype} of shape {shape}")
-    header = json.loads(str(archive["gpubp"]), object_pairs_hook=_named_once)
+        raise ValueError(f"expected {place} to be a text, got {dtype} of shape {shape}")
+    header = json.loads(str(archive[place]), object_pairs_hook=_named_once)
+    return _with_format(header, DEEPEST + 2 * (place == "ensemble"))   # which has headers of networks in a list
+
+
+def _with_format(header, deepest=DEEPEST):
     if type(header) is not dict or not FORMATS.holds(header.get("format")):
         raise ValueError(f"expected its format to be {FORMATS.words}, got the header {shown(header)}")
-    require_shallow(header)
+    require_shallow(header, deepest)
     return header
+
+
+def _headers_of_networks(header):
+    verify(header, ENSEMBLE, "header")
+    return [*map(_with_format, header["networks"])]
 
 
 def _named_once(pairs):
@@ -107,16 +142,18 @@ def _named_once(pairs):
     return entries
 
 
-def _check_arrays(archive, header):
-    """Raise ValueError unless the file holds the arrays that the header implies, and no others."""
-    expected, found = array_shapes(header), archive.members.keys() - {"gpubp"}
+def _check_arrays(archive, parts):
+    """Raise ValueError unless the file holds the arrays that the headers, {prefix of the names: header}, imply, and no others."""
+    expected = {prefix + name: (shape, header["dtype"]) for prefix, header in parts.items()
+                for name, shape in array_shapes(header).items()}
+    found = archive.members.keys() - {"gpubp" if "" in parts else "ensemble"}
     if expected.keys() != found:
         missing, foreign = (listed(sorted(names)) or "none" for names in (expected.keys() - found, found - expected.keys()))
         raise ValueError(f"expected the arrays that its header describes, got {missing} missing and {foreign} as foreign ones")
-    for name, shape in expected.items():
+    for name, (shape, its_dtype) in expected.items():
         dtype, its, fortran = archive.layout(name)
-        if its != shape or dtype.newbyteorder("=") != header["dtype"] or fortran:
-            raise ValueError(f"expected {name} to be {header['dtype']} of shape {shape}, got {dtype} of shape {its}"
+        if its != shape or dtype.newbyteorder("=") != its_dtype or fortran:
+            raise ValueError(f"expected {name} to be {its_dtype} of shape {shape}, got {dtype} of shape {its}"
                              + " in Fortran's order" * fortran)
 
 

@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike
 
 from .atomic import atomically
 from .layered.history import History
+from .layered.search import SearchResult, text
 
-__all__ = ["decision_boundary", "learning_curve"]
+__all__ = ["decision_boundary", "learning_curve", "search"]
 
 FORMATS = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}   # the metadata field that names gpubp
+PARAMETERS, WIDE = 5, 20   # of a search, at most; the ratio of numbers from which on their axis is logarithmic
 SIDE = 200   # grid points per axis of a decision boundary plot
 
 
@@ -82,6 +84,48 @@ def decision_boundary(decisions: Mapping[str, tuple[Callable[[np.ndarray], Array
     for one, (title, decision) in zip(axes, decisions.items()):
         _plane(one, *decision)
         one.set_title(title)
+    return _saved(figure, path)
+
+
+def search(result: SearchResult, path: str | PathLike | None = None) -> Any:
+    """A matplotlib Figure of the trials of a search: their scores by epochs, and by each of the parameters that vary.
+
+    Parameters
+    ----------
+    result : SearchResult
+        As gpubp.search returns it. At most 5 parameters are drawn, the first ones of the space.
+    path : str or path, optional
+        A .png, .svg or .pdf file to write.
+
+    Raises
+    ------
+    ValueError, ImportError, OSError
+        No trial has a score, because the search was interrupted; otherwise as learning_curve.
+
+    >>> import numpy as np, gpubp
+    >>> x, y = np.random.default_rng(1).standard_normal((30, 2)), np.arange(30) % 2
+    >>> figure = search(gpubp.search({"hidden": [[2], [4]]}, x, y, folds=2, epochs=3, refit=False, seed=1))
+    >>> [axes.get_xlabel() for axes in figure.axes]
+    ['epochs', 'hidden']
+    """
+    path = None if path is None else checked_path(path)
+    scored = [trial for trial in result.trials if trial["score"] == trial["score"]]   # others have diverged
+    if not scored:
+        raise ValueError("expected a search with at least one score, got none: search again")
+    names, best = result.varied[:PARAMETERS], min(scored, key=lambda trial: trial["rank"])
+    figure, (curves, *others) = _figure(4 * (1 + len(names)), 1 + len(names))
+    colors = ["tab:orange" if trial is best else "tab:blue" for trial in scored]
+    for trial, color in zip(scored, colors):
+        curves.plot(*zip(*trial["curve"]), "o-", color=color, zorder=3 if trial is best else 2, markersize=4, linewidth=1)
+    curves.set(xlabel="epochs", ylabel=result.score_name)
+    for axes, name in zip(others, names):
+        values = [trial["parameters"][name] for trial in scored]
+        if not all(isinstance(value, (int, float)) for value in values):
+            values = [text(trial, name) for trial in scored]
+        elif min(values) > 0 and max(values) > WIDE * min(values):
+            axes.set_xscale("log")
+        axes.scatter(values, [trial["score"] for trial in scored], c=colors)
+        axes.set_xlabel(name)
     return _saved(figure, path)
 
 

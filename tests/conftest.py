@@ -26,7 +26,7 @@ from tests.hard import trials
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
           "cuda.pathfinder": "peers", "jax": "peers", "mpmath": "test"}
 DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_curve": "matplotlib",
-            "gpubp.plots.decision_boundary": "matplotlib"}   # doctests that need an extra
+            "gpubp.plots.decision_boundary": "matplotlib", "gpubp.plots.search": "matplotlib"}   # doctests that need an extra
 # NumPy; the compiled kernels of the CPU; the CUDA kernels, compiled by g++ and run on the host; CuPy
 DEVICES = ("cpu", "compiled", "host", "cuda")
 CUDA = os.environ.get("GPUBP_TEST_CUDA", "cuda:0")   # the device that "cuda" means

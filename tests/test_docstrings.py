@@ -33,13 +33,14 @@ TABLES = {"activations": ACTIVATIONS, "costs": COSTS, "initializers": INITIALIZE
 RAISES = {
     "Network": "ValueError TypeError RuntimeError", "Network.fit": "ValueError TypeError TrainingError MemoryError",
     "Network.feedforward": "ValueError", "Network.predict": "ValueError", "Network.to": "RuntimeError",
-    "Network.memory": "ValueError", "Network.save": "OSError", "Dropout": "ValueError", "Chain.of": "ValueError",
+    "Network.memory": "ValueError", "Network.save": "OSError", "Ensemble.save": "OSError", "Ensemble": "ValueError TypeError",
+    "search": "ValueError TypeError TrainingError", "Dropout": "ValueError", "Chain.of": "ValueError",
     **{f"Network.{name}": "ValueError TypeError" for name in ("score", "cost", "gradient", "objective", "trace", "check")},
     "open_device": "ValueError RuntimeError", "load": "OSError ValueError", "datasets.digits": "ImportError",
     "datasets.load": "FileNotFoundError OSError ValueError", "datasets.split": "ValueError", "check.check": "ValueError",
     "check.parity": "ValueError RuntimeError", "check_grads": "AssertionError", "debug": "FloatingPointError",
     **dict.fromkeys(("grad", "value_and_grad", "hessian", "hvp", "gate", "wires"), "TypeError"),
-    **{f"plots.{name}": "ValueError ImportError OSError" for name in ("learning_curve", "decision_boundary")}}
+    **{f"plots.{name}": "ValueError ImportError OSError" for name in ("learning_curve", "decision_boundary", "search")}}
 SOURCE = re.compile(r"[A-Z]\w+.*?\b(19|20)\d\d\b|\bNielsen\b|\bthe book\b")   # a name and a year, or the book
 
 

@@ -1,4 +1,4 @@
-"""Plots of learning curves: their contents, their files, and the error without matplotlib."""
+"""Plots of learning curves and of searches: their contents, their files, and the error without matplotlib."""
 
 import errno
 import os
@@ -8,6 +8,7 @@ import pytest
 
 from gpubp import plots
 from gpubp.layered.history import History
+from gpubp.layered.search import SearchResult
 from tests.conftest import needs
 
 matplotlib = needs("matplotlib")
@@ -26,6 +27,43 @@ def curves(history):
 def test_cost_and_accuracy():
     assert curves(LABELS) == {"cost": {"training": [[1, 2], [2, 1]], "validation": [[1, 2.5], [2, 1.5]]},
                               "accuracy (%)": {"training": [[1, 50], [2, 75]], "validation": [[1, 25], [2, 50]]}}
+
+
+def found(*trials):
+    """A result with trials of (parameters, curve, rank)."""
+    records = [{"parameters": parameters, "curve": curve, "score": curve[-1][1], "rank": rank}
+               for parameters, curve, rank in trials]
+    best = min(records, key=lambda trial: trial["rank"])
+    return SearchResult(None, best["parameters"], best["score"], records, "classification", "accuracy", 1, "", [(3, 9)], False,
+                        None)
+
+
+def test_a_search():
+    """Each trial is a line by epochs and a point by each parameter that varies; the best one has another color."""
+    names = "hidden", "learning_rate", "dropout", "batch_size", "shuffle"
+    result = found((dict(zip(names, ([8], 0.1, 0.0, 8, True))), [(3, 0.5), (9, 0.7)], 2),
+                   (dict(zip(names, ([8], 0.001, 0.5, "auto", True))), [(3, 0.6), (9, 0.8)], 1),
+                   (dict(zip(names, ([9], 0.01, 0.2, 8, True))), [(3, 0.4)], 3),
+                   (dict(zip(names, ([9], 9.0, 0.2, 8, True))), [(0, float("nan"))], 4))
+    curves, *others = plots.search(result).axes
+    assert [line.get_xydata().tolist() for line in curves.lines] == [[[3, 0.5], [9, 0.7]], [[3, 0.6], [9, 0.8]], [[3, 0.4]]]
+    assert [line.get_color() for line in curves.lines] == ["tab:blue", "tab:orange", "tab:blue"]
+    assert (curves.get_xlabel(), curves.get_ylabel()) == ("epochs", "accuracy")
+    assert [axes.get_xlabel() for axes in others] == ["hidden", "learning_rate", "dropout", "batch_size"]
+    assert [axes.get_xscale() for axes in others] == ["linear", "log", "linear", "linear"]
+    points = [axes.collections[0].get_offsets().tolist() for axes in others]
+    assert points[1] == [[0.1, 0.7], [0.001, 0.8], [0.01, 0.4]] and points[0] == [[0, 0.7], [0, 0.8], [1, 0.4]]
+    assert [label.get_text() for label in others[3].get_xticklabels()] == ["8", "auto"]
+
+
+def test_many_parameters_and_none():
+    names = "hidden", "dropout", "output", "cost", "activation", "initializer"
+    parameters = [dict.fromkeys(names, value) for value in "ab"]
+    result = found((parameters[0], [(3, 0.5)], 1), (parameters[1], [(3, 0.5)], 2))
+    assert len(plots.search(result).axes) == 1 + plots.PARAMETERS
+    assert len(plots.search(found((parameters[0], [(3, 0.5)], 1))).axes) == 1
+    with pytest.raises(ValueError, match=r"^expected a search with at least one score, got none: search again$"):
+        plots.search(found((parameters[0], [(0, float("nan"))], 1)))
 
 
 def test_missing_measurements_are_not_drawn():

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ..files import load
 from ..layered.network import Network
 from . import samples
 
@@ -13,7 +12,7 @@ def run(args):
     if args.network is None:
         network = Network([784, 30, 10], cost="cross-entropy", device=args.device, dtype="float64", seed=1)
     else:
-        network = (load if args.data is None else samples.saved)(args.network, device=args.device)
+        network = (samples.load_network if args.data is None else samples.saved)(args.network, device=args.device)
     x, y = samples.random_samples(network, SAMPLES) if args.data is None else _samples(args, network)
     print(network)
     report = network.check(x, y)

@@ -7,11 +7,10 @@ from ..atomic import atomically
 from ..devices import checked_name
 from ..devices.cpu import cxx
 from ..devices.cuda.probe import why_no_cuda
-from ..files import load
 from ..layered.network import Network
 from ..parity import REFERENCE, parity
 from .outputs import check_free
-from .samples import random_samples
+from .samples import load_network, random_samples
 
 OF_A_NEW_ONE = "layers", "activation", "output", "cost", "dtype"   # options that a saved network fixes
 
@@ -56,7 +55,7 @@ def _network(args):
     given = next((name for name in OF_A_NEW_ONE if getattr(args, name) is not None), None)
     if given:
         raise ValueError(f"--{given} describes a new network, got the saved network {args.network} too: leave one of them out")
-    return load(args.network, device="cpu")
+    return load_network(args.network, device="cpu")
 
 
 def holds_report(path):

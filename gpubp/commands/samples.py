@@ -5,7 +5,8 @@ import numpy as np
 from .. import datasets
 from ..datasets.data import check_like, numbers
 from ..devices.random import CHECK, generator
-from ..files import load as load_network
+from ..files import load as load_saved
+from ..layered.network import Network
 from ..maths.schema import FRACTION, TRUTH, Check, or_null, verify, whole
 from ..maths.validation import Interval, shown
 
@@ -18,9 +19,17 @@ RUN = {   # what `gpubp train` records of a run
     "own_optimizer": TRUTH}
 
 
+def load_network(path, device):
+    """The network in a file; an ensemble is refused."""
+    network = load_saved(path, device=device)
+    if not isinstance(network, Network):
+        raise ValueError(f"expected a network, got an ensemble in {path}: use it in Python, or save one of its networks")
+    return network
+
+
 def saved(path, device):
     """The network in a file, whose notes say how to read data, and how to go on if they record a run."""
-    network = load_network(path, device=device)
+    network = load_network(path, device)
     notes, outputs = network.metadata, network.sizes[-1]
     try:
         check_like(_like(network), "notes")
