@@ -111,6 +111,7 @@ def _parser():
         return made
 
     _train(command("train", "train a network; without arguments, on handwritten digits", description=TRAIN))
+    _search(command("search", "choose a network by cross-validation, and train it", description=TRAIN))
     add = command("predict", "apply a saved network to data").add_argument
     add("network", metavar="NET.npz", help="a network saved by `gpubp train`")
     add("data", metavar="DATA", help="a file as for `gpubp train`; targets are optional")
@@ -135,8 +136,8 @@ def _parser():
     return parser
 
 
-def _train(parser):
-    add = parser.add_argument
+def _data(add):
+    """DATA to train on, and how to read it."""
     add("data", nargs="?", type=_file, metavar="DATA", help="the file to train on")
     add("--target", metavar="C", help="target column, by name or number from 1 (default: target, label, class, y, species or "
                                       "outcome, else the last column); for an .npz file, the name of the target array")
@@ -148,6 +149,39 @@ def _train(parser):
     add("--missing", metavar="WORDS",
         help='leave out rows with these words, such as NA,? or with empty cells; "" if no word means a missing value, so that '
              "None or NA is a class (default: missing values are errors)")
+
+
+def _results(parser, picture):
+    """Where the network and the picture are written."""
+    parser.add_argument(
+        "--save", type=_file, metavar="FILE.npz",
+        help="where to save the network; a saved network of that name is replaced (default: NAME-network.npz for the data file "
+             "NAME, or digits.npz; if it exists, NAME-network-2.npz, digits-2.npz and so on)")
+    _picture(parser, f"where to draw {picture} (default: beside the network)")
+    parser.add_argument("--quiet", action="store_true", help="print only errors")
+
+
+def _search(parser):
+    add = parser.add_argument
+    _data(add)
+    add("--choose", action="append", default=[], metavar="NAME=A,B,...",
+        help='choices for a parameter of gpubp.search, such as hidden=32,[64,64] or learning_rate="log_uniform(0.001, 0.1)"; '
+             "repeat it for others (default: choices for hidden, activation, dropout and learning_rate)")
+    add("--trials", type=int, default=30, metavar="N", help="number of configurations (default 30)")
+    add("--folds", type=_folds, default=5, metavar="N", help="number of folds, or the fraction of the samples to validate on "
+                                                             "(default 5)")
+    add("--epochs", type=int, default=30, metavar="N", help="the most epochs of a trial (default 30)")
+    add("--strategy", choices=("halving", "random"), default="halving",
+        help="random trains all trials for all epochs, halving most of them for fewer (default halving)")
+    add("--device", default="auto", help="auto, cpu, cpu:numpy, cpu:compiled, cuda or cuda:N (default auto)")
+    add("--seed", type=int, default=1, metavar="N", help="random seed for trials, folds and networks (default 1)")
+    _results(parser, "the scores")
+    parser.set_defaults(resume=None, checkpoint=None)
+
+
+def _train(parser):
+    add = parser.add_argument
+    _data(add)
     width = parser.add_mutually_exclusive_group()
     width.add_argument("--layers", type=_numbers, metavar="N,N,...",
                        help="all layer sizes from inputs to outputs, such as 784,30,10")
@@ -169,10 +203,7 @@ def _train(parser):
                                                      "all samples; ignored if the file has its own validation part)")
     add("--patience", type=int, metavar="N", help="early stopping: stop after N epochs without a better validation cost, and "
                                                   "restore the best parameters")
-    add("--save", type=_file, metavar="FILE.npz",
-        help="where to save the network; a saved network of that name is replaced (default: NAME-network.npz for the data file "
-             "NAME, or digits.npz; if it exists, NAME-network-2.npz, digits-2.npz and so on)")
-    _picture(parser, "where to draw the learning curve (default: beside the network)")
+    _results(parser, "the learning curve")
     add("--checkpoint", type=_file, metavar="FILE.npz",
         help="also save the network here during training, from which --resume continues if training is killed; a saved network "
              "of that name is replaced, and the checkpoint before is kept as FILE.previous.npz")
@@ -180,7 +211,6 @@ def _train(parser):
                                               "epoch, but at most once a second)")
     add("--resume", type=_file, metavar="FILE.npz",
         help="continue training a saved network, up to --epochs in total; it is saved to the same file, or to --save")
-    add("--quiet", action="store_true", help="print only errors")
 
 
 def _table(add):
@@ -219,6 +249,16 @@ def _file(text):
     if not text:   # such as an unset shell variable
         raise argparse.ArgumentTypeError("expected the name of a file, got '': give one or leave this out")
     return text
+
+
+def _folds(text):
+    try:
+        folds = int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        folds = 0
+    if not folds > 0:
+        raise argparse.ArgumentTypeError(f"expected a number of folds or a fraction, got {text!r}")
+    return folds
 
 
 def _numbers(text):
