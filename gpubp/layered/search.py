@@ -16,6 +16,7 @@ from ..maths.gradient_transforms import Chain
 from ..maths.registry import Settings, Table
 from ..maths.validation import number, shown
 from .call_arrays import checked_arrays
+from .device_choice import numpy_epoch_seconds
 from .divergence import TrainingError
 from .fit_all import fit_all
 from .history import StopReason
@@ -215,6 +216,8 @@ def search(space: Mapping[str, Any], x: ArrayLike, y: ArrayLike, *, trials: int 
     inputs, outputs, task, labels = _decided(x, y, task, ops)
     build = lambda parameters: _network(parameters, inputs, outputs, task, seed, device=ops, dtype=dtype)
     checked_arrays(build(configurations[0]), x, y, sample_weight)
+    ops = ops.training_backend(epochs * len(configurations) * _numpy_epoch_seconds(
+        build(configurations[0]), len(labels), configurations[0].get("batch_size")))   # which all networks use then
     samples, splits = ([None], "on the given validation set") if validation is not None else _folds(labels, folds, seed)
     drawn = [_Trial(parameters, [build(parameters) for _ in samples]) for parameters in configurations]
     rungs, stopped, left, before = _rungs(strategy, len(drawn), epochs), None, drawn, 0
@@ -356,6 +359,12 @@ def _folds(labels, folds, seed):
         return [np.flatnonzero(~held)], f"on a validation set of {held.sum()} rows, {stratified}"
     fold = place % checked_int("folds", folds, 2, count, "the number of rows", "give fewer")
     return [np.flatnonzero(fold != k) for k in range(folds)], f"the mean of {folds} folds, {stratified}"
+
+
+def _numpy_epoch_seconds(network, count, batch_size):
+    """Predicted for a network that trains with Adam on `count` samples, by sizes only."""
+    steps = count / batch_size if isinstance(batch_size, int) and batch_size > 0 else count / 10
+    return numpy_epoch_seconds(network.vector.size, steps, count, 2)
 
 
 def _rungs(strategy, trials, epochs):

@@ -47,14 +47,15 @@ def test_each_trial_is_the_fit_of_its_networks(ops, data, strategy, rungs):
     first = sorted(range(12), key=lambda i: -result.trials[i]["curve"][0][1])[:rungs[-1][0]]
     for place, trial in enumerate(result.trials):
         assert trial["epochs"] == (9 if place in first else 3)
-        nets = [by_hand(x, y, trial["parameters"], train, valid, trial["epochs"], 5, ops) for train, valid in folds_of(y, 3, 5)]
+        nets = [by_hand(x, y, trial["parameters"], train, valid, trial["epochs"], 5, result.best.ops)
+                for train, valid in folds_of(y, 3, 5)]
         assert trial["scores"] == [net.history.validation_accuracy[-1] for net in nets]
         assert trial["score"] == np.mean(trial["scores"]) and trial["std"] == np.std(trial["scores"])
         assert trial["curve"] == [(epochs, np.mean([net.history.validation_accuracy[epochs - 1] for net in nets]))
                                   for _, epochs in rungs[:trial["rung"]]]
     best = next(trial for trial in result.trials if trial["rank"] == 1)
     assert (result.best_parameters, result.best_score) == (best["parameters"], best["score"])
-    net = by_hand(x, y, result.best_parameters, slice(None), slice(None), best["epochs"], 5, ops)
+    net = by_hand(x, y, result.best_parameters, slice(None), slice(None), best["epochs"], 5, result.best.ops)
     assert (net.vector == result.best.vector).all() and result.best.history.validation_cost == [None] * best["epochs"]
 
 
