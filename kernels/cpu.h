@@ -84,19 +84,28 @@ inline T product_of(const T* x, const T* y, Int n)
     return sum_over(n, [=](Int j) { return x[j] * y[j]; });
 }
 
-// a := softmax of one row, which may be z itself; returns log(sum_j exp(z_j - peak))
-inline T softmax_of(const T* z, T* a, Int width, T& peak)
+// a := softmax of the rows of a block; a may be z itself. peaks_i := max_j z_ij,  log_sums_i := log(sum_j exp(z_ij - peak_i))
+inline void softmax_of_rows(const T* z, T* a, T* peaks, T* log_sums, Int rows, Int width)
 {
-    peak = z[0];
-    for (Int j = 1; j < width; j++)
-        peak = peak < z[j] || z[j] != z[j] ? z[j] : peak;   // NaN wins
-    const T top = peak;
-    for (Int j = 0; j < width; j++)
-        a[j] = exp(z[j] - top);
-    const T sum = sum_of(a, width);
-    for (Int j = 0; j < width; j++)
-        a[j] /= sum;
-    return log(sum);
+    for (Int i = 0; i < rows; i++) {
+        const T* row = z + i * width;
+        T peak = row[0];
+        for (Int j = 1; j < width; j++)
+            peak = peak < row[j] || row[j] != row[j] ? row[j] : peak;   // NaN wins
+        for (Int j = 0; j < width; j++)
+            a[i * width + j] = row[j] - peak;
+        peaks[i] = peak;
+    }
+    for (Int n = 0; n < rows * width; n++)
+        a[n] = exp(a[n]);
+    for (Int i = 0; i < rows; i++) {
+        T* row = a + i * width;
+        const T sum = log_sums[i] = sum_of(row, width);
+        for (Int j = 0; j < width; j++)
+            row[j] /= sum;
+    }
+    for (Int i = 0; i < rows; i++)
+        log_sums[i] = log(log_sums[i]);
 }
 
 // delta_j := a_j (delta_j - sum_k delta_k a_k) in one row

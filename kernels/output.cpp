@@ -65,8 +65,7 @@ static void output(T* z, const T* b, T* a, const T* y, const T* sample_weights, 
         T *here = z + start, *__restrict__ out = a + start;
         add_to_rows(here, b, count, width);
 #if SOFTMAX
-        for (Int i = 0; i < count; i++)
-            log_sums[i] = softmax_of(here + i * width, out + i * width, width, peaks[i]);
+        softmax_of_rows(here, out, peaks, log_sums, count, width);
 #else
         for (Int i = 0; i < n; i++)
             out[i] = sigma(here[i]);

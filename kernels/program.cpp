@@ -215,10 +215,10 @@ static void log_cost(const T* costs, T* log, Int* clock, Int n)
 
 static void softmax(T* z, const T* b, T* a, Int rows, Int width)
 {
-    for (Int i = 0; i < rows; i++, z += width, a += width) {
-        T peak;
-        add_to_rows(z, b, 1, width);
-        softmax_of(z, a, width, peak);
+    T peaks[BLOCK], log_sums[BLOCK];
+    BLOCKS_OF_ROWS(first, count, rows, width) {
+        add_to_rows(z + first * width, b, count, width);
+        softmax_of_rows(z + first * width, a + first * width, peaks, log_sums, count, width);
     }
 }
 
