@@ -72,7 +72,7 @@ def pack(network):
         "custom": sorted(custom(network)), "notes": network.metadata, "task": network.task, "standardize": network.standardize,
         "standardization": network.standardization and [
             network.standardization.shift.tolist(), network.standardization.scale.tolist()],
-        "history": network.history.as_dict(), "training": None}
+        "history": {name: value for name, value in network.history.as_dict().items() if name != "device"}, "training": None}
     arrays = {name: host(view) for name, view in network.parameters.items()}
     if training is not None and readable(training.chain):
         header["training"] = {"optimizer": str(training.chain), **{name: getattr(training, name) for name in STATE}}

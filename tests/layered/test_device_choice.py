@@ -97,6 +97,7 @@ def test_a_large_network_stays_on_the_gpu(gpu, random):
     net = Network([200, 300, 10], seed=1)
     net.fit(x, y, epochs=1, batch_size=300)
     assert net.ops is gpu and ", less, on " in net.device_choice.reason
+    assert net.history.device == str(net.device_choice)
     net.fit(x[:20], y[:20], epochs=1, batch_size=1)
     assert net.ops is gpu
 
@@ -126,6 +127,16 @@ def test_a_requested_device_is_never_changed(gpu, random, monkeypatch):
     assert by_environment.ops is gpu and str(by_environment.device_choice) == f"{gpu.name}: GPUBP_DEVICE says so"
     monkeypatch.setenv("GPUBP_DEVICE", " Auto ")
     assert Network([4, 5, 2], seed=1).device_choice.open
+
+
+def test_the_history_names_the_device_that_trained(random, compiled, tmp_path):
+    """A network on "cpu" may be compiled; a file does not say where its network was trained."""
+    x, y = random.standard_normal((5000, 9)), random.integers(0, 2, 5000)
+    net = Network([9, 40, 2], device="cpu", seed=1)
+    assert net.fit(x[:50], y[:50], epochs=1).device == "cpu: it was given by name"
+    assert net.fit(x, y, epochs=1, batch_size=1).device == "cpu:compiled: it was given by name"
+    net.save(tmp_path / "net.npz")
+    assert gpubp.load(tmp_path / "net.npz").history.device is None and "device" not in str(net.history)
 
 
 def test_a_fit_that_is_refused_moves_nothing(gpu, random):
