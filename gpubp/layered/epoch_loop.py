@@ -2,7 +2,7 @@
 
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from weakref import proxy
 
 from ..streams import TolerantStream
@@ -52,10 +52,19 @@ class EpochLoop:
 
     def run(self, interrupt, progress):
         """Train until the last epoch, or a reason to stop: one is a signal that `interrupt` has got. progress: a bar of steps."""
+        with closing(self.launches(interrupt, progress)) as launches:
+            for count in launches:
+                try:
+                    self.training_run.step(count)
+                except BaseException as error:
+                    launches.throw(error)   # which raises it again
+
+    def launches(self, interrupt, progress):
+        """The same as an iterator over numbers of steps; whoever gets one makes that many steps of training_run before the next."""
         network, self.interrupt, self.progress = self.network, interrupt, progress
         try:
             network.is_training, network.workspace_cache = True, None
-            self._run()
+            yield from self._run()
             self.cache.keep(self.workspace)
             network.workspace_cache = self.cache
             self.step_times.warn(self.workspace.ops)
@@ -78,7 +87,7 @@ class EpochLoop:
         network.history.stop(*early_stopping.reason() if early_stopping else ())
         try:
             while network.epoch < self.goal and network.history.stop_reason is None:
-                whole = self._epochs()
+                whole = yield from self._epochs()
                 saves = self.checkpoint and self.checkpoint.due()
                 if whole and not self.interrupt.requested and network.epoch < self.goal and not (
                         saves or self.epoch_log.due()):
@@ -123,7 +132,7 @@ class EpochLoop:
         if count := self._whole_epochs():
             return self._launch_epochs(self.epoch_program, count)
         begun = time.perf_counter()
-        whole = self._epoch()
+        whole = yield from self._epoch()
         if whole and not self.epoch_log.each:
             self.epochs_at_once = int(MAX_BURST_SECONDS / max(time.perf_counter() - begun, 1e-9))
         return whole
@@ -160,7 +169,7 @@ class EpochLoop:
         self.training_run.enter(self.network.epoch, training.batch)
         try:
             while training.batch < self.training_run.batches and not self.interrupt.requested:
-                self._launch()
+                yield from self._launch()
                 if self.checkpoint and self.checkpoint.due():
                     self._save_within_epoch()
         except BaseException:
@@ -186,7 +195,7 @@ class EpochLoop:
         if each and left == 1:
             self.divergence.before_last_step()
         count = max(1, min(left - (each or workspace.last_step_separate), self.burst, workspace.mini_batches.launchable(batch)))
-        self.training_run.step(count)
+        yield count
         event, self.event = self.event, workspace.ops.record_event()
         if event is not None:
             workspace.ops.wait_for(event)   # at most one burst runs while the next is launched: the time measured is the device's

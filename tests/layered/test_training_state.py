@@ -25,8 +25,8 @@ def made(ops="cpu"):
 
 
 def state(net):
-    """All that must agree: the vectors bit by bit, and the history without its seconds."""
-    history = {name: values for name, values in net.history.as_dict().items() if name != "seconds"}
+    """All that must agree: the vectors bit by bit, and the history without its seconds and the device."""
+    history = {name: values for name, values in net.history.as_dict().items() if name not in ("seconds", "device")}
     host = net.ops.to_numpy
     return [host(net.vector).tobytes(), *(host(v).tobytes() for v in net.training_state.vectors), net.training_state.step,
             history]
