@@ -1,10 +1,10 @@
-"""Many small networks at once: gpubp.fit_all beside a loop of fit, PyTorch and JAX with vmap; gpubp.search.
+"""Many small networks at once: fit_all beside PyTorch and JAX with vmap, and search beside scikit-learn.
 
-    python benchmarks/many.py [--quick] [--rounds 5] [--only TEXT]
+    python benchmarks/many.py [--quick] [--rounds 3] [--only TEXT]
 
-64 networks 64-32-10 on the digits, which differ by seed: sigmoid, softmax, cross-entropy, SGD, mini-batches of 32, each in
-an order of its own. gpubp also measures the accuracy of each network after each epoch, which the others do not. The searches
-train 60 configurations in 5 folds for the same number of epochs. Each candidate has its own process; they take turns. Writes
+64 networks 64-32-10 on the digits, which differ by seed: sigmoid, softmax, cross-entropy, SGD, mini-batches of 32, each in an order
+of its own. gpubp also measures the accuracy of each network after each epoch, which the others do not. The searches train 60
+configurations in 5 folds for the same number of epochs. Each candidate has its own process; they take turns. Writes
 benchmarks/results/many.*
 """
 
@@ -21,8 +21,8 @@ import numpy as np
 from benchmarks import report
 from benchmarks.alternate import alternating_processes, serve
 
-SIZES, BATCH, RATE, NETWORKS, EPOCHS = [64, 32, 10], 32, 0.5, 64, 30
-TRIALS, FOLDS, SEARCH_EPOCHS = 60, 5, 20
+SIZES, BATCH, RATE, FOLDS = [64, 32, 10], 32, 0.5, 5
+NETWORKS, EPOCHS, TRIALS, SEARCH_EPOCHS = (3, 2, 2, 2) if "--quick" in sys.argv else (64, 30, 60, 20)
 FIT_ALL, LOOP, JAX = "gpubp fit_all", "gpubp loop of fit, 1 thread", "JAX vmap"
 TORCH, TORCH_SINGLE = "PyTorch vmap", "PyTorch vmap, 1 thread"
 SEARCH, SCIKIT_LEARN = "gpubp search", "scikit-learn RandomizedSearchCV"
@@ -30,12 +30,12 @@ GOALS = ((FIT_ALL, (LOOP,), 1.8), (FIT_ALL, (TORCH, TORCH_SINGLE), 10.0), (FIT_A
 COLUMNS = "candidate", "against", "wanted", "found", "spread", "accuracies", "verdict"
 
 
-def digits(rows=None):
+def digits():
     """(x, y, held-out x, held-out y); a whole number of mini-batches, so that all candidates do the same work."""
     from gpubp import datasets
 
     train, test = datasets.split(datasets.digits(), 0.2, seed=1)
-    rows = rows or len(train.x) // BATCH * BATCH
+    rows = len(train.x) // BATCH * BATCH
     return train.x[:rows].astype(np.float32), train.y[:rows], test.x.astype(np.float32), test.y
 
 
@@ -189,15 +189,16 @@ def judged(found, own, peers, limit):
 
 def main(argv=None):
     parser = report.parser(__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each candidate (default 5)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each candidate (default 3)")
     parser.add_argument("--only", default="", metavar="TEXT", help="only candidates with this text in their name")
-    parser.add_argument("--serve", help=None)
+    parser.add_argument("--serve", metavar="CANDIDATE", help="be the process of a candidate")
     options = parser.parse_args(argv)
     if options.serve:
         serve(CANDIDATES[options.serve])
         return
-    found = alternating_processes({name: ("benchmarks.many", "--serve", name) for name in CANDIDATES if options.only in name},
-                                  1 if options.quick else options.rounds)
+    quick = ["--quick"] * options.quick
+    found = alternating_processes({name: ("benchmarks.many", "--serve", name, *quick) for name in CANDIDATES
+                                   if options.only in name}, 1 if options.quick else options.rounds)
     report.publish("many", "Many small networks at once, on the CPU", {"rounds": options.rounds, "candidates": found}, COLUMNS,
                    [judged(found, *goal) for goal in GOALS], folder=options.out)
 

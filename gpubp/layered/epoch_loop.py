@@ -60,7 +60,7 @@ class EpochLoop:
                     launches.throw(error)   # which raises it again
 
     def launches(self, interrupt, progress):
-        """The same as an iterator over numbers of steps; whoever gets one makes that many steps of training_run before the next."""
+        """The same as an iterator over numbers of steps: whoever takes one makes the steps of training_run before the next."""
         network, self.interrupt, self.progress = self.network, interrupt, progress
         try:
             network.is_training, network.workspace_cache = True, None
