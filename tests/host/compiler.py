@@ -7,6 +7,7 @@ that overlap although a parameter is declared __restrict__.
 import ctypes
 import fcntl
 import os
+import re
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ COMMAND = ("g++", "-std=c++17", "-Og", "-ffp-contract=off", "-fno-math-errno", "
 CACHE = Path(tempfile.gettempdir()) / f"gpubp-host-{getattr(os, 'getuid', int)()}"
 GROUP = 48   # programs per call of g++
 MOST_ON_Y = 65535
+SHARED_MEMORY = 227 << 10   # bytes of a block, at most
 SEED = 1
 # (dtype of the arithmetic, storage dtype if it differs) for which kernels are compiled
 KINDS = *((dtype, None) for dtype in kernel_source.C_TYPES), *(("float32", storage) for storage in kernel_source.STORAGE)
@@ -50,7 +52,8 @@ class HostCompiler:
         if text not in self._programs:
             self._build(_groups().get(text, (text,)))
         library, number = self._programs[text]
-        return HostKernel(library, name, number, self._most, parameters(text, name))
+        cluster = re.search(r"#define CLUSTER (\d+)", text)
+        return HostKernel(library, name, number, self._most, parameters(text, name), int(cluster[1]) if cluster else 1)
 
     def seed(self, seed):
         """Restart the random order of warps in all programs."""
@@ -76,9 +79,12 @@ class HostCompiler:
 
 
 class HostKernel:
-    """One kernel of a library."""
+    """One kernel of a library. cluster: the blocks of a cluster."""
 
-    def __init__(self, library, name, number, most, declared):
+    max_dynamic_shared_size_bytes = 48 << 10   # as in CUDA, unless it is set
+
+    def __init__(self, library, name, number, most, declared, cluster=1):
+        self.cluster = cluster
         self.name, self._most, self._launch, self._fault = name, most, library[f"launch_{name}_{number}"], library.fault
         self._launch.restype, self._fault.restype = ctypes.c_bool, ctypes.c_char_p
         pairs = combinations(enumerate(declared), 2)
@@ -88,20 +94,22 @@ class HostKernel:
         signature.restype = ctypes.c_char_p
         self.signature = signature().decode().split()
 
-    def __call__(self, grid, block, arguments):
+    def __call__(self, grid, block, arguments, shared_mem=0):
         given = [_code(a) for a in arguments]
         if given != self.signature:
             raise TypeError(f"kernel {self.name} takes {self.signature}, got {given}: see kernel_source.arguments")
         shape = (*grid, 1, 1)[:3] + (*block, 1, 1)[:3]
-        if min(shape) < 1 or shape[1] > MOST_ON_Y or shape[3] * shape[4] * shape[5] > 1024:
-            raise ValueError(f"kernel {self.name} cannot be launched with grid {grid} and block {block}")
+        threads = shape[3] * shape[4] * shape[5]
+        if (min(shape) < 1 or shape[1] > MOST_ON_Y or threads > 1024 or shape[0] % self.cluster
+                or (self.cluster > 1 and threads % 32) or not shared_mem <= self.max_dynamic_shared_size_bytes <= SHARED_MEMORY):
+            raise ValueError(f"kernel {self.name} cannot be launched with grid {grid}, block {block} and {shared_mem} bytes")
         for i, j in self._restricted:
             pair = arguments[i], arguments[j]
             if all(isinstance(a, HostArray) for a in pair) and np.may_share_memory(*(a.values for a in pair)):
                 raise ValueError(f"kernel {self.name}: {self._names[i]} and {self._names[j]} overlap, one of them is written and "
                                  "one is declared __restrict__")
         values = [np.array(a.values.ctypes.data if isinstance(a, HostArray) else a) for a in arguments]   # as they are now
-        launch(work(f"kernel {self.name}", partial(self._run, (ctypes.c_uint * 6)(*shape), values),
+        launch(work(f"kernel {self.name}", partial(self._run, (ctypes.c_uint * 8)(*shape, self.cluster, shared_mem), values),
                     [a for a in arguments if isinstance(a, HostArray)]))
 
     def _run(self, shape, values):

@@ -2,10 +2,13 @@
 // A fiber runs until it meets a barrier (__syncthreads, a shuffle); whoever arrives last opens it for all. Warps take turns at
 // random, each for a stretch of random length, so that one which does not wait where it must is soon ahead of the others.
 // What a GPU would not forgive, and x86 does, is a fault: g++ instruments each access (-fsanitize=alignment), shuffles are checked.
+// The blocks of a cluster run together; each has dynamic shared memory of its own, whose numbers are NaN at first.
+#include <algorithm>
 #include <cmath>
 #include <csetjmp>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <type_traits>
@@ -18,6 +21,7 @@ using namespace std;   // exp(float) is then a float, as in CUDA
 #define __global__
 #define __device__
 #define __launch_bounds__(...)
+#define __cluster_dims__(...)
 #define __shared__ static
 
 struct Position { unsigned x, y, z; };
@@ -25,13 +29,16 @@ static Position threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulator {
 
-const unsigned most_threads = 1024, warp = 32, stack_bytes = 1 << 16;
+const unsigned most_blocks = 8, most_threads = 1024 * most_blocks, warp = 32, stack_bytes = 1 << 16, guard_bytes = 256;
 
 struct Barrier { unsigned alive, waiting, opened; };
-struct Fiber { jmp_buf place; vector<char> stack; bool begun, alive; };
+struct Fiber { jmp_buf place; unique_ptr<char[]> stack; bool begun, alive; };
 
 static Fiber fibers[most_threads];
-static Barrier block, warps[most_threads / warp];
+static Barrier cluster, blocks[most_blocks], warps[most_threads / warp];
+static Position first_block;                  // of the cluster
+static unsigned block_threads;
+static vector<double> memory[most_blocks];    // dynamic shared memory of each block of the cluster, and a guard behind it
 static jmp_buf scheduler;
 static function<void()> body;
 static unsigned me;
@@ -84,7 +91,8 @@ static void live()
         fibers[me].alive = false;
         progress = true;
         leave(warps[me / warp]);
-        leave(block);
+        leave(blocks[me / block_threads]);
+        leave(cluster);
         rest();
     }
 }
@@ -92,16 +100,19 @@ static void live()
 static void resume(unsigned thread)
 {
     Fiber& fiber = fibers[me = thread];
-    threadIdx = {me % blockDim.x, me / blockDim.x % blockDim.y, me / blockDim.x / blockDim.y};
+    const unsigned here = me % block_threads;
+    threadIdx = {here % blockDim.x, here / blockDim.x % blockDim.y, here / blockDim.x / blockDim.y};
+    blockIdx = {first_block.x + me / block_threads, first_block.y, first_block.z};
     if (_setjmp(scheduler))
         return;
     if (fiber.begun)
         _longjmp(fiber.place, 1);
     fiber.begun = true;
-    fiber.stack.resize(stack_bytes);
+    if (!fiber.stack)
+        fiber.stack.reset(new char[stack_bytes]);
     static ucontext_t context;
     getcontext(&context);
-    context.uc_stack.ss_sp = fiber.stack.data();
+    context.uc_stack.ss_sp = fiber.stack.get();
     context.uc_stack.ss_size = stack_bytes;
     makecontext(&context, live, 0);
     setcontext(&context);
@@ -122,32 +133,44 @@ static bool run_warp(unsigned first, unsigned threads, bool backward)
     return progress;
 }
 
-static bool run_block(unsigned threads)
+static bool run_cluster(unsigned size, size_t shared)   // all blocks of a cluster; if there are several, their warps are whole
 {
-    const unsigned count = (threads + warp - 1) / warp;
-    block = {threads, 0, 0};
+    const unsigned threads = size * block_threads, count = (threads + warp - 1) / warp;
+    cluster = {threads, 0, 0};
+    for (unsigned b = 0; b < size; b++) {
+        blocks[b] = {block_threads, 0, 0};
+        memory[b].assign(shared ? (shared + guard_bytes) / sizeof(double) : 0, NAN);
+    }
     for (unsigned t = 0; t < count * warp; t++) {
         fibers[t].alive = t < threads;
         warps[t / warp] = {min(warp, threads - t / warp * warp), 0, 0};
     }
-    unsigned waiting = 0;   // warps that have not moved since any has, as bits
-    while (block.alive && waiting != (count < 32 ? (1u << count) - 1 : ~0u)) {
+    vector<bool> waits(count);   // warps that have not moved since any has
+    unsigned waiting = 0;
+    while (cluster.alive && waiting != count) {
         unsigned w = dice() % count;
-        while (waiting >> w & 1)
+        while (waits[w])
             w = (w + 1) % count;
         const bool backward = dice() % 2;
         for (unsigned stretch = 1u << dice() % 8; stretch > 0; stretch--) {
             if (!run_warp(w * warp, threads, backward)) {
-                waiting |= 1u << w;
+                waits[w] = true;
+                waiting++;
                 break;
             }
-            waiting = 0;
+            if (waiting) {
+                fill(waits.begin(), waits.end(), false);
+                waiting = 0;
+            }
         }
     }
-    if (block.alive)   // threads wait at barriers that the others never reach: the next kernel begins with new fibers
+    if (cluster.alive)   // threads wait at barriers that the others never reach: the next kernel begins with new fibers
         for (Fiber& fiber : fibers)
             fiber.begun = false;
-    return !block.alive;
+    for (unsigned b = 0; b < size && shared; b++)
+        if (!all_of(memory[b].begin() + shared / sizeof(double), memory[b].end(), [](double x) { return isnan(x); }))
+            fault = "a thread has written beyond the dynamic shared memory";
+    return !cluster.alive && fault.empty();
 }
 
 template <class... P, size_t... I>
@@ -156,20 +179,21 @@ void call(void (*kernel)(P...), void** arguments, index_sequence<I...>)
     kernel(*static_cast<P*>(arguments[I])...);
 }
 
-// as cuLaunchKernel: shape is grid x, y, z and block x, y, z, arguments points to the values; false is a fault or a deadlock. Of
-// each dimension of the grid only the last `most` blocks are run.
+// as cuLaunchKernel: shape is grid x, y, z, block x, y, z, the blocks of a cluster and the bytes of dynamic shared memory, arguments
+// points to the values; false is a fault or a deadlock. Of each dimension of the grid only the last `most` blocks are run.
 template <class... P>
 bool launch(void (*kernel)(P...), const unsigned* shape, void** arguments, unsigned most)
 {
     fault.clear();
     gridDim = {shape[0], shape[1], shape[2]};
     blockDim = {shape[3], shape[4], shape[5]};
+    block_threads = blockDim.x * blockDim.y * blockDim.z;
     body = [=] { call(kernel, arguments, index_sequence_for<P...>()); };
     for (unsigned z = gridDim.z - min(most, gridDim.z); z < gridDim.z; z++)
         for (unsigned y = gridDim.y - min(most, gridDim.y); y < gridDim.y; y++)
-            for (unsigned x = gridDim.x - min(most, gridDim.x); x < gridDim.x; x++) {
-                blockIdx = {x, y, z};
-                if (!run_block(blockDim.x * blockDim.y * blockDim.z))
+            for (unsigned x = gridDim.x - min(most, gridDim.x); x < gridDim.x; x += shape[6]) {
+                first_block = {x, y, z};
+                if (!run_cluster(shape[6], shape[7]))
                     return false;
             }
     return true;
@@ -202,7 +226,17 @@ string signature(void (*)(P...))
 
 static void __syncthreads()
 {
-    emulator::meet(emulator::block);
+    emulator::meet(emulator::blocks[emulator::me / emulator::block_threads]);
+}
+
+static int cluster_rank() { return emulator::me / emulator::block_threads; }
+static void cluster_sync() { emulator::meet(emulator::cluster); }
+static void* emulated_shared_memory() { return emulator::memory[cluster_rank()].data(); }
+
+template <class V>
+static void store_remote(V* place, int block, V x)
+{
+    *(V*)((char*)emulator::memory[block].data() + ((char*)place - (char*)emulated_shared_memory())) = x;
 }
 
 // called by g++ where an address is not a multiple of what the type asks for: (file, line, column, type, log2 of the alignment)

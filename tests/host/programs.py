@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from gpubp.devices import kernel_source
 
-KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([^)]+\) )?(\w+)\(')
+KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\([^)]+\) )?(?:CLUSTER_DIMS )?(\w+)\(')
+DYNAMIC = "extern __shared__ __align__(16) unsigned char memory[];"   # shared memory whose size a launch gives
 
 
 def kernels(text):
@@ -43,6 +44,7 @@ def join(texts, suffix=""):
     for number, text in enumerate(texts):
         names = kernels(text)
         lines += [f"#define {name} {name}_{number}" for name in names]
+        text = text.replace(DYNAMIC, "void* const memory = emulated_shared_memory();")
         lines += [f"namespace program_{number} {{", text, *(suffix.format(f"{name}_{number}") for name in names), "}"]
         lines += [f"#undef {name}" for name in re.findall(r"#define (\w+)", text) + names]
     return "\n".join(lines) + "\n"

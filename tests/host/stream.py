@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from weakref import WeakValueDictionary
 
 DEVICES = 2
+ATTRIBUTES = {97: 227 << 10, 120: 1}   # CUDA's numbers: shared memory of a block, and whether there are clusters, as on sm_90
 LONGEST, MOST_FREED = 16, 1 << 18   # most calls in a queue; most bytes that are kept for queued work
 lock = threading.RLock()          # of the queues: a thread that waits for a stream runs the stream's calls
 streams = WeakValueDictionary()   # by number, in place of an address
@@ -267,6 +268,11 @@ def memcpyAsync(target, source, count, kind, stream):
         stream.given += 1
 
 
+def deviceGetAttribute(attribute, device):
+    """CuPy's runtime function, for the attributes of ATTRIBUTES."""
+    return ATTRIBUTES[attribute]
+
+
 runtime = SimpleNamespace(memcpyAsync=memcpyAsync, memcpyHostToDevice=1, memGetInfo=lambda: (memory.free, memory.free),
-                          getDeviceCount=lambda: DEVICES)
+                          getDeviceCount=lambda: DEVICES, deviceGetAttribute=deviceGetAttribute)
 alloc_pinned_memory = bytearray
