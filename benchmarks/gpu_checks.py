@@ -187,7 +187,7 @@ def memory(seconds, cases=("tanh clipped momentum", "softmax adam dropout")):
 def kernels():
     """The names of our kernels."""
     text = "".join(path.read_text() for path in kernel_source.folder().glob("*.cu"))
-    return sorted(set(re.findall(r"__global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(", text)))
+    return sorted(set(re.findall(r"__global__ void (?:__launch_bounds__\([^)]*\) )?(?:CLUSTER_DIMS )?(\w+)\(", text)))
 
 
 def tests(seconds, chosen="cuda or cupy", files=None, processes=12):

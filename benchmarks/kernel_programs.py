@@ -4,6 +4,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from gpubp.devices.kernel_source import copy_source, layer_source, output_source, source, step_source
+from gpubp.layered.device_choice import form_of
+from gpubp.layered.network import Network
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import OPTIMIZERS, Chain, GradientTransform
@@ -13,6 +15,17 @@ from gpubp.maths.validation import Interval
 # The files that need no formula, and those of them whose kernels depend on the storage type S.
 UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu", "scale.cu", "array_checks.cu", "report.cu")
 SIXTEEN_BITS = ("softmax.cu", "sums.cu", "dropout.cu", "array_checks.cu")
+# small networks that inside.cu trains: layers, rows of a mini-batch, optimizer, options of Network, blocks of a cluster
+INSIDE: tuple[tuple[tuple[int, ...], int, str, dict[str, str], int], ...] = (
+    ((784, 30, 10), 10, "sgd(0.5)", {}, 8), ((784, 30, 10), 10, "sgd(0.5)", {}, 1), ((784, 100, 10), 64, "sgd(0.5)", {}, 8),
+    ((64, 32, 10), 32, "adam", {"output": "softmax", "cost": "cross-entropy"}, 1), ((2, 3, 1), 4, "sgd", {}, 1))
+
+
+def inside_sources(dtype):
+    """Yield (label, source text, shared memory of a block in bytes, blocks of a cluster) for the networks of INSIDE."""
+    for layers, rows, text, options, size in INSIDE:
+        form = form_of(Network(list(layers), device="cpu", dtype=dtype, seed=1, **options), Chain.of(text), rows)
+        yield f"inside.cu {layers} {rows} {text} {size}", form.text(size), form.shared_bytes(size), size
 
 
 def sources(dtype, storage=None, few=None):

@@ -64,16 +64,21 @@ def layer_source(activation, dtype, storage=None, ending="cu"):
 
 def output_source(cost, activation, dtype, storage=None, ending="cu"):
     """The source of output.cu (or .cpp) for a cost and the activation of the last layer."""
+    return source(f"output.{ending}", dtype, output_formulas(cost, activation), storage)
+
+
+def output_formulas(cost, activation):
+    """The formulas and flags of the last layer."""
     partner = cost.meets_partner(activation)
     flags = {"SOFTMAX": activation.rowwise, "PARTNER": partner, "RELATIVE": cost.relative, "OUTER": cost.outer is not None}
-    return source(f"output.{ending}", dtype, "".join((
+    return "".join((
         *(f"#define {name} {int(flag)}\n" for name, flag in flags.items()),
         "" if activation.rowwise else _activation(activation),
         device_function("value", cost.value_at if partner else cost.value, "ay"),
         device_function("slope", cost.prime, "ay"),
         *((device_function("outer", cost.outer, "s"),
            device_function("outer_prime", cost.outer_prime or (lambda xp, s: 1.0), "s"))
-          if cost.outer else ()))), storage)
+          if cost.outer else ())))
 
 
 def step_source(chain, dtype, storage=None, ending="cu"):

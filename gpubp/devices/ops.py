@@ -69,6 +69,7 @@ class Ops(ABC):
     row_blocks: Any = None           # the CpuOps itself, whose threads compute blocks of rows
     array_checks: Any = None         # the ArrayChecks that validate arrays without a synchronization
     streaming: Any = None            # the Streaming of data that do not fit on the device
+    inside: Any = None               # the Inside, which makes many steps of a small network in one launch
     loss_scaling: Any = None         # the LossScaling of precision "float16"
     lane: Any = None                 # the calling thread's stream; None if the work of all threads is in order
 

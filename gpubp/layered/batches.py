@@ -61,11 +61,20 @@ class DeviceBatches:
         """Bind the gathering of a mini-batch of `rows` rows, from its row `first` on: x, y and perhaps sample_weights / rows."""
         return self._gather(clock, self.sources, outs, rows, first)
 
+    def indexed(self):
+        """(array, row numbers in the order of the epoch) of x, of y and of the sample weights, which may be None. The arrays stay
+        the same in all epochs, and in the next fit if they are copies."""
+        return [*((source, self.order) for source in self.sources),
+                (None if self.sample_weights is None else self._share(1), self.order)]
+
+    def _share(self, rows):
+        if rows not in self.shares:
+            self.shares[rows] = self.sample_weights / rows
+        return self.shares[rows]
+
     def _gather(self, clock, sources, outs, rows, first=0):
         if len(outs) > len(sources):
-            if rows not in self.shares:
-                self.shares[rows] = self.sample_weights / rows
-            sources = [*sources, self.shares[rows]]
+            sources = [*sources, self._share(rows)]
         return self.ops.gather(sources, self.order[first:], clock, self.size, outs)
 
 
@@ -110,6 +119,10 @@ class StreamedBatches(DeviceBatches):
     def end(self):
         for buffer in self.streamed:
             buffer.end()
+
+    def indexed(self):
+        buffers = [*self.buffers, None]
+        return [(buffer.window, self.places) if buffer else pair for pair, buffer in zip(super().indexed(), buffers)]
 
     def _load(self, slot):
         """Gather and send the rows of a slot, unless that has been done."""

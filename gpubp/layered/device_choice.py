@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from ..devices import named_by_environment
 from ..devices.cpu.numpy_ops import MIN_EPOCH_SECONDS_TO_COMPILE
+from ..devices.inside_source import Form
 from ..devices.ops import Ops
 
 CALLS = {"numpy": 20e-6, "compiled": 3e-6}   # overhead of a step on the CPU in seconds
@@ -18,6 +19,9 @@ GRAPH_NODE_SECONDS = 2.5e-6                  # of a small kernel in a CUDA graph
 GPU_FLOPS = {"exact": 3e13, "tf32": 1e14, "bfloat16": 2e14, "float16": 2e14}
 GPU_FLOPS_64, GPU_BYTES = 1e12, 2e12         # in float64, and bytes moved per second
 PASSES = 9                                   # over z, a and delta, by the kernels of a step that are not products
+# NVRTC takes about 3 seconds to compile a program of many steps, once: CuPy caches it on disk. A fit of 30 epochs, the default,
+# repays them if an epoch saves this much. That is predicted from sizes only, so that every run makes the same choice.
+MIN_EPOCH_SECONDS_SAVED = 0.1
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,39 @@ class DeviceChoice:
         return cls(ops.name, "there is a GPU, and the first fit decides", open=True)
 
 
-def choose(network, batch, steps, state):
-    """The DeviceChoice of a network on a GPU that trains on host arrays. steps: per epoch; state: number of state vectors."""
+def choose(network, batch, steps, chain):
+    """The DeviceChoice of a network on a GPU that trains on host arrays. steps: mini-batches of `batch` rows per epoch."""
     from ..devices.cpu import cxx  # it loads the compiler's tools
-    sizes = tuple(network.sizes)
+    sizes, state = tuple(network.sizes), len(chain.state)
     cpu = seconds_on_cpu(sizes, batch, steps, state, network.dtype.itemsize, cxx.why_not() is None)
-    gpu = seconds_on_gpu(sizes, batch, state, network.dtype.itemsize, network.precision)
+    gpu = (seconds_on_gpu(sizes, batch, state, network.dtype.itemsize, network.precision)
+           if why_not_inside(network, chain, batch, steps) else network.ops.inside.seconds(form_of(network, chain, batch)))
     name, verb = ("cpu", "more") if cpu <= gpu else (network.ops.name, "less")
     return DeviceChoice(name, f"a step is predicted to take {cpu * 1e6:.3g} us on the CPU, and {gpu * 1e6:.3g} us, {verb}, on "
                               f"{network.ops.name}")
+
+
+def form_of(network, chain, rows):
+    """The Form of a network's training in mini-batches of `rows` rows."""
+    activations = tuple(gate.activation for gate in network.gates.values())
+    return Form(tuple(network.sizes), rows, activations, network.cost_function, chain, tuple(network.parameters.starts),
+                tuple(map(network.dropout_rates.get, range(network.depth))), network.dtype.name)
+
+
+def why_not_inside(network, chain, rows, steps):
+    """None if fit launches many of the `steps` mini-batches of an epoch together, see devices/cuda/inside.py; else the reason."""
+    inside, form = network.ops.with_precision(network.precision).inside, form_of(network, chain, rows)
+    if inside is None:
+        return f"{network.ops.name} computes step by step"
+    graphs = steps * seconds_on_gpu(network.sizes, rows, len(chain.state), network.dtype.itemsize, network.precision)
+    if graphs < MIN_EPOCH_SECONDS_SAVED:
+        return f"an epoch is predicted to take {graphs:.2g} s, too little to compile a program of many steps"
+    if reason := inside.why_not(form):
+        return reason
+    saved = graphs - steps * inside.seconds(form)
+    if saved < MIN_EPOCH_SECONDS_SAVED:
+        return f"a program of many steps is predicted to save {saved:.2g} s per epoch, too little to compile it"
+    return None
 
 
 def seconds_on_cpu(sizes, batch, steps, state, itemsize, compiles):

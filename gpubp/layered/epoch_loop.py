@@ -83,7 +83,7 @@ class EpochLoop:
             training.batch, training.shape, training.costs = 0, (arguments.samples_per_epoch, arguments.batch_size), []
         self.divergence.begin_fit()
         network.training_state, network.task, network.standardization = training, arguments.task, arguments.standardization
-        network.history.device = f"{self.workspace.ops.name}: {network.device_choice.reason}"
+        network.history.device = f"{self.workspace.ops.name}: {network.device_choice.reason}{self.workspace.launches()}"
         network.history.stop(*early_stopping.reason() if early_stopping else ())
         try:
             while network.epoch < self.goal and network.history.stop_reason is None:

@@ -42,7 +42,7 @@ class FitArguments:
             raise ValueError(f"expected a file as checkpoint with every={shown(every)}, got none: name one")
         self.checkpoint = None if checkpoint is None else Checkpoint(network, self.training_state.chain, checkpoint, every)
         if network.device_choice.open:
-            choice = choose(network, self.batch_size, self.batches, len(self.training_state.state))
+            choice = choose(network, self.batch_size, self.batches, self.training_state.chain)
             if choice.name == "cpu":
                 network.to("cpu")
             network.device_choice = choice

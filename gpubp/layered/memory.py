@@ -69,6 +69,7 @@ class CountingOps:
     # the verbs of these are counted too
     row_blocks = property(lambda self: self.ops.row_blocks and self)
     loss_scaling = property(lambda self: self.ops.loss_scaling and self)
+    inside = property(lambda self: self.ops.inside and CountingOps(self.ops.inside))
 
     def _bind(self, *arguments):
         self.bytes += CALL

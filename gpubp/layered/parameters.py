@@ -17,17 +17,17 @@ def shapes(sizes):
 class Parameters:
     """Named views of one contiguous vector: all weights first, then all biases.
 
-    Views start on 128-byte lines; the gaps between them are zero, and every optimizer keeps them zero. Write to a view with
-    [...] =; it cannot be replaced, because the optimizer trains the vector.
+    Views start on 128-byte lines, at the places `starts`; the gaps between them are zero, and every optimizer keeps them zero.
+    Write to a view with [...] =; it cannot be replaced, because the optimizer trains the vector.
     """
 
     def __init__(self, shapes, ops, dtype, rounded_from=None):
         self.shapes, self.ops, self.dtype = dict(shapes), ops, np.dtype(dtype)
         line = ALIGNMENT_BYTES // np.dtype(rounded_from or dtype).itemsize
-        *self._starts, size = accumulate((-(-prod(shape) // line) * line for shape in shapes.values()), initial=0)
+        *self.starts, size = accumulate((-(-prod(shape) // line) * line for shape in shapes.values()), initial=0)
         self.vector = ops.zeros(size, dtype)
         self._views = self.views(self.vector)
-        biases = [start for shape, start in zip(shapes.values(), self._starts) if len(shape) == 1]
+        biases = [start for shape, start in zip(shapes.values(), self.starts) if len(shape) == 1]
         self.weight_count = biases[0] if biases else size   # number of leading elements that hold weights
         self._rounded: dict[np.dtype, Parameters] = {}
 
@@ -38,7 +38,7 @@ class Parameters:
     def views(self, vector):
         """{name: view} of a vector in this layout; the vector may be a traced value."""
         return {name: vector[start:start + prod(shape)].reshape(shape)
-                for (name, shape), start in zip(self.shapes.items(), self._starts)}
+                for (name, shape), start in zip(self.shapes.items(), self.starts)}
 
     def rounded(self, dtype):
         """A copy in another dtype with the same layout; one is cached per dtype and filled by ops.cast."""

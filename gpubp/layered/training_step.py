@@ -31,7 +31,7 @@ def _shards(network, ops, rows):
     return [starts[first:first + together] for first in range(0, len(starts), together)]
 
 
-class _Step:
+class Step:
     """run and last are its programs; last, for an epoch's last step, forms the whole gradient, whose norm the history records."""
 
     def __init__(self, update, mini_batches, report, rows):
@@ -55,7 +55,7 @@ class _Step:
         return plan
 
 
-class WholeBatchStep(_Step):
+class WholeBatchStep(Step):
     """All rows together. If optimizer and device allow it, the matrix product of BP4 updates the weights directly."""
 
     def __init__(self, update, mini_batches, report, rows):
@@ -71,7 +71,7 @@ class WholeBatchStep(_Step):
         return [self.ops.norms(self.network.vector, [self.gradient.vector, *self.plan.delta[1:]], self.norms)]
 
 
-class BlockedStep(_Step):
+class BlockedStep(Step):
     """Shards of the rows on several threads, each with its own gradient; these are summed in the order of the shards.
 
     A shard is a few blocks of rows that fit a core's cache. The result does not depend on the number of threads.

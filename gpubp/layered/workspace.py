@@ -6,8 +6,9 @@ import numpy as np
 
 from ..devices.ops import ProgramError
 from .batches import open_batches
-from .device_choice import numpy_epoch_seconds
+from .device_choice import numpy_epoch_seconds, why_not_inside
 from .epoch_report import Report
+from .inside_step import inside_steps
 from .optimizer_update import OptimizerUpdate
 from .training_step import training_step
 
@@ -46,11 +47,23 @@ class TrainingWorkspace:
         self.log, self.scaling = self.report.log, self.report.scaling if ops.loss_scaling else None
         self.update = OptimizerUpdate(network, ops, training, self.gradient, self.clock, self.batches, n, self.scaling)
         self.mini_batches = open_batches(ops, network.dtype, x, y, sample_weights, count, size, own)
-        self.steps = {rows: training_step(self.update, self.mini_batches, self.report, rows) for rows in {size, rest or size}}
-        last = self.steps[rest or size]
-        self.measure = ops.program(last.measuring())   # |gradient|, |delta_l| of the epoch's last step
-        self.last_step_separate = rest > 0 or last.run is not last.last   # whether that step has a program of its own
-        ops.prepare([self.measure, *(program for step in self.steps.values() for program in (step.run, step.last))])
+        self.why_not_inside = why_not_inside(network, training.chain, size, self.batches)
+        bound, sizes = (self.update, self.mini_batches, self.report), (size, rest or size)
+        if self.why_not_inside:
+            self.steps = {rows: training_step(*bound, rows) for rows in {*sizes}}
+            self.measure = ops.program(self.steps[sizes[1]].measuring())   # |gradient|, |delta_l| of the epoch's last step
+        else:
+            self.steps, self.measure = inside_steps(*bound, *sizes), lambda: None   # which measure in the launch of that step
+        # whether the last step has a program of its own
+        self.last_step_separate = any(step.run is not self.steps[sizes[1]].last for step in self.steps.values())
+        if self.why_not_inside:
+            ops.prepare([self.measure, *(program for step in self.steps.values() for program in (step.run, step.last))])
+
+    def launches(self):
+        """How steps are launched on a GPU, in words for History.device; "" on the CPU."""
+        if self.ops.on_host:
+            return ""
+        return f"; each step is a graph: {self.why_not_inside}" if self.why_not_inside else "; many steps are one launch"
 
     def begin_fit(self, training, epochs):
         """A fit begins: `epochs` of its epochs may wait to be read; training has the state vectors that steps are bound to."""

@@ -9,9 +9,12 @@ import pytest
 
 from gpubp.devices import kernel_source
 from gpubp.devices.cuda.cuda_ops import CudaOps
+from gpubp.devices.cuda.inside import Inside
+from gpubp.layered.layers import Dropout
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import Chain
+from tests.devices.test_inside import CLASSES, bits, bound
 from tests.host import host_ops, stream
 from tests.host.programs import parameters
 from tests.kernel_reference import normal, unaligned
@@ -172,7 +175,7 @@ def test_arrays_refuse_to_mix_with_numpys():
 
 # ---- some order of the warps reveals a missing barrier
 
-BARRIER, SHUFFLE = re.compile(r"__syncthreads\(\);"), re.compile(r"__shfl_xor_sync\(0xffffffffu, x, far\)")
+BARRIER, SHUFFLE = re.compile(r"(__syncthreads|cluster_sync)\(\);(?! })"), re.compile(r"__shfl_xor_sync\(0xffffffffu, x, far\)")
 INCLUDE = re.compile(r'#include "([\w.]+)"')
 SEEDS = range(12)
 
@@ -204,8 +207,21 @@ class Changed:
         return self.compiler.kernel(self.change(text), name)
 
 
+def results_inside(ops):
+    """The results of many steps in one launch, with every part that has a barrier, by a cluster of blocks and by a single one."""
+    found = []
+    for size in (4, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Inside, "cluster", lambda self, form, networks=1, size=size: size)
+            layers, chain = [140, Dropout(0.2), 24, Dropout(0.3), 12, 10], "clip_norm(0.1), adam(0.05), max_norm(0.5)"
+            program, arrays = bound(ops, layers, chain, 9, 40, **CLASSES)
+            program(5)
+            found += bits(ops, arrays)
+    return found
+
+
 def results(ops):
-    """The results of the kernels with barriers, for rows and columns that many warps share."""
+    """The results of the other kernels with barriers, for rows and columns that many warps share."""
     wide, narrow, b = normal("float32", (3, 1200), (80, 24), 1200)
     few, y = narrow[:20], np.eye(3, 1200, dtype=np.float32)
     left = []
@@ -228,7 +244,7 @@ def results(ops):
     return [ops.to_numpy(array) for array in left]
 
 
-def differs(ops, change):
+def differs(ops, change, results=results):
     """Whether some order of the warps gives another result, or none at all."""
     changed = CudaOps("host", ops.xp, Changed(ops.compiler, change), ops.device, ops.products)
     try:
@@ -244,13 +260,15 @@ def differs(ops, change):
     return False
 
 
-def test_no_order_of_the_warps_changes_a_result():
-    assert not differs(host_ops(), lambda text: text)
+@pytest.mark.parametrize("results", [results, results_inside])
+def test_no_order_of_the_warps_changes_a_result(results):
+    assert not differs(host_ops(), lambda text: text, results)
 
 
 @pytest.mark.parametrize("file, number", places(BARRIER), ids=str)
 def test_a_missing_barrier_is_found(file, number):
-    assert differs(host_ops(), lambda text: without(text, file, number, BARRIER, ""))
+    assert differs(host_ops(), lambda text: without(text, file, number, BARRIER, ""),
+                   results_inside if file == "inside.cu" else results)
 
 
 @pytest.mark.parametrize("file, number", places(SHUFFLE), ids=str)

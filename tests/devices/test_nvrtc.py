@@ -14,9 +14,11 @@ import pytest
 
 from benchmarks import kernel_programs
 from gpubp.devices import kernel_source
+from gpubp.devices.cuda.inside import STATIC_BYTES
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.gradient_transforms import Chain
 from tests.conftest import needs
+from tests.devices.test_inside import SHARED_MEMORY
 from tests.host.compiler import KINDS
 
 nvrtc = needs("cuda.bindings.nvrtc")
@@ -115,6 +117,24 @@ def programs(kind):
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_every_program_compiles(kind):
     check(kind, list(programs(kind)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dtype, architecture", [("float32", 75), ("float32", 80), ("float32", 90), ("float32", 120),
+                                                 ("float64", 90), ("float64", 100)])
+def test_programs_of_many_steps_compile(dtype, architecture):
+    """Where clusters exist and the shared memory suffices, both as CUDA has them."""
+    jobs = [(label, text, architecture) for label, text, shared, size in kernel_programs.inside_sources(dtype)
+            if shared + STATIC_BYTES <= SHARED_MEMORY[architecture] * 1024 and (size == 1 or architecture >= 90)]
+    assert len(jobs) >= 2 and (architecture != 90 or dtype == "float64" or len(jobs) == len(kernel_programs.INSIDE))
+    check((dtype, None), jobs)
+
+
+def test_a_cluster_exchanges_through_shared_memory():
+    text = next(text for _, text, _, size in kernel_programs.inside_sources("float32") if size == 8)
+    ptx, _ = compiled(text, 90)
+    assert {"barrier.cluster.arrive.release.aligned", "st.shared::cluster.b32"} <= {*re.findall(r"[\w.:]+", ptx)}
+    assert re.search(r"\.reqnctapercluster 8|\.explicitcluster", ptx)
 
 
 def test_every_formula_meets_every_generation():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gpubp.devices.cpu.base import CpuOps
+from gpubp.devices.cuda.inside import Inside
 from gpubp.devices.cuda.loss_scaling import LossScaling
 from gpubp.devices.ops import Ops
 from gpubp.layered.memory import CountingOps
@@ -71,7 +72,7 @@ def test_sample_weights_are_divided_once(cpu, random):
     assert peak < int(net.memory(60_000, 60_000)) + 4 * weights.nbytes
 
 
-@pytest.mark.parametrize("verbs", [Ops, CpuOps, LossScaling])
+@pytest.mark.parametrize("verbs", [Ops, CpuOps, LossScaling, Inside])
 def test_every_verb_that_binds_is_counted(verbs):
     bound = {name for name, verb in vars(verbs).items() if (verb.__doc__ or "").startswith("Bind")}
     assert bound and bound <= {*vars(CountingOps)}

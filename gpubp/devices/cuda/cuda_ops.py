@@ -14,6 +14,7 @@ from ..operands import check_copy, check_operands, check_product
 from ..ops import Ops, checked_precision, dropout_scale_and_threshold
 from . import graph
 from .array_checks import ArrayChecks
+from .inside import Inside
 from .launch import THREADS, chunked, grid, launch, on_rows, on_vector, pack, partial_count, reduction_grid, row_grid, wide
 from .loss_scaling import LossScaling
 from .transfer import Streaming
@@ -33,6 +34,10 @@ class CudaOps(Ops):
         self.name, self.xp, self.compiler, self.device, self.products = name, xp, compiler, session, products
         self.precision, self.processors = precision, session.device.attributes["MultiProcessorCount"]
         self.array_checks, self.streaming = ArrayChecks(self), Streaming(session)
+
+    @property
+    def inside(self):   # type: ignore[override]
+        return Inside(self)
 
     @property
     def loss_scaling(self):   # type: ignore[override]
