@@ -70,8 +70,8 @@ class Form:
         issued, (parts, _) = 0, self.parts
         for l, (k, n) in enumerate(pairwise(widths)):
             down, across = ceil(n / 8), ceil(k / 32)
-            forward = rows * down * (54 * across + 124 * (1 if l else parts // cluster))
-            update = down * across * (50 + 15 * self.rows + 80 * len(self.chain.state))
+            forward = rows * down * (46 * across + 150 * (1 if l else parts // cluster))
+            update = down * across * (60 + 13 * self.rows + 80 * len(self.chain.state))
             issued += forward + update * (1 + self.chain.uses_norm) + (9 * rows * across * n if l else 0)
         return issued / 4 + LATENCY * self.depth + (EXCHANGE if cluster > 1 else 0)
 

@@ -49,11 +49,16 @@ class TrainingWorkspace:
         self.mini_batches = open_batches(ops, network.dtype, x, y, sample_weights, count, size, own)
         self.why_not_inside = why_not_inside(network, training.chain, size, self.batches)
         bound, sizes = (self.update, self.mini_batches, self.report), (size, rest or size)
+        if not self.why_not_inside:
+            try:
+                self.steps, self.measure = inside_steps(*bound, *sizes), lambda: None   # which measure in the last step's launch
+            except MemoryError:
+                raise
+            except Exception as error:   # of a compiler or a driver: training can do without
+                self.why_not_inside = ops.inside.give_up(error)
         if self.why_not_inside:
             self.steps = {rows: training_step(*bound, rows) for rows in {*sizes}}
             self.measure = ops.program(self.steps[sizes[1]].measuring())   # |gradient|, |delta_l| of the epoch's last step
-        else:
-            self.steps, self.measure = inside_steps(*bound, *sizes), lambda: None   # which measure in the launch of that step
         # whether the last step has a program of its own
         self.last_step_separate = any(step.run is not self.steps[sizes[1]].last for step in self.steps.values())
         if self.why_not_inside:

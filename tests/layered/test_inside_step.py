@@ -7,8 +7,9 @@ import pytest
 
 import gpubp
 from benchmarks import kernel_programs
-from gpubp.devices.cuda.inside import InsideProgram
+from gpubp.devices.cuda.inside import Inside, InsideProgram
 from gpubp.devices.cuda.transfer import Streaming
+from gpubp.devices.inside_source import Form
 from gpubp.layered import device_choice, input_checks
 from gpubp.layered.inside_step import InsideStep
 from gpubp.layered.layers import Dense, Dropout
@@ -173,7 +174,25 @@ def test_short_epochs_and_large_networks_are_graphs(gpu, monkeypatch):
     assert why([64, 30, 10], 10, 5) == "an epoch is predicted to take 0.00014 s, too little to compile a program of many steps"
     assert "shared memory" in why([784, 800, 10], 10, 50_000)
     assert "at most 128 rows" in why([64, 30, 10], 129, 50_000)
-    assert "predicted to save" in why([120, 70, 70, 70, 70, 70, 10], 32, 1200)
+    assert "predicted to save" in why([8] * 7, 4, 1150)
+
+
+def test_a_program_that_fails_is_replaced_by_graphs_with_one_warning(gpu, random, monkeypatch):
+    x, y = two_classes(random)
+    nets = [Network(LAYERS, device=gpu, **OPTIONS) for _ in range(2)]
+    monkeypatch.setattr(Inside, "failed", "")
+    monkeypatch.setattr(Form, "text", lambda form, cluster: "not a program")
+    with pytest.warns(RuntimeWarning) as caught:
+        nets[0].fit(x, y, epochs=2)
+        nets[0].fit(x[:20], y[:20], epochs=1)
+    (warning,) = [one for one in caught if "many training steps" in str(one.message)]
+    assert str(warning.message).startswith("expected CUDA to take a program of many training steps, got ")
+    assert warning.filename == __file__
+    assert nets[0].device_choice.steps.startswith("each step is a graph: a program of many steps has failed with ")
+    monkeypatch.setattr(device_choice, "MIN_EPOCH_SECONDS_SAVED", float("inf"))
+    nets[1].fit(x, y, epochs=2)
+    nets[1].fit(x[:20], y[:20], epochs=1)
+    assert figures(nets[0])[0].tobytes() == figures(nets[1])[0].tobytes()
 
 
 def test_its_memory_is_predicted(gpu, monkeypatch):

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from ...streams import warn
 from ..inside_source import MAX_PARTS
+from .cublas import first_line
 
 MAX_ROWS = 128                             # of a mini-batch
 SHARED_MEMORY, CLUSTER_LAUNCH = 97, 120    # cudaDevAttrMaxSharedMemoryPerBlockOptin and cudaDevAttrClusterLaunch
@@ -13,20 +15,27 @@ MOST = 12                                  # the place of `most` in struct Netwo
 
 
 class Inside:
-    """Programs that keep a network in shared memory from the first of their steps to the last, on the device of a CudaOps."""
+    """Programs that keep a network in shared memory from the first of their steps to the last, on the device of a CudaOps.
+
+    failed: why none is made any more in this process, see give_up.
+    """
+
+    failed = ""
 
     def __init__(self, ops):
         self.ops = ops
 
     def why_not(self, form):
         """None if there is a program for a Form, else the reason."""
+        if self.failed:
+            return self.failed
         if self.ops.precision != "exact":
             return f"a program of many steps has precision 'exact', not {self.ops.precision!r}"
         if any(activation.rowwise for activation in form.activations[:-1]):
             return "a program of many steps has softmax only in the last layer"
         if form.rows > MAX_ROWS:
             return f"a program of many steps takes mini-batches of at most {MAX_ROWS} rows"
-        if not self._clusters(form):
+        if not self.clusters(form):
             return (f"a program of many steps needs {form.shared_bytes(self._largest(form)) / 1024:.0f} KiB of shared memory, of "
                     f"which a block has {self._limit() / 1024:.0f}")
         return None
@@ -57,14 +66,21 @@ class Inside:
             ops._check(shape, dtype, **arrays)
         return InsideProgram(self, form, [x, y, sample_weights, x_order, y_order, order, clock, table, log, norms], vectors, seed)
 
+    def give_up(self, error):
+        """Make no more programs in this process, because of the error of one; warns, and returns the reason."""
+        Inside.failed = f"a program of many steps has failed with {type(error).__name__} ({first_line(error)})"
+        warn(f"expected CUDA to take a program of many training steps, got {type(error).__name__} ({first_line(error)}): each "
+             "step is a graph, which is slower for small networks", RuntimeWarning, stacklevel=7)
+        return Inside.failed
+
     def cluster(self, form, networks=1):
         """The blocks that train each of so many networks: as many as are predicted to be fastest, if all blocks run at once."""
-        fitting = self._clusters(form)
+        fitting = self.clusters(form)
         at_once = [size for size in fitting if size * networks <= self.ops.processors] or fitting[-1:]
         return min(at_once, key=form.cycles)
 
-    def _clusters(self, form):
-        """The possible sizes of a cluster, the largest first."""
+    def clusters(self, form):
+        """The numbers of blocks that can train a network, the largest first."""
         sizes = (size for size in (8, 4, 2, 1) if size <= self._largest(form))
         return [size for size in sizes if form.shared_bytes(size) <= self._limit()]
 
