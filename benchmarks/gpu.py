@@ -1,6 +1,7 @@
 """All measurements on a GPU, in two commands of at most 330 seconds each.
 
-    python benchmarks/gpu.py first    graphs, the cost of a launch, training steps, parity; PyTorch's steps; kernels, JAX
+    python benchmarks/gpu.py first    graphs, the cost of a launch, training steps, parity; PyTorch's steps; kernels, launches of
+                                      many steps, JAX
     python benchmarks/gpu.py second   all programs compiled, the tests of CUDA, the memory checker, epilogues, accuracy, circuits
 
 The most valuable figures come first, gpubp's before the peers'. Every figure is written to disk when it is found: to
@@ -16,7 +17,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from benchmarks import (
     gpu_epilogues,
     gpu_facts,
     gpu_goals,
+    gpu_inside,
     gpu_kernels,
     gpu_prototypes,
     gpu_steps,
@@ -76,8 +78,9 @@ FIRST = {
     "parity": Section(20, OWN, gpu_checks.agreement, {"networks": 2}),
     "PyTorch": peers(60, "PyTorch", TorchEager, TorchGraph, TorchGraphOf16),
     "kernels": Section(25, OWN, partial(gpu_kernels.kernels, rounds=3), {"elements": 512, "width": 16, **QUICK}),
-    "prototypes": Section(30, OWN, gpu_prototypes.prototypes,
-                          {"cases": {"1 block": (1, 2)}, "times": 4, "sizes": (20, 6, 3), **QUICK}),
+    "inside": Section(20, OWN, gpu_inside.inside,
+                      {"work": replace(SMALLEST, steps=6), "cases": {"graph": (None, 1), "1 block": (1, 2)}, **QUICK}),
+    "prototypes": Section(10, OWN, gpu_prototypes.prototypes, {"batch": 1 << 10, **QUICK}),
     "JAX": peers(40, "JAX", Jax, JaxScan, names=("784-30-10 batch 10", WIDE, LARGE)),
     "torch.compile": peers(45, "torch.compile", TorchCompiled, names=(WIDE, LARGE))}
 SECOND = {
@@ -114,6 +117,8 @@ def main(arguments=None):
         ops = gpu_checks.unpooled(opened(device))
         for name in options.cases:
             gpu_checks.train(ops, *gpu_checks.CASES[name], epochs=1)
+            with gpu_inside.many_steps():
+                gpu_checks.train(ops, *gpu_checks.CASES[name], epochs=1)
         print("trained")
         return 0
     return 1 if errors(everything(options.command, device, bool(options.dry))) else 0

@@ -30,7 +30,8 @@ TESTED = {   # claim: where it is tested without hardware
     "graphs": "where that emulation is (see tests/README.md)",
     "both commands of benchmarks/gpu.py, as a dry run with tiny workloads": "on both emulations"}
 COMMANDS = {   # the measurements of each on a GPU
-    "first": "graphs bitwise, parity, the cost of a launch, training steps beside PyTorch and JAX, the kernels' bandwidth",
+    "first": "graphs bitwise, parity, the cost of a launch, training steps beside PyTorch and JAX, the kernels' bandwidth, many "
+             "steps in one launch",
     "second": "all programs compiled, the tests of CUDA, the memory checker, cuBLASLt's epilogues, accuracy, circuits"}
 
 

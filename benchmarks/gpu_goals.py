@@ -28,6 +28,8 @@ PREDICTED: dict[str, dict[str, float]] = {   # microseconds of a step
     "1024x4 batch 1024 bfloat16": {"gpubp": 105, EAGER: 300, GRAPH: 157, COMPILED: 130, JIT: 130},
     "4096x4 batch 16384 bfloat16": {"gpubp": 9060, EAGER: 11000, GRAPH: 10800}}
 SHARE, WIDEST = 0.87, "4096x4 batch 16384 bfloat16"   # predicted share of the products in that workload
+# microseconds of a step of SMALL in a launch of many, by gpubp/devices/inside_source.py: in 8 blocks, and of each of 132 networks
+SMALL, INSIDE, BESIDE = "784-30-10 batch 10", 2.14, 0.054
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ def first():
             peers = [peer for peer in PREDICTED[work] if peer != "gpubp"]
             yield Goal(f"{work}: never slower than the best of the peers", partial(_best, work), 1.0,
                        min(_ratio(work, peer) for peer in peers))
+    yield Goal(f"{SMALL}, many steps in one launch: right, and at least 5 x a graph per step", _inside, 5.0,
+               PREDICTED[SMALL]["gpubp"] / INSIDE)
+    yield Goal("132 such networks side by side: right, and at most 0.1 us per step and network", _side_by_side, 1.0, 0.1 / BESIDE)
     yield Goal(f"{WIDEST}: the bare products are at least 90 % of the step", _share, 0.9, SHARE)
     yield Goal("each fused kernel at 85 % or more of the copy bandwidth", _worst, 0.85, 0.58)   # dropout at bfloat16
 
@@ -146,6 +151,18 @@ def _share(results):
 def _worst(results):
     part, name = min((case.get("part_of_copy", 0.0), name) for name, case in _cases(results["kernels"]).items())
     return f"at worst {part:.1%}, {name}", part >= 0.85
+
+
+def _inside(results):
+    graph, ours = (results["inside"][name] for name in ("graph", "8 blocks"))
+    ratio = graph["seconds_per_step"] / ours["seconds_per_step"]
+    return f"{ratio:.1f} x, relative error {ours['relative_error']:.1g}", ratio >= 5.0 and ours["right"]
+
+
+def _side_by_side(results):
+    found = results["inside"]["132 networks"]
+    each = found["seconds_per_step_and_network"] * 1e6
+    return f"{each:.3g} us, relative error {found['relative_error']:.1g}", each <= 0.1 and found["right"]
 
 
 def _compiled(figures):

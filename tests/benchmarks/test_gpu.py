@@ -12,6 +12,7 @@ import pytest
 from benchmarks import gpu, gpu_checks, gpu_goals, gpu_steps
 from benchmarks.gpu_worker import Worker, opened, run
 from benchmarks.guard import ROOT, collect
+from gpubp.layered import device_choice
 from tests.conftest import device
 from tests.host import stream
 
@@ -183,9 +184,11 @@ def test_the_memory_checker_watches_single_allocations(monkeypatch, capsys):
     monkeypatch.setattr(gpu, "why_absent", lambda index: None)
     monkeypatch.setattr(gpu, "opened", lambda name: device("host"))
     monkeypatch.setattr(stream, "set_allocator", lambda allocator: done.append(allocator), raising=False)
-    monkeypatch.setattr(gpu_checks, "train", lambda ops, *case, epochs: done.append((ops.name, case, epochs)))
+    monkeypatch.setattr(gpu_checks, "train", lambda ops, *case, epochs: done.append(
+        (ops.name, case, epochs, device_choice.MIN_EPOCH_SECONDS_SAVED < 0)))
     assert gpu.main(["train", "tf32", "float64"]) == 0 and capsys.readouterr().out == "trained\n"
-    assert done == [None, *[("host", gpu_checks.CASES[name], 1) for name in ("tf32", "float64")]]
+    assert done == [None, *[("host", gpu_checks.CASES[name], 1, many_steps)   # with graphs, and with launches of many steps
+                            for name in ("tf32", "float64") for many_steps in (False, True)]]
 
 
 def test_memory_checker_absent(monkeypatch):
@@ -261,6 +264,9 @@ def good():
                       f"{gpu_goals.WIDEST}, products": {"seconds": {"median": 0.95}}},
             **{section: {f"{name}, {peer}": taken(9.0) for name in gpu_steps.WORKLOADS for peer in peers}
                for section, peers in gpu_goals.PEERS.items()},
+            "inside": {"graph": {"seconds_per_step": 2e-5}, **{name: {
+                "seconds_per_step": 2e-6, "seconds_per_step_and_network": 6e-8, "relative_error": 1e-6, "right": True}
+                for name in ("8 blocks", "132 networks")}},
             "kernels": {"elements": 512, "layer relu exact": {"part_of_copy": 0.9}}}
 
 
@@ -273,6 +279,11 @@ def test_goals():
     results["parity"].popitem()
     bad = [row["goal"] for row in gpu_goals.goals("first", results) if row["verdict"] == "NOT MET"]
     assert len(bad) == 3 and "allocated in a capture" in bad[0] and "20 random" in bad[1] and "85 %" in bad[2]
+    for case, wrong in (("8 blocks", {"seconds_per_step": 5e-6}), ("8 blocks", {"right": False}),
+                        ("132 networks", {"right": False}), ("132 networks", {"seconds_per_step_and_network": 2e-7})):
+        results = good()
+        results["inside"][case] |= wrong
+        assert [row["verdict"] for row in gpu_goals.goals("first", results)].count("NOT MET") == 1
     compiled = {"compile": {"programs": 2, "compiled": 1, "failed": {"error": "1 did not"}}}
     assert verdict(compiled, "all programs compile", "second") == "NOT MET"
 

@@ -14,6 +14,7 @@ from benchmarks import (
     gpu_checks,
     gpu_circuits,
     gpu_facts,
+    gpu_inside,
     gpu_kernels,
     gpu_peers,
     gpu_prototypes,
@@ -221,14 +222,25 @@ def test_circuits(ops):
 def test_prototypes(ops):
     if not any(folder.exists() for folder in gpu_prototypes.FOLDERS):
         pytest.skip("the prototypes are not beside the checkout")
-    cases = {"1 block": (1, 1), "2 networks": (1, 2), "8 blocks": (8, 1)}
-    found = found_by(gpu_prototypes.prototypes, ops, cases=cases, times=4, sizes=(20, 6, 3), batch=1 << 10, **QUICK)
+    found = found_by(gpu_prototypes.prototypes, ops, batch=1 << 10, **QUICK)
     if ops.name.startswith("cuda"):
-        assert len(found) == 6 and all(figures.get("right", "left out" in figures) for figures in found.values())
-        assert found["inside, 1 block"]["relative_error"] < 1e-6 and found["inside, 2 networks"]["right"]
+        assert len(found) == 3 and all(figures.get("right", "left out" in figures) for figures in found.values())
     else:
-        assert found == {"inside": {"left out": "it needs CuPy"}}
-    assert "do not exist" in found_by(gpu_prototypes.prototypes, ops, folders=(ROOT / "nowhere",))["inside"]["left out"]
+        assert found == {"narrow": {"left out": "it needs CuPy"}}
+    assert "do not exist" in found_by(gpu_prototypes.prototypes, ops, folders=(ROOT / "nowhere",))["narrow"]["left out"]
+
+
+@pytest.mark.usefixtures("current_device")
+def test_inside(ops):
+    work = gpu_steps.Workload((150, 6, 3), 4, 6, 0.5, "sigmoid", "sigmoid")
+    cases = {"graph": (None, 1), "1 block": (1, 1), "8 blocks": (8, 1), "3 networks": (1, 3), "9 blocks": (9, 1)}
+    found = found_by(gpu_inside.inside, ops, work, cases, **QUICK)
+    if on_gpu(ops):
+        assert found.pop("9 blocks") == {"left out": "no network trains in 9 blocks on this device"}
+        assert ops.name != "host" or "left out" not in found["8 blocks"]
+        assert all("left out" in figures or figures["relative_error"] < 1e-6 for figures in found.values())
+    else:
+        assert all(figures == {"left out": "a CPU launches no kernels"} for figures in found.values())
 
 
 @pytest.mark.parametrize("architecture", ["90", "100"])
