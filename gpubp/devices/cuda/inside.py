@@ -124,6 +124,7 @@ class InsideProgram:
         addresses = [0 if array is None else array.data.ptr for array in arrays]
         self.words = [*addresses, seed, arrays[5].size, ALL, *(vector.data.ptr for vector in vectors)]
         self._launches = _Launches(inside, form, [self.words])
+        self._launches([0])   # no steps: what CUDA refuses raises here, where training can still go another way
 
     def __call__(self, times=1):
         self._launches([times])
