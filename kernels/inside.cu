@@ -93,6 +93,23 @@ struct Tree {
     }
 };
 
+__device__ inline void send(T* place, T x)   // to all blocks of the cluster
+{
+#pragma unroll
+    for (int block = 0; block < CLUSTER; block++)
+        store_remote(place, block, x);
+}
+
+__device__ inline T sum_of_blocks(const T* sums, int stride)   // of the sums that the blocks have sent, each to its own place
+{
+    Tree<CLUSTER> tree;
+    T total = 0;
+#pragma unroll
+    for (int block = 0; block < CLUSTER; block++)
+        total = tree.add(block, sums[block * stride]);
+    return total;
+}
+
 // the sums of 2 HALF numbers over groups of that many lanes: lane n gets the sum of x[n]
 template <int HALF>
 __device__ inline T sums_of_lanes(T (&x)[2 * HALF])
@@ -430,17 +447,12 @@ __device__ inline T gradient_norm(T* m, int rank)
             rest += slots[n];
         rest = warp_join(Sum(), rest);
         if (threadIdx.x == 0) {
-            for (int block = 0; block < CLUSTER; block++)
-                store_remote(m + NORM_AT + rank, block, total);
+            send(m + NORM_AT + rank, total);
             m[NORM_AT + CLUSTER] = rest;
         }
     }
     cluster_sync();
-    Tree<CLUSTER> tree;
-    T total = 0;
-    for (int block = 0; block < CLUSTER; block++)
-        total = tree.add(block, m[NORM_AT + block]);
-    return sqrt(total + m[NORM_AT + CLUSTER]);
+    return sqrt(sum_of_blocks(m + NORM_AT, 1) + m[NORM_AT + CLUSTER]);
 }
 
 #ifdef MAX_NORM
@@ -457,18 +469,12 @@ __device__ inline void max_norm(T* m, int rank)
             total = tree.add(part, Layer<1>::squares(w + j * SLICE, part * PART, end));
         }
         if (threadIdx.x == 0)
-            for (int block = 0; block < CLUSTER; block++)
-                store_remote(m + LENGTH_AT + rank * LEAD[1] + j, block, total);
+            send(m + LENGTH_AT + rank * LEAD[1] + j, total);
     }
     Layer<2>::shorten_rows(m);
     cluster_sync();
-    for (int j = threadIdx.y; j < SIZE[1]; j += WARPS) {
-        Tree<CLUSTER> tree;
-        T total = 0;
-        for (int block = 0; block < CLUSTER; block++)
-            total = tree.add(block, m[LENGTH_AT + block * LEAD[1] + j]);
-        Layer<1>::shorten(w + j * SLICE, total);
-    }
+    for (int j = threadIdx.y; j < SIZE[1]; j += WARPS)
+        Layer<1>::shorten(w + j * SLICE, sum_of_blocks(m + LENGTH_AT + j, LEAD[1]));
 }
 #endif
 
@@ -562,15 +568,8 @@ extern "C" __global__ void __launch_bounds__(INSIDE, 1) CLUSTER_DIMS inside(cons
             });
             cluster_sync();
 #pragma unroll 1
-            for (int e = me; e < SHARE && rank * SHARE + e < ROWS * LEAD[1]; e += INSIDE) {
-                Tree<CLUSTER> tree;
-                T z = 0;
-#pragma unroll
-                for (int block = 0; block < CLUSTER; block++)
-                    z = tree.add(block, m[EXCHANGE_AT + block * SHARE + e]);
-                for (int block = 0; block < CLUSTER; block++)
-                    store_remote(m + DELTA_AT[1] + rank * SHARE + e, block, z);
-            }
+            for (int e = me; e < SHARE && rank * SHARE + e < ROWS * LEAD[1]; e += INSIDE)
+                send(m + DELTA_AT[1] + rank * SHARE + e, sum_of_blocks(m + EXCHANGE_AT + e, SHARE));
             cluster_sync();
             if constexpr (DEPTH > 1)
 #pragma unroll 1
