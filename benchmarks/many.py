@@ -2,9 +2,9 @@
 
     python benchmarks/many.py [--quick] [--rounds 3] [--only TEXT]
 
-64 networks 64-32-10 on the digits, which differ by seed: sigmoid, softmax, cross-entropy, SGD, mini-batches of 32, each in an order
-of its own. gpubp also measures the accuracy of each network after each epoch, which the others do not. The searches train 60
-configurations in 5 folds for the same number of epochs. Each candidate has its own process; they take turns. Writes
+64 networks 64-32-10 on the digits, which differ by seed: sigmoid, softmax, cross-entropy, SGD, mini-batches of 32, each in an
+order of its own. gpubp also measures the accuracy of each network after each epoch, which the others do not. The searches
+train 60 configurations in 5 folds for the same number of epochs. Each candidate has its own process; they take turns. Writes
 benchmarks/results/many.*
 """
 

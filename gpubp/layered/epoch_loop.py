@@ -139,9 +139,11 @@ class EpochLoop:
 
     def _whole_epochs(self):
         """The number of epochs that one launch may run, 0 if the first one is longer than a burst or Python must see its end."""
-        if not self.workspace.ops.whole_epochs or self.training_state.batch or self.checkpoint or self.interrupt.requested:
+        report = self.workspace.report
+        if (not self.workspace.ops.whole_epochs or report.unread is None or self.training_state.batch or self.checkpoint
+                or self.interrupt.requested):
             return 0
-        room = self.workspace.report.capacity - len(self.epoch_log.waiting)
+        room = report.capacity - len(self.epoch_log.waiting)
         count = min(self.epochs_at_once, room, self.goal - self.network.epoch)
         if not count:
             return 0

@@ -20,7 +20,8 @@ from tests.conftest import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 MNIST = ROOT.parent / "shared" / "data" / "mnist.npz"
-ARGUMENTS = {"kernels": ["--only", "step"], "peers": ["--only", "784-30-10"], "circuits": ["--only", "number"], "many": ["--only", "gpubp"],
+ARGUMENTS = {"kernels": ["--only", "step"], "peers": ["--only", "784-30-10"], "circuits": ["--only", "number"],
+             "many": ["--only", "gpubp"],
              "mnist": [str(MNIST), "--epochs", "1", "--device", "cpu:numpy"]}   # besides --quick and --out
 
 

@@ -53,6 +53,14 @@ def test_reports_have_limited_room(compiled, counts, random):
     assert len(counts) > 2 and max(counts) <= 64 and state(together) == state(apart)
 
 
+def test_many_samples_have_no_room(compiled, counts, random):
+    """Whose orders would take more memory than a launch saves time."""
+    x = random.standard_normal((20_000, 4))
+    net = Network([4, 2], device=compiled)
+    net.fit(x, np.arange(20_000) % 2, epochs=4, batch_size=1000)
+    assert counts == [] and net.epoch == 4
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_an_exception_leaves_the_epochs_that_were_run(compiled, random, monkeypatch, after):
     """Such as a second Ctrl-C, which Python raises before or after the launch."""
