@@ -14,11 +14,13 @@ from ..maths.optimizers import OptimizerPart
 from ..maths.validation import listed, shown
 from ..streams import warn
 from . import hints, input_checks
+from .device_choice import why_not_inside
 from .divergence import TrainingError
 from .epoch_loop import EpochLoop, progress_bar
 from .fit_arguments import FitArguments
 from .history import History, StopReason
 from .interrupt import Interrupt
+from .lockstep import run_in_lockstep
 from .network import Network, on_device
 from .workspace import training_ops
 
@@ -78,7 +80,8 @@ def fit_all(networks: Iterable[Network], x: ArrayLike, y: ArrayLike, *, each: Se
                "sample_weight": sample_weight, "samples": samples, "samples_per_epoch": samples_per_epoch, "shuffle": shuffle,
                "patience": patience, "monitor": monitor, "callbacks": callbacks}
     members = _members(networks)
-    arguments = on_device(_arguments)(members[0], members, x, y, progress, _options_of_each(members, each, options))
+    options_of_each = _options_of_each(members, each, options)
+    arguments = on_device(_arguments, name="fit_all")(members[0], members, x, y, progress, options_of_each)
     fresh = [network for network in members if network.epoch == 0 and network.training_state is None]
     if fresh:
         hints.warn(fresh[0], *(input_checks.array_of(fresh[0], array, name) for array, name in ((x, "x"), (y, "y"))))
@@ -175,40 +178,63 @@ class _Data:
 
 
 class _Shared:
-    """What the loops of all networks share: the signal to stop, which an error sets too, and the progress bar."""
+    """What the loops of all networks share: the signal to stop, which an error gives too, and the progress bar."""
 
     disable = True   # a loop's text behind the bar
 
     def __init__(self, interrupt, bar):
-        self.interrupt, self.bar, self.failed, self.lock = interrupt, bar, False, Lock()
+        self.interrupt, self.bar, self.lock = interrupt, bar, Lock()
+        self.error: BaseException | None = None   # the first one
 
     @property
     def requested(self):
-        return self.interrupt.requested or self.failed
+        return self.interrupt.requested or self.error is not None
 
     def update(self, steps):
         with self.lock:
             self.bar.update(steps)
 
+    def ended(self, network, error):
+        """An error has ended the training of a network: a divergence ends only this one, others all."""
+        if isinstance(error, TrainingError):
+            network.history.stop(StopReason.DIVERGED, str(error))
+        else:
+            self.error = self.error or error
+
 
 def _train(members, arguments, shared):
-    """Train the networks of each backend together."""
-    tasks: dict[str, tuple[Any, list[Any]]] = {}
+    """Train the networks of each backend together, and in lockstep those whose device makes many steps in one launch."""
+    alone: dict[str, tuple[Any, list[Any]]] = {}
+    in_lockstep: dict[str, list[Any]] = {}
     for network, checked in zip(members, arguments):
-        ops = training_ops(network, checked.batches, checked.samples_per_epoch, len(checked.training_state.state))
-        tasks.setdefault(ops.name, (ops, []))[1].append(partial(_fit_one, network, checked, shared))
-    for ops, group in tasks.values():
-        ops.run_all(group)
+        chain = checked.training_state.chain
+        ops = training_ops(network, checked.batches, checked.samples_per_epoch, len(chain.state))
+        if ops.inside is None or why_not_inside(network, chain, checked.batch_size, checked.batches):
+            alone.setdefault(ops.name, (ops, []))[1].append(partial(_fit_one, network, checked, shared))
+        else:
+            in_lockstep.setdefault(ops.name, []).append((network, checked))
+    for group in in_lockstep.values():
+        on_device(_fit_in_lockstep, name="fit_all")(group[0][0], group, shared)
+    for ops, tasks in alone.values():
+        ops.run_all(tasks)
+    if shared.error:
+        raise shared.error
 
 
 def _fit_one(network, arguments, shared):
-    try:   # without a workspace for later fits, of which there would be many
-        EpochLoop(network, arguments, None).run(shared, shared)
-    except TrainingError as error:
-        network.history.stop(StopReason.DIVERGED, str(error))
-    except BaseException:
-        shared.failed = True   # the others end
-        raise
+    try:
+        on_device(_run_loop, changes=True, name="fit_all")(network, arguments, shared)
+    except BaseException as error:
+        shared.ended(network, error)
 
 
-_fit_one = on_device(_fit_one, changes=True)
+def _run_loop(network, arguments, shared):
+    EpochLoop(network, arguments, None).run(shared, shared)   # None: no workspace for later fits, of which there would be many
+
+
+def _fit_in_lockstep(first, members, shared):
+    with ExitStack() as stack:
+        for network, _ in members:
+            stack.enter_context(network.access.changing("fit_all"))
+        loops = [EpochLoop(network, arguments, None) for network, arguments in members]
+        run_in_lockstep(loops, shared, shared, shared.ended)

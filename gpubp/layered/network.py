@@ -45,18 +45,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def on_device(method: Callable[Concatenate[Any, P], R], changes: bool = False) -> Callable[Concatenate[Any, P], R]:
+def on_device(method: Callable[Concatenate[Any, P], R], changes: bool = False,
+              name: str = "") -> Callable[Concatenate[Any, P], R]:
     """Run the method on the device of its object, without NumPy's warnings: NaN and infinity are checked explicitly.
 
-    changes: whether the method needs the network for its thread only.
+    changes: whether the method needs the network for its thread only. name: of the method in errors, if not its own.
     """
+    name = name or method.__name__
+
     @wraps(method)
     def on_device(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self.access.changing(method.__name__) if changes else self.access, self.ops.device, np.errstate(all="ignore"):
+        with self.access.changing(name) if changes else self.access, self.ops.device, np.errstate(all="ignore"):
             try:
                 return method(self, *args, **kwargs)
             except MemoryError as error:
-                raise MemoryError(f"expected memory on {self.ops.name} for {method.__name__}, got: {error}: use smaller batches, "
+                raise MemoryError(f"expected memory on {self.ops.name} for {name}, got: {error}: use smaller batches, "
                                   "or fewer rows in one call; net.memory predicts the memory of fit") from error
             finally:
                 follow(self.ops, (*args, *kwargs.values()))

@@ -45,14 +45,15 @@ class TrainingRun:
 
     def step(self, times=1):
         """Run the current mini-batch, or the next `times` of equal size: gather, feed forward, backpropagate, update."""
-        batch = self.training_state.batch
-        step = self.workspace.steps[self.sizes[batch]]
-        self.workspace.mini_batches.prefetch(batch)
-        if batch == self.batches - 1:
-            step.last()
-        else:
-            step.run(times)
+        self.program()(times)
         self.count(times)
+
+    def program(self):
+        """The program of the current mini-batch, whose data are on their way."""
+        batch = self.training_state.batch
+        self.workspace.mini_batches.prefetch(batch)
+        step = self.workspace.steps[self.sizes[batch]]
+        return step.last if batch == self.batches - 1 else step.run
 
     def count(self, times):
         self.training_state.step += times

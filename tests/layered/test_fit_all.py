@@ -8,6 +8,8 @@ import pytest
 
 import gpubp
 from gpubp.devices.cpu.team import RESTING, TEAM
+from gpubp.devices.cuda.inside import InsideGroup
+from gpubp.layered import device_choice
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from tests.cases import as_before, two_classes
@@ -155,3 +157,58 @@ def test_a_network_in_use_is_refused(random):
     with pytest.raises(RuntimeError, match="a callback trains the network that is being trained"):
         nets[0].fit(x, y, epochs=1, callbacks=lambda net: gpubp.fit_all(nets, x, y))
     assert not nets[1].history.cost
+
+
+# ---- in lockstep, on devices that make many steps in one launch
+
+@pytest.fixture
+def inside(monkeypatch):
+    """Every small network has a program of many steps, however short its epochs are."""
+    monkeypatch.setattr(device_choice, "MIN_EPOCH_SECONDS_SAVED", float("-inf"))
+
+
+@pytest.fixture(params=["host", "cuda"])
+def gpu(request):
+    return device(request.param)
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """The step counts of the launches of groups."""
+    found, call = [], InsideGroup.__call__
+    monkeypatch.setattr(InsideGroup, "__call__", lambda self, counts: (call(self, counts), found.append(list(counts)))[0])
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("inside", "current_device")
+def test_networks_in_lockstep_are_those_that_fit_makes(gpu, launches, random):
+    """Three of one program with other seeds, rates and samples, two of another, and one that has no such program."""
+    x, y = two_classes(random)
+    same = [([4, 5, 2], {}, {"optimizer": f"sgd({rate})", "batch_size": 5}) for rate in (0.1, 0.2, 0.3)]
+    same[1][2].update(samples=np.arange(2, 19), validation="rest")
+    others = [([4, 3, 2], {"dtype": "float64"}, {"patience": patience, "validation": (x[:9], codes(y)[:9]), "epochs": 9})
+              for patience in (1, 9)]
+    cases = [*same, *others, ([4, Dense(3, "softmax"), 2], {}, {})]
+    together, single = made(gpu, cases), made(gpu, cases)
+    options = [own for _, _, own in cases]
+    gpubp.fit_all(together, x, codes(y), each=options, epochs=4, progress=False)
+    assert {len(counts) for counts in launches} >= {2, 3}
+    for net, own in zip(single, options):
+        alone(net, x, codes(y), **{"epochs": 4, **own})
+    assert [state(net) for net in together] == [state(net) for net in single]
+
+
+@pytest.mark.usefixtures("inside", "current_device")
+def test_errors_in_lockstep(gpu, launches, random):
+    """A divergence ends one network, and an error of a callback all of them."""
+    x, y = two_classes(random)
+    nets = made(gpu, [([4, 2], {"activation": "identity"}, {})] * 3)
+    with pytest.warns(RuntimeWarning, match="1 of 3 networks diverged"):
+        gpubp.fit_all(nets, x, y, epochs=9, each=[{}, {"optimizer": "sgd(1e9)"}, {}])
+    assert [len(net.history) for net in nets[::2]] == [9, 9] and {2, 3} <= {len(counts) for counts in launches}
+    with pytest.raises(ZeroDivisionError):
+        gpubp.fit_all(nets, x, y, epochs=10**6, callbacks=lambda net: 1 / 0 if net is nets[0] else None)
+    assert not any(net.is_training for net in nets) and all(len(net.history) < 10**6 for net in nets)
+    assert nets[2].history.stop_reason == "interrupted"
+    gpubp.fit_all(nets, x, y, epochs=1)

@@ -49,8 +49,8 @@ class CompiledOps(CpuOps):
             running = [pool.submit(task) for task in tasks]
             while wait(running, SIGNAL_SECONDS).not_done:
                 pass
-        for one in running:
-            one.result()   # or its error
+        for done in running:
+            done.result()   # or its error
 
     @property
     def whole_epochs(self):   # type: ignore[override]

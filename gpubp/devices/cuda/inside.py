@@ -66,6 +66,10 @@ class Inside:
             ops._check(shape, dtype, **arrays)
         return InsideProgram(self, form, [x, y, sample_weights, x_order, y_order, order, clock, table, log, norms], vectors, seed)
 
+    def group(self, programs):
+        """The InsideGroup of programs with one group_key."""
+        return InsideGroup(programs)
+
     def give_up(self, error):
         """Make no more programs in this process, because of the error of one; warns, and returns the reason."""
         Inside.failed = f"a program of many steps has failed with {type(error).__name__} ({first_line(error)})"
