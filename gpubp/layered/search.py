@@ -16,7 +16,7 @@ from ..maths.gradient_transforms import Chain
 from ..maths.registry import Settings, Table
 from ..maths.validation import number, shown
 from .call_arrays import checked_arrays
-from .device_choice import numpy_epoch_seconds
+from .device_choice import DeviceChoice, choose, numpy_epoch_seconds
 from .divergence import TrainingError
 from .fit_all import fit_all
 from .history import StopReason
@@ -216,8 +216,7 @@ def search(space: Mapping[str, Any], x: ArrayLike, y: ArrayLike, *, trials: int 
     inputs, outputs, task, labels = _decided(x, y, task, ops)
     build = lambda parameters: _network(parameters, inputs, outputs, task, seed, device=ops, dtype=dtype)
     checked_arrays(build(configurations[0]), x, y, sample_weight)
-    ops = ops.training_backend(epochs * len(configurations) * _numpy_epoch_seconds(
-        build(configurations[0]), len(labels), configurations[0].get("batch_size")))   # which all networks use then
+    ops = _training_ops(device, build(configurations[0]), x, configurations[0], epochs * len(configurations))
     samples, splits = ([None], "on the given validation set") if validation is not None else _folds(labels, folds, seed)
     drawn = [_Trial(parameters, [build(parameters) for _ in samples]) for parameters in configurations]
     rungs, stopped, left, before = _rungs(strategy, len(drawn), epochs), None, drawn, 0
@@ -361,10 +360,15 @@ def _folds(labels, folds, seed):
     return [np.flatnonzero(fold != k) for k in range(folds)], f"the mean of {folds} folds, {stratified}"
 
 
-def _numpy_epoch_seconds(network, count, batch_size):
-    """Predicted for a network that trains with Adam on `count` samples, by sizes only."""
-    steps = count / batch_size if isinstance(batch_size, int) and batch_size > 0 else count / 10
-    return numpy_epoch_seconds(network.vector.size, steps, count, 2)
+def _training_ops(device, network, x, parameters, epochs):
+    """The Ops on which all networks train, as a fit of the first one in that many epochs would choose, by sizes only."""
+    ops, count, size, chain = network.ops, len(x), parameters.get("batch_size", "auto"), Chain.of("adam")
+    batch = size if isinstance(size, int) and 0 < size < count else count if size is None else min(10, count)
+    steps = -(-count // batch)
+    open_choice = DeviceChoice.of(device, ops).open and not ops.is_on_device(array_of(network, x, "x"))
+    if open_choice and choose(network, batch, steps, chain).name == "cpu":
+        ops = open_device("cpu")
+    return ops.training_backend(epochs * numpy_epoch_seconds(network.vector.size, steps, count, len(chain.state)))
 
 
 def _rungs(strategy, trials, epochs):

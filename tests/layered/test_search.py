@@ -10,10 +10,11 @@ import pytest
 
 import gpubp
 from gpubp import Dropout, Network, TrainingError, search
+from gpubp.devices.cuda import probe
 from gpubp.layered import search as module
 from gpubp.layered.history import StopReason
 from tests.cases import two_classes
-from tests.conftest import needs
+from tests.conftest import device, needs
 
 SPACE = {"hidden": [[3], [4, 3]], "learning_rate": [0.3, 0.03, 0.001], "activation": ["tanh", "relu"]}
 
@@ -343,3 +344,17 @@ def test_a_search_that_diverges_in_its_refit_says_so(data, monkeypatch):
     result = search(space, *data, folds=2, epochs=3, device="cpu:numpy", seed=1)
     assert result.best.history.stop_reason == StopReason.DIVERGED and np.isfinite(result.best.vector).all()
     assert str(result).endswith(result.best.history.stopped)
+
+
+def test_auto_takes_the_cpu_for_small_networks(data, monkeypatch):
+    """As the first fit of a network would; arrays on the GPU keep the search there."""
+    gpu = device("host")
+    monkeypatch.setattr(probe, "why_absent", lambda index: None)
+    monkeypatch.setattr(probe, "why_unusable", lambda index: None)
+    monkeypatch.setattr(probe, "cuda_ops", lambda index: gpu)
+    monkeypatch.delenv("GPUBP_DEVICE", raising=False)
+    x, y = data
+    options = {"trials": 1, "folds": 2, "epochs": 1, "seed": 1}
+    assert search({"hidden": [[3]]}, x, y, **options).best.ops.name == "cpu"
+    assert search({"hidden": [[3]]}, gpu.asarray(x, "float32"), gpu.asarray(y), **options).best.ops is gpu
+    assert search({"hidden": [[3]]}, x, y, device=gpu, **options).best.ops is gpu
