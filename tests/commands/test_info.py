@@ -7,7 +7,9 @@ import pytest
 
 import gpubp
 from gpubp.commands import info
+from gpubp.layered import network
 from tests.commands import test_cli
+from tests.conftest import device
 
 elsewhere, gpubp_ = test_cli.elsewhere, test_cli.gpubp_
 
@@ -20,6 +22,18 @@ def test_info(gpubp_, monkeypatch):
     monkeypatch.setattr(info, "why_no_cuda", lambda index: None if index < 2 else "no third")
     out = gpubp_("info")[1]
     assert "device    cuda:0\ndevice    cuda:1\n" in out and "no GPU" not in out
+
+
+def test_info_says_what_auto_would_choose(gpubp_, monkeypatch):
+    """For the book's own network, which trains inside one launch on a large GPU."""
+    gpu = device("host")
+    monkeypatch.delenv("GPUBP_DEVICE", raising=False)
+    monkeypatch.setattr(info, "why_no_cuda", lambda index: None if index < 1 else "no second")
+    monkeypatch.setattr(network, "open_device", lambda name: gpu)
+    out = gpubp_("info")[1]
+    assert f"784-30-10 on MNIST: {gpu.name}: a step is predicted to take " in out
+    monkeypatch.setenv("GPUBP_DEVICE", "cpu")
+    assert "784-30-10" not in gpubp_("info")[1]
 
 
 def test_info_says_once_where_programs_are_kept_or_why_not(gpubp_, tmp_path, monkeypatch):
