@@ -134,6 +134,7 @@ class Ensemble:
         terms = score_terms(self[0], rows, codes, task, [(slice(0, count), mean)])
         return score_from_terms(map(float, terms), count, task)
 
+    @on_device
     def save(self, path: str | PathLike, overwrite: bool = True) -> None:
         """Write all networks, with their optimizers' states, to one .npz file, which gpubp.load reads as an ensemble.
 

@@ -213,9 +213,11 @@ def search(space: Mapping[str, Any], x: ArrayLike, y: ArrayLike, *, trials: int 
     if monitor == "cost" and len({str(parameters.get("cost")) for parameters in configurations}) > 1:
         raise ValueError("expected one cost with monitor='cost', got several, which cannot be compared: use monitor='accuracy'")
     ops = open_device(device)
-    inputs, outputs, task, labels = _decided(x, y, task, ops)
+    with ops.device:
+        inputs, outputs, task, labels = _decided(x, y, task, ops)
     build = lambda parameters: _network(parameters, inputs, outputs, task, seed, device=ops, dtype=dtype)
-    checked_arrays(build(configurations[0]), x, y, sample_weight)
+    with ops.device:
+        checked_arrays(build(configurations[0]), x, y, sample_weight)
     ops = _training_ops(device, build(configurations[0]), x, configurations[0], epochs * len(configurations))
     samples, splits = ([None], "on the given validation set") if validation is not None else _folds(labels, folds, seed)
     drawn = [_Trial(parameters, [build(parameters) for _ in samples]) for parameters in configurations]

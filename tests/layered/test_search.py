@@ -39,6 +39,7 @@ def folds_of(y, folds, seed):
     return [(train, np.setdiff1d(np.arange(len(y)), train)) for train in rows]
 
 
+@pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("strategy, rungs", [("random", [(12, 9)]), ("halving", [(12, 3), (4, 9)])])
 def test_each_trial_is_the_fit_of_its_networks(ops, data, strategy, rungs):
     """Bit by bit, although networks that are trained on in the next rung are trained in two parts."""
