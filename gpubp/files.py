@@ -131,6 +131,8 @@ def _with_format(header, deepest=DEEPEST):
 
 def _headers_of_networks(header):
     verify(header, ENSEMBLE, "header")
+    if not header["networks"]:
+        raise ValueError("expected the headers of one or more networks, got none")
     return [*map(_with_format, header["networks"])]
 
 

@@ -14,12 +14,17 @@ from . import outputs, samples, train, train_defaults
 
 SPACE = {"hidden": [[32], [128], [64, 64]], "activation": ["relu", "tanh"], "dropout": [0.0, 0.2],
          "learning_rate": "log_uniform(0.0005, 0.05)"}
+KEPT_NOWHERE = {"samples_per_epoch", "shuffle"}   # by the file of a network
+WORDS = {"true": True, "false": False, "none": None}
 COMMA = re.compile(r",(?![^(\[]*[)\]])")   # outside brackets
 
 
 def run(args):
     say = (lambda *words: None) if args.quiet else outputs.say
     chosen = dict(map(_choice, args.choose))
+    if given := KEPT_NOWHERE & chosen.keys():
+        raise ValueError("--choose: expected parameters that `gpubp train --resume` can keep, got "
+                         f"{' and '.join(sorted(given))}: use gpubp.search in Python")
     if len(chosen) < len(args.choose):
         raise ValueError(f"--choose: expected each parameter once, got {' and '.join(args.choose)}: join the choices for one")
     data = train.read(args)
@@ -67,6 +72,7 @@ def _choice(text):
     with suppress(ValueError):   # texts in quotes may hold commas
         return name, json.loads(f"[{values}]")
     for place, word in enumerate(words):
+        words[place] = WORDS.get(word.lower(), word)
         with suppress(ValueError):
             words[place] = json.loads(word)
     return name, words

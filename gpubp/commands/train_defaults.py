@@ -12,6 +12,7 @@ from ..layered.checkpoint import interval
 from ..layered.layers import Dropout
 from ..layered.task import usual_output
 from ..maths.gradient_transforms import Chain
+from ..maths.schedules import Cosine
 from ..maths.validation import REAL, Interval
 
 EPOCHS, LEARNING_RATE, HIDDEN = 30, 0.005, [128]
@@ -86,7 +87,9 @@ def schedule(args, network, run_metadata, count):
     # the default schedule ends at learning rate 0, so a longer run starts a new one
     longer = epochs > run_metadata["epochs"] and not run_metadata["own_optimizer"]
     if optimizer is None and (network.training_state is None or longer):
-        optimizer = Chain.of(f"adam(cosine({LEARNING_RATE}, epochs={epochs - network.epoch}))")
+        before = network.training_state and network.training_state.chain.optimizer.learning_rate
+        rate = before.learning_rate if isinstance(before, Cosine) else LEARNING_RATE   # as --lr, or a search, has chosen it
+        optimizer = Chain.of(f"adam(cosine({rate}, epochs={epochs - network.epoch}))")
     if args.lr is not None:
         optimizer = (optimizer or network.training_state.chain).with_learning_rate(args.lr)
     run_metadata |= {"epochs": epochs, "batch_size": batch_size, "patience": args.patience or run_metadata["patience"],

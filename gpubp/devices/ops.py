@@ -90,8 +90,11 @@ class Ops(ABC):
         """The Ops to train with after a ProgramError of the training backend; raises it if there is no other."""
         raise error
 
-    def run_all(self, tasks):
-        """Call functions that train different networks: one after the other, or at the same time, if that pays."""
+    def run_all(self, tasks, stop):
+        """Call functions that train different networks: one after the other, or at the same time, if that pays.
+
+        stop() makes them all end soon; it is called if an exception comes while this thread waits for others.
+        """
         for task in tasks:
             task()
 

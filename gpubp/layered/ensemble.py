@@ -47,11 +47,16 @@ class Ensemble:
     access = nullcontext()   # each network has its own
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        self.networks = tuple(networks)
+        self.networks = tuple(networks) if isinstance(networks, Iterable) else (networks,)
         if not self.networks or not all(isinstance(network, Network) for network in self.networks):
-            raise TypeError(f"expected one or more networks, got {shown(self.networks)}")
+            raise TypeError(f"expected one or more networks, got {shown(networks)}: pass [gpubp.Network(...), ...]")
+        self._check()
+
+    def _check(self):
+        """Refuse networks that do not go together, since each may be trained and moved by itself."""
         for name, fact in SHARED.items():
-            if len(found := dict.fromkeys(map(fact, self.networks))) > 1:
+            # a network that has not seen targets has no task of its own yet
+            if len(found := dict.fromkeys(value for value in map(fact, self.networks) if value is not None)) > 1:
                 raise ValueError(f"expected networks with the same {name}, got {' and '.join(map(str, found))}")
 
     def __len__(self) -> int:
@@ -73,8 +78,13 @@ class Ensemble:
 
     @property
     def task(self) -> str | None:
-        """The task of the networks, as net.task."""
-        return self[0].task
+        """The task of the networks, as net.task; None if none of them knows it."""
+        return self._judge.task
+
+    @property
+    def _judge(self):
+        """A network that knows the task, if there is one."""
+        return next((network for network in self if network.task), self[0])
 
     def fit(self, x: ArrayLike, y: ArrayLike, **options: Any) -> list[History]:
         """Train all networks together; returns their histories.
@@ -99,7 +109,7 @@ class Ensemble:
     def predict(self, x: ArrayLike) -> Any:
         """Labels of the mean of the outputs, or the mean of a regression; shapes, x and errors as for Network.predict."""
         mean, _ = self._mean_and_spread(self._outputs(x))
-        return like(self.ops, x, predictions(self[0], mean, self.task or guess(self[0])))
+        return like(self.ops, x, predictions(self._judge, mean, self.task or guess(self[0])))
 
     @on_device
     def vote(self, x: ArrayLike) -> Any:
@@ -107,7 +117,8 @@ class Ensemble:
 
         For a single output and for separate labels, a tie goes to the label of the mean. Raises ValueError for a regression.
         """
-        first, task, xp = self[0], self.task or guess(self[0]), self.ops.xp
+        self._check()
+        first, task, xp = self._judge, self.task or guess(self[0]), self.ops.xp
         if task == REGRESSION:
             raise ValueError("expected networks that predict labels, got a regression: use predict, which takes the mean")
         outputs = [*self._outputs(x)]
@@ -129,7 +140,8 @@ class Ensemble:
         ----------
         x, y : as for Network.score, which raises the same errors
         """
-        rows, codes, task = scored_arrays(self[0], x, y)
+        self._check()
+        rows, codes, task = scored_arrays(self._judge, x, y)
         count, (mean, _) = rows.shape[0], self._mean_and_spread(self._outputs(x))
         terms = score_terms(self[0], rows, codes, task, [(slice(0, count), mean)])
         return score_from_terms(map(float, terms), count, task)
@@ -152,6 +164,7 @@ class Ensemble:
         """
         import json  # only files and pickles need it
 
+        self._check()
         for network in self:
             network.parameters.require_finite()
         packed = [packing.pack(network) for network in self]
@@ -163,6 +176,7 @@ class Ensemble:
 
     def _outputs(self, x):
         """The outputs of each network, on the device."""
+        self._check()
         x = array_of(self[0], x, "x")
         return (self.ops.asarray(network.feedforward(x), network.dtype) for network in self)
 

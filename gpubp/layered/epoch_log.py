@@ -66,16 +66,15 @@ class EpochLog:
             for place, term in enumerate(terms):
                 self.workspace.report.score_terms[place] = term
         self.workspace.report.keep(len(self.waiting))
-        self._add(epoch)
+        self._add(epoch, *self.run.learning_rates(epoch.number, [self.run.batches - 1]))
 
-    def add_whole(self, epochs):
-        """Epochs of an EpochProgram have been run, whose reports are kept."""
-        for _ in range(epochs):
-            self._add(SimpleNamespace(number=self.network.epoch, first=0, events=[]))
+    def add_whole(self, learning_rates):
+        """Epochs of an EpochProgram have been run, whose reports are kept; learning_rates: of the last step of each."""
+        for learning_rate in learning_rates:
+            self._add(SimpleNamespace(number=self.network.epoch, first=0, events=[]), learning_rate)
 
-    def _add(self, epoch):
+    def _add(self, epoch, learning_rate):
         arguments = self.arguments
-        (learning_rate,) = self.run.learning_rates(epoch.number, [self.run.batches - 1])
         unknown = math.nan if arguments.validation else None
         self.network.history.add(
             cost=math.nan, learning_rate=learning_rate, seconds=math.nan, gradient_norm=math.nan,

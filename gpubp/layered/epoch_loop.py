@@ -156,7 +156,7 @@ class EpochLoop:
             program(len(self.epoch_log.waiting), self.network.epoch, count)
         finally:
             done = program.done()
-            self.training_run.count(done * self.training_run.batches)
+            self.training_run.count(len(done) * self.training_run.batches)
             self.epoch_log.add_whole(done)
         seconds = max(time.perf_counter() - begun, 1e-9)
         self.step_times.add(count * self.training_run.batches, seconds)

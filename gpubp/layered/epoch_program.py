@@ -13,7 +13,8 @@ class EpochProgram:
     def __init__(self, run, evaluation):
         workspace = run.workspace
         self.run, ops, report = run, workspace.ops, workspace.report
-        self.index = ops.zeros(1, np.int64)
+        self.index, self.begun = ops.zeros(1, np.int64), 0
+        self.learning_rates: list[float] = []   # of the last step of each epoch of the last call
         optimizer, update = run.training_state.chain.optimizer, workspace.update
         constant = optimizer.time_invariant and not callable(optimizer.learning_rate)
         targets = [workspace.clock, workspace.mini_batches.order, *([] if constant else update.tables())]
@@ -25,24 +26,30 @@ class EpochProgram:
             last.last, whole.record_time(report.times[1:]), workspace.measure, *evaluation.calls,
             whole.keep_row(report.memory, report.unread, self.index)])
 
-    begun = 0
-
     def __call__(self, place, epoch, count):
-        """Run `count` epochs from `epoch` on, whose reports follow the first `place` ones."""
+        """Run `count` epochs from `epoch` on, whose reports follow the first `place` ones.
+
+        If the learning rate is a function that raises, the epochs before are run, as if each was launched by itself.
+        """
         clocks, orders, *scalars = self.tables
-        step = self.run.training_state.step
-        for row in range(place, place + count):
-            clocks[row], orders[row] = (0, epoch), self.run.order_of(epoch)
-            if scalars:
-                rates = self.run.learning_rates(epoch, range(self.run.batches))
-                for table, values in zip(scalars, self.run.workspace.update.scalars(rates, step)):
+        run, step = self.run, self.run.training_state.step
+        self.index[0], self.begun, self.learning_rates = place, place, []
+        try:
+            for row in range(place, place + count):
+                clocks[row], orders[row] = (0, epoch), run.order_of(epoch)
+                rates = run.learning_rates(epoch, range(run.batches))
+                if not scalars:
+                    run.workspace.update.set_learning_rates(rates, step)   # a resumed epoch has written only its own rows
+                for table, values in zip(scalars, run.workspace.update.scalars(rates, step) if scalars else ()):
                     table[row] = values
-            epoch, step = epoch + 1, step + self.run.batches
-        if scalars:
-            self.run.workspace.update.learning_rates = None   # the steps' own table gets other values
-        self.index[0] = self.begun = place
-        self.program(count)
+                self.learning_rates.append(rates[-1])
+                epoch, step = epoch + 1, step + run.batches
+        finally:
+            if scalars:
+                run.workspace.update.learning_rates = None   # the steps' own table gets other values
+            if self.learning_rates:
+                self.program(len(self.learning_rates))
 
     def done(self):
-        """The epochs that the last call has run: an exception may have come before it."""
-        return int(self.index[0]) - self.begun
+        """The learning rates of the last step of each epoch that the last call has run: an exception may have come before it."""
+        return self.learning_rates[:int(self.index[0]) - self.begun]

@@ -1,6 +1,6 @@
 """fit_all: trains many networks on the same data at the same time."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from threading import Lock
@@ -53,7 +53,8 @@ def fit_all(networks: Iterable[Network], x: ArrayLike, y: ArrayLike, *, each: Se
         The rows of x and y to train on; default is all. A row that is named twice counts twice. All of y decides the task.
     samples_per_epoch, shuffle, patience, monitor : as for net.fit
     callbacks : function or functions of the network, default none
-        Called after each epoch of each network, on a CPU in the thread that trains it; a true result stops its training.
+        Called after each epoch of each network, on a CPU in the thread that trains it; a true result stops its training. They
+        may use their own network only.
     progress : bool, optional
         Show one progress bar for all networks; None shows it on a terminal.
 
@@ -85,8 +86,14 @@ def fit_all(networks: Iterable[Network], x: ArrayLike, y: ArrayLike, *, each: Se
     fresh = [network for network in members if network.epoch == 0 and network.training_state is None]
     if fresh:
         hints.warn(fresh[0], *(input_checks.array_of(fresh[0], array, name) for array, name in ((x, "x"), (y, "y"))))
-    with Interrupt() as interrupt, progress_bar(sum(checked.steps for checked in arguments), progress) as bar:
-        _train(members, arguments, _Shared(interrupt, bar))
+    try:
+        for network in members:
+            network.is_training = True   # so that a callback cannot train one that waits for its turn
+        with Interrupt() as interrupt, progress_bar(sum(checked.steps for checked in arguments), progress) as bar:
+            _train(members, arguments, _Shared(interrupt, bar))
+    finally:
+        for network in members:
+            network.is_training = False
     diverged = [place for place, network in enumerate(members) if network.history.stop_reason == StopReason.DIVERGED]
     if diverged:
         warn(f"{len(diverged)} of {len(members)} networks diverged and keep their last good parameters: number "
@@ -112,16 +119,22 @@ def _members(networks):
 
 
 def _options_of_each(members, each, options):
-    if each is None:
-        return [options] * len(members)
-    each = [*each]
-    if len(each) != len(members):
-        raise ValueError(f"expected a dict of options for each of the {len(members)} networks, got {len(each)} of them")
+    each = [{}] * len(members) if each is None else [*each] if isinstance(each, Iterable) else each
+    if not isinstance(each, list) or len(each) != len(members):
+        raise ValueError(f"each: expected a list of dicts of options, one for each of the {len(members)} networks, got "
+                         f"{shown(each)}")
     for place, own in enumerate(each):
         if not isinstance(own, Mapping) or (unknown := [name for name in own if name not in options]):
             got = shown(own) if not isinstance(own, Mapping) else listed(map(repr, unknown))
             raise TypeError(f"each: expected a dict with some of the options {', '.join(options)}, got {got} for number {place}")
-    return [options | own for own in each]
+    merged, read = [options | own for own in each], {}
+    for own in merged:   # an iterator is read once, also if it is that of several networks
+        callbacks = own["callbacks"]
+        if isinstance(callbacks, Iterator):
+            if id(callbacks) not in read:
+                read[id(callbacks)] = tuple(callbacks)
+            own["callbacks"] = read[id(callbacks)]
+    return merged
 
 
 def _arguments(first, members, x, y, progress, options):
@@ -185,10 +198,14 @@ class _Shared:
     def __init__(self, interrupt, bar):
         self.interrupt, self.bar, self.lock = interrupt, bar, Lock()
         self.error: BaseException | None = None   # the first one
+        self.stopped = False
 
     @property
     def requested(self):
-        return self.interrupt.requested or self.error is not None
+        return self.interrupt.requested or self.stopped or self.error is not None
+
+    def stop(self):
+        self.stopped = True
 
     def update(self, steps):
         with self.lock:
@@ -216,7 +233,7 @@ def _train(members, arguments, shared):
     for group in in_lockstep.values():
         on_device(_fit_in_lockstep, name="fit_all")(group[0][0], group, shared)
     for ops, tasks in alone.values():
-        ops.run_all(tasks)
+        ops.run_all(tasks, shared.stop)
     if shared.error:
         raise shared.error
 

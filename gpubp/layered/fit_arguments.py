@@ -27,7 +27,7 @@ class FitArguments:
                  converted=None, **options):
         if network.is_training:
             raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
-        self.network, self.rows = network, rows
+        self.network, self.rows, self.shared = network, rows, converted
         # an iterator is read once
         self.callbacks = (callbacks,) if callable(callbacks) or not isinstance(callbacks, Iterable) else tuple(callbacks)
 
@@ -98,6 +98,7 @@ class FitArguments:
         """x and y of the first samples, at most `count`."""
         if self.rows is None:
             return [self.x[:count], self.y[:count]]
+        self.converted = self.converted if self.shared is None else self.shared
         return [self._once("first", array, partial(self.taken, array, self.rows[:count]), count, id(self.rows))
                 for array in (self.x, self.y)]
 

@@ -22,9 +22,8 @@ class History:
     after the epoch; of whole rows if the task is multi-label. validation_cost, validation_accuracy (R^2 for regression): after
     the epoch. seconds: training time of the epoch, without evaluation, by the device's clock. learning_rate: the learning rate of
     its last step. gradient_norm, delta_norms: of its last mini-batch, the norm of the gradient and the learning speeds |delta_l|
-    of the layers. stop_reason, stopped: why the last fit ended early, as a StopReason and as a sentence, or None. device: which
-    one the last fit of this process trained on, and why, and on a GPU how steps are
-    launched; files do not have it.
+    of the layers. stop_reason, stopped: why the last fit ended early, as a StopReason and as a sentence, or None. device: the
+    one that the last fit of this process trained on, and why, and on a GPU how it launched steps; files do not have it.
 
     >>> import gpubp
     >>> net = gpubp.Network([1, 1], activation="identity", dtype="float64", seed=1)

@@ -49,6 +49,11 @@ class Uniform(Settings):
 
     bounds = {"low": "(-inf, inf)", "high": "(-inf, inf)"}
 
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.low < self.high:
+            raise ValueError(f"expected low < high in a distribution, got {self.low:g} and {self.high:g}")
+
     def rvs(self, random_state):
         return self.low + (self.high - self.low) * random_state.random()
 
@@ -300,13 +305,20 @@ def _configurations(space, trials, seed):
         return [dict(zip(choices, values)) for values in product(*lists)], True
     random, drawn = generator(seed, SEARCH), dict[tuple, dict]()
     for _ in range(MOST_DRAWS * trials):   # a discrete distribution may have fewer values
-        draws = [int(random.integers(len(values))) if isinstance(values, list) else
-                 np.asarray(values.rvs(random_state=random)).item() for values in choices.values()]
+        draws = [int(random.integers(len(values))) if isinstance(values, list) else _drawn(name, values, random)
+                 for name, values in choices.items()]
         drawn.setdefault(tuple(draws), {name: values[draw] if isinstance(values, list) else draw
                                         for (name, values), draw in zip(choices.items(), draws)})
         if len(drawn) == trials:
             break
     return list(drawn.values()), False
+
+
+def _drawn(name, distribution, random):
+    value = np.asarray(distribution.rvs(random_state=random))
+    if value.size != 1:
+        raise ValueError(f"expected rvs of the distribution for {name} to return one number, got shape {value.shape}")
+    return value.item()
 
 
 def _choices(name, values):
@@ -319,7 +331,8 @@ def _choices(name, values):
         return values
     if not isinstance(values, (list, tuple, range, np.ndarray)) or not len(values):
         raise ValueError(f"expected a list of choices or a distribution for {name}, got {shown(values)}: write [...] around it")
-    return np.asarray(values).tolist() if isinstance(values, np.ndarray) else [*values]
+    values = values.tolist() if isinstance(values, np.ndarray) else [*values]
+    return list({repr(value): value for value in values}.values())   # without duplicates
 
 
 def _decided(x, y, task, ops):

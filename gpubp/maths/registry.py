@@ -74,6 +74,10 @@ class Table(dict):
                 raise self._unreadable(node, f"{name} takes no arguments")
             return entry
         accepted = signature(entry).parameters
+        given = [*accepted][:len(call.args)] + [keyword.arg for keyword in call.keywords]
+        needed = [name for name, parameter in accepted.items() if parameter.default is parameter.empty]
+        if missing := [name for name in needed if name not in given]:
+            raise self._unreadable(node, f"it needs {' and '.join(missing)}")
         if count > len(accepted) or any(keyword.arg not in accepted for keyword in call.keywords):
             raise self._unreadable(node, f"{name} takes {', '.join(accepted)}")
         try:

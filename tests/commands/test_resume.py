@@ -64,6 +64,15 @@ def same(a, b):
 
 
 @pytest.mark.long
+def test_a_longer_run_begins_with_the_learning_rate_that_was_chosen(tmp_path, capsys):
+    (tmp_path / "d.csv").write_text("a,b\n" + "".join(f"{i},{i % 2}\n" for i in range(20)))
+    data, net = str(tmp_path / "d.csv"), str(tmp_path / "net.npz")
+    for first in (["train", data, "--lr", "0.02"], ["search", data, "--choose", "learning_rate=0.02", "--choose", "hidden=3"]):
+        assert cli.main([*first, "--epochs", "3", "--save", net, "--no-picture"]) == 0
+        assert cli.main(["train", "--resume", net, "--epochs", "6", "--no-picture"]) == 0
+        assert "learning_rate=0.02, epochs=3" in str(gpubp.load(net).training_state.chain)
+
+
 def test_interrupt_and_resume(capsys):
     code, out, _ = interrupted(f"train {TRAIN} --save stopped.npz", b"epoch 2")
     assert code == 130 and "\nstopped   interrupted " in out

@@ -129,7 +129,7 @@ def test_fit_trains_all(random):
 def test_networks_that_do_not_go_together(name, other):
     assert name in SHARED
     with pytest.raises(ValueError, match=f"^expected networks with the same {name}, got .* and "):
-        Ensemble([Network([4, 2], seed=1, device="cpu"), other])
+        Ensemble([Network([4, 2], seed=1, device="cpu", task="classification"), other])
 
 
 @pytest.mark.parametrize("wrong", [[], [3], [Network([2, 1], seed=1, device="cpu"), None]])
@@ -269,3 +269,24 @@ def test_networks_that_are_nested_too_deeply_are_refused_as_by_themselves(ensemb
             assert load(path)[1].metadata == notes
         else:
             assert "nested" in refused(path, path.read_bytes())
+
+
+def test_networks_that_no_longer_go_together_are_refused(random, tmp_path):
+    x, y = two_classes(random)
+    ensemble = Ensemble([Network([4, 2], output="identity", seed=seed) for seed in range(3)])
+    ensemble[1].fit(x, y, epochs=1)
+    assert ensemble.task == "classification" and set(ensemble.predict(x).tolist()) <= {0, 1}   # one of them knows
+    ensemble.save(tmp_path / "e.npz")
+    assert gpubp.load(tmp_path / "e.npz").task == "classification"
+    ensemble[0].task = "regression"
+    for use in (ensemble.predict, ensemble.vote, ensemble.spread, lambda x: ensemble.score(x, y),
+                lambda x: ensemble.save(tmp_path / "other.npz")):
+        with pytest.raises(ValueError, match="expected networks with the same task, got regression and classification"):
+            use(x)
+    assert not (tmp_path / "other.npz").exists()
+
+
+@pytest.mark.parametrize("given", [None, [], 3, [Network([2, 1]), 3]])
+def test_other_things_are_refused(given):
+    with pytest.raises(TypeError, match="expected one or more networks, got "):
+        Ensemble(given)

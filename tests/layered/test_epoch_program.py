@@ -81,6 +81,32 @@ def test_an_exception_leaves_the_epochs_that_were_run(compiled, random, monkeypa
     assert [len(net.fit(x, y, epochs=2)) for net in (apart, together)] == [together.epoch] * 2 and state(together) == state(apart)
 
 
+def test_epochs_after_a_resumed_one_have_all_learning_rates(compiled, counts, random):
+    """A resumed epoch writes only those of its own mini-batches."""
+    x, y = two_classes(random)
+    bad = np.eye(2)[y]
+    bad[9] = 3e38
+    apart = Network([4, 5, 2], output="identity", device=compiled, seed=5, dtype="float32", task="regression")
+    with pytest.raises(TrainingError):
+        apart.fit(x, bad, epochs=1, batch_size=2, shuffle=False)
+    assert apart.training_state.batch > 2
+    together = apart.copy()
+    looked_at(apart, x, np.eye(2)[y], epochs=6, batch_size=2, shuffle=False)
+    together.fit(x, np.eye(2)[y], epochs=6, batch_size=2, shuffle=False)
+    assert counts == [5] and state(together) == state(apart)
+
+
+@pytest.mark.parametrize("last", [1, 2, 7, 40])
+def test_a_learning_rate_that_raises_leaves_the_epochs_before(compiled, random, last):
+    x, y = two_classes(random)
+    rate = lambda epoch: 0.1 if epoch < last else 1 / 0
+    apart, together = (Network([4, 5, 2], device=compiled, seed=5) for _ in range(2))
+    for net, train in ((apart, looked_at), (together, Network.fit)):
+        with pytest.raises(ZeroDivisionError):
+            train(net, x, y, epochs=99, optimizer=gpubp.Adam(rate), batch_size=23)
+    assert state(together) == state(apart) and together.epoch == last == together.training_state.step
+
+
 def test_divergence_is_found_as_step_by_step(compiled, counts, random):
     x, y = two_classes(random)
     apart, together = (Network([4, 5, 2], activation="identity", device=compiled, seed=5) for _ in range(2))

@@ -10,6 +10,7 @@ import gpubp
 from gpubp.devices.cpu.team import RESTING, TEAM
 from gpubp.devices.cuda.inside import InsideGroup
 from gpubp.layered import device_choice
+from gpubp.layered.fit_arguments import FitArguments
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
 from tests.cases import as_before, two_classes
@@ -96,6 +97,48 @@ def test_an_error_of_a_callback_stops_all_and_is_raised(ops, random):
     gpubp.fit_all(nets, x, y, epochs=1)
 
 
+def test_callbacks_that_are_an_iterator_reach_all_networks(random):
+    x, y = two_classes(random)
+    nets, seen = made("cpu", SEVEN[:1] * 3), []
+    gpubp.fit_all(nets, x, y, epochs=2, callbacks=iter([seen.append]))
+    assert [seen.count(net) for net in nets] == [2, 2, 2]
+    own = iter([seen.append])
+    gpubp.fit_all(nets, x, y, epochs=1, each=[{"callbacks": own}, {}, {"callbacks": own}])
+    assert [seen.count(net) for net in nets] == [3, 2, 3]
+
+
+def test_a_callback_cannot_train_a_network_that_waits(random):
+    x, y = two_classes(random)
+    nets = made("cpu:numpy", SEVEN[:1] * 2)
+    with pytest.raises(RuntimeError, match="a callback trains the network that is being trained"):
+        gpubp.fit_all(nets, x, y, epochs=1, callbacks=lambda net: nets[1].fit(x, y, epochs=1))
+    assert not any(net.is_training for net in nets)
+
+
+def test_networks_share_the_samples_on_which_accuracy_is_measured(ops, random, monkeypatch):
+    x, y = two_classes(random)
+    seen, first = [], FitArguments.first
+    monkeypatch.setattr(FitArguments, "first", lambda self, count: seen.append(first(self, count)) or seen[-1])
+    rows = np.arange(9)
+    gpubp.fit_all(made(ops, SEVEN[:1] * 3), x, y, epochs=1, samples=rows)
+    assert len(seen) >= 3 and len({id(x) for x, _ in seen}) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGALRM")
+def test_a_signal_handler_that_raises_stops_all(compiled, random):
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("signals reach only the main thread, and this is another")
+    x, y = two_classes(random)
+    nets, before = made(compiled, SEVEN[:1] * 5), signal.signal(signal.SIGALRM, lambda number, frame: 1 / 0)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(ZeroDivisionError):
+            gpubp.fit_all(nets, x, y, epochs=10**7)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert not any(net.is_training for net in nets)
+
+
 def test_ctrl_c_stops_all(ops, random):
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach only the main thread, and this is another")
@@ -120,7 +163,9 @@ REFUSED = {
     "twice": (lambda nets: ([nets[0], nets[1], nets[0]],), {}, ValueError, "got network number 2 twice: pass a net.copy"),
     "other inputs": (lambda nets: ([nets[0], Network([3, 2])],), {}, ValueError, "one number of inputs, got 4, and 3 for"),
     "other outputs": (lambda nets: ([nets[0], Network([4, 3])],), {}, ValueError, "one number of outputs, got 2, and 3"),
-    "options of another network": (None, {"each": [{}]}, ValueError, "a dict of options for each of the 2 networks, got 1"),
+    "options of another network": (None, {"each": [{}]}, ValueError, "one for each of the 2 networks, got"),
+    "a dict for all": (None, {"each": {"epochs": 3}}, ValueError, "a list of dicts of options, one for each of the 2"),
+    "a number for each": (None, {"each": 5}, ValueError, "one for each of the 2 networks, got 5"),
     "no dict": (None, {"each": [{}, 7]}, TypeError, "got 7 for number 1"),
     "unknown option": (None, {"each": [{}, {"rate": 1}]}, TypeError, "got 'rate' for number 1"),
     "no rest": (None, {"validation": "rest"}, ValueError, "got 'rest' without samples"),

@@ -16,6 +16,14 @@ from gpubp.layered.history import StopReason
 from tests.cases import two_classes
 from tests.conftest import device, needs
 
+
+class Pairs:
+    """A distribution of two numbers at a time."""
+
+    def rvs(self, random_state):
+        return random_state.random(2)
+
+
 SPACE = {"hidden": [[3], [4, 3]], "learning_rate": [0.3, 0.03, 0.001], "activation": ["tanh", "relu"]}
 
 
@@ -297,6 +305,9 @@ def test_ctrl_c_returns_what_is_known(data):
     ({"hidden": 3}, {}, "expected a list of choices or a distribution for hidden, got 3: write [...] around it"),
     ({"activation": "relu"}, {}, "expected a list of choices or a distribution for activation, got 'relu': write [...] around "),
     ({"dropout": "uniform(0)"}, {}, "cannot read distribution 'uniform(0)': "),
+    ({"dropout": "uniform(0.1)"}, {}, "cannot read distribution 'uniform(0.1)': it needs high"),
+    ({"dropout": "uniform(0.2, 0.1)"}, {}, "expected low < high in a distribution, got 0.2 and 0.1"),
+    ({"dropout": Pairs()}, {}, "expected rvs of the distribution for dropout to return one number, got shape (2,)"),
     ({"dropout": "log_uniform(0, 1)"}, {}, "expected low of LogUniform to be a number in (0, inf), got 0"),
     ({"activation": ["relo"]}, {}, "unknown activation 'relo': did you mean 'relu'?"),
     ({"optimizer": ["adm"]}, {}, "unknown optimizer 'adm': did you mean 'adam'?"),
@@ -345,6 +356,11 @@ def test_a_search_that_diverges_in_its_refit_says_so(data, monkeypatch):
     result = search(space, *data, folds=2, epochs=3, device="cpu:numpy", seed=1)
     assert result.best.history.stop_reason == StopReason.DIVERGED and np.isfinite(result.best.vector).all()
     assert str(result).endswith(result.best.history.stopped)
+
+
+def test_choices_that_are_given_twice_are_one(data):
+    result = search({"hidden": [[3], [3], [4]]}, *data, trials=9, folds=2, epochs=1, seed=1, device="cpu:numpy")
+    assert [trial["parameters"]["hidden"] for trial in result.trials] == [[3], [4]] and result.complete
 
 
 def test_auto_takes_the_cpu_for_small_networks(data, monkeypatch):

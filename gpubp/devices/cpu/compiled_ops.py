@@ -40,15 +40,19 @@ class CompiledOps(CpuOps):
         if reason := cxx.why_not():
             raise RuntimeError(f"device {self.name!r} is not available: {reason}; device='cpu:numpy' works everywhere")
 
-    def run_all(self, tasks):
+    def run_all(self, tasks, stop):
         """Each in a thread of Python, since programs run without Python's lock; one at a time for each core."""
         from concurrent.futures import ThreadPoolExecutor, wait  # few programs need it
 
         threads = min(available_cores(), len(tasks))
         with ThreadPoolExecutor(threads) as pool, TEAM.resting() if threads == available_cores() else nullcontext():
             running = [pool.submit(task) for task in tasks]
-            while wait(running, SIGNAL_SECONDS).not_done:
-                pass
+            try:
+                while wait(running, SIGNAL_SECONDS).not_done:
+                    pass
+            except BaseException:   # of a signal handler
+                stop()
+                raise
         for done in running:
             done.result()   # or its error
 
