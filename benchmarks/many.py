@@ -10,6 +10,7 @@ benchmarks/results/many.*
 
 import sys
 import time
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -187,6 +188,15 @@ def judged(found, own, peers, limit):
             "met" if median(ratios) >= limit else "NOT MET"]
 
 
+def draw(axes, found):
+    """The seconds of each candidate that was measured."""
+    measured = {name: figures for name, figures in found.items() if figures.get("windows")}
+    colours = [report.COLOURS[name not in (FIT_ALL, SEARCH)] for name in measured]
+    axes.barh([*measured], [figures["median"] for figures in measured.values()], color=colours)
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="seconds of a run, median")
+
+
 def main(argv=None):
     parser = report.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each candidate (default 3)")
@@ -200,7 +210,7 @@ def main(argv=None):
     found = alternating_processes({name: ("benchmarks.many", "--serve", name, *quick) for name in CANDIDATES
                                    if options.only in name}, 1 if options.quick else options.rounds)
     report.publish("many", "Many small networks at once, on the CPU", {"rounds": options.rounds, "candidates": found}, COLUMNS,
-                   [judged(found, *goal) for goal in GOALS], folder=options.out)
+                   [judged(found, *goal) for goal in GOALS], partial(draw, found=found), folder=options.out)
 
 
 if __name__ == "__main__":
