@@ -22,8 +22,8 @@ class EarlyStopping:
         self.patience, self.monitor = arguments.patience, arguments.monitor
         self.training_state, self.network = arguments.training_state, network
         some = slice(None, None, -(-arguments.n // SAMPLED))
-        data = [array[some] if arguments.rows is None else arguments.taken(array, arguments.rows[some])
-                for array in (arguments.x, arguments.y, arguments.sample_weights) if array is not None]
+        data = [arguments.some(array, some) for array in (arguments.x, arguments.y, arguments.sample_weights)
+                if array is not None]
         self.run = (f"{self.monitor} {self.patience} {arguments.n} {arguments.samples_per_epoch} {arguments.batch_size} "
                     f"{_digest(network, data)} "
                     f"{_digest(network, arguments.validation)}")

@@ -21,7 +21,7 @@ MAX_BURST_SECONDS = 0.02   # longest burst of steps: bounds the latency of Ctrl-
 
 
 def progress_bar(steps, shown):
-    """A bar of so many steps; shown=None shows it on a terminal."""
+    """A bar of that number of steps; shown=None shows it on a terminal."""
     from tqdm import tqdm
     return tqdm(total=max(0, steps), unit=" steps", disable=None if shown is None else not shown, dynamic_ncols=True,
                 file=TolerantStream(sys.stderr))

@@ -34,14 +34,16 @@ class EpochProgram:
         clocks, orders, *scalars = self.tables
         run, step = self.run, self.run.training_state.step
         self.index[0], self.begun, self.learning_rates = place, place, []
+        if not scalars:   # a resumed epoch has written only the rows of its own mini-batches
+            rates = run.learning_rates(epoch, range(run.batches))
+            run.workspace.update.set_learning_rates(rates, step)
         try:
             for row in range(place, place + count):
                 clocks[row], orders[row] = (0, epoch), run.order_of(epoch)
-                rates = run.learning_rates(epoch, range(run.batches))
-                if not scalars:
-                    run.workspace.update.set_learning_rates(rates, step)   # a resumed epoch has written only its own rows
-                for table, values in zip(scalars, run.workspace.update.scalars(rates, step) if scalars else ()):
-                    table[row] = values
+                if scalars:
+                    rates = run.learning_rates(epoch, range(run.batches))
+                    for table, values in zip(scalars, run.workspace.update.scalars(rates, step)):
+                        table[row] = values
                 self.learning_rates.append(rates[-1])
                 epoch, step = epoch + 1, step + run.batches
         finally:

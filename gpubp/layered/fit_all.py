@@ -128,7 +128,7 @@ def _options_of_each(members, each, options):
             got = shown(own) if not isinstance(own, Mapping) else listed(map(repr, unknown))
             raise TypeError(f"each: expected a dict with some of the options {', '.join(options)}, got {got} for number {place}")
     merged, read = [options | own for own in each], {}
-    for own in merged:   # an iterator is read once, also if it is that of several networks
+    for own in merged:   # an iterator is read once, also if several networks have it
         callbacks = own["callbacks"]
         if isinstance(callbacks, Iterator):
             if id(callbacks) not in read:

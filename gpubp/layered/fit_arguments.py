@@ -97,10 +97,14 @@ class FitArguments:
     def first(self, count):
         """x and y of the first samples, at most `count`."""
         if self.rows is None:
-            return [self.x[:count], self.y[:count]]
+            return [self.some(array, slice(count)) for array in (self.x, self.y)]
         self.converted = self.converted if self.shared is None else self.shared
-        return [self._once("first", array, partial(self.taken, array, self.rows[:count]), count, id(self.rows))
+        return [self._once("first", array, partial(self.some, array, slice(count)), count, id(self.rows))
                 for array in (self.x, self.y)]
+
+    def some(self, array, part):
+        """The rows of x, y or the sample weights that belong to a part, a slice, of the samples."""
+        return array[part] if self.rows is None else self.taken(array, self.rows[part])
 
     def taken(self, array, rows):
         """Rows of an array by their numbers."""

@@ -38,7 +38,7 @@ def predictions(network, outputs, task):
 def score_terms(network, x, codes, task, passes=None):
     """The terms of a score, on the device: the number of correct rows, or the residual and the total sum of squares.
 
-    passes: an iterator over (slice of rows, their outputs); by default those of the network for x.
+    passes: an iterator over (slice of rows, their outputs); by default the network's outputs for x.
     """
     xp, targets_on_device = network.ops.xp, lambda rows: network.ops.asarray(codes[rows], network.dtype)
     passes = passes or ((rows, plan.a[-1]) for rows, plan in network.inference.run("outputs", x))

@@ -78,7 +78,7 @@ class Inside:
         return Inside.failed
 
     def cluster(self, form, networks=1):
-        """The blocks that train each of so many networks: as many as are predicted to be fastest, if all blocks run at once."""
+        """The blocks that train each of n networks: as many as are predicted to be fastest, if all blocks run at once."""
         fitting = self.clusters(form)
         at_once = [size for size in fitting if size * networks <= self.ops.processors] or fitting[-1:]
         return min(at_once, key=form.cycles)
