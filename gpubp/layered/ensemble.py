@@ -13,7 +13,8 @@ from ..maths.validation import shown
 from . import packing
 from .call_arrays import scored_arrays
 from .dlpack import like
-from .fit_all import fit_all
+from .fit_all import SHARED as TRAINED_TOGETHER
+from .fit_all import check_same, fit_all
 from .history import History
 from .input_checks import array_of
 from .metrics import labels, predictions, score_from_terms, score_terms
@@ -21,9 +22,8 @@ from .network import Network, on_device
 from .task import CLASSIFICATION, MULTI_LABEL, REGRESSION, guess
 
 FORMAT = 1   # of the file; each network in it has the format of a saved network
-SHARED = {"number of inputs": lambda net: net.sizes[0], "number of outputs": lambda net: net.sizes[-1],
-          "task": lambda net: net.task, "codes of the cost": lambda net: net.cost_function.codes,
-          "dtype": lambda net: net.dtype.name, "device": lambda net: net.ops.name}
+SHARED = {**TRAINED_TOGETHER, "task": lambda net: net.task, "codes of the cost": lambda net: net.cost_function.codes,
+          "dtype": lambda net: net.dtype.name}
 
 
 class Ensemble:
@@ -54,10 +54,7 @@ class Ensemble:
 
     def _check(self):
         """Refuse networks that do not go together, since each may be trained and moved by itself."""
-        for name, fact in SHARED.items():
-            # a network that has not seen targets has no task of its own yet
-            if len(found := dict.fromkeys(value for value in map(fact, self.networks) if value is not None)) > 1:
-                raise ValueError(f"expected networks with the same {name}, got {' and '.join(map(str, found))}")
+        check_same(self.networks, SHARED)   # a network that has not seen targets has no task of its own yet
 
     def __len__(self) -> int:
         return len(self.networks)

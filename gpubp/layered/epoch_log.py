@@ -28,10 +28,7 @@ class EpochLog:
         ops = self.workspace.ops
         self.each = ((ops.synchronous and not ops.whole_epochs) or self.arguments.patience is not None
                      or bool(self.arguments.callbacks) or isinstance(self.training_state.chain.optimizer.learning_rate, Plateau))
-        self.evaluation = self.evaluate = None
-        if ops.whole_epochs:
-            self.evaluation = Evaluation(self.network, ops, self.arguments, self.workspace.report.score_terms)
-            self.evaluate = ops.program(self.evaluation.calls)
+        self.evaluation = ops.whole_epochs and Evaluation(self.network, ops, self.arguments, self.workspace.report.score_terms)
 
     def begin(self):
         # number: its index in the history; first: its first mini-batch, 0 unless it was resumed; events: pairs of beginning and
@@ -53,8 +50,8 @@ class EpochLog:
         epoch.events.append(self.workspace.ops.record_event())
         if epoch.first < self.run.batches:
             self.workspace.measure()
-        if self.evaluate:
-            self.evaluate()
+        if self.evaluation:
+            self.evaluation.program()
         else:
             terms = []
             if arguments.task != REGRESSION:

@@ -23,7 +23,7 @@ class EpochProgram:
         self.program = whole.program([
             *(whole.copy_row(table, target, self.index) for table, target in zip(self.tables, targets)),
             whole.record_time(report.times[:1]), *([whole.repeated(step.run, run.batches - 1)] if run.batches > 1 else []),
-            last.last, whole.record_time(report.times[1:]), workspace.measure, *evaluation.calls,
+            last.last, whole.record_time(report.times[1:]), workspace.measure, evaluation.program,
             whole.keep_row(report.memory, report.unread, self.index)])
 
     def __call__(self, place, epoch, count):

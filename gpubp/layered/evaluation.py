@@ -11,7 +11,7 @@ ACCURACY_SAMPLES = 10_000   # training samples on which the accuracy of an epoch
 
 
 class Evaluation:
-    """Calls that write to `out` what score_terms gives for the samples, and cost_and_score_terms for the validation set.
+    """A program that writes to `out` what score_terms gives for the samples, and cost_and_score_terms for the validation set.
 
     ops has whole_epochs, so arrays are on the host, and calls add to the terms of an epoch chunk by chunk of its rows.
     """
@@ -23,6 +23,7 @@ class Evaluation:
         place = 0 if self.task == REGRESSION else self._bind(0, False, *arguments.first(ACCURACY_SAMPLES))
         if arguments.validation:
             self._bind(place, True, *arguments.validation)
+        self.program = ops.program(self.calls)
 
     def _bind(self, place, costs, x, y):
         """The calls for a set of samples, whose first term is out[place]; returns the place behind its terms."""

@@ -24,6 +24,9 @@ from .lockstep import run_in_lockstep
 from .network import Network, on_device
 from .workspace import training_ops
 
+SHARED = {"number of inputs": lambda net: net.sizes[0], "number of outputs": lambda net: net.sizes[-1],
+          "device": lambda net: net.ops.name}   # by all networks of a call
+
 
 def fit_all(networks: Iterable[Network], x: ArrayLike, y: ArrayLike, *, each: Sequence[Mapping[str, Any]] | None = None,
             optimizer: str | OptimizerPart | Chain | Sequence[str | OptimizerPart] | None = None, epochs: int = 30,
@@ -106,16 +109,19 @@ def _members(networks):
     members = [*networks] if isinstance(networks, Iterable) else [networks]
     if not members or not all(isinstance(network, Network) for network in members):
         raise TypeError(f"expected a list of networks, got {shown(networks)}: pass [gpubp.Network(...), ...]")
-    first = members[0]
     for place, network in enumerate(members):
         if any(network is other for other in members[:place]):
             raise ValueError(f"expected different networks, got network number {place} twice: pass a net.copy() for one of them")
-        for name, of in (("number of inputs", lambda net: net.sizes[0]), ("number of outputs", lambda net: net.sizes[-1]),
-                         ("device", lambda net: net.ops.name)):
-            if of(network) != of(first):
-                raise ValueError(f"expected networks with one {name}, got {of(first)}, and {of(network)} for number {place}: "
-                                 + ("move it with net.to" if name == "device" else "train it in another call"))
+    check_same(members, SHARED)
     return members
+
+
+def check_same(networks, facts):
+    """Raise ValueError if networks differ in one of the facts, {name: function of a network}; None counts as unknown."""
+    for name, fact in facts.items():
+        if len(found := dict.fromkeys(value for value in map(fact, networks) if value is not None)) > 1:
+            raise ValueError(f"expected networks with the same {name}, got {' and '.join(map(str, found))}: "
+                             + ("move some with net.to" if name == "device" else "take those that agree"))
 
 
 def _options_of_each(members, each, options):
@@ -182,8 +188,8 @@ class _Data:
         if id(rows) not in self.parts:
             if not rows.size:
                 raise ValueError("expected rows that samples leaves out as validation='rest', got none: leave out some")
-            ops, arrays = self.network.ops, (self._array(self.x, "x"), self._array(self.y, "y"))
-            self.parts[id(rows)] = tuple(array[ops.asarray(rows) if ops.is_on_device(array) else rows] for array in arrays)
+            self.parts[id(rows)] = tuple(input_checks.taken(self.network, self._array(values, name), rows)
+                                         for values, name in ((self.x, "x"), (self.y, "y")))
         return self.parts[id(rows)]
 
     def _array(self, values, name):

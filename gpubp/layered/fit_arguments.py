@@ -92,7 +92,7 @@ class FitArguments:
                           network.layers[-1].activation)
 
     def _taken(self, x):
-        return x if self.rows is None else self.taken(input_checks.array_of(self.network, x, "x"), self.rows)
+        return x if self.rows is None else self.some(input_checks.array_of(self.network, x, "x"), slice(None))
 
     def first(self, count):
         """x and y of the first samples, at most `count`."""
@@ -104,12 +104,7 @@ class FitArguments:
 
     def some(self, array, part):
         """The rows of x, y or the sample weights that belong to a part, a slice, of the samples."""
-        return array[part] if self.rows is None else self.taken(array, self.rows[part])
-
-    def taken(self, array, rows):
-        """Rows of an array by their numbers."""
-        ops = self.network.ops
-        return array[ops.asarray(rows, np.int64) if ops.is_on_device(array) else rows]
+        return array[part] if self.rows is None else input_checks.taken(self.network, array, self.rows[part])
 
     def _check_options(self, epochs, batch_size, samples_per_epoch, shuffle, patience, monitor, progress):
         self.epochs = input_checks.checked_int("epochs", epochs, 0)

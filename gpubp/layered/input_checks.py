@@ -256,6 +256,12 @@ def _chunks(array):
     return [slice(start, start + rows) for start in range(0, len(array), rows)]
 
 
+def taken(network, array, rows):
+    """Rows of an array of this device or of the host, by their numbers, a NumPy array."""
+    ops = network.ops
+    return array[ops.asarray(rows, np.int64) if ops.is_on_device(array) else rows]
+
+
 def in_chunks(array):
     return (array[rows] for rows in _chunks(array))
 

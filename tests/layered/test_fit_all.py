@@ -161,8 +161,8 @@ REFUSED = {
     "nothing": (lambda nets: ([],), {}, TypeError, "expected a list of networks"),
     "another object": (lambda nets: ([nets[0], 3],), {}, TypeError, "expected a list of networks"),
     "twice": (lambda nets: ([nets[0], nets[1], nets[0]],), {}, ValueError, "got network number 2 twice: pass a net.copy"),
-    "other inputs": (lambda nets: ([nets[0], Network([3, 2])],), {}, ValueError, "one number of inputs, got 4, and 3 for"),
-    "other outputs": (lambda nets: ([nets[0], Network([4, 3])],), {}, ValueError, "one number of outputs, got 2, and 3"),
+    "other inputs": (lambda nets: ([nets[0], Network([3, 2])],), {}, ValueError, "the same number of inputs, got 4 and 3"),
+    "other outputs": (lambda nets: ([nets[0], Network([4, 3])],), {}, ValueError, "the same number of outputs, got 2 and 3"),
     "options of another network": (None, {"each": [{}]}, ValueError, "one for each of the 2 networks, got"),
     "a dict for all": (None, {"each": {"epochs": 3}}, ValueError, "a list of dicts of options, one for each of the 2"),
     "a number for each": (None, {"each": 5}, ValueError, "one for each of the 2 networks, got 5"),
@@ -192,7 +192,7 @@ def test_refusals_change_nothing(case, random):
 
 def test_networks_of_two_devices_are_refused(random):
     x, y = two_classes(random)
-    with pytest.raises(ValueError, match=r"one device, got cpu, and .* for number 1: move it with net.to"):
+    with pytest.raises(ValueError, match=r"the same device, got cpu and .*: move some with net.to"):
         gpubp.fit_all([Network([4, 2], device="cpu"), Network([4, 2], device=device("host"))], x, y)
 
 
