@@ -1,6 +1,6 @@
 """Validation of numbers: intervals, and arguments that must lie in them."""
 
-from functools import wraps
+from functools import lru_cache, wraps
 from inspect import cleandoc, signature
 from math import isfinite
 from numbers import Integral, Real
@@ -70,12 +70,18 @@ def number(name, value, bounds=REAL):
 
 
 def numbers(**bounds):
-    """A decorator for a function that makes table entries: checks that its arguments lie in these bounds, and documents them."""
+    """A decorator for a function that makes table entries: checks that its arguments lie in these bounds, and documents them.
+
+    Equal numbers make the same entry, so that networks with it have equal costs and activations.
+    """
     def decorate(function):
+        make = lru_cache(256, typed=True)(function)
+
         @wraps(function)
         def factory(*args, **options):
-            given = signature(function).bind(*args, **options).arguments
-            return function(**{name: number(f"{name} of {function.__name__}", x, bounds[name]) for name, x in given.items()})
+            given = signature(function).bind(*args, **options)
+            given.apply_defaults()
+            return make(*(number(f"{name} of {function.__name__}", x, bounds[name]) for name, x in given.arguments.items()))
         vars(factory).update(bounds=bounds)
         return document(factory, function())
     return decorate
