@@ -59,4 +59,6 @@ class OptimizerUpdate:
         table = self.chain.table(step + 1, learning_rates, self.n)
         if not self.fuses_update:
             return [table]
-        return [table, np.stack(np.broadcast_arrays(*self.chain.gemm_scalars(*table.T)), axis=1)]
+        factors = np.empty((len(table), 2))
+        factors[:, 0], factors[:, 1] = self.chain.gemm_scalars(*table.T)   # numbers or columns
+        return [table, factors]

@@ -4,6 +4,7 @@ import pytest
 
 from gpubp.layered.layers import Dropout
 from gpubp.layered.optimizer_update import OptimizerUpdate
+from gpubp.maths.optimizers import Optimizer
 from tests import cpus
 from tests.cpus import agree, trained
 from tests.maths.test_gradient_transforms import FUSED
@@ -11,7 +12,19 @@ from tests.maths.test_gradient_transforms import FUSED
 cpu = cpus.cpu
 
 
-@pytest.mark.parametrize("optimizer", FUSED)
+class OwnRate(Optimizer):
+    """A rule that reads its own learning rate: the program depends on it."""
+
+    learning_rate: float = 0.1
+
+    def rule(self, xp, w, g):
+        return (w - self.learning_rate * g,)
+
+    def scalars(self, t, learning_rate):
+        return ()
+
+
+@pytest.mark.parametrize("optimizer", [*FUSED, OwnRate(0.1)])
 @pytest.mark.parametrize("layers", [(4, 2), (4, 7, 2), (4, 7, Dropout(0.3), 6, 2)], ids=str)
 def test_fused_updates_equal_separate_updates(cpu, optimizer, layers, random, monkeypatch):
     monkeypatch.setattr(type(cpu), "gemm_update_pays", lambda ops, weight_count: False)
