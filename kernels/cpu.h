@@ -84,26 +84,67 @@ inline T product_of(const T* x, const T* y, Int n)
     return sum_over(n, [=](Int j) { return x[j] * y[j]; });
 }
 
+// out := x - y
+inline void subtract(const T* x, T y, T* out, Int n)
+{
+    for (Int j = 0; j < n; j++)
+        out[j] = x[j] - y;
+}
+
+// x := x / y
+inline void divide(T* x, T y, Int n)
+{
+    for (Int j = 0; j < n; j++)
+        x[j] /= y;
+}
+
+// results_i := reduce(result, term(i, j)) over j < width, from term(i, 0) on, in order. Eight rows are reduced side by side, since
+// each operation on a row waits for the one before it
+template <class Result, class Term, class Reduce>
+inline void reduce_rows(Result* results, Int rows, Int width, Term term, Reduce reduce)
+{
+    enum { TOGETHER = 8 };
+    Int i = 0;
+    for (; i + TOGETHER <= rows; i += TOGETHER) {
+        Result result[TOGETHER];
+        for (int row = 0; row < TOGETHER; row++)
+            result[row] = term(i + row, 0);
+        for (Int j = 1; j < width; j++)
+            for (int row = 0; row < TOGETHER; row++)
+                result[row] = reduce(result[row], term(i + row, j));
+        for (int row = 0; row < TOGETHER; row++)
+            results[i + row] = result[row];
+    }
+    for (; i < rows; i++) {
+        results[i] = term(i, 0);
+        for (Int j = 1; j < width; j++)
+            results[i] = reduce(results[i], term(i, j));
+    }
+}
+
+// sums_i := sum of x_ij
+inline void sum_rows(const T* x, T* sums, Int rows, Int width)
+{
+    enum { NARROW = 16 };
+    if (width < NARROW)
+        reduce_rows(sums, rows, width, [=](Int i, Int j) { return x[i * width + j]; }, [](T sum, T more) { return sum + more; });
+    else
+        for (Int i = 0; i < rows; i++)
+            sums[i] = sum_of(x + i * width, width);
+}
+
 // a := softmax of the rows of a block; a may be z itself. peaks_i := max_j z_ij,  log_sums_i := log(sum_j exp(z_ij - peak_i))
 inline void softmax_of_rows(const T* z, T* a, T* peaks, T* log_sums, Int rows, Int width)
 {
-    for (Int i = 0; i < rows; i++) {
-        const T* row = z + i * width;
-        T peak = row[0];
-        for (Int j = 1; j < width; j++)
-            peak = peak < row[j] || row[j] != row[j] ? row[j] : peak;   // NaN wins
-        for (Int j = 0; j < width; j++)
-            a[i * width + j] = row[j] - peak;
-        peaks[i] = peak;
-    }
+    reduce_rows(peaks, rows, width, [=](Int i, Int j) { return z[i * width + j]; },
+                [](T peak, T x) { return peak < x ? x : peak; });   // a NaN spreads to the row by its sum
+    for (Int i = 0; i < rows; i++)
+        subtract(z + i * width, peaks[i], a + i * width, width);
     for (Int n = 0; n < rows * width; n++)
         a[n] = exp(a[n]);
-    for (Int i = 0; i < rows; i++) {
-        T* row = a + i * width;
-        const T sum = log_sums[i] = sum_of(row, width);
-        for (Int j = 0; j < width; j++)
-            row[j] /= sum;
-    }
+    sum_rows(a, log_sums, rows, width);
+    for (Int i = 0; i < rows; i++)
+        divide(a + i * width, log_sums[i], width);
     for (Int i = 0; i < rows; i++)
         log_sums[i] = log(log_sums[i]);
 }

@@ -57,7 +57,7 @@ inline void first_delta(
 static void output(T* z, const T* b, T* a, const T* y, const T* sample_weights, T* delta, T* sums, T* costs,
                    T* spare, Int rows, Int width)
 {
-    T *values = spare, *second = spare + (BLOCK > width ? BLOCK : width), peaks[BLOCK], log_sums[BLOCK];
+    T *values = spare, *second = spare + (BLOCK > width ? BLOCK : width), peaks[BLOCK], log_sums[BLOCK], totals[BLOCK];
     for (Int j = 0; delta && j < width; j++)
         sums[j] = 0;
     BLOCKS_OF_ROWS(first, count, rows, width) {
@@ -76,8 +76,9 @@ static void output(T* z, const T* b, T* a, const T* y, const T* sample_weights, 
             value_of[i] = value(u[i], y[start + i]);
         if (delta)
             first_delta(here, out, y + start, u, delta + start, count, width);
+        sum_rows(values, totals, count, width);
         for (Int i = 0; i < count; i++) {
-            const T weight = sample_weights[first + i], total = sum_of(values + i * width, width);
+            const T weight = sample_weights[first + i], total = totals[i];
             costs[first + i] = weight * outer(total);
             if (delta) {
                 const T factor = weight * (OUTER && !PARTNER ? outer_prime(total) : T(1));

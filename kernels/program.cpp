@@ -165,22 +165,34 @@ static void record_time(double* now)
     *now = time.tv_sec + 1e-9 * time.tv_nsec;
 }
 
-// The first largest element of a row; NaN counts as the largest, as in NumPy
-static Int argmax(const T* x, Int width)
+struct Place {
+    T value;
+    Int column;
+};
+
+// The place of the first largest element of each row; NaN counts as the largest, as in NumPy
+static void find_largest(const T* x, Place* largest, Int rows, Int width)
 {
-    Int largest = 0;
-    for (Int j = 1; j < width && x[largest] == x[largest]; j++)
-        if (!(x[j] <= x[largest]))
-            largest = j;
-    return largest;
+    reduce_rows(largest, rows, width, [=](Int i, Int j) { return Place{x[i * width + j], j}; }, [](Place best, Place next) {
+        return best.value == best.value && !(next.value <= best.value) ? next : best;
+    });
 }
 
 // total := total + the number of rows of a with the label of y: the argmax, or if `coded` on which side of `middle` each lies
 static void add_right(const T* a, const T* y, double* total, Int coded, double middle, Int rows, Int width)
 {
-    for (Int i = 0; i < rows; i++, a += width, y += width) {
-        bool right = coded || argmax(a, width) == argmax(y, width);
-        for (Int j = 0; coded && j < width; j++)
+    enum { TOGETHER = 64 };
+    for (Int left = rows; !coded && left > 0; left -= TOGETHER, a += TOGETHER * width, y += TOGETHER * width) {
+        const Int count = left < TOGETHER ? left : TOGETHER;
+        Place found[TOGETHER], wanted[TOGETHER];
+        find_largest(a, found, count, width);
+        find_largest(y, wanted, count, width);
+        for (Int i = 0; i < count; i++)
+            *total += found[i].column == wanted[i].column;
+    }
+    for (Int i = 0; coded && i < rows; i++, a += width, y += width) {
+        bool right = true;
+        for (Int j = 0; j < width; j++)
             right &= (a[j] > T(middle)) == (y[j] > T(middle));
         *total += right;
     }
