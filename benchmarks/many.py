@@ -101,9 +101,12 @@ def torch_networks(threads):
     slope = torch.func.vmap(torch.func.grad_and_value(
         lambda weights, rows, labels: torch.nn.functional.cross_entropy(outputs(weights, rows), labels)))
 
+    right = torch.func.vmap(lambda weights: (outputs(weights, x).argmax(1) == y).float().mean())
+
     def run():
         trained = [torch.from_numpy(weight.copy()) for weight in weights()]
         with torch.no_grad():
+            history = []
             for _ in range(EPOCHS):
                 total = torch.zeros(NETWORKS)
                 for rows in order:
@@ -111,6 +114,7 @@ def torch_networks(threads):
                     for weight, change in zip(trained, gradient):
                         weight.sub_(change, alpha=RATE)
                     total += cost
+                history.append((total / len(order), right(tuple(trained))))
         return trained
     return timed(run, lambda trained: [
         float((outputs([weight[net] for weight in trained], torch.from_numpy(xt)).argmax(1).numpy() == yt).mean())
@@ -134,13 +138,17 @@ def jax_networks():
     def step(weights, rows):
         value, gradient = jax.value_and_grad(cost)(weights, x[rows], y[rows])
         return [weight - RATE * change for weight, change in zip(weights, gradient)], value
-    epoch = jax.jit(jax.vmap(lambda weights, order: jax.lax.scan(step, weights, order), in_axes=(0, 1)))
+
+    def epoch(weights, order):
+        weights, costs = jax.lax.scan(step, weights, order)
+        return weights, costs.mean(), (outputs(weights, x).argmax(1) == y).mean()
+    epoch = jax.jit(jax.vmap(epoch, in_axes=(0, 1)))
 
     def run():
-        trained = initial
+        trained, history = initial, []
         for _ in range(EPOCHS):
-            trained, costs = epoch(trained, order)
-            float(costs.mean())
+            trained, costs, accuracies = epoch(trained, order)
+            history.append((np.asarray(costs), np.asarray(accuracies)))
         return trained
     return timed(run, lambda trained: [
         float((outputs([weight[net] for weight in trained], xt).argmax(1) == yt).mean()) for net in range(NETWORKS)])
