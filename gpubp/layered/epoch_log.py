@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..maths.schedules import Plateau
-from .evaluation import ACCURACY_SAMPLES, Evaluation
+from .evaluation import ACCURACY_SAMPLES
 from .metrics import cost_and_score_terms, score_from_terms, score_terms
 from .task import REGRESSION
 
@@ -28,7 +28,7 @@ class EpochLog:
         ops = self.workspace.ops
         self.each = ((ops.synchronous and not ops.whole_epochs) or self.arguments.patience is not None
                      or bool(self.arguments.callbacks) or isinstance(self.training_state.chain.optimizer.learning_rate, Plateau))
-        self.evaluation = ops.whole_epochs and Evaluation(self.network, ops, self.arguments, self.workspace.report.score_terms)
+        self.evaluation = self.workspace.evaluation(self.arguments)
 
     def begin(self):
         # number: its index in the history; first: its first mini-batch, 0 unless it was resumed; events: pairs of beginning and

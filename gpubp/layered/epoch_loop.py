@@ -3,7 +3,6 @@
 import sys
 import time
 from contextlib import closing, suppress
-from weakref import proxy
 
 from ..streams import TolerantStream
 from .divergence import Divergence, TrainingError
@@ -30,17 +29,16 @@ def progress_bar(steps, shown):
 class EpochLoop:
     """The epochs of a fit: launches steps in bursts, reads the figures, and decides when to stop."""
 
-    def __init__(self, network, arguments, given):
+    def __init__(self, network, arguments, given, workspace=None):
         self.network, self.arguments, self.training_state = network, arguments, arguments.training_state
         self.goal = network.epoch + arguments.epochs
         self.cache = WorkspaceCache(network, arguments, given)
-        self.workspace = self.cache.workspace or TrainingWorkspace(
-            proxy(network),   # which may keep the workspace
-            self.training_state, arguments.x, arguments.y, arguments.sample_weights, arguments.n, arguments.samples_per_epoch,
-            arguments.batch_size, self.cache.again)
+        self.workspace = workspace or self.cache.workspace or TrainingWorkspace(
+            network, self.training_state, arguments.x, arguments.y, arguments.sample_weights, arguments.n,
+            arguments.samples_per_epoch, arguments.batch_size, self.cache.again)
         self.training_run = TrainingRun(network, self.workspace, arguments)
         self.epoch_log = EpochLog(self.training_run)
-        self.workspace.begin_fit(self.training_state, 1 if self.epoch_log.each else arguments.epochs)
+        self.workspace.begin_fit(network, self.training_state, 1 if self.epoch_log.each else arguments.epochs)
         if self.cache.workspace is not None:
             self.workspace.mini_batches.refresh(arguments.x, arguments.y, arguments.sample_weights)
         if arguments.resuming:
@@ -48,7 +46,7 @@ class EpochLoop:
         self.divergence = Divergence(self.training_run, self.epoch_log.each)
         self.checkpoint, self.burst, self.event, self.step_times = arguments.checkpoint, 1, None, StepTimes()
         self.epoch_program: EpochProgram | None = None
-        self.epochs_at_once = 0
+        self.epochs_at_once = self.workspace.epochs_at_once
 
     def run(self, interrupt, progress):
         """Train until the last epoch, or a reason to stop: one is a signal that `interrupt` has got. progress: a bar of steps."""
@@ -65,6 +63,7 @@ class EpochLoop:
         try:
             network.is_training, network.workspace_cache = True, None
             yield from self._run()
+            self.workspace.epochs_at_once = self.epochs_at_once
             self.cache.keep(self.workspace)
             network.workspace_cache = self.cache
             self.step_times.warn(self.workspace.ops)
@@ -147,7 +146,7 @@ class EpochLoop:
         count = min(self.epochs_at_once, room, self.goal - self.network.epoch)
         if not count:
             return 0
-        self.epoch_program = self.epoch_program or EpochProgram(self.training_run, self.epoch_log.evaluation)
+        self.epoch_program = self.epoch_program or EpochProgram.of(self.training_run, self.epoch_log.evaluation)
         return count if self.epoch_program.program else 0
 
     def _launch_epochs(self, program, count):

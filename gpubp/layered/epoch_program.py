@@ -15,9 +15,9 @@ class EpochProgram:
         self.run, ops, report = run, workspace.ops, workspace.report
         self.index, self.begun = ops.zeros(1, np.int64), 0
         self.learning_rates: list[float] = []   # of the last step of each epoch of the last call
-        optimizer, update = run.training_state.chain.optimizer, workspace.update
-        constant = optimizer.time_invariant and not callable(optimizer.learning_rate)
-        targets = [workspace.clock, workspace.mini_batches.order, *([] if constant else update.tables())]
+        update = workspace.update
+        self.unread, self.constant = report.unread, _is_constant(run)
+        targets = [workspace.clock, workspace.mini_batches.order, *([] if self.constant else update.tables())]
         self.tables = [ops.zeros((report.capacity, *target.shape), target.dtype) for target in targets]
         whole, step, last = ops.whole_epochs, workspace.steps[run.sizes[0]], workspace.steps[run.sizes[-1]]
         self.program = whole.program([
@@ -25,6 +25,15 @@ class EpochProgram:
             whole.record_time(report.times[:1]), *([whole.repeated(step.run, run.batches - 1)] if run.batches > 1 else []),
             last.last, whole.record_time(report.times[1:]), workspace.measure, evaluation.program,
             whole.keep_row(report.memory, report.unread, self.index)])
+
+    @classmethod
+    def of(cls, run, evaluation):
+        """The program that an earlier fit has left with the evaluation, or a new one."""
+        found = evaluation.epoch_program
+        if found is None or found.unread is not run.workspace.report.unread or found.constant != _is_constant(run):
+            found = evaluation.epoch_program = cls(run, evaluation)
+        found.run = run
+        return found
 
     def __call__(self, place, epoch, count):
         """Run `count` epochs from `epoch` on, whose reports follow the first `place` ones.
@@ -55,3 +64,9 @@ class EpochProgram:
     def done(self):
         """The learning rates of the last step of each epoch that the last call has run: an exception may have come before it."""
         return self.learning_rates[:int(self.index[0]) - self.begun]
+
+
+def _is_constant(run):
+    """Whether the scalars of all steps are the same."""
+    optimizer = run.training_state.chain.optimizer
+    return optimizer.time_invariant and not callable(optimizer.learning_rate)

@@ -23,6 +23,7 @@ from .interrupt import Interrupt
 from .lockstep import run_in_lockstep
 from .network import Network, on_device
 from .workspace import training_ops
+from .workspace_pool import WorkspacePool
 
 SHARED = {"number of inputs": lambda net: net.sizes[0], "number of outputs": lambda net: net.sizes[-1],
           "device": lambda net: net.ops.name}   # by all networks of a call
@@ -202,7 +203,7 @@ class _Shared:
     disable = True   # a loop's text behind the bar
 
     def __init__(self, interrupt, bar):
-        self.interrupt, self.bar, self.lock = interrupt, bar, Lock()
+        self.interrupt, self.bar, self.lock, self.pool = interrupt, bar, Lock(), WorkspacePool()
         self.error: BaseException | None = None   # the first one
         self.stopped = False
 
@@ -233,6 +234,8 @@ def _train(members, arguments, shared):
         chain = checked.training_state.chain
         ops = training_ops(network, checked.batches, checked.samples_per_epoch, len(chain.state))
         if ops.inside is None or why_not_inside(network, chain, checked.batch_size, checked.batches):
+            if ops.whole_epochs and not checked.callbacks:
+                shared.pool.expect(network, checked)
             alone.setdefault(ops.name, (ops, []))[1].append(partial(_fit_one, network, checked, shared))
         else:
             in_lockstep.setdefault(ops.name, []).append((network, checked))
@@ -252,7 +255,10 @@ def _fit_one(network, arguments, shared):
 
 
 def _run_loop(network, arguments, shared):
-    EpochLoop(network, arguments, None).run(shared, shared)   # None: no workspace for later fits, of which there would be many
+    with shared.pool.place(network, arguments) as place:
+        loop = EpochLoop(network, arguments, None, place.workspace)   # None: no workspace for later fits of the network
+        place.workspace = loop.workspace
+        loop.run(shared, shared)
 
 
 def _fit_in_lockstep(first, members, shared):

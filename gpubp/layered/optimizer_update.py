@@ -23,6 +23,12 @@ class OptimizerUpdate:
         self.rounding = network.parameters.rounding(storage)   # each step leaves this done for the next
         self.rounded = network.parameters.rounded(storage).vector[:network.parameters.weight_count] if self.rounding else None
 
+    def begin_fit(self, network, chain):
+        """A fit begins, perhaps of another network with other numbers in the same chain."""
+        self.network = network
+        if chain != self.chain:
+            self.chain, self.learning_rates = chain, None
+
     def calls(self):
         p, ops = self.network.parameters, self.ops
         arguments = (self.chain, p.vector, self.gradient.vector, self.state, p.weight_count, p.matrices(), self.table, self.clock,

@@ -35,8 +35,13 @@ class Step:
     """run and last are its programs; last, for an epoch's last step, forms the whole gradient, whose norm the history records."""
 
     def __init__(self, update, mini_batches, report, rows):
-        self.network, self.ops, self.clock, self.scaling = update.network, update.ops, update.clock, update.scaling
+        self.update, self.ops, self.clock, self.scaling = update, update.ops, update.clock, update.scaling
         self.mini_batches, self.gradient, self.norms, self.rows = mini_batches, update.gradient, report.norms, rows
+
+    @property
+    def network(self):
+        """The network that is trained."""
+        return self.update.network
 
     def _plan(self, rows, gradient, **options):
         plan = Plan(self.network, rows, gradient, ops=self.ops, clock=self.clock, **options)

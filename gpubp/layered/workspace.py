@@ -1,6 +1,8 @@
 """The workspace of a fit: all buffers that training allocates, and its steps as programs of the device."""
 
 import math
+from typing import Any
+from weakref import proxy
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from ..devices.ops import ProgramError
 from .batches import open_batches
 from .device_choice import numpy_epoch_seconds, why_not_inside
 from .epoch_report import Report
+from .evaluation import Evaluation
 from .inside_step import inside_steps
 from .optimizer_update import OptimizerUpdate
 from .training_step import training_step
@@ -29,7 +32,9 @@ class TrainingWorkspace:
     """
 
     def __init__(self, network, training, x, y, sample_weights, n, count, size, own=False):
-        self.network, self.training_state = network, training
+        self.network, self.training_state = proxy(network), training   # which may keep the workspace
+        self.evaluations: dict[Any, Evaluation] = {}
+        self.epochs_at_once = 0   # that the last fit ran in one launch, as an EpochProgram
         self.batches = -(-count // size)
         data = x, y, sample_weights, n, count, size, own
         try:
@@ -70,13 +75,23 @@ class TrainingWorkspace:
             return ""
         return f"; each step is a graph: {self.why_not_inside}" if self.why_not_inside else "; many steps are one launch"
 
-    def begin_fit(self, training, epochs):
-        """A fit begins: `epochs` of its epochs may wait to be read; training has the state vectors that steps are bound to."""
-        self.training_state = training
+    def begin_fit(self, network, training, epochs):
+        """A fit begins: `epochs` of its epochs may wait to be read; the steps are bound to the arrays of network and training."""
+        self.network, self.training_state = proxy(network), training
+        self.update.begin_fit(self.network, training.chain)
         most = MAX_ORDER_BYTES // self.mini_batches.order.nbytes if self.ops.whole_epochs else epochs
         self.report.reserve(min(epochs, most))
         if self.scaling is not None:
             self.scaling[...] = self.ops.asarray(training.scaling, self.network.dtype)
+
+    def evaluation(self, arguments):
+        """The Evaluation of a fit, or None if the device has no whole epochs."""
+        if not self.ops.whole_epochs:
+            return None
+        key = arguments.task, id(arguments.rows), *map(id, (arguments.x, arguments.y, *(arguments.validation or ())))
+        if key not in self.evaluations:
+            self.evaluations[key] = Evaluation(self.ops, arguments, self.report.score_terms)
+        return self.evaluations[key]
 
     def vectors(self):
         """All arrays that a step changes, which must be as they were when an epoch is repeated."""

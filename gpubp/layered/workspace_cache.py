@@ -32,7 +32,10 @@ class WorkspaceCache:
     def keep(self, workspace):
         """Keep the workspace if another fit on the same arrays may follow."""
         alive = self.refs is not None and all(array() is not None for array in self.refs)
-        self.workspace = workspace if self.again and alive else None
+        self.workspace = None
+        if self.again and alive:
+            self.workspace = workspace
+            workspace.evaluations.clear()   # they hold arrays of the caller
 
     def _fits(self, other):
         return (self.key == other.key and self.refs is not None and other.refs is not None

@@ -64,9 +64,10 @@ def test_networks_share_the_arrays_and_keep_no_workspace(ops, random, monkeypatc
     monkeypatch.setattr(gpubp.layered.epoch_loop, "TrainingWorkspace", lambda *given: seen.append(given[2:4]) or make(*given))
     nets = made(ops, SEVEN[:1] * 3 + SEVEN[1:2])
     for _ in range(3):
+        seen.clear()
         gpubp.fit_all(nets, x, y, epochs=1)
-    assert all(net.workspace_cache.workspace is None for net in nets)
-    assert len({id(xs) for xs, _ in seen[:4]}) == 1 and len({id(ys) for _, ys in seen[:4]}) == 2
+        assert all(net.workspace_cache.workspace is None for net in nets)
+        assert len({id(xs) for xs, _ in seen}) == 1 and len({id(ys) for _, ys in seen}) == 2
 
 
 def test_one_that_diverges_does_not_stop_the_others(ops, random):
@@ -121,7 +122,7 @@ def test_networks_share_the_samples_on_which_accuracy_is_measured(ops, random, m
     monkeypatch.setattr(FitArguments, "first", lambda self, count: seen.append(first(self, count)) or seen[-1])
     rows = np.arange(9)
     gpubp.fit_all(made(ops, SEVEN[:1] * 3), x, y, epochs=1, samples=rows)
-    assert len(seen) >= 3 and len({id(x) for x, _ in seen}) == 1
+    assert len(seen) >= 1 and len({id(x) for x, _ in seen}) == 1
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGALRM")
