@@ -3,11 +3,12 @@
     python benchmarks/many.py [--quick] [--rounds 3] [--only TEXT]
 
 64 networks 64-32-10 on the digits, which differ by seed: sigmoid, softmax, cross-entropy, SGD, mini-batches of 32, each in an
-order of its own. gpubp also measures the accuracy of each network after each epoch, which the others do not. The searches
-train 60 configurations in 5 folds for the same number of epochs. Each candidate has its own process; they take turns. Writes
-benchmarks/results/many.*
+order of its own; all candidates measure the accuracy of each network after each epoch. The matrix products by themselves are
+the limit. The searches train 60 configurations in 5 folds for the same number of epochs. Each candidate has its own process;
+they take turns. Writes benchmarks/results/many.*
 """
 
+import math
 import sys
 import time
 from functools import partial
@@ -25,9 +26,10 @@ from benchmarks.alternate import alternating_processes, serve
 SIZES, BATCH, RATE, FOLDS = [64, 32, 10], 32, 0.5, 5
 NETWORKS, EPOCHS, TRIALS, SEARCH_EPOCHS = (3, 2, 2, 2) if "--quick" in sys.argv else (64, 30, 60, 20)
 FIT_ALL, LOOP, JAX = "gpubp fit_all", "gpubp loop of fit, 1 thread", "JAX vmap"
-TORCH, TORCH_SINGLE = "PyTorch vmap", "PyTorch vmap, 1 thread"
+TORCH, TORCH_SINGLE, LIMIT = "PyTorch vmap", "PyTorch vmap, 1 thread", "its matrix products only"
 SEARCH, SCIKIT_LEARN = "gpubp search", "scikit-learn RandomizedSearchCV"
-GOALS = ((FIT_ALL, (LOOP,), 1.8), (FIT_ALL, (TORCH, TORCH_SINGLE), 10.0), (FIT_ALL, (JAX,), 3.0), (SEARCH, (SCIKIT_LEARN,), 8.0))
+GOALS = ((FIT_ALL, (LIMIT,), None), (FIT_ALL, (LOOP,), 1.8), (FIT_ALL, (TORCH, TORCH_SINGLE), 10.0), (FIT_ALL, (JAX,), 3.0),
+         (SEARCH, (SCIKIT_LEARN,), 8.0))
 COLUMNS = "candidate", "against", "wanted", "found", "spread", "accuracies", "verdict"
 
 
@@ -69,6 +71,34 @@ def gpubp_networks(together):
                     net.fit(x, y, **options)
         return nets
     return timed(run, lambda nets: [net.score(xt, yt) for net in nets])
+
+
+def products():
+    """The products of all steps and of all accuracies, two networks at a time."""
+    from gpubp.devices import open_device
+
+    ops = open_device("cpu:compiled")
+    x, _, _, _ = digits()
+
+    def bound():
+        """(the products of a step, those of an accuracy) as programs."""
+        def made(*shape):
+            return ops.zeros(shape, np.float32)
+        forward, step = [], []
+        for l, (inputs, outputs) in enumerate(pairwise(SIZES)):
+            w = made(outputs, inputs)
+            forward.append(ops.matmul(made(len(x), inputs), w.T, made(len(x), outputs)))
+            a, delta = made(BATCH, inputs), made(BATCH, outputs)
+            step += [ops.matmul(a, w.T, made(BATCH, outputs)), ops.matmul(delta.T, a, made(outputs, inputs))]
+            step += [ops.matmul(delta, w, made(BATCH, inputs))] if l else []
+        return ops.program(step), ops.program(forward)
+
+    def network():
+        step, forward = bound()
+        for _ in range(EPOCHS):
+            step(len(x) // BATCH)
+            forward()
+    return timed(lambda: ops.run_all([network] * NETWORKS, None), lambda _: math.nan)
 
 
 def weights():
@@ -180,20 +210,23 @@ def scikit_learn_search():
     return timed(lambda: search.fit(x, y), lambda found: found.score(xt, yt))
 
 
-CANDIDATES = {FIT_ALL: lambda: gpubp_networks(True), LOOP: lambda: gpubp_networks(False), TORCH: lambda: torch_networks(None),
-              TORCH_SINGLE: lambda: torch_networks(1), JAX: jax_networks, SEARCH: gpubp_search, SCIKIT_LEARN: scikit_learn_search}
+CANDIDATES = {
+    FIT_ALL: lambda: gpubp_networks(True), LIMIT: products, LOOP: lambda: gpubp_networks(False),
+    TORCH: lambda: torch_networks(None), TORCH_SINGLE: lambda: torch_networks(1), JAX: jax_networks, SEARCH: gpubp_search,
+    SCIKIT_LEARN: scikit_learn_search}
 
 
 def judged(found, own, peers, limit):
     """A row of the table of goals."""
+    wanted = "" if limit is None else f"≥ {limit:g} ×"
     peers = [name for name in peers if found.get(name, {}).get("windows")]
     if not peers or not found.get(own, {}).get("windows"):
-        return [own, ", ".join(peers), f"≥ {limit:g} ×", "", "", "", "not measured"]
+        return [own, ", ".join(peers), wanted, "", "", "", "not measured"]
     best = min(peers, key=lambda name: found[name]["median"])
     ratios = [theirs / ours for theirs, ours in zip(found[best]["windows"], found[own]["windows"])]
     accuracies = ", ".join(f"{found[name]['facts']['accuracy']:.3f}" for name in (own, best))
-    return [own, best, f"≥ {limit:g} ×", f"{median(ratios):.2f} ×", f"{min(ratios):.2f} to {max(ratios):.2f}", accuracies,
-            "met" if median(ratios) >= limit else "NOT MET"]
+    return [own, best, wanted, f"{median(ratios):.2f} ×", f"{min(ratios):.2f} to {max(ratios):.2f}", accuracies,
+            "the limit" if limit is None else "met" if median(ratios) >= limit else "NOT MET"]
 
 
 def draw(axes, found):

@@ -152,7 +152,7 @@ class EpochLoop:
     def _launch_epochs(self, program, count):
         begun = time.perf_counter()
         try:
-            program(len(self.epoch_log.waiting), self.network.epoch, count)
+            program(self.training_run, len(self.epoch_log.waiting), self.network.epoch, count)
         finally:
             done = program.done()
             self.training_run.count(len(done) * self.training_run.batches)

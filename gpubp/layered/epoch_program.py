@@ -12,7 +12,7 @@ class EpochProgram:
 
     def __init__(self, run, evaluation):
         workspace = run.workspace
-        self.run, ops, report = run, workspace.ops, workspace.report
+        ops, report = workspace.ops, workspace.report
         self.index, self.begun = ops.zeros(1, np.int64), 0
         self.learning_rates: list[float] = []   # of the last step of each epoch of the last call
         update = workspace.update
@@ -32,16 +32,15 @@ class EpochProgram:
         found = evaluation.epoch_program
         if found is None or found.unread is not run.workspace.report.unread or found.constant != _is_constant(run):
             found = evaluation.epoch_program = cls(run, evaluation)
-        found.run = run
         return found
 
-    def __call__(self, place, epoch, count):
+    def __call__(self, run, place, epoch, count):
         """Run `count` epochs from `epoch` on, whose reports follow the first `place` ones.
 
         If the learning rate is a function that raises, the epochs before are run, as if each was launched by itself.
         """
         clocks, orders, *scalars = self.tables
-        run, step = self.run, self.run.training_state.step
+        step = run.training_state.step
         self.index[0], self.begun, self.learning_rates = place, place, []
         if not scalars:   # a resumed epoch has written only the rows of its own mini-batches
             rates = run.learning_rates(epoch, range(run.batches))

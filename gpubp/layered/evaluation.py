@@ -18,7 +18,7 @@ class Evaluation:
 
     def __init__(self, ops, arguments, out):
         self.network, self.ops, self.task, self.out, self.plans = arguments.network, ops, arguments.task, out, {}
-        self.arguments, self.epoch_program = arguments, None   # its data live as long as it does
+        self.arguments, self.epoch_program = arguments, None   # arguments: the workspace knows the data by their ids
         self.initial = ops.zeros((1, out.size), np.float64)   # terms before any are added, and those that do not change
         self.calls = [ops.whole_epochs.copy_row(self.initial, out, ops.zeros(1, np.int64))]
         place = 0 if self.task == REGRESSION else self._bind(0, False, *arguments.first(ACCURACY_SAMPLES))

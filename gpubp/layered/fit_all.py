@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from threading import Lock
 from typing import Any, Literal
 
@@ -228,21 +229,20 @@ class _Shared:
 
 def _train(members, arguments, shared):
     """Train the networks of each backend together, and in lockstep those whose device makes many steps in one launch."""
-    alone: dict[str, tuple[Any, list[Any]]] = {}
+    alone: dict[str, tuple[Any, dict[Any, list[Any]]]] = {}
     in_lockstep: dict[str, list[Any]] = {}
     for network, checked in zip(members, arguments):
-        chain = checked.training_state.chain
-        ops = training_ops(network, checked.batches, checked.samples_per_epoch, len(chain.state))
-        if ops.inside is None or why_not_inside(network, chain, checked.batch_size, checked.batches):
-            if ops.whole_epochs and not checked.callbacks:
-                shared.pool.expect(network, checked)
-            alone.setdefault(ops.name, (ops, []))[1].append(partial(_fit_one, network, checked, shared))
+        rule = checked.training_state.chain
+        ops = training_ops(network, checked.batches, checked.samples_per_epoch, len(rule.state))
+        if ops.inside is None or why_not_inside(network, rule, checked.batch_size, checked.batches):
+            key = shared.pool.expect(network, checked) if ops.whole_epochs else None
+            alone.setdefault(ops.name, (ops, {}))[1].setdefault(key, []).append(partial(_fit_one, network, checked, shared))
         else:
             in_lockstep.setdefault(ops.name, []).append((network, checked))
     for group in in_lockstep.values():
         on_device(_fit_in_lockstep, name="fit_all")(group[0][0], group, shared)
-    for ops, tasks in alone.values():
-        ops.run_all(tasks, shared.stop)
+    for ops, groups in alone.values():   # those that use a workspace one after another
+        ops.run_all([*chain.from_iterable(groups.values())], shared.stop)
     if shared.error:
         raise shared.error
 

@@ -64,7 +64,8 @@ class FitArguments:
         count, targets = self.x.shape[0], {"y": input_checks.array_of(network, y, "y")}
         self.n = count if self.rows is None else len(self.rows)
         self.y = self._targets(y, targets["y"], count, "y")
-        self.sample_weights = input_checks.sample_weights(network, sample_weight, count)
+        self.sample_weights = None if sample_weight is None else self._once(
+            "sample_weight", sample_weight, lambda: input_checks.sample_weights(network, sample_weight, count))
         self.validation = None
         if validation is not None:
             xv = self._samples(xv, "validation x")
@@ -88,8 +89,8 @@ class FitArguments:
 
     def _targets(self, given, y, count, name):
         network = self.network
-        return self._once(name, given, lambda: input_checks.targets(network, y, count, name), network.cost_function,
-                          network.layers[-1].activation)
+        return self._once(name, given, lambda: input_checks.targets(network, y, count, name),
+                          id(network.cost_function), id(network.layers[-1].activation))
 
     def _taken(self, x):
         return x if self.rows is None else self.some(input_checks.array_of(self.network, x, "x"), slice(None))

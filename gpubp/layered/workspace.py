@@ -15,6 +15,7 @@ from .inside_step import inside_steps
 from .optimizer_update import OptimizerUpdate
 from .training_step import training_step
 
+MAX_EVALUATIONS = 8   # that a workspace keeps for networks with other validation sets
 MAX_ORDER_BYTES = 1 << 17   # of the orders of the epochs that an EpochProgram runs in one launch
 
 
@@ -32,9 +33,9 @@ class TrainingWorkspace:
     """
 
     def __init__(self, network, training, x, y, sample_weights, n, count, size, own=False):
-        self.network, self.training_state = proxy(network), training   # which may keep the workspace
-        self.evaluations: dict[Any, Evaluation] = {}
-        self.epochs_at_once = 0   # that the last fit ran in one launch, as an EpochProgram
+        self.network, self.training_state = proxy(network), training   # a proxy, as the network may keep the workspace
+        self.evaluations: dict[Any, Evaluation] = {}   # by the ids of their data
+        self.epochs_at_once = 0   # that the next EpochProgram may run in one launch, by the times of the last fit
         self.batches = -(-count // size)
         data = x, y, sample_weights, n, count, size, own
         try:
@@ -90,6 +91,8 @@ class TrainingWorkspace:
             return None
         key = arguments.task, id(arguments.rows), *map(id, (arguments.x, arguments.y, *(arguments.validation or ())))
         if key not in self.evaluations:
+            if len(self.evaluations) == MAX_EVALUATIONS:
+                self.evaluations.clear()
             self.evaluations[key] = Evaluation(self.ops, arguments, self.report.score_terms)
         return self.evaluations[key]
 

@@ -17,8 +17,8 @@ class WorkspaceCache:
 
     def __init__(self, network, arguments, given):
         self.workspace: Any = None
-        self.key = (arguments.n, arguments.samples_per_epoch, arguments.batch_size, arguments.sample_weights is None,
-                    arguments.training_state.chain, network.parameters, network.precision, network.seed)
+        self.key = given and (arguments.n, arguments.samples_per_epoch, arguments.batch_size, arguments.sample_weights is None,
+                              arguments.training_state.chain, network.parameters, network.precision, network.seed)
         self.refs: list[ref[Any]] | None = None
         with suppress(TypeError):   # of a list, for instance
             self.refs = [ref(array, partial(_drop, ref(self))) for array in given if array is not None]

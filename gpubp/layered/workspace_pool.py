@@ -6,43 +6,51 @@ from threading import Lock
 from typing import Any
 
 from ..devices.kernel_source import step_source
+from ..maths.gradient_transforms import OPTIMIZERS
+from ..maths.schedules import SCHEDULES
 
 
 class WorkspacePool:
     """Workspaces for networks whose steps are the same programs on the same data.
 
     A workspace of the pool has parameters and state vectors of its own, to which its steps are bound. A network trains in
-    them, and afterwards has its own ones back, with what it has learned.
+    them, and afterwards has its own ones back, with what it has learned. So no function of the user may see it meanwhile.
     """
 
     def __init__(self):
         self.lock = Lock()
-        self.programs: dict[Any, Any] = {}   # by the arguments of a fit
+        self.keys: dict[Any, Any] = {}   # by the arguments of a fit
         self.waiting: Counter[Any] = Counter()
         self.free: defaultdict[Any, list[_Place]] = defaultdict(list)
 
     def expect(self, network, arguments):
-        """The network will train, and others may use its workspace; nobody looks at its parameters meanwhile."""
-        programs = self.programs[arguments] = _programs(network, arguments)
-        self.waiting[programs] += 1
+        """The network will train; returns what the networks that may use its workspace have in common, None if none may."""
+        if _is_seen(arguments):
+            return None
+        key = self.keys[arguments] = _key(network, arguments)
+        self.waiting[key] += 1
+        return key
 
     @contextmanager
     def place(self, network, arguments):
         """A place for the network to train in; place.workspace is None, or that of a network before, and is set by the caller."""
-        programs, training = self.programs.get(arguments), arguments.training_state
+        key, training = self.keys.get(arguments), arguments.training_state
+        if key is None:
+            yield _Place(network, training, others=False)
+            return
         with self.lock:
-            self.waiting[programs] -= 1
-            place, others = self.free[programs].pop() if self.free[programs] else None, self.waiting[programs] > 0
+            self.waiting[key] -= 1
+            place, others = self.free[key].pop() if self.free[key] else None, self.waiting[key] > 0
         place = place or _Place(network, training, others)
         with place.used_by(network, training):
             yield place
         with self.lock:   # not after an error
-            if self.waiting[programs] > len(self.free[programs]):
-                self.free[programs].append(place)
+            if self.waiting[key] > len(self.free[key]):
+                self.free[key].append(place)
 
 
 class _Place:
-    """A workspace, and the parameters and state vectors that its steps are bound to; without others, the network's own."""
+    """A workspace, and the parameters and state vectors that its steps are bound to: the network's own if no others follow."""
 
     def __init__(self, network, training, others):
         self.workspace: Any = None
@@ -64,11 +72,19 @@ class _Place:
                 own[...] = lent
 
 
-def _programs(network, arguments):
-    """What the programs of a fit depend on besides the numbers in its arrays."""
+def _is_seen(arguments):
+    """Whether a function of the user may look at the network while it trains."""
     chain = arguments.training_state.chain
-    return (tuple(network.sizes), network.dtype, network.cost_function, tuple(gate.activation for gate in network.gates.values()),
-            tuple(network.dropout_rates.items()), network.seed if network.dropout_rates else None,
-            step_source(chain, network.dtype, ending="cpp"), chain.uses_norm, chain.max_norm,
-            *map(id, (arguments.x, arguments.y, arguments.sample_weights)),   # which live as long as the arguments do
-            arguments.n, arguments.samples_per_epoch, arguments.batch_size)
+    rate, parts = chain.optimizer.learning_rate, {type(part) for part in (*chain.transforms, chain.optimizer)}
+    return bool(arguments.callbacks or (callable(rate) and type(rate) not in SCHEDULES.values())
+                or not parts <= {*OPTIMIZERS.values()})
+
+
+def _key(network, arguments):
+    """What the programs of a fit depend on besides the numbers in its arrays; objects that live as long as the networks by id."""
+    chain = arguments.training_state.chain
+    objects = (network.cost_function, *(gate.activation for gate in network.gates.values()), arguments.x, arguments.y,
+               arguments.sample_weights)
+    return (*network.sizes, network.dtype, *map(id, objects), tuple(network.dropout_rates.items()),
+            network.seed if network.dropout_rates else None, step_source(chain, network.dtype, ending="cpp"), chain.uses_norm,
+            chain.max_norm, arguments.n, arguments.samples_per_epoch, arguments.batch_size)

@@ -72,16 +72,17 @@ def number(name, value, bounds=REAL):
 def numbers(**bounds):
     """A decorator for a function that makes table entries: checks that its arguments lie in these bounds, and documents them.
 
-    Equal numbers make the same entry, so that networks with it have equal costs and activations.
+    The same numbers give the same entry again, of the last 256, so that networks with one cost share what depends on it.
     """
     def decorate(function):
-        make = lru_cache(256, typed=True)(function)
+        make = lru_cache(256)(lambda text, *values: function(*values))   # by their text, as 0.0 == -0.0
 
         @wraps(function)
         def factory(*args, **options):
             given = signature(function).bind(*args, **options)
             given.apply_defaults()
-            return make(*(number(f"{name} of {function.__name__}", x, bounds[name]) for name, x in given.arguments.items()))
+            values = [number(f"{name} of {function.__name__}", x, bounds[name]) for name, x in given.arguments.items()]
+            return make(repr(values), *values)
         vars(factory).update(bounds=bounds)
         return document(factory, function())
     return decorate

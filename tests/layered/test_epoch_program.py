@@ -20,8 +20,8 @@ EPOCHS = 12
 def counts(monkeypatch):
     """The numbers of epochs of the launches; a slow machine launches as many as a fast one."""
     found, call = [], EpochProgram.__call__
-    monkeypatch.setattr(EpochProgram, "__call__", lambda self, place, epoch, count: (
-        call(self, place, epoch, count), found.append(count))[0])
+    monkeypatch.setattr(EpochProgram, "__call__", lambda self, run, place, epoch, count: (
+        call(self, run, place, epoch, count), found.append(count))[0])
     monkeypatch.setattr(epoch_loop, "MAX_BURST_SECONDS", 10.0)
     return found
 

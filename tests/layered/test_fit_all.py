@@ -121,8 +121,8 @@ def test_networks_share_the_samples_on_which_accuracy_is_measured(ops, random, m
     seen, first = [], FitArguments.first
     monkeypatch.setattr(FitArguments, "first", lambda self, count: seen.append(first(self, count)) or seen[-1])
     rows = np.arange(9)
-    gpubp.fit_all(made(ops, SEVEN[:1] * 3), x, y, epochs=1, samples=rows)
-    assert len(seen) >= 1 and len({id(x) for x, _ in seen}) == 1
+    gpubp.fit_all(made(ops, [([4, hidden, 2], {}, {}) for hidden in (3, 4, 5)]), x, y, epochs=1, samples=rows)
+    assert len(seen) >= 3 and len({id(x) for x, _ in seen}) == 1
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no SIGALRM")

@@ -64,3 +64,9 @@ def test_what_is_shown_cannot_steer_a_terminal():
 def test_integers_beyond_all_floats():
     with pytest.raises(ValueError, match="expected it to be a number"):
         number("it", 10**400)
+
+
+def test_the_same_numbers_give_the_same_entry():
+    assert COSTS.find("huber(1.5)") is COSTS.find("huber(delta=1.5)") and COSTS.find("huber(2.5)") != COSTS.find("huber(1.5)")
+    assert [ACTIVATIONS.find(f"elu({alpha})").name for alpha in ("0.0", "-0.0", "1", "1.0")] == [
+        "elu(0.0)", "elu(-0.0)", "elu(1)", "elu(1.0)"]
