@@ -8,7 +8,6 @@ the limit. The searches train 60 configurations in 5 folds for the same number o
 they take turns. Writes benchmarks/results/many.*
 """
 
-import math
 import sys
 import time
 from functools import partial
@@ -42,15 +41,16 @@ def digits():
     return train.x[:rows].astype(np.float32), train.y[:rows], test.x.astype(np.float32), test.y
 
 
-def timed(run, score):
+def timed(run, score=None):
     """(facts of a first run, a function that measures the seconds of another)."""
-    accuracy = float(np.mean(score(run())))
+    found = run()
+    facts = {} if score is None else {"accuracy": float(np.mean(score(found)))}
 
     def window():
         begun = time.perf_counter()
         run()
         return time.perf_counter() - begun
-    return {"accuracy": accuracy}, window
+    return facts, window
 
 
 def gpubp_networks(together):
@@ -98,7 +98,7 @@ def products():
         for _ in range(EPOCHS):
             step(len(x) // BATCH)
             forward()
-    return timed(lambda: ops.run_all([network] * NETWORKS, None), lambda _: math.nan)
+    return timed(lambda: ops.run_all([network] * NETWORKS, None))
 
 
 def weights():
@@ -224,7 +224,7 @@ def judged(found, own, peers, limit):
         return [own, ", ".join(peers), wanted, "", "", "", "not measured"]
     best = min(peers, key=lambda name: found[name]["median"])
     ratios = [theirs / ours for theirs, ours in zip(found[best]["windows"], found[own]["windows"])]
-    accuracies = ", ".join(f"{found[name]['facts']['accuracy']:.3f}" for name in (own, best))
+    accuracies = ", ".join(f"{found[name]['facts']['accuracy']:.3f}" for name in (own, best) if found[name]["facts"])
     return [own, best, wanted, f"{median(ratios):.2f} ×", f"{min(ratios):.2f} to {max(ratios):.2f}", accuracies,
             "the limit" if limit is None else "met" if median(ratios) >= limit else "NOT MET"]
 

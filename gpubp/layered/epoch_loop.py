@@ -3,7 +3,9 @@
 import sys
 import time
 from contextlib import closing, suppress
+from weakref import proxy
 
+from ..maths.schedules import is_own
 from ..streams import TolerantStream
 from .divergence import Divergence, TrainingError
 from .early_stopping import EarlyStopping
@@ -33,12 +35,13 @@ class EpochLoop:
         self.network, self.arguments, self.training_state = network, arguments, arguments.training_state
         self.goal = network.epoch + arguments.epochs
         self.cache = WorkspaceCache(network, arguments, given)
+        weak = proxy(network)   # which may keep the workspace
         self.workspace = workspace or self.cache.workspace or TrainingWorkspace(
-            network, self.training_state, arguments.x, arguments.y, arguments.sample_weights, arguments.n,
+            weak, self.training_state, arguments.x, arguments.y, arguments.sample_weights, arguments.n,
             arguments.samples_per_epoch, arguments.batch_size, self.cache.again)
         self.training_run = TrainingRun(network, self.workspace, arguments)
         self.epoch_log = EpochLog(self.training_run)
-        self.workspace.begin_fit(network, self.training_state, 1 if self.epoch_log.each else arguments.epochs)
+        self.workspace.begin_fit(weak, self.training_state, 1 if self.epoch_log.each else arguments.epochs)
         if self.cache.workspace is not None:
             self.workspace.mini_batches.refresh(arguments.x, arguments.y, arguments.sample_weights)
         if arguments.resuming:
@@ -140,7 +143,7 @@ class EpochLoop:
         """The number of epochs that one launch may run, 0 if the first one is longer than a burst or Python must see its end."""
         report = self.workspace.report
         if (not self.workspace.ops.whole_epochs or report.unread is None or self.training_state.batch or self.checkpoint
-                or self.interrupt.requested):
+                or self.interrupt.requested or is_own(self.training_state.chain.optimizer.learning_rate)):
             return 0
         room = report.capacity - len(self.epoch_log.waiting)
         count = min(self.epochs_at_once, room, self.goal - self.network.epoch)

@@ -35,30 +35,24 @@ class EpochProgram:
         return found
 
     def __call__(self, run, place, epoch, count):
-        """Run `count` epochs from `epoch` on, whose reports follow the first `place` ones.
-
-        If the learning rate is a function that raises, the epochs before are run, as if each was launched by itself.
-        """
+        """Run `count` epochs from `epoch` on, whose reports follow the first `place` ones."""
         clocks, orders, *scalars = self.tables
         step = run.training_state.step
         self.index[0], self.begun, self.learning_rates = place, place, []
         if not scalars:   # a resumed epoch has written only the rows of its own mini-batches
             rates = run.learning_rates(epoch, range(run.batches))
             run.workspace.update.set_learning_rates(rates, step)
-        try:
-            for row in range(place, place + count):
-                clocks[row], orders[row] = (0, epoch), run.order_of(epoch)
-                if scalars:
-                    rates = run.learning_rates(epoch, range(run.batches))
-                    for table, values in zip(scalars, run.workspace.update.scalars(rates, step)):
-                        table[row] = values
-                self.learning_rates.append(rates[-1])
-                epoch, step = epoch + 1, step + run.batches
-        finally:
+        for row in range(place, place + count):
+            clocks[row], orders[row] = (0, epoch), run.order_of(epoch)
             if scalars:
-                run.workspace.update.learning_rates = None   # the steps' own table gets other values
-            if self.learning_rates:
-                self.program(len(self.learning_rates))
+                rates = run.learning_rates(epoch, range(run.batches))
+                for table, values in zip(scalars, run.workspace.update.scalars(rates, step)):
+                    table[row] = values
+            self.learning_rates.append(rates[-1])
+            epoch, step = epoch + 1, step + run.batches
+        if scalars:
+            run.workspace.update.learning_rates = None   # the steps' own table gets other values
+        self.program(count)
 
     def done(self):
         """The learning rates of the last step of each epoch that the last call has run: an exception may have come before it."""

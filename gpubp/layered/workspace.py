@@ -2,7 +2,6 @@
 
 import math
 from typing import Any
-from weakref import proxy
 
 import numpy as np
 
@@ -33,7 +32,7 @@ class TrainingWorkspace:
     """
 
     def __init__(self, network, training, x, y, sample_weights, n, count, size, own=False):
-        self.network, self.training_state = proxy(network), training   # a proxy, as the network may keep the workspace
+        self.network, self.training_state = network, training
         self.evaluations: dict[Any, Evaluation] = {}   # by the ids of their data
         self.epochs_at_once = 0   # that the next EpochProgram may run in one launch, by the times of the last fit
         self.batches = -(-count // size)
@@ -78,8 +77,8 @@ class TrainingWorkspace:
 
     def begin_fit(self, network, training, epochs):
         """A fit begins: `epochs` of its epochs may wait to be read; the steps are bound to the arrays of network and training."""
-        self.network, self.training_state = proxy(network), training
-        self.update.begin_fit(self.network, training.chain)
+        self.network, self.training_state = network, training
+        self.update.begin_fit(network, training.chain)
         most = MAX_ORDER_BYTES // self.mini_batches.order.nbytes if self.ops.whole_epochs else epochs
         self.report.reserve(min(epochs, most))
         if self.scaling is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..devices.kernel_source import step_source
 from ..maths.gradient_transforms import OPTIMIZERS
-from ..maths.schedules import SCHEDULES
+from ..maths.schedules import is_own
 
 
 class WorkspacePool:
@@ -75,9 +75,8 @@ class _Place:
 def _is_seen(arguments):
     """Whether a function of the user may look at the network while it trains."""
     chain = arguments.training_state.chain
-    rate, parts = chain.optimizer.learning_rate, {type(part) for part in (*chain.transforms, chain.optimizer)}
-    return bool(arguments.callbacks or (callable(rate) and type(rate) not in SCHEDULES.values())
-                or not parts <= {*OPTIMIZERS.values()})
+    own = {type(part) for part in (*chain.transforms, chain.optimizer)} - {*OPTIMIZERS.values()}
+    return bool(arguments.callbacks or own or is_own(chain.optimizer.learning_rate))
 
 
 def _key(network, arguments):

@@ -169,3 +169,8 @@ class Plateau(Schedule):
 
 
 SCHEDULES = Table("schedule", Schedule, [Constant, Step, Exponential, Inverse, Cosine, OneCycle, Plateau])
+
+
+def is_own(learning_rate):
+    """Whether a learning rate is a function of the user, which may look at anything, also at the network that is trained."""
+    return callable(learning_rate) and type(learning_rate) not in SCHEDULES.values()

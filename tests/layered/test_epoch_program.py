@@ -107,13 +107,21 @@ def test_a_learning_rate_that_raises_leaves_the_epochs_before(compiled, random, 
     assert state(together) == state(apart) and together.epoch == last == together.training_state.step
 
 
+def test_a_learning_rate_may_look_at_the_network(compiled, random):
+    x, y = two_classes(random)
+    apart, together = (Network([4, 5, 2], device=compiled, seed=5) for _ in range(2))
+    for net, train in ((apart, looked_at), (together, Network.fit)):
+        train(net, x, y, epochs=99, optimizer=gpubp.SGD(lambda epoch, net=net: 0.1 + net.score(x, y)), batch_size=23)
+    assert state(together) == state(apart)
+
+
 def test_divergence_is_found_as_step_by_step(compiled, counts, random):
     x, y = two_classes(random)
     apart, together = (Network([4, 5, 2], activation="identity", device=compiled, seed=5) for _ in range(2))
     errors = []
     for net, train in ((apart, looked_at), (together, Network.fit)):
         with pytest.raises(TrainingError) as raised:
-            train(net, x, y, epochs=200, optimizer=gpubp.SGD(lambda epoch: 0.1 if epoch < 20 else 9.0), batch_size=2)
+            train(net, x, y, epochs=200, optimizer=gpubp.SGD(gpubp.schedules.Step(0.1, every=20, factor=90.0)), batch_size=2)
         errors.append(str(raised.value))
     assert counts and errors[0] == errors[1] and state(together) == state(apart) and apart.epoch >= 20
 

@@ -9,7 +9,7 @@ import pytest
 import gpubp
 from gpubp.devices.cpu.team import RESTING, TEAM
 from gpubp.devices.cuda.inside import InsideGroup
-from gpubp.layered import device_choice
+from gpubp.layered import device_choice, epoch_log
 from gpubp.layered.fit_arguments import FitArguments
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
@@ -246,8 +246,9 @@ def test_networks_in_lockstep_are_those_that_fit_makes(gpu, launches, random):
 
 
 @pytest.mark.usefixtures("inside", "current_device")
-def test_errors_in_lockstep(gpu, launches, random):
+def test_errors_in_lockstep(gpu, launches, random, monkeypatch):
     """A divergence ends one network, and an error of a callback all of them."""
+    monkeypatch.setattr(epoch_log, "MAX_WAIT", 0.0)   # the host reads each epoch
     x, y = two_classes(random)
     nets = made(gpu, [([4, 2], {"activation": "identity"}, {})] * 3)
     with pytest.warns(RuntimeWarning, match="1 of 3 networks diverged"):
