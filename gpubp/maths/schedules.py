@@ -172,5 +172,9 @@ SCHEDULES = Table("schedule", Schedule, [Constant, Step, Exponential, Inverse, C
 
 
 def is_own(learning_rate):
-    """Whether a learning rate is a function of the user, which may look at anything, also at the network that is trained."""
+    """Whether a learning rate is a function of the user, which may look at anything, also at the network that is trained.
+
+    >>> is_own(lambda epoch: 0.1 / (1 + epoch)), is_own(Cosine(0.1, epochs=5)), is_own(0.1)
+    (True, False, False)
+    """
     return callable(learning_rate) and type(learning_rate) not in SCHEDULES.values()
