@@ -74,16 +74,16 @@ def gpubp_networks(together):
 
 
 def products():
-    """The products of all steps and of all accuracies, two networks at a time."""
+    """The products of all steps and of all accuracies, a network on each core."""
     from gpubp.devices import open_device
 
     ops = open_device("cpu:compiled")
     x, _, _, _ = digits()
 
-    def bound():
-        """(the products of a step, those of an accuracy) as programs."""
-        def made(*shape):
-            return ops.zeros(shape, np.float32)
+    def made(*shape):
+        return ops.zeros(shape, np.float32)
+
+    def network():
         forward, step = [], []
         for l, (inputs, outputs) in enumerate(pairwise(SIZES)):
             w = made(outputs, inputs)
@@ -91,10 +91,7 @@ def products():
             a, delta = made(BATCH, inputs), made(BATCH, outputs)
             step += [ops.matmul(a, w.T, made(BATCH, outputs)), ops.matmul(delta.T, a, made(outputs, inputs))]
             step += [ops.matmul(delta, w, made(BATCH, inputs))] if l else []
-        return ops.program(step), ops.program(forward)
-
-    def network():
-        step, forward = bound()
+        step, forward = ops.program(step), ops.program(forward)
         for _ in range(EPOCHS):
             step(len(x) // BATCH)
             forward()
@@ -130,7 +127,6 @@ def torch_networks(threads):
         return torch.sigmoid(rows @ w1.T + b1) @ w2.T + b2
     slope = torch.func.vmap(torch.func.grad_and_value(
         lambda weights, rows, labels: torch.nn.functional.cross_entropy(outputs(weights, rows), labels)))
-
     right = torch.func.vmap(lambda weights: (outputs(weights, x).argmax(1) == y).float().mean())
 
     def run():

@@ -182,19 +182,22 @@ static void find_largest(const T* x, Place* largest, Int rows, Int width)
 static void add_right(const T* a, const T* y, double* total, Int coded, double middle, Int rows, Int width)
 {
     enum { TOGETHER = 64 };
-    for (Int left = rows; !coded && left > 0; left -= TOGETHER, a += TOGETHER * width, y += TOGETHER * width) {
-        const Int count = left < TOGETHER ? left : TOGETHER;
+    if (coded) {
+        for (Int i = 0; i < rows; i++) {
+            bool right = true;
+            for (Int n = i * width; n < (i + 1) * width; n++)
+                right &= (a[n] > T(middle)) == (y[n] > T(middle));
+            *total += right;
+        }
+        return;
+    }
+    for (Int first = 0; first < rows; first += TOGETHER) {
+        const Int count = rows - first < TOGETHER ? rows - first : TOGETHER;
         Place found[TOGETHER], wanted[TOGETHER];
-        find_largest(a, found, count, width);
-        find_largest(y, wanted, count, width);
+        find_largest(a + first * width, found, count, width);
+        find_largest(y + first * width, wanted, count, width);
         for (Int i = 0; i < count; i++)
             *total += found[i].column == wanted[i].column;
-    }
-    for (Int i = 0; coded && i < rows; i++, a += width, y += width) {
-        bool right = true;
-        for (Int j = 0; j < width; j++)
-            right &= (a[j] > T(middle)) == (y[j] > T(middle));
-        *total += right;
     }
 }
 

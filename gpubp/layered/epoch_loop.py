@@ -5,7 +5,6 @@ import time
 from contextlib import closing, suppress
 from weakref import proxy
 
-from ..maths.schedules import is_own
 from ..streams import TolerantStream
 from .divergence import Divergence, TrainingError
 from .early_stopping import EarlyStopping
@@ -143,7 +142,7 @@ class EpochLoop:
         """The number of epochs that one launch may run, 0 if the first one is longer than a burst or Python must see its end."""
         report = self.workspace.report
         if (not self.workspace.ops.whole_epochs or report.unread is None or self.training_state.batch or self.checkpoint
-                or self.interrupt.requested or is_own(self.training_state.chain.optimizer.learning_rate)):
+                or self.interrupt.requested or self.training_state.chain.is_own):
             return 0
         room = report.capacity - len(self.epoch_log.waiting)
         count = min(self.epochs_at_once, room, self.goal - self.network.epoch)

@@ -6,8 +6,6 @@ from threading import Lock
 from typing import Any
 
 from ..devices.kernel_source import step_source
-from ..maths.gradient_transforms import OPTIMIZERS
-from ..maths.schedules import is_own
 
 
 class WorkspacePool:
@@ -25,7 +23,7 @@ class WorkspacePool:
 
     def expect(self, network, arguments):
         """The network will train; returns what the networks that may use its workspace have in common, None if none may."""
-        if _is_seen(arguments):
+        if arguments.callbacks or arguments.training_state.chain.is_own:
             return None
         key = self.keys[arguments] = _key(network, arguments)
         self.waiting[key] += 1
@@ -70,13 +68,6 @@ class _Place:
             network.parameters, training.state = parameters, state
             for own, lent in pairs:
                 own[...] = lent
-
-
-def _is_seen(arguments):
-    """Whether a function of the user may look at the network while it trains."""
-    chain = arguments.training_state.chain
-    own = {type(part) for part in (*chain.transforms, chain.optimizer)} - {*OPTIMIZERS.values()}
-    return bool(arguments.callbacks or own or is_own(chain.optimizer.learning_rate))
 
 
 def _key(network, arguments):

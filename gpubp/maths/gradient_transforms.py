@@ -219,6 +219,12 @@ class Chain:
     uses_norm = property(lambda self: any(t.uses_norm for t in self.transforms), doc="Whether it needs the gradient's norm.")
     splits = property(lambda self: any(t.splits for t in self.transforms), doc="Whether biases are treated differently.")
 
+    @property
+    def is_own(self):
+        """Whether a part or the learning rate is the user's own, whose functions may look at the network that is trained."""
+        rate, parts = self.optimizer.learning_rate, {type(part) for part in (*self.transforms, self.optimizer)}
+        return not parts <= {*OPTIMIZERS.values()} or (callable(rate) and type(rate) not in SCHEDULES.values())
+
     def scalars(self, t, learning_rate, n):
         """The numbers of the rule at step t (from 1) for a training set of n samples."""
         return (*self.optimizer.scalars(t, learning_rate), *(m._scaled(n, learning_rate) for m in self.transforms))

@@ -169,12 +169,3 @@ class Plateau(Schedule):
 
 
 SCHEDULES = Table("schedule", Schedule, [Constant, Step, Exponential, Inverse, Cosine, OneCycle, Plateau])
-
-
-def is_own(learning_rate):
-    """Whether a learning rate is a function of the user, which may look at anything, also at the network that is trained.
-
-    >>> is_own(lambda epoch: 0.1 / (1 + epoch)), is_own(Cosine(0.1, epochs=5)), is_own(0.1)
-    (True, False, False)
-    """
-    return callable(learning_rate) and type(learning_rate) not in SCHEDULES.values()

@@ -96,6 +96,16 @@ def test_epochs_after_a_resumed_one_have_all_learning_rates(compiled, counts, ra
     assert counts == [5] and state(together) == state(apart)
 
 
+class Scaled(gpubp.SGD):
+    """An optimizer whose scalars depend on a function."""
+
+    time_invariant = False
+    factor = staticmethod(lambda t: 1.0)
+
+    def scalars(self, t, learning_rate):
+        return (learning_rate * type(self).factor(t), *super().scalars(t, learning_rate)[1:])
+
+
 @pytest.mark.parametrize("last", [1, 2, 7, 40])
 def test_a_learning_rate_that_raises_leaves_the_epochs_before(compiled, random, last):
     x, y = two_classes(random)
@@ -107,12 +117,15 @@ def test_a_learning_rate_that_raises_leaves_the_epochs_before(compiled, random, 
     assert state(together) == state(apart) and together.epoch == last == together.training_state.step
 
 
-def test_a_learning_rate_may_look_at_the_network(compiled, random):
+@pytest.mark.parametrize("optimizer", [gpubp.SGD, Scaled])
+def test_an_optimizer_may_look_at_the_network(compiled, random, optimizer):
     x, y = two_classes(random)
     apart, together = (Network([4, 5, 2], device=compiled, seed=5) for _ in range(2))
     for net, train in ((apart, looked_at), (together, Network.fit)):
-        train(net, x, y, epochs=99, optimizer=gpubp.SGD(lambda epoch, net=net: 0.1 + net.score(x, y)), batch_size=23)
-    assert state(together) == state(apart)
+        rate = lambda epoch, net=net: 0.1 + net.score(x, y)
+        Scaled.factor = rate
+        train(net, x, y, epochs=99, optimizer=optimizer(1.0 if optimizer is Scaled else rate), batch_size=23)
+    assert net.epoch == 99 and together.vector.tolist() == apart.vector.tolist()
 
 
 def test_divergence_is_found_as_step_by_step(compiled, counts, random):
