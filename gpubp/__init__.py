@@ -6,6 +6,7 @@ from importlib import import_module
 _NAMES = {name: module for module, names in {
     "circuits": "check_grads checkpoint debug elementwise_grad erf gate grad hessian hvp jacobian jvp logsumexp value_and_grad "
                 "vjp wires",
+    "circuits.compile": "compile",
     "devices": "open_device",
     "files": "load",
     "layered.divergence": "TrainingError",

@@ -18,6 +18,7 @@ from .circuits import (
     vjp,
     wires,
 )
+from .circuits.compile import compile
 from .devices import open_device
 from .files import load
 from .layered.divergence import TrainingError
@@ -34,7 +35,7 @@ from .maths.optimizers import ASGD, SGD, Adadelta, Adagrad, Adam, Adamax, AdamW,
 
 __all__ = ["ASGD", "L1", "L2", "SGD", "Activation", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Chain", "ClipNorm",
            "ClipValue", "Cost", "Dense", "Dropout", "Ensemble", "Lion", "MaxNorm", "NAdam", "Network", "RAdam", "RMSprop",
-           "Rprop", "TrainingError", "WeightDecay", "activations", "check_grads", "checkpoint", "costs", "debug",
+           "Rprop", "TrainingError", "WeightDecay", "activations", "check_grads", "checkpoint", "compile", "costs", "debug",
            "elementwise_grad", "erf", "fit_all", "gate", "grad", "hessian", "hvp", "initializers", "jacobian", "jvp", "load",
            "logsumexp", "open_device", "schedules", "search", "value_and_grad", "vjp", "wires"]
 

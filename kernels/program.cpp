@@ -264,6 +264,54 @@ static void dropout(const T* a, T* out, double scale, Int limit, Int seed, const
     }
 }
 
+// ---- arguments
+
+// A Py_buffer of Python's buffer protocol, and the functions of Python that the caller looks up: there need be no headers here
+struct Buffer {
+    void* start;
+    void* owner;
+    Int bytes, item;
+    int readonly, axes;
+    void *format, *shape, *strides, *suboffsets, *internal;
+};
+
+struct Binding {
+    void* (*item)(void* tuple, Int i);
+    int (*get)(void* object, Buffer* buffer, int flags);
+    void (*release)(Buffer* buffer);
+    void (*clear)();
+    Int count;
+    Word* table;
+    const Int* wanted;   // of each array: its place in the table, its format, the number of its axes and their lengths
+};
+
+// table := the addresses of the arrays of a tuple. Returns 0, 1 if one is not C-contiguous, or 2 if one has another shape or
+// dtype than is wanted. The caller holds Python's lock
+extern "C" Int bind_arguments(void* tuple, const Binding* binding)
+{
+    enum { C_CONTIGUOUS_WITH_FORMAT = 0x8 | 0x4 };
+    const Int* wanted = binding->wanted;
+    for (Int i = 0; i < binding->count; i++) {
+        Buffer buffer;
+        if (binding->get(binding->item(tuple, i), &buffer, C_CONTIGUOUS_WITH_FORMAT)) {
+            binding->clear();
+            return 1;
+        }
+        char format[sizeof(Int)] = {};
+        for (size_t k = 0; k < sizeof(format) - 1 && ((const char*)buffer.format)[k]; k++)
+            format[k] = ((const char*)buffer.format)[k];
+        bool same = !__builtin_memcmp(format, &wanted[1], sizeof(format)) && buffer.axes == wanted[2];
+        for (Int axis = 0; same && axis < wanted[2]; axis++)
+            same = ((const Int*)buffer.shape)[axis] == wanted[3 + axis];
+        binding->table[wanted[0]] = (Word)buffer.start;
+        binding->release(&buffer);
+        if (!same)
+            return 2;
+        wanted += 3 + wanted[2];
+    }
+    return 0;
+}
+
 KERNEL(sequence)
 KERNEL(run_parallel)
 KERNEL(product)

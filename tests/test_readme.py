@@ -100,7 +100,7 @@ def test_the_map_names_every_folder_and_module_by_its_floor():
     assert all(len(row) == 1 for row in floors) and floors == sorted(floors, key=max)
 
 
-@pytest.mark.parametrize("folder", ["devices", "layered", "maths"])
+@pytest.mark.parametrize("folder", ["devices", "layered", "maths", "programs"])
 def test_modules_are_named_in_full(folder):
     rows = "".join(line.split("|")[1] for line in DOCUMENTS[f"gpubp/{folder}/README.md"].splitlines() if line.startswith("| `"))
     modules = {path.relative_to(HOUSE / folder).with_suffix("").as_posix() for path in (HOUSE / folder).rglob("*.py")
@@ -126,7 +126,7 @@ def test_the_autodiff_table_names_the_functions():
     rows = "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
     named = re.findall(r"`(\w+)`", rows)
     assert named == ["grad", "value_and_grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "elementwise_grad", "check_grads",
-                     "wires", "checkpoint", "debug", "gate"]
+                     "wires", "compile", "checkpoint", "debug", "gate"]
     assert set(named) <= set(gpubp.__all__)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from . import tape
 from .complex_numbers import is_complex
 from .kept import require_unchanged
+from .proxy import concrete
 from .tape import FLOAT_TYPES
 
 FREED: tuple = None, (), (), {}   # the record of a wire that a backward pass has freed
@@ -81,7 +82,7 @@ def unbroadcast(name, cotangent, value):
             cotangent = cotangent.reshape(shape)
     if tape.complex_numbers and is_complex(cotangent) and not is_complex(value):
         cotangent = np.real(cotangent)
-    dtype = getattr(value, "dtype", None)
+    dtype = getattr(concrete(value), "dtype", None)
     if dtype is None or getattr(cotangent, "dtype", 0) == dtype:
         return cotangent
     return cotangent.astype(dtype) if hasattr(cotangent, "astype") else np.full_like(value, cotangent)

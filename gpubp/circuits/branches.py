@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..maths.reference import times_prime
+from .proxy import Proxy, fixed, holds
 from .tape import PLAIN, Traced
 
 
@@ -25,8 +26,8 @@ class Branch:
         equal: how many numbers are equal, at each corner or together.
         """
         if self.circuits and self.number is None:   # elsewhere a GPU is not waited for
-            self.number, met = getattr(self.circuit, "corners", 0), int(np.sum(ties))
-            most = int(np.max(equal)) if np.size(equal) else 0
+            self.number, met = getattr(self.circuit, "corners", 0), 0 if holds(np.logical_not(ties)) else int(np.sum(fixed(ties)))
+            most = int(np.max(fixed(equal))) if met and np.size(equal) else 0
             for circuit in self.circuits:
                 circuit.corners, circuit.most_equal = circuit.corners + met, max(circuit.most_equal, most)
         if self.choice < 2:
@@ -43,8 +44,8 @@ def branch_of(*inputs):
 
 
 def is_nested(*inputs):
-    """Whether a wire carries a wire."""
-    return any(isinstance(x, Traced) and isinstance(x.content, Traced) for x in inputs)
+    """Whether a wire carries a wire, or a proxy."""
+    return any(isinstance(x, Traced) and isinstance(x.content, Traced | Proxy) for x in inputs)
 
 
 def _circuits_of(x):

@@ -8,6 +8,7 @@ import numpy as np
 from .branches import is_nested
 from .kept import copied, private, sample
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
+from .recording import recordable
 from .refusals import require_array
 from .tape import COMPOSITES, CUSTOM_RULES, NONDIFFERENTIABLE, PRIMITIVES, Primitive, is_floating, unwrap
 from .tracing import TracedCall
@@ -50,7 +51,7 @@ def _careful(name, function):
             raise RuntimeError(f"{name}: expected a function that leaves its inputs as they are, got one that changes an array "
                                f"in place: write y = y + x, not y += x")
         return mapped(copied, value)
-    return careful
+    return recordable(careful)
 
 
 def gate(forward: Callable, backward: Callable, name: str | None = None) -> Callable:

@@ -1,20 +1,16 @@
 """Find where a NaN or an infinity comes from: the first primitive that makes one, forward or backward."""
 
-import linecache
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
 from . import tape
+from .calling_line import calling_line, described
 from .kept import whole
 from .pytree import leaves
 from .refusals import is_array
 from .tape import EVERY
-
-LIBRARIES = str(Path(__file__).resolve().parent.parent), str(Path(np.__file__).parent)   # gpubp and NumPy
 
 
 @contextmanager
@@ -47,7 +43,7 @@ class _Finder:
         self.lines = {}
 
     def check_value(self, wire):
-        line = self.lines[wire.serial] = _calling_line()
+        line = self.lines[wire.serial] = described(calling_line())
         self._check(wire, wire.content, " makes", line)
         primitive, parents, values, options = wire.record
         read = [x for i, x in enumerate((wire.content, *values)) if any(i in getattr(vjp, "reads", EVERY) for vjp, _ in parents)]
@@ -83,13 +79,3 @@ def _range(x):
         return "that is empty"
     low, high = float(np.min(x)), float(np.max(x))
     return f"of {low:.6g}" if np.ndim(x) == 0 else f"from {low:.6g} to {high:.6g}"
-
-
-def _calling_line():
-    """The file and line outside of gpubp and NumPy that is running."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARIES):
-        frame = frame.f_back
-    name, line = frame.f_code.co_filename, frame.f_lineno
-    source = linecache.getline(name, line).strip()
-    return f"{name}:{line}" + (f": {source}" if source else "")

@@ -4,6 +4,7 @@ from array import array
 
 from numpy import asarray, ndarray
 
+from .proxy import Proxy
 from .pytree import CONTAINERS, mapped
 from .refusals import is_array, require_array
 from .tape import PLAIN
@@ -54,8 +55,8 @@ def private(x, large):
 
 
 def copied(x):
-    """x, or a copy of an array."""
-    return x.copy() if is_array(x) else x
+    """x, or a copy of an array; a proxy is what it was."""
+    return x.copy() if is_array(x) and type(x) is not Proxy else x
 
 
 def keep(primitive, constants, values, options):

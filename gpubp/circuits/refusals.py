@@ -11,6 +11,7 @@ import numpy as np
 from ..devices.array_namespace import namespace
 from . import tape
 from .complex_numbers import is_complex
+from .proxy import Proxy, concrete
 from .pytree import CONTAINERS, leaves
 from .tape import Traced, unwrap
 
@@ -162,7 +163,7 @@ def is_array(x):
 def _computes_like_numpy(kind):
     if issubclass(kind, np.ndarray):
         return all(getattr(kind, name) is getattr(np.ndarray, name) for name in ARITHMETIC)
-    return kind.__module__.partition(".")[0] == "cupy" and hasattr(kind, "__array_function__")
+    return kind is Proxy or (kind.__module__.partition(".")[0] == "cupy" and hasattr(kind, "__array_function__"))
 
 
 @cache
@@ -174,7 +175,7 @@ def _is_like_array(kind):
 
 def require_one_package(name, values, error=None):
     """The arrays among the values, unwrapped; TypeError where NumPy's are mixed with CuPy's."""
-    arrays = [x for x in map(unwrap, values) if hasattr(x, "dtype") and not isinstance(x, np.generic)]
+    arrays = [x for x in map(concrete, map(unwrap, values)) if hasattr(x, "dtype") and not isinstance(x, np.generic)]
     packages = sorted({type(x).__module__.partition(".")[0] for x in arrays})
     if len(packages) > 1:
         raise TypeError(f"{name}: expected arrays of one device, got {' and '.join(packages)}: move them first, with "

@@ -22,6 +22,7 @@ COMPLEX_RULES: dict = {}         # name of a primitive: its rule for complex num
 REAL_ONLY: set = set()           # of COMPOSITES and NONDIFFERENTIABLE, functions that do not hold for complex numbers
 CUSTOM_RULES: dict = {}          # NumPy function: the rule that gpubp.gate gave it
 complex_numbers = False          # whether a circuit has had any
+proxies = False                 # whether gpubp.compile has recorded a function
 nan_checker: Any = None          # while gpubp.debug() is on, its NaN finder
 EVERY = range(1 << 16)
 

@@ -13,6 +13,7 @@ from ..maths.validation import shown
 from .backward import backward
 from .complex_numbers import is_complex
 from .kept import private, sample
+from .proxy import holds
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
 from .refusals import ForeignFunctionError, require_array, require_real
 from .tape import PLAIN, Circuit, ConcreteNumberError, Traced, is_floating, unwrap
@@ -122,7 +123,7 @@ def nan_where_differing(found, others, scaled):
     """found, with NaN where others differ by more than its rounding errors; scaled(c) is c found, with other errors."""
     result, again = found, None
     for other in others:
-        if not all(np.all(_agree(*pair)) for pair in zip(leaves(found), leaves(other))):
+        if not all(holds(_agree(*pair)) for pair in zip(leaves(found), leaves(other))):
             again = scaled(SCALE) if again is None else again
             result = mapped(_or_nan, result, found, other, again)
     return result
@@ -130,7 +131,7 @@ def nan_where_differing(found, others, scaled):
 
 def _or_nan(result, x, other, again):
     agreed = _agree(x, other, np.absolute(unwrap(x) - unwrap(again) / SCALE))
-    return result if np.all(agreed) else materialize(np.where(agreed, result, nan * result), result, set())
+    return result if holds(agreed) else materialize(np.where(agreed, result, nan * result), result, set())
 
 
 def as_wires(circuit, values, names):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..maths.validation import shown
+from .proxy import Proxy, concrete
 from .refusals import require_one_package, require_real
 from .tape import Traced, unwrap
 
@@ -27,7 +28,7 @@ def implements_numpy(x):
 
 def full_like(value, number):
     """A value of the same type, shape and dtype, filled with the number."""
-    value = unwrap(value)
+    value = concrete(unwrap(value))
     if isinstance(value, np.generic):
         return value.dtype.type(number)
     return np.full_like(value, number) if hasattr(value, "dtype") else number
@@ -55,6 +56,9 @@ def materialize(cotangent, leaf, taken):
             return full_like(leaf, 0.0)
         if isinstance(leaf, Traced) or isinstance(cotangent, Traced):
             return cotangent
+        if type(cotangent) is Proxy:
+            return cotangent.as_type_of(leaf)
+        leaf = concrete(leaf)
         if type(leaf) is float:
             return float(cotangent)
         if isinstance(leaf, np.generic):

@@ -14,11 +14,13 @@ from numpy.typing import ArrayLike
 from ..devices.array_namespace import namespace
 from ..maths.validation import shown
 from . import refusals, tape
+from .array_methods import ArrayMethods
 from .backward import backward
 from .branches import Branch, delta_of
 from .complex_numbers import complex_parents, is_complex, refuse_complex
 from .drawing import FORMS, Drawing, nodes_of
 from .kept import COPIED, keep, sample
+from .proxy import Proxy
 from .refusals import name_of, raise_remedy, refuse_out, refuse_writing, require_differentiable, require_real, supported_options
 from .tape import FLOAT_TYPES, OPERATORS, PLAIN, PRIMITIVES, Primitive, Traced, read_only, reads, serials, unwrap, unwrap_nested
 from .values import as_cotangent, full_like, materialize
@@ -61,14 +63,7 @@ def _rounded(function):
     return rounded
 
 
-def _method(function):
-    def method(self, *args: Any, **options: Any) -> Any:
-        return dispatch(function, (self, *args), {name: option for name, option in options.items() if option is not None})
-    method.__name__, method.__doc__ = function.__name__, f"The same as np.{function.__name__}."
-    return method
-
-
-class Wire(Traced):
+class Wire(ArrayMethods, Traced):
     """A traced value: NumPy's operators, functions and array methods on it are recorded, so that cotangents can flow back.
 
     gpubp.wires creates wires, and gpubp.grad calls functions with them. A wire never changes: there is no wire[i] = ..., and no
@@ -79,14 +74,10 @@ class Wire(Traced):
     __array_priority__ = 1000   # above every array's
     __hash__ = object.__hash__
 
-    ndim = property(lambda self: len(self.shape))
     size = property(lambda self: np.size(self.content))
     nbytes = property(lambda self: getattr(self.content, "nbytes", 0))
     dtype = property(lambda self: np.dtype(float) if type(self.content) is float else getattr(self.content, "dtype", None))
-    T = property(lambda self: np.transpose(self))
-    mT = property(lambda self: np.matrix_transpose(self))
     real = property(lambda self: np.real(self) if is_complex(self) else self)
-    imag = property(lambda self: np.imag(self))
 
     # on numbers, Python's operators are ten times faster than NumPy's functions
     __add__, __radd__ = _binary(operator.add)
@@ -203,24 +194,6 @@ class Wire(Traced):
 
     __deepcopy__ = __copy__
 
-    # array methods; arguments have NumPy's positions, which CuPy's functions rely on
-    sum, mean, prod, var, std, max, min = map(_method, (np.sum, np.mean, np.prod, np.var, np.std, np.max, np.min))
-    cumsum, cumprod, argmax, argmin, argsort, all, any = map(
-        _method, (np.cumsum, np.cumprod, np.argmax, np.argmin, np.argsort, np.all, np.any))
-    swapaxes, squeeze, repeat, diagonal, trace, take, round = map(
-        _method, (np.swapaxes, np.squeeze, np.repeat, np.diagonal, np.trace, np.take, np.round))
-    clip, dot, ravel, nonzero, searchsorted, copy, conjugate = map(
-        _method, (np.clip, np.dot, np.ravel, np.nonzero, np.searchsorted, np.copy, np.conjugate))
-    conj, flatten = conjugate, ravel
-
-    def reshape(self, *shape, order="C", copy=None):
-        """The same as np.reshape."""
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **({} if order == "C" else {"order": order}))
-
-    def transpose(self, *axes):
-        """The same as np.transpose."""
-        return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
-
     def astype(self, dtype: Any, **options: Any) -> Any:
         """The same as an array's; for other than floating dtypes the result is an array, which is not differentiated."""
         if np.dtype(dtype).kind == "f" and is_complex(self):
@@ -298,6 +271,7 @@ class Wire(Traced):
 
 
 PLAIN.add(Wire)
+TRACED = Wire, Proxy   # types of traced values
 KNOWN = {*PLAIN, np.ndarray}
 FLOATS = {*FLOAT_TYPES, np.float32}
 new_wire = object.__new__

@@ -11,7 +11,7 @@ from operator import index
 
 import numpy as np
 
-from ..circuits.wire import Wire
+from ..circuits.wire import TRACED
 from ..devices.ops import HALVES
 from ..maths.validation import Interval, shown
 from .deferred_validation import DeferredArray, would_wait
@@ -27,7 +27,7 @@ PENDING: ContextVar[list | None] = ContextVar("pending", default=None)   # flags
 
 def samples_or_wire(network, x):
     """As samples, in memory of the caller's stream; a traced value is cast to the network's dtype."""
-    if type(x) is not Wire:
+    if type(x) not in TRACED:
         with network.ops.device:
             found = samples(network, x, check_now=False)
             if isinstance(found, DeferredArray):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..circuits import layers as circuit
-from ..circuits.wire import Wire
+from ..circuits.wire import TRACED, Wire
 from ..devices import open_device
 from ..devices.ops import Ops, checked_precision
 from ..devices.random import WEIGHTS, checked_seed, generator
@@ -282,7 +282,7 @@ class Network:
         >>> np.allclose(found, net.gradient(x, y), atol=1e-15)
         True
         """
-        if vector is None and type(x) is not Wire:
+        if vector is None and type(x) not in TRACED:
             return self.feedforward(x)
         with self.access, np.errstate(all="ignore"):   # on the caller's stream, on which the gradient flows back
             if vector is not None:

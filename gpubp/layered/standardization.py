@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..circuits.wire import Wire
+from ..circuits.wire import TRACED
 from ..maths.standardization import shift_and_scale, standardizer
 from .input_checks import array_of, in_chunks, matrix, require_finite
 
@@ -42,4 +42,4 @@ class Standardization:
 
     def __call__(self, x):
         """x, an array or a traced value on the device, standardized in float64."""
-        return (self._on_device if type(x) is Wire or self.ops.is_on_device(x) else self._on_host)(x)
+        return (self._on_device if type(x) in TRACED or self.ops.is_on_device(x) else self._on_host)(x)

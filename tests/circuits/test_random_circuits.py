@@ -6,6 +6,7 @@ GPUBP_CIRCUITS sets the number of programs (default: 200). A failure names its s
 import os
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,23 +52,26 @@ class Step:
     """One operation: a call of the table, and for each number that it draws, the value that it takes instead, and where from."""
 
     key: tuple
+    case: Any
     takes: tuple    # (number of the value, places in it or None for all)
 
-    def __call__(self, values, there):
-        """The values of this step from earlier ones; `there` moves arrays to the device."""
-        function, case = self.key[0], CALLS[self.key]
+    def __call__(self, values, there, xp=np):
+        """The values of this step from earlier ones; `there` moves arrays to the device; xp is the module of other packages'."""
+        function, case = self.key[0], self.case
         takes, found = iter(self.takes), []
         for leaf in leaves(list(case.inputs)):
             if isinstance(leaf, Drawn):
                 number, places = next(takes)
-                x = values[number] if places is None else np.reshape(np.take(np.ravel(values[number]), places), leaf.shape)
+                x = values[number] if places is None else xp.reshape(
+                    xp.take(xp.ravel(values[number]), places if xp is np else xp.asarray(places)), leaf.shape)
                 # no two numbers are copies: which of equal ones is taken, and whether they deviate, is a rounding's choice
                 x = x + there(np.linspace(0.0, 0.3, np.size(x)).reshape(np.shape(x)).astype(x.dtype))
-                leaf = 0.5 * (leaf.low + leaf.high) + 0.5 * (leaf.high - leaf.low) * np.tanh(x)
+                leaf = 0.5 * (leaf.low + leaf.high) + 0.5 * (leaf.high - leaf.low) * xp.tanh(x)
             found.append(there(leaf))
         inputs = rebuilt(list(case.inputs), iter(found))
         if case.through is not None:
             inputs[0] = case.through(inputs[0])
+        function = function if xp is np else partial(function, xp=xp)
         result = function(*inputs, **{name: mapped(there, x) for name, x in case.options.items()})
         return leaves(result if case.then is None else case.then(result))
 
@@ -75,18 +79,21 @@ class Step:
 class Program:
     """Leaves and steps drawn by a seed, each step such that NumPy computes finite numbers of a moderate size."""
 
+    calls, elementwise, steep, length = CALLS, ELEMENTWISE, STEEP, STEPS
+    kinds = ("float64",) * 4 + ("float32",) * 2 + ("float16",)
+
     def __init__(self, seed):
         self.random = np.random.default_rng(seed)
-        kinds = self.random.choice(["float64"] * 4 + ["float32"] * 2 + ["float16"], self.random.integers(1, 4))
+        kinds = self.random.choice(self.kinds, self.random.integers(1, 4))
         self.given = [self.random.uniform(-1.5, 1.5, self._shape()).astype(kind) for kind in kinds]
         self.bound = max(BOUNDS[kind] for kind in kinds)
-        keys = [key for key in CALLS if self.bound == BOUNDS["float64"] or key[0] not in STEEP]
+        keys = [key for key in self.calls if self.bound == BOUNDS["float64"] or key[0] not in self.steep]
         values, self.steps = list(self.given), []
-        while len(self.steps) < self.random.integers(*STEPS):
+        while len(self.steps) < self.random.integers(*self.length):
             step = Step(*self._drawn(keys, values))
             try:
                 new = [x for x in step(values, lambda x: x) if getattr(getattr(x, "dtype", None), "kind", "") == "f"]
-            except (IndexError, TypeError, ValueError):   # of shapes that do not fit, or halves in linear algebra
+            except (IndexError, RuntimeError, TypeError, ValueError):   # of shapes that do not fit, or halves in linear algebra
                 continue
             if new and all(np.size(x) <= MOST and np.all(np.absolute(x) < LARGEST) for x in new):   # NaN is not
                 self.steps.append(step)
@@ -97,25 +104,29 @@ class Program:
 
     def _drawn(self, keys, values):
         key = keys[self.random.integers(len(keys))]
-        case, takes = CALLS[key], []
+        case, takes = self.calls[key], []
         whole = self.random.random() < 0.5   # of the values' own shapes
         for i in drawn(case):
             late = [k for k in range(max(0, len(values) - 5), len(values)) if np.size(values[k])] or [0]
             number = int(self.random.choice(late))
             shape = leaves(list(case.inputs))[i].shape
-            as_is = whole and (np.ndim(values[number]) == len(shape) or key[0] in ELEMENTWISE)
+            as_is = whole and (np.ndim(values[number]) == len(shape) or key[0] in self.elementwise)
             takes.append((number, None if as_is else (np.arange(np.prod(shape, dtype=int)) % np.size(values[number])).tolist()))
-        return key, tuple(takes)
+        return key, case, tuple(takes)
+
+    def values(self, there, given, xp=np):
+        """All values, those that are given first."""
+        values = list(given)
+        for step in self.steps:
+            values += [x for x in step(values, there, xp) if getattr(getattr(x, "dtype", None), "kind", "") == "f"]
+        return values
 
     def __call__(self, there, *given):
         """One number that depends on every value."""
-        values = list(given)
-        for step in self.steps:
-            values += [x for x in step(values, there) if getattr(getattr(x, "dtype", None), "kind", "") == "f"]
-        return sum(np.sum(x) / max(np.size(x), 1) for x in values[len(given):])
+        return sum(np.sum(x) / max(np.size(x), 1) for x in self.values(there, given)[len(given):])
 
     def __repr__(self):
-        return " -> ".join(f"{FUNCTIONS[step.key[0]]}[{step.key[1]}]" for step in self.steps)
+        return " -> ".join(f"{FUNCTIONS.get(step.key[0]) or step.key[0].__name__}[{step.key[1]}]" for step in self.steps)
 
 
 def compared(seed, ops):

@@ -7,6 +7,8 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..branches import branch_of
 from ..complex_numbers import conjugate, is_complex
+from ..proxy import Proxy, holds
+from ..recording import recordable
 from ..tape import Traced, unwrap
 from .decompositions import DECOMPOSITIONS
 from .elementwise import clipped, picked, where
@@ -43,7 +45,7 @@ def average(a, axis=None, weights=None, *, keepdims=False):
         weights = np.expand_dims(np.transpose(weights, np.argsort(axis).tolist()), _other_axes(a, axis))
     dtype = np.result_type(unwrap(a), unwrap(weights), *[np.float64] * (np.result_type(unwrap(a)).kind in "iub"))
     total = np.sum(weights, axis=axis, dtype=dtype, keepdims=keepdims)
-    if isinstance(unwrap(total), np.ndarray | np.floating | float) and np.any(unwrap(total) == 0):   # CuPy would have to wait
+    if isinstance(unwrap(total), np.ndarray | np.floating | float | Proxy) and not holds(unwrap(total) != 0):   # CuPy would wait
         raise ZeroDivisionError(f"average: expected weights with a sum other than 0, got {unwrap(total)}: correct them")
     return np.sum(as_dtype(a, dtype) * weights, axis=axis, keepdims=keepdims) / total
 
@@ -140,19 +142,23 @@ def _in_order(a, axis, order):
     return np.take_along_axis(a, places, axis)
 
 
+_lengths = recordable(lambda run: np.bincount(run)[run])   # of the runs that numbers belong to, and where these start
+_starts = recordable(lambda new, run: np.flatnonzero(new)[run])
+
+
 def _along_branch(branch, x, places):
     """The places of ordered numbers, where equal numbers are exchanged except along the first branch."""
     stable = np.argsort(x, axis=-1, kind="stable")
     ordered = np.take_along_axis(x, stable, -1)
     new = np.concatenate([np.ones_like(x[..., :1], bool), ordered[..., 1:] != ordered[..., :-1]], -1)
     n, run = np.shape(x)[-1], np.cumsum(new) - 1
-    equal = np.reshape(np.bincount(run)[run], new.shape)
+    equal = np.reshape(_lengths(run), new.shape)
     first = branch.first(~(new & np.roll(new, -1, -1)), equal)
     if branch.choice == 0:
         return places
     keys = 3 * n * np.cumsum(new, -1) + np.where(first, 0, 2 * n) + np.arange(n, like=stable) * np.where(first, 1, -1)
     if branch.choice < 0:   # the equal numbers move in a circle
-        within = np.reshape(np.arange(run.size, like=stable) - np.flatnonzero(new)[run], new.shape)
+        within = np.reshape(np.arange(run.size, like=stable) - _starts(new, run), new.shape)
         keys = 3 * n * np.cumsum(new, -1) + (within + branch.choice) % equal
     ranks = np.argsort(np.argsort(np.take_along_axis(x, places, -1), axis=-1, kind="stable"), axis=-1)
     return np.take_along_axis(np.take_along_axis(stable, np.argsort(keys, axis=-1), -1), ranks, -1)

@@ -7,15 +7,25 @@ import numpy as np
 
 from ...maths.activations import sigmoid
 from ...maths.special import gaussian
+from ...programs.program import chosen
 from ..complex_numbers import is_complex
+from ..proxy import Proxy, holds
+from ..recording import recordable
 from ..tape import Primitive, reads, unwrap
 from ..wire import Wire, as_function
+
+_chosen = as_function(Primitive(
+    "chosen", recordable(chosen), None,
+    reads("condition")(lambda cotangent, value, condition, x, y: where(condition, cotangent, 0.0)),
+    reads("condition")(lambda cotangent, value, condition, x, y: where(condition, 0.0, cotangent)), opaque=True))
 
 
 def where(condition, x, y):
     """np.where; among single numbers Python's choice, because CuPy's where takes no bool."""
     if isinstance(condition, bool | np.bool_) and np.shape(x) == () == np.shape(y):
         return x if condition else y
+    if type(condition) is Proxy and isinstance(condition.content, bool | np.bool_) and np.shape(x) == () == np.shape(y):
+        return _chosen(condition, x, y)
     return np.where(np.bool_(condition) if type(condition) is bool else condition, x, y)
 
 
@@ -44,6 +54,8 @@ def _power_base(cotangent, value, x, y):
     if isinstance(y, (int, float)):
         # at x = 0, Python's negative powers raise and NumPy's are infinite
         return cotangent * (y * (x ** (y - 1) if y >= 1 else np.power(x, y - 1))) if y else 0.0 * cotangent
+    if type(y) is Proxy and isinstance(y.content, int | float):
+        return cotangent * (y * (x ** (y - 1) if holds(y >= 1) else np.power(x, y - 1))) if holds(y != 0) else 0.0 * cotangent
     exponent = where((x == 0) & (y == 0), 1.0, y - 1.0)   # x ** 0 is constant, also at x = 0
     if type(y) is Wire:   # the mixed derivative of 0 ** 1 is infinite
         exponent = without_derivative(exponent, (x == 0) & (y == 1))

@@ -10,6 +10,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ...devices.array_namespace import namespace
 from ..complex_numbers import conjugate, is_complex
+from ..proxy import holds
 from ..tape import Primitive, reads, unwrap
 from ..wire import Wire, as_function
 from .decompositions import svd
@@ -37,10 +38,10 @@ def _solve_right(cotangent, value, a, b):
 
 @reads("value", "x")
 def _determinant(cotangent, value, x):
-    if np.all(value != 0):
+    if holds(value != 0):
         inverse = np.linalg.inv(x)
         squares = (np.sum(np.square(unwrap(matrix)), axis=(-1, -2)) for matrix in (x, inverse))
-        if np.all(prod(squares) < (1e-2 / np.finfo(x.dtype).eps) ** 2):
+        if holds(prod(squares) < (1e-2 / np.finfo(x.dtype).eps) ** 2):
             return np.expand_dims(cotangent * value, (-1, -2)) * inverse.mT
     left, singular, right = np.linalg.svd(x)   # a matrix that is singular, also but for rounding, has cofactors
     signs = np.linalg.det(left) * np.linalg.det(right) * cotangent

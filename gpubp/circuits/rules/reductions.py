@@ -5,6 +5,7 @@ from math import nan, prod
 import numpy as np
 
 from ..branches import numbered
+from ..proxy import holds
 from ..tape import Primitive, reads, unwrap
 from ..wire import as_function
 from .elementwise import along, with_branch
@@ -61,7 +62,7 @@ def _prod(cotangent, value, x, axis=None, dtype=None, out=None, keepdims=False, 
 def _is_normal(products):
     """Whether all of these may be divided by their factors: no 0, no infinity, and no subnormal number without its digits."""
     size, limits = np.absolute(unwrap(products)), np.finfo(products.dtype)
-    return np.all((size >= limits.tiny) & (size <= limits.max))
+    return holds((size >= limits.tiny) & (size <= limits.max))
 
 
 def product_of_others(x, axis):

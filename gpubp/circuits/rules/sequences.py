@@ -10,6 +10,7 @@ from ..tape import Primitive, reads, unwrap
 from ..wire import as_function
 from .elementwise import where
 from .numpys import as_array, numpys
+from .shapes import item
 
 
 def _in_full(cotangent, mode, a, v, swaps):
@@ -51,10 +52,11 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     outside = (x < xp[0]) | (x > xp[-1]) | (((x == xp[0]) | (x == xp[-1])) & np.logical_not(follows))
     last = np.minimum(where(follows, behind, before), np.size(xp) - 1)
     first = np.maximum(last - 1, 0)
-    length = xp[last] - xp[first]
-    share = (x - xp[first]) / where(length == 0, 1.0, length)   # 0 of a single point
+    (left_x, right_x), (left_y, right_y) = ([item(x, place) for place in (first, last)] for x in (xp, fp))
+    length = right_x - left_x
+    share = (x - left_x) / where(length == 0, 1.0, length)   # 0 of a single point
     share = where(outside, np.clip(unwrap(share), 0.0, 1.0), share)
-    found = fp[first] * (1.0 - share) + fp[last] * share
+    found = left_y * (1.0 - share) + right_y * share
     found = found if left is None else where(x < xp[0], left, found)
     return found if right is None else where(x > xp[-1], right, found)
 
@@ -85,7 +87,7 @@ def _slopes(f, spacing, edge_order):
 
 @numpys(np.unwrap)
 def unwrapped(p, discont=None, axis=-1, *, period=2 * pi):
-    turns = np.round((np.unwrap(unwrap(p), discont, axis, period=unwrap(period)) - unwrap(p)) / unwrap(period))
+    turns = np.round((np.unwrap(unwrap(p), unwrap(discont), axis, period=unwrap(period)) - unwrap(p)) / unwrap(period))
     return p + turns * period
 
 

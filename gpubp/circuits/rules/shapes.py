@@ -1,12 +1,15 @@
 """VJP rules of primitives that move numbers without changing them: shapes, axes, indexing and joining."""
 
+import operator
 from math import prod
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ...devices.array_namespace import namespace
+from ...programs.program import add_at
+from ..proxy import Proxy
 from ..pytree import leaves
+from ..recording import recordable
 from ..tape import Primitive, reads, unwrap
 from ..wire import as_function
 
@@ -57,37 +60,20 @@ def _put_on_diagonal(numbers, shape, offset, axis1, axis2):
 
 
 _on_diagonal = as_function(Primitive(
-    "on_diagonal", _put_on_diagonal, lambda cotangent, value, numbers, shape, *place: np.diagonal(cotangent, *place),
+    "on_diagonal", recordable(_put_on_diagonal), lambda cotangent, value, numbers, shape, *place: np.diagonal(cotangent, *place),
     None, None, None, None, opaque=True))
 
 
-def _scatter(numbers, shape, index):
-    """Zeros of this shape with the numbers added at index."""
-    result = np.zeros_like(numbers, shape=shape)
-    if _names_places_once(index):
-        result[index] = numbers
-    else:
-        namespace(result).add.at(result, index, numbers)   # np.add.at does not dispatch to CuPy
-    return result
-
-
-def _names_places_once(index):
-    """Whether an index has numbers, slices and masks only, and no integer arrays, which may repeat a place."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)
-               or getattr(part, "dtype", None) == np.bool_
-               for part in parts) and sum(hasattr(part, "ndim") for part in parts) <= 1
-
-
+item = recordable(operator.getitem)   # the index may be a proxy beside an array
 scatter = as_function(Primitive(
-    "scatter", _scatter, reads("index")(lambda cotangent, value, numbers, shape, index: cotangent[index]),
+    "scatter", recordable(add_at), reads("index")(lambda cotangent, value, numbers, shape, index: item(cotangent, index)),
     None, None, opaque=True))
 
 
 def _item(x, index):
-    if type(unwrap(x)) is not np.ndarray:   # NumPy checks indices itself
+    if type(unwrap(x)) not in (np.ndarray, Proxy):   # NumPy checks indices itself
         _refuse_outside(np.shape(x), index if isinstance(index, tuple) else (index,))
-    return x[index]
+    return item(x, index)
 
 
 def _refuse_outside(shape, parts):

@@ -81,9 +81,9 @@ def _machine():
 
 
 @cache
-def library(text):
+def library(text, options=OPTIONS):
     """The Library of a source text; its compilation has started if it was not cached."""
-    return Library(text)
+    return Library(text, options)
 
 
 class Library:
@@ -92,12 +92,12 @@ class Library:
     Raises ProgramError if that fails in any way; the next use tries again.
     """
 
-    def __init__(self, text):
-        self.text, self.lock = text, Lock()
+    def __init__(self, text, options=OPTIONS):
+        self.text, self.options, self.lock = text, options, Lock()
         self.process: Any = None
         _programs.add(self)
         with _program_errors():
-            self.key = sha256(repr((text, OPTIONS, _machine())).encode()).hexdigest()
+            self.key = sha256(repr((text, options, _machine())).encode()).hexdigest()
             self.loaded = program_cache.load(self.key)
             if self.loaded is None:
                 self._begin()
@@ -109,9 +109,13 @@ class Library:
         self.built, text = place / "built.so", place / "text.cpp"
         text.write_text(self.text, "utf-8")
         self.process = subprocess.Popen(   # in its own session, so that Ctrl-C does not reach the compiler
-            [*command(), *OPTIONS, f"-I{kernel_source.folder()}", "-include", "words.h", text, "-o", self.built],
+            [*command(), *self.options, f"-I{kernel_source.folder()}", "-include", "words.h", text, "-o", self.built],
             encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True, env={**os.environ, "LC_ALL": "C", "TMPDIR": str(place)})
+
+    def done(self):
+        """Whether wait() returns at once, or raises."""
+        return self.loaded is not None or self.process is None or self.process.poll() is not None
 
     def wait(self):
         """The loaded library (ctypes.CDLL); waits for the compiler."""

@@ -1,0 +1,271 @@
+"""Lower a program to steps: groups of elementwise instructions that become one loop, matrix products, and calls of NumPy.
+
+Each value has a level. An elementwise instruction has the level of its inputs of the same shape, and a higher one than everything
+else that it reads. Instructions of one shape and level form a group: whatever leads out of a group and comes back has a higher
+level, so a group can be computed as a whole (it is convex).
+"""
+
+import operator
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .program import UFUNCS, Instruction, Value, add_at, cast, is_array, replaced
+from .spelling import is_spelled, loop_dtypes
+
+VIEWS = frozenset((
+    np.reshape, np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.expand_dims, np.squeeze, np.broadcast_to,
+    np.matrix_transpose, np.diagonal, np.flip, np.rot90, np.atleast_1d, np.atleast_2d, np.atleast_3d))
+SUMS = {np.sum: "sum", np.add.reduce: "sum", np.mean: "mean", np.max: "max", np.amax: "max", np.min: "min", np.amin: "min",
+        np.any: "any", np.all: "all", np.maximum.reduce: "max", np.minimum.reduce: "min"}
+OF_UFUNCS = frozenset((np.add.reduce, np.maximum.reduce, np.minimum.reduce))   # without an axis they take the first
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a value lies: strides and offset in bytes from the start of its root, which is a Value or a constant array."""
+
+    root: Any
+    offset: int
+    strides: tuple
+    shape: tuple
+    dtype: Any
+
+
+@dataclass(eq=False)
+class Group:
+    """Elementwise instructions of one shape and level, then at most one kind of reduction; a loop computes them."""
+
+    shape: tuple
+    level: int
+    instructions: list = field(default_factory=list)
+    # [("all", "rows" or "columns", axes, the name in SUMS, Instruction)]; the sums of columns reduce leading axes
+    reductions: list = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Product:
+    """out := a b, of Accesses of two axes."""
+
+    level: int
+    a: Access
+    b: Access
+    out: Access
+    instruction: Instruction
+
+
+@dataclass(eq=False)
+class Call:
+    """An instruction that NumPy computes."""
+
+    level: int
+    instruction: Instruction
+
+
+class Lowered:
+    """The steps of a program in order, and the accesses of its values."""
+
+    def __init__(self, program):
+        self.accesses: dict = {}     # of each Value that lies in memory if anything needs it there
+        self.ready: dict = {}        # the level from which a value can be read in memory
+        self.inside: dict = {}       # the level at which a value is computed in a group
+        self.groups: dict = {}
+        self.loops: dict = {}        # what loop_dtypes() says of each elementwise instruction
+        self.guarded = 0             # the level from which calls may rely on the guards so far
+        others: list = []
+        for x in program.inputs:
+            self._lies(x, 0)
+        for one in program.instructions:
+            if not (self._viewed(one) or self._mapped(one) or self._reduced(one) or self._scattered(one)):
+                others.append(self._product(one) or self._called(one))
+            if type(one.results) is Value and one.results in program.guards:
+                self.guarded = max(self.guarded, self.ready[one.results])
+        self.steps = sorted([*self.groups.values(), *others], key=lambda step: (step.level, type(step) is Call))
+
+    def reads(self, step):
+        """The Accesses that a step reads in memory."""
+        if isinstance(step, Product):
+            return [step.a, step.b]
+        if isinstance(step, Call):
+            return [self.accesses[x] for x in step.instruction.values()]
+        made = {x for one in step.instructions for x in one.made()}
+        used = [*(x for one in step.instructions for x in operands(one)), *(one.inputs[0] for *_, one in step.reductions)]
+        found = [self.access(x) for x in used if type(x) is not Value or x not in made]
+        return list(dict.fromkeys(filter(None, found)))
+
+    def access(self, x):
+        """The Access of an operand that is read from memory; None for numbers, which are written into the text."""
+        if type(x) is Value:
+            return self.accesses[x]
+        uniform = not isinstance(x, np.ndarray) or x.size == 0 or x.tobytes() == x.flat[0].tobytes() * x.size
+        return None if uniform else whole(x)
+
+    # ---- each returns whether it takes the instruction
+
+    def _viewed(self, one):
+        """A view of a value in memory, which takes no time."""
+        given = one.inputs[0] if one.inputs else None
+        if type(given) is not Value or type(one.results) is not Value or given not in self.accesses or not (
+                one.function in VIEWS or one.function is operator.getitem):
+            return False
+        others: list = []
+        replaced((one.inputs[1:], one.options), others.append)
+        if others:
+            return False
+        access, more = self.accesses[given], one.inputs[1:]
+        array = placed(access)
+        if one.function is operator.getitem:
+            more = _for_views(more[0]),
+        found = one.function(array, *more, **one.options)
+        if not isinstance(found, np.ndarray) or found.dtype != access.dtype or not (
+                found.size == 0 or np.may_share_memory(found, array)):
+            return False
+        offset = found.ctypes.data - array.ctypes.data if found.size else 0
+        self.accesses[one.results] = Access(access.root, access.offset + offset, found.strides, found.shape, found.dtype)
+        self.ready[one.results] = self.ready[given]
+        return True
+
+    def _mapped(self, one):
+        """An elementwise instruction."""
+        loop = loop_dtypes(one) if type(one.results) is Value and 0 not in one.results.shape else None
+        if loop is None:
+            return False
+        self.loops[one] = loop
+        shape, level = one.results.shape, 0
+        for x in operands(one):
+            if type(x) is Value:
+                fused = x in self.inside and x.shape == shape
+                level = max(level, self.inside[x] if fused else self.ready[x])
+        self._group(shape, level).instructions.append(one)
+        self.inside[one.results] = level
+        self._lies(one.results, level + 1)
+        return True
+
+    def _reduced(self, one):
+        """A reduction over leading axes, trailing axes or all of them."""
+        kind, x = SUMS.get(one.function), one.inputs[0] if one.inputs else None
+        if kind is None or type(x) is not Value or not is_spelled(x.dtype) or not is_spelled(one.results.dtype) or (
+                set(one.options) - {"axis", "keepdims", "dtype"}) or len(one.inputs) > 2 or x.shape == () or 0 in x.shape or (
+                kind == "mean" and x.dtype.kind != "f") or (one.options.get("dtype") not in (None, one.results.dtype)):
+            return False
+        axis = one.inputs[1] if len(one.inputs) == 2 else one.options.get("axis", 0 if one.function in OF_UFUNCS else None)
+        axes = tuple(range(len(x.shape))) if axis is None else tuple(
+            sorted(i % len(x.shape) for i in (axis if isinstance(axis, tuple) else (axis,))))
+        axes = tuple(i for i in axes if x.shape[i] > 1)
+        wide = [i for i, n in enumerate(x.shape) if n > 1]
+        where = ("all" if list(axes) == wide else "columns" if list(axes) == wide[:len(axes)] else
+                 "rows" if list(axes) == wide[len(wide) - len(axes):] else None)
+        if where is None or not axes:
+            return False
+        level = self.inside.get(x, self.ready[x])
+        while any(other[:2] != (where, axes) for other in self._group(x.shape, level).reductions):
+            level = max(level + 1, self.ready[x])
+        self._group(x.shape, level).reductions.append((where, axes, kind, one))
+        self._lies(one.results, level + 1)
+        return True
+
+    def _scattered(self, one):
+        """Numbers in zeros, at an index without arrays: zeros, and then a copy into a view of them."""
+        if one.function is not add_at or not self._is_simple(one):
+            return False
+        numbers, _, index = one.inputs
+        made, count = one.results, -1 - len(self.loops)
+        self._mapped(replace(one, function=np.positive, inputs=(made.dtype.type(0),), options={}))
+        view = Value(count, numbers.shape, made.dtype, made.kind)
+        copy = replace(one, function=np.positive, inputs=(numbers,), results=view, options={})
+        part = placed(self.accesses[made])
+        found = part[_for_views(index)]
+        level = max(self.inside[made] + 1, self.inside.get(numbers, self.ready[numbers]))
+        self.loops[copy] = loop_dtypes(copy)
+        self._group(numbers.shape, level).instructions.append(copy)
+        self.accesses[view] = Access(made, found.ctypes.data - part.ctypes.data, found.strides, found.shape, made.dtype)
+        del self.inside[made]   # the zeros are not its value
+        self.ready[made] = level + 1
+        return True
+
+    def _is_simple(self, one):
+        numbers, shape, index = one.inputs
+        parts = index if isinstance(index, tuple) else (index,)
+        return type(numbers) is Value and 0 not in (*numbers.shape, *shape) and numbers.dtype == one.results.dtype and (
+            is_spelled(numbers.dtype) and is_array(one.results) and all(
+                part is None or part is Ellipsis or type(part) in (int, slice) for part in parts))
+
+    def _product(self, one):
+        function = UFUNCS.get(one.function, one.function)
+        a, b = one.inputs if len(one.inputs) == 2 else (None, None)
+        if function not in (np.matmul, np.dot) or one.options or type(one.results) is not Value or len(one.results.shape) != 2:
+            return None
+        found = [self._matrix(x) for x in (a, b)]
+        dtype = one.results.dtype
+        if None in found or dtype not in ("float64", "float32") or any(x.dtype != dtype or 0 in x.shape for x in found):
+            return None
+        level = max([self.ready[x] for x in (a, b) if type(x) is Value], default=0)
+        self._lies(one.results, level + 1)
+        return Product(level, found[0], found[1], self.accesses[one.results], one)
+
+    def _matrix(self, x):
+        """The Access of a matrix that is contiguous, or whose transpose is; else None."""
+        is_matrix = isinstance(x, Value | np.ndarray) and len(x.shape) == 2
+        access = None if not is_matrix else self.accesses.get(x) if type(x) is Value else whole(x)
+        if access is None:
+            return None
+        item = access.dtype.itemsize
+        (rows, columns), (down, right) = access.shape, access.strides
+        rowwise, columnwise = (item * columns, item), (item, item * rows)
+        return access if (down, right) in (rowwise, columnwise) else None
+
+    def _called(self, one):
+        level = max([self.guarded, *(self.ready[x] for x in one.values())])
+        for x in one.made():
+            self._lies(x, level + 1)
+        return Call(level, one)
+
+    def _group(self, shape, level):
+        return self.groups.setdefault((shape, level), Group(shape, level))
+
+    def _lies(self, x, level):
+        self.ready[x] = level
+        self.accesses[x] = Access(x, 0, contiguous(x.shape, x.dtype.itemsize), x.shape, x.dtype)
+
+
+def _for_views(index):
+    """An index for which a number is a view, too."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return parts if any(part is Ellipsis for part in parts) else (*parts, ...)
+
+
+def operands(one):
+    """The operands of an elementwise instruction: Values and constants."""
+    return one.inputs[:1] if one.function is cast else one.inputs
+
+
+def whole(x):
+    """The Access of a constant array."""
+    return Access(Constant(x), 0, x.strides, x.shape, x.dtype)
+
+
+class Constant:
+    """A constant array as the root of an access; equal ones are the same array."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __eq__(self, other):
+        return type(other) is Constant and other.array is self.array
+
+    def __hash__(self):
+        return id(self.array)
+
+
+def contiguous(shape, item):
+    return tuple(item * prod(shape[i + 1:]) for i in range(len(shape)))
+
+
+def placed(access):
+    """An array that lies as this access does; its numbers do not matter."""
+    low = sum(min(0, stride * (n - 1)) for stride, n in zip(access.strides, access.shape) if n)
+    high = sum(max(0, stride * (n - 1)) for stride, n in zip(access.strides, access.shape) if n)
+    memory = np.empty(high - low + access.dtype.itemsize, np.uint8)
+    return np.ndarray(access.shape, access.dtype, memory, -low, access.strides)
