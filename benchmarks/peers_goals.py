@@ -1,4 +1,4 @@
-"""The goals of a run on a CPU: a factor over the best of some peers, or a number of seconds; the verdicts, and their picture."""
+"""The goals of a run on a CPU: a factor between gpubp and the best of some peers, or seconds; the verdicts, and their picture."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -13,20 +13,27 @@ EAGER, SCIKIT_LEARN = ("PyTorch eager", f"PyTorch eager{SINGLE}"), ("scikit-lear
 JAX = "JAX jit", "JAX scan"
 JAX_SINGLE = tuple(name + SINGLE for name in JAX)
 DIGITS, MNIST = "whole run: digits 64-32-10, 30 epochs", "MNIST 784-30-10, 30 epochs"
+NO_LIMIT = "–"   # what is wanted of a comparison
 
 
 @dataclass(frozen=True)
 class Goal:
-    """At least `limit` times as fast as the best of the peers; without peers, at most `limit` seconds."""
+    """At least `limit` times as fast as the best of the peers; without peers, at most `limit` seconds.
+
+    With at_most, at most `limit` times the seconds, or the bytes, of the best of the peers. Without a limit, a ratio is shown.
+    """
 
     section: str
     own: str
     peers: tuple[str, ...]
-    limit: float
+    limit: float | None
+    at_most: bool = False
 
     @property
     def wanted(self):
-        return f"≥ {self.limit:g} ×" if self.peers else f"< {self.limit:g} s"
+        if self.limit is None:
+            return NO_LIMIT
+        return f"{'≤' if self.at_most else '≥'} {self.limit:g} ×" if self.peers else f"< {self.limit:g} s"
 
     @property
     def against(self):
@@ -69,15 +76,18 @@ def _judged(goal, figures):
     own = windows[goal.own]
     if goal.peers:
         best = min(present, key=lambda name: median(windows[name]))
-        ratios = [theirs / mine for theirs, mine in zip(windows[best], own)]
-        parts, unit = [ratio / goal.limit for ratio in ratios], "×"
-        row["against"], values = best, ratios
+        pairs = list(zip(windows[best], own))
+        values = [mine / theirs if goal.at_most else theirs / mine for theirs, mine in pairs]
+        parts = [goal.limit / value if goal.at_most else value / goal.limit for value in values] if goal.limit else None
+        row["against"], unit = best, "×"
         others = [name for name in (goal.own, best) if not figures.get("same_work", {}).get(name)]
     else:
         values, parts, unit = own, [goal.limit / seconds for seconds in own], "s"
         others = [] if figures.get("same_work", {}).get(goal.own) else [goal.own]
-    row |= {"found": f"{median(values):.2f} {unit}", "spread": f"{min(values):.2f} to {max(values):.2f}",
-            "part_of_the_goal": [min(parts), median(parts), max(parts)]}
+    row |= {"found": f"{median(values):.2f} {unit}", "spread": f"{min(values):.2f} to {max(values):.2f}"}
+    if goal.limit is None:
+        return {**row, "verdict": "for comparison"}
+    row["part_of_the_goal"] = [min(parts), median(parts), max(parts)]
     if others:
         return {**row, "found": f"{row['found']}, {others[0]} did other work", "verdict": "NOT MET"}
     return {**row, "verdict": "met" if median(parts) >= 1.0 else "NOT MET"}
@@ -85,6 +95,7 @@ def _judged(goal, figures):
 
 def draw(axes, rows):
     """Each goal as a line: the figure relative to the goal, on a logarithmic axis with the goal at 1."""
+    rows = [row for row in rows if row["wanted"] != NO_LIMIT]
     places = range(len(rows), 0, -1)
     axes.figure.set_size_inches(9.5, 1.8 + 0.3 * len(rows))
     for place, row in zip(places, rows):

@@ -6,13 +6,17 @@ import math
 import os
 import subprocess
 import sys
+import tracemalloc
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import circuits, circuits_workloads, kernels, mnist, report, scaling, size
+from benchmarks import circuits, circuits_first_call, circuits_workloads, kernels, mnist, report, scaling, size
 from benchmarks.alternate import alternating_processes
 from benchmarks.gpu_kernels import verbs
+from benchmarks.gpu_peers import LeftOutError
 from gpubp.commands import bench
 from gpubp.devices import open_device
 from gpubp.devices.cpu.threads import available_cores
@@ -124,17 +128,24 @@ def test_kernels_stand_beside_their_formulas(ran):
 @pytest.fixture
 def short_arrays(monkeypatch):
     monkeypatch.setattr(circuits_workloads, "NUMBERS", 1 << 12)
+    monkeypatch.setattr(circuits_workloads, "MANY", 1 << 12)
+    yield
+    tracemalloc.stop()   # which the measurement of memory begins
 
 
 @pytest.mark.parametrize("work, name", [
-    (work, name) for work, does in circuits_workloads.WORKLOADS.items()
-    for name in circuits.names(does, quick=True) if name != circuits.GUARDED])   # which takes seconds to import
+    pytest.param(work, name, marks=() if work in circuits_workloads.WORKLOADS else pytest.mark.long)
+    for work in circuits.WORKLOADS for name in circuits.candidates(work, quick=True)
+    if name != circuits.GUARDED])   # which takes seconds to import
 def test_circuits_agree_with_gradients_by_hand(work, name, short_arrays):
-    if name == circuits.AUTOGRAD:
-        pytest.importorskip("autograd", reason="HIPS autograd is not installed")
-    facts, measured = circuits.prepare(name, work, 0.0)
+    if module := {circuits.AUTOGRAD: "autograd", circuits.NUMEXPR: "numexpr"}.get(name):
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    try:
+        facts, measured = circuits.prepare(name, work, 0.0)
+    except LeftOutError as error:
+        pytest.skip(str(error))
     assert measured() > 0
-    assert facts["agrees"] is (None if name == circuits.FORWARD else True), facts
+    assert facts["agrees"] is (None if name in (circuits.FORWARD, circuits.COPY) else True), facts
 
 
 def test_checkpoints_save_memory(short_arrays):
@@ -142,13 +153,66 @@ def test_checkpoints_save_memory(short_arrays):
     assert again < own / 2
 
 
+def test_memory_that_is_kept_between_calls_counts(short_arrays):
+    kept = []
+
+    def call():
+        kept.append(np.empty(0 if kept else 1 << 20, np.uint8))
+    measure = circuits.Peak(call)
+    call()
+    assert 1 << 20 <= measure() < 1.1 * (1 << 20)
+    kept.clear()
+    kept.append(None)
+    assert measure() < 1 << 19
+
+
+def test_the_element_wise_operations_are_20():
+    counted = []
+
+    class Counting(np.ndarray):
+        def __array_ufunc__(self, ufunc, method, *inputs, **options):
+            counted.append(ufunc)
+            return getattr(ufunc, method)(*map(np.asarray, inputs), **options).view(Counting)
+    circuits_workloads.elementwise(np, np.ones(2).view(Counting))
+    assert len(counted) == 20 and [f for f in counted if f in (np.tanh, np.exp, np.sin)] == [np.tanh, np.exp, np.sin]
+
+
+def test_a_compiled_function_is_warmed_until_it_uses_native_code():
+    done = []
+
+    class Compiled:
+        def __call__(self, x):
+            done.append(x)
+
+        def wait(self):
+            done.append("wait")
+    circuits_workloads.warmed(Compiled(), 1)
+    circuits_workloads.warmed(done.append, 2)
+    assert done == [1, "wait", 1, 1, 1, 2, 2, 2, 2]
+
+
+def test_every_candidate_that_a_goal_of_circuits_names_exists():
+    for goal in circuits.GOALS:
+        assert {goal.own, *goal.peers} <= set(circuits.candidates(goal.section)), goal
+    assert {goal.section for goal in circuits.GOALS} == set(circuits.WORKLOADS)
+
+
+def test_the_physics_informed_loss_of_constant_outputs():
+    layers, x, edge, _ = circuits_first_call.material()
+    loss = partial(circuits_first_call.loss_by_hand, x=x, edge=edge)
+    zero = [(0 * w, 0 * b) for w, b in layers]
+    assert loss(zero) == pytest.approx(np.mean(circuits_first_call.source(np, x) ** 2))
+    one = [*zero[:-1], (zero[-1][0], zero[-1][1] + 1.0)]
+    assert loss(one) == pytest.approx(loss(zero) + 1.0)
+    assert set(np.unique(edge[(edge == 0) | (edge == 1)])) == {0.0, 1.0} and np.all(np.any((edge == 0) | (edge == 1), axis=1))
+
+
 @pytest.mark.long
 def test_circuits_are_measured_beside_their_peers(ran):
     chain = circuits_workloads.CHAIN
     figures = found(ran, "circuits")["works"][chain]
-    assert {circuits.OWN, circuits.FORWARD, circuits.HAND} <= set(figures["windows"])
-    names = circuits.names(circuits_workloads.WORKLOADS[chain], quick=True)
-    assert set(figures["windows"]) | set(figures["left_out"]) == set(names)
+    assert {circuits.OWN, circuits.COMPILED, circuits.FORWARD, circuits.HAND} <= set(figures["windows"])
+    assert set(figures["windows"]) | set(figures["left_out"]) == set(circuits.candidates(chain, quick=True))
     assert False not in figures["same_work"].values()
 
 

@@ -84,6 +84,21 @@ def test_goals_met_and_not():
     assert verdicts({MNIST: figures(numpy=[5.9], compiled=[3.1])}) == [("5.90 s", "met"), ("3.10 s", "NOT MET")]
 
 
+def test_goals_of_at_most_a_factor_and_comparisons():
+    found = {"a work": figures(numpy=[3.0, 3.2, 2.9], one=[2.0, 2.0, 2.0], two=[4.0, 4.0, 4.0])}
+    goals = [peers_goals.Goal("a work", NUMPY, ("one", "two"), limit, at_most=True) for limit in (1.4, 1.5, None)]
+    short, met, shown = peers_goals.judge(found, goals)
+    assert [row["wanted"] for row in (short, met, shown)] == ["≤ 1.4 ×", "≤ 1.5 ×", "–"]
+    assert [row["verdict"] for row in (short, met, shown)] == ["NOT MET", "met", "for comparison"]
+    for row in (short, met, shown):
+        assert (row["against"], row["found"], row["spread"]) == ("one", "1.50 ×", "1.45 to 1.60")
+    assert met["part_of_the_goal"] == pytest.approx([1.5 / 1.6, 1.0, 1.5 / 1.45]) and shown["part_of_the_goal"] is None
+    figure = pytest.importorskip("matplotlib.figure", exc_type=ImportError).Figure()
+    axes = figure.subplots()
+    peers_goals.draw(axes, [short, met, shown])
+    assert len(axes.get_yticklabels()) == 2
+
+
 def test_the_better_of_one_thread_and_two_counts():
     found = figures(numpy=[1.0], PyTorch_eager=[9.0], **{"PyTorch eager, 1 thread": [5.0]})
     row = peers_goals.judge({FIRST: found})[0]
