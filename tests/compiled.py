@@ -58,11 +58,13 @@ def largest(values):
     return max((float(np.max(x)) for x in found if x.size), default=0.0)
 
 
-def assert_same(found, expected, ulps=0, sizes=None):
+def assert_same(found, expected, ulps=0, sizes=None, unit=0.0):
     """Equal trees, types, dtypes and shapes, and equal bits; with ulps, numbers that differ by so many units of their size.
 
     sizes is a pytree like expected: of each number, the sum of the absolute terms that it is the sum of; default the largest
-    number of all, in units of the coarsest dtype, in which the derivative by a Python float is computed, too.
+    number of all, in units of the coarsest dtype, in which the derivative by a Python float is computed, too. unit is that of
+    the coarsest dtype that the numbers were computed in; with it, sizes are at least the largest number, since the sums on
+    the way are rounded, too.
     """
     assert type(found) is type(expected)
     ends, right = leaves(found), leaves(expected)
@@ -79,7 +81,9 @@ def assert_same(found, expected, ulps=0, sizes=None):
             assert one.tobytes() == other.tobytes(), f"{one} for {other}"
             continue
         with np.errstate(all="ignore"):
-            near = np.absolute(one - other) <= ulps * (coarsest if sizes is None else EPS[other.dtype.char]) * np.absolute(size)
+            own = max(unit, coarsest if sizes is None else EPS[other.dtype.char])
+            size = np.maximum(np.absolute(size), largest(right)) if unit else np.absolute(size)
+            near = np.absolute(one - other) <= ulps * own * size
         assert np.all(near | (one == other) | ((one != one) & (other != other))), f"{one} for {other}"
 
 

@@ -228,7 +228,7 @@ class NativeCode(NumpyCode):
                         for letter, values in (("v", arrays), ("o", self.fresh)))
         if arrays:
             lines += [f"bound = bind(({given}{every}))", f"if bound == {arguments.NOT_CONTIGUOUS}:",
-                      f"    {given} = map(ascontiguousarray, ({given}))", f"    bound = bind(({given}{every}))",
+                      f"    {given} = map(in_c_order, ({given}))", f"    bound = bind(({given}{every}))",
                       "if bound:", "    return None"]
         elif self.fresh:
             lines.append(f"bind(({every}))")
@@ -289,7 +289,7 @@ class NativeCode(NumpyCode):
             elif isinstance(key, tuple):
                 table[i] = key[1].kernel()
         names = {**self.names, "copied": copied, "copyto": np.copyto, "ndarray": np.ndarray, "empty": np.empty,
-                 "ascontiguousarray": np.ascontiguousarray, "held": held, "bind": arguments.binder(table, self.bound)}
+                 "in_c_order": partial(np.asarray, order="C"), "held": held, "bind": arguments.binder(table, self.bound)}
         for x, access in self.views.items():
             names[f"m{x.number}"] = np.ndarray(x.shape, x.dtype, memory, self.places[access.root] + access.offset, access.strides)
         if self.threads:

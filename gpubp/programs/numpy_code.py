@@ -40,7 +40,10 @@ class NumpyCode:
 
     def run(self, given, **options):
         """(whether a guard does not hold, the outputs) for a list of inputs; None if they are not of the program's kind."""
-        program = self.idle.pop() if self.idle else self.instance()
+        try:
+            program = self.idle.pop()
+        except IndexError:
+            program = self.instance()
         answer = program(*given, **options)
         self.idle.append(program)
         return answer
