@@ -204,7 +204,9 @@ class Entry:
         self.precision = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
         self.original = program if checks else None   # to compare others with
         self.rebuild = rebuilder(value)
-        self.code = NumpyCode(self.program)
+        kinds = {x.kind for one in program.instructions for x in one.made()}
+        self.on_cupy = not all(issubclass(kind, DATA) for kind in kinds)
+        self.code: Any = None if self.on_cupy else NumpyCode(self.program)
         self.native: Any = None      # the native code, when it is ready
         self.coming: Any = None      # the same, while it is compiled
         self.why_not = why_not       # why there is no native code, in a few words
@@ -213,6 +215,8 @@ class Entry:
 
     def call(self, owner, args, options, given, donate):
         """f's value: by the program, or by f itself where a guard of the program does not hold."""
+        if self.on_cupy:
+            return owner.f(*args, **options)
         if self.native is None and self.why_not is None:
             self.prepare()
         outs = self.donated(given) if donate else None
@@ -251,7 +255,7 @@ class Entry:
         """Take the native code if it is ready."""
         from ..programs import native_code  # it loads much, which programs of few calls do without
 
-        if self.native is not None or self.why_not is not None:
+        if self.native is not None or self.why_not is not None or self.on_cupy:
             return
         if self.coming is None and (wait or native_code.compiler_is_ready()):
             self.why_not = native_code.why_not(self.program)
@@ -265,7 +269,9 @@ class Entry:
                 self.code.idle.clear()   # their memory
 
     def explain(self):
-        code = self.native or self.code
+        if self.on_cupy:
+            return "its arrays are CuPy's: the function itself runs"
+        code: Any = self.native or self.code
         state = "native code" if self.native else f"NumPy code ({self.why_not or 'the native code is being compiled'})"
         return (f"{self.recorded} instructions recorded, {len(self.program.instructions)} left; {state}\n"
                 f"{code.summary()}; {self.fallbacks} calls of the function itself\n{code.text}")
