@@ -1,4 +1,4 @@
-// Loops over groups of elementwise operations, which gpubp/circuits/cpp_code.py writes, and the reductions at their ends.
+// Loops over groups of elementwise operations, which gpubp/programs/loops.py writes, and the reductions at their ends.
 #include "cpu.h"
 #include "team.h"
 #include <limits>

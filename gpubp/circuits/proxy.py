@@ -85,7 +85,6 @@ class Proxy(ArrayMethods):
     dtype = property(lambda self: self.value.dtype)
     size = property(lambda self: np.size(self.content))
     nbytes = property(lambda self: getattr(self.content, "nbytes", 8))
-    flags = property(lambda self: self.content.flags)
     real = property(lambda self: np.real(self) if self.dtype.kind == "c" else self)
 
     __add__, __radd__ = _binary(operator.add)

@@ -17,6 +17,7 @@ from .calling_line import calling_line, described
 from .kept import COPIED, sample
 from .proxy import Proxy, concrete, holds, refuse_number, refuse_writing
 from .pytree import leaves
+from .refusals import is_array
 
 # about shapes and types, not about numbers: called with the content
 STRUCTURAL: frozenset = frozenset((
@@ -98,7 +99,7 @@ class Recording:
                                f"loops over numbers with arrays, or compile the body of the loop")
         content = function(*replaced(inputs, concrete, Proxy), **replaced(options, concrete, Proxy))
         parts = content if isinstance(content, tuple | list) else (content,)
-        found = [self._proxy(part) if isinstance(part, DATA) or _is_cupy(part) else part for part in parts]
+        found = [self._proxy(part) if isinstance(part, DATA) or is_array(part) else part for part in parts]
         values = tuple(part.value if type(part) is Proxy else None for part in found)
         inputs, options = self._kept((inputs, options))
         self.program.instructions.append(Instruction(
@@ -132,7 +133,7 @@ class Recording:
                 raise RuntimeError("compile: expected a function that keeps its traced values to itself, got a value that an "
                                    "earlier call has left behind: return it with the result")
             return x.value
-        if isinstance(x, np.ndarray) or _is_cupy(x):
+        if isinstance(x, np.ndarray) or is_array(x):
             given, kept = self.constants.get(id(x), (None, None))
             if given is None or (kept is not None and not isinstance(kept, bytes) and not np.array_equal(kept, x)):
                 kept = _copied(x) if x.nbytes <= COPIED else sample(x) if isinstance(x, np.ndarray) else None
@@ -202,10 +203,6 @@ def _order(x):
         return ()
     order = tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis])))
     return order if order != tuple(range(x.ndim)) else ()
-
-
-def _is_cupy(x):
-    return type(x).__module__.partition(".")[0] == "cupy" and hasattr(x, "__array_function__")
 
 
 def recordable(function):

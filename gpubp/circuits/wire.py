@@ -21,6 +21,7 @@ from .complex_numbers import complex_parents, is_complex, refuse_complex
 from .drawing import FORMS, Drawing, nodes_of
 from .kept import COPIED, keep, sample
 from .proxy import Proxy
+from .recording import CREATION
 from .refusals import name_of, raise_remedy, refuse_out, refuse_writing, require_differentiable, require_real, supported_options
 from .tape import FLOAT_TYPES, OPERATORS, PLAIN, PRIMITIVES, Primitive, Traced, read_only, reads, serials, unwrap, unwrap_nested
 from .values import as_cotangent, full_like, materialize
@@ -28,9 +29,7 @@ from .values import as_cotangent, full_like, materialize
 NO_OPTIONS: dict = {}
 MIN_FORGET_BYTES = 1 << 16   # bytes from which a value is forgotten if no rule reads it
 # NumPy functions that dispatch by like=wire only, and make constants of its type of array
-CREATION: frozenset = frozenset((
-    np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.arange, np.ones, np.zeros, np.empty, np.full, np.eye,
-    np.identity, np.tri))
+DISPATCHED_BY_LIKE = CREATION | {np.full}
 # what to write for methods of ufuncs that have no rule
 INSTEAD_OF_METHOD = {
     "np.logaddexp.reduce": "gpubp.logsumexp(x, axis)", "reduce": "a loop over the rows",
@@ -143,7 +142,7 @@ class Wire(ArrayMethods, Traced):
         return dispatch(ufunc if known else getattr(np, ufunc.__name__, ufunc), inputs, options)   # x.clip calls a ufunc clip
 
     def __array_function__(self, function, types, inputs, options) -> Any:
-        if function in CREATION and not (function is np.full and Wire in map(type, (*inputs, *options.values()))):
+        if function in DISPATCHED_BY_LIKE and not (function is np.full and Wire in map(type, (*inputs, *options.values()))):
             module = namespace(unwrap(self)) if hasattr(self.content, "dtype") else np   # CuPy's functions do not know device=
             return getattr(module, function.__name__)(*inputs, **{name: x for name, x in options.items() if x is not None})
         return dispatch(function, inputs, options)

@@ -99,8 +99,10 @@ class Lowered:
         """The Access of an operand that is read from memory; None for numbers, which are written into the text."""
         if type(x) is Value:
             return self.accesses[x]
-        uniform = not isinstance(x, np.ndarray) or x.size == 0 or x.tobytes() == x.flat[0].tobytes() * x.size
-        return None if uniform else whole(x)
+        if not isinstance(x, np.ndarray) or x.size == 0:
+            return None
+        first, last = (x.flat[i].tobytes() for i in (0, x.size - 1))   # few large arrays need the second comparison
+        return None if first == last and x.tobytes() == first * x.size else whole(x)
 
     # ---- each returns whether it takes the instruction
 

@@ -61,8 +61,7 @@ def loop_dtypes(one):
     if any(dtype is None for dtype in dtypes):
         return None
     if name == "where":
-        return ((np.dtype(bool), out, out), out) if dtypes[0].kind == "b" and all(
-            dtype.name in C_TYPES or dtype.kind in "iub" for dtype in dtypes) else None
+        return ((np.dtype(bool), out, out), out) if dtypes[0].kind == "b" else None
     kinds = [type(x) if type(x) in (int, float) else x.kind if type(x) is Value and x.kind in (int, float) else dtype
              for x, dtype in zip(one.inputs, dtypes)]
     function = UFUNCS.get(one.function, one.function)

@@ -14,11 +14,11 @@ import gpubp
 from gpubp.circuits import tape
 from gpubp.circuits.refusals import INSTEAD_OF_NUMPY, name_of
 from gpubp.circuits.tape import COMPOSITES, NONDIFFERENTIABLE, PRIMITIVES, SPECIAL
-from gpubp.circuits.wire import CREATION
+from gpubp.circuits.wire import DISPATCHED_BY_LIKE
 
 README = Path(gpubp.__file__).parent / "circuits" / "README.md"
 MODULES = np, np.linalg, np.fft, np.lib.stride_tricks, np.lib.scimath, np.lib.array_utils
-SUPPORTED = {*PRIMITIVES, *COMPOSITES, *NONDIFFERENTIABLE, *CREATION}
+SUPPORTED = {*PRIMITIVES, *COMPOSITES, *NONDIFFERENTIABLE, *DISPATCHED_BY_LIKE}
 # autograd's own, for its containers and adjoints
 INTERNAL = ("_*", "*_args", "container_*", "covector", "inner_prod", "scalar_mul", "sparse_add", "mut_add", "make_*",
             "sequence_*", "*_adjoint_*", "truncate_pad", "untake")

@@ -15,13 +15,13 @@ from gpubp.circuits import wire
 from gpubp.circuits.pytree import leaves, mapped, rebuilt
 from gpubp.circuits.refusals import name_of
 from gpubp.circuits.tape import COMPOSITES, PRIMITIVES, SPECIAL, is_floating
-from gpubp.circuits.wire import CREATION
+from gpubp.circuits.wire import DISPATCHED_BY_LIKE
 from tests import circuit_cases
 from tests.circuit_cases import Drawn
 from tests.conftest import device, needs
 from tests.rule_cases import CASES
 
-FUNCTIONS = {function: name_of(function) for function in (*PRIMITIVES, *COMPOSITES) if function not in CREATION}
+FUNCTIONS = {function: name_of(function) for function in (*PRIMITIVES, *COMPOSITES) if function not in DISPATCHED_BY_LIKE}
 
 
 def parameters_of(function):

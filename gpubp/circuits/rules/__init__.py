@@ -7,6 +7,7 @@ import operator
 
 import numpy as np
 
+from ...programs.program import UFUNCS
 from .. import tape
 from .composite import COMPOSITES
 from .creation import CREATIONS
@@ -24,11 +25,6 @@ from .reductions import REDUCTIONS
 from .sequences import METHODS, SEQUENCES
 from .shapes import SHAPE_OPS, cast, getitem
 from .statistics import STATISTICS
-
-UFUNC_OF_OPERATOR = {
-    operator.add: np.add, operator.sub: np.subtract, operator.mul: np.multiply, operator.truediv: np.divide,
-    operator.pow: np.power, operator.matmul: np.matmul, operator.mod: np.remainder, operator.neg: np.negative,
-    operator.pos: np.positive, operator.abs: np.absolute}
 
 # locally constant, or not about numbers: these are called with concrete values
 NONDIFFERENTIABLE = frozenset((
@@ -57,7 +53,7 @@ def fill_tables():
              **TRANSFORMS}
     tape.PRIMITIVES.update({function: tape.Primitive(function.__name__, function, *vjps) for function, vjps in rules.items()})
     tape.OPERATORS.update({run: tape.Primitive(function.__name__, run, *tape.PRIMITIVES[function].vjps)
-                           for run, function in UFUNC_OF_OPERATOR.items()})
+                           for run, function in UFUNCS.items() if function in rules})
     tape.OPERATORS.update({operator.getitem: getitem, np.ndarray.astype: cast})
     for composites in (COMPOSITES, CREATIONS, NAN_CUMULATIONS, POLYNOMIALS, QUANTILES, REARRANGED, SEQUENCES, STATISTICS,
                        FOURIER):
