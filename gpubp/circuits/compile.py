@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices.array_namespace import namespace
 from ..maths.validation import shown
 from ..programs.cleaning import cleaned
 from ..programs.numpy_code import NumpyCode, copied
@@ -19,6 +20,7 @@ from .calling_line import described
 from .proxy import concrete
 from .pytree import leaves, leaves_along, rebuilt
 from .recording import DATA, Recording
+from .refusals import is_array
 from .signature import Flattener, difference, is_data, rebuilder, signature, with_inputs
 from .values import describe
 
@@ -34,10 +36,11 @@ def compile(f: Callable | None = None, *, static_argnums: int | Sequence[int] = 
     call is the structure of its arguments, the shapes and dtypes of their arrays, and the values of what is no number and no
     array. Numbers and arrays are traced: f must do the same whatever they are. Arrays that f reaches otherwise, and random
     numbers, are constants. With a C++ compiler, the program is compiled in the background; NumPy computes it until that is done.
+    On CuPy arrays its second call compiles CUDA kernels, which later calls launch together with the products, as one graph.
 
     Parameters
     ----------
-    f : function of numbers, NumPy arrays, and pytrees of them; None makes a decorator: @gpubp.compile(static_argnums=1)
+    f : function of numbers, NumPy or CuPy arrays, and pytrees of them; None makes a decorator: @gpubp.compile(static_argnums=1)
     static_argnums : int or sequence of int, default ()
         The positions of arguments whose values belong to the signature, such as a number of steps. They must be hashable.
     donate_argnums : int or sequence of int, default ()
@@ -52,7 +55,7 @@ def compile(f: Callable | None = None, *, static_argnums: int | Sequence[int] = 
     -------
     function(*args, **options) -> f's value, in arrays of its own; with out=, a pytree like the value, in the arrays of out
         explain(*args) says what was fused; wait() returns when all native code is ready; signatures is the number of recorded
-        ones. Beside wires and CuPy arrays, and within gpubp.debug(), it is f.
+        ones. Beside wires, and within gpubp.debug(), it is f.
 
     Raises TypeError with the line of f that asks a traced value for its truth or its number, or that changes an array in place.
 
@@ -108,8 +111,8 @@ class CompiledFunction:
     def _into(self, out, args, options):
         """The call with its results in the arrays of out, a pytree like f's value."""
         latest, outs = self.latest, leaves(out)
-        if foreign := [x for x in outs if not isinstance(x, np.ndarray)]:
-            raise TypeError(f"compile: expected a pytree of NumPy arrays as out=, got {describe(foreign[0])}: pass arrays")
+        if foreign := [x for x in outs if not is_array(x)]:
+            raise TypeError(f"compile: expected a pytree of arrays as out=, got {describe(foreign[0])}: pass arrays")
         answer = None
         if latest is not None and latest.native is not None and tape.nan_checker is None:
             given = latest.flatten(args, options)
@@ -118,7 +121,8 @@ class CompiledFunction:
         found = self._call(args, options, donate=False) if answer is None else answer[0]
         pairs = list(zip(leaves_along("compile", found, out), leaves(found)))
         for x, one in pairs:
-            if np.shape(one) != x.shape or not np.can_cast(np.result_type(one), x.dtype, "same_kind") or not x.flags.writeable:
+            if np.shape(one) != x.shape or not np.can_cast(np.result_type(one), x.dtype, "same_kind") or not (
+                    getattr(x.flags, "writeable", True)) or (is_array(one) and namespace(x) is not namespace(one)):
                 raise ValueError(f"compile: expected out= like the results, here {describe(one)}, got {describe(x)}: take "
                                  f"np.empty_like of them")
         for x, one in pairs:
@@ -145,8 +149,8 @@ class CompiledFunction:
         """What the program of these arguments does: what was fused, its memory and its code. It is recorded if needed."""
         key, _ = signature(_chosen(self.static_argnums, args), args, options)
         if key is None:
-            raise TypeError("explain: expected numbers and NumPy arrays, got wires or CuPy arrays, for which the function itself "
-                            "runs: pass their values")
+            raise TypeError("explain: expected numbers and arrays, got wires, for which the function itself runs: pass their "
+                            "values")
         if key not in self.entries:
             self._recorded(key, args, options)
         return f"{self.__name__}: {self.signatures} signature{'s' * (self.signatures > 1)}\n{self.entries[key].explain()}"
@@ -204,9 +208,7 @@ class Entry:
         self.precision = max((float(np.finfo(dtype).eps) for dtype in dtypes), default=0.0)
         self.original = program if checks else None   # to compare others with
         self.rebuild = rebuilder(value)
-        kinds = {x.kind for one in program.instructions for x in one.made()}
-        self.on_cupy = not all(issubclass(kind, DATA) for kind in kinds)
-        self.code: Any = None if self.on_cupy else NumpyCode(self.program)
+        self.code: Any = NumpyCode(self.program)
         self.native: Any = None      # the native code, when it is ready
         self.coming: Any = None      # the same, while it is compiled
         self.why_not = why_not       # why there is no native code, in a few words
@@ -215,8 +217,6 @@ class Entry:
 
     def call(self, owner, args, options, given, donate):
         """f's value: by the program, or by f itself where a guard of the program does not hold."""
-        if self.on_cupy:
-            return owner.f(*args, **options)
         if self.native is None and self.why_not is None:
             self.prepare()
         outs = self.donated(given) if donate else None
@@ -253,13 +253,12 @@ class Entry:
 
     def prepare(self, wait=False):
         """Take the native code if it is ready."""
-        from ..programs import native_code  # it loads much, which programs of few calls do without
-
-        if self.native is not None or self.why_not is not None or self.on_cupy:
+        if self.native is not None or self.why_not is not None:
             return
-        if self.coming is None and (wait or native_code.compiler_is_ready()):
-            self.why_not = native_code.why_not(self.program)
-            self.coming = native_code.NativeCode(self.program) if self.why_not is None else None
+        module, Code = _native(self.program)
+        if self.coming is None and (wait or module.compiler_is_ready()):
+            self.why_not = module.why_not(self.program)
+            self.coming = Code(self.program) if self.why_not is None else None
         if (native := self.coming) is not None and (wait or native.ready()):
             self.coming, self.why_not = None, native.why_not()
             if self.why_not is None:
@@ -269,8 +268,6 @@ class Entry:
                 self.code.idle.clear()   # their memory
 
     def explain(self):
-        if self.on_cupy:
-            return "its arrays are CuPy's: the function itself runs"
         code: Any = self.native or self.code
         state = "native code" if self.native else f"NumPy code ({self.why_not or 'the native code is being compiled'})"
         return (f"{self.recorded} instructions recorded, {len(self.program.instructions)} left; {state}\n"
@@ -283,10 +280,26 @@ class Entry:
         require_same(self.original, program)
         with suppress(ArithmeticError):   # of Python's numbers, such as a division by 0, which gives inf here
             value = owner.f(*args, **options)   # without proxies, since it may look at types, for instance
-        for one, right in zip(found, map(concrete, leaves(value))):
+        for one, right in zip(map(_on_host, found), map(_on_host, map(concrete, leaves(value)))):
             if isinstance(right, DATA) and not _close(one, right, self.precision):
                 raise RuntimeError(f"compile: expected {owner.__name__} to give the same as its program, got a difference: if it "
                                    f"does the same for all numbers, types and calls, report it, and leave it uncompiled")
+
+
+def _native(program):
+    """(the module, its class) of native code for a program; it loads much, which programs of few calls do without."""
+    if program.devices:
+        from ..programs import cuda_code
+
+        return cuda_code, cuda_code.CudaCode
+    from ..programs import native_code
+
+    return native_code, native_code.NativeCode
+
+
+def _on_host(x):
+    """x, or a copy of an array of CuPy."""
+    return x.get() if is_array(x) and hasattr(x, "get") else x
 
 
 def _close(x, y, eps):
@@ -321,6 +334,6 @@ def _same(x, y):
         return _same((x.start, x.stop, x.step), (y.start, y.stop, y.step))
     if type(x) is Value:
         return x.number == y.number
-    if isinstance(x, np.ndarray):
+    if is_array(x):
         return x.shape == y.shape and x.dtype == y.dtype and x.tobytes() == y.tobytes()
     return not isinstance(x, int | float | complex | str | np.generic) or x == y or x != x

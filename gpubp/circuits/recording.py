@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..devices.array_namespace import namespace
 from ..programs.program import Instruction, Program, Value, replaced
 from . import tape
 from .calling_line import calling_line, described
@@ -73,6 +74,9 @@ class Recording:
 
     def _proxy(self, content):
         dtype = getattr(content, "dtype", None)
+        if not isinstance(content, DATA):   # CuPy's
+            self.program.xp = namespace(content)
+            self.program.devices.add(content.device.id)
         self.count += 1
         value = Value(self.count - 1, np.shape(content), np.dtype(type(content)) if dtype is None else dtype, type(content),
                       _order(content))

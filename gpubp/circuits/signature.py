@@ -10,8 +10,8 @@ from .tape import Traced
 from .values import describe
 
 
-class NotNumpyError(Exception):
-    """A wire, a proxy or an array of CuPy is among the arguments."""
+class TracedError(Exception):
+    """A wire or a proxy is among the arguments."""
 
 
 class Static:
@@ -40,12 +40,12 @@ def _typed(x):
 
 
 def signature(static, args, options):
-    """(the signature of a call, its numbers and arrays in order); None beside a wire, a proxy or an array of CuPy."""
+    """(the signature of a call, its numbers and arrays in order); None beside a wire or a proxy."""
     given: list = []
     try:
         return (tuple([Static(x) if i in static else described(x, given) for i, x in enumerate(args)]),
                 tuple([(name, described(x, given)) for name, x in options.items()])), given
-    except NotNumpyError:
+    except TracedError:
         return None, given
 
 
@@ -62,11 +62,11 @@ def described(x, given):
         return kind, tuple(x), *[described(part, given) for part in x.values()]
     if isinstance(x, CONTAINERS):
         return kind, *[described(part, given) for part in x]
-    if isinstance(x, Traced | Proxy) or (is_array(x) and not isinstance(x, np.ndarray)):
-        raise NotNumpyError
-    if isinstance(x, np.generic) or kind is complex or (is_array(x) and isinstance(x, np.ndarray)):
+    if isinstance(x, Traced | Proxy):
+        raise TracedError
+    if isinstance(x, np.generic) or kind is complex or is_array(x):
         given.append(x)
-        return kind, getattr(x, "dtype", None), getattr(x, "shape", ())
+        return kind, getattr(x, "dtype", None), getattr(x, "shape", ()), getattr(getattr(x, "device", None), "id", None)
     require_array("compile", x)
     return Static(x)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .program import UFUNCS, Program, Value, cast, replaced
+from .program import UFUNCS, Value, cast, is_array, replaced
 
 # modules whose functions depend on their inputs only
 PURE = "numpy", "_operator", "gpubp.circuits.rules", "gpubp.programs.program"
@@ -24,7 +24,7 @@ def cleaned(program):
     for one in program.instructions:
         one = replace(one, inputs=replaced(one.inputs, lambda value: same.get(value, value)),
                       options=replaced(one.options, lambda value: same.get(value, value)))
-        if one.function is operator.pow and issubclass(one.results.kind, np.ndarray) and one.results.dtype.kind == "f" and (
+        if one.function is operator.pow and is_array(one.results) and one.results.dtype.kind == "f" and (
                 type(one.inputs[1]) in (int, float) and one.inputs[1] in POWERS
                 and getattr(one.inputs[0], "dtype", None) == one.results.dtype):
             one = replace(one, function=POWERS[one.inputs[1]], inputs=one.inputs[:1])
@@ -37,7 +37,8 @@ def cleaned(program):
         for old, new in zip(*(x if isinstance(x, tuple) else (x,) for x in (one.results, given))):
             same[old] = new
     outputs, guards = ([same.get(x, x) if type(x) is Value else x for x in part] for part in (program.outputs, program.guards))
-    return Program(program.inputs, outputs, _needed(instructions, [*outputs, *guards]), list(dict.fromkeys(guards)))
+    return replace(program, outputs=outputs, instructions=_needed(instructions, [*outputs, *guards]),
+                   guards=list(dict.fromkeys(guards)))
 
 
 def _unchanged(one):
@@ -54,7 +55,7 @@ def _unchanged(one):
 
 
 def _is_one(x):
-    if isinstance(x, np.ndarray | np.floating):
+    if hasattr(x, "__array_function__") or isinstance(x, np.floating):
         return x.size > 0 and bool(np.all(x == 1))
     return type(x) in (int, float) and x == 1
 

@@ -40,9 +40,8 @@ class GroupText:
         self.tasks = self._task_count()
         self.results = [(join, one.results, self._takes(lowered.accesses[one.results])) for _, _, join, one in group.reductions]
         self.width = self.kept * self.inner if self.kind == "columns" else 1   # of the results of a task
-        apart = self.kind == "all" or (self.kind == "columns" and self.tasks > 1)
-        self.partial_bytes = 8 * self.tasks * self.width * len(self.results) * apart
-        if apart:
+        self.partial_bytes = 8 * self._partial_count() * len(self.results)
+        if self.partial_bytes:
             self.accesses.append("partials")
         self.scratch_bytes = 0   # of a task
         self.text = self._text()
@@ -81,6 +80,10 @@ class GroupText:
         if self.kind == "columns":   # each task has results of its own, which take time to join
             units = min(units, self.rows // (16 * self.kept))
         return max(1, min(MOST_TASKS, self.rows * self.inner // TASK, units))
+
+    def _partial_count(self):
+        """How many results of tasks each reduction has, which are joined later."""
+        return self.tasks * self.width if self.kind == "all" or (self.kind == "columns" and self.tasks > 1) else 0
 
     def call(self, name, arguments):
         """The statements that run the group, with the addresses of its accesses."""
@@ -165,12 +168,12 @@ class GroupText:
         called = self.functions.setdefault(text, f"loop_{len(self.functions)}")
         return f"{{ const Word q[] = {{{', '.join(f'(Word){name}' for name in names)}}}; {called}(q, at, n); }}"
 
-    def _indices(self):
+    def _indices(self, ctype="Int"):
         """The outer indices of a row."""
         rest = self.rows
         for k, (n, *_) in enumerate(self.outer):
             rest //= n
-            yield f"const Int i{k} = r{f' / {rest}' * (rest > 1)}{f' % {n}' * (k > 0)};"
+            yield f"const {ctype} i{k} = r{f' / {rest}' * (rest > 1)}{f' % {n}' * (k > 0)};"
 
     def _bodies(self, names):
         """The statements of each loop; values that a later loop needs, and those to join, go through scratch memory.
@@ -191,7 +194,7 @@ class GroupText:
             self.scratch.update({x: len(self.scratch) + i for i, (_, x, _) in enumerate(self.results)})
         bodies = []
         for number, part in enumerate(parts):
-            body = _Body(self, names, later)
+            body = Body(self, names, later)
             for one in part:
                 body.compute(one)
             for i, (*_, join, one) in enumerate(self.group.reductions if number == len(parts) - 1 else ()):
@@ -200,7 +203,7 @@ class GroupText:
                 body.lines.append(f"{place} = {JOINS[join]}::join<{C_TYPES[made.dtype.name]}>({place}, {given});"
                                   if self.kind == "columns" else f"s{self.scratch[made]}[i] = {given};")
             # last, since a result may lie in the memory of an input
-            body.lines += [f"{names[i]} = {body.local[x][0]};" for x, i in self.writes.items() if part_of[x] == number]
+            body.store(x for x in self.writes if part_of[x] == number)
             bodies.append(body.lines)
         return bodies
 
@@ -214,7 +217,7 @@ class GroupText:
         return " + ".join([*terms, "j"])
 
 
-class _Body:
+class Body:
     """The statements of one loop; local: the name and the dtype of what it has computed or loaded."""
 
     def __init__(self, text, names, later):
@@ -229,6 +232,9 @@ class _Body:
         self._name(one.results, one.results.dtype, form.format(*given))
         if one.results in self.later:
             self.lines.append(f"s{self.text.scratch[one.results]}[i] = {self.local[one.results][0]};")
+
+    def store(self, values):
+        self.lines += [f"{self.names[self.text.writes[x]]} = {self.local[x][0]};" for x in values]
 
     def operand(self, x, dtype):
         """An operand, converted to a dtype, as C++."""

@@ -73,6 +73,7 @@ class Lowered:
         self.inside: dict = {}       # the level at which a value is computed in a group
         self.groups: dict = {}
         self.loops: dict = {}        # what loop_dtypes() says of each elementwise instruction
+        self.sliced = bool(program.devices)   # whether products take parts of matrices, as cuBLAS does
         self.guarded = 0             # the level from which calls may rely on the guards so far
         others: list = []
         for x in program.inputs:
@@ -208,15 +209,17 @@ class Lowered:
         return Product(level, found[0], found[1], self.accesses[one.results], one)
 
     def _matrix(self, x):
-        """The Access of a matrix that is contiguous, or whose transpose is; else None."""
+        """The Access of a matrix that is contiguous, or whose transpose is, or a part of one if self.sliced; else None."""
         is_matrix = isinstance(x, Value | np.ndarray) and len(x.shape) == 2
         access = None if not is_matrix else self.accesses.get(x) if type(x) is Value else whole(x)
         if access is None:
             return None
         item = access.dtype.itemsize
         (rows, columns), (down, right) = access.shape, access.strides
-        rowwise, columnwise = (item * columns, item), (item, item * rows)
-        return access if (down, right) in (rowwise, columnwise) else None
+        for near, far, n in (right, down, columns), (down, right, rows):
+            if near == item and (far == item * n or (self.sliced and far % item == 0 and far > item * n)):
+                return access
+        return None
 
     def _called(self, one):
         level = max([self.guarded, *(self.ready[x] for x in one.values())])

@@ -56,6 +56,8 @@ def why_not(program):
 class NativeCode(NumpyCode):
     """The native code of a program; compilation has begun, and ready() says whether it has ended."""
 
+    calls = "calls of NumPy"
+
     def __init__(self, program):
         self.lowered = Lowered(program)
         self.slots: dict = {"team": 0}   # places in the table p of addresses
@@ -74,8 +76,7 @@ class NativeCode(NumpyCode):
         kept = [lowered.accesses[x].root for x in (*self.program.outputs, *self.program.guards) if type(x) is Value]
         reads = [[one.root for one in lowered.reads(step)] for step in lowered.steps]
         self.stored = set(kept).union(*reads)
-        self.texts = {step: GroupText(step, lowered, self.stored, self.functions)
-                      for step in lowered.steps if isinstance(step, Group)}
+        self.texts = {step: self._group_text(step) for step in lowered.steps if isinstance(step, Group)}
         # values whose memory is a result
         self.fresh = [x for x in dict.fromkeys(x for x in self.program.outputs if type(x) is Value) if is_array(x)
                       and lowered.accesses[x].root is x and x not in inputs]
@@ -92,6 +93,9 @@ class NativeCode(NumpyCode):
         for x in self.numbers:
             self.places[x] = self.size
             self.size += NUMBER_BYTES
+
+    def _group_text(self, group):
+        return GroupText(group, self.lowered, self.stored, self.functions)
 
     def _made(self, step):
         """The Values that a step writes to memory."""
@@ -254,7 +258,7 @@ class NativeCode(NumpyCode):
         """None if the program can run, else the reason in a few words; waits for the compiler."""
         try:
             self.library = self.library or cxx.library(self.cpp, OPTIONS)
-            self.idle.append(self.instance())
+            self.idle[None] = [self.instance()]
         except cxx.ProgramError as error:
             return error.why
         return None
@@ -268,7 +272,7 @@ class NativeCode(NumpyCode):
         operations = sum(prod(group.shape) * (len(group.instructions) + len(group.reductions)) for group in self.texts) + sum(
             2 * prod(one.out.shape) * one.a.shape[1] for one in self.products)
         return (f"{fused} of them fused into {len(self.texts)} loops of {len(self.functions)} kinds, {len(self.products)} "
-                f"products, {calls} calls of NumPy; {self.size:,} bytes of memory beside the results;\n"
+                f"products, {calls} {self.calls}; {self.size:,} bytes of memory beside the results;\n"
                 f"about {moved:,} bytes that the loops read and write, and {operations:,} operations\n{self.cpp}")
 
     def instance(self):

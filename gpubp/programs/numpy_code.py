@@ -11,20 +11,21 @@ from .program import UFUNCS, Value, is_array, replaced
 # functions with out=, whose result is an array of its own
 INTO: frozenset = frozenset((
     np.sum, np.mean, np.prod, np.max, np.min, np.amax, np.amin, np.any, np.all, np.cumsum, np.cumprod, np.var, np.std))
+SCANS: frozenset = frozenset((np.cumsum, np.cumprod))         # CuPy's take no out= without an axis
 WIDER: frozenset = frozenset((np.mean, np.var, np.std))   # compute halves in float32, but not into an array of halves
 
 
 class NumpyCode:
-    """The code of a program for arrays of one package, xp. text shows it; instance() is the function of a list of inputs.
+    """The code of a program for arrays of its package. text shows it; instance() is the function of a list of inputs.
 
     Each instance has its own memory, so that several threads can run the program.
     """
 
-    def __init__(self, program, xp=np):
-        self.program, self.xp = program, xp
+    def __init__(self, program):
+        self.program, self.xp = program, program.xp
         self.names: dict = {}
         self.lines: list = []
-        self.idle: list = []   # instances that no thread uses
+        self.idle: dict = {}   # the instances of each lane that no thread uses
         self.count = 0
         self._place()
         self._write()
@@ -33,20 +34,25 @@ class NumpyCode:
             own = type(x) is Value and (not is_array(x) or (x in self.fresh and x not in given))
             ends.append(self._spelled(x) if own else f"copied({self._spelled(x)})")
             given.update([x] if type(x) is Value else ())
-        inputs = "".join(f"v{x.number}, " for x in program.inputs)
+        inputs = "".join(f"v{x.number}, " for x in self._arguments())
         self.text = "\n    ".join([f"def program({inputs}outs=None):", *self._beginning(), *self.lines,
                                    f"return False, [{', '.join(ends)}]"]) + "\n"
         self.code = compile(self.text, "<gpubp.compile>", "exec")
 
     def run(self, given, **options):
         """(whether a guard does not hold, the outputs) for a list of inputs; None if they are not of the program's kind."""
+        idle = self.idle.setdefault(None if self.xp is np else self._lane(), [])
         try:
-            program = self.idle.pop()
+            program = idle.pop()
         except IndexError:
             program = self.instance()
         answer = program(*given, **options)
-        self.idle.append(program)
+        idle.append(program)
         return answer
+
+    def _lane(self):
+        """Where an instance can be used again: calls on one stream of CuPy run one after the other."""
+        return self.xp.cuda.Device().id, self.xp.cuda.get_current_stream()
 
     def summary(self):
         """A line on its memory."""
@@ -70,7 +76,7 @@ class NumpyCode:
             return False
         if one.function is operator.pow and np.shape(one.inputs[1]) == ():
             return False   # arrays have their own ways to powers of one number
-        if made.dtype == np.float16 and one.function in WIDER:
+        if (made.dtype == np.float16 and one.function in WIDER) or (self.xp is not np and one.function in SCANS):
             return False
         return isinstance(UFUNCS.get(one.function, one.function), np.ufunc) or (
             one.function in INTO and len(one.inputs) <= 2)   # others name out by place
@@ -80,7 +86,9 @@ class NumpyCode:
         outputs = {x for x in (*self.program.outputs, *self.program.guards) if type(x) is Value}
         owned = {x for one in self.program.instructions if self._into(one) for x in one.made()}
         self.fresh = [x for x in owned if x in outputs]   # results of their own
-        self.planned = {x for x in owned - outputs if x.shape}
+        one_device = len(self.program.devices) < 2   # NumPy makes numbers of its arrays without axes
+        self.planned = {x for x in owned - outputs if one_device and issubclass(x.kind, self.xp.ndarray) and (
+            x.shape or self.xp is not np)}
         holds: dict = {}   # the planned values whose memory a value may be
         steps = []
         for one in self.program.instructions:
@@ -89,6 +97,10 @@ class NumpyCode:
                 holds.update((x, read) for x in one.made())
             steps.append(([(x, prod(x.shape) * x.dtype.itemsize) for x in one.made() if x in self.planned], read))
         self.places, self.size = plan(steps, [root for x in outputs for root in holds.get(x, ())])
+
+    def _arguments(self):
+        """The Values that a call gives."""
+        return self.program.inputs
 
     def _beginning(self):
         return ()

@@ -19,7 +19,9 @@ UFUNCS = {operator.add: np.add, operator.sub: np.subtract, operator.mul: np.mult
 
 def cast(x, dtype):
     """A number or an array as this dtype, or as a number of this type."""
-    return dtype(x) if isinstance(dtype, type) else x.astype(dtype) if hasattr(x, "astype") else dtype.type(x)
+    if isinstance(dtype, type):
+        return dtype(x.item() if hasattr(x, "get") else x)   # CuPy's arrays become no number of NumPy's by themselves
+    return x.astype(dtype) if hasattr(x, "astype") else dtype.type(x)
 
 
 def chosen(condition, x, y):
@@ -88,13 +90,16 @@ class Instruction:
 class Program:
     """Instructions, between the Values of the inputs and the outputs, which are Values or constants.
 
-    If one of the guards is true, the program does not hold for its inputs, and the function itself must be called.
+    If one of the guards is true, the program does not hold for its inputs, and the function itself must be called. xp is the
+    package of its arrays, and devices the numbers of the GPUs on which they are.
     """
 
     inputs: list
     outputs: list
     instructions: list = field(default_factory=list)
     guards: list = field(default_factory=list)
+    xp: Any = np
+    devices: set = field(default_factory=set)
 
 
 def is_array(value):

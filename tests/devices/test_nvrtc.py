@@ -31,10 +31,10 @@ MOST_SHARED_MEMORY = 16 << 10   # bytes a block, of which a multiprocessor then 
 TRIGONOMETRIC = re.compile(r"\b(sin|cos)\(")   # CUDA's own reduce float32 angles beyond 1e5 in float64
 
 
-def compiled(text, architecture):
+def compiled(text, architecture, more=()):
     """The PTX and the assembler's log of a program, compiled with the options that CuPy gives too."""
     _, program = nvrtc.nvrtcCreateProgram(text.encode(), b"kernel.cu", 0, [], [])
-    options = [*kernel_source.options(), "-ftz=true", f"-arch=sm_{architecture}", "--ptxas-options=-v"]
+    options = [*kernel_source.options(), "-ftz=true", f"-arch=sm_{architecture}", "--ptxas-options=-v", *more]
     failed, = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
     log = bytes(nvrtc.nvrtcGetProgramLogSize(program)[1])
     nvrtc.nvrtcGetProgramLog(program, log)   # fills the bytes, as C does

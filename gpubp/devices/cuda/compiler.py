@@ -8,16 +8,16 @@ from ..private_folder import private_folder, reason
 
 
 @cache
-def kernel(text, name):
+def kernel(text, name, options=()):
     """The kernel of that name, compiled at its first use; call it as kernel(grid, block, arguments)."""
-    return _module(text).get_function(name)
+    return _module(text, options).get_function(name)
 
 
 @cache
-def _module(text):
+def _module(text, options):
     import cupy
 
-    return cupy.RawModule(code=text, options=kernel_source.options())
+    return cupy.RawModule(code=text, options=(*kernel_source.options(), *options))
 
 
 def cache_fault():

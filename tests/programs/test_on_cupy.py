@@ -1,0 +1,375 @@
+"""Programs on CuPy's own arrays: fused kernels in captured graphs compute what CuPy computes.
+
+They run where CuPy finds a device, of a GPU or emulated (tests/README.md).
+"""
+
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import gpubp
+from gpubp.circuits.pytree import leaves
+from gpubp.programs import cuda_code
+from tests.beside_numpy import moved, opened
+from tests.programs.cases import numbers, spelled
+
+EPS = {"float64": 2.0 ** -52, "float32": 2.0 ** -23}
+
+
+@pytest.fixture(params=["cuda"])
+def cuda(request):
+    with opened(request.param) as ops:
+        yield ops
+
+
+def host(ops, tree):
+    return [ops.to_numpy(x) if hasattr(x, "get") else x for x in leaves(tree)]
+
+
+def assert_close(found, expected, bound=8.0):
+    """Equal dtypes and shapes, and numbers that differ by `bound` units in the last place at most."""
+    for i, (one, other) in enumerate(zip(found, expected, strict=True)):
+        assert np.shape(one) == np.shape(other) and np.result_type(one) == np.result_type(other), i
+        eps = bound * EPS.get(np.result_type(other).name, 0.0)
+        np.testing.assert_allclose(one, other, rtol=eps, atol=eps, err_msg=str(i))
+
+
+def assert_compiled(ops, f, *given, calls=0, bound=8.0, times=4):
+    """f compiled gives f's results, from its first call to those of the graph; returns its text."""
+    compiled = gpubp.compile(f)
+    expected = host(ops, f(*given))
+    for _ in range(times):
+        found = compiled(*given)
+        assert [type(x) for x in leaves(found)] == [type(x) for x in leaves(f(*given))]
+        assert_close(host(ops, found), expected, bound)
+    entry, = compiled.entries.values()
+    assert type(entry.native) is cuda_code.CudaCode and entry.why_not is None
+    assert f", {calls} calls of" in entry.native.summary(), entry.native.text
+    return entry.native
+
+
+# ---- elementwise functions
+
+EXACT = "add", "subtract", "multiply", "divide", "sqrt", "reciprocal", "square", "maximum", "fmin", "remainder", "sign", "rint"
+SHAPES = [((5, 7), (5, 7)), ((5, 1), (7,)), ((), (5, 7)), ((3, 5, 7), (3, 1, 7)), ((130, 40), (40,)), ((), ())]
+
+
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "int64", "bool"])
+def test_functions_are_cupys(dtype, shapes, cuda):
+    given = [numbers(shape, dtype, i) for i, shape in enumerate(shapes)]
+    there = moved(cuda, given)
+    compiled = gpubp.compile(lambda x, y: [*spelled(dtype, x, y).values()], check=False)
+    compiled(*there)
+    compiled.wait()
+    native, cupys = compiled.latest.native, host(cuda, [*spelled(dtype, *there).values()])
+    assert ", 0 calls of" in native.summary()
+    found = host(cuda, native.run(there)[1])
+    for name, one, other, cupy in zip(spelled(dtype, *given), found, spelled(dtype, *given).values(), cupys, strict=True):
+        assert one.dtype == cupy.dtype == other.dtype
+        # CuPy's remainder is rounded twice, and NaN for infinity; of other functions the infinities are NumPy's, see below
+        sound = np.isfinite(cupy) & np.isfinite(other) & (name != "remainder")
+        np.testing.assert_allclose(one[sound], cupy[sound], rtol=1e-13 if one.dtype == "float64" else 1e-5, err_msg=name)
+        np.testing.assert_allclose(one, other, rtol=4e-15 if one.dtype == "float64" else 1e-6, err_msg=name)
+        if name in EXACT:
+            np.testing.assert_array_equal(one, other, err_msg=name)
+
+
+def test_dtypes_are_converted_as_numpys(cuda):
+    given = [numbers((4, 6), dtype, i) for i, dtype in enumerate(("bool", "int32", "int64", "float32", "float64"))]
+
+    def f(b, i, k, x, y, number):
+        return (b + i, i * k, k + x * 1, x + y, np.where(b, x, y), i.astype("float32") * x, (y > 0).astype("int64") + i,
+                x * number, number * number + y, b.astype("float64"), -i / 2, 2 - i)
+    assert_compiled(cuda, f, *moved(cuda, given), 0.3)
+
+
+# ---- reductions
+
+LAYOUTS = {"rows": lambda x: x, "turned": lambda x: np.swapaxes(x, -1, -2), "steps": lambda x: x[..., ::2, 1:],
+           "back": lambda x: x[::-1]}
+KINDS = np.sum, np.mean, np.max, np.min, np.any, np.all
+SIZES = {"rows": (4, 9000), "turned": (1000, 3), "steps": (9000, 3), "back": (70, 300)}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int32", "int64", "bool"])
+def test_reductions_are_cupys(dtype, layout, cuda):
+    for size in ((3, 4, 5), SIZES[layout]):
+        x = numbers(size, dtype)
+        if np.dtype(dtype).kind == "f":
+            x = np.nan_to_num(x, posinf=2.0, neginf=-2.0)
+        kinds = [kind for kind in KINDS if kind is not np.mean or np.dtype(dtype).kind == "f"]
+
+        def f(x, kinds=kinds):
+            y = LAYOUTS[layout](x)
+            return [kind(y, axis=axis, keepdims=axis == 0) for kind in kinds for axis in (None, 0, -1, tuple(range(1, y.ndim)))]
+        assert_compiled(cuda, f, moved(cuda, x), times=3, bound=8.0 * max(size))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_extremes_and_sums_pass_nan_and_infinities(dtype, cuda):
+    def reduced(x):
+        return [kind(x, axis=axis) for kind in KINDS[:4] for axis in (None, 0, 1)]
+    for value in np.nan, np.inf, -np.inf:
+        for place in 0, 7, 4999, 5001:
+            x = np.zeros((40, 251), dtype)
+            x.flat[place] = value
+            native = assert_compiled(cuda, reduced, moved(cuda, x))
+            assert_close(host(cuda, native.run([moved(cuda, x)])[1]), reduced(x))
+
+
+def test_reductions_repeat_bit_by_bit(cuda):
+    x = moved(cuda, numbers((300, 700), "float32", 1))
+    f = gpubp.compile(lambda x: (np.sum(np.tanh(x)), np.sum(np.cos(x), axis=0), np.sum(np.sin(x), axis=1)))
+    first = [f(x) for _ in range(4)][-1]
+    for _ in range(3):
+        for one, other in zip(f(x.copy()), first, strict=True):
+            np.testing.assert_array_equal(one.get(), other.get())
+
+
+# ---- programs
+
+SIZES_OF_LAYERS = 64, 30, 30, 10
+
+
+def network(dtype, rows=32):
+    rng = np.random.default_rng(2)
+    layers = [(rng.standard_normal((n, m)).astype(dtype) / 8, np.zeros(m, dtype)) for n, m in pairwise(SIZES_OF_LAYERS)]
+    return layers, rng.standard_normal((rows, 64)).astype(dtype), np.eye(10, dtype=dtype)[rng.integers(0, 10, rows)]
+
+
+def cost(layers, x, y):
+    for w, b in layers[:-1]:
+        x = np.tanh(x @ w + b)
+    w, b = layers[-1]
+    z = x @ w + b
+    return np.mean(gpubp.logsumexp(z, axis=1) - np.sum(y * z, axis=1))
+
+
+def operations(x, n=100):
+    for i in range(n):
+        x = np.sin(x) * 1.1 + (0.1 if i % 2 else -0.1)
+    return np.sum(x)
+
+
+def counted(call):
+    """The counts of emulated CUDA for a call."""
+    cupyhost = pytest.importorskip("cupyhost", reason="launches are counted on emulated CUDA")
+    cupyhost.counts()
+    call()
+    return cupyhost.counts()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_gradient_of_a_network_is_two_launches(dtype, cuda):
+    gradient = gpubp.value_and_grad(cost)
+    compiled, given = gpubp.compile(gradient), moved(cuda, network(dtype))
+    expected = host(cuda, gradient(*given))
+    for _ in range(6):
+        assert_close(host(cuda, compiled(*given)), expected, 64.0)
+    counts = counted(lambda: compiled(*given))
+    assert counts["graph launch"] == 1 and counts["kernel bind"] == 1
+    assert not {"copy to host", "copy to device", "stream synchronize", "capture"} & {*counts}, counts
+    assert counts.get("malloc", 0) in (0, 7)   # without a pool, the results
+    print("launches of a gradient:", counted(lambda: gradient(*given))["kernel launch"], "uncompiled")
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (60, 50)])
+def test_many_operations_are_two_launches(shape, cuda):
+    x, gradient = moved(cuda, np.asarray(numbers(shape, "float64"))), gpubp.value_and_grad(operations)
+    x = cuda.xp.nan_to_num(x, posinf=1.0, neginf=1.0)
+    compiled = gpubp.compile(gradient)
+    expected = host(cuda, gradient(x))
+    for _ in range(6):
+        assert_close(host(cuda, compiled(x)), expected, 1e4)
+    counts = counted(lambda: compiled(x))
+    assert counts["graph launch"] == 1 and counts["kernel bind"] == 1
+    print("launches of 200 operations:", counted(lambda: gradient(x))["kernel launch"], "uncompiled")
+
+
+PROGRAMS = {
+    "views": (lambda x, y: (x.T[1:, ::2] * 2, x[:, None] + y, np.reshape(x, -1)[::-1] - 1, x[2], np.sum(x[1:3], axis=0)), 0),
+    "outputs": (lambda x, y: (x, x.T, x * 2, x * 2, np.tanh(x).T, x[0], x), 0),
+    "products": (lambda x, y: (x @ y.T, (x @ y.T) @ x, np.tanh(x) @ (y.T * 2), x.T @ y, np.dot(y.T, x)), 0),
+    "products of slices": (lambda x, y: (x[:, 1:4] @ x[:3].T[1:4], (x * 2)[1:, :2] @ y[:2]), 0),
+    "outputs of products": (lambda x, y: [z := np.tanh(x), z @ y.T, w := z @ y.T, w, w.T, w + 1], 0),
+    "masks": (lambda x, y: (np.where((x > 0) & (y < 1), x, -y), (x > y) * x, np.sum(x > 0), np.any(x > 2, axis=0)), 0),
+    "between": (lambda x, y: np.sum(np.sort(x * 2, axis=1) * y) + np.cumsum(np.tanh(x), axis=0) @ y.T, 2),
+    "picks": (lambda x, y: (np.take(x * 1, [2, 0], axis=0) + 1, np.concatenate([x, y * 2])[1:] * 3), 2),
+    "constant": (lambda x, y: x * np.ones_like(y) + np.zeros_like(x), 0),
+    "pieces": (lambda x, y: np.stack([x, y * 2]) * 3, 1)}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs(name, cuda):
+    f, calls = PROGRAMS[name]
+    rng = np.random.default_rng(0)
+    assert_compiled(cuda, f, *moved(cuda, [rng.standard_normal((4, 5)), rng.standard_normal((4, 5))]), calls=calls, bound=64.0)
+
+
+def test_each_call_uses_its_own_arrays(cuda):
+    """Addresses differ in each call, results stay, and the host waits for nothing before the end."""
+    f = gpubp.compile(lambda x, w, b: (np.tanh(x @ w + b), np.sum(x * x, axis=0)))
+    rng = np.random.default_rng(1)
+    given = [moved(cuda, [rng.standard_normal(shape) for shape in ((6, 4), (4, 3), (3,))]) for _ in range(12)]
+    found = [f(*one) for one in given]
+    for one, (x, w, b) in zip(found, [[x.get() for x in one] for one in given], strict=True):
+        assert_close(host(cuda, one), [np.tanh(x @ w + b), np.sum(x * x, axis=0)], 64.0)
+
+
+def test_results_own_their_memory(cuda):
+    plain = np.arange(6.0).reshape(2, 3)
+    x = moved(cuda, plain)
+    f = gpubp.compile(lambda x: (x, x.T, x * 2, np.sum(x)))
+    found = [f(x) for _ in range(5)]
+    x += 1.0
+    for one in found:
+        assert_close(host(cuda, one), [plain, plain.T, plain * 2, 15.0])
+        one[2][...] = 0.0
+    assert_close(host(cuda, f(x)[2:3]), [(plain + 1) * 2])
+
+
+def test_arguments_that_are_not_contiguous(cuda):
+    whole = moved(cuda, np.arange(60.0).reshape(6, 10))
+    f = gpubp.compile(lambda x, w: np.sum(np.tanh(x @ w), axis=0) + x[0, 0])
+    w = moved(cuda, np.random.default_rng(0).standard_normal((3, 4)))
+    for _ in range(2):
+        for x in whole[:4, :3].copy(), whole[::2, 2:5][:3], whole[:3, :4].T[:, :3], whole[3::-1, ::4]:
+            if x.shape == (4, 3):
+                assert_close(host(cuda, [f(x, w)]), [np.sum(np.tanh(x.get() @ w.get()), axis=0) + x.get()[0, 0]], 64.0)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
+def test_arrays_without_elements_are_left_to_cupy(shape, cuda):
+    x = moved(cuda, np.zeros(shape))
+    assert_compiled(cuda, lambda x: (x * 2, np.sum(x * 2), np.tanh(x)), x, calls=3)
+
+
+def test_numbers(cuda):
+    """Numbers of Python are computed by Python, and passed by value."""
+    x = moved(cuda, np.arange(5.0))
+
+    def f(x, rate, steps):
+        return x * (rate / (1.0 - 0.9 ** steps)) - steps, rate * 2
+    compiled = gpubp.compile(f)
+    for steps in 1, 2, 3, 4, 5:
+        found = compiled(x, 0.1 * steps, steps)
+        assert_close(host(cuda, found), [np.arange(5.0) * (0.1 * steps / (1.0 - 0.9 ** steps)) - steps, 0.2 * steps])
+        assert type(found[1]) is float
+    assert compiled.signatures == 1
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32])
+def test_gradients_of_numbers_are_numbers(kind, cuda):
+    x, plain = moved(cuda, np.arange(5.0)), np.arange(5.0)
+    compiled = gpubp.compile(gpubp.value_and_grad(lambda rate, x: np.sum(np.exp(x * rate))))
+    for rate in map(kind, (0.1, 0.2, 0.3, 0.4)):
+        value, gradient = compiled(rate, x)
+        assert type(gradient) is kind
+        np.testing.assert_allclose([float(value), gradient], [np.sum(np.exp(plain * rate)), np.sum(plain * np.exp(plain * rate))],
+                                   rtol=1e-6 if kind is np.float32 else 1e-13)
+
+
+def test_many_arguments(cuda):
+    given = moved(cuda, [np.full(3, float(i)) for i in range(300)])
+    f = gpubp.compile(lambda *given: sum(given[1:], given[0]))
+    for _ in range(4):
+        np.testing.assert_array_equal(f(*given).get(), np.full(3, 300 * 299 / 2))
+
+
+def test_constants(cuda):
+    """Arrays that a function reaches otherwise."""
+    w, strided = moved(cuda, np.random.default_rng(0).standard_normal((5, 4))), moved(cuda, np.arange(8.0))[::2]
+    assert_compiled(cuda, lambda x: (x @ w + strided, w * 2, w.T @ x.T), moved(cuda, np.ones((3, 5))), bound=64.0)
+
+
+def test_guards_call_the_function_itself(cuda):
+    """A Hessian-vector product looks for corners: a program holds for inputs without one."""
+    def square(x):
+        return np.sum(np.maximum(x, 0.0) ** 2 + np.abs(x))
+    f = gpubp.compile(lambda x, v: gpubp.hvp(square, (x,), (v,))[0])
+    x, v = moved(cuda, [np.array([1.0, -2.0, 3.0]), np.ones(3)])
+    for _ in range(4):
+        np.testing.assert_array_equal(f(x, v).get(), [2.0, 0.0, 2.0])
+    assert f.latest.native.program.guards and f.latest.fallbacks == 0
+    x[1] = 0.0
+    np.testing.assert_array_equal(f(x, v).get(), gpubp.hvp(square, (x,), (v,))[0].get())
+    assert f.latest.fallbacks == 1
+
+
+def test_other_dtypes_are_left_to_cupy(cuda):
+    rng = np.random.default_rng(0)
+    x, y = moved(cuda, [rng.standard_normal(6).astype("float16"), rng.standard_normal(6) + 1j])
+    assert_compiled(cuda, lambda x, y: (x * 2, np.abs(y) + 1, y.T), x, y, calls=3)
+
+
+def test_threads_and_streams(cuda):
+    """Each thread, on a stream of its own, gets what it computes."""
+    f = gpubp.compile(gpubp.value_and_grad(lambda w, x: np.sum(np.tanh(x @ w) ** 2)))
+    given = [moved(cuda, [np.random.default_rng(i).standard_normal(shape) for shape in ((4, 3), (5, 4))]) for i in range(4)]
+    expected = [host(cuda, gpubp.value_and_grad(lambda w, x: np.sum(np.tanh(x @ w) ** 2))(*one)) for one in given]
+    f(*given[0])
+    f(*given[0])
+    failures = []
+
+    def work(i):
+        try:
+            with cuda.xp.cuda.Device(cuda.device.index), cuda.xp.cuda.Stream(non_blocking=True):
+                for _ in range(6):
+                    one = [x * 1.0 for x in given[i]]   # on this stream
+                    assert_close(host(cuda, f(*one)), expected[i], 64.0)
+        except BaseException as error:
+            failures.append(error)
+    cuda.xp.cuda.Device().synchronize()
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures[0]
+
+
+def test_the_callers_stream_waits_and_is_waited_for(cuda):
+    xp = cuda.xp
+    f = gpubp.compile(lambda x: np.exp(x) + 1)
+    with xp.cuda.Stream(non_blocking=True):
+        for i in range(6):
+            x = xp.full(1000, float(i)) * 0.5
+            y = f(x) * 2.0
+            x[...] = np.nan
+            np.testing.assert_allclose(y.get(), 2 * np.exp(0.5 * i) + 2)
+
+
+def test_two_devices_have_programs_of_their_own(cuda):
+    xp = cuda.xp
+    if xp.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("there is one device")
+    f = gpubp.compile(lambda x: np.sum(np.tanh(x)))
+    for _ in range(4):
+        for device in 0, 1:
+            with xp.cuda.Device(device):
+                x = xp.arange(4.0)
+            with xp.cuda.Device(device):
+                y = f(x)
+                assert y.device.id == device
+                np.testing.assert_allclose(float(y), np.sum(np.tanh(np.arange(4.0))))
+    assert f.signatures == 2
+
+
+DERIVED = {"gradient": gpubp.value_and_grad, "product with the Hessian": lambda f: lambda x: gpubp.hvp(f, (x,), (x,))}
+
+
+@pytest.mark.parametrize("name", DERIVED)
+def test_the_numpy_calls_give_the_same(name, cuda, monkeypatch):
+    """Where the kernels cannot be used, CuPy's functions write into planned memory."""
+    monkeypatch.setattr(cuda_code, "why_not", lambda *given: "it is a test")
+    x = moved(cuda, np.linspace(0.1, 0.9, 8))
+    f = DERIVED[name](lambda x: np.sum(np.tanh(x) * np.exp(x) / (1 + x * x)))
+    compiled = gpubp.compile(f)
+    expected, found = host(cuda, f(x)), [compiled(x) for _ in range(5)]
+    assert not compiled.latest.native and compiled.latest.code.size > 0
+    for one in found:
+        assert_close(host(cuda, one), expected, 64.0)
