@@ -121,8 +121,11 @@ class CompiledFunction:
         found = self._call(args, options, donate=False) if answer is None else answer[0]
         pairs = list(zip(leaves_along("compile", found, out), leaves(found)))
         for x, one in pairs:
+            if is_array(one) and namespace(x) is not namespace(one):
+                raise TypeError(f"compile: expected out= of the package of the results, here {namespace(one).__name__}, got "
+                                f"{namespace(x).__name__}: take np.empty_like of them")
             if np.shape(one) != x.shape or not np.can_cast(np.result_type(one), x.dtype, "same_kind") or not (
-                    getattr(x.flags, "writeable", True)) or (is_array(one) and namespace(x) is not namespace(one)):
+                    getattr(x.flags, "writeable", True)):   # CuPy's arrays are
                 raise ValueError(f"compile: expected out= like the results, here {describe(one)}, got {describe(x)}: take "
                                  f"np.empty_like of them")
         for x, one in pairs:

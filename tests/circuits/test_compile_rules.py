@@ -5,7 +5,6 @@ The cases are those of test_rules.py, which are enumerated from the tables of ru
 
 import re
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ from gpubp.programs.lowering import SUMS
 from gpubp.programs.spelling import SPELLED
 from tests import circuit_cases
 from tests.beside_numpy import opened
-from tests.circuits.test_on_cupy import LACKING, without_unsupported
+from tests.circuits.test_on_cupy import LACKING, unsupported, without_unsupported
 from tests.circuits.test_rules import FUNCTIONS, Call, each_dtype, naming_the_case
 from tests.compiled import BACKENDS, assert_compiled, assert_same
 from tests.conftest import needs
@@ -33,6 +32,8 @@ IN_PLACE = {(np.nan_to_num, "copy"): "copy=False changes x"}
 REORDERED = {np.interp: 4}   # units in the last place
 # of a Python float these give a float or a NumPy number, by what it is; a program gives the second always
 OF_EITHER_TYPE = {np.nan_to_num}
+# functions that make NumPy's arrays of numbers, which no program of CuPy's arrays takes
+OF_NUMPY = {np.broadcast_to, np.linspace, np.logspace, np.geomspace}
 
 
 def waves(x):
@@ -95,11 +96,14 @@ def test_compiled_rules_compute_the_same(function, dtype, order):
                 assert_compiled(order(call), replace(backend, ulps=ulps), call.given, again.given)
 
 
+each_dtype_of_c = pytest.mark.parametrize("dtype", ["float64", "float32"])
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("function", [
     pytest.param(function, id=name) for function, name in FUNCTIONS.items()
     if function in SUMS or any(function.__name__ in names for names in SPELLED.values())])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@each_dtype_of_c
 def test_native_loops_compute_the_same(function, dtype):
     """All cases of a function and their gradients, as one program."""
     cases = [case for case in CASES[function] if refused(function, case, gradient) is None]
@@ -127,11 +131,14 @@ def cuda(request):
         yield ops
 
 
+def on_host(ops, tree):
+    return mapped(lambda leaf: ops.to_numpy(leaf) if isinstance(leaf, ops.xp.ndarray) else leaf, tree)
+
+
 @each_rule
 @each_dtype
 def test_compiled_rules_on_cupy(function, dtype, order, cuda):
     """On CuPy's arrays a program calls CuPy: the same bits, and arrays of the same device."""
-    host = partial(mapped, lambda leaf: cuda.to_numpy(leaf) if isinstance(leaf, cuda.xp.ndarray) else leaf)
     for case in CASES[function]:
         calls = [Call(function, case, dtype, cuda, seed=seed) for seed in (5, 6)]
         if LACKING.get(function, set()) & set(case.options) or refused(function, case, order) or (
@@ -148,4 +155,30 @@ def test_compiled_rules_on_cupy(function, dtype, order, cuda):
             for call, right in zip(2 * calls, 2 * expected):
                 found = program(*call.given)
                 assert list(map(type, leaves(found))) == list(map(type, leaves(right)))
-                assert_same(host(found), host(right), REORDERED.get(function, 0) * (order is second))
+                assert_same(on_host(cuda, found), on_host(cuda, right), REORDERED.get(function, 0) * (order is second))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("function", FUNCTIONS, ids=FUNCTIONS.values())
+@each_dtype_of_c
+def test_kernels_compute_the_same(function, dtype, cuda):
+    """All cases of a function that CuPy computes, and their gradients, as one program."""
+    def computes(case):
+        try:
+            call = Call(function, case, dtype, cuda, seed=5)
+            gradient(call)(*call.given)
+        except Exception as error:
+            if not isinstance(error, AttributeError | IndexError | TypeError | ValueError) and not unsupported(error):
+                raise
+            return False
+        return refused(function, case, gradient) is None
+    cases = [case for case in CASES[function] if computes(case)]
+    calls, again = ([Call(function, case, dtype, cuda, seed=seed) for case in cases] for seed in (5, 6))
+
+    def every(*given):
+        return [gradient(call)(*its) for call, its in zip(calls, given)]
+    program = BACKENDS["native"].compile(every)
+    for given in 2 * [[call.given for call in some] for some in (calls, again)]:
+        assert_same(on_host(cuda, program(*given)), on_host(cuda, every(*given)), BACKENDS["native"].ulps)
+    why_not = "it has values that are neither CuPy's arrays nor numbers" if function in OF_NUMPY else None
+    assert program.latest.why_not == why_not and (program.latest.native is None) == (function in OF_NUMPY)

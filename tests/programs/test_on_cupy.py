@@ -200,7 +200,9 @@ PROGRAMS = {
     "between": (lambda x, y: np.sum(np.sort(x * 2, axis=1) * y) + np.cumsum(np.tanh(x), axis=0) @ y.T, 2),
     "picks": (lambda x, y: (np.take(x * 1, [2, 0], axis=0) + 1, np.concatenate([x, y * 2])[1:] * 3), 2),
     "constant": (lambda x, y: x * np.ones_like(y) + np.zeros_like(x), 0),
-    "pieces": (lambda x, y: np.stack([x, y * 2]) * 3, 1)}
+    "pieces": (lambda x, y: np.stack([x, y * 2]) * 3, 1),
+    "parts of zeros": (gpubp.grad(lambda x, y: np.sum(np.tanh(x[1:, ::2]) * y[:3, :3]) + np.sum(x[0] * y[0]) + x[2, 3]), 0),
+    "repeated places": (gpubp.grad(lambda x, y: np.sum(np.exp(x[:, [0, 2, 0]]) * y[:, 1:4])), 2)}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -237,9 +239,14 @@ def test_arguments_that_are_not_contiguous(cuda):
     f = gpubp.compile(lambda x, w: np.sum(np.tanh(x @ w), axis=0) + x[0, 0])
     w = moved(cuda, np.random.default_rng(0).standard_normal((3, 4)))
     for _ in range(2):
-        for x in whole[:4, :3].copy(), whole[::2, 2:5][:3], whole[:3, :4].T[:, :3], whole[3::-1, ::4]:
-            if x.shape == (4, 3):
-                assert_close(host(cuda, [f(x, w)]), [np.sum(np.tanh(x.get() @ w.get()), axis=0) + x.get()[0, 0]], 64.0)
+        for x in whole[:4, :3].copy(), whole[:4, 2:5], whole[:3, :4].T, whole[3::-1, ::4]:
+            assert_close(host(cuda, [f(x, w)]), [np.sum(np.tanh(x.get() @ w.get()), axis=0) + x.get()[0, 0]], 64.0)
+    assert f.signatures == 1 and f.latest.native
+
+
+def test_arguments_without_axes_beside_others(cuda):
+    x, number = moved(cuda, [np.arange(12.0).reshape(3, 4), np.array(0.5)])
+    assert_compiled(cuda, lambda x, y: np.sort(x, axis=0) * np.einsum("ij,->ij", x, y), x.T[::-1], number, calls=2, bound=64.0)
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
@@ -271,6 +278,41 @@ def test_gradients_of_numbers_are_numbers(kind, cuda):
         assert type(gradient) is kind
         np.testing.assert_allclose([float(value), gradient], [np.sum(np.exp(plain * rate)), np.sum(plain * np.exp(plain * rate))],
                                    rtol=1e-6 if kind is np.float32 else 1e-13)
+
+
+def test_numbers_that_c_does_not_have(cuda):
+    x = moved(cuda, np.arange(5.0))
+    native = assert_compiled(cuda, lambda x, turn: (x * turn, x * turn.real * 2), x, 2j + 3, calls=1)
+    assert_close(host(cuda, native.run([x, 5j - 1])[1]), [np.arange(5.0) * (5j - 1), np.arange(5.0) * -2.0])
+
+
+def test_numpys_arrays_beside_cupys_are_left_to_both(cuda):
+    """A function of both that does not mix them."""
+    plain = np.linspace(0.1, 0.9, 8)
+    compiled = gpubp.compile(lambda x, y: (np.sum(np.tanh(x) * x), np.sum(np.tanh(y) * y)))
+    for _ in range(4):
+        found = compiled(moved(cuda, plain), plain)
+        assert type(found[1]) is np.float64
+        assert_close(host(cuda, found), 2 * [np.sum(np.tanh(plain) * plain)])
+    assert compiled.latest.native is None and "neither CuPy's arrays nor numbers" in compiled.explain(moved(cuda, plain), plain)
+
+
+def test_results_in_given_arrays(cuda):
+    x = moved(cuda, np.arange(6.0))
+    compiled = gpubp.compile(lambda x: {"y": x * 2, "sum": np.sum(x)})
+    for out in [{"y": cuda.xp.empty(6), "sum": cuda.xp.empty(())} for _ in range(4)]:
+        assert compiled(x, out=out) is out
+        assert_close(host(cuda, out), [2 * np.arange(6.0), 15.0])
+    with pytest.raises(TypeError, match=r"^compile: expected out= of the package of the results, here cupy, got numpy: take np"):
+        compiled(x, out={"y": np.empty(6), "sum": cuda.xp.empty(())})
+    with pytest.raises(ValueError, match=r"^compile: expected out= like the results, here an array of shape \(6,\) and dtype f"):
+        compiled(x, out={"y": cuda.xp.empty(5), "sum": cuda.xp.empty(())})
+
+
+def test_donated_arrays(cuda):
+    compiled = gpubp.compile(lambda x: np.exp(x) * 2, donate_argnums=0)
+    for _ in range(4):
+        np.testing.assert_allclose(compiled(moved(cuda, np.arange(6.0))).get(), np.exp(np.arange(6.0)) * 2)
 
 
 def test_many_arguments(cuda):
