@@ -153,10 +153,13 @@ class Proxy(ArrayMethods):
 
     def as_type_of(self, leaf):
         """This value as a number of Python or of NumPy, or as an array without axes, if the leaf is one."""
-        kind = type(concrete(leaf))
+        leaf = concrete(leaf)
+        kind = type(leaf)
         if kind is float or issubclass(kind, np.generic):
             return self if kind is type(self.content) else self.recording.call(cast, (self, kind))
-        return np.copy(self) if kind is np.ndarray and isinstance(self.content, float | np.generic) else self
+        if not isinstance(self.content, float | np.generic):
+            return self
+        return np.copy(self) if kind is np.ndarray else (np.ones_like(leaf) * self).astype(leaf.dtype)   # CuPy's
 
     def is_beside(self, other):
         """Whether an operator is the other's: of a wire, or of a text or a list that this number would repeat."""

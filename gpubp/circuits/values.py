@@ -42,6 +42,8 @@ def as_cotangent(owner, cotangent, value, like="a cotangent like the value"):
     if type(cotangent) is not type(value):
         require_one_package(owner, (cotangent, value))
     dtype = getattr(value, "dtype", None)
+    if type(cotangent) is Proxy and hasattr(concrete(unwrap(value)), "get"):   # CuPy's, beside a number
+        cotangent = cotangent.as_type_of(unwrap(value))
     if isinstance(cotangent, np.generic) and not isinstance(value, np.generic):
         return cotangent if dtype is None else full_like(value, cotangent)   # beside a CuPy array without axes
     if dtype is None or getattr(cotangent, "dtype", 0) == dtype:   # None would equal float64

@@ -280,6 +280,19 @@ def test_gradients_of_numbers_are_numbers(kind, cuda):
                                    rtol=1e-6 if kind is np.float32 else 1e-13)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_second_derivatives_of_numbers(dtype, cuda):
+    """A gradient is a number in between, where the value before it was an array of CuPy."""
+    def f(rate, x):
+        def g(rate, x):
+            return np.sum(np.tanh(x * rate)) * rate
+        return gpubp.hvp(g, (rate, x), gpubp.grad(g, argnums=(0, 1))(rate, x))
+    x = np.arange(1.0, 5.0, dtype=dtype)
+    native = assert_compiled(cuda, f, 0.3, moved(cuda, x), bound=64.0)
+    for one, other in zip(host(cuda, native.run([0.4, moved(cuda, x)])[1]), f(0.4, x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=64 * EPS[dtype])
+
+
 def test_numbers_that_c_does_not_have(cuda):
     x = moved(cuda, np.arange(5.0))
     native = assert_compiled(cuda, lambda x, turn: (x * turn, x * turn.real * 2), x, 2j + 3, calls=1)
