@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import gpubp
-from gpubp.circuits.pytree import leaves
+from gpubp.circuits.pytree import leaves, mapped
 from gpubp.programs import cuda_code
 from tests.beside_numpy import moved, opened
+from tests.circuits.test_compile_programs import Forms, curvature, gradient, softmax, views
+from tests.compiled import assert_same
 from tests.programs.cases import numbers, spelled
 
 EPS = {"float64": 2.0 ** -52, "float32": 2.0 ** -23}
@@ -428,3 +430,42 @@ def test_the_numpy_calls_give_the_same(name, cuda, monkeypatch):
     assert not compiled.latest.native and compiled.latest.code.size > 0
     for one in found:
         assert_close(host(cuda, one), expected, 64.0)
+
+
+class Mixed(Forms):
+    """A random program whose numbers are Python's, and whose other values are CuPy's.
+
+    The forms left out multiply by an array of NumPy, or reduce an axis that is absent, which CuPy refuses.
+    """
+
+    calls = {key: case for key, case in Forms.calls.items() if key[0] not in (views, softmax)}
+
+    def __call__(self, arguments, xp=np):
+        (first, *more), (rate, scale) = arguments["arrays"], arguments["rates"]
+        values = self.values(self.there, [first * rate, *more], xp)
+        return sum(xp.sum(x) / max(np.size(x), 1) * scale for x in values), {"parts": values[-2:], "positive": [values[-1] > 0.0]}
+
+
+@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.long) for first in range(10, 100, 10))])
+def test_random_programs_and_their_derivatives(first, cuda):
+    def there(tree):
+        return moved(cuda, mapped(lambda one: np.asarray(one) if isinstance(one, np.generic) else one, tree))
+    for seed in range(first, first + 10):
+        program = Mixed(seed)
+        program.there = there
+        arrays = there(program.given)
+        for derive in (gradient, curvature) if seed % 3 == 0 else (gradient,):
+            f = derive(program)
+            compiled, calls = gpubp.compile(f, check=False), [
+                {"arrays": [x * scale for x in arrays], "rates": (rate, scale)} for rate, scale in ((0.8, 1.2), (1.1, 0.9))]
+            compiled(calls[0])
+            compiled.wait()
+            assert compiled.latest.native, f"program {seed}, {program}: {compiled.latest.why_not}"
+            for given in 2 * calls:
+                found, expected = compiled(given), f(given)
+                assert [type(x) for x in leaves(found)] == [type(x) for x in leaves(expected)], f"program {seed}, {program}"
+                assert_same(mapped(on_host, found), mapped(on_host, expected), 100)
+
+
+def on_host(x):
+    return x.get() if hasattr(x, "get") else x
