@@ -2,7 +2,8 @@
 
     python benchmarks/gpu.py first    graphs, the cost of a launch, training steps, parity; PyTorch's steps; kernels, launches of
                                       many steps, JAX
-    python benchmarks/gpu.py second   all programs compiled, the tests of CUDA, the memory checker, epilogues, accuracy, circuits
+    python benchmarks/gpu.py second   compiled functions, JAX; all programs compiled, the tests of CUDA, the memory checker,
+                                      epilogues, accuracy, circuits
 
 The most valuable figures come first, gpubp's before the peers'. Every figure is written to disk when it is found: to
 benchmarks/results/DEVICE-DATE-first.json, and to first.json in the folder $OUT if that is set. A section that fails or runs
@@ -29,6 +30,7 @@ from benchmarks import (
     gpu_checks,
     gpu_circuits,
     gpu_compile,
+    gpu_compiled,
     gpu_epilogues,
     gpu_facts,
     gpu_goals,
@@ -37,6 +39,7 @@ from benchmarks import (
     gpu_prototypes,
     gpu_steps,
 )
+from benchmarks.circuits_workloads import SINGLE
 from benchmarks.gpu_peers import Jax, JaxScan, TorchCompiled, TorchEager, TorchGraph, TorchGraphOf16
 from benchmarks.gpu_worker import Worker, on_ours, opened
 from benchmarks.guard import ROOT, collect
@@ -85,12 +88,14 @@ FIRST = {
     "torch.compile": peers(45, "torch.compile", TorchCompiled, names=(WIDE, LARGE))}
 SECOND = {
     "machine": MACHINE,
+    "compiled functions": Section(15, OWN, gpu_compiled.compiled, {"names": (SINGLE,), **QUICK}),
+    "JAX": Section(15, "JAX", gpu_compiled.by_jax, {"names": (SINGLE,), **QUICK}),
     "compile": Section(40, OWN, gpu_compile.programs, {"most": 2}),
     "tests": Section(120, HERE, gpu_checks.tests,
                      {"chosen": "cuda and float32", "files": ["tests/devices/test_random.py"], "processes": 1}),
-    "memory": Section(40, HERE, gpu_checks.memory),
-    "epilogues": Section(40, OWN, gpu_epilogues.epilogues, {"batch": 16, "widths": (32,), **QUICK}),
-    "accuracy": Section(30, OWN, gpu_accuracy.accuracy,
+    "memory": Section(30, HERE, gpu_checks.memory),
+    "epilogues": Section(30, OWN, gpu_epilogues.epilogues, {"batch": 16, "widths": (32,), **QUICK}),
+    "accuracy": Section(20, OWN, gpu_accuracy.accuracy,
                         {"path": None, "seeds": (1,), "hidden": (8,), "epochs": 1, "samples": 64}),
     "circuits": Section(10, OWN, gpu_circuits.circuits, {"rows": 8, "sizes": (9, 5, 3), **QUICK})}
 COMMANDS = {"first": FIRST, "second": SECOND}

@@ -34,7 +34,8 @@ TESTED = {   # claim: where it is tested without hardware
 COMMANDS = {   # the measurements of each on a GPU
     "first": "graphs bitwise, parity, the cost of a launch, training steps beside PyTorch and JAX, the kernels' bandwidth, many "
              "steps in one launch",
-    "second": "all programs compiled, the tests of CUDA, the memory checker, cuBLASLt's epilogues, accuracy, circuits"}
+    "second": "compiled functions beside JAX, all programs compiled, the tests of CUDA, the memory checker, cuBLASLt's "
+              "epilogues, accuracy, circuits"}
 
 
 def runs(folder=RESULTS):

@@ -10,6 +10,7 @@ from functools import partial
 from math import isclose
 from typing import Any
 
+from benchmarks.gpu_compiled import NAMES
 from benchmarks.gpu_steps import ON_CPU, SAME, WORKLOADS
 
 EAGER, GRAPH, COMPILED, JIT, CPU = ("PyTorch eager", "PyTorch whole-step graph", "torch.compile reduce-overhead", "JAX jit",
@@ -82,6 +83,10 @@ def first():
 
 def second():
     """The goals of the second command."""
+    for work in NAMES:
+        for peer, least in (("function", 10.0), ("JAX jit", 1.0)):
+            yield Goal(f"{work}, compiled: at least {least:g} x {'uncompiled' if peer == 'function' else peer}",
+                       partial(_as_program, work, peer, least))
     yield Goal("all programs compile", lambda results: _compiled(results["compile"]))
     yield Goal("the tests of CUDA pass", lambda results: _tests(results["tests"]))
     yield Goal("the memory checker finds nothing", lambda results: _memory(results["memory"]))
@@ -163,6 +168,14 @@ def _side_by_side(results):
     found = results["inside"]["132 networks"]
     each = found["seconds_per_step_and_network"] * 1e6
     return f"{each:.3g} us, relative error {found['relative_error']:.1g}", each <= 0.1 and found["right"]
+
+
+def _as_program(work, peer, least, results):
+    own = results["compiled functions"][work]
+    theirs = own if peer in own else results["JAX"][work]
+    ratio = theirs[peer]["median"] / own["compiled"]["median"]
+    right = own["relative_error"] < 1e-3 and isclose(theirs["total"], own["total"], rel_tol=1e-3, abs_tol=1e-3)
+    return f"{ratio:.2f} x" + ("" if right else ", which found other numbers"), ratio >= least and right
 
 
 def _compiled(figures):

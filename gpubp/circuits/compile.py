@@ -116,16 +116,17 @@ class CompiledFunction:
         answer = None
         if latest is not None and latest.native is not None and tape.nan_checker is None:
             given = latest.flatten(args, options)
-            if given is not None and latest.is_sure:
-                answer = latest.run(latest.native, self, args, options, given, latest.native.into(outs, given))
+            direct = latest.native.into(outs, given) if given is not None and latest.is_sure else None
+            if direct is not None:
+                leaves_along("compile", latest.rebuild(outs), out)   # another structure raises before anything is written
+                answer = latest.run(latest.native, self, args, options, given, direct)
         found = self._call(args, options, donate=False) if answer is None else answer[0]
         pairs = list(zip(leaves_along("compile", found, out), leaves(found)))
         for x, one in pairs:
             if is_array(one) and namespace(x) is not namespace(one):
                 raise TypeError(f"compile: expected out= of the package of the results, here {namespace(one).__name__}, got "
                                 f"{namespace(x).__name__}: take np.empty_like of them")
-            if np.shape(one) != x.shape or not np.can_cast(np.result_type(one), x.dtype, "same_kind") or not (
-                    getattr(x.flags, "writeable", True)):   # CuPy's arrays are
+            if np.shape(one) != x.shape or not np.can_cast(np.result_type(one), x.dtype, "same_kind") or not _is_writeable(x):
                 raise ValueError(f"compile: expected out= like the results, here {describe(one)}, got {describe(x)}: take "
                                  f"np.empty_like of them")
         for x, one in pairs:
@@ -235,11 +236,11 @@ class Entry:
         """The arrays for results, None for new ones, among the inputs of a call; none at all if inputs share memory."""
         if not self.donors or not self.is_sure:
             return None
-        arrays = [x for x in given if isinstance(x, np.ndarray)]
+        arrays = list(filter(is_array, given))
         owners = set(map(id, arrays))
         if len(owners) < len(arrays) or any(x.base is not None and id(x.base) in owners for x in arrays):
             return None
-        return [None if i is None or given[i].base is not None or not given[i].flags.writeable else given[i] for i in self.donors]
+        return [None if i is None or given[i].base is not None or not _is_writeable(given[i]) else given[i] for i in self.donors]
 
     def run(self, code, owner, args, options, given, outs=None):
         """The same by native code or NumPy, in a tuple; None if an array has another shape or dtype than this signature's."""
@@ -298,6 +299,10 @@ def _native(program):
     from ..programs import native_code
 
     return native_code, native_code.NativeCode
+
+
+def _is_writeable(x):
+    return getattr(x.flags, "writeable", True)   # as CuPy's arrays are
 
 
 def _on_host(x):

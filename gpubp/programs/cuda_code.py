@@ -116,12 +116,6 @@ class CudaCode(NativeCode):
         self.of_host = {x for x in self.given if not is_array(x)}.union(*(one.made() for one in by_host))   # Python's numbers
         super().__init__(program)
 
-    def donors(self, donated):
-        return []   # each result takes memory of its own from CuPy's pool
-
-    def into(self, outs, given):
-        return None
-
     def _lane(self):
         return self.ops.lane
 
@@ -149,8 +143,7 @@ class CudaCode(NativeCode):
         self.words = [x for x in (*self.program.inputs, *self.fresh) if x not in self.constants and (
             is_array(x) or x.dtype.name in C_TYPES)]
         words = [self._spelled(x) + ".data.ptr" * is_array(x) for x in self.words]
-        self.lines += [f"o{x.number} = empty({x.shape}, {self._named(x.dtype, 'dtype')})" for x in self.fresh]
-        self.lines.append(f"bind({', '.join(words)})")
+        self.lines += [*self._results(), f"bind({', '.join(words)})"]
         super()._write()
 
     def _spelled(self, x):
@@ -182,9 +175,9 @@ class CudaCode(NativeCode):
         with self.ops.device as session:
             run = self._function(session)
 
-        def program(*given):
+        def program(*given, **options):
             with session:
-                return run(*given)
+                return run(*given, **options)
         return program
 
     def _function(self, session):

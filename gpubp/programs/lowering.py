@@ -21,6 +21,8 @@ VIEWS = frozenset((
 SUMS = {np.sum: "sum", np.add.reduce: "sum", np.mean: "mean", np.max: "max", np.amax: "max", np.min: "min", np.amin: "min",
         np.any: "any", np.all: "all", np.maximum.reduce: "max", np.minimum.reduce: "min"}
 OF_UFUNCS = frozenset((np.add.reduce, np.maximum.reduce, np.minimum.reduce))   # without an axis they take the first
+# Instructions of a kernel. PART is a multiple of small numbers, so that rounds of an unrolled loop fill equal parts.
+WHOLE, PART = 600, 240
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Lowered:
             if type(one.results) is Value and one.results in program.guards:
                 self.guarded = max(self.guarded, self.ready[one.results])
         self.steps = sorted([*self.groups.values(), *others], key=lambda step: (step.level, type(step) is Call))
+        if program.devices:
+            self.steps = [part for step in self.steps for part in _parts(step)]
 
     def reads(self, step):
         """The Accesses that a step reads in memory."""
@@ -233,6 +237,15 @@ class Lowered:
     def _lies(self, x, level):
         self.ready[x] = level
         self.accesses[x] = Access(x, 0, contiguous(x.shape, x.dtype.itemsize), x.shape, x.dtype)
+
+
+def _parts(step):
+    """A long group as several, each of which becomes a kernel; the CPU's loops have parts of their own."""
+    if not isinstance(step, Group) or len(step.instructions) <= WHOLE:
+        return [step]
+    starts = range(0, len(step.instructions), PART)
+    return [Group(step.shape, step.level, step.instructions[i:i + PART], step.reductions if i == starts[-1] else [])
+            for i in starts]
 
 
 def _for_views(index):

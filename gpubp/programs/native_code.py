@@ -126,14 +126,20 @@ class NativeCode(NumpyCode):
         return found if not self.program.guards else [None] * len(found)   # f would be called with them
 
     def into(self, outs, given):
-        """For each fresh value, the array among outs, one for each output, in which it can be written directly, or None."""
-        places = {x: i for i, x in reversed(list(enumerate(self.program.outputs))) if type(x) is Value}
-        found: list = [outs[places[x]] if len(outs) == len(self.program.outputs) else None for x in self.fresh]
-        arrays = [x for x in given if isinstance(x, np.ndarray)]
-        apart = [x is not None and not any(np.may_share_memory(x, other) for other in arrays) and sum(
-            np.may_share_memory(x, other) for other in outs) == 1 for x in found]
-        return [x if alone and (x.shape, x.dtype) == (own.shape, own.dtype) and x.flags.carray else None
-                for x, own, alone in zip(found, self.fresh, apart)]
+        """For each fresh value, the array among outs in which it can be written directly, or None.
+
+        None for all of them unless outs are one for each output, and like it.
+        """
+        xp, devices, outputs = self.xp, self.program.devices, self.program.outputs
+        if len(outs) != len(outputs) or not all(
+                type(own) is Value and isinstance(x, xp.ndarray) and (x.shape, x.dtype) == (own.shape, own.dtype) and getattr(
+                    x.flags, "carray", x.flags.c_contiguous) and (not devices or x.device.id in devices)
+                for x, own in zip(outs, outputs)):
+            return None
+        places = {x: i for i, x in reversed(list(enumerate(outputs)))}
+        found, arrays = [outs[places[x]] for x in self.fresh], [x for x in given if isinstance(x, xp.ndarray)]
+        return [None if any(xp.may_share_memory(x, other) for other in arrays) or sum(
+            xp.may_share_memory(x, other) for other in outs) > 1 else x for x in found]
 
     def _address(self, access):
         """The address of an access, or of the memory for partial results, as C++."""
@@ -225,9 +231,7 @@ class NativeCode(NumpyCode):
         self.bound = [(self._slot(x), x.dtype, x.shape) for x in (*arrays, *self.fresh)]
         lines = [f"if not {-LARGE} < v{x.number} < {LARGE}: return None" for x in self.numbers if x.kind is int]
         lines += [f"{self._memory(x)}[()] = v{x.number}" for x in self.numbers]
-        for i, x in enumerate(self.fresh):
-            new = f"empty({x.shape}, {self._named(x.dtype, 'dtype')})"
-            lines.append(f"o{x.number} = outs[{i}] if outs and outs[{i}] is not None else {new}")
+        lines += self._results()
         given, every = ("".join(f"{letter}{x.number}, " for x in values)
                         for letter, values in (("v", arrays), ("o", self.fresh)))
         if arrays:
@@ -237,6 +241,12 @@ class NativeCode(NumpyCode):
         elif self.fresh:
             lines.append(f"bind(({every}))")
         return lines
+
+    def _results(self):
+        """The lines that make the results, or take the arrays that are given for them."""
+        for i, x in enumerate(self.fresh):
+            new = f"empty({x.shape}, {self._named(x.dtype, 'dtype')})"
+            yield f"o{x.number} = outs[{i}] if outs and outs[{i}] is not None else {new}"
 
     def _libraries(self):
         """The C++ library; its compilation begins."""

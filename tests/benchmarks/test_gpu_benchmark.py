@@ -13,6 +13,7 @@ from benchmarks import (
     gpu_accuracy,
     gpu_checks,
     gpu_circuits,
+    gpu_compiled,
     gpu_facts,
     gpu_inside,
     gpu_kernels,
@@ -216,6 +217,14 @@ def test_kernels(ops):
 def test_circuits(ops):
     found = found_by(gpu_circuits.circuits, ops, 4, (5, 3, 2), **QUICK)
     assert len(found) == 5 and all(case["median"] > 0 and case["launches"] for case in found.values())
+
+
+def test_compiled_functions(ops):
+    names = gpu_compiled.SINGLE,
+    figures, = found_by(gpu_compiled.compiled, ops, names, **QUICK).values()
+    assert figures["compiled"]["median"] > 0 and figures["function"]["median"] > 0 and figures["relative_error"] < 1e-5
+    peer, = found_by(gpu_compiled.by_jax, "cpu", names, **QUICK).values()
+    assert "left out" in peer or peer["total"] == pytest.approx(figures["total"], rel=1e-5)
 
 
 @pytest.mark.usefixtures("current_device")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gpubp
+from gpubp.circuits.pytree import leaves
 from gpubp.devices.cpu import arguments, cxx
 from gpubp.programs import loops
 from tests.compiled import BACKENDS, Native, assert_compiled, assert_same
@@ -173,11 +174,12 @@ def test_given_results_keep_donated_arguments():
 
 @pytest.mark.parametrize("out, error", [
     ({"a": np.zeros(3)}, TypeError), (np.zeros(3), ValueError), ((np.zeros(2), np.zeros(())), ValueError),
+    ((np.zeros(3), np.zeros(2)), ValueError), ({"a": np.zeros(3), "b": np.zeros(())}, TypeError),
     ((np.zeros(3, int), np.zeros(())), ValueError), ((np.zeros(3), 1.0), TypeError)])
 def test_unlike_results_are_refused_unchanged(out, error):
     f = lambda x: (x * 2.0, np.sum(x))
     program = ready(f, drawn(3))
-    arrays = [x for x in (out if isinstance(out, tuple) else (out,)) if isinstance(x, np.ndarray)]
+    arrays = [x for x in leaves(out) if isinstance(x, np.ndarray)]
     with pytest.raises((error, ValueError), match=r"^compile: expected"):
         program(drawn(3), out=out)
     assert all(not x.any() for x in arrays)

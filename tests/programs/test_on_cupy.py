@@ -192,6 +192,17 @@ def test_many_operations_are_two_launches(shape, cuda):
     print("launches of 200 operations:", counted(lambda: gradient(x))["kernel launch"], "uncompiled")
 
 
+def test_long_groups_are_several_kernels_that_equal_ones_share(cuda):
+    def f(x):
+        y = x
+        for _ in range(500):
+            y = np.sin(y) * 1.1 + x
+        return np.max(y, axis=0), y
+    native = assert_compiled(cuda, f, moved(cuda, np.linspace(-1.0, 1.0, 35).reshape(5, 7)), bound=1e6)
+    assert [len(step.instructions) for step in native.lowered.steps] == [240] * 6 + [60]
+    assert len(native.functions) == 3   # one is used five times; the first reads x alone, the last reduces
+
+
 PROGRAMS = {
     "views": (lambda x, y: (x.T[1:, ::2] * 2, x[:, None] + y, np.reshape(x, -1)[::-1] - 1, x[2], np.sum(x[1:3], axis=0)), 0),
     "outputs": (lambda x, y: (x, x.T, x * 2, x * 2, np.tanh(x).T, x[0], x), 0),
@@ -315,19 +326,26 @@ def test_numpys_arrays_beside_cupys_are_left_to_both(cuda):
 def test_results_in_given_arrays(cuda):
     x = moved(cuda, np.arange(6.0))
     compiled = gpubp.compile(lambda x: {"y": x * 2, "sum": np.sum(x)})
-    for out in [{"y": cuda.xp.empty(6), "sum": cuda.xp.empty(())} for _ in range(4)]:
+    for out in [{"y": cuda.xp.empty(6), "sum": cuda.xp.empty(())} for _ in range(6)]:
         assert compiled(x, out=out) is out
         assert_close(host(cuda, out), [2 * np.arange(6.0), 15.0])
     with pytest.raises(TypeError, match=r"^compile: expected out= of the package of the results, here cupy, got numpy: take np"):
         compiled(x, out={"y": np.empty(6), "sum": cuda.xp.empty(())})
     with pytest.raises(ValueError, match=r"^compile: expected out= like the results, here an array of shape \(6,\) and dtype f"):
         compiled(x, out={"y": cuda.xp.empty(5), "sum": cuda.xp.empty(())})
+    counts = counted(lambda: compiled(x, out=out))
+    assert counts["kernel launch"] == counts["kernel bind"] == counts["graph launch"] == 1 and "malloc" not in counts
 
 
 def test_donated_arrays(cuda):
-    compiled = gpubp.compile(lambda x: np.exp(x) * 2, donate_argnums=0)
+    compiled = gpubp.compile(lambda x: (np.sum(x), np.exp(x) * 2), donate_argnums=0)
     for _ in range(4):
-        np.testing.assert_allclose(compiled(moved(cuda, np.arange(6.0))).get(), np.exp(np.arange(6.0)) * 2)
+        x = moved(cuda, np.arange(6.0))
+        total, y = compiled(x)
+        assert_close(host(cuda, [total, y]), [15.0, np.exp(np.arange(6.0)) * 2])
+    assert y.data.ptr == x.data.ptr
+    y = compiled(x[1:])[1]   # a view, of another shape
+    np.testing.assert_array_equal(y.get(), np.exp(x[1:].get()) * 2)
 
 
 def test_many_arguments(cuda):
