@@ -34,6 +34,13 @@ ONE(atan) ONE(sinh) ONE(cosh) ONE(tanh) ONE(asinh) ONE(acosh) ONE(atanh)
 TWO(pow) TWO(atan2) TWO(hypot) TWO(fmod) TWO(remainder_of) TWO(log_add_exp)
 }
 
+// The place of index k on an axis of n elements, which wraps at both ends as CuPy's does
+__device__ inline Int place_of(Int k, Int n)
+{
+    const Int place = k % n;
+    return place < 0 ? place + n : place;
+}
+
 // ---- loops over elements e. A thread calls read(u, e) for U of them before use(u, e) for the first, so that their loads overlap.
 
 template <int U, class Index, class Read, class Use>

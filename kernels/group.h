@@ -57,3 +57,10 @@ inline void fill(Value* out, Value first, Int n)
     for (Int i = 0; i < n; i++)
         out[i] = first;
 }
+
+// The place of index k on an axis of n elements, from the end if it is negative; other indices are refused after the loop
+inline Int place_of(Int k, Int n)
+{
+    const Int place = k < 0 ? k + n : k;
+    return (unsigned long long)place < (unsigned long long)n ? place : 0;
+}

@@ -4,9 +4,9 @@ The steps between two calls of CuPy are captured as one CUDA graph. Its kernels 
 device memory, which one launch before it updates; so a call is two launches, whatever its arrays are.
 """
 
+import operator
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from math import ceil
 
 import numpy as np
@@ -49,15 +49,19 @@ def prepared(program):
     each call, and an output is at another one: inputs that products read are copied, and so are outputs that a product or a view
     makes, that a product reads, or that occur twice.
     """
-    numbers = count(1 + max(x.number for x in (*program.inputs, *(x for one in program.instructions for x in one.made()))))
+    numbers = program.new_numbers()
     constants: dict = {}
 
     def lifted(array):
         known = next((x for x, (given, _) in constants.items() if given is array), None)
         if known is None:
-            known = Value(next(numbers), array.shape, array.dtype, type(array))
+            known = Value(next(numbers), array.shape, array.dtype, program.xp.ndarray)
             constants[known] = array, program.xp.asarray(array, order="C")
         return known
+
+    def index(part):
+        array = np.asarray(part)
+        return lifted(array) if array.shape and array.dtype.kind == "i" else part
 
     def copy(x):
         made = Value(next(numbers), x.shape, x.dtype, x.kind)
@@ -68,6 +72,8 @@ def prepared(program):
     steps: list = []
     for one in program.instructions:
         one = replace(one, **{name: replaced(getattr(one, name), lifted, program.xp.ndarray) for name in ("inputs", "options")})
+        if one.function in (operator.getitem, np.take):   # whose indices may be NumPy's, or lists
+            one = replace(one, inputs=replaced(replaced(one.inputs, index, list), index, np.ndarray))
         on_host = host.issuperset(one.values()) and not any(map(is_array, one.made()))
         (by_host if on_host else steps).append(one)
         host.update(one.made() if on_host else ())

@@ -58,7 +58,9 @@ class CudaGroup(GroupText):
         spans = [sum(abs(s) * n for s, n in zip(self.accesses[i].strides, self.accesses[i].shape)) for i in every]
         index, signed = ("unsigned", "int") if max([prod(self.group.shape), *spans]) <= MOST_SMALL else ("Int", "Int")
         names = {i: f"x{i}[{self._place(i)}]" for i in every}
-        body = Body(self, {**names, **{i: f"l{i}[u]" for i in self.reads.values()}}, ())
+        gathers = [self.lowered.gathers[one] for one in self.group.instructions if one in self.lowered.gathers]
+        early = set(self.reads.values()) - {self.reads[one.base] for one in gathers}   # the reads that wait for no index
+        body = Body(self, {**names, **{i: f"l{i}[u]" for i in early}}, ())
         for one in self.group.instructions:
             body.compute(one)
         for i, (join, x, _) in enumerate(self.results):
@@ -69,9 +71,9 @@ class CudaGroup(GroupText):
         ahead, statements = (AHEAD, body.lines) if few else (1, [CALLED.sub(r"called::\1(", line) for line in body.lines])
         places = [f"const {signed} r = e / {self.inner};", *self._indices(signed),
                   f"const {signed} j = e{f' % {self.inner}' * bool(self.outer)};"]
-        loads = [f"l{i}[u] = {names[i]};" for i in self.reads.values()]
+        loads = [f"l{i}[u] = {names[i]};" for i in sorted(early)]
         lines = [*(_pointer(C_TYPES[self.accesses[i].dtype.name], f"x{i}", i) for i in every),
-                 *(f"{C_TYPES[self.accesses[i].dtype.name]} l{i}[{ahead}];" for i in self.reads.values()),
+                 *(f"{C_TYPES[self.accesses[i].dtype.name]} l{i}[{ahead}];" for i in sorted(early)),
                  *_function("read", f"int u, {index} e", _placed(places, loads)),
                  *_function("use", f"int u, {index} e" + ", #_sums& sums" * bool(self.results), _placed(places, statements))]
         if not self.results:

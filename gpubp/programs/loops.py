@@ -228,8 +228,13 @@ class Body:
     def compute(self, one):
         dtypes, compute = self.text.lowered.loops[one]
         given = [self.operand(x, dtype) for x, dtype in zip(operands(one), dtypes)]
-        form = SPELLED[compute.kind][ufunc_name(one)].replace("T(", f"{c_cast(compute)}(")
-        self._name(one.results, one.results.dtype, form.format(*given))
+        if gather := self.text.lowered.gathers.get(one):
+            place = " + ".join(f"place_of({k}, {n}) * {stride // compute.itemsize}"
+                               for k, n, stride in zip(given, gather.sizes, gather.strides))
+            text = f"(&{self.names[self.text.reads[gather.base]]})[{place}]"
+        else:
+            text = SPELLED[compute.kind][ufunc_name(one)].replace("T(", f"{c_cast(compute)}(").format(*given)
+        self._name(one.results, one.results.dtype, text)
         if one.results in self.later:
             self.lines.append(f"s{self.text.scratch[one.results]}[i] = {self.local[one.results][0]};")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .indices import Gather, picked
 from .program import UFUNCS, Instruction, Value, add_at, cast, is_array, replaced
 from .spelling import is_spelled, loop_dtypes
 
@@ -75,18 +76,21 @@ class Lowered:
         self.inside: dict = {}       # the level at which a value is computed in a group
         self.groups: dict = {}
         self.loops: dict = {}        # what loop_dtypes() says of each elementwise instruction
-        self.sliced = bool(program.devices)   # whether products take parts of matrices, as cuBLAS does
+        self.gathers: dict = {}      # the Gather of each instruction whose operands are indices
+        self.limits: dict = {}       # of indices that a call gives: the Values of the smallest and the largest
+        self.bounds: list = []       # [(smallest, largest, the size of the axis)], to check
+        self.on_gpu, self.numbers = bool(program.devices), program.new_numbers()
         self.guarded = 0             # the level from which calls may rely on the guards so far
         others: list = []
         for x in program.inputs:
             self._lies(x, 0)
         for one in program.instructions:
-            if not (self._viewed(one) or self._mapped(one) or self._reduced(one) or self._scattered(one)):
+            if not any(take(one) for take in (self._viewed, self._mapped, self._reduced, self._scattered, self._gathered)):
                 others.append(self._product(one) or self._called(one))
             if type(one.results) is Value and one.results in program.guards:
                 self.guarded = max(self.guarded, self.ready[one.results])
         self.steps = sorted([*self.groups.values(), *others], key=lambda step: (step.level, type(step) is Call))
-        if program.devices:
+        if self.on_gpu:
             self.steps = [part for step in self.steps for part in _parts(step)]
 
     def reads(self, step):
@@ -98,6 +102,7 @@ class Lowered:
         made = {x for one in step.instructions for x in one.made()}
         used = [*(x for one in step.instructions for x in operands(one)), *(one.inputs[0] for *_, one in step.reductions)]
         found = [self.access(x) for x in used if type(x) is not Value or x not in made]
+        found += [self.gathers[one].base for one in step.instructions if one in self.gathers]
         return list(dict.fromkeys(filter(None, found)))
 
     def access(self, x):
@@ -139,8 +144,12 @@ class Lowered:
         loop = loop_dtypes(one) if type(one.results) is Value and 0 not in one.results.shape else None
         if loop is None:
             return False
-        self.loops[one] = loop
-        shape, level = one.results.shape, 0
+        self._fuse(one, loop)
+        return True
+
+    def _fuse(self, one, loop, level=0):
+        """Put an instruction into the group of its shape, at this level or a higher one."""
+        self.loops[one], shape = loop, one.results.shape
         for x in operands(one):
             if type(x) is Value:
                 fused = x in self.inside and x.shape == shape
@@ -148,7 +157,6 @@ class Lowered:
         self._group(shape, level).instructions.append(one)
         self.inside[one.results] = level
         self._lies(one.results, level + 1)
-        return True
 
     def _reduced(self, one):
         """A reduction over leading axes, trailing axes or all of them."""
@@ -178,9 +186,9 @@ class Lowered:
         if one.function is not add_at or not self._is_simple(one):
             return False
         numbers, _, index = one.inputs
-        made, count = one.results, -1 - len(self.loops)
+        made = one.results
         self._mapped(replace(one, function=np.positive, inputs=(made.dtype.type(0),), options={}))
-        view = Value(count, numbers.shape, made.dtype, made.kind)
+        view = self._value(numbers.shape, made.dtype, made.kind)
         copy = replace(one, function=np.positive, inputs=(numbers,), results=view, options={})
         part = placed(self.accesses[made])
         found = part[_for_views(index)]
@@ -199,6 +207,51 @@ class Lowered:
             is_spelled(numbers.dtype) and is_array(one.results) and all(
                 part is None or part is Ellipsis or type(part) in (int, slice) for part in parts))
 
+    def _gathered(self, one):
+        """Elements at integer indices, which are the operands of the instruction in the loop."""
+        found, made = picked(one), one.results
+        access = found and (self.accesses.get(found[0]) if type(found[0]) is Value else whole(found[0]))
+        if not access or not is_spelled(access.dtype) or 0 in (*access.shape, *made.shape):
+            return False
+        x, index, axis, arrays = found
+        array = placed(access)
+        part, end = array[index], axis + len(arrays)
+        if not all(self._within(i, n) for i, n in zip(arrays, part.shape[axis:end])):
+            return False
+        around = len(made.shape) - len(part.shape) + len(arrays)   # the axes of the indices
+        base = Access(access.root, access.offset + part.ctypes.data - array.ctypes.data,
+                      (*part.strides[:axis], *[0] * around, *part.strides[end:]), made.shape, access.dtype)
+        gather = replace(one, inputs=tuple(self._widened(i, len(part.shape) - end) for i in arrays), options={})
+        self.gathers[gather] = Gather(base, part.strides[axis:end], part.shape[axis:end])
+        self._fuse(gather, ((np.dtype(np.int64),) * len(arrays), made.dtype), self.ready[x] if type(x) is Value else 0)
+        return True
+
+    def _within(self, index, n):
+        """Whether an index array of an axis of this size can be read by a loop; limits are to check those that a call gives."""
+        if type(index) is not Value:
+            return not self.on_gpu and -n <= index.min() and index.max() < n
+        if index not in self.limits and not self.on_gpu:   # there, other indices wrap, as CuPy's do
+            self.limits[index] = found = [self._value((), index.dtype, index.dtype.type) for _ in range(2)]
+            if not all(self._reduced(Instruction(kind, (index,), {}, x)) for kind, x in zip((np.min, np.max), found)):
+                del self.limits[index]   # of one element
+                return False
+        self.bounds += [(*self.limits[index], n)] if not self.on_gpu else []
+        return True
+
+    def _widened(self, index, count):
+        """An index array with so many axes of 1 behind its own."""
+        if type(index) is not Value:
+            return index.astype(np.int64).reshape(index.shape + (1,) * count)
+        if count == 0:
+            return index
+        access, view = self.accesses[index], self._value(index.shape + (1,) * count, index.dtype, index.kind)
+        self.accesses[view] = replace(access, strides=access.strides + (0,) * count, shape=view.shape)
+        self.ready[view] = self.ready[index]
+        return view
+
+    def _value(self, shape, dtype, kind):
+        return Value(next(self.numbers), shape, dtype, kind)
+
     def _product(self, one):
         function = UFUNCS.get(one.function, one.function)
         a, b = one.inputs if len(one.inputs) == 2 else (None, None)
@@ -213,7 +266,7 @@ class Lowered:
         return Product(level, found[0], found[1], self.accesses[one.results], one)
 
     def _matrix(self, x):
-        """The Access of a matrix that is contiguous, or whose transpose is, or a part of one if self.sliced; else None."""
+        """The Access of a matrix that is contiguous, or whose transpose is, or on a GPU a part of one; else None."""
         is_matrix = isinstance(x, Value | np.ndarray) and len(x.shape) == 2
         access = None if not is_matrix else self.accesses.get(x) if type(x) is Value else whole(x)
         if access is None:
@@ -221,7 +274,7 @@ class Lowered:
         item = access.dtype.itemsize
         (rows, columns), (down, right) = access.shape, access.strides
         for near, far, n in (right, down, columns), (down, right, rows):
-            if near == item and (far == item * n or (self.sliced and far % item == 0 and far > item * n)):
+            if near == item and (far == item * n or (self.on_gpu and far % item == 0 and far > item * n)):
                 return access
         return None
 

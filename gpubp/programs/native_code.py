@@ -25,6 +25,7 @@ OPTIONS = *cxx.OPTIONS, "-ffp-contract=off", "-fwrapv", "-fno-builtin-sin", "-fn
 # of Python's ints: which functions int64 computes for so many of them that are so large, without an overflow
 BOUNDED, MOST_INTS, LARGE = {operator.add, operator.sub, operator.neg, operator.pos, operator.abs}, 8, 1 << 53
 NUMBER_BYTES = 16     # of a number among the arguments
+OUTSIDE = "compile: expected indices from {} to {}, got one outside: call the function itself to see where"
 UNTHREADED = 1 << 17   # multiply-adds of a product, up to which the BLAS takes one thread by itself
 
 
@@ -73,7 +74,8 @@ class NativeCode(NumpyCode):
     def _place(self):
         """Decide which values lie in memory, and where."""
         lowered, inputs = self.lowered, self.program.inputs
-        kept = [lowered.accesses[x].root for x in (*self.program.outputs, *self.program.guards) if type(x) is Value]
+        limits = [x for pair in lowered.limits.values() for x in pair]
+        kept = [lowered.accesses[x].root for x in (*self.program.outputs, *self.program.guards, *limits) if type(x) is Value]
         reads = [[one.root for one in lowered.reads(step)] for step in lowered.steps]
         self.stored = set(kept).union(*reads)
         self.texts = {step: self._group_text(step) for step in lowered.steps if isinstance(step, Group)}
@@ -159,7 +161,9 @@ class NativeCode(NumpyCode):
     def _write(self):
         """The lines of Python, and the statements of the functions that they call."""
         run: list = []
-        self.unchecked = list(self.program.guards)
+        self.unchecked: list = [((x,), "if {}: return True, []") for x in self.program.guards]   # the lines that check Values
+        self.unchecked += [((low, high), f"if {{}} < {-n} or {{}} >= {n}: raise IndexError({OUTSIDE.format(-n, n - 1)!r})")
+                           for low, high, n in dict.fromkeys(self.lowered.bounds)]
         for step in self.lowered.steps:
             if isinstance(step, Group):
                 text = self.texts[step]
@@ -179,9 +183,9 @@ class NativeCode(NumpyCode):
         if run:
             self.lines.append(f"run_{len(self.segments)}()")
             self.segments.append(run)
-        known = [x for x in self.unchecked if self.lowered.ready[x] <= level]
-        self.lines += [f"if {self._spelled(x)}: return True, []" for x in known]
-        self.unchecked = [x for x in self.unchecked if x not in known]
+        known = [one for one in self.unchecked if max(self.lowered.ready[x] for x in one[0]) <= level]
+        self.lines += [line.format(*map(self._spelled, values)) for values, line in known]
+        self.unchecked = [one for one in self.unchecked if one not in known]
 
     def _multiplied(self, step):
         """The call of a kernel of the device; the addresses of its matrices are written into its words first."""

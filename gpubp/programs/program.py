@@ -2,6 +2,7 @@
 
 import operator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,11 @@ class Program:
     guards: list = field(default_factory=list)
     xp: Any = np
     devices: set = field(default_factory=set)
+
+    def new_numbers(self):
+        """The numbers of Values that may be added."""
+        made = (x for one in self.instructions for x in one.made())
+        return count(1 + max((x.number for x in (*self.inputs, *made)), default=-1))
 
 
 def is_array(value):

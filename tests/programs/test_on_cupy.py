@@ -15,7 +15,7 @@ from gpubp.programs import cuda_code
 from tests.beside_numpy import moved, opened
 from tests.circuits.test_compile_programs import Forms, curvature, gradient, softmax, views
 from tests.compiled import assert_same
-from tests.programs.cases import numbers, spelled
+from tests.programs.cases import PICKS, numbers, spelled
 
 EPS = {"float64": 2.0 ** -52, "float32": 2.0 ** -23}
 
@@ -211,11 +211,11 @@ PROGRAMS = {
     "outputs of products": (lambda x, y: [z := np.tanh(x), z @ y.T, w := z @ y.T, w, w.T, w + 1], 0),
     "masks": (lambda x, y: (np.where((x > 0) & (y < 1), x, -y), (x > y) * x, np.sum(x > 0), np.any(x > 2, axis=0)), 0),
     "between": (lambda x, y: np.sum(np.sort(x * 2, axis=1) * y) + np.cumsum(np.tanh(x), axis=0) @ y.T, 2),
-    "picks": (lambda x, y: (np.take(x * 1, [2, 0], axis=0) + 1, np.concatenate([x, y * 2])[1:] * 3), 2),
+    "picks": (lambda x, y: (np.take(x * 1, [2, 0], axis=0) + 1, np.concatenate([x, y * 2])[1:] * 3), 1),
     "constant": (lambda x, y: x * np.ones_like(y) + np.zeros_like(x), 0),
     "pieces": (lambda x, y: np.stack([x, y * 2]) * 3, 1),
     "parts of zeros": (gpubp.grad(lambda x, y: np.sum(np.tanh(x[1:, ::2]) * y[:3, :3]) + np.sum(x[0] * y[0]) + x[2, 3]), 0),
-    "repeated places": (gpubp.grad(lambda x, y: np.sum(np.exp(x[:, [0, 2, 0]]) * y[:, 1:4])), 2)}
+    "repeated places": (gpubp.grad(lambda x, y: np.sum(np.exp(x[:, [0, 2, 0]]) * y[:, 1:4])), 1)}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -223,6 +223,15 @@ def test_programs(name, cuda):
     f, calls = PROGRAMS[name]
     rng = np.random.default_rng(0)
     assert_compiled(cuda, f, *moved(cuda, [rng.standard_normal((4, 5)), rng.standard_normal((4, 5))]), calls=calls, bound=64.0)
+
+
+@pytest.mark.parametrize("name", PICKS)
+def test_picked_elements(name, cuda):
+    x, k = moved(cuda, [np.random.default_rng(0).standard_normal((4, 5)), np.array([2, 0, 2])])
+    native = assert_compiled(cuda, PICKS[name], x, k)
+    if name in ("rows", "twice"):   # other indices wrap, as CuPy's
+        k = moved(cuda, np.array([-9, 7, 4]))
+        assert_close(host(cuda, native.run([x, k])[1]), host(cuda, [PICKS[name](x, k)]))
 
 
 def test_each_call_uses_its_own_arrays(cuda):
