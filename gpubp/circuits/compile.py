@@ -240,7 +240,8 @@ class Entry:
         owners = set(map(id, arrays))
         if len(owners) < len(arrays) or any(x.base is not None and id(x.base) in owners for x in arrays):
             return None
-        return [None if i is None or given[i].base is not None or not _is_writeable(given[i]) else given[i] for i in self.donors]
+        return [None if i is None or given[i].base is not None or not given[i].flags.c_contiguous or not _is_writeable(given[i])
+                else given[i] for i in self.donors]
 
     def run(self, code, owner, args, options, given, outs=None):
         """The same by native code or NumPy, in a tuple; None if an array has another shape or dtype than this signature's."""
