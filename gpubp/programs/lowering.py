@@ -7,6 +7,7 @@ level, so a group can be computed as a whole (it is convex).
 
 import operator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -24,6 +25,7 @@ SUMS = {np.sum: "sum", np.add.reduce: "sum", np.mean: "mean", np.max: "max", np.
 OF_UFUNCS = frozenset((np.add.reduce, np.maximum.reduce, np.minimum.reduce))   # without an axis they take the first
 # Instructions of a kernel. PART is a multiple of small numbers, so that rounds of an unrolled loop fill equal parts.
 WHOLE, PART = 600, 240
+MOST_SUMS = 8   # reductions of a CUDA kernel: 2 KB of shared memory each, of which a block may have 48 KB
 
 
 @dataclass(frozen=True)
@@ -293,12 +295,14 @@ class Lowered:
 
 
 def _parts(step):
-    """A long group as several, each of which becomes a kernel; the CPU's loops have parts of their own."""
-    if not isinstance(step, Group) or len(step.instructions) <= WHOLE:
+    """A group that is long or has many reductions as several, each a kernel; the CPU's loops are divided later."""
+    if not isinstance(step, Group):
         return [step]
-    starts = range(0, len(step.instructions), PART)
-    return [Group(step.shape, step.level, step.instructions[i:i + PART], step.reductions if i == starts[-1] else [])
-            for i in starts]
+    count = len(step.instructions)
+    size, part = PART if count > WHOLE else WHOLE, partial(Group, step.shape, step.level)
+    parts = [part(step.instructions[i:i + size]) for i in range(0, max(1, count), size)]
+    parts[-1].reductions = step.reductions[:MOST_SUMS]
+    return parts + [part([], step.reductions[i:i + MOST_SUMS]) for i in range(MOST_SUMS, len(step.reductions), MOST_SUMS)]
 
 
 def _for_views(index):
