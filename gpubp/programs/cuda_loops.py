@@ -28,7 +28,7 @@ class CudaGroup(GroupText):
         self.length = prod(self.group.shape[i] for i in self.axes)   # of the rows or columns that are reduced
         self.sums = prod(self.group.shape) // self.length
         if self.kind == "none":
-            self.grid, self.block = grid(ceil(self.sums / AHEAD)), (THREADS,)
+            self.block = THREADS,   # the grid depends on the text
             return 1
         if self.kind == "columns":
             self.grid, self.block = chunked(self.length, self.sums, self.processors)
@@ -76,7 +76,8 @@ class CudaGroup(GroupText):
                  *(f"{C_TYPES[self.accesses[i].dtype.name]} l{i}[{ahead}];" for i in sorted(early)),
                  *_function("read", f"int u, {index} e", _placed(places, loads)),
                  *_function("use", f"int u, {index} e" + ", #_sums& sums" * bool(self.results), _placed(places, statements))]
-        if not self.results:
+        if not self.results:   # a thread takes fewer elements if multiprocessors would be idle otherwise
+            self.grid = grid(max(ceil(self.sums / ahead), min(self.sums, full(self.processors) * THREADS)))
             return _kernel("#", [*lines, f"each<{ahead}, {index}>({self.sums}, read, use);"])
         store = [*(_pointer(C_TYPES[x.dtype.name], f"y{i}", place) for i, (_, x, place) in enumerate(self.results)),
                  *_function("store", f"{index} k, const #_sums& sums", self._store())]

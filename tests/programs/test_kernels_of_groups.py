@@ -1,6 +1,7 @@
 """The kernels of fused groups compile for every GPU generation with NVRTC, and their machine code is lean."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,15 +25,19 @@ TRIGONOMETRIC = {"sin", "cos", "tan"}   # whose float32 forms reduce large angle
 OF_FLOAT64 = {"float_power"}            # computes in float64
 
 
-def text_of(f, *given):
-    """The text of the kernels of all groups of a function, which must be nothing but groups."""
-    program = cleaned(gpubp.compile(f).record(given, {})[0])
+def groups_of(f, *given):
+    """All groups of a function, which must be nothing but groups."""
+    program = replace(cleaned(gpubp.compile(f).record(given, {})[0]), devices={0})   # as of CuPy's arrays
     lowered = Lowered(program)
     assert lowered.steps and all(type(step) is Group for step in lowered.steps)
     stored = {lowered.accesses[x].root for x in program.outputs}
     stored.update(access.root for step in lowered.steps for access in lowered.reads(step))
-    texts = [CudaGroup(step, lowered, stored, {}, PROCESSORS).text.replace("#", f"group_{i}")
-             for i, step in enumerate(lowered.steps)]
+    return [CudaGroup(step, lowered, stored, {}, PROCESSORS) for step in lowered.steps]
+
+
+def text_of(f, *given):
+    """The text of the kernels of a function."""
+    texts = [group.text.replace("#", f"group_{i}") for i, group in enumerate(groups_of(f, *given))]
     return source("group.cuh", "float64") + "".join(texts)
 
 
@@ -45,7 +50,7 @@ GROUPS = {
     "gradient of squares": gpubp.value_and_grad(square_sum, argnums=(0, 1)),
     "columns": lambda x, b: np.max(np.exp(x) * b, axis=0), "rows": lambda x, b: (np.mean(x * b, axis=1), np.min(x * b, axis=1)),
     "all": lambda x, b: np.any(x > b), "turned": lambda x, b: np.swapaxes(x, 0, 1)[::-1] / 3 + b[:1],
-    "long": lambda x, b: chain(x, 300)}
+    "long": lambda x, b: chain(x, 300), "many sums": lambda x, b: [np.sum(x * i, axis=1) for i in range(30)]}
 
 
 def chain(x, n):
@@ -89,3 +94,11 @@ def test_a_thread_loads_four_elements_before_it_stores_any():
     ptx, _ = compiled(text_of(lambda x: np.square(x) + 1, np.ones((1000, 1000), "float32")), 90)
     moves = re.findall(r"(ld|st)\.global\.f32", ptx.partition(".entry group_0")[2])
     assert moves == ["ld"] * 4 + ["st"] * 4
+
+
+@pytest.mark.parametrize(("n", "operations", "blocks"), [
+    (1 << 22, 3, 4096), (1 << 18, 3, 528), (1000, 3, 4),   # four elements a thread, where that fills the multiprocessors
+    (1 << 18, 60, 1024)])                                  # and one at a time beside many operations
+def test_blocks_of_a_group(n, operations, blocks):
+    group, = groups_of(lambda x: chain(x, operations), np.ones(n, "float32"))
+    assert group.call("group", "a")[0][1:3] == ((blocks,), (256,))
