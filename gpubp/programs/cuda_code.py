@@ -21,7 +21,6 @@ from .lowering import VIEWS, Access, Product
 from .native_code import NativeCode
 from .numpy_code import copied, number
 from .program import UFUNCS, Instruction, Value, cast, is_array, replaced
-from .spelling import C_TYPES
 
 OPTIONS = "-fmad=false",   # NumPy's bits
 WORDS = 256                # addresses and numbers that a launch takes, as in kernels/group.cuh
@@ -146,10 +145,12 @@ class CudaCode(NativeCode):
     def _write(self):
         for one in self.by_host:
             self._write_one(one)
-        self.words = [x for x in (*self.program.inputs, *self.fresh) if x not in self.constants and (
-            is_array(x) or x.dtype.name in C_TYPES)]
+        read = {access.root for text in self.texts.values() for access in text.reads}   # Python's ints may be larger than C's
+        self.words = [x for x in (*self.program.inputs, *self.fresh) if x not in self.constants and (is_array(x) or x in read)]
         words = [self._spelled(x) + ".data.ptr" * is_array(x) for x in self.words]
-        self.lines += [*self._results(), f"bind({', '.join(words)})"]
+        if self.fresh:
+            self.lines += ["with caller():", *(f"    {line}" for line in self._results())]   # as Session.empty, once for all
+        self.lines.append(f"bind({', '.join(words)})")
         super()._write()
 
     def _spelled(self, x):
@@ -207,7 +208,7 @@ class CudaCode(NativeCode):
         moves = [(lists.data.ptr + 8 * i, bound[key], offset) for i, (key, offset) in enumerate(places) if key not in held]
         moves += [(memory.data.ptr + self.places[x], bound[x], 0) for x in self.numbers if x in bound]
         names = {**self.names, "copied": copied, "number": number, "copyto": xp.copyto, "ndarray": _viewed,
-                 "empty": session.empty, "in_c_order": partial(xp.asarray, order="C"),
+                 "empty": xp.empty, "caller": session.caller, "in_c_order": partial(xp.asarray, order="C"),
                  "bind": self._binder(kernel("bind"), moves), "held": memory}   # of which kernels know only the address
         names.update((f"v{x.number}", array) for x, array in self.constants.items())
         names.update((f"m{x.number}", placed(access)) for x, access in self.views.items())

@@ -203,6 +203,13 @@ def test_long_groups_are_several_kernels_that_equal_ones_share(cuda):
     assert len(native.functions) == 3   # one is used five times; the first reads x alone, the last reduces
 
 
+def test_many_reductions_are_several_kernels(cuda):
+    def f(x):
+        return [np.sum(x * (i + 2.0), axis=0) for i in range(20)], np.exp(x)
+    native = assert_compiled(cuda, f, moved(cuda, np.linspace(-1.0, 1.0, 35).reshape(5, 7)), bound=64.0)
+    assert [(len(step.instructions), len(step.reductions)) for step in native.lowered.steps] == [(21, 8), (0, 8), (0, 4)]
+
+
 PROGRAMS = {
     "views": (lambda x, y: (x.T[1:, ::2] * 2, x[:, None] + y, np.reshape(x, -1)[::-1] - 1, x[2], np.sum(x[1:3], axis=0)), 0),
     "outputs": (lambda x, y: (x, x.T, x * 2, x * 2, np.tanh(x).T, x[0], x), 0),
@@ -291,6 +298,15 @@ def test_numbers(cuda):
     assert compiled.signatures == 1
 
 
+def test_numbers_that_no_kernel_reads_may_be_larger_than_cs(cuda):
+    compiled, x = gpubp.compile(lambda x, n: (x * (n % 7), n ** 3)), moved(cuda, np.arange(5.0))
+    for n in 3, 4, 5, 2 ** 70:
+        found, cube = compiled(x, n)
+        np.testing.assert_array_equal(found.get(), np.arange(5.0) * (n % 7))
+        assert cube == n ** 3
+    assert compiled.latest.native
+
+
 @pytest.mark.parametrize("kind", [float, np.float64, np.float32])
 def test_gradients_of_numbers_are_numbers(kind, cuda):
     x, plain = moved(cuda, np.arange(5.0)), np.arange(5.0)
@@ -355,6 +371,14 @@ def test_donated_arrays(cuda):
     assert y.data.ptr == x.data.ptr
     y = compiled(x[1:])[1]   # a view, of another shape
     np.testing.assert_array_equal(y.get(), np.exp(x[1:].get()) * 2)
+
+
+def test_donated_arrays_with_columns_of_adjacent_elements_are_not_written(cuda):
+    compiled, plain = gpubp.compile(lambda x: np.exp(x) * 2, donate_argnums=0), np.arange(6.0).reshape(2, 3)
+    for _ in range(5):
+        x = cuda.xp.asfortranarray(moved(cuda, plain))
+        assert_close(host(cuda, [compiled(x), x]), [np.exp(plain) * 2, plain])
+    assert compiled.latest.native and compiled.latest.donors == [0]
 
 
 def test_many_arguments(cuda):

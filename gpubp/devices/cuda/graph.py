@@ -104,7 +104,7 @@ class Session(AbstractContextManager):
     @contextmanager
     def on_caller_stream(self):
         """A context in which the caller's stream is current again, for user functions that are called during our work."""
-        ours, caller = self.resources, self._caller()
+        ours, caller = self.resources, self.caller()
         caller.wait_event(ours.stream.record(ours.after))
         try:
             with caller:
@@ -112,14 +112,14 @@ class Session(AbstractContextManager):
         finally:
             ours.stream.wait_event(caller.record(ours.before))
 
-    def _caller(self):
+    def caller(self):
         """The stream on which the caller entered."""
         return next(caller for caller in reversed(self._thread.callers) if caller is not None)
 
     def empty(self, shape, dtype):
         """An uninitialized array, allocated on the stream from which the caller entered. CuPy's pool gives freed memory to
         the stream's next allocation: on the session's stream, that could overwrite a result which the caller's still reads."""
-        with self, self._caller():
+        with self, self.caller():
             return self.xp.empty(shape, dtype)
 
     def _is_current(self):
