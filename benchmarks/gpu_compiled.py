@@ -22,7 +22,7 @@ def compiled(ops, names=NAMES, rounds=3, length=0.1):
         call, args = work(name, gpubp.value_and_grad, np, ops.asarray)
         program = gpubp.compile(call)
         started = time.perf_counter()
-        for _ in range(4):   # recorded, compiled and compared, compared, captured
+        for _ in range(4):   # recorded; compiled and compared; captured and compared; launched
             found = program(*args)
         wait(ops)
         first = time.perf_counter() - started
