@@ -3,8 +3,7 @@
 // products are stored (T, Half or Bfloat16).
 
 #include "philox.cuh"
-
-#define THREADS 256   // per block
+#include "ahead.cuh"
 
 
 // ---- 16-bit numbers: for storage only; both formats round to nearest, ties to even
@@ -100,23 +99,6 @@ __device__ inline void store(V* to, const T (&x)[N])
 // blockDim.x threads share a row: a warp, or the whole block if rows are long; threads without a row return together
 #define ROW (blockIdx.x * blockDim.y + threadIdx.y)
 #define ALONG_THE_ROW(j, width) for (unsigned j = threadIdx.x; j < (unsigned)(width); j += blockDim.x)
-
-// Loops that read ahead. A thread handles U places together: it calls read(u, i) for all of them before use(u, i) for the first.
-// So U loads overlap, instead of each waiting for memory in turn. Places are used in order, as in a plain loop.
-template <int U, class Place, class Read, class Use>
-__device__ inline void read_ahead(Place first, Place stride, Place end, Read read, Use use)
-{
-    for (Place i = first; i < end; i += U * stride) {
-#pragma unroll
-        for (int u = 0; u < U; u++)
-            if (i + u * stride < end)
-                read(u, i + u * stride);
-#pragma unroll
-        for (int u = 0; u < U; u++)
-            if (i + u * stride < end)
-                use(u, i + u * stride);
-    }
-}
 
 #define AHEAD 4                // places to read ahead in a column, a row or a vector
 #define AHEAD_IN_ONE_BLOCK 8   // the same in a sum that a single block completes while the rest of the device is idle

@@ -1,5 +1,6 @@
 // Loops over groups of elementwise operations, which gpubp/programs/cuda_loops.py writes, and the reductions at their ends.
-#define THREADS 256   // per block
+#include "ahead.cuh"
+
 #ifndef INFINITY
 #define INFINITY __int_as_float(0x7f800000)
 #define NAN __int_as_float(0x7fffffff)
@@ -41,27 +42,12 @@ __device__ inline Int place_of(Int k, Int n)
     return place < 0 ? place + n : place;
 }
 
-// ---- loops over elements e. A thread calls read(u, e) for U of them before use(u, e) for the first, so that their loads overlap.
-
-template <int U, class Index, class Read, class Use>
-__device__ inline void strided(Index first, Index stride, Index end, Read read, Use use)
-{
-    for (Index i = first; i < end; i += U * stride) {
-#pragma unroll
-        for (int u = 0; u < U; u++)
-            if (i + u * stride < end)
-                read(u, i + u * stride);
-#pragma unroll
-        for (int u = 0; u < U; u++)
-            if (i + u * stride < end)
-                use(u, i + u * stride);
-    }
-}
+// ---- loops over elements e
 
 template <int U, class Index, class Read, class Use>
 __device__ inline void each(Index n, Read read, Use use)
 {
-    strided<U>(Index(blockIdx.x * blockDim.x + threadIdx.x), Index(gridDim.x * blockDim.x), n, read, use);
+    read_ahead<U>(Index(blockIdx.x * blockDim.x + threadIdx.x), Index(gridDim.x * blockDim.x), n, read, use);
 }
 
 // The Sums of `count` threads that are `apart` threads from each other, joined in a tree; the first of them gets the result
@@ -87,8 +73,9 @@ __device__ inline void reduce_rows(Index rows, Index width, Read read, Use use, 
 {
     for (Index row = blockIdx.x * blockDim.y + threadIdx.y; row < rows; row += gridDim.x * blockDim.y) {
         Sums sums = Sums::first();
-        strided<U>(Index(blockIdx.y * blockDim.x + threadIdx.x), Index(gridDim.y * blockDim.x), width,
-                   [&](int u, Index j) { read(u, row * width + j); }, [&](int u, Index j) { use(u, row * width + j, sums); });
+        read_ahead<U>(Index(blockIdx.y * blockDim.x + threadIdx.x), Index(gridDim.y * blockDim.x), width,
+                      [&](int u, Index j) { read(u, row * width + j); },
+                      [&](int u, Index j) { use(u, row * width + j, sums); });
         sums = joined(sums, threadIdx.x, 1, blockDim.x);
         if (threadIdx.x == 0)
             store(row, sums);
@@ -102,9 +89,9 @@ __device__ inline void reduce_columns(Index rows, Index width, Read read, Use us
     const Index column = Index(blockIdx.x) * blockDim.x + threadIdx.x;
     Sums sums = Sums::first();
     if (column < width)
-        strided<U>(Index(blockIdx.y * blockDim.y + threadIdx.y), Index(gridDim.y * blockDim.y), rows,
-                   [&](int u, Index i) { read(u, i * width + column); },
-                   [&](int u, Index i) { use(u, i * width + column, sums); });
+        read_ahead<U>(Index(blockIdx.y * blockDim.y + threadIdx.y), Index(gridDim.y * blockDim.y), rows,
+                      [&](int u, Index i) { read(u, i * width + column); },
+                      [&](int u, Index i) { use(u, i * width + column, sums); });
     sums = joined(sums, threadIdx.y, blockDim.x, blockDim.y);
     if (threadIdx.y == 0 && column < width)
         store(column, sums);

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import kernel_source
 
-THREADS = 256          # threads of a block: THREADS in kernels/common.cuh
+THREADS = 256          # threads of a block: THREADS in kernels/ahead.cuh
 WARP = 32
 VECTOR_BYTES = 16      # the widest load or store of a thread
 LONG = 1024            # rows with more elements take a whole block instead of a warp
