@@ -14,7 +14,7 @@ from gpubp.circuits.pytree import leaves, mapped
 from gpubp.devices import open_device
 
 NAMES = BIG, SINGLE, ELEMENTS
-CALLS = 20   # of jax.jit that the host enqueues before it waits; of gpubp it enqueues a whole window
+CALLS = 20   # that the host enqueues before it waits
 
 
 def compiled(ops, names=NAMES, rounds=3, length=0.1):
@@ -30,8 +30,10 @@ def compiled(ops, names=NAMES, rounds=3, length=0.1):
         pairs = [[np.asarray(ops.to_numpy(x)) if hasattr(x, "get") else np.asarray(x) for x in leaves(tree)]
                  for tree in (found, call(*args))]
         error = max(float(np.max(np.abs(x - y)) / np.max(np.abs(y))) for x, y in zip(*pairs, strict=True))
-        times = alternating({"function": window(ops, partial(call, *args), length),
-                             "compiled": window(ops, partial(program, *args), length)}, rounds)
+        stream = ops.xp.cuda.get_current_stream() if ops.name.startswith("cuda") else None   # the user's
+        done = lambda found, stream=stream: stream and stream.synchronize()
+        times = alternating({"function": per_call(partial(call, *args), done, length),
+                             "compiled": per_call(partial(program, *args), done, length)}, rounds)
         yield name, {**times, "first_calls": first, "relative_error": error, "total": float(np.sum(pairs[0][0]))}
 
 
@@ -55,14 +57,19 @@ def _by_jax(name, kind, rounds, length):
     call, args = work(name, jax.value_and_grad, jax.numpy, jax.numpy.asarray)
     run = partial(jax.jit(call), *args)
 
-    def calls():
-        for _ in range(CALLS):
-            found = run()
-        jax.block_until_ready(found)
     with jax.default_matmul_precision("highest"):   # JAX's default on a GPU is TF32
         total = float(np.sum(np.asarray(leaves(run())[0])))
-        measure = window(open_device("cpu:numpy"), calls, length)
-        return {**alternating({"JAX jit": lambda: measure() / CALLS}, rounds), "total": total}
+        return {**alternating({"JAX jit": per_call(run, jax.block_until_ready, length)}, rounds), "total": total}
+
+
+def per_call(call, done, length):
+    """A function that returns the seconds of a call; done(result) waits for the device."""
+    def calls():
+        for _ in range(CALLS):
+            found = call()
+        done(found)
+    measure = window(open_device("cpu:numpy"), calls, length)
+    return lambda: measure() / CALLS
 
 
 def work(name, slope, xp, asarray):

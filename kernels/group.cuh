@@ -14,12 +14,12 @@ typedef long long Int;
 // ---- where the arrays of a call are
 
 enum { WORDS = 256 };
-struct Words {
+struct Arguments {
     Word at[WORDS];
 };
 
 // *to[i] := at[from[i]] + add[i]: addresses of the arrays of a call for the groups that read them, and numbers
-extern "C" __global__ void bind(const Words words, const Word* to, const Word* from, const Word* add, int n)
+extern "C" __global__ void bind(const Arguments words, const Word* to, const Word* from, const Word* add, int n)
 {
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x)
         *(Word*)to[i] = words.at[from[i]] + add[i];

@@ -49,7 +49,7 @@ def compile(f: Callable | None = None, *, static_argnums: int | Sequence[int] = 
         Compare the first two calls of each program with f itself. RuntimeError names the line whose result differs.
     native : bool, default True
         Compile native code. Its results may differ from NumPy's in the last bits, and it is taken when it is ready: for the same
-        bits in each run call wait() before, or pass False, which leaves the program to NumPy.
+        bits in each run call wait() before, or pass False, which leaves the program to NumPy and CuPy.
 
     Returns
     -------

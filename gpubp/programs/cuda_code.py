@@ -102,7 +102,8 @@ def prepared(program):
 
 
 def _is_product(one):
-    return UFUNCS.get(one.function, one.function) in PRODUCTS and type(one.results) is Value and one.results.dtype.kind == "f"
+    return UFUNCS.get(one.function, one.function) in PRODUCTS and type(one.results) is Value and (
+        one.results.dtype.kind == "f" and [len(x.shape) for x in one.inputs] == [2, 2])
 
 
 def _is_view(one):
@@ -174,8 +175,8 @@ class CudaCode(NativeCode):
     def why_not(self):
         try:
             self.idle[self._lane()] = [self.instance()]
-        except self.xp.cuda.compiler.CompileException as error:
-            return f"its kernels do not compile ({first_line(error)})"
+        except (self.xp.cuda.compiler.CompileException, self.xp.cuda.driver.CUDADriverError) as error:
+            return f"its kernels cannot be compiled and loaded ({first_line(error)})"
         return None
 
     def instance(self):

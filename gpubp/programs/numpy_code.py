@@ -2,6 +2,7 @@
 
 import operator
 from math import prod
+from threading import get_ident
 
 import numpy as np
 
@@ -13,6 +14,8 @@ INTO: frozenset = frozenset((
     np.sum, np.mean, np.prod, np.max, np.min, np.amax, np.amin, np.any, np.all, np.cumsum, np.cumprod, np.var, np.std))
 SCANS: frozenset = frozenset((np.cumsum, np.cumprod))         # CuPy's take no out= without an axis
 WIDER: frozenset = frozenset((np.mean, np.var, np.std))   # compute halves in float32, but not into an array of halves
+
+LANES = 8   # streams and threads whose idle instances are kept
 
 
 class NumpyCode:
@@ -48,11 +51,13 @@ class NumpyCode:
             program = self.instance()
         answer = program(*given, **options)
         idle.append(program)
+        if len(self.idle) > LANES:
+            self.idle.pop(next(iter(self.idle)), None)   # streams come and go
         return answer
 
     def _lane(self):
-        """Where an instance can be used again: calls on one stream of CuPy run one after the other."""
-        return self.xp.cuda.Device().id, self.xp.cuda.get_current_stream()
+        """Where an instance can be used again: a thread's calls on one stream of CuPy run one after the other."""
+        return self.xp.cuda.Device().id, self.xp.cuda.get_current_stream(), get_ident()
 
     def summary(self):
         """A line on its memory."""

@@ -219,6 +219,7 @@ def test_circuits(ops):
     assert len(found) == 5 and all(case["median"] > 0 and case["launches"] for case in found.values())
 
 
+@pytest.mark.usefixtures("current_device")
 def test_compiled_functions(ops):
     names = gpu_compiled.SINGLE,
     figures, = found_by(gpu_compiled.compiled, ops, names, **QUICK).values()
