@@ -165,7 +165,8 @@ class Lowered:
         kind, x = SUMS.get(one.function), one.inputs[0] if one.inputs else None
         if kind is None or type(x) is not Value or not is_spelled(x.dtype) or not is_spelled(one.results.dtype) or (
                 set(one.options) - {"axis", "keepdims", "dtype"}) or len(one.inputs) > 2 or x.shape == () or 0 in x.shape or (
-                kind == "mean" and x.dtype.kind != "f") or (one.options.get("dtype") not in (None, one.results.dtype)):
+                kind == "mean" and x.dtype.kind + one.results.dtype.kind != "ff") or (
+                one.options.get("dtype") not in (None, one.results.dtype)):
             return False
         axis = one.inputs[1] if len(one.inputs) == 2 else one.options.get("axis", 0 if one.function in OF_UFUNCS else None)
         axes = tuple(range(len(x.shape))) if axis is None else tuple(

@@ -132,6 +132,21 @@ def test_reductions_repeat_bit_by_bit(cuda):
             np.testing.assert_array_equal(one.get(), other.get())
 
 
+def test_means_as_integers_are_left_to_cupy(cuda):
+    """A sum of floats is divided before it is rounded, and CuPy rounds down."""
+    x = moved(cuda, np.linspace(-3.0, 3.0, 48).reshape(6, 8))
+    assert_compiled(cuda, lambda x: [np.mean(x * 1.5, axis=axis, dtype=dtype) for axis in (None, 0, 1)
+                                     for dtype in ("int32", "int64")], x, calls=6)
+
+
+def test_many_reductions_are_several_kernels(cuda):
+    """CUDA gives a block 48 KiB of shared memory, of which each reduction of a kernel takes 2."""
+    for axis in None, 0, 1:
+        native = assert_compiled(cuda, lambda x, axis=axis: [np.sum(x * i, axis=axis) for i in range(40)],
+                                 moved(cuda, np.linspace(0.0, 1.0, 48).reshape(6, 8)))
+        assert [len(step.reductions) for step in native.lowered.steps] == [16, 16, 8]
+
+
 # ---- programs
 
 SIZES_OF_LAYERS = 64, 30, 30, 10
