@@ -149,6 +149,12 @@ class CudaCode(NativeCode):
         read = {access.root for text in self.texts.values() for access in text.reads}   # Python's ints may be larger than C's
         self.words = [x for x in (*self.program.inputs, *self.fresh) if x not in self.constants and (is_array(x) or x in read)]
         words = [self._spelled(x) + ".data.ptr" * is_array(x) for x in self.words]
+        most = 1 << 31 if self.lowered.narrow() else 1 << 63
+        for x in self.words:
+            if x.kind in (int, float) and x not in self.given:   # 2 ** -1 is no int
+                self.lines.append(f"if type(v{x.number}) is not {self._named(x.kind, x.kind.__name__)}: return None")
+            if x.kind is int:
+                self.lines.append(f"if not {-most} <= v{x.number} < {most}: return None")
         if self.fresh:
             self.lines += ["with caller():", *(f"    {line}" for line in self._results())]   # as Session.empty, once for all
         self.lines.append(f"bind({', '.join(words)})")

@@ -95,6 +95,11 @@ class Lowered:
         if self.on_gpu:
             self.steps = [part for step in self.steps for part in _parts(step)]
 
+    def narrow(self):
+        """Whether a loop reads a number of Python's as an int32: a larger one is an error of NumPy's, or decides a comparison."""
+        return any(type(x) is Value and x.kind is int and dtype == np.int32 for one, (dtypes, _) in self.loops.items()
+                   for x, dtype in zip(operands(one), dtypes))
+
     def reads(self, step):
         """The Accesses that a step reads in memory."""
         if isinstance(step, Product):

@@ -22,8 +22,9 @@ from .program import UFUNCS, Value, is_array
 
 # NumPy's bits, and its integers, which overflow; sincos has no vector version
 OPTIONS = *cxx.OPTIONS, "-ffp-contract=off", "-fwrapv", "-fno-builtin-sin", "-fno-builtin-cos"
-# of Python's ints: which functions int64 computes for so many of them that are so large, without an overflow
-BOUNDED, MOST_INTS, LARGE = {operator.add, operator.sub, operator.neg, operator.pos, operator.abs}, 8, 1 << 53
+# of Python's ints: which functions int64 or int32 computes for so many of them that are so large, without an overflow
+BOUNDED, MOST_INTS = {operator.add, operator.sub, operator.neg, operator.pos, operator.abs}, 8
+LARGE, LARGE_INT32 = 1 << 53, 1 << 22
 NUMBER_BYTES = 16     # of a number among the arguments
 OUTSIDE = "compile: expected indices from {} to {}, got one outside: call the function itself to see where"
 UNTHREADED = 1 << 17   # multiply-adds of a product, up to which the BLAS takes one thread by itself
@@ -233,7 +234,8 @@ class NativeCode(NumpyCode):
         """The lines that put the arguments in place, and make the results."""
         arrays = list(filter(is_array, self.program.inputs))
         self.bound = [(self._slot(x), x.dtype, x.shape) for x in (*arrays, *self.fresh)]
-        lines = [f"if not {-LARGE} < v{x.number} < {LARGE}: return None" for x in self.numbers if x.kind is int]
+        most = LARGE_INT32 if self.lowered.narrow() else LARGE
+        lines = [f"if not {-most} < v{x.number} < {most}: return None" for x in self.numbers if x.kind is int]
         lines += [f"{self._memory(x)}[()] = v{x.number}" for x in self.numbers]
         lines += self._results()
         given, every = ("".join(f"{letter}{x.number}, " for x in values)

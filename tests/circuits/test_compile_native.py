@@ -120,6 +120,21 @@ def test_shared_memory_is_not_taken(given):
 
 
 def test_what_is_read_later_is_not_taken():
+@pytest.mark.parametrize("f", [lambda x, n: x * n, lambda x, n: x > n, lambda x, n: x + (n + 1), lambda x, n: -n < x])
+def test_ints_beside_int32(f):
+    """One that int32 does not hold is compared, or an error."""
+    x = np.arange(-3, 4, dtype=np.int32)
+    program = ready(f, x, 3)
+    for n in (1 << 31) - 2, 1 << 31, -(1 << 40), 1 << 62, 1 << 70:
+        try:
+            expected = f(x, n)
+        except OverflowError:
+            with pytest.raises(OverflowError):
+                program(x, n)
+        else:
+            assert_same(program(x, n), expected)
+
+
     """x is read after y is known, and by a reduction of it."""
     f = lambda x: (x * 2.0, np.sum(x * 2.0) + x[::-1], np.cumsum(x))
     program = ready(f, drawn(100), donate_argnums=0)

@@ -322,6 +322,38 @@ def test_numbers_that_no_kernel_reads_may_be_larger_than_cs(cuda):
     assert compiled.latest.native
 
 
+@pytest.mark.parametrize("f", [lambda x, n: x * n, lambda x, n: x > n, lambda x, n: x + (n + 1), lambda x, n: -n < x])
+def test_ints_that_the_kernels_cannot_take(f, cuda):
+    """The functions of CuPy take them: they raise for int32, compare, or compute with floats."""
+    for dtype in "int32", "int64", "float64":
+        x = moved(cuda, np.arange(-3, 4).astype(dtype))
+        compiled = gpubp.compile(f)
+        for _ in range(4):
+            compiled(x, 3)
+        for n in (1 << 31) - 2, 1 << 31, -(1 << 40), 1 << 62, 1 << 63, 1 << 70:
+            try:
+                expected = f(x, n)
+            except OverflowError:
+                with pytest.raises(OverflowError):
+                    compiled(x, n)
+            else:
+                assert_close(host(cuda, [compiled(x, n)]), host(cuda, [expected]))
+        assert_close(host(cuda, [compiled(x, 3)]), host(cuda, [f(x, 3)]))
+        assert compiled.signatures == 1 and compiled.latest.native
+
+
+def test_numbers_that_change_their_type(cuda):
+    """A power of ints is a float where the exponent is negative, and one of floats may be complex."""
+    x = moved(cuda, np.arange(4.0))
+    for given, others in ((2, 3), [(2, -1)]), ((2.0, 0.5), [(-2.0, 0.5)]):
+        compiled = gpubp.compile(lambda x, a, b: (x * a ** b, a ** b))
+        for a, b in (*4 * [given], *others, given):
+            found, number = compiled(x, a, b)
+            assert type(number) is type(a ** b) and number == a ** b
+            assert_close(host(cuda, [found]), [np.arange(4.0) * a ** b])
+        assert compiled.signatures == 1 and compiled.latest.native
+
+
 @pytest.mark.parametrize("kind", [float, np.float64, np.float32])
 def test_gradients_of_numbers_are_numbers(kind, cuda):
     x, plain = moved(cuda, np.arange(5.0)), np.arange(5.0)
