@@ -126,6 +126,9 @@ class CompiledFunction:
             if is_array(one) and namespace(x) is not namespace(one):
                 raise TypeError(f"compile: expected out= of the package of the results, here {namespace(one).__name__}, got "
                                 f"{namespace(x).__name__}: take np.empty_like of them")
+            if is_array(one) and x.device != one.device:
+                raise ValueError(f"compile: expected out= on the device of the results, here {one.device}, got {x.device}: take "
+                                 f"np.empty_like of them")
             if np.shape(one) != x.shape or not np.can_cast(np.result_type(one), x.dtype, "same_kind") or not _is_writeable(x):
                 raise ValueError(f"compile: expected out= like the results, here {describe(one)}, got {describe(x)}: take "
                                  f"np.empty_like of them")
@@ -233,15 +236,16 @@ class Entry:
         return not self.to_check and not self.program.guards
 
     def donated(self, given):
-        """The arrays for results, None for new ones, among the inputs of a call; none at all if inputs share memory."""
+        """The arrays for results, None for new ones, among the inputs of a call that share no memory."""
         if not self.donors or not self.is_sure:
             return None
-        arrays = list(filter(is_array, given))
-        owners = set(map(id, arrays))
-        if len(owners) < len(arrays) or any(x.base is not None and id(x.base) in owners for x in arrays):
+        owners = [id(_owner(x)) for x in given if is_array(x)]
+        if id(None) in owners:
             return None
-        return [None if i is None or given[i].base is not None or not given[i].flags.c_contiguous or not _is_writeable(given[i])
-                else given[i] for i in self.donors]
+
+        def is_free(x):
+            return x.base is None and x.flags.c_contiguous and _is_writeable(x) and owners.count(id(_owner(x))) == 1
+        return [given[i] if i is not None and is_free(given[i]) else None for i in self.donors]
 
     def run(self, code, owner, args, options, given, outs=None):
         """The same by native code or NumPy, in a tuple; None if an array has another shape or dtype than this signature's."""
@@ -300,6 +304,16 @@ def _native(program):
     from ..programs import native_code
 
     return native_code, native_code.NativeCode
+
+
+def _owner(x):
+    """What owns an array's memory; None if another package does, whose other arrays may share it."""
+    if hasattr(x, "get"):   # CuPy's
+        own = namespace(x).cuda.memory
+        return x.data.mem if isinstance(x.data.mem, own.Memory | own.PooledMemory | own.MemoryAsync) else None
+    while isinstance(x.base, np.ndarray):
+        x = x.base
+    return x if x.base is None else None
 
 
 def _is_writeable(x):

@@ -109,8 +109,9 @@ def test_donated_memory_is_taken():
 
 
 @pytest.mark.parametrize("given", [
-    lambda w: (w, w), lambda w: (w, w[:]), lambda w: (np.frombuffer(w.tobytes()), w), lambda w: (w[::-1][::-1], w)],
-    ids=["twice", "a view", "read-only", "views"])
+    lambda w: (w, w), lambda w: (w, w[:]), lambda w: (np.frombuffer(w.tobytes()), w), lambda w: (w[::-1][::-1], w),
+    lambda w: (w, np.from_dlpack(w)), lambda w: (w, np.asarray(memoryview(w)))],
+    ids=["twice", "a view", "read-only", "views", "by DLPack", "a buffer"])
 def test_shared_memory_is_not_taken(given):
     f = lambda a, b: (a + 1.0, b[::-1] * a)
     program = ready(f, drawn(50), 2.0 * drawn(50), donate_argnums=(0, 1))
@@ -119,7 +120,6 @@ def test_shared_memory_is_not_taken(given):
     assert_same(program(*args), f(*before), NATIVE.ulps)
 
 
-def test_what_is_read_later_is_not_taken():
 @pytest.mark.parametrize("f", [lambda x, n: x * n, lambda x, n: x > n, lambda x, n: x + (n + 1), lambda x, n: -n < x])
 def test_ints_beside_int32(f):
     """One that int32 does not hold is compared, or an error."""
@@ -135,6 +135,7 @@ def test_ints_beside_int32(f):
             assert_same(program(x, n), expected)
 
 
+def test_what_is_read_later_is_not_taken():
     """x is read after y is known, and by a reduction of it."""
     f = lambda x: (x * 2.0, np.sum(x * 2.0) + x[::-1], np.cumsum(x))
     program = ready(f, drawn(100), donate_argnums=0)

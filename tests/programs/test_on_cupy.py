@@ -428,6 +428,34 @@ def test_donated_arrays_with_columns_of_adjacent_elements_are_not_written(cuda):
     assert compiled.latest.native and compiled.latest.donors == [0]
 
 
+@pytest.mark.parametrize("other", ["the same memory", "by DLPack"])
+def test_memory_that_others_see_is_not_taken(other, cuda):
+    """Arrays of one memory, none of which is a view of another."""
+    xp, plain = cuda.xp, np.arange(5.0)
+    for f in lambda x, y: x + y[::-1], lambda x, y: (x + y, x - y):
+        compiled = gpubp.compile(f, donate_argnums=(0, 1))
+        for _ in range(5):
+            x = moved(cuda, plain)
+            y = xp.from_dlpack(x) if other == "by DLPack" else xp.ndarray(x.shape, x.dtype, x.data)
+            assert_close(host(cuda, compiled(x, y)), leaves(f(plain, plain)))
+    z, = leaves(compiled(x := moved(cuda, plain), moved(cuda, plain)))[:1]
+    assert z.data.ptr == x.data.ptr   # as without others
+
+
+def test_results_on_another_device_are_refused(cuda):
+    xp = cuda.xp
+    if xp.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("there is one device")
+    x, compiled = moved(cuda, np.arange(4.0)), gpubp.compile(lambda x: x * 2)
+    with xp.cuda.Device(1 - cuda.device.index):
+        out = xp.zeros(4)
+    for _ in range(4):
+        with pytest.raises(ValueError, match=r"^compile: expected out= on the device of the results, here <CUDA"):
+            compiled(x, out=out)
+    with out.device:
+        assert not out.get().any()
+
+
 def test_many_arguments(cuda):
     given = moved(cuda, [np.full(3, float(i)) for i in range(300)])
     f = gpubp.compile(lambda *given: sum(given[1:], given[0]))
