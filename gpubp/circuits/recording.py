@@ -18,7 +18,7 @@ from .calling_line import calling_line, described
 from .kept import COPIED, sample
 from .proxy import Proxy, concrete, holds, refuse_number, refuse_writing
 from .pytree import leaves
-from .refusals import is_array
+from .refusals import is_array, require_not_of_cupy
 
 # about shapes and types, not about numbers: called with the content
 STRUCTURAL: frozenset = frozenset((
@@ -58,10 +58,13 @@ class Recording:
         self.constants = {}   # the copy, or the sample, of each constant array, by its identity
 
     def run(self, f, args, options):
-        """f(*args, **options), with the error for a number that it asks for, also where NumPy replaces that by its own."""
+        """f(*args, **options), with the error for a number that it asks for, also where NumPy replaces that by its own, and for
+        CuPy's functions that take none of its proxies."""
         try:
             return f(*args, **options)
-        except (TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
+            if self.refusal is None:
+                require_not_of_cupy(error, Proxy, "traced values")
             if self.refusal is None or error is self.refusal:
                 raise
             raise self.refusal from error

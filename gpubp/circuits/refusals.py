@@ -173,6 +173,19 @@ def _is_like_array(kind):
         or (hasattr(kind, "shape") and hasattr(kind, "dtype")))
 
 
+def require_not_of_cupy(error, kind, name):
+    """TypeError with the remedy if an error comes out of CuPy's code with a value of this kind, a wire for instance, among its
+    variables; compiled methods of CuPy's arrays show none."""
+    from traceback import walk_tb  # only errors need it
+
+    tail: list = []
+    for frame, _ in walk_tb(error.__traceback__):
+        tail = [*tail, frame] if (frame.f_globals.get("__name__") or "").partition(".")[0] in ("cupy", "cupyx") else []
+    if any(type(leaf) is kind for frame in tail for x in frame.f_locals.values() for leaf in leaves(x)):
+        raise TypeError(f"CuPy's function takes no {name}: write np.matmul(x, y) for cupy.matmul(x, y), np.cumsum(x) for "
+                        f"cupy.cumsum(x) and so on, which run CuPy where {name} carry its arrays") from error
+
+
 def require_one_package(name, values, error=None):
     """The arrays among the values, unwrapped; TypeError where NumPy's are mixed with CuPy's."""
     arrays = [x for x in map(concrete, map(unwrap, values)) if hasattr(x, "dtype") and not isinstance(x, np.generic)]

@@ -15,7 +15,7 @@ from .complex_numbers import is_complex
 from .kept import private, sample
 from .proxy import holds
 from .pytree import CONTAINERS, leaves, mapped, rebuilt
-from .refusals import ForeignFunctionError, require_array, require_real
+from .refusals import ForeignFunctionError, require_array, require_not_of_cupy, require_real
 from .tape import PLAIN, Circuit, ConcreteNumberError, Traced, is_floating, unwrap
 from .values import describe, implements_numpy, materialize
 from .wire import Wire
@@ -62,9 +62,7 @@ class TracedCall:
             if isinstance(error.__cause__, ConcreteNumberError):
                 raise TypeError("cannot store a traced value in a NumPy array (array[i] = x): collect the values in a list "
                                 "and use np.stack") from error
-            if _cupy_got_wires(error):
-                raise TypeError("CuPy's function takes no wires: write np.matmul(x, y) for cupy.matmul(x, y), np.cumsum(x) for "
-                                "cupy.cumsum(x) and so on, which run CuPy where wires carry its arrays") from error
+            require_not_of_cupy(error, Wire, "wires")
             raise
         finally:
             circuit.closed = True
@@ -141,16 +139,6 @@ def as_wires(circuit, values, names):
     for wire in found if large else ():
         circuit.guarded, wire.unchanged = True, (circuit.owner, "", sample, [one for one in large if one[0] is wire.content])
     return found
-
-
-def _cupy_got_wires(error):
-    """Whether an error comes out of CuPy code with a wire among its variables; compiled methods of CuPy arrays show none."""
-    from traceback import walk_tb  # only errors need it
-
-    tail: list = []
-    for frame, _ in walk_tb(error.__traceback__):
-        tail = [*tail, frame] if (frame.f_globals.get("__name__") or "").partition(".")[0] in ("cupy", "cupyx") else []
-    return any(type(leaf) is Wire for frame in tail for x in frame.f_locals.values() for leaf in leaves(x))
 
 
 def require_floating(owner, leaf):

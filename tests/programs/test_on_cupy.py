@@ -456,6 +456,14 @@ def test_results_on_another_device_are_refused(cuda):
         assert not out.get().any()
 
 
+@pytest.mark.parametrize("call", [
+    lambda xp, x: xp.matmul(x, x.T), lambda xp, x: xp.zeros_like(x) + x, lambda xp, x: xp.concatenate([x, x]),
+    lambda xp, x: xp.linalg.inv(x), lambda xp, x: xp.roll(x, 1), lambda xp, x: xp.cumsum(x)])
+def test_functions_of_cupy_that_take_no_traced_values(call, cuda):
+    with pytest.raises(TypeError, match=r"^CuPy's function takes no traced values: write np.matmul\(x, y\) for cupy.matmul"):
+        gpubp.compile(lambda x: call(cuda.xp, x))(moved(cuda, np.eye(3)))
+
+
 def test_many_arguments(cuda):
     given = moved(cuda, [np.full(3, float(i)) for i in range(300)])
     f = gpubp.compile(lambda *given: sum(given[1:], given[0]))
