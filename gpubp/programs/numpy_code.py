@@ -49,11 +49,12 @@ class NumpyCode:
             program = idle.pop()
         except IndexError:
             program = self.instance()
-        answer = program(*given, **options)
-        idle.append(program)
-        if len(self.idle) > LANES:
-            self.idle.pop(next(iter(self.idle)), None)   # streams come and go
-        return answer
+        try:
+            return program(*given, **options)
+        finally:
+            idle.append(program)
+            if len(self.idle) > LANES:
+                self.idle.pop(next(iter(self.idle)), None)   # streams and threads come and go
 
     def _lane(self):
         """Where an instance can be used again: a thread's calls on one stream of CuPy run one after the other."""
