@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .lowering import Access, operands
+from .lowering import Access
 from .program import Value
-from .spelling import C_TYPES, SPELLED, c_cast, literal, ufunc_name
+from .spelling import C_TYPES, SPELLED, c_cast, literal, operands, ufunc_name
 
 # Statements of a loop. A longer group is several loops over a block, each a function, since compilers are not linear. PART is a
 # multiple of small numbers, so that the rounds of an unrolled loop fill equal parts, which are one function.
@@ -16,6 +16,8 @@ WHOLE, PART = 600, 60
 TASK = 1 << 15        # elements of a task of a thread, about
 MOST_TASKS = 256
 EDGE = 64             # tasks of one row begin at multiples of it
+SHORT = 128           # elements of a row, up to which rows are joined
+MOST_REPEATED = 4     # accesses that repeat in each row, up to which they are
 BLOCK = 512           # elements of a block, at most; fewer if its scratch memory would not fit the second cache
 SCRATCH_BYTES, ON_STACK = 1 << 18, 1 << 15
 JOINS = {"sum": "Sum", "mean": "Sum", "max": "Max", "min": "Min", "any": "Any", "all": "All"}
@@ -74,9 +76,26 @@ class GroupText:
         self.kept = prod(n for n, _, reduced in self.outer if not reduced)
         # rows that belong to one result
         self.unit = prod(n for n, _, reduced in self.outer if reduced) if self.kind == "rows" else 1
+        self.edge, self.repeated = EDGE, {}   # type: ignore[var-annotated]
+        if self.kind in ("none", "all") and self.outer and self.inner <= SHORT and not self.lowered.on_gpu:
+            self._join_rows()
+
+    def _join_rows(self):
+        """Make short rows one long row, if each access goes on in the next row or repeats there: ends of rows are slow.
+
+        repeated: the step of each access that repeats, whose elements are copied for a block of rows.
+        """
+        def goes_on(i):
+            sizes = [n for n, *_ in self.outer[1:]] + [self.inner]
+            return all(own[i] == self.steps[i] * prod(sizes[k:]) for k, (_, own, _) in enumerate(self.outer))
+        repeated = {i: step for i, step in enumerate(self.steps) if not goes_on(i)}
+        if len(self.group.instructions) <= WHOLE and len(repeated) <= MOST_REPEATED and not any(
+                own[i] for _, own, _ in self.outer for i in repeated):
+            self.edge, self.repeated = self.inner, repeated
+            self.outer, self.inner, self.rows, self.kept = [], self.rows * self.inner, 1, 1
 
     def _task_count(self):
-        units = self.inner // EDGE if self.rows == 1 else self.rows // self.unit
+        units = self.inner // self.edge if self.rows == 1 else self.rows // self.unit
         if self.kind == "columns":   # each task has results of its own, which take time to join
             units = min(units, self.rows // (16 * self.kept))
         return max(1, min(MOST_TASKS, self.rows * self.inner // TASK, units))
@@ -87,7 +106,7 @@ class GroupText:
 
     def call(self, name, arguments):
         """The statements that run the group, with the addresses of its accesses."""
-        size, unit = (self.inner, EDGE) if self.rows == 1 else (self.rows, self.unit)
+        size, unit = (self.inner, self.edge) if self.rows == 1 else (self.rows, self.unit)
         lines = [f"const Word a[] = {{{', '.join(arguments)}}};"]
         if self.tasks == 1:
             lines.append(f"{name}(a, 0, 0, {size});")
@@ -114,7 +133,8 @@ class GroupText:
     def _text(self):
         """The function without its name. It takes the addresses, its task, and where its rows, or elements of one row, are."""
         lines, names = [], {}
-        only, blocks = self.rows == 1, len(self.group.instructions) > WHOLE or self.kind in ("all", "rows")
+        only = self.rows == 1
+        blocks = len(self.group.instructions) > WHOLE or self.kind in ("all", "rows") or self.repeated
         for i in (*self.reads.values(), *self.writes.values()):
             lines.append(f"{_pointer(self.accesses[i], i in self.writes.values())} x{i} = {_cast(self.accesses[i])}a[{i}];")
         for i, (join, x, place) in enumerate(self.results):
@@ -130,9 +150,14 @@ class GroupText:
             item = self.accesses[i].dtype.itemsize
             terms = "".join(f" + i{k} * {own[i] // item}" for k, (_, own, _) in enumerate(self.outer) if own[i])
             lines.append(f"{_pointer(self.accesses[i], i in self.writes.values())} p{i} = x{i}{terms};")
-            names[i] = _indexed(f"p{i}", self.steps[i] // item)
+            names[i] = f"b{i}[i]" if i in self.repeated else _indexed(f"p{i}", self.steps[i] // item)
         bodies = self._bodies(names)
         block = max(1, min(BLOCK, self.inner, max(16, SCRATCH_BYTES // (8 * max(1, len(self.scratch))))))
+        block -= block % self.edge if self.repeated else 0
+        for i, step in self.repeated.items():
+            lines += [f"{C_TYPES[self.accesses[i].dtype.name]} b{i}[{block}];",
+                      f"for (Int k = 0; k < {block}; k += {self.edge}) for (Int j = 0; j < {self.edge}; j++)",
+                      f"    b{i}[k + j] = {_indexed(f'p{i}', step // self.accesses[i].dtype.itemsize)};"]
         for x, i in self.scratch.items():
             ctype, self.scratch_bytes = C_TYPES[x.dtype.name], 8 * block * len(self.scratch)
             lines.append(f"{ctype} s{i}[{block}];" if self.scratch_bytes <= ON_STACK else
@@ -146,7 +171,7 @@ class GroupText:
             for i, (join, x, _) in enumerate(self.results):
                 kind = f"{JOINS[join]}, {C_TYPES[x.dtype.name]}"
                 lines.append(f"sum{i} = {JOINS[join]}::join(sum{i}, joined<{kind}>(s{self.scratch[x]}, n));")
-        lines.append("}" * blocks)
+        lines.append("}" * bool(blocks))
         for i, (join, x, _) in enumerate(self.results if self.kind == "rows" else ()):
             ctype, count = C_TYPES[x.dtype.name], self._count(join)
             divided = f" / {ctype}({count})" * (count != 1)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from .indices import Gather, picked
-from .program import UFUNCS, Instruction, Value, add_at, cast, is_array, replaced
-from .spelling import is_spelled, loop_dtypes
+from .program import UFUNCS, Instruction, Value, add_at, is_array, replaced
+from .sinking import sink
+from .spelling import is_spelled, loop_dtypes, operands
 
 VIEWS = frozenset((
     np.reshape, np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.expand_dims, np.squeeze, np.broadcast_to,
@@ -48,6 +49,10 @@ class Group:
     instructions: list = field(default_factory=list)
     # [("all", "rows" or "columns", axes, the name in SUMS, Instruction)]; the sums of columns reduce leading axes
     reductions: list = field(default_factory=list)
+
+    def used(self):
+        """The operands of its instructions and reductions: Values and constants."""
+        return [*(x for one in self.instructions for x in operands(one)), *(one.inputs[0] for *_, one in self.reductions)]
 
 
 @dataclass(eq=False)
@@ -91,7 +96,13 @@ class Lowered:
                 others.append(self._product(one) or self._called(one))
             if type(one.results) is Value and one.results in program.guards:
                 self.guarded = max(self.guarded, self.ready[one.results])
-        self.steps = sorted([*self.groups.values(), *others], key=lambda step: (step.level, type(step) is Call))
+        kept = [x for x in (*program.outputs, *program.guards) if type(x) is Value]   # and views, of scattered numbers too
+        kept += [*(x for one in others for x in one.instruction.values()), *(one.base.root for one in self.gathers.values())]
+        kept += [end for x, access in self.accesses.items() if access.root is not x for end in (x, access.root)]
+        for x, level in sink(self.groups, kept, {*program.inputs}).items():
+            self.inside[x], self.ready[x] = level, level + 1
+        groups = [group for group in self.groups.values() if group.instructions or group.reductions]
+        self.steps = sorted([*groups, *others], key=lambda step: (step.level, type(step) is Call))
         if self.on_gpu:
             self.steps = [part for step in self.steps for part in _parts(step)]
 
@@ -107,8 +118,7 @@ class Lowered:
         if isinstance(step, Call):
             return [self.accesses[x] for x in step.instruction.values()]
         made = {x for one in step.instructions for x in one.made()}
-        used = [*(x for one in step.instructions for x in operands(one)), *(one.inputs[0] for *_, one in step.reductions)]
-        found = [self.access(x) for x in used if type(x) is not Value or x not in made]
+        found = [self.access(x) for x in step.used() if type(x) is not Value or x not in made]
         found += [self.gathers[one].base for one in step.instructions if one in self.gathers]
         return list(dict.fromkeys(filter(None, found)))
 
@@ -315,11 +325,6 @@ def _for_views(index):
     """An index for which a number is a view, too."""
     parts = index if isinstance(index, tuple) else (index,)
     return parts if any(part is Ellipsis for part in parts) else (*parts, ...)
-
-
-def operands(one):
-    """The operands of an elementwise instruction: Values and constants."""
-    return one.inputs[:1] if one.function is cast else one.inputs
 
 
 def whole(x):

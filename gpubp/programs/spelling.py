@@ -48,6 +48,11 @@ def ufunc_name(one):
     return "where" if function in (np.where, chosen) and len(one.inputs) == 3 and not one.options else None
 
 
+def operands(one):
+    """The operands of an elementwise instruction: Values and constants."""
+    return one.inputs[:1] if one.function is cast else one.inputs
+
+
 def loop_dtypes(one):
     """(the dtypes to which the operands are converted, the dtype in which it computes); None for functions without a spelling."""
     name, out = ufunc_name(one), one.results.dtype

@@ -205,6 +205,36 @@ def test_a_parameter_called_out_is_the_functions_own():
     assert gpubp.compile(lambda x, out=1.0: x * out)(2.0, out=3.0) == 6.0
 
 
+# ---- loops
+
+SHORT_ROWS = {
+    "a row of one": ((7, 1), (1,)), "one row": ((1, 30), (30,)), "bias": ((40, 30), (30,)), "column": ((40, 30), (40, 1)),
+    "planes": ((6, 40, 3), (40, 3)), "rows of planes": ((6, 40, 3), (3,)), "between": ((6, 40, 3), (6, 1, 3)),
+    "tasks": ((30_000, 10), (10,)), "many tasks": ((3_000, 7, 11), (7, 11))}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", SHORT_ROWS)
+def test_short_rows_are_joined(name, dtype):
+    x, b = (drawn(*shape, dtype=dtype) for shape in SHORT_ROWS[name])
+    f = lambda x, b: (np.tanh(x + b) * b[..., ::-1], np.sum(np.exp(x) * b) / x.size, x.T - 1.0)
+    program = ready(f, x, b)
+    assert_same(program(x, b), f(x, b), NATIVE.ulps)
+    assert_same(program(x[::-1], b), f(x[::-1], b), NATIVE.ulps)
+
+
+@pytest.mark.parametrize("f, loops", [
+    (lambda x, y: x * 2.0 + np.sort(y), 1), (lambda x, y: x * 2.0 * y - np.sort(y * 3.0), 2),
+    (gpubp.grad(lambda x, y: np.sum(np.tanh(x * y) * np.sort(y))), 1),
+    (lambda x, y: (s := x * 2.0, s + np.sort(y)), 2), (lambda x, y: np.sort(x * 2.0) + (x * 2.0), 2),
+    (lambda x, y: x + np.sort(x - 1.0) + np.sort(y - 1.0) * (x - 2.0) + np.sort(np.sort(y)) / (x * x), 2)])
+def test_values_are_computed_where_they_are_needed(f, loops):
+    x, y = drawn(50), drawn(50) + 2.0
+    program = ready(f, x, y)
+    assert_same(program(x, y), f(x, y), NATIVE.ulps)
+    assert f" fused into {loops} loops" in program.explain(x, y)
+
+
 # ---- numbers
 
 
