@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial, update_wrapper
+from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from ..maths.validation import shown
 from ..programs.cleaning import cleaned
 from ..programs.numpy_code import NumpyCode, copied
 from ..programs.program import Value
+from ..programs.program import is_array as is_array_value
 from ..streams import warn
 from . import tape
 from .calling_line import described
@@ -24,6 +27,7 @@ from .refusals import is_array
 from .signature import Flattener, difference, is_data, rebuilder, signature, with_inputs
 from .values import describe
 
+BASE = attrgetter("base")
 MOST = 8      # signatures, above which a warning says what varies
 CHECKED = 2   # calls of each program, by NumPy and as native code, that are compared with the function itself
 
@@ -221,6 +225,7 @@ class Entry:
         self.why_not = why_not       # why there is no native code, in a few words
         self.given_up = donated      # inputs whose memory results may take
         self.donors: list = []       # for each result the place of one of them, or None
+        self.arrays = [i for i, x in enumerate(self.program.inputs) if is_array_value(x)]
 
     def call(self, owner, args, options, given, donate):
         """f's value: by the program, or by f itself where a guard of the program does not hold."""
@@ -239,13 +244,13 @@ class Entry:
         """The arrays for results, None for new ones, among the inputs of a call that share no memory."""
         if not self.donors or not self.is_sure:
             return None
-        owners = [id(_owner(x)) for x in given if is_array(x)]
-        if id(None) in owners:
-            return None
-
-        def is_free(x):
-            return x.base is None and x.flags.c_contiguous and _is_writeable(x) and owners.count(id(_owner(x))) == 1
-        return [given[i] if i is not None and is_free(given[i]) else None for i in self.donors]
+        arrays, fits = [given[i] for i in self.arrays], self.native.takes_results
+        found = [None if i is None else given[i] for i in self.donors]
+        if self.program.xp is np and {*map(type, map(BASE, arrays))} == {NoneType} and len({*map(id, arrays)}) == len(arrays):
+            return [x if x is not None and fits(x) else None for x in found]   # the usual case, in a third of the time
+        owners = [id(_owner(x)) for x in arrays]
+        return None if id(None) in owners else [
+            x if x is not None and x.base is None and fits(x) and owners.count(id(_owner(x))) == 1 else None for x in found]
 
     def run(self, code, owner, args, options, given, outs=None):
         """The same by native code or NumPy, in a tuple; None if an array has another shape or dtype than this signature's."""

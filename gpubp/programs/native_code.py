@@ -62,6 +62,8 @@ class NativeCode(NumpyCode):
 
     def __init__(self, program):
         self.lowered = Lowered(program)
+        # whether an array can be written as a whole; CuPy's are aligned and writeable
+        self.takes_results = operator.attrgetter("flags.c_contiguous" if program.devices else "flags.carray")
         self.slots: dict = {"team": 0}   # places in the table p of addresses
         self.functions: dict = {}        # {text of a group, or of a part of one: its name}
         self.views: dict = {}            # the Accesses of arrays that lie in the program's memory
@@ -135,9 +137,8 @@ class NativeCode(NumpyCode):
         """
         xp, devices, outputs = self.xp, self.program.devices, self.program.outputs
         if len(outs) != len(outputs) or not all(
-                type(own) is Value and isinstance(x, xp.ndarray) and (x.shape, x.dtype) == (own.shape, own.dtype) and getattr(
-                    x.flags, "carray", x.flags.c_contiguous) and (not devices or x.device.id in devices)
-                for x, own in zip(outs, outputs)):
+                type(own) is Value and isinstance(x, xp.ndarray) and (x.shape, x.dtype) == (own.shape, own.dtype) and (
+                    self.takes_results(x)) and (not devices or x.device.id in devices) for x, own in zip(outs, outputs)):
             return None
         places = {x: i for i, x in reversed(list(enumerate(outputs)))}
         found, arrays = [outs[places[x]] for x in self.fresh], [x for x in given if isinstance(x, xp.ndarray)]
