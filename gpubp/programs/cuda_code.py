@@ -17,6 +17,7 @@ from ..devices.cuda.launch import THREADS, grid
 from ..devices.cuda.probe import cuda_ops, why_no_cuda
 from ..devices.kernel_source import source
 from .cuda_loops import CudaGroup
+from .indices import picked
 from .lowering import VIEWS, Access, Product
 from .native_code import NativeCode
 from .numpy_code import copied, number
@@ -49,14 +50,13 @@ def prepared(program):
     makes, that a product reads, or that occur twice.
     """
     numbers = program.new_numbers()
-    constants: dict = {}
+    constants: dict = {}   # by identity: the Value of an array, the array in C's order, and the array itself, so that it lives
 
     def lifted(array):
-        known = next((x for x, (given, _) in constants.items() if given is array), None)
-        if known is None:
-            known = Value(next(numbers), array.shape, array.dtype, program.xp.ndarray)
-            constants[known] = array, program.xp.asarray(array, order="C")
-        return known
+        if id(array) not in constants:
+            value = Value(next(numbers), array.shape, array.dtype, program.xp.ndarray)
+            constants[id(array)] = value, program.xp.asarray(array, order="C"), array
+        return constants[id(array)][0]
 
     def index(part):
         array = np.asarray(part)
@@ -96,9 +96,9 @@ def prepared(program):
             steps.append(one)
         own.discard(x)
         outputs.append(x)
-    inputs = [*program.inputs, *(x for one in by_host for x in one.made() if x in read or x in ends), *constants]
-    return (replace(program, inputs=inputs, outputs=outputs, instructions=steps), by_host,
-            {x: array for x, (_, array) in constants.items()})
+    arrays = {x: array for x, array, _ in constants.values()}
+    inputs = [*program.inputs, *(x for one in by_host for x in one.made() if x in read or x in ends), *arrays]
+    return replace(program, inputs=inputs, outputs=outputs, instructions=steps), by_host, arrays
 
 
 def _is_product(one):
@@ -107,7 +107,7 @@ def _is_product(one):
 
 
 def _is_view(one):
-    return one.function in VIEWS or one.name == "getitem"
+    return one.function in VIEWS or (one.function is operator.getitem and picked(one) is None)
 
 
 class CudaCode(NativeCode):
