@@ -96,6 +96,10 @@ def gathered(x, xp=np):
     return x[np.array([2, 0, 0, 1])] + xp.take(xp.ravel(x), xp.argmax(x))
 
 
+def picked(x, xp=np):
+    return x[(x[:, 0] > 0.0) * 2] * xp.take(x, xp.argsort(x[0]), axis=1) - x[(x[:, 1] > 0.1) * 1, (x[:, 2] < 0.1) * -3][:, None]
+
+
 def running(x, xp=np):
     return xp.cumsum(x, axis=0) * xp.flip(x, 0) + xp.roll(x, 1, 0)
 
@@ -112,7 +116,7 @@ FORMS = {
     powers: [of(positive(3, 4), real(4)), of(positive(4), 1.5), of(positive(), real(3))],
     affine: [of(real(5, 4), real(3, 4), real(3)), of(real(4), real(3, 4), real())],
     stacked_products: [of(real(2, 3, 4), real(5, 4)), of(real(3, 4), real(2, 4))], vectors: [of(real(4), real(4))],
-    **dict.fromkeys((softmax, normalized, reduced, views, running), MATRIX), gathered: MATRIX[:1],
+    **dict.fromkeys((softmax, normalized, reduced, views, running), MATRIX), gathered: MATRIX[:1], picked: MATRIX[:1],
     joined: [of(real(3, 4), real(3, 4))]}
 
 
@@ -121,7 +125,8 @@ class Forms(Program):
 
     calls = {(form, k): case for form, cases in FORMS.items() for k, case in enumerate(cases)}
     length = 2, 6
-    elementwise, steep, kinds = FORMS, {leaky, masked, stepped, bounded, reduced, gathered}, ("float64", "float64", "float32")
+    elementwise, kinds = FORMS, ("float64", "float64", "float32")
+    steep: set = {leaky, masked, stepped, bounded, reduced, gathered, picked}
 
     def arguments(self):
         """The arguments of the program as a pytree, with numbers of Python and NumPy."""
