@@ -42,6 +42,28 @@ extern "C" __global__ void stuck(T* out)
 }
 """
 
+GROUPS = """
+struct Total {
+    T sum;
+    static Total first() { return {0}; }
+    void join(const Total& x) { sum += x.sum; }
+};
+extern "C" __global__ void rows(const T* x, T* y, int n, int width)
+{
+    T l[4];
+    reduce_rows<4, Total, unsigned>(n, width, [&](int u, unsigned e) { l[u] = x[e]; },
+                                    [&](int u, unsigned e, Total& sums) { sums.sum += l[u]; },
+                                    [&](unsigned row, const Total& sums) { y[row] = sums.sum; });
+}
+extern "C" __global__ void columns(const T* x, T* y, int n, int width)
+{
+    T l[4];
+    reduce_columns<4, Total, unsigned>(n, width, [&](int u, unsigned e) { l[u] = x[e]; },
+                                       [&](int u, unsigned e, Total& sums) { sums.sum += l[u]; },
+                                       [&](unsigned column, const Total& sums) { y[column] = sums.sum; });
+}
+"""
+
 ORDER = """
 extern "C" __global__ void order(float* out)   // out[1...] := the warps as they came
 {
@@ -244,6 +266,20 @@ def results(ops):
     return [ops.to_numpy(array) for array in left]
 
 
+def results_of_groups(ops):
+    """The sums of rows and columns in loops of compiled functions, by whole blocks."""
+    found = []
+    for name, block, n, width in (("rows", (256, 1), 5, 1200), ("columns", (32, 8), 80, 24)):
+        x, y = ops.asarray(normal("float32", (n, width))[0]), ops.zeros(max(n, width), np.float32)
+        kernel = ops.compiler.kernel(kernel_source.source("reductions.cuh", "float32") + GROUPS, name)
+        kernel((2 if name == "rows" else 1,), block, (x, y, np.int32(n), np.int32(width)))
+        found.append(ops.to_numpy(y))
+    return found
+
+
+RESULTS = {"inside.cu": results_inside, "reductions.cuh": results_of_groups}   # of others: results
+
+
 def differs(ops, change, results=results):
     """Whether some order of the warps gives another result, or none at all."""
     changed = CudaOps("host", ops.xp, Changed(ops.compiler, change), ops.device, ops.products)
@@ -260,15 +296,14 @@ def differs(ops, change, results=results):
     return False
 
 
-@pytest.mark.parametrize("results", [results, results_inside])
+@pytest.mark.parametrize("results", [results, *RESULTS.values()])
 def test_no_order_of_the_warps_changes_a_result(results):
     assert not differs(host_ops(), lambda text: text, results)
 
 
 @pytest.mark.parametrize("file, number", places(BARRIER), ids=str)
 def test_a_missing_barrier_is_found(file, number):
-    assert differs(host_ops(), lambda text: without(text, file, number, BARRIER, ""),
-                   results_inside if file == "inside.cu" else results)
+    assert differs(host_ops(), lambda text: without(text, file, number, BARRIER, ""), RESULTS.get(file, results))
 
 
 @pytest.mark.parametrize("file, number", places(SHUFFLE), ids=str)

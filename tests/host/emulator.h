@@ -224,6 +224,7 @@ string signature(void (*)(P...))
     extern "C" bool launch_##kernel(const unsigned* s, void** a, unsigned most) { return emulator::launch(kernel, s, a, most); } \
     extern "C" const char* signature_##kernel() { static const string s = emulator::signature(kernel); return s.c_str(); }
 
+static void __syncwarp() { emulator::meet(emulator::warps[emulator::me / emulator::warp]); }
 static void __syncthreads()
 {
     emulator::meet(emulator::blocks[emulator::me / emulator::block_threads]);
