@@ -3,6 +3,7 @@
 They run where CuPy finds a device, of a GPU or emulated (tests/README.md).
 """
 
+import os
 import threading
 from itertools import pairwise
 
@@ -17,6 +18,7 @@ from tests.circuits.test_compile_programs import Forms, curvature, gradient, sof
 from tests.compiled import assert_same
 from tests.programs.cases import PICKS, numbers, spelled
 
+RANDOM = int(os.environ.get("GPUBP_PROGRAMS", 100))   # random programs; each has its kernels compiled
 EPS = {"float64": 2.0 ** -52, "float32": 2.0 ** -23}
 
 
@@ -573,7 +575,7 @@ class Mixed(Forms):
         return sum(xp.sum(x) / max(np.size(x), 1) * scale for x in values), {"parts": values[-2:], "positive": [values[-1] > 0.0]}
 
 
-@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.long) for first in range(10, 100, 10))])
+@pytest.mark.parametrize("first", [0, *(pytest.param(first, marks=pytest.mark.long) for first in range(10, RANDOM, 10))])
 def test_random_programs_and_their_derivatives(first, cuda):
     def there(tree):
         return moved(cuda, mapped(lambda one: np.asarray(one) if isinstance(one, np.generic) else one, tree))
