@@ -56,7 +56,6 @@ def _by_jax(name, kind, rounds, length):
         raise LeftOutError(f"JAX computes on {jax.default_backend()!r} here, not on {kind!r}")
     call, args = work(name, jax.value_and_grad, jax.numpy, jax.numpy.asarray)
     run = partial(jax.jit(call), *args)
-
     with jax.default_matmul_precision("highest"):   # JAX's default on a GPU is TF32
         total = float(np.sum(np.asarray(leaves(run())[0])))
         return {**alternating({"JAX jit": per_call(run, jax.block_until_ready, length)}, rounds), "total": total}

@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .lowering import Access
+from .lowering import WHOLE, Access
 from .program import Value
 from .spelling import C_TYPES, SPELLED, c_cast, literal, operands, ufunc_name
 
-# Statements of a loop. A longer group is several loops over a block, each a function, since compilers are not linear. PART is a
-# multiple of small numbers, so that the rounds of an unrolled loop fill equal parts, which are one function.
-WHOLE, PART = 600, 60
+PART = 60             # statements of each of the loops over a block, functions, that a group longer than WHOLE becomes
 TASK = 1 << 15        # elements of a task of a thread, about
 MOST_TASKS = 256
 EDGE = 64             # tasks of one row begin at multiples of it

@@ -24,7 +24,8 @@ VIEWS = frozenset((
 SUMS = {np.sum: "sum", np.add.reduce: "sum", np.mean: "mean", np.max: "max", np.amax: "max", np.min: "min", np.amin: "min",
         np.any: "any", np.all: "all", np.maximum.reduce: "max", np.minimum.reduce: "min"}
 OF_UFUNCS = frozenset((np.add.reduce, np.maximum.reduce, np.minimum.reduce))   # without an axis they take the first
-# Instructions of a kernel. PART is a multiple of small numbers, so that rounds of an unrolled loop fill equal parts.
+# Statements of a loop. A longer group becomes several, since compilers are not linear: on a GPU kernels of PART each, here as in
+# loops.py a multiple of small numbers, so that rounds of an unrolled loop fill equal parts, which are one function.
 WHOLE, PART = 600, 240
 MOST_SUMS = 8   # reductions of a CUDA kernel: 2 KB of shared memory each, of which a block may have 48 KB
 

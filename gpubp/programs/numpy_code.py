@@ -15,7 +15,7 @@ INTO: frozenset = frozenset((
 SCANS: frozenset = frozenset((np.cumsum, np.cumprod))         # CuPy's take no out= without an axis
 WIDER: frozenset = frozenset((np.mean, np.var, np.std))   # compute halves in float32, but not into an array of halves
 
-LANES = 8   # streams and threads whose idle instances are kept
+LANES = 32   # streams and threads of CuPy whose idle instances are kept
 
 
 class NumpyCode:
@@ -53,8 +53,9 @@ class NumpyCode:
             return program(*given, **options)
         finally:
             idle.append(program)
-            if len(self.idle) > LANES:
-                self.idle.pop(next(iter(self.idle)), None)   # streams and threads come and go
+            if len(self.idle) > LANES:   # streams and threads come and go
+                for old in [*self.idle][:-LANES]:   # a copy, since other threads add theirs
+                    self.idle.pop(old, None)
 
     def _lane(self):
         """Where an instance can be used again: a thread's calls on one stream of CuPy run one after the other."""

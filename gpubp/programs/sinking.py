@@ -25,7 +25,7 @@ def sink(groups, kept, inputs):
         stay = []
         for one in reversed(group.instructions):
             given, places = [x for x in operands(one) if type(x) is Value], needs[one.results]
-            if not places or None in places or min(places) == group.level or len({*filter(_is_array, given)} - inputs) > 1:
+            if not places or None in places or min(places) == group.level or len({x for x in given if x.shape} - inputs) > 1:
                 stay.append(one)
                 continue
             level = levels[one.results] = min(places)
@@ -38,7 +38,3 @@ def sink(groups, kept, inputs):
     for key, instructions in moved.items():
         groups[key].instructions[:0] = instructions[::-1]
     return levels
-
-
-def _is_array(x):
-    return x.shape != ()

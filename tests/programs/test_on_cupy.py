@@ -13,6 +13,7 @@ import pytest
 import gpubp
 from gpubp.circuits.pytree import leaves, mapped
 from gpubp.programs import cuda_code
+from gpubp.programs.numpy_code import LANES
 from tests.beside_numpy import moved, opened
 from tests.circuits.test_compile_programs import Forms, curvature, gradient, softmax, views
 from tests.compiled import assert_same
@@ -527,6 +528,16 @@ def test_the_callers_stream_waits_and_is_waited_for(cuda):
             y = f(x) * 2.0
             x[...] = np.nan
             np.testing.assert_allclose(y.get(), 2 * np.exp(0.5 * i) + 2)
+
+
+def test_ended_streams_leave_little_memory(cuda):
+    f, x = gpubp.compile(lambda x: np.tanh(x) * 2 + 1, native=False), moved(cuda, np.arange(4.0))
+    streams = [cuda.xp.cuda.Stream(non_blocking=True) for _ in range(LANES + 8)]
+    cuda.xp.cuda.Device().synchronize()   # x is there
+    for stream in 2 * streams:
+        with stream:
+            np.testing.assert_allclose(f(x).get(), 2 * np.tanh(np.arange(4.0)) + 1)
+    assert len(f.latest.code.idle) == LANES
 
 
 def test_two_devices_have_programs_of_their_own(cuda):
