@@ -25,7 +25,7 @@ C_SPELLINGS = {
 }
 
 # operators with their operands exchanged
-REFLECTED = {f"__r{name}__": f"__{name}__" for name in ("add", "sub", "mul", "truediv")} | {"__rpow__": "power"}
+REFLECTED = {f"__r{name}__": f"__{name}__" for name in ("add", "sub", "mul", "truediv", "and", "or")} | {"__rpow__": "power"}
 
 # NumPy's names of the operators, for formulas with numpy.exp instead of xp.exp or with NumPy's numbers
 DUNDERS = {"add": "__add__", "subtract": "__sub__", "multiply": "__mul__", "divide": "__truediv__", "negative": "__neg__",
@@ -65,6 +65,11 @@ class Term:
             return self.writer.write(name, *operands)
         return getattr(self.writer, name)(*operands)
 
+    def __array_function__(self, function, types, operands, options):
+        if options:
+            raise TypeError(f"a formula is scalar: numpy.{function.__name__} with options cannot be written")
+        return getattr(self.writer, function.__name__)(*operands)
+
     def __pow__(self, exponent):
         if not isinstance(exponent, Term) and exponent in (2, 3):   # pow() is slow, and NumPy squares by multiplying too
             square = self.writer.write("square", self)
@@ -90,21 +95,23 @@ class Writer:
         return lambda *operands: self.write(name, *operands)
 
 
+def spell(operand):
+    """An operand as C. Numbers become T(...): a plain constant would be a double in a float kernel."""
+    return operand.name if isinstance(operand, Term) else f"T({constant(operand)!r})"
+
+
 class C(Writer):
     """Writes CUDA C: each operation is a statement of lines."""
+
+    spellings, statement, spell = C_SPELLINGS, "const T {} = {};", staticmethod(spell)
 
     def __init__(self):
         self.lines: list[str] = []
 
     def write(self, name, *operands):
         result = Term(f"t{len(self.lines)}", self)
-        self.lines.append(f"const T {result.name} = {C_SPELLINGS[name].format(*map(spell, operands))};")
+        self.lines.append(self.statement.format(result.name, self.spellings[name].format(*map(self.spell, operands))))
         return result
-
-
-def spell(operand):
-    """An operand as C. Numbers become T(...): a plain constant would be a double in a float kernel."""
-    return operand.name if isinstance(operand, Term) else f"T({constant(operand)!r})"
 
 
 def constant(operand):
@@ -124,10 +131,10 @@ def device_function(name, formula, parameters=None):
         changed = parameters[:len(result)]
         head = f"void {name}({', '.join(('T& ' if p in changed else 'T ') + p for p in parameters)})"
         # all values are computed before the first assignment, which may overwrite a parameter that another value reads
-        ends = [f"const T new_{p} = {spell(r)};" for p, r in zip(changed, result)] + [f"{p} = new_{p};" for p in changed]
+        ends = [f"const T new_{p} = {writer.spell(r)};" for p, r in zip(changed, result)] + [f"{p} = new_{p};" for p in changed]
     else:
         head = f"T {name}({', '.join('T ' + p for p in parameters)})"
-        ends = [f"return {spell(result)};"]
+        ends = [f"return {writer.spell(result)};"]
     body = "\n    ".join(writer.lines + ends)
     return f"__device__ inline {head}\n{{\n    {body}\n}}\n"
 
@@ -140,7 +147,7 @@ def check_formula(owner, formula, *parameters):
         result = formula(writer := C(), *(Term(name, writer) for name in parameters))
         if result is None or isinstance(result, tuple):
             raise TypeError(f"expected a formula that returns one value, got {shown(result)}")
-        spell(result)
+        writer.spell(result)
     except (TypeError, ValueError, AttributeError) as error:
         raise type(error)(f"{owner}: {error}") from None
     except (LookupError, NameError, ArithmeticError) as error:

@@ -15,6 +15,8 @@ from .validation import number
 
 LearningRate = float | Callable[[float], float]
 
+_root = lambda x: sqrt(x) if isinstance(x, float) else x ** 0.5   # a Term too, which JavaScript is written from
+
 
 class OptimizerPart(Settings):
     """A link of a Chain: an optimizer, or a transform of the gradient or the weights around it. It holds no state."""
@@ -167,7 +169,7 @@ class Adam(Moments):
 
     def scalars(self, t, learning_rate):
         return (self.beta1, 1.0 - self.beta1, self.beta2, 1.0 - self.beta2,
-                learning_rate / (1.0 - self.beta1 ** t), 1.0 / sqrt(1.0 - self.beta2 ** t), self.eps)
+                learning_rate / (1.0 - self.beta1 ** t), 1.0 / _root(1.0 - self.beta2 ** t), self.eps)
 
     def rule(self, xp, w, m, v, *operands):
         *largest, g, beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, v_correction, eps = operands

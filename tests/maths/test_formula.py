@@ -36,6 +36,7 @@ OPERATORS = {   # every spelling as a formula, by an operator where it is one
        if "{1}" not in form and not name.startswith("__")},
     "__neg__": lambda xp, x: -x, "__pos__": lambda xp, x: +x, "__abs__": lambda xp, x: abs(x),
     "__invert__": lambda xp, x: ~(x > 1.0),
+    "__rand__": lambda xp, x: True & (x > 0.0), "__ror__": lambda xp, x: False | (x > 0.0),
     "__and__": lambda xp, x, y: (x > 0.0) & (y > 0.0), "__or__": lambda xp, x, y: (x > 0.0) | (y > 0.0),
     "where": lambda xp, x, y: xp.where(x < y, x, 2.0), "square by power": lambda xp, x: x ** 2,
     "cube by power": lambda xp, x: x ** 3, "root by power": lambda xp, x: x ** 2.5, "power of two": lambda xp, x, y: x ** y,
@@ -203,8 +204,8 @@ def test_a_writer_that_cannot_write_says_so():
 
 
 def test_numpys_functions_and_numbers_are_written_too():
-    text = device_function("sigma", lambda xp, z: np.tanh(z) * np.float32(2.0) + np.maximum(z, 0.5))
-    assert "tanh(z)" in text and "T(2.0)" in text and "T(0.5)" in text
+    text = device_function("sigma", lambda xp, z: np.tanh(z) * np.float32(2.0) + np.maximum(z, 0.5) + np.where(z < 3.0, z, 4.0))
+    assert all(part in text for part in ("tanh(z)", "T(2.0)", "T(0.5)", "? z : T(4.0)"))
 
 
 def in_place(xp, z):
@@ -216,7 +217,8 @@ def in_place(xp, z):
     (lambda xp, z: math.exp(z), "write xp.exp"), (lambda xp, z: z.mean(), "knows no .mean"),
     (lambda xp, z: None, "activation 'own'"), (lambda xp, z: np.add.reduce(z), "cannot be written"),
     (lambda xp, z: (z, z), "returns one value"), (in_place, "write z = 2.0"),
-    (lambda xp, z: xp.where(z), "IndexError"), (lambda z: z, "activation 'own'"), (lambda xp, z: xp.sinc(z), "sinc")])
+    (lambda xp, z: xp.where(z), "IndexError"), (lambda z: z, "activation 'own'"), (lambda xp, z: xp.sinc(z), "sinc"),
+    (lambda xp, z: np.sinc(z), "sinc"), (lambda xp, z: np.sum(z, axis=0), "numpy.sum with options cannot be written")])
 def test_an_activation_that_cannot_be_written_is_refused_when_it_is_made(sigma, said):
     with pytest.raises((TypeError, ValueError, AttributeError), match=said) as caught:
         Activation("own", sigma, lambda xp, z, a: 1.0)
