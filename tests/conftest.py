@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import kernel_programs
+from gpubp import plots
 from gpubp.devices import kernel_source, open_device
 from gpubp.devices.cpu import cxx
 from gpubp.devices.cuda.graph import Session
@@ -24,9 +25,9 @@ from tests.cases import FEW, few
 from tests.hard import trials
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
-          "cuda.pathfinder": "peers", "jax": "peers", "mpmath": "test"}
-DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn", "gpubp.plots.learning_curve": "matplotlib",
-            "gpubp.plots.decision_boundary": "matplotlib", "gpubp.plots.search": "matplotlib"}   # doctests that need an extra
+          "cuda.pathfinder": "peers", "jax": "peers", "mpmath": "test", "selenium.webdriver": "browser", "pdoc": "docs"}
+DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn",   # doctests that need an extra
+            **{f"{getattr(plots, name).__module__}.{name}": "matplotlib" for name in plots.__all__}}
 # NumPy; the compiled kernels of the CPU; the CUDA kernels, compiled by g++ and run on the host; CuPy
 DEVICES = ("cpu", "compiled", "host", "cuda")
 CUDA = os.environ.get("GPUBP_TEST_CUDA", "cuda:0")   # the device that "cuda" means
@@ -68,6 +69,8 @@ def pytest_collection_modifyitems(config, items):
             item.dtest.globs = _defined_in_module(item.dtest.globs)
         if case and ({"host", "compiled"} & set(case.id.split("-")) or _pair(**case.params) not in (None, *FEW)):
             item.add_marker(pytest.mark.long)   # a compiler runs first, or all pairs are tried
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.long)
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
 
@@ -178,3 +181,13 @@ def pytest_terminal_summary(terminalreporter):
                if isinstance(report.longrepr, tuple)}
     reasons |= {f"no CUDA device: {reason}" for reason in [why_no_cuda(INDEX)] if reason}
     terminalreporter.write_line("not exercised: " + ("; ".join(sorted(reasons)) or "nothing"))
+
+
+@pytest.fixture
+def browser():
+    """A Chromium with a window of 1200 x 900; see tests/browser.py."""
+    from tests import browser
+
+    found = browser.Browser(browser.start())
+    found.window(1200, 900)
+    return found
