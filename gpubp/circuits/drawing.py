@@ -1,4 +1,4 @@
-"""Drawings of a circuit: every wire with the primitive that computed it, its value and its gradient."""
+"""Drawings of a circuit: every wire with the primitive that computed it, its value and its gradient; pages are in stepping.py."""
 
 import reprlib
 from itertools import count
@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..pages.page import START, escaped
 from .backward import FREED
-from .svg import GREEN, RED, escaped, svg
-from .tape import unwrap
+from .svg import GREEN, RED
+from .tape import Traced, unwrap
 
 # primitives that are written as operators, by name and number of inputs
 INFIX = {
@@ -18,6 +19,8 @@ INFIX = {
 }
 SHOWN = 4                               # arrays of at most this many numbers are shown in full
 MAX_LINE, MAX_LABEL = 60, 28            # letters
+HOLE = "\0"                             # the place of a wire in a text
+FRAME = '<iframe title="A circuit" sandbox="allow-scripts" style="width: 100%; height: 40rem; border: 0" srcdoc="{}"></iframe>'
 
 
 class Node(NamedTuple):
@@ -27,6 +30,9 @@ class Node(NamedTuple):
     shape: str           # of an array that is not shown in full
     value: str
     gradient: str        # empty before backward()
+    name: str
+    parts: list[str]     # the line after the name, without its wires: the texts between them
+    wire: Traced
 
     @property
     def above(self):
@@ -41,15 +47,20 @@ class Drawing(str):
     def _repr_svg_(self):
         return str(self) if self.startswith("<svg ") else None
 
+    def _repr_html_(self):
+        return FRAME.format(escaped(self)) if self.startswith(START) else None
 
-def _text(nodes):
+
+def text(nodes):
+    """A table with a line for each node."""
     rows = [("wire", "shape", "value", "gradient"), *((node.line, node.shape, node.value, node.gradient) for node in nodes)]
     columns = [[f"{cell:{'<' if column[0] in ('wire', 'shape') else '>'}{max(map(len, column))}}" for cell in column]
                for column in zip(*rows) if any(column[1:])]
     return "\n".join("  ".join(row).rstrip() for row in zip(*columns))
 
 
-def _dot(nodes):
+def dot(nodes):
+    """A graph for Graphviz."""
     lines = ["digraph circuit {", "    graph [rankdir=LR, ordering=in]",   # ordering: lines enter in the primitive's order
              "    node [shape=box, style=rounded]"]
     for i, node in enumerate(nodes):
@@ -58,9 +69,6 @@ def _dot(nodes):
         lines.append(f"    {i} [label=<{'<br/>'.join([escaped(node.label), *numbers])}>]")
     lines += [f"    {source} -> {i}" for i, node in enumerate(nodes) for source in node.sources]
     return "\n".join([*lines, "}"])
-
-
-FORMS = {"text": _text, "svg": svg, "dot": _dot}
 
 
 def nodes_of(end):
@@ -96,21 +104,25 @@ def _node(wire, names, places):
     shape, value = _described(wire.value)
     gradient = "" if wire.grad is None else _described(wire.grad)[1]
     if wire.record is None:
-        return Node(_cut(name, MAX_LINE), _cut(name, MAX_LABEL), [], shape, value, gradient)
+        return Node(_cut(name, MAX_LINE), _cut(name, MAX_LABEL), [], shape, value, gradient, _cut(name, MAX_LABEL), [], wire)
     primitive, parents, values, options = wire.record
     wired = {primitive.argnum(vjp): parent.serial for vjp, parent in parents}
     constants = [None if i in wired else _words(x, primitive.name == "getitem") for i, x in enumerate(values)]
-    inputs = [names[wired[i]] if word is None else word for i, word in enumerate(constants)]
     named = [f"{option}={_words(x)}" for option, x in options.items()]
-    infix = None if named else INFIX.get((primitive.name, len(inputs)))
+    infix = None if named else INFIX.get((primitive.name, len(constants)))
+
+    def written(words):
+        return infix.format(*words) if infix else f"{primitive.name}({', '.join([*words, *named])})"
+    line = written([names[wired[i]] if word is None else word for i, word in enumerate(constants)])
+    parts = written([HOLE if word is None else word for word in constants]).split(HOLE)
     if infix:
-        line, label = infix.format(*inputs), infix.format(*(word or "" for word in constants)).strip()
+        label = infix.format(*(word or "" for word in constants)).strip()
     else:
-        line, label = f"{primitive.name}({', '.join(inputs + named)})", primitive.name
+        label = primitive.name
         if any(constants) or named:
             label += f"({', '.join([word or '·' for word in constants] + named)})"
     return Node(_cut(f"{name} = {line}", MAX_LINE), _cut(label, MAX_LABEL),
-                [places[serial] for serial in wired.values()], shape, value, gradient)
+                [places[serial] for serial in wired.values()], shape, value, gradient, _cut(name, MAX_LABEL), parts, wire)
 
 
 def _cut(text, longest):

@@ -2,6 +2,8 @@
 
 from itertools import accumulate
 
+from ..pages.page import escaped
+
 GREEN, RED = "#0a7a35", "#c62828"
 LETTER = 7.83        # pixels: the width of a letter of 13 pixels, in the widest of the usual fonts
 RADIUS = 17          # of a box
@@ -19,22 +21,16 @@ def svg(nodes):
     size = f'width="{width:.0f}" height="{height:.0f}"'
     ends = [(edges[depth][1], heights[depth][i]) for i, depth in enumerate(depths)]   # where each node's line begins
     groups = {
-        'fill="none" stroke="#5b6472" stroke-width="1.3"': _lines(nodes, depths, columns, heights, edges),
-        'fill="#1c2330" text-anchor="middle"': [_box(node, *end) for node, end in zip(nodes, ends)],
-        f'fill="{GREEN}"': [_text(x + 7, y - 5, node.above) for node, (x, y) in zip(nodes, ends)],
-        f'fill="{RED}"': [_text(x + 7, y + 14, node.gradient) for node, (x, y) in zip(nodes, ends) if node.gradient]}
+        'class="lines" fill="none" stroke="#5b6472" stroke-width="1.3"': _lines(nodes, depths, columns, heights, edges),
+        'class="boxes" fill="#1c2330" text-anchor="middle"': [_box(node, *end) for node, end in zip(nodes, ends)],
+        f'class="values" fill="{GREEN}"': [_text(x + 7, y - 5, node.above) for node, (x, y) in zip(nodes, ends)],
+        f'class="gradients" fill="{RED}"': [
+            _text(x + 7, y + 14, node.gradient) for node, (x, y) in zip(nodes, ends) if node.gradient]}
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 {top:.0f} {width:.0f} {height:.0f}" role="img" '
         f'font-family="monospace" font-size="13">',
         f"<title>The circuit of {escaped(nodes[-1].line)}</title>", f'<rect y="{top:.0f}" {size} fill="#ffffff"/>',
         *(line for style, elements in groups.items() if elements for line in (f"<g {style}>", *elements, "</g>")), "</svg>"])
-
-
-def escaped(text):
-    """The text for XML and HTML, in ASCII, so that it can be written to a file in any encoding."""
-    from html import escape  # few programs need it
-
-    return escape(text).encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _columns(nodes):

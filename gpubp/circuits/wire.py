@@ -18,15 +18,18 @@ from .array_methods import ArrayMethods
 from .backward import backward
 from .branches import Branch, delta_of
 from .complex_numbers import complex_parents, is_complex, refuse_complex
-from .drawing import FORMS, Drawing, nodes_of
+from .drawing import Drawing, dot, nodes_of, text
 from .kept import COPIED, keep, sample
 from .proxy import Proxy
 from .recording import CREATION
 from .refusals import name_of, raise_remedy, refuse_out, refuse_writing, require_differentiable, require_real, supported_options
+from .stepping import html
+from .svg import svg
 from .tape import FLOAT_TYPES, OPERATORS, PLAIN, PRIMITIVES, Primitive, Traced, read_only, reads, serials, unwrap, unwrap_nested
 from .values import as_cotangent, full_like, materialize
 
 NO_OPTIONS: dict = {}
+FORMS = {"text": text, "svg": svg, "dot": dot, "html": html}
 MIN_FORGET_BYTES = 1 << 16   # bytes from which a value is forgotten if no rule reads it
 # NumPy functions that dispatch by like=wire only, and make constants of its type of array
 DISPATCHED_BY_LIKE = CREATION | {np.full}
@@ -250,9 +253,15 @@ class Wire(ArrayMethods, Traced):
     def draw(self, form: str = "text") -> Drawing:
         """Draw the circuit that leads to this wire: each value and, after backward(), each gradient.
 
-        form is "text", a table with a line for each wire in order of computation; "svg", a picture, which notebooks show; or
-        "dot", a graph for Graphviz. All three are str: pathlib.Path("circuit.svg").write_text(out.draw("svg")). Raises
-        ValueError for another form, and RuntimeError if a backward pass has freed the circuit.
+        form is "text", a table with a line for each wire in order of computation; "svg", a picture; "dot", a graph for Graphviz;
+        or "html", a page that steps through the circuit, forward and backward. Notebooks show pictures and pages. All are str:
+        pathlib.Path("circuit.svg").write_text(out.draw("svg")).
+
+        A page of elementwise functions of single numbers computes: its inputs can be edited, and its backward pass begins at
+        this wire with the gradient 1. Other pages show what was recorded; they step backward only after backward().
+
+        Raises ValueError for another form, and for a page of more than 200 wires; RuntimeError if a backward pass has freed the
+        circuit.
 
         >>> import gpubp
         >>> x, y = gpubp.wires(x=-2.0, y=5.0)
@@ -265,7 +274,7 @@ class Wire(ArrayMethods, Traced):
         v1 = x * y    -10         1
         """
         if form not in FORMS:
-            raise ValueError(f'draw: expected form "text", "svg" or "dot", got {shown(form)}: choose one of them')
+            raise ValueError(f'draw: expected form "text", "svg", "dot" or "html", got {shown(form)}: choose one of them')
         return Drawing(FORMS[form](nodes_of(self)))
 
 

@@ -207,7 +207,7 @@ def test_freed_circuits_are_not_drawn():
 
 
 def test_unknown_forms():
-    with pytest.raises(ValueError, match="""draw: expected form "text", "svg" or "dot", got 'png'"""):
+    with pytest.raises(ValueError, match="""draw: expected form "text", "svg", "dot" or "html", got 'png'"""):
         product().draw("png")
 
 

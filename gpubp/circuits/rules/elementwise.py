@@ -94,7 +94,7 @@ def _sinc(cotangent, value, x):
     for n in range(9, 0, -1):
         series = series * square + (-1.0) ** n * 2.0 * n / factorial(2 * n + 1)
     whole, far = np.floor(x), where(near, 1.0, x)
-    angle, sign = pi * (x - whole - 0.5), 2.0 * (whole % 2.0) - 1.0   # because pi x would be rounded
+    angle, sign = pi * (x - whole - 0.5), 2.0 * np.remainder(whole, 2.0) - 1.0   # because pi x would be rounded
     return cotangent * where(near, pi * pi * x * series, sign * (np.sin(angle) + np.cos(angle) / (pi * far)) / far)
 
 
