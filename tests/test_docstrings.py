@@ -40,7 +40,7 @@ RAISES = {
     "datasets.load": "FileNotFoundError OSError ValueError", "datasets.split": "ValueError", "check.check": "ValueError",
     "check.parity": "ValueError RuntimeError", "check_grads": "AssertionError", "debug": "FloatingPointError",
     **dict.fromkeys(("grad", "value_and_grad", "hessian", "hvp", "gate", "wires"), "TypeError"),
-    **{f"plots.{name}": "ValueError ImportError OSError" for name in ("learning_curve", "decision_boundary", "search")}}
+    **{f"plots.{name}": "ValueError TypeError ImportError OSError" for name in gpubp.plots.__all__}}
 SOURCE = re.compile(r"[A-Z]\w+.*?\b(19|20)\d\d\b|\bNielsen\b|\bthe book\b")   # a name and a year, or the book
 
 

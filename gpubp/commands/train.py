@@ -12,6 +12,7 @@ from ..layered.history import StopReason
 from ..layered.interrupt import Interrupt
 from ..layered.network import Network
 from ..layered.packing import holds_network
+from ..plots.figures import checked_path
 from . import outputs, samples, train_defaults
 from .outputs import check_free, first_free, holds_picture, rescue, save_as_first_free
 
@@ -153,7 +154,7 @@ def picture_path(args, save):
     if args.no_picture:
         return None
     beside = save.with_suffix(".png") if save.suffix == ".npz" else f"{save}.png"
-    return plots.checked_path(args.picture or beside)
+    return checked_path(args.picture or beside)
 
 
 def save_network(args, data, network, diverged=False):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..maths.validation import shown
 
-DROPOUT, WEIGHTS, SHUFFLE, SPLIT, CHECK, SEARCH = range(6)
+DROPOUT, WEIGHTS, SHUFFLE, SPLIT, CHECK, SEARCH, PLANE = range(7)
 
 
 @cache

@@ -161,12 +161,17 @@ def checked_int(name, value, least, most=None, what="", remedy=""):
     return number
 
 
-def array_of(network, values, name):
-    """values as an array of real numbers, of this device or of the host; arrays of other devices are refused."""
-    ops = network.ops
+def unmasked(name, values):
+    """The values; raises TypeError for a masked array, whose mask would be lost."""
     if np.ma.isMaskedArray(values):
         raise TypeError(f"{name}: expected an array without a mask, got a masked array: leave out the masked samples or call "
                         "its filled()")
+    return values
+
+
+def array_of(network, values, name):
+    """values as an array of real numbers, of this device or of the host; arrays of other devices are refused."""
+    ops, values = network.ops, unmasked(name, values)
     array = values if ops.is_on_device(values) or isinstance(values, np.ndarray) else import_array(ops, values, name)
     if network.device_choice.open and ops.is_on_device(array):
         network.device_choice = DeviceChoice(ops.name, "arrays on it were given")

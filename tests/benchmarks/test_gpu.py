@@ -242,7 +242,7 @@ def test_the_files_with_tests_of_a_device_are_found():
     files = gpu_checks.files_with_tests()
     assert {"tests/devices/test_kernels.py", "tests/devices/test_graph.py", "tests/circuits/test_on_cupy.py",
             "tests/commands/test_cli.py"} <= set(files)
-    assert not {"tests/maths/test_schedules.py", "tests/test_plots.py", "tests/test_readme.py"} & set(files)
+    assert not {"tests/maths/test_schedules.py", "tests/plots/test_training.py", "tests/test_readme.py"} & set(files)
     assert len(files) < 0.7 * len(list((ROOT / "tests").rglob("test_*.py")))
 
 

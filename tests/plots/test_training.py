@@ -1,8 +1,6 @@
-"""Plots of learning curves and of searches: their contents, their files, and the error without matplotlib."""
+"""Plots of learning curves, learning speeds and searches: their contents."""
 
-import errno
-import os
-import sys
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +9,7 @@ from gpubp.layered.history import History
 from gpubp.layered.search import SearchResult
 from tests.conftest import needs
 
-matplotlib = needs("matplotlib")
+needs("matplotlib")
 
 LABELS = History(cost=[2.0, 1.0], accuracy=[0.5, 0.75], validation_cost=[2.5, 1.5], validation_accuracy=[0.25, 0.5])
 UNVALIDATED = History(cost=[2.0], accuracy=[None], validation_cost=[None], validation_accuracy=[None])
@@ -60,7 +58,7 @@ def test_many_parameters_and_none():
     names = "hidden", "dropout", "output", "cost", "activation", "initializer"
     parameters = [dict.fromkeys(names, value) for value in "ab"]
     result = found((parameters[0], [(3, 0.5)], 1), (parameters[1], [(3, 0.5)], 2))
-    assert len(plots.search(result).axes) == 1 + plots.PARAMETERS
+    assert len(plots.search(result).axes) == 1 + plots.training.PARAMETERS
     assert len(plots.search(found((parameters[0], [(3, 0.5)], 1))).axes) == 1
     with pytest.raises(ValueError, match=r"^expected a search with at least one score, got none: search again$"):
         plots.search(found((parameters[0], [(0, float("nan"))], 1)))
@@ -71,41 +69,21 @@ def test_missing_measurements_are_not_drawn():
     assert curves(QUANTITIES)["R² (variance explained)"] == {"validation": [[1, 0.1], [2, 0.9]]}
 
 
-@pytest.mark.parametrize("ending, start", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_files_name_their_creator(tmp_path, ending, start):
-    path = tmp_path / f"curve.{ending}"
-    plots.learning_curve(LABELS, path)
-    content = path.read_bytes()
-    assert content.startswith(start) and b"gpubp" in content
+def test_learning_speeds():
+    """Zeros have no place on a logarithmic axis."""
+    axes, = plots.delta_norms(replace(LABELS, delta_norms=[[0.5, 2.0], [0.0, 1.0]])).axes
+    assert [(line.get_label(), line.get_xydata().tolist()) for line in axes.lines] == [
+        ("layer 1", [[1, 0.5]]), ("layer 2", [[1, 2.0], [2, 1.0]])]
+    assert (axes.get_yscale(), axes.get_xlabel()) == ("log", "epoch")
 
 
-def test_a_full_disk_leaves_the_old_picture(tmp_path, monkeypatch):
-    path = tmp_path / "curve.png"
-    plots.learning_curve(LABELS, path)
-    before = path.read_bytes()
-
-    def full(file):
-        raise OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match=r"could not save the picture \(No space left on device\); a previous file") as caught:
-        plots.learning_curve(UNVALIDATED, path)
-    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
-    assert path.read_bytes() == before and os.listdir(tmp_path) == ["curve.png"]
-
-
-def test_global_state_stays_untouched():
-    plots.learning_curve(LABELS)
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
-
-
-def test_refusals(tmp_path, monkeypatch):
+@pytest.mark.parametrize("plot, history, sentence", [
+    (plots.learning_curve, History(), "expected a history of at least one finished epoch, got an empty one"),
+    (plots.delta_norms, History(), "expected a history of at least one finished epoch, got an empty one"),
+    (plots.delta_norms, LABELS, "expected a history with learning speeds above 0, got none: pass what fit returns"),
+    (plots.delta_norms, replace(LABELS, delta_norms=[[0.0], [0.0]]),
+     "expected a history with learning speeds above 0, got none: pass what fit returns")])
+def test_empty_histories(plot, history, sentence):
     with pytest.raises(ValueError) as caught:
-        plots.learning_curve(LABELS, tmp_path / "curve.bmp")
-    assert str(caught.value) == "expected a picture that ends in .png, .svg or .pdf, got curve.bmp"
-    with pytest.raises(ValueError) as caught:
-        plots.learning_curve(History())
-    assert str(caught.value) == "expected a history of at least one finished epoch, got an empty one"
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError) as caught:
-        plots.learning_curve(LABELS)
-    assert str(caught.value) == 'pictures need matplotlib, which is not installed: pip install "gpubp[plots]"'
+        plot(history)
+    assert str(caught.value) == sentence
