@@ -62,6 +62,8 @@ def _table(network, data, proba):
         return [f"prediction {i + 1}" for i in range(labels.shape[1])], labels.tolist()
     if network.cost_function.classifies or network.metadata.get("classes"):
         labels = network.predict(data.x)
+        if data.classes and network.sizes[-1] == 1:
+            labels = np.maximum(labels, 0)   # a single output of a hinge gives -1 or 1
         if data.classes and data.y is not None:
             print(f"{np.mean(labels == data.y):.2%} of {len(data)} correct", file=sys.stderr)
         classes = [*map(_plain, data.classes or ())]

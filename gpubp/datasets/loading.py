@@ -36,7 +36,7 @@ def digits() -> Data:
     path = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     if not path.is_file():
         raise ImportError(f'expected the digits in {path}, but this scikit-learn has no such file: pip install "gpubp[digits]"')
-    x, labels, *_ = read_table(_text(path, read_file(path)[0])[0], path.name)
+    x, labels, *_ = read_table(table_text(path, read_file(path)[0])[0], path.name)
     return Data(x.astype(np.float32), labels.astype(np.int64), tuple(range(10)), "digits", Scaling(0.0, 16.0))
 
 
@@ -144,7 +144,7 @@ def _loaded(path, content, kind, target, ignore, task, like, *, targets, options
     else:
         options = {**(like or {}).get("options", {}), **options}
         usual = options.pop("separator", None)
-        text, notes = _text(path, content)
+        text, notes = table_text(path, content)
         x, y, place, columns, header, column, more, separator = read_table(text, name, target, ignore, task, like, targets,
                                                                            separator=usual, **options)
         parts, notes = {"train": (x, y)}, [*notes, *more]
@@ -166,7 +166,7 @@ def _loaded(path, content, kind, target, ignore, task, like, *, targets, options
     return replace(made["train"], valid=made.get("valid"), test=made.get("test"))
 
 
-def _text(path, content):
+def table_text(path, content):
     """(text, notes) of the content of a table, in UTF-8, or in UTF-16 with a byte order mark."""
     wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
     if b"\0" in content and not wide:

@@ -124,7 +124,7 @@ class _Reading:
                               f"{'s' * (len(left_out) > 1)} {listed(left_out)}")
         if not self.lines:
             raise ValueError(f"{self.name}: expected at least one row of data, got only a header"
-                             + (" and rows with missing values" if left_out else ""))
+                             + (" and rows with missing values" if left_out else "") + ": give a file with more rows")
         x = np.frombuffer(numbers).reshape(len(self.lines), len(features))
         self._check(x, columns, rows)
         return x, None if aim is None else goals

@@ -261,7 +261,7 @@ REFUSED = {
         "--missing '-' if it means a missing value"),
     "all rows left out": (
         "a,y\n,u\n", {"missing": [""]},
-        ": expected at least one row of data, got only a header and rows with missing values"),
+        ": expected at least one row of data, got only a header and rows with missing values: give a file with more rows"),
     "yes and no": (
         "a,y\nyes,u\nno,v\n", {},
         ", line 2, column 'a': expected a number, got 'yes': ignore this column, or make it the target"),

@@ -62,7 +62,7 @@ def test_ignored_columns(tmp_path):
 @pytest.mark.parametrize("text, sentence", [
     ("", "FILE is empty: expected a table (.csv), arrays (.npz) or images (idx)"),
     ("\n\n", "t.csv is empty: expected rows of comma-separated values"),
-    ("a,b,y\n", "t.csv: expected at least one row of data, got only a header"),
+    ("a,b,y\n", "t.csv: expected at least one row of data, got only a header: give a file with more rows"),
     ("a,b,y\n1,2,0\n1,2\n", "t.csv, line 3: expected 3 cells as in the first line, got 2: complete the line, or quote cells that "
                              "hold ','"),
     ("a,b,y\n1,2,0\n1,2,3,4\n", "t.csv, line 3: expected 3 cells as in the first line, got 4: complete the line, or quote cells "
