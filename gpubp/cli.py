@@ -23,8 +23,7 @@ Without NAME, list the benchmarks. Options after the names are passed to their s
 shows the options of one. Tables, JSON and pictures are written to the folder gpubp-bench, or to the one given by --out."""
 
 DEMO = """\
-Without NAME, list the demos. They follow Karpathy's "Hacker's guide to Neural Networks", and every number is computed during
-the run."""
+Without NAME, list the demos. They tell the story of backpropagation, and every number is computed during the run."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -129,9 +128,22 @@ def _parser():
     add("words", nargs=argparse.REMAINDER, metavar="NAME ... [OPTION ...]",
         help="names of benchmarks, or all, then options of their scripts")
     demo = command("demo", "explain backpropagation with worked examples, or list the demos", description=DEMO)
-    demo.add_argument("name", nargs="?", metavar="NAME", help="the demo to run: gates or svm")
+    demo.add_argument("name", nargs="?", metavar="NAME", help="the demo to run, or all")
     demo.add_argument("--seed", type=int, default=1, metavar="N", help="random seed (default 1)")
-    _picture(demo, "where to draw the decision boundaries of svm; an earlier picture is replaced (default gpubp-svm.png)")
+    _picture(demo, "where to draw the picture (.png, .svg or .pdf); an earlier one is replaced (default gpubp-NAME.png)")
+    demo.add_argument("--html", type=_file, metavar="PATH", help="also write the demo as a page for browsers; it works offline")
+    demo.add_argument("--out", type=_file, metavar="DIR", help="with the name all: the folder for all pages and their index")
+    docs = command("docs", "write the reference as HTML pages, which need no network")
+    docs.add_argument("--out", type=_file, default="gpubp-docs", metavar="DIR",
+                      help="the folder to write to; an earlier reference is replaced (default gpubp-docs)")
+    add = command("playground", "write a page that trains a network in the browser").add_argument
+    add("data", nargs="?", type=_file, metavar="DATA.csv", help="a table of two numeric columns and one of labels, or of two "
+                                                                "numeric columns (default: generated tables)")
+    add("--target", metavar="C", help="column of labels or targets, by name or number from 1 (default: the only column of "
+                                      "words, else the last)")
+    _table(add)
+    add("--html", type=_file, default="gpubp-playground.html", metavar="PATH", help="the page; an earlier one is replaced "
+                                                                                    "(default gpubp-playground.html)")
     command("info", "show versions, devices and missing packages, and how to use a GPU")
     return parser
 

@@ -1,29 +1,46 @@
-"""gpubp demo: print a demo on the terminal, and draw the decision boundaries that it learned."""
+"""gpubp demo: tell a demo on the terminal, draw its picture, and write its page; or write the gallery of all of them."""
 
-import inspect
-
-from .. import plots
 from ..demos import DEMOS
+from ..demos.story import Story
+from ..pages.page import checked_page, holds_page, write_page
+from ..plots.figures import checked_path
+from .gallery import headline, story_page, write_gallery
 from .outputs import check_free, holds_picture, say
 
 
 def run(args):
     if args.name is None:
-        for name, demo in DEMOS.items():
-            print(f"{name:<8}{(inspect.getdoc(demo) or '').partition(chr(10))[0]}")
-        print("\nRun one with: gpubp demo NAME")
+        if given := [name for name in ("picture", "no_picture", "html", "out") if getattr(args, name)]:
+            raise ValueError(f"--{given[0].replace('_', '-')}: expected the name of a demo, or all, got none: give one before it")
+        print(*(f"{name:<9}{headline(demo)}" for name, demo in DEMOS.items()), sep="\n")
+        print("\nRun one with: gpubp demo NAME, or all of them with: gpubp demo all --out DIR")
         return 0
-    demo, picture = DEMOS.find(args.name), None
-    if args.picture and not demo.DRAWS:
-        raise ValueError(f"--picture: expected a demo that draws a picture, got {args.name}: leave --picture out")
-    if demo.DRAWS and not args.no_picture:
-        picture = plots.checked_path(args.picture or f"gpubp-{args.name}.png")
+    if args.name == "all":
+        if args.picture or args.html or args.no_picture or not args.out:
+            raise ValueError("demo all: expected --out DIR, the folder for the pages, and neither --picture, --no-picture nor "
+                             "--html: write gpubp demo all --out gallery")
+        write_gallery(args.out, args.seed)
+        return 0
+    demo = DEMOS.find(args.name)
+    if args.out:
+        raise ValueError(f"--out: expected gpubp demo all, got {args.name}: write --html and --picture for one demo")
+    picture = None if args.no_picture else checked_path(args.picture or f"gpubp-{args.name}.png")
+    html = args.html and checked_page(args.html)
+    if picture:
         check_free(picture, holds_picture, "a picture by gpubp", "--picture")
-    decisions = demo.run(args.seed)
-    if picture is not None:
+    if html:
+        check_free(html, holds_page, "a page by gpubp", "--html")
+    story, figure = Story(), None
+    draw = demo.run(story, args.seed)
+    if picture or html:
         try:
-            plots.decision_boundary(decisions, picture)
-            say("picture", picture)
+            figure = draw(path=picture)
+            missing = ""
         except ImportError as error:
-            say("picture", f"none: {error}")
+            missing = f"none: {error}"
+    if picture:
+        say("picture", missing or picture)
+    if html:
+        write_page(html, story_page(demo, story, figure))
+        say("page", html)
     return 0

@@ -22,7 +22,8 @@ from .outputs import say
 
 CUPY = ("cupy-cuda12x", "cupy-cuda13x", "cupy")   # CuPy's wheels are named after the CUDA version that they are built for
 EXTRAS = (("digits", "sklearn", "scikit-learn", "the handwritten digits of `gpubp train`"),
-          ("plots", "matplotlib", "matplotlib", "the picture of the learning curve"))
+          ("plots", "matplotlib", "matplotlib", "the picture of the learning curve"),
+          ("docs", "pdoc", "pdoc", "`gpubp docs`"))
 LIMITS = "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 GPU = """\
 to use an NVIDIA GPU:

@@ -50,16 +50,20 @@ def rescue(network, stem):
         os.umask(before)
 
 
+def check_parent(path, option):
+    """Raise OSError unless the folder that path lies in exists. option: the command's option that chooses another path."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist, create it or choose another "
+                                f"with {option}")
+
+
 def check_free(path, ours, kind, option):
     """Raise OSError or ValueError unless path can be written: it does not exist, or ours(path) is true.
 
     kind: what ours recognizes, in words. option: the command's option that chooses another path. Both are for the error.
     """
     path = Path(path)
-    folder = path.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: the folder {folder} does not exist, create it or choose another "
-                                f"with {option}")
+    check_parent(path, option)
     if path.exists() and not (path.is_file() and ours(path)):
         raise ValueError(f"{path} exists and is not {kind}: it was left unchanged, choose another name with {option}")
     check_writable(path, f"the file of {option}")

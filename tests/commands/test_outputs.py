@@ -288,7 +288,7 @@ def test_pictures_are_known_by_their_metadata(ending):
 
     plots.learning_curve(History(cost=[1.0], accuracy=[None], validation_cost=[None], validation_accuracy=[None]), f"a.{ending}")
     assert holds_picture(f"a.{ending}")
-    field = plots.FORMATS[f".{ending}"]
+    field = plots.figures.FORMATS[f".{ending}"]
     for number, facts in enumerate([{}, {"Title": "gpubp"}, {field: "gpubp and others"}, {field: "not gpubp"}]):
         figure = Figure()
         figure.text(0.5, 0.5, "gpubp")
