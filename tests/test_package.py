@@ -22,10 +22,10 @@ from gpubp.commands import bench
 ROOT = Path(__file__).resolve().parent.parent
 HOUSE = ROOT / "gpubp"
 FILES = sorted(HOUSE.rglob("*.py"))
-FLOORS = {"maths": 1, "atomic": 1, "resources": 1, "streams": 1, "archives": 2, "devices": 2, "gates": 2, "programs": 3,
-          "circuits": 4, "layered": 5, "files": 6, "parity": 6, "plots": 6, "datasets": 6, "demos": 6, "check": 7, "__init__": 8,
-          "commands": 9, "cli": 9, "__main__": 10}
-BUDGET = 15_358   # lines of code of gpubp/*.py
+FLOORS = {"maths": 1, "atomic": 1, "resources": 1, "streams": 1, "archives": 2, "devices": 2, "gates": 2, "pages": 2,
+          "programs": 3, "circuits": 4, "layered": 5, "files": 6, "parity": 6, "plots": 6, "datasets": 6, "demos": 7, "check": 7,
+          "playground": 7, "__init__": 8, "commands": 9, "cli": 9, "__main__": 10}
+BUDGET = 17_646   # lines of code of gpubp/*.py
 # beyond NumPy, by Network and grad
 MAY_LOAD = {"_heapq", "array", "copy", "dataclasses", "fcntl", "gc", "heapq", "signal", "threading"}
 HEAVY = ("cupy", "sklearn", "matplotlib", "scipy", "torch", "tqdm", "pandas", "numba")
@@ -231,6 +231,9 @@ def test_a_wheel_carries_its_kernels(built, tmp_path):
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"gpubp"}, "nothing else enters site-packages"
     assert {f"gpubp/{relative(path)}" for path in FILES} <= set(names), "a room is missing in pyproject.toml's packages"
+    others = {f"gpubp/{relative(path)}" for folder in ("pages", "commands/templates") for path in (HOUSE / folder).iterdir()
+              if path.is_file()}
+    assert {"gpubp/pages/circuit.js", "gpubp/pages/style.css"} < others <= set(names)
     assert sorted(name for name in names if "bench/" in name) == [f"gpubp/bench/benchmarks/{name}" for name in BENCHMARKS]
     finds(python("-c", FOUND, cwd=tmp_path, path=tmp_path / "site"), tmp_path / "site")
 
