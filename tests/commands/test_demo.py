@@ -126,8 +126,6 @@ def test_pictures_and_pages(capsys, tmp_path):
 
 def test_without_matplotlib(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    assert cli.main(["demo", "all", "--out", "gallery"]) == 2
-    assert "pictures need matplotlib" in capsys.readouterr().err and not (tmp_path / "gallery").exists()
     assert cli.main(["demo", "gates", "--html", "gates.html"]) == 0
     assert capsys.readouterr().out.endswith('picture   none: pictures need matplotlib, which is not installed: pip install '
                                             '"gpubp[plots]"\npage      gates.html\n')
