@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..devices.random import PLANE, checked_seed, generator
 from ..layered.call_arrays import check_shape, checked_arrays
+from ..layered.dlpack import is_on_gpu
 from ..layered.input_checks import array_of, checked_int
 from ..layered.network import Network
 from ..maths.validation import number
@@ -108,6 +109,8 @@ def vectors(net, given, name):
 
 
 def without_padding(net, vector, name):
+    if is_on_gpu(vector) and hasattr(vector, "get"):   # CuPy's, of any GPU: fit may have moved the network since
+        vector = vector.get()
     with net.ops.device, np.errstate(all="ignore"):
         check_shape(net, vector)
         vector = array_of(net, vector, name)

@@ -39,8 +39,9 @@ def cost(vector, net):
 
 
 def trained(net, epochs=12):
-    walk = [net.vector.copy()]
-    net.fit(X, Y, optimizer="sgd(1)", epochs=epochs, callbacks=lambda net: walk.append(net.vector.copy()))
+    with net.ops.device:   # where CuPy copies to
+        walk = [net.vector.copy()]
+        net.fit(X, Y, optimizer="sgd(1)", epochs=epochs, callbacks=lambda net: walk.append(net.vector.copy()))
     return walk
 
 
@@ -148,6 +149,7 @@ def test_projection_of_a_trajectory_in_a_plane_is_exact():
 def test_a_trajectory_beside_a_plane_is_projected_at_right_angles(device_ops):
     net = network(device_ops)
     walk = trained(net)
+    walk[0] = device_ops.to_numpy(walk[0])   # as those of a network that moved to a GPU later
     figure = plots.cost_surface(net, X, Y, through=walk[:3], trajectory=walk, resolution=3)
     rows = np.stack([device_ops.to_numpy(vector) for vector in walk])
     basis = np.linalg.qr((rows[1:3] - rows[0]).T)[0]
