@@ -182,7 +182,7 @@ def playground(*tables: Data) -> str:
     <!doctype html>
     """
     if not tables:
-        raise ValueError("expected at least one table, got none: pass those of examples()")
+        raise ValueError("expected at least one table, got none: pass *examples()")
     template = pack(Network([1, 1], dtype="float64", seed=1, device="cpu", standardize=True))[0]
     data = {"tables": [_table(checked(each)) for each in tables], "header": template, **initial_numbers(),
             "costs": {"regression": admissible(REGRESSION), "two": admissible(CLASSIFICATION, single=True),

@@ -33,7 +33,7 @@ def stepper(end: Any, key: str) -> tuple[str, tuple[str, ...], str, dict]:
     ----------
     end : Wire
     key : str
-        The circuit's name among those of the page, in data.
+        The name of the circuit in the page's data.
 
     Raises
     ------
@@ -63,7 +63,8 @@ def _parts(nodes, key):
     if len(nodes) > MAX_WIRES:
         raise ValueError(f'draw: expected at most {MAX_WIRES} wires for "html", got {len(nodes)}: draw a wire before the end, '
                          f'or write draw("text")')
-    computes = all(map(_computes, nodes))
+    known = {*PRIMITIVES.values(), *OPERATORS.values()}
+    computes = all(_computes(node, known) for node in nodes)
     sources: dict = {}   # of functions, each with its place
     functions = [[sources.setdefault(source, len(sources)) for source in _functions(node.wire)] if computes and node.sources
                  else [] for node in nodes]
@@ -110,15 +111,15 @@ def _is_number(x):
     return type(x) in FLOAT_TYPES or (type(x) is np.ndarray and x.shape == () and x.dtype == float)
 
 
-def _computes(node):
-    """Whether a page can compute the wire: a number, by a primitive that is spelled, from numbers."""
+def _computes(node, primitives):
+    """Whether a page can compute the wire: a number, by one of gpubp's primitives that is spelled, from numbers."""
     wire = node.wire
     if not _is_number(wire.content) or wire.record is None:
         return _is_number(wire.content)
     primitive, _, values, options = wire.record
     function = primitive.forward
     known = isinstance(function, Activation) or (
-        primitive in {*PRIMITIVES.values(), *OPERATORS.values()} and is_spelled(UFUNCS.get(function, function).__name__))
+        primitive in primitives and is_spelled(UFUNCS.get(function, function).__name__))
     return known and not options and all(type(x) is int or _is_number(x) for x in values)
 
 

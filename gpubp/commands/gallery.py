@@ -42,7 +42,7 @@ def write_gallery(folder, seed):
     check_parent(folder, "--out")
     for name in names if folder.exists() else ():
         check_free(folder / name, holds_page, "a page by gpubp", "--out")
-    checked_seed(seed), digits(), Canvas(None, None)   # with extras: better now than after half of the pages
+    checked_seed(seed), digits(), Canvas(None)   # with extras: better now than after half of the pages
     folder.mkdir(exist_ok=True)
     cards = []
 

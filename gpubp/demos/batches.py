@@ -42,7 +42,7 @@ def costs_at(net, x, y, points):
 
 
 def walk(net, x, y, optimizer, batch_size, samples_per_epoch, epochs):
-    """The points (steps + 1, 2) of a network [1, 1]: those of net.fit with these arguments, one call for each step."""
+    """The points (steps + 1, 2) of a network [1, 1]: the path of net.fit with these arguments, by one call for each step."""
     net.fit(x, y, optimizer=optimizer, epochs=0, progress=False)
     points, some_x, some_y = [_point(net)], x[:batch_size].copy(), y[:batch_size].copy()   # fit keeps the buffers of these arrays
     for epoch in range(epochs):
@@ -243,7 +243,7 @@ def _network(story, random):
 
 def _drawn(ways, escapes, curves, histories, path=None):
     """The picture: paths of the four ways, their costs, the escapes, and both costs with saturated neurons."""
-    canvas = Canvas(path, None)
+    canvas = Canvas(path)
     rows = canvas.opened(10, 15).subfigures(4)
     _draw_ways(rows[0].subplots(1, len(WAYS), sharex=True, sharey=True), *rows[1].subplots(1, 2, sharey=True), *ways)
     _draw_escapes(*rows[2].subplots(1, 2), *escapes)

@@ -51,6 +51,10 @@ def named(kind, sizes, l, j):
     return ("x" if kind + str(l) == "a0" else f"{kind}{l}") + f"[{j + 1}]" * (sizes[l] > 1)
 
 
+def _weight(l, j, k):
+    return f"w{l}[{j + 1},{k + 1}]"
+
+
 def neurons(sizes):
     """(l, j) of all neurons but the inputs, the last layer first."""
     return [(l, j) for l in range(len(sizes) - 1, 0, -1) for j in range(sizes[l])]
@@ -61,7 +65,7 @@ def delta_terms(sizes, l, j):
     prime = f"s'({named('z', sizes, l, j)})"
     if l == len(sizes) - 1:
         return {f"({named('a', sizes, l, j)} - y{f'[{j + 1}]' * (sizes[l] > 1)})": None}, prime
-    return {f"w{l + 1}[{m + 1},{j + 1}]": (l + 1, m) for m in range(sizes[l + 1])}, prime
+    return {_weight(l + 1, m, j): (l + 1, m) for m in range(sizes[l + 1])}, prime
 
 
 def paths(sizes, l, j):
@@ -102,7 +106,7 @@ def shared_factors(sizes):
             for i, factor in enumerate(factor for factor in uses if uses[factor] > 1)}
 
 
-def alone(sizes):
+def by_paths(sizes):
     """The multiplications if every derivative is written out by itself."""
     last = len(sizes) - 1
     return sum(sizes[l] * sizes[l - 1] * prod(sizes[l + 1:]) * 2 * (last - l + 1) for l in range(1, last + 1))
@@ -123,7 +127,7 @@ def together(sizes):
 
 
 def multiplications(sizes, l):
-    """The multiplications for delta of one neuron of layer l from those of the next layer."""
+    """The multiplications for delta of one neuron of layer l from the deltas of the next layer."""
     return sizes[l + 1] + 1 if l < len(sizes) - 1 else 1
 
 
@@ -168,10 +172,6 @@ def _chain_rule(story, net, trace, x, y, values, marks):
     _widget(story, values, marks)
 
 
-def _weight(l, j, k):
-    return f"w{l}[{j + 1},{k + 1}]"
-
-
 def _equations(story, trace, marks):
     story.heading("2. Four equations compute each shared factor once")
     story.paragraph("""
@@ -204,12 +204,12 @@ def _multiplications(story):
     story.paragraph(f"""
         How many multiplications give all derivatives, after the forward pass? Written out, the products
         grow with the number of paths: from {"-".join(map(str, shallow))} to {"-".join(map(str, deep))}, there are
-        {alone(deep) / alone(shallow):.1f} times as many multiplications. It is better if each derivative computes the deltas that
-        it needs, but keeps none of them for the others. Backpropagation keeps them. The last column
+        {by_paths(deep) / by_paths(shallow):.1f} times as many multiplications. It is better if each derivative
+        computes the deltas that it needs, but keeps none of them for the others. Backpropagation keeps them. The last column
         divides the two:
         """)
     story.table(("layers", "weights", "written out", "own deltas", "backprop", "ratio"), *(
-        ("-".join(map(str, sizes)), *(f"{count(sizes):,}" for count in (weights, alone, own_passes, together)),
+        ("-".join(map(str, sizes)), *(f"{count(sizes):,}" for count in (weights, by_paths, own_passes, together)),
          f"{own_passes(sizes) / together(sizes):,.1f}") for sizes in COUNTED))
 
 
@@ -287,12 +287,12 @@ def _widget(story, values, marks):
 
 def _drawn(net, trace, times, path=None):
     """The picture: the small network, the multiplications by depth, and the time of a gradient by the number of parameters."""
-    canvas = Canvas(path, None)
+    canvas = Canvas(path)
     figure = canvas.opened(11, 7.5)
     axes = figure.subplot_mosaic([["net", "net"], ["counts", "times"]], height_ratios=[0.8, 1.0])
     _draw_network(axes["net"], net, trace)
     depths = range(1, 9)
-    for count, label, color in ((alone, "each derivative written out", 5), (own_passes, "each with its own deltas", 0),
+    for count, label, color in ((by_paths, "each derivative written out", 5), (own_passes, "each with its own deltas", 0),
                                 (together, "backpropagation", 1)):
         axes["counts"].plot(depths, [count((10,) * (depth + 1)) for depth in depths], "o-", color=COLORS[color], label=label)
     axes["counts"].set(yscale="log", xlabel="layers of 10 neurons after the input", ylabel="multiplications",

@@ -135,7 +135,7 @@ def _widget(story, pairs):
 
 def _drawn(pairs, path=None):
     """The picture: for each cost its value and gradient by a, and its delta by z for all admissible outputs."""
-    canvas = Canvas(path, None)
+    canvas = Canvas(path)
     figure = canvas.opened(9.0, 0.65 * len(pairs))
     figure.set_layout_engine(None)   # the engine takes longer than all else
     axes = figure.subplots(len(pairs) // 2, 4).ravel()

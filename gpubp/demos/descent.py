@@ -42,7 +42,7 @@ WIDGET = f"""<h2>Try it: the start, the learning rate, the number of steps</h2>
 
 
 class Surface:
-    """The cost C(w1, w2) of one neuron on samples x (n, 2), whose targets are those of the weights `teacher`, and noise.
+    """The cost C(w1, w2) of one neuron on samples x (n, 2), whose targets come from the weights `teacher`, plus noise.
 
     lowest is the minimum near the teacher, by Newton's method, and limit is 2 / the largest curvature there. low and high are
     the corners of the part to be drawn.
@@ -221,7 +221,7 @@ def _network(story, random):
 
 def _drawn(surface, start, left, waves, right, wrong, network, path=None):
     """The picture: the surface and its map, the learning rates, the surface with several valleys, and that of the network."""
-    canvas = Canvas(path, None)
+    canvas = Canvas(path)
     top, bottom = canvas.opened(10, 12.5).subfigures(2, 1, height_ratios=(2, 1))
     solid = top.add_subplot(2, 2, 1, projection="3d", computed_zorder=False)
     flat, rates, several = (top.add_subplot(2, 2, i) for i in (2, 3, 4))

@@ -1,6 +1,6 @@
 """Handwritten digits: training, errors, vanishing gradients, overfitting.
 
-The digits are those of scikit-learn, which the extra `digits` installs.
+The digits come with scikit-learn, which the extra `digits` installs.
 """
 
 from contextlib import nullcontext
@@ -228,7 +228,7 @@ def _row(titles, images, letters=(_letter,) * IMAGES):
 
 def _drawn(net, test, neuron, speeds, worst, few, path=None):
     """The picture: training, weights, the worst digits, learning speeds of deep networks, confusion, and overfitting."""
-    canvas = Canvas(path, None)
+    canvas = Canvas(path)
     chart = canvas.opened(10.4, 14.0)   # 832 pixels wide on a page, as its text
     rows = chart.subfigures(4, 1, height_ratios=(3.0, 2.9, 3.3, 4.8))
     learning_curve(net.history, figure=_titled(rows[0], "2. Training, with the test digits for validation"))

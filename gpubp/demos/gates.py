@@ -143,7 +143,7 @@ def _nudged(f, at):
 
 def _drawn(gate, at, exact, tries, path=None):
     """The picture: contours of the gate's output around the start, the random tries, and one step along the gradient."""
-    canvas = Canvas(path, None)
+    canvas = Canvas(path)
     axes, = canvas.axes(1, 6)
     around = np.linspace(-4.0 * STEP, 4.0 * STEP, 50)
     x, y = at[0] + around, at[1] + around

@@ -23,7 +23,7 @@ def colored(text, number):
 
 
 class Story:
-    """What a demo tells. body is the HTML of it; scripts, source and data are those of its page, see pages.page."""
+    """What a demo tells. body is the HTML of it; scripts, source and data are for its page, see pages.page."""
 
     def __init__(self):
         self.body, self.scripts, self.source, self.data = [], [], [], {}

@@ -13,7 +13,7 @@ SPELLINGS = {
     "__or__": "Number({0} !== 0 || {1} !== 0)", "__invert__": "Number({0} === 0)", "where": "{0} !== 0 ? {1} : {2}",
     "maximum": "Math.max({0}, {1})", "minimum": "Math.min({0}, {1})",   # which let NaN pass, as NumPy's
     "absolute": "Math.abs({0})", "abs": "Math.abs({0})", "square": "{0} * {0}", "reciprocal": "1 / {0}",
-    # NumPy's powers of 1 are 1, also with NaN and infinity, and so are those of -1 with infinity
+    # NumPy's powers of 1 are 1, also with NaN and infinity; -1 to the power of infinity is 1, too
     "power": "{0} === 1 || ({0} === -1 && Math.abs({1}) === Infinity) ? 1 : Math.pow({0}, {1})",
     **{name: f"Math.{name}({{0}})" for name in (
         "floor", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "cosh", "sin", "cos")},

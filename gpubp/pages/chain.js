@@ -23,12 +23,12 @@
       span.style.borderBottom = lit ? "3px solid" : "3px solid transparent";
     }
     // each product by itself, or each delta once and one more multiplication for each weight
-    const alone = sum(products.map(factors => factors.length - 1));
+    const writtenOut = sum(products.map(factors => factors.length - 1));
     const deltas = Object.assign({}, ...chosen.map(derivative => derivative.deltas));
     const shared = sum(Object.values(deltas)) + chosen.length;
     document.getElementById("chain-text").textContent = (latest ? written(latest) : "") +
-      `Chosen: ${chosen.length} of ${buttons.length} derivatives. Multiplications: ${alone} written out, ${shared} if each delta ` +
-      `is computed once; saved: ${alone - shared}.`;
+      `Chosen: ${chosen.length} of ${buttons.length} derivatives. Multiplications: ${writtenOut} written out, ${shared} if each delta ` +
+      `is computed once; saved: ${writtenOut - shared}.`;
   }
 
   for (const button of buttons)

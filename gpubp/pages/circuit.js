@@ -25,7 +25,7 @@
     const gates = nodes.map((node, i) => i).filter(i => nodes[i].sources.length > 0);
     const uses = nodes.map((node, i) => nodes.reduce((count, other) => count + other.sources.filter(j => j === i).length, 0));
     const forward = gates.map(i => ({ gate: i, tells: () => computed(i) }));
-    const back = [{gate: last, begins: true, tells: () => `The gradient of ${nodes[last].name} is ${told("gradient", last, seed)}.`},
+    const back = [{ gate: last, begins: true, tells: () => `The gradient of ${nodes[last].name} is ${told("gradient", last, seed)}.` },
                   ...gates.toReversed().map(i => ({ gate: i, tells: () => sentBack(i) }))];
     const steps = [{ gate: -1, tells: () => "The inputs have their values. The next step is the first gate." },
                    ...forward, ...(computes || backward ? back : [])];

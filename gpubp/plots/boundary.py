@@ -72,7 +72,7 @@ def _plane(model, x, y):
     """
     if x is None or y is None:
         raise TypeError("expected points and labels beside the model, got None: pass decision_boundary(model, x, y)")
-    has_margins = not isinstance(model, Network) or model.cost_function.codes[0] == -1   # of networks, only those of hinges
+    has_margins = not isinstance(model, Network) or model.cost_function.codes[0] == -1   # of networks, only hinges have them
     if isinstance(model, Network):
         model, x, y = _of_network(model, x, y)
     elif not callable(model):

@@ -46,7 +46,7 @@ def mark_point(axes, name, point, marker="o"):
 class Canvas:
     """The path and the figure of one call, checked before anything is computed; the figure is made once its size is known."""
 
-    def __init__(self, path: str | PathLike | None, figure: Any) -> None:
+    def __init__(self, path: str | PathLike | None, figure: Any = None) -> None:
         self.path = None if path is None else checked_path(path)
         try:
             from matplotlib.figure import Figure, FigureBase

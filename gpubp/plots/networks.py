@@ -152,7 +152,7 @@ def confusion_matrix(labels: ArrayLike, predictions: ArrayLike, classes: Sequenc
     Parameters
     ----------
     labels, predictions : arrays (n,) of integers or of texts
-        The true classes, and those of net.predict.
+        The true classes, and the predicted ones, as net.predict gives them.
     classes : sequence of str, optional
         For integers, the names of 0, 1, ...; for texts, all classes in the order to draw. None takes the labels and predictions
         that occur, in ascending order.

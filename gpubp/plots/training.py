@@ -51,8 +51,8 @@ def learning_curve(history: History, path: str | PathLike | None = None, *, figu
 def delta_norms(history: History, path: str | PathLike | None = None, *, figure: object = None) -> Any:
     """A matplotlib Figure of the learning speed |delta_l| of each layer by epoch, on a logarithmic axis.
 
-    Where the speeds of the first layers are far below those of the last ones, the gradient vanishes (the book, chapter 5). Each
-    is of the last mini-batch of its epoch. A speed of 0 has no place on the axis and is left out.
+    Where the first layers are far slower than the last ones, the gradient vanishes (the book, chapter 5). Each speed is of the
+    last mini-batch of its epoch. A speed of 0 has no place on the axis and is left out.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ def test_the_counts_by_counting(sizes):
         for l, j, _ in places:
             found[l][j] * one
     assert chain.weights(sizes) == len(places)
-    assert chain.alone(sizes) == counted(written_out)
+    assert chain.by_paths(sizes) == counted(written_out)
     assert chain.own_passes(sizes) == counted(lambda: [one_delta(sizes, l) * one for l, _, _ in places])
     assert chain.together(sizes) == counted(backpropagation)
 
@@ -205,7 +205,7 @@ def test_the_widget(page):
     assert counts() == [2, 8, 2 + 2 * 6, 1 + 2 * 2 + 3 + 2, 14 - 10]
     for name in set(buttons) - {"dC/dw3[1,2]", "dC/dw1[2,1]"}:
         buttons[name].click()
-    assert counts() == [8, 8, chain.alone(chain.SIZES), chain.together(chain.SIZES), 25] and lit() == set("ABCDEFGH")
+    assert counts() == [8, 8, chain.by_paths(chain.SIZES), chain.together(chain.SIZES), 25] and lit() == set("ABCDEFGH")
     for button in buttons.values():
         button.click()
     assert counts() == [0, 8, 0, 0, 0] and lit() == set() and page.problems() == []
