@@ -152,6 +152,14 @@ def test_answers_lie_in_memory_of_the_callers_stream(session):
     assert session.empty(3, "f4") is stream.null
 
 
+def test_an_answer_waits_for_work_on_its_memory(session):
+    """Another thread may have freed it on the same stream after we entered, with its work there still to be done."""
+    with stream.Stream(non_blocking=True) as user, session:
+        session.stream.waited.clear()
+        session.empty(3, "f4")
+        assert session.stream.waited == [user]
+
+
 @pytest.mark.usefixtures("current_device")
 @pytest.mark.parametrize("method", ["feedforward", "predict", "gradient", "trace", "circuit"])
 def test_an_answer_that_one_stream_reads_is_not_overwritten_for_another(ops, method, random):

@@ -118,9 +118,13 @@ class Session(AbstractContextManager):
 
     def empty(self, shape, dtype):
         """An uninitialized array, allocated on the stream from which the caller entered. CuPy's pool gives freed memory to
-        the stream's next allocation: on the session's stream, that could overwrite a result which the caller's still reads."""
-        with self, self.caller():
-            return self.xp.empty(shape, dtype)
+        the stream's next allocation: on the session's stream, that could overwrite a result which the caller's still reads.
+        The session's stream waits, since other threads may have freed this memory before their work on it was done."""
+        with self, self.caller() as caller:
+            array = self.xp.empty(shape, dtype)
+            with LOCK:
+                self.stream.wait_event(caller.record(self.resources.before))
+            return array
 
     def _is_current(self):
         """Whether our device and stream are current; a callback may have made others current, e.g. of another session."""
