@@ -10,7 +10,6 @@ from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS
 from gpubp.maths.gradient_transforms import OPTIMIZERS, Chain, GradientTransform
 from gpubp.maths.optimizers import Optimizer
-from gpubp.maths.validation import Interval
 
 # The files that need no formula, and those of them whose kernels depend on the storage type S.
 UNFORMULATED = ("softmax.cu", "sums.cu", "dropout.cu", "scale.cu", "array_checks.cu", "report.cu")
@@ -58,7 +57,7 @@ def outputs(few=False):
     costs, found = [COSTS.find(name) for name in COSTS], []
     seen: set[Any] = set()
     for cost, entry in ((cost, entry) for cost in costs for entry in activations()
-                        if Interval(entry.range) in Interval(cost.outputs)):
+                        if cost.admits(entry)):
         parts = {cost.name, entry.name, (entry.rowwise, cost.relative, cost.outer is None)}
         if not few or not parts <= seen or cost.meets_partner(entry):
             found.append((cost, entry))

@@ -21,7 +21,7 @@ _NAMES = {name: module for module, names in {
     "maths.optimizers": "ASGD SGD Adadelta Adagrad Adam Adamax AdamW Lion NAdam RAdam RMSprop Rprop",
     }.items() for name in names.split()}
 _MODULES = {name: f"maths.{name}" for name in ("activations", "costs", "initializers", "schedules")}
-_SUBMODULES = "check", "circuits", "datasets", "devices", "files", "layered", "maths", "plots"
+_SUBMODULES = "check", "circuits", "datasets", "devices", "estimators", "files", "layered", "maths", "plots"
 
 __all__ = sorted([*_NAMES, *_MODULES])
 
@@ -32,12 +32,7 @@ def __getattr__(name):
     elif name in _MODULES or name in _SUBMODULES:
         value = import_module(f".{_MODULES.get(name, name)}", __name__)
     elif name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            value = version("gpubp")
-        except PackageNotFoundError:
-            value = "0+unknown"   # a checkout that was not installed
+        value = import_module(".resources", __name__).version()
     else:
         raise AttributeError(f"module 'gpubp' has no attribute {name!r}")
     return globals().setdefault(name, value)

@@ -1,5 +1,6 @@
 from . import check as check
 from . import datasets as datasets
+from . import estimators as estimators
 from . import plots as plots
 from .circuits import (
     check_grads,

@@ -33,6 +33,7 @@ WORDS = "text", "truth"   # kinds of cells
 UNWRITTEN = "nadam", "radam", "asgd"
 OPTIMIZERS_IN_BROWSER = tuple(name for name, entry in OPTIMIZERS.items()
                               if issubclass(entry, Optimizer) and name not in UNWRITTEN)
+COSTS_IN_BROWSER = tuple(name for name in COSTS if COSTS.find(name).per_target == 1)   # as the pages' equations
 RATES = 1e-4, 3e-4, 1e-3, 2e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0
 SCRIPTS = "network.js", "npz.js", "table.js", "playground.js"
 EACH = 100   # examples of a class
@@ -88,8 +89,10 @@ def read(path: Any, target: str | int | None = None, **options: Any) -> Data:
 
 def checked(data: Data) -> Data:
     """The data if a playground can show them; else raises ValueError."""
-    if not ((data.features == 2 and data.classes) or (data.features == 1 and data.task == REGRESSION and data.outputs == 1)):
-        raise ValueError(f"{data.name}: {EXPECTED}, got {data.features} features for {data.task}: leave out the others")
+    suitable = data.classes if data.features == 2 else data.features == 1 and data.task == REGRESSION and data.outputs == 1
+    if data.mixed or not suitable:
+        got = f"{'words in ' * data.mixed}{data.features} features"
+        raise ValueError(f"{data.name}: {EXPECTED}, got {got} for {data.task}: leave out the others")
     if data.classes and not 2 <= len(data.classes) <= CLASSES:
         raise ValueError(f"{data.name}: expected 2 to {CLASSES} classes, got {len(data.classes)} in {data.target!r}: join "
                          "some of them")
@@ -129,7 +132,8 @@ def formulas() -> str:
         optimizers[name] = {
             "rule": arrow_function(entry.rule, ["w", *entry.state, "g", *numbers]), "scalars": scalars_source(entry),
             "state": json.dumps(entry.state), "learningRate": json.dumps(type(entry)().learning_rate)}
-    activations, costs = ({name: entry_members(table.find(name)) for name in table} for table in (ACTIVATIONS, COSTS))
+    activations, costs = ({name: entry_members(table.find(name)) for name in names}
+                          for table, names in ((ACTIVATIONS, ACTIVATIONS), (COSTS, COSTS_IN_BROWSER)))
     return f"const formulas = {script_object({'activations': activations, 'costs': costs, 'optimizers': optimizers})};"
 
 
@@ -144,7 +148,7 @@ def admissible(task: str, single: bool = False) -> dict[str, tuple[str, bool]]:
     single: whether there are only two classes.
     """
     found = {}
-    for name in COSTS:
+    for name in COSTS_IN_BROWSER:
         cost: Any = COSTS.find(name)
         takes = (Interval(cost.targets).holds(np.array(cost.codes)).all() if task == CLASSIFICATION else
                  not cost.classifies and Interval(REAL) in Interval(cost.targets))

@@ -1,6 +1,16 @@
-"""Folders that are inside the package in a wheel, and beside it in a checkout."""
+"""The package as it is installed: its version, and folders that are inside it in a wheel, and beside it in a checkout."""
 
 from pathlib import Path
+
+
+def version():
+    """The version of gpubp."""
+    from importlib.metadata import PackageNotFoundError, version  # needed rarely
+
+    try:
+        return version("gpubp")
+    except PackageNotFoundError:
+        return "0+unknown"   # a checkout that was not installed
 
 
 def folder(inside, beside, sign):

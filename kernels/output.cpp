@@ -1,5 +1,7 @@
 // The last layer on the CPU: activation, cost and BP1, one block of rows at a time. gpubp/devices/kernel_source.py generates the same
-// formulas and macros as for output.cu: if the activation is the cost's PARTNER, value(u, y) takes u = z or u = log softmax.
+// formulas and macros as for output.cu: if the activation is the cost's PARTNER, value(u, y) takes u = z or u = log softmax. If the
+// outputs are PAIRS, a target has an output m in the first half of the row and s in the second: value(m, s, y), and slope(m, s, y)
+// replaces m and s by dC/dm and dC/ds.
 #include "cpu.h"
 
 #if !OUTER
@@ -34,8 +36,18 @@ inline void first_delta(
     for (Int i = 0; i < n; i++)
         delta[i] = a[i] - y[i];
 #else
+#if PAIRS
+    const Int half = width / 2;
+    for (Int i = 0; i < rows; i++)
+        for (Int j = i * width; j < i * width + half; j++) {
+            T m = u[j], s = u[j + half];
+            slope(m, s, y[j]);
+            delta[j] = m, delta[j + half] = s;
+        }
+#else
     for (Int i = 0; i < n; i++)
         delta[i] = slope(u[i], y[i]);
+#endif
     if (RELATIVE)   // the true output enters all differences
         for (Int i = 0; i < rows; i++) {
             const T slopes = sum_of(delta + i * width, width);
@@ -72,11 +84,18 @@ static void output(T* z, const T* b, T* a, const T* y, const T* sample_weights, 
 #endif
         const T* u = seen(here, out, y + start, second, peaks, log_sums, count, width);
         T* __restrict__ value_of = values;
+        const Int terms = PAIRS ? width / 2 : width;   // of the cost of a row
+#if PAIRS
+        for (Int i = 0; i < count; i++)
+            for (Int j = 0; j < terms; j++)
+                value_of[i * terms + j] = value(u[i * width + j], u[i * width + terms + j], y[start + i * width + j]);
+#else
         for (Int i = 0; i < n; i++)
             value_of[i] = value(u[i], y[start + i]);
+#endif
         if (delta)
             first_delta(here, out, y + start, u, delta + start, count, width);
-        sum_rows(values, totals, count, width);
+        sum_rows(values, totals, count, terms);
         for (Int i = 0; i < count; i++) {
             const T weight = sample_weights[first + i], total = totals[i];
             costs[first + i] = weight * outer(total);

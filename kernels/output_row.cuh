@@ -1,6 +1,7 @@
 // One row of the last layer: activation, cost and BP1, with a warp or a block. gpubp/devices/kernel_source.py generates sigma(z) and
 // prime(z, a) unless SOFTMAX, value(a, y) and slope(a, y) = dC/da, outer(s) and outer_prime(s) if OUTER. If the activation is the
-// cost's PARTNER, value(u, y) takes u = z or u = log softmax.
+// cost's PARTNER, value(u, y) takes u = z or u = log softmax. If the outputs are PAIRS, a target has an output m in the first half of
+// the row and s in the second: value(m, s, y), and slope(m, s, y) replaces m and s by dC/dm and dC/ds.
 #include "common.cuh"
 
 #if !OUTER
@@ -19,6 +20,25 @@ __device__ inline T prime(T z, T a) { return 1; }   // whole rows are multiplied
 template <bool learning, bool keep>
 __device__ inline T output_row(T* z, const T* b, T* a, const T* y, T weight, T scale, S* delta, int width)
 {
+#if PAIRS
+    const int half = width / 2;
+    T sum = 0;
+    for (int j = threadIdx.x; j < half; j += blockDim.x) {
+        const T z_m = z[j] + b[j], z_s = z[j + half] + b[j + half], m = sigma(z_m), s = sigma(z_s);
+        if (keep) {
+            z[j] = z_m, z[j + half] = z_s;
+            a[j] = m, a[j + half] = s;
+        }
+        sum += value(m, s, y[j]);
+        if (learning) {
+            T of_m = m, of_s = s;
+            slope(of_m, of_s, y[j]);
+            delta[j] = S(scale * weight * of_m * prime(z_m, m));
+            delta[j + half] = S(scale * weight * of_s * prime(z_s, s));
+        }
+    }
+    return weight * row_sum(sum);
+#else
     T peak = 0, log_sum = 0, sum = 0, x[AHEAD], here[AHEAD], want[AHEAD];
 #if SOFTMAX
     T powers;
@@ -82,4 +102,5 @@ __device__ inline T output_row(T* z, const T* b, T* a, const T* y, T weight, T s
         delta[j] = S(weight * (PARTNER ? error : SOFTMAX ? here[u] * (error - mean) : error * prime(x[u], here[u])));
     });
     return cost;
+#endif
 }

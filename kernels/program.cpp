@@ -208,13 +208,14 @@ static void add_sum(const T* x, double* total, Int n)
         *total += x[i];
 }
 
-// total := total + sum of the squares of y - a
-static void add_residual(const T* a, const T* y, double* total, Int n)
+// total := total + sum of the squares of y - a in the first columns
+static void add_residual(const T* a, const T* y, double* total, Int columns, Int rows, Int width)
 {
-    for (Int i = 0; i < n; i++) {
-        const T error = y[i] - a[i];
-        *total += error * error;
-    }
+    for (Int i = 0; i < rows; i++)
+        for (Int j = i * width; j < i * width + columns; j++) {
+            const T error = y[j] - a[j];
+            *total += error * error;
+        }
 }
 
 // log[clock_0] := sum of costs,  clock_0 := clock_0 + 1

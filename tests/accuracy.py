@@ -9,7 +9,7 @@ from math import inf
 import numpy as np
 
 try:
-    from mpmath import cos, cosh, erfc, exp, expm1, log, log1p, mp, mpf, pi, sin, sinh, sqrt, tanh
+    from mpmath import cos, cosh, erfc, exp, expm1, log, log1p, mp, mpf, pi, sech, sin, sinh, sqrt, tanh
 except ImportError:   # the README needs only the bounds
     mp = None
 
@@ -27,7 +27,8 @@ COST_BOUNDS = {
     "exponential": ("2 / 2", "1 / 1"), "hellinger": ("5 / 6", "4 / 4"), "kullback_leibler": ("3 / 3", "1 / 1"),
     "generalized_kullback_leibler": ("7 / 6", "2 / 2"), "itakura_saito": ("6 / 7", "2 / 2"), "hinge": ("1 / 1", "0 / 0"),
     "squared_hinge": ("2 / 2", "1 / 1"), "multiclass_hinge": ("1 / 1", "0 / 0"), "multiclass_squared_hinge": ("2 / 2", "1 / 1"),
-    "absolute": ("1 / 1", "0 / 0"), "huber": ("2 / 2", "1 / 1"), "log_cosh": ("4 / 5", "2 / 2"), "poisson": ("4 / 3 †", "2 / 2"),
+    "absolute": ("1 / 1", "0 / 0"), "huber": ("2 / 2", "1 / 1"), "pinball": ("1 / 1", "0 / 0"), "log_cosh": ("4 / 5", "2 / 2"),
+    "poisson": ("4 / 3 †", "2 / 2"), "gaussian_nll": ("45 / 40 †", "45 / 40 †"),
 }
 FLUSHED = 2048
 
@@ -87,6 +88,10 @@ def divergence(a, y):
     return y * log(y / a) if y > 0 else mpf(0)
 
 
+def normal_deviation(s):
+    return exp(16 * tanh(s / 16))
+
+
 COST_REFERENCES = {   # C and dC/da of one output; the exponential cost's function of their sum is apart
     "quadratic": (lambda a, y: (a - y)**2 / 2, lambda a, y: a - y),
     "binary_cross_entropy": (lambda a, y: -(y * log(a) if y > 0 else 0) - ((1 - y) * log1p(-a) if y < 1 else 0),
@@ -103,8 +108,12 @@ COST_REFERENCES = {   # C and dC/da of one output; the exponential cost's functi
     "multiclass_squared_hinge": (lambda d, y: (1 - y) * max(d + 1, 0)**2, lambda d, y: 2 * (1 - y) * max(d + 1, 0)),
     "absolute": (lambda a, y: abs(a - y), lambda a, y: mp.sign(a - y)),
     "huber": (lambda a, y: (a - y)**2 / 2 if abs(a - y) <= 1 else abs(a - y) - mpf(1) / 2, lambda a, y: min(max(a - y, -1), 1)),
+    "pinball": (lambda a, y: abs(a - y) / 2, lambda a, y: mp.sign(a - y) / 2),
     "log_cosh": (lambda a, y: log1p(2 * sinh((a - y) / 2)**2), lambda a, y: tanh(a - y)),
     "poisson": (lambda a, y: (a, -y * log(a) if y > 0 else 0), lambda a, y: 1 - y / a),
+    "gaussian_nll": (lambda m, s, y: (((m - y) / normal_deviation(s))**2 / 2, 16 * tanh(s / 16)),   # C, dC/dm, dC/ds
+                     lambda m, s, y: (m - y) / normal_deviation(s)**2,
+                     lambda m, s, y: (sech(s / 16)**2, -((m - y) / normal_deviation(s) * sech(s / 16))**2)),
 }
 
 

@@ -37,7 +37,7 @@ def few(device, dtype):
 
 
 def targets(cost, output, rows, width, random):
-    """Random targets in the domain of a cost, for outputs of an activation."""
+    """Random targets in the domain of a cost, `width` in a row, for outputs of an activation."""
     if cost.relative or (output.rowwise and cost.meets_partner(output)):
         return np.eye(width)[random.integers(width, size=rows)]
     low, high = (-1.0, 1.0) if cost.codes[0] < 0 else (0.1, 0.9)
@@ -45,8 +45,8 @@ def targets(cost, output, rows, width, random):
 
 
 def network(cost, output, depth, ops, dtype="float64", hidden=None, width=3, seed=3):
-    """A narrow network of `depth` layers; hidden activations are that of the output by default."""
-    layers = [4, *(Dense(5, hidden or output) for _ in range(depth - 1)), Dense(width, output)]
+    """A narrow network of `depth` layers for `width` targets; hidden activations are that of the output by default."""
+    layers = [4, *(Dense(5, hidden or output) for _ in range(depth - 1)), Dense(width * cost.per_target, output)]
     return Network(layers, cost=cost, device=ops, dtype=dtype, seed=seed)
 
 

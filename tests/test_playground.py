@@ -225,6 +225,9 @@ def test_a_file_can_be_mended_and_chosen_again(browser):
 
 def test_other_data_are_refused():
     data = datasets.Data(np.zeros((5, 3)), np.arange(5) % 2, (0, 1), "wide")
+    Path("t.csv").write_text("a,b,kind\n" + "1,5,u\n2,7,v\n" * 4)
+    with pytest.raises(ValueError, match=r"t\.csv: expected two numeric columns and .* got words in 2 features for classif"):
+        read("t.csv", target="a")
     with pytest.raises(ValueError, match=r"wide: expected two numeric columns and one of labels, .* got 3 features"):
         playground(data)
     with pytest.raises(ValueError, match="at least one table"):

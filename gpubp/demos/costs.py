@@ -23,7 +23,7 @@ HIGHLIGHTED = {"identity": 0, "sigmoid": 2, "softmax": 3}   # activations in the
 
 def run(story, seed):
     costs, rows = [COSTS.find(name) for name in COSTS], [ACTIVATIONS.find(name) for name in ACTIVATIONS]
-    pairs = {cost.name: (cost, [row for row in rows if Interval(row.range) in Interval(cost.outputs)]) for cost in costs}
+    pairs = {cost.name: (cost, [row for row in rows if cost.admits(row)]) for cost in costs if cost.per_target == 1}
     _formulas(story, costs)
     _saturated(story, pairs)
     _canonical(story)
@@ -60,12 +60,14 @@ def _formulas(story, costs):
     story.paragraph("""
         A cost C measures how far the outputs a of a sample are from its targets y. Each has a domain: the
         intervals that a and y must lie in. Some have a default output activation. Some have a partner, an
-        output activation with which delta = dC/dz is exactly a - y:
+        output activation with which delta = dC/dz is exactly a - y. A cost with two outputs for each target, m
+        and s, is in this list only:
         """)
     entries = []
     for cost in costs:
+        *outputs, target = cost.parameters
         domain = ", ".join(f"any {name}" if text == REAL else f"{name} in {text}" for name, text in (
-            ("a", cost.outputs), ("y", cost.targets)))
+            *((name, cost.outputs) for name in outputs), (target, cost.targets)))
         output = (f"; a - y with {'default ' * (cost.output == cost.partner)}{cost.partner}" if cost.partner else
                   f"; default {cost.output}" if cost.output else "")
         entries.append((f"{cost.name}: {domain}{output}", cost.formula))
@@ -138,7 +140,10 @@ def _drawn(pairs, path=None):
     canvas = Canvas(path)
     figure = canvas.opened(9.0, 0.65 * len(pairs))
     figure.set_layout_engine(None)   # the engine takes longer than all else
-    axes = figure.subplots(len(pairs) // 2, 4).ravel()
+    axes = figure.subplots(-(-len(pairs) // 2), 4).ravel()
+    for spare in axes[2 * len(pairs):]:
+        spare.remove()
+    axes = axes[:2 * len(pairs)]
     figure.subplots_adjust(left=0.04, right=0.99, top=0.94, bottom=0.045, hspace=0.65, wspace=0.22)
     for (cost, rows), left, right in zip(pairs.values(), axes[::2], axes[1::2]):
         _draw_value(left, cost)

@@ -70,12 +70,13 @@ def output_source(cost, activation, dtype, storage=None, ending="cu"):
 def output_formulas(cost, activation):
     """The formulas and flags of the last layer."""
     partner = cost.meets_partner(activation)
-    flags = {"SOFTMAX": activation.rowwise, "PARTNER": partner, "RELATIVE": cost.relative, "OUTER": cost.outer is not None}
+    flags = {"SOFTMAX": activation.rowwise, "PARTNER": partner, "RELATIVE": cost.relative, "OUTER": cost.outer is not None,
+             "PAIRS": cost.deviation is not None}
     return "".join((
         *(f"#define {name} {int(flag)}\n" for name, flag in flags.items()),
         "" if activation.rowwise else _activation(activation),
-        device_function("value", cost.value_at if partner else cost.value, "ay"),
-        device_function("slope", cost.prime, "ay"),
+        device_function("value", cost.value_at if partner else cost.value, cost.parameters),
+        device_function("slope", cost.prime, cost.parameters),
         *((device_function("outer", cost.outer, "s"),
            device_function("outer_prime", cost.outer_prime or (lambda xp, s: 1.0), "s"))
           if cost.outer else ())))

@@ -7,7 +7,7 @@ import numpy as np
 
 from .deferred_validation import would_wait
 from .dlpack import is_on_gpu
-from .input_checks import PENDING, all_true, array_of, sample_weights, samples, targets
+from .input_checks import PENDING, all_true, array_of, sample_weights, samples, target_count, targets
 from .task import check_targets, decide
 
 
@@ -25,7 +25,7 @@ def check_same_device(network, **arrays):
 
 
 def _refuse_swapped(network, x, y):
-    inputs, outputs = network.sizes[0], network.sizes[-1]
+    inputs, outputs = network.sizes[0], target_count(network)
     if getattr(y, "shape", ())[1:] == (inputs,) != (outputs,) and np.shape(x)[1:] in ((), (outputs,)):
         raise ValueError(f"x, y: expected rows of {inputs} features as x, got them as y: swap x and y")
 

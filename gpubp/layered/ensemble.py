@@ -23,7 +23,7 @@ from .task import CLASSIFICATION, MULTI_LABEL, REGRESSION, guess
 
 FORMAT = 1   # of the file; each network in it has the format of a saved network
 SHARED = {**TRAINED_TOGETHER, "task": lambda net: net.task, "codes of the cost": lambda net: net.cost_function.codes,
-          "dtype": lambda net: net.dtype.name}
+          "outputs per target": lambda net: net.cost_function.per_target, "dtype": lambda net: net.dtype.name}
 
 
 class Ensemble:
@@ -104,7 +104,13 @@ class Ensemble:
 
     @on_device
     def predict(self, x: ArrayLike) -> Any:
-        """Labels of the mean of the outputs, or the mean of a regression; shapes, x and errors as for Network.predict."""
+        """Labels of the mean of the outputs, or the mean of a regression; shapes, x and errors as for Network.predict.
+
+        With gaussian_nll, the means and deviations are those of the mixture of the networks' normal distributions
+        (Lakshminarayanan et al., 2017).
+        """
+        if self[0].cost_function.deviation:
+            return like(self.ops, x, self._mixture(self._outputs(x)))
         mean, _ = self._mean_and_spread(self._outputs(x))
         return like(self.ops, x, predictions(self._judge, mean, self.task or guess(self[0])))
 
@@ -176,6 +182,12 @@ class Ensemble:
         self._check()
         x = array_of(self[0], x, "x")
         return (self.ops.asarray(network.feedforward(x), network.dtype) for network in self)
+
+    def _mixture(self, outputs):
+        """The variance of a mixture is the mean of the variances and the variance of the means."""
+        xp, found = self.ops.xp, (predictions(network, a, REGRESSION) for network, a in zip(self, outputs))
+        (mean, deviation), (of_means, of_deviations) = (xp.split(part, 2, axis=1) for part in self._mean_and_spread(found))
+        return xp.concatenate([mean, xp.hypot(xp.hypot(deviation, of_deviations), of_means)], axis=1)
 
     def _mean_and_spread(self, outputs):
         """By Welford's method in float64, which is exact where all networks agree."""

@@ -12,7 +12,7 @@ from .epoch_log import EpochLog
 from .epoch_program import EpochProgram
 from .history import StopReason
 from .step_times import StepTimes
-from .task import REGRESSION
+from .task import METRICS, REGRESSION
 from .training_run import TrainingRun
 from .workspace import TrainingWorkspace
 from .workspace_cache import WorkspaceCache
@@ -213,5 +213,7 @@ class EpochLoop:
         parts = [f"epoch {len(history)}", f"cost {history.cost[-1]:.4g}"]
         value = history.validation_accuracy[-1]
         if value is not None:
-            parts.append(f"validation {value:.2%}" if self.arguments.task != REGRESSION else f"validation R2 {value:.4f}")
+            metric = METRICS[self.arguments.task]
+            parts.append(f"validation {metric} {value:.4f}" if self.arguments.task == REGRESSION else
+                         f"validation {metric} {value:.2%}")
         return ", ".join(parts)

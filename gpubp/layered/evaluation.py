@@ -3,6 +3,7 @@
 import numpy as np
 
 from .inference import chunks
+from .input_checks import target_count
 from .metrics import middle, total_sum_of_squares
 from .plan import Plan
 from .task import REGRESSION
@@ -35,7 +36,7 @@ class Evaluation:
             self.calls += [*map(self.ops.cast, (x[rows], y[rows], weights), (plan.x, plan.y, plan.sample_weights)), *plan.calls]
             self.calls += [whole.add_sum(plan.costs, total)] if costs else []
             if self.task == REGRESSION:
-                self.calls.append(whole.add_residual(plan.a[-1], plan.y, more[:1]))
+                self.calls.append(whole.add_residual(plan.a[-1], plan.y, more[:1], target_count(self.network)))
             else:
                 self.calls.append(whole.add_right(plan.a[-1], plan.y, more[:1], middle(self.network, self.task)))
         if self.task == REGRESSION:

@@ -26,8 +26,8 @@ from .network import Network, on_device
 from .workspace import training_ops
 from .workspace_pool import WorkspacePool
 
-SHARED = {"number of inputs": lambda net: net.sizes[0], "number of outputs": lambda net: net.sizes[-1],
-          "device": lambda net: net.ops.name}   # by all networks of a call
+SHARED = {"number of inputs": lambda net: net.sizes[0], "number of outputs": input_checks.target_count,
+          "device": lambda net: net.ops.name}   # by all networks of a call; two outputs for each target count once
 
 
 def fit_all(networks: Iterable[Network], x: ArrayLike, y: ArrayLike, *, each: Sequence[Mapping[str, Any]] | None = None,

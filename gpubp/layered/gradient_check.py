@@ -192,6 +192,6 @@ class ReferenceNetwork:
             for kink in activation.kinks:
                 smooth &= (np.abs(z[l] - kink) > away).all(axis=1)
         if cost.kink is not None:
-            a = seen(np, cost, self.sigma(self.depth, z[-1]), y)
-            smooth &= (np.abs(cost.kink(np, a, y)) > away).all(axis=1)
+            operands = seen(np, cost, self.sigma(self.depth, z[-1]), y)
+            smooth &= (np.abs(cost.kink(np, *operands)) > away).all(axis=1)
         return smooth

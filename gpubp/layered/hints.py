@@ -22,12 +22,12 @@ def warn(network, x, y):
         if sizes.max() > LARGE or 0.0 < sizes.max() < SMALL or small.any():
             found.append(f"expected features of about unit size, got columns of size {sizes[sizes > 0.0].min():.3g} to "
                          f"{sizes.max():.3g}: scale x, or build the network with standardize=True")
-    if not is_labels(y, network.sizes[-1]) and not would_wait(network, y):
+    if not is_labels(network, y) and not would_wait(network, y):
         sample, reach = _sample(y.reshape(len(y), -1)), interval(activation.range)
         if sample.min() < reach.low or sample.max() > reach.high:
             found.append(f"expected targets in the range {activation.range} of {activation.name} outputs, got {sample.min():.3g} "
                          f"to {sample.max():.3g}: scale y, or choose output='identity'")
-        elif (size := _sizes(sample)[0].max()) > LARGE:
+        elif (size := _sizes(sample)[0].max()) > LARGE or (network.cost_function.deviation and 0.0 < size < SMALL):
             real = all(Interval(REAL) in interval(each) for each in (activation.range, network.cost_function.targets))
             found.append(f"expected targets of about unit size, got size {size:.3g}: "
                          + ("scale y by datasets.Scaling.standard(y)" if real else "divide y by a constant"))

@@ -78,22 +78,25 @@ def samples(network, x, name="x", check_now=True, standardization=None):
 
 
 def targets(network, y, rows, name="y", check_now=True):
-    """y as targets (n, outputs), on the device or as LazyRows on the host; labels become the codes of the cost."""
-    y, width = array_of(network, y, name), network.sizes[-1]
+    """y as targets (n, outputs), on the device or as LazyRows on the host; labels become the codes of the cost.
+
+    If a target has two outputs, its number stands in the columns of both.
+    """
+    y, width, outputs = array_of(network, y, name), target_count(network), network.sizes[-1]
     if y.shape[:1] != (rows,):
         raise ValueError(f"{name}: expected one entry for each of the {rows} rows of x, got shape {y.shape}"
                          + {(width, rows): f": pass {name}.T", (1, rows): f": pass {name}.ravel()"}.get(y.shape, ""))
-    labelled = is_labels(y, width)
+    labelled, cost = is_labels(network, y), network.cost_function
     if not (labelled or y.shape == (rows, width) or (width == 1 and y.ndim == 1)):
-        raise ValueError(f"{name}: expected integer labels of shape ({rows},) or targets of shape ({rows}, {width}), "
-                         f"got {y.dtype} of shape {y.shape}" + {
-                             (rows,): ": make labels of them with astype(int)", (rows, 1): f": pass {name}.ravel() for labels",
-                         }.get(y.shape, ""))
-    is_code = width == 1 and network.cost_function.classifies and y.dtype.kind in "iub"   # a hinge learns nothing from 0
+        labels, remedies = ("", {}) if cost.deviation else (f"integer labels of shape ({rows},) or ", {
+            (rows,): ": make labels of them with astype(int)", (rows, 1): f": pass {name}.ravel() for labels"})
+        raise ValueError(f"{name}: expected {labels}targets of shape ({rows}, {width}), got {y.dtype} of shape {y.shape}"
+                         + remedies.get(y.shape, ""))
+    is_code = width == 1 and cost.classifies and y.dtype.kind in "iub"   # a hinge learns nothing from 0
     if not check_now and would_wait(network, y):
         return _deferred_labels(network, y) if labelled else _deferred_targets(network, y, is_code)
     collected = PENDING.get() is not None and network.ops.is_on_device(y)
-    if labelled and collected and _fits(network, rows, width):
+    if labelled and collected and _fits(network, rows, outputs):
         all_true(network, (y >= 0) & (y < width))
         return _deferred_labels(network, y).copied(network.ops, (rows, width), network.dtype)
     if labelled:
@@ -104,15 +107,16 @@ def targets(network, y, rows, name="y", check_now=True):
                               f"{name}: expected labels from 0 to {width - 1} for {width} outputs",
                               ": give the last layer more neurons or renumber the labels")
     elif is_code:
-        off, on = map(int, network.cost_function.codes)
+        off, on = map(int, cost.codes)
         labels = (y if collected else network.ops.to_numpy(y)).reshape(-1)
         if not all_true(network, known := (labels == off) | (labels == on)):
             raise invalid(network, known, labels, 0, f"{name}: expected labels {off} and {on} for the one output of cost "
-                          f"{network.cost_function.name}", ": renumber the labels")
+                          f"{cost.name}", ": renumber the labels")
     for chunk in _chunks(y[:1] if labelled else y):   # all rows of codes are the same numbers in another order
         _require_targets(network, _codes(network, y[chunk]), name, chunk.start)
     code = lambda y: _smoothed(network, _codes(network, y))
-    return LazyRows(y, code, (rows, width)) if _stays(network, y, width) else _moved(network, y, (rows, width), code)
+    shape = rows, outputs
+    return LazyRows(y, code, shape) if _stays(network, y, outputs) else _moved(network, y, shape, code)
 
 
 class LazyRows:
@@ -128,9 +132,14 @@ class LazyRows:
         return self.code(self.given[rows])
 
 
-def is_labels(y, width):
-    """Whether y holds integer labels rather than a target for each of `width` outputs."""
-    return y.ndim == 1 and width > 1 and y.dtype.kind in "iub"
+def target_count(network):
+    """The number of targets of a sample."""
+    return network.sizes[-1] // network.cost_function.per_target
+
+
+def is_labels(network, y):
+    """Whether y holds integer labels rather than the targets of each sample."""
+    return y.ndim == 1 and target_count(network) > 1 and y.dtype.kind in "iub" and not network.cost_function.deviation
 
 
 def sample_weights(network, values, rows, check_now=True):
@@ -273,15 +282,22 @@ def in_chunks(array):
 
 def _codes(network, y):
     """Targets (n, outputs) of labels or targets, in the network's dtype and on the device of y."""
-    width, dtype = network.sizes[-1], network.dtype
-    if not is_labels(y, width):
-        y = y.reshape(len(y), width)
+    width, dtype = target_count(network), network.dtype
+    if not is_labels(network, y):
+        y = _for_outputs(network, y.reshape(len(y), width))
         return np.asarray(y, dtype) if isinstance(y, np.ndarray) else network.ops.asarray(y, dtype)
     off, on = network.cost_function.codes
     codes = np.empty((len(y), width), dtype)
     codes.fill(off)   # np.full takes several times as long for a few rows
     codes[np.arange(len(y)), y.astype(np.int64)] = on
     return codes
+
+
+def _for_outputs(network, y):
+    """Rows of targets with a column for each output."""
+    xp, count = np if isinstance(y, np.ndarray) else network.ops.xp, network.cost_function.per_target
+    with network.ops.device:
+        return y if count == 1 else xp.concatenate([y] * count, axis=1)
 
 
 def _deferred_labels(network, y):
@@ -292,7 +308,7 @@ def _deferred_labels(network, y):
 def _deferred_targets(network, y, is_code):
     cost, ops, domain = network.cost_function, network.ops, interval(network.cost_function.targets)
     arguments = domain, cost.codes if is_code else None, sums_to_one(network), *_smoothing(network)
-    return DeferredArray(ops.asarray(y, network.dtype).reshape(len(y), network.sizes[-1]),
+    return DeferredArray(_for_outputs(network, ops.asarray(y, network.dtype).reshape(len(y), target_count(network))),
                          lambda y, out: ops.array_checks.targets(y, out, *arguments))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..maths.activations import ACTIVATIONS, Activation
 from ..maths.costs import resolve_cost
+from ..maths.formula import device_function
 from ..maths.initializers import INITIALIZERS, Initializer
 from ..maths.validation import number, shown
 
@@ -52,6 +53,15 @@ class Dropout:
         object.__setattr__(self, "rate", number("a dropout rate", self.rate, "[0, 1)"))
 
 
+def description(network, numbers):
+    """The layers, the cost, the task, the numbers that it computes with, and the seed of a network in words."""
+    chain = " - ".join([str(network.sizes[0]), *(f"dropout {layer.rate}" if isinstance(layer, Dropout) else
+                                                 f"{layer.neurons} {layer.activation.name}" for layer in network.layers)])
+    facts = ("standardized" * network.standardize, f"cost {network.cost_function.name}", network.task, numbers,
+             f"seed {network.seed}")
+    return f"{chain}, {', '.join(filter(None, facts))}"
+
+
 def resolve(entries, activation, output, cost, initializer):
     """(number of inputs, Dense and Dropout layers with all names resolved, cost) from the arguments of Network."""
     entries = list(entries) if isinstance(entries, Iterable) else [entries]
@@ -70,7 +80,25 @@ def resolve(entries, activation, output, cost, initializer):
         if isinstance(layer, Dense):
             sigma = ACTIVATIONS.find(layer.activation or common)
             layers[place] = Dense(layer.neurons, sigma, INITIALIZERS.find(layer.initializer or initializer or sigma.initializer))
+    _require_names([cost, *(layer.activation for layer in layers if isinstance(layer, Dense))])
     return inputs.neurons, layers, cost
+
+
+def _require_names(entries):
+    """Raise ValueError if two different entries have one name, since a saved network has only the names."""
+    known: dict[str, Any] = {}
+    for entry in entries:
+        other = known.setdefault(entry.name, entry)
+        if other is not entry and _formulas(other) != _formulas(entry):
+            raise ValueError(f"expected different names of different activations and costs, got {shown(entry.name)} for "
+                             "two: rename one")
+
+
+def _formulas(entry):
+    """What distinguishes activations of one name: their formulas with all constants in them."""
+    if not isinstance(entry, Activation) or entry.rowwise:
+        return entry
+    return device_function("sigma", entry.sigma, ["z"]), device_function("prime", entry.prime, ["z", "a"])
 
 
 def _dense(entry, place):

@@ -1,6 +1,7 @@
 """Metrics: accuracy for labels, R^2 (variance explained) for regression."""
 
 from .inference import chunks
+from .input_checks import target_count
 from .task import CLASSIFICATION, MULTI_LABEL, REGRESSION
 
 
@@ -32,6 +33,10 @@ def predictions(network, outputs, task):
     """Labels, or the outputs of a regression, in the shape that predict returns."""
     if task != REGRESSION:
         return labels_or_minus_one(network, outputs, task)
+    if deviation := network.cost_function.deviation:
+        found, count = outputs.copy(), target_count(network)
+        found[:, count:] = deviation(network.ops.xp, found[:, count:])
+        return found
     return outputs[:, 0] if network.sizes[-1] == 1 else outputs
 
 
@@ -45,13 +50,15 @@ def score_terms(network, x, codes, task, passes=None):
     if task != REGRESSION:
         right = (labels(network, a, task) == labels(network, targets_on_device(rows), task) for rows, a in passes)
         return [sum((found.all(axis=1) if task == MULTI_LABEL else found).sum() for found in right)]
-    residual = sum(_sum_of_squares(xp, targets_on_device(rows) - a) for rows, a in passes)
+    count = target_count(network)   # of the outputs behind them, none estimates a target
+    residual = sum(_sum_of_squares(xp, (targets_on_device(rows) - a)[:, :count]) for rows, a in passes)
     return [residual, total_sum_of_squares(network, codes)]
 
 
 def total_sum_of_squares(network, codes):
-    """The sum of the squared deviations of targets (n, outputs) from the mean of each column."""
-    parts = lambda: (network.ops.asarray(codes[rows], network.dtype) for rows in chunks(codes.shape[0]))
+    """The sum of the squared deviations of targets (n, outputs) from the mean of each column; each target counts once."""
+    count = target_count(network)
+    parts = lambda: (network.ops.asarray(codes[rows], network.dtype)[:, :count] for rows in chunks(codes.shape[0]))
     mean = sum(part.sum(axis=0, dtype="float64") for part in parts()) / codes.shape[0]
     return sum(_sum_of_squares(network.ops.xp, part - mean) for part in parts())
 

@@ -28,7 +28,7 @@ from .dlpack import follow, like
 from .fit import fit
 from .history import History
 from .inference import Inference
-from .layers import Dense, Dropout, resolve
+from .layers import Dense, Dropout, description, resolve
 from .memory import memory
 from .metrics import predictions, score_from_terms, score_terms
 from .parameters import Parameters, shapes
@@ -80,7 +80,8 @@ class Network:
         identity for hinges), else `activation`.
     cost : name or Cost, default "quadratic"
         The loss, summed over outputs and averaged over the batch. "cross-entropy" is binary cross-entropy on sigmoid outputs and
-        categorical cross-entropy on softmax outputs.
+        categorical cross-entropy on softmax outputs. "gaussian_nll" has two outputs for each target: first the means, then as
+        many numbers that determine their standard deviations; y has half as many columns as there are outputs.
     initializer : name or Initializer, optional
         None is the default of each layer's activation.
     device : "auto", "cpu", "cpu:numpy", "cpu:compiled", "cuda" or "cuda:N", default "auto"
@@ -188,11 +189,7 @@ class Network:
         return len(self.history)
 
     def __repr__(self):
-        chain = " - ".join([str(self.sizes[0]), *(f"dropout {layer.rate}" if isinstance(layer, Dropout) else
-                                                  f"{layer.neurons} {layer.activation.name}" for layer in self.layers)])
-        facts = ("standardized" * self.standardize, f"cost {self.cost_function.name}", self.task,
-                 f"{self.number_format} on {self.ops.name}", f"seed {self.seed}")
-        return f"<Network {chain}, {', '.join(filter(None, facts))}>"
+        return f"<Network {description(self, f'{self.number_format} on {self.ops.name}')}>"
 
     @property
     def number_format(self) -> str:
@@ -300,7 +297,8 @@ class Network:
 
         Classification has labels of shape (n,): the index of the largest output, or for a single output the nearer code (0 or 1,
         for hinges -1 or 1). Multi-label has codes of shape (n, outputs), the nearer one for each output. On a GPU, rows whose
-        outputs are NaN get -1 (0 if -1 is a code). Regression has outputs of shape (n, outputs), or (n,) for a single output.
+        outputs are NaN get -1 (0 if -1 is a code). Regression has outputs of shape (n, outputs), or (n,) for a single output;
+        with gaussian_nll these are first the means, then as many standard deviations, in the units of y.
         If net.task is None, it is classification if the cost is one of classification or the outputs are bounded.
 
         Raises ValueError or TypeError if x has another shape, or a number that is not finite.
@@ -318,6 +316,7 @@ class Network:
     def score(self, x: ArrayLike, y: ArrayLike) -> float:
         """Accuracy (0 to 1), or R^2, the fraction of variance explained (at most 1), of a regression; net.task decides.
 
+        With gaussian_nll, R^2 is that of the means.
         Multi-label accuracy is subset accuracy, as scikit-learn's accuracy_score: the fraction of rows in which every label is
         right. Soft targets count as their largest one (the first of equals), or as the nearer code.
 

@@ -60,9 +60,9 @@ def holds_network(path):
     return False
 
 
-def pack(network):
-    """(header, arrays) of a network: a dictionary for JSON, and NumPy arrays by name."""
-    host, training = network.ops.to_numpy, network.training_state
+def pack(network, resumable=True):
+    """(header, arrays) of a network: a dictionary for JSON, and NumPy arrays by name; resumable: with its training state."""
+    host, training = network.ops.to_numpy, network.training_state if resumable else None
     layers = [{"dropout": layer.rate} if isinstance(layer, Dropout) else
               {"neurons": layer.neurons, "activation": layer.activation.name, "initializer": layer.initializer.name}
               for layer in network.layers]

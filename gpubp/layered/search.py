@@ -24,7 +24,7 @@ from .input_checks import array_of, checked_int
 from .interrupt import Interrupt
 from .layers import Dropout
 from .network import Network
-from .task import CLASSIFICATION, REGRESSION, decide, usual_output
+from .task import CLASSIFICATION, METRICS, REGRESSION, decide, outputs_per_target, usual_output
 
 ETA = 3            # of successive halving: a rung has 1/ETA of the trials, for ETA times the epochs
 LEAST_EPOCHS = 3   # of the first rung, after fewer epochs scores tell little
@@ -106,7 +106,7 @@ class SearchResult:
     @property
     def score_name(self) -> str:
         """What the scores are, in words."""
-        return "negative cost" if self.monitor == "cost" else "R²" if self.task == REGRESSION else "accuracy"
+        return "negative cost" if self.monitor == "cost" else METRICS[self.task]
 
     @property
     def varied(self) -> list[str]:
@@ -399,8 +399,8 @@ def _network(parameters, inputs, outputs, task, seed, **where):
     hidden = [given["hidden"]] if np.ndim(given["hidden"]) == 0 else given["hidden"]
     dropout = [Dropout(given["dropout"])] if given["dropout"] else []
     cost = given.get("cost", "quadratic" if task == REGRESSION else "cross-entropy")
-    return Network([inputs, *(entry for width in hidden for entry in (width, *dropout)), outputs], cost=cost, task=task,
-                   seed=seed, output=given.get("output") or usual_output(cost, task), **where,
+    return Network([inputs, *(entry for width in hidden for entry in (width, *dropout)), outputs * outputs_per_target(cost)],
+                   cost=cost, task=task, seed=seed, output=given.get("output") or usual_output(cost, task), **where,
                    **{name: given[name] for name in NETWORK if name in given})
 
 

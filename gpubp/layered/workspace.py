@@ -18,27 +18,29 @@ MAX_EVALUATIONS = 8   # that a workspace keeps for networks with other validatio
 MAX_ORDER_BYTES = 1 << 17   # of the orders of the epochs that an EpochProgram runs in one launch
 
 
-def training_ops(network, batches, count, state):
+def training_ops(network, batches, count, state, repeats=1):
     """The Ops to train with, for epochs of `count` samples; by sizes only, so that every run makes the same choice."""
-    seconds = numpy_epoch_seconds(network.vector.size, batches, count, state)
+    seconds = repeats * numpy_epoch_seconds(network.vector.size, batches, count, state)
     return network.ops.with_precision(network.precision).training_backend(seconds)
 
 
 class TrainingWorkspace:
     """Buffers and steps for epochs of `count` samples, out of n, in mini-batches of `size`; own: with copies of the data.
 
+    repeats: the epochs that will share the compiled steps, as a multiple of those of one usual fit.
+
     Before an epoch, the host writes order, learning rates and clock to the device; afterwards it reads the report. Between, a
     step depends only on arrays of the device.
     """
 
-    def __init__(self, network, training, x, y, sample_weights, n, count, size, own=False):
+    def __init__(self, network, training, x, y, sample_weights, n, count, size, own=False, repeats=1):
         self.network, self.training_state = network, training
         self.evaluations: dict[Any, Evaluation] = {}   # by the ids of their data
         self.epochs_at_once = 0   # that the next EpochProgram may run in one launch, by the times of the last fit
         self.batches = -(-count // size)
         data = x, y, sample_weights, n, count, size, own
         try:
-            self._bind(training_ops(network, self.batches, count, len(training.state)), *data)
+            self._bind(training_ops(network, self.batches, count, len(training.state), repeats), *data)
             return
         except ProgramError as error:
             ops = network.ops.with_precision(network.precision).without_compiling(error)

@@ -46,6 +46,9 @@ class Cost:
         How far label smoothing moves both codes together.
     output : str, optional
         The default output activation.
+    deviation : function (xp, s), optional
+        Each target has two outputs: its mean m, and s, of which this is the standard deviation. The means come first, then in the
+        same order the s. All functions of (xp, a, y) are then of (xp, m, s, y), and prime gives the pair dC/dm, dC/ds.
     kink : function (xp, a, y), optional
         Zero where the first or second derivative jumps; gradient checks stay away from these points.
     classifies : bool, default False
@@ -65,8 +68,8 @@ class Cost:
     """
 
     name: str
-    value: Callable[[Any, Any, Any], Any]
-    prime: Callable[[Any, Any, Any], Any]
+    value: Callable[..., Any]
+    prime: Callable[..., Any]
     outputs: str = REAL
     targets: str = REAL
     partner: str | None = None
@@ -77,7 +80,8 @@ class Cost:
     codes: tuple[float, float] = (0.0, 1.0)
     smoothing: float = 0.0
     output: str | None = None
-    kink: Callable[[Any, Any, Any], Any] | None = None
+    deviation: Callable[[Any, Any], Any] | None = None
+    kink: Callable[..., Any] | None = None
     classifies: bool = False
     formula: str = ""
     source: str = ""
@@ -89,10 +93,28 @@ class Cost:
         if self.partner is not None and self.value_at is None:
             raise ValueError(f"cost {shown(self.name)}: expected value_at with the partner {self.partner!r}, got None: "
                              "add value_at")
-        for a_and_y in (self.value, self.prime, *filter(None, [self.value_at])):
-            check_formula(f"cost {shown(self.name)}", a_and_y, "a", "y")
-        for of_a_sum in filter(None, [self.outer, self.outer_prime]):
-            check_formula(f"cost {shown(self.name)}", of_a_sum, "s")
+        if self.deviation is not None and (self.partner or self.outer or self.relative or self.classifies):
+            raise ValueError(f"cost {shown(self.name)}: expected a deviation or one of partner, outer, relative and classifies, "
+                             "got both: leave one out")
+        check_formula(f"cost {shown(self.name)}", self.prime, *self.parameters, results=self.per_target)
+        for formula in (self.value, *filter(None, [self.value_at, self.kink])):
+            check_formula(f"cost {shown(self.name)}", formula, *self.parameters)
+        for of_s in filter(None, [self.outer, self.outer_prime, self.deviation]):
+            check_formula(f"cost {shown(self.name)}", of_s, "s")
+
+    @property
+    def per_target(self):
+        """The number of outputs that a target has."""
+        return 1 if self.deviation is None else 2
+
+    @property
+    def parameters(self):
+        """The parameters of value and prime after xp."""
+        return ("a", "y") if self.deviation is None else ("m", "s", "y")
+
+    def admits(self, activation):
+        """Whether the outputs may have this activation."""
+        return Interval(activation.range) in Interval(self.outputs) and not (self.deviation and activation.rowwise)
 
     def meets_partner(self, activation):
         """Whether BP1 is exactly a - y on outputs of this activation."""
@@ -218,6 +240,34 @@ def huber(delta=1.0):
         source="Huber, Robust estimation of a location parameter, 1964")
 
 
+@numbers(quantile="(0, 1)")
+def pinball(quantile=0.5):
+    """The Cost of quantile regression: outputs learn this quantile of the targets.
+
+    Networks for several quantiles, each with a cost of its own, train together by gpubp.fit_all.
+
+    >>> import numpy as np
+    >>> print(pinball(0.9).value(np, 0.0, 2.0), pinball(0.9).value(np, 2.0, 0.0).round(6))   # too low, too high
+    1.8 0.2
+    """
+    return Cost(
+        f"pinball({quantile!r})", lambda xp, a, y: xp.where(a > y, (1.0 - quantile) * (a - y), quantile * (y - a)),
+        lambda xp, a, y: xp.where(a > y, 1.0 - quantile, quantile * xp.sign(a - y)), kink=lambda xp, a, y: a - y,
+        formula="sum(where(a > y, (1 - quantile) * (a - y), quantile * (y - a)))",
+        source="Koenker and Bassett, Regression quantiles, 1978")
+
+
+def _log_deviation(xp, s):
+    """Nearly s, and at most 16 in size, so that neither the deviation nor its reciprocal overflows."""
+    return 16.0 * xp.tanh(0.0625 * s)
+
+
+def _gaussian_nll_prime(xp, m, s, y):
+    inverse, slope = xp.exp(-_log_deviation(xp, s)), 1.0 / xp.cosh(0.0625 * s)   # of the deviation; squared, of its logarithm
+    distance = (m - y) * inverse
+    return distance * inverse, (1.0 - xp.square(distance)) * slope * slope
+
+
 quadratic = Cost("quadratic", lambda xp, a, y: 0.5 * xp.square(a - y), lambda xp, a, y: a - y, partner="identity",
                  value_at=lambda xp, z, y: 0.5 * xp.square(z - y), formula="sum((a - y)**2) / 2",
                  source="Nielsen, 2015, chapters 1 and 2")
@@ -252,10 +302,16 @@ log_cosh = Cost(
 poisson = Cost("poisson", lambda xp, a, y: a - _y_times(xp, y, xp.log(a)), _excess, outputs="(0, inf)",
                targets="[0, inf)", formula="sum(a - y * log(a))", source="Nelder and Wedderburn, Generalized linear models, 1972")
 
+gaussian_nll = Cost(
+    "gaussian_nll", lambda xp, m, s, y: 0.5 * xp.square((m - y) * xp.exp(-_log_deviation(xp, s))) + _log_deviation(xp, s),
+    _gaussian_nll_prime, output="identity", deviation=lambda xp, s: xp.exp(_log_deviation(xp, s)),
+    formula="sum(((m - y) * exp(-16 * tanh(s / 16)))**2 / 2 + 16 * tanh(s / 16))",
+    source="Nix and Weigend, Estimating the mean and variance of the target probability distribution, ICNN 1994")
+
 COSTS = Table("cost", Cost, [
     quadratic, binary_cross_entropy, softmax_cross_entropy, exponential, hellinger, kullback_leibler,
     generalized_kullback_leibler, itakura_saito, hinge, squared_hinge, multiclass_hinge, multiclass_squared_hinge, absolute,
-    huber, log_cosh, poisson], aliases=["cross_entropy"])   # which resolve_cost reads
+    huber, pinball, log_cosh, poisson, gaussian_nll], aliases=["cross_entropy"])   # which resolve_cost reads
 
 
 def resolve_cost(cost, activation, output=None, neurons=None):
@@ -286,8 +342,12 @@ def resolve_cost(cost, activation, output=None, neurons=None):
     cost = COSTS.find(cost)
     if output is None:
         output = ACTIVATIONS.find(cost.output) if cost.output else activation
-    if Interval(output.range) not in Interval(cost.outputs):
-        fitting = [name for name in ACTIVATIONS if Interval(ACTIVATIONS.find(name).range) in Interval(cost.outputs)]
-        raise ValueError(f"cost {cost.name} needs outputs in {cost.outputs}, but {output.name} gives {output.range}: choose "
+    if neurons is not None and neurons % cost.per_target:
+        raise ValueError(f"cost {cost.name} has two outputs for each target: expected an even number of outputs, got {neurons}: "
+                         "give the last layer twice as many neurons as there are targets")
+    if not cost.admits(output):
+        fitting = [name for name in ACTIVATIONS if cost.admits(ACTIVATIONS.find(name))]
+        given = "shares of 1" if cost.deviation and output.rowwise else output.range
+        raise ValueError(f"cost {cost.name} needs outputs in {cost.outputs}, but {output.name} gives {given}: choose "
                          f"output= from {', '.join(fitting)} (an activation of your own declares its range=)")
     return cost, output

@@ -139,15 +139,17 @@ def device_function(name, formula, parameters=None):
     return f"__device__ inline {head}\n{{\n    {body}\n}}\n"
 
 
-def check_formula(owner, formula, *parameters):
-    """Raises the error of a formula that cannot be written, with the owner's name."""
+def check_formula(owner, formula, *parameters, results=1):
+    """Raises the error of a formula that cannot be written, with the owner's name; with two results or more, it is a tuple."""
     if not callable(formula):
         raise TypeError(f"{owner}: expected a formula, a function of (xp, {', '.join(parameters)}), got {shown(formula)}")
     try:
         result = formula(writer := C(), *(Term(name, writer) for name in parameters))
-        if result is None or isinstance(result, tuple):
-            raise TypeError(f"expected a formula that returns one value, got {shown(result)}")
-        writer.spell(result)
+        if results == 1 and result is not None and not isinstance(result, tuple):
+            writer.spell(result)
+        elif results == 1 or not isinstance(result, tuple) or [*map(type, result)] != [Term] * results:
+            expected = "one value" if results == 1 else f"a tuple of {results} values, each of {', '.join(parameters)}"
+            raise TypeError(f"expected a formula that returns {expected}, got {shown(result)}")
     except (TypeError, ValueError, AttributeError) as error:
         raise type(error)(f"{owner}: {error}") from None
     except (LookupError, NameError, ArithmeticError) as error:

@@ -93,6 +93,14 @@ class Rounding(Writer):
         value, error = x.name
         return self._term(value.max(axis=axis, keepdims=True), error.max(axis=axis, keepdims=True))
 
+    def split(self, x, count, axis):
+        """Terms of the equal parts along an axis."""
+        return [self._term(*parts) for parts in zip(*(np.split(array, count, axis) for array in x.name))]
+
+    def concatenate(self, parts, axis):
+        """One Term of the parts along an axis."""
+        return self._term(*(np.concatenate(arrays, axis) for arrays in zip(*(part.name for part in parts))))
+
     def _sum(self, value, error, magnitude, count):
         units = count * self.unit
         # each partial sum, and each product in it, may be flushed to 0

@@ -1,5 +1,6 @@
 """Schemas of JSON from files: what each entry must be, in words and as a test."""
 
+from collections import Counter
 from collections.abc import Callable
 from math import isfinite
 from numbers import Integral, Real
@@ -39,6 +40,7 @@ def list_of(check, length=None):
         type(value) is list and length in (None, len(value)) and all(map(check.holds, value))))
 
 
+TEXT = Check("a text", lambda value: isinstance(value, str))
 TRUTH = Check("true or false", lambda value: type(value) is bool)
 NUMBER = Check("a number", lambda value: isinstance(value, Real) and not isinstance(value, bool) and (   # perhaps NaN
     not isinstance(value, Integral) or abs(int(value)) <= 2**64))
@@ -62,6 +64,15 @@ def verify(values, schema, place, complete=True):
     for name, check in schema.items():
         if name in values and not check.holds(values[name]):
             raise ValueError(f"expected {place}.{name} to be {check.words}, got {shown(values[name])}")
+
+
+def named_once(pairs):
+    """The dictionary of a JSON object, for json.loads(object_pairs_hook=...). Raises ValueError for a name that occurs twice."""
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        name, count = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"expected each name of a dictionary once, got {shown(name)} {count} times")
+    return entries
 
 
 def require_shallow(value, left=DEEPEST):

@@ -7,7 +7,6 @@ import gpubp
 from gpubp.maths import reference
 from gpubp.maths.activations import ACTIVATIONS
 from gpubp.maths.costs import COSTS, resolve_cost
-from gpubp.maths.validation import Interval
 from tests.cases import named_pairs
 from tests.conftest import needs
 
@@ -27,7 +26,7 @@ def targets(cost, random):
 
 def outputs(activation, cost):
     """This activation, where its outputs stay where the cost is defined, or else one that does."""
-    fits = Interval(ACTIVATIONS.find(activation).range) in Interval(COSTS.find(cost).outputs)
+    fits = COSTS.find(cost).admits(ACTIVATIONS.find(activation))
     return activation if fits else COSTS.find(cost).output or COSTS.find(cost).partner or "sigmoid"
 
 
@@ -35,7 +34,8 @@ def outputs(activation, cost):
 def test_a_circuit_equals_a_network(activation, cost, depth, random):
     """The same network, written down as plain NumPy code with the table's formulas: cost and gradient agree to rounding."""
     cost, output = resolve_cost(cost, activation, outputs(activation, cost))
-    net = gpubp.Network([4, *[3] * (depth - 1), WIDTH], activation, output, cost, dtype="float64", seed=3, device="cpu")
+    net = gpubp.Network([4, *[3] * (depth - 1), WIDTH * cost.per_target], activation, output, cost, dtype="float64", seed=3,
+                        device="cpu")
     x, y = random.standard_normal((ROWS, 4)), targets(cost, random)
 
     def circuit(parameters):
@@ -43,7 +43,7 @@ def test_a_circuit_equals_a_network(activation, cost, depth, random):
         for l, (w, b) in enumerate(zip(parameters["w"], parameters["b"]), 1):
             z = a @ w.T + b
             a = net.gates[l].activation(z)
-        return np.mean(reference.costs(np, cost, output, z, a, y))
+        return np.mean(reference.costs(np, cost, output, z, a, np.tile(y, cost.per_target)))
     parameters = {part: [net.parameters[f"{part}{l}"] for l in range(1, depth + 1)] for part in "wb"}
     value, found = gpubp.value_and_grad(circuit)(parameters)
     assert value == pytest.approx(net.cost(x, y), rel=1e-12)
@@ -73,8 +73,11 @@ def test_costs_primes_equal_the_derivatives_of_values_by_circuits(name, random):
     a, y = random.uniform(0.2, 0.8, (ROWS, WIDTH)), np.where(random.random((ROWS, WIDTH)) < 0.5, *cost.codes[::-1])
     if not cost.classifies:
         y = random.uniform(0.2, 0.8, (ROWS, WIDTH))
-    found = gpubp.elementwise_grad(lambda a: cost.value(np, a, y))(a)
-    np.testing.assert_allclose(found, np.broadcast_to(cost.prime(np, a, y), a.shape), rtol=1e-10, atol=1e-13)
+    outputs = (a,) if cost.per_target == 1 else (a, random.uniform(-3.0, 3.0, a.shape))
+    found = gpubp.grad(lambda *outputs: np.sum(cost.value(np, *outputs, y)), tuple(range(len(outputs))))(*outputs)
+    primes = cost.prime(np, *outputs, y)
+    for mine, prime in zip(found, primes if isinstance(primes, tuple) else (primes,), strict=True):
+        np.testing.assert_allclose(mine, np.broadcast_to(prime, a.shape), rtol=1e-10, atol=1e-13)
     if cost.outer:
         found = gpubp.elementwise_grad(lambda s: cost.outer(np, s))(a)
         np.testing.assert_allclose(found, cost.outer_prime(np, a), rtol=1e-10)

@@ -14,10 +14,13 @@ from gpubp.maths.reference import costs as values_of
 from gpubp.maths.reference import seen
 from gpubp.maths.validation import Interval
 from gpubp.pages.page import write_page
-from tests.cases import PAIR_NAMES, PAIRS
+from tests import cases
 from tests.conftest import needs
 from tests.demos.cases import demo, section
 
+PAIRS = [(cost, row) for cost, row in cases.PAIRS if cost.per_target == 1]   # in the pictures
+PAIR_NAMES = [f"{cost.name} {row.name}" for cost, row in PAIRS]
+PICTURED = [cost for cost in map(COSTS.find, COSTS) if cost.per_target == 1]
 Z = np.concatenate([np.linspace(-10.0, 10.0, 41), [-700.0, -30.0, -17.3, 17.3, 30.0, 700.0]])
 AT = """const [cost, output, points] = arguments;
 return points.map(([z, y]) => { const at = costAt(cost, output, z, y);
@@ -28,8 +31,7 @@ def test_every_cost_with_its_domain_and_formula():
     text = section(demo("costs"), 1)
     assert f"1. {len(COSTS)} costs" in text
     words = " ".join(text.split())
-    for name in COSTS:
-        cost = COSTS.find(name)
+    for cost in map(COSTS.find, COSTS):
         assert f"{cost.name}: " in words and cost.formula in words
         line, = (line for line in text.splitlines() if line.startswith(f"    {cost.name}: "))
         for interval in {cost.outputs, cost.targets}:
@@ -97,11 +99,11 @@ def test_targets_lie_in_the_domain(cost, row):
 def test_the_picture(capsys):
     needs("matplotlib")
     figure = costs.run(Story(), 1)()
-    assert len(figure.axes) == 2 * len(COSTS)
+    assert len(figure.axes) == 2 * len(PICTURED)
     titles = [axes.get_title(loc="left").partition(", y = ")[0] for axes in figure.axes[::2]]
-    assert titles == [COSTS.find(name).name for name in COSTS]
+    assert titles == [cost.name for cost in PICTURED]
     assert [len(axes.lines) for axes in figure.axes[1::2]] == [
-        sum(cost.name == COSTS.find(name).name for cost, _ in PAIRS) + 1 for name in COSTS], "and the line of 0"
+        sum(other.name == cost.name for other, _ in PAIRS) + 1 for cost in PICTURED], "and the line of 0"
 
 
 # ---- the page
@@ -121,11 +123,11 @@ def by_numpy(cost, row, z, y):
     with np.errstate(all="ignore"):
         a = row.of(np, z)
         total = values_of(np, cost, row, z, a, y)
-        da = cost.prime(np, seen(np, cost, a, y), y)
+        da = cost.prime(np, *seen(np, cost, a, y))
         if cost.relative:
             da = da - y * da.sum()
         if cost.outer:
-            da = da * cost.outer_prime(np, cost.value(np, seen(np, cost, a, y), y).sum())
+            da = da * cost.outer_prime(np, cost.value(np, *seen(np, cost, a, y)).sum())
     return [a[0, 0], total[0, 0], da[0, 0], costs.delta_of_first(cost, row, z, y)[0]]
 
 
@@ -156,11 +158,10 @@ def shown(page):
 
 
 def test_the_widget(page):
-    assert options(page, "cost") == [COSTS.find(name).name for name in COSTS]
+    assert options(page, "cost") == [cost.name for cost in PICTURED]
     first = by_numpy(COSTS.find("quadratic"), ACTIVATIONS["sigmoid"], -5.0, 1.0)
     assert shown(page) == pytest.approx([1.0, -5.0, *first], rel=1e-9)
-    for name in COSTS:
-        cost = COSTS.find(name)
+    for cost in PICTURED:
         choose(page, "cost", cost.name)
         assert options(page, "output") == [row.name for other, row in PAIRS if other.name == cost.name]
         assert page.find("#costs-formula math").text

@@ -97,6 +97,9 @@ def plain_output(cost, row, z, y, weights):
         shifted = z - z.max(axis=1, keepdims=True)
         u = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)) if row.rowwise else z
         costs, delta = cost.value_at(np, u, y).sum(axis=1), a - y
+    elif cost.deviation:
+        (m, s), (y, _) = (np.split(array, 2, axis=1) for array in (a, y))
+        costs, delta = cost.value(np, m, s, y).sum(axis=1), times_prime(row, np.hstack(cost.prime(np, m, s, y)), z, a)
     else:
         d = a - (y * a).sum(axis=1, keepdims=True) if cost.relative else a
         costs, delta = cost.value(np, d, y).sum(axis=1, keepdims=True), cost.prime(np, d, y)
@@ -137,6 +140,7 @@ def test_output(device_ops, pair, kind):
     for shape, scale in (((3, 10), None), ((20, 33), 256.0), ((300, 1), None), ((2, 1100), None)) if storage is None else (
             ((3, 10), None), ((20, 40), 8.0)):
         scale = scale if isinstance(device_ops, CudaOps) else None   # the CPU has no loss scale
+        shape = shape[0], -(-shape[1] // cost.per_target) * cost.per_target
         size = 0.5 if shape[1] < 100 else 0.05   # long rows must not make the exponential cost infinite
         z, b = normal(dtype, shape, shape[1:], scale=size)
         y, weights = targets(cost, shape, dtype, size), np.linspace(0.0, 1.0, shape[0], dtype=dtype)

@@ -48,7 +48,7 @@ def test_right_rows_are_those_of_numpy(whole, dtype, width, middle, random):
 def test_sums_are_in_float64(whole, dtype, rows, random):
     a, y = (random.standard_normal((rows, 3)).astype(dtype) for _ in range(2))
     total = zeros(whole, n=2)
-    whole.program([whole.add_sum(a[:, 0].copy(), total[:1]), whole.add_residual(a, y, total[1:])])(2)
+    whole.program([whole.add_sum(a[:, 0].copy(), total[:1]), whole.add_residual(a, y, total[1:], a.shape[1])])(2)
     exact = [a[:, 0].sum(dtype="float64"), np.square(y - a).sum(dtype="float64")]
     assert total == pytest.approx(2 * np.array(exact), rel=1e-12, abs=1e-11)
 

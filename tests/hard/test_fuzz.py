@@ -299,8 +299,9 @@ def check_saved_network(random, folder):
         assert type(error) is ValueError and str(error).startswith(f"{path} "), repr(error)
 
 
-COMMANDS = ["predict NET DATA", "predict NET DATA --proba", "check NET", "check NET DATA", "train --resume NET DATA --epochs 4",
-            "train --resume NET --epochs 4", "parity NET --device cpu --against reference --samples 2"]
+COMMANDS = ["predict NET DATA", "predict NET DATA --proba", "check NET", "check NET DATA", "export NET NET.json",
+            "train --resume NET DATA --epochs 4", "train --resume NET --epochs 4",
+            "parity NET --device cpu --against reference --samples 2"]
 
 
 def check_notes(random, folder):
@@ -365,11 +366,14 @@ WORDS = {   # the options of each command, some of whose values are wrong
               "--dtype": ["float64"], "--header": ["yes", "no"], "--missing": ["NA", ""], "--layers": ["2,3,2", "1", "3,3,3"]},
     "predict": {"--output": ["p.csv", "n.npz", "d", "none/p.csv"], "--proba": [], "--delimiter": [",", ";;", ""],
                 "--decimal": [",", "."], "--header": ["no"], "--index": ["1", "none"]},
+    "export": {"--int8": ["t.csv", "none"], "--header": ["no"]},
     "check": {"--header": ["yes", "maybe"], "--device": ["cpu:numpy", "gpu"]},
     "parity": {"--layers": ["3,2", "x"], "--samples": ["2", "0"], "--json": ["r.json", "t.csv"], "--cost": ["hinge", "x"],
                "--activation": ["relu", "x"], "--dtype": ["float64"]},
     "demo": {"--seed": ["1", "x"], "--picture": ["t.csv", "p.txt"]}, "bench": {"--quick": []}, "info": {"--x": []}}
-NAMES = {"train": ["t.csv"] * 4, "predict": ["n.npz t.csv"] * 4 + ["t.csv n.npz"], "check": ["n.npz", "n.npz t.csv", "t.csv"],
+NAMES = {"train": ["t.csv"] * 4, "predict": ["n.npz t.csv"] * 4 + ["t.csv n.npz"],
+         "export": ["n.npz e.json e.safetensors", "n.npz e.json", "n.npz n.npz", "n.npz t.csv", "n.npz"],
+         "check": ["n.npz", "n.npz t.csv", "t.csv"],
          "parity": ["n.npz"], "demo": ["gates", "x", ""], "bench": ["", "x"], "info": [""]}
 
 

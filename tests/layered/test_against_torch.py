@@ -37,6 +37,16 @@ def multi_margin(p):
     return lambda a, y: a.shape[1] * F.multi_margin_loss(a, y.argmax(1), p=p, reduction="none")
 
 
+def pinball(quantile):
+    return lambda a, y: (quantile * F.relu(y - a) + (1.0 - quantile) * F.relu(a - y)).sum(1)
+
+
+def gaussian_nll(a, y):
+    """Targets are as wide as the means; s is nearly the logarithm of the deviation."""
+    m, s = a.chunk(2, 1)
+    return F.gaussian_nll_loss(m, y, torch.exp(32.0 * torch.tanh(s / 16.0)), reduction="none").sum(1)
+
+
 MEASURE = {
     "quadratic": lambda a, y: 0.5 * plain(F.mse_loss)(a, y), "binary_cross_entropy": plain(F.binary_cross_entropy),
     "softmax_cross_entropy": lambda a, y: -torch.xlogy(y, a).sum(1),
@@ -47,8 +57,8 @@ MEASURE = {
     "itakura_saito": lambda a, y: (y / a - (y / a).log() - 1.0).sum(1),
     "hinge": lambda a, y: F.relu(1.0 - y * a).sum(1), "squared_hinge": lambda a, y: (F.relu(1.0 - y * a) ** 2).sum(1),
     "multiclass_hinge": multi_margin(1), "multiclass_squared_hinge": multi_margin(2), "absolute": plain(F.l1_loss),
-    "huber": plain(F.huber_loss), "log_cosh": lambda a, y: torch.cosh(a - y).log().sum(1),
-    "poisson": plain(F.poisson_nll_loss, log_input=False, eps=0.0)}
+    "huber": plain(F.huber_loss), "pinball": pinball(0.5), "log_cosh": lambda a, y: torch.cosh(a - y).log().sum(1),
+    "poisson": plain(F.poisson_nll_loss, log_input=False, eps=0.0), "gaussian_nll": gaussian_nll}
 
 each_pair = pytest.mark.parametrize("activation, cost", [pytest.param(activation, cost, marks=marks)
                                                         for activation, cost, marks in named_pairs()])
@@ -61,7 +71,7 @@ def test_no_row_is_without_an_oracle():
 def output_for(activation, cost):
     """The activation itself if the cost admits it, otherwise the cost's own output or another that it admits."""
     cost = COSTS.find(cost)
-    fitting = [row.name.partition("(")[0] for row in activations() if Interval(row.range) in Interval(cost.outputs)]
+    fitting = [row.name.partition("(")[0] for row in activations() if cost.admits(row)]
     return activation if activation in fitting else cost.output or fitting[-2]
 
 
@@ -75,7 +85,7 @@ def network(sizes, activation, output, cost, seed=1):
 
 def samples(random, net, rows):
     """x, and y inside the cost's domain: labels for costs of labels, half of them as rows of targets."""
-    cost, width = net.cost_function, net.sizes[-1]
+    cost, width = net.cost_function, net.sizes[-1] // net.cost_function.per_target
     x, interval = random.normal(0.0, 1.0, (rows, net.sizes[0])), Interval(cost.targets)
     if cost.relative or cost.partner == "softmax":
         return x, random.integers(0, width, rows)
@@ -116,7 +126,7 @@ def assert_gradients_equal(net, vector, found, tolerance=1e-10):
 def test_gradients(activation, cost, random):
     output, moved = output_for(activation, cost), 0.0
     for depth in (1, 2, 3, 4):
-        net = network([*[4, 6, 5, 4][:depth], 3], activation, output, cost, seed=depth)
+        net = network([*[4, 6, 5, 4][:depth], 3 * COSTS.find(cost).per_target], activation, output, cost, seed=depth)
         x, y = samples(random, net, 7)
         found, forward = leaves(net)
         loss = MEASURE[cost](forward(x)[1], rows_of(net, y)).mean()
@@ -128,7 +138,7 @@ def test_gradients(activation, cost, random):
 
 @pytest.mark.parametrize("cost", list(COSTS))
 def test_sample_weights(cost, random):
-    net = network([4, 5, 3], "tanh", output_for("sigmoid", cost), cost)
+    net = network([4, 5, 3 * COSTS.find(cost).per_target], "tanh", output_for("sigmoid", cost), cost)
     x, y = samples(random, net, 9)
     weights = random.uniform(0.0, 3.0, 9)
     weights[4] = 0.0
@@ -159,7 +169,7 @@ def test_losses_of_labels(cost, loss, random):
 
 
 @pytest.mark.parametrize("name, ours, theirs", [
-    ("huber(0.3)", "identity", plain(F.huber_loss, delta=0.3)),
+    ("huber(0.3)", "identity", plain(F.huber_loss, delta=0.3)), ("pinball(0.9)", "identity", pinball(0.9)),
     ("exponential(2.5)", "tanh", lambda a, y: 2.5 * torch.exp(plain(F.mse_loss)(a, y) / 2.5))])
 def test_costs_with_a_number(name, ours, theirs, random):
     net = network([4, 5, 3], "tanh", ours, name)

@@ -8,6 +8,7 @@ from gpubp.devices.random import SHUFFLE, generator
 from gpubp.layered.history import StopReason
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
+from gpubp.layered.task import METRICS
 from tests.cases import two_classes
 from tests.devices.test_random import dropout_mask
 from tests.layered.steps import stepping
@@ -106,6 +107,18 @@ def test_progress(capfd, random):
     net.fit(x, y, epochs=2, progress=True)
     shown = capfd.readouterr()
     assert shown.out == "" and "6/6" in shown.err and "epoch 6, cost" in shown.err
+
+
+@pytest.mark.parametrize("task, metric", METRICS.items())
+def test_progress_names_the_metric(capfd, random, task, metric):
+    x = random.standard_normal((20, 3))
+    y = {"classification": (x[:, 0] > 0).astype(int), "multi-label": (x[:, :2] > 0) * 1.0, "regression": x[:, :2]}[task]
+    output = "identity" if task == "regression" else "sigmoid"
+    net = Network([3, 2], output, device="cpu", seed=1)
+    history = net.fit(x, y, epochs=1, validation=(x, y), progress=True)
+    value = history.validation_accuracy[0]
+    shown = f"{value:.4f}" if task == "regression" else f"{value:.2%}"
+    assert net.task == task and f"validation {metric} {shown}" in capfd.readouterr().err and value == net.score(x, y)
 
 
 def test_a_network_is_not_trained_within_its_own_training(random):

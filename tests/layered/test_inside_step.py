@@ -44,9 +44,10 @@ def fitted(ops, number, pair, chain, hidden, dtype):
     random, (cost, output) = np.random.default_rng(number), pair
     inputs, width, rows, count = (int(random.integers(*span)) for span in ((1, 200), (2, 11), (1, 12), (13, 30)))
     layers = [inputs, *islice(cycle([Dropout(0.4), Dense(int(random.integers(1, 40)), hidden)]), int(random.integers(5))),
-              Dense(width, output)]
+              Dense(width * cost.per_target, output)]
     net = Network(layers, cost=cost, device=ops, dtype=dtype, seed=number)
     x, y = random.standard_normal((count, inputs)), cases.targets(cost, output, count, width, random)
+    x *= 0.1 if cost.deviation else 1.0   # its gradient grows with the inverse of the variance
     for optimizer in (chain, None):
         net.fit(x, y, optimizer=optimizer, epochs=2, batch_size=rows, progress=False, samples_per_epoch=count - 1,
                 sample_weight=random.random(count) if number % 2 else None)

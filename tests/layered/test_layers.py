@@ -5,7 +5,8 @@ import pytest
 
 from gpubp.layered.layers import Dense, Dropout
 from gpubp.layered.network import Network
-from gpubp.maths.activations import Activation
+from gpubp.maths.activations import ACTIVATIONS, Activation
+from gpubp.maths.costs import COSTS, Cost
 from tests.layered import test_gradients
 
 _quick = test_gradients._quick
@@ -33,6 +34,20 @@ def test_a_custom_activation_with_a_built_in_name_is_not_confused_with_it(random
     own = Activation("sigmoid", lambda xp, z: 0.5 * xp.tanh(0.25 * z) + 0.5, lambda xp, z, a: 0.5 * a * (1.0 - a), range="(0, 1)")
     net = Network([4, Dense(3, own)], cost="binary_cross_entropy", dtype="float64", seed=1)
     assert net.check(random.standard_normal((6, 4)), random.integers(0, 2, (6, 3))).passed
+
+
+def test_one_name_for_two_activations_or_costs():
+    """A saved network has the names only, so that both would be the same one after loading."""
+    def steep(factor, name="steep"):
+        return Activation(name, lambda xp, z: xp.tanh(factor * z), lambda xp, z, a: factor * (1.0 - a * a))
+
+    cost = Cost("steep", lambda xp, a, y: xp.square(a - y), lambda xp, a, y: 2.0 * (a - y))
+    for layers, options in (([4, Dense(5, steep(1.0)), Dense(3, steep(2.0))], {}), ([4, Dense(3, steep(1.0))], {"cost": cost}),
+                            ([4, Dense(5, "relu"), 3], {"output": steep(1.0, "relu")})):
+        with pytest.raises(ValueError, match=r"expected different names of different activations .*, got '(steep|relu)' for "):
+            Network(layers, **options)
+    Network([4, Dense(5, steep(1.0)), Dropout(0.5), Dense(3, steep(2.0, "steeper")), Dense(3, steep(1.0))])   # made twice
+    assert not ACTIVATIONS.keys() & COSTS.keys()
 
 
 def test_dropout_is_for_training_only(ops, random):

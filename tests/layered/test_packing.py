@@ -74,6 +74,15 @@ def test_custom_entries(path, random):
     assert (back.feedforward(x) == net.feedforward(x)).all() and back.cost(x, x[:, :2]) == net.cost(x, x[:, :2])
 
 
+@pytest.mark.parametrize("custom", [CUBE, [CUBE, 5], "cube", None, 5, [[CUBE]]])
+def test_custom_is_a_list_of_activations_and_costs(net, path, custom):
+    net.save(path)
+    with pytest.raises(TypeError, match="expected custom to be a list of your own activations and costs, got "):
+        load(path, custom=custom)
+    for several in (CUBE, FOURTH), {CUBE}, iter([CUBE]):
+        load(path, device="cpu", custom=several)
+
+
 def test_a_custom_entry_with_the_name_of_a_built_in_one(path):
     own = Activation("tanh", CUBE.sigma, CUBE.prime)
     net = Network([4, Dense(5, own), 2], device="cpu", seed=1)

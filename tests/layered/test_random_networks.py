@@ -41,7 +41,8 @@ def case(number):
             layers.append(Dropout(float(random.uniform(0.05, 0.6))))
 
     def made(where):
-        return Network([*layers, Dense(width, output)], cost=cost, device=where, dtype=dtype, precision=precision, seed=number)
+        return Network([*layers, Dense(width * cost.per_target, output)], cost=cost, device=where, dtype=dtype,
+                       precision=precision, seed=number)
     options = {"optimizer": CHAINS[random.integers(len(CHAINS))], "batch_size": int(random.integers(1, rows + 1)), "epochs": 2,
                "sample_weight": random.uniform(0.1, 2.0, rows) if random.random() < 0.5 else None, "progress": False}
     return made, 0.5 * random.standard_normal((rows, inputs)), targets(cost, output, rows, width, random), options

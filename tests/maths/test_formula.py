@@ -22,11 +22,24 @@ from gpubp.maths.costs import COSTS
 from gpubp.maths.formula import C_SPELLINGS, REFLECTED, C, Term, Writer, device_function
 
 NAMES = ["z", "a", "y"]
+
+
+def formulas_of(name):
+    """(label, formula with one result) of a cost."""
+    cost = COSTS.find(name)
+    for which in ("value", "prime", "value_at", "outer", "outer_prime", "deviation"):
+        formula = getattr(cost, which)
+        if which == "prime" and cost.per_target == 2:
+            for place, output in enumerate("ms"):
+                yield f"{name} prime {output}", lambda xp, m, s, y, place=place: cost.prime(xp, m, s, y)[place]
+        elif formula:
+            yield f"{name} {which}", formula
+
+
 FORMULAS = {   # label: a formula of xp and one to three arrays
     **{f"{entry.name} {which}": getattr(entry, which)
        for entry in activations() if not entry.rowwise for which in ("sigma", "prime")},
-    **{f"{cost} {which}": getattr(COSTS.find(cost), which) for cost in COSTS
-       for which in ("value", "prime", "value_at", "outer", "outer_prime") if getattr(COSTS.find(cost), which)}}
+    **{label: formula for cost in COSTS for label, formula in formulas_of(cost)}}
 BINARY = [name for name, form in C_SPELLINGS.items() if "{1}" in form and "{2}" not in form]
 OPERATORS = {   # every spelling as a formula, by an operator where it is one
     **{name: (lambda xp, x, y, name=name: getattr(x, name)(y))

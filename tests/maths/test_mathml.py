@@ -139,8 +139,9 @@ def test_the_mathml_of_an_activation_is_its_formula(name, random):
 def test_the_mathml_of_a_cost_is_its_formula(name, random):
     cost, (a, y) = COSTS.find(name), random.uniform(0.05, 0.95, (2, 5))
     y = np.eye(5)[2] if cost.relative else y
-    total = cost.value(np, a - a[2] if cost.relative else a, y).sum()
-    found = read(cost.formula, {**default_arguments(COSTS[name]), "a": a, "y": y})
+    given = dict(zip(cost.parameters, (a, y) if cost.per_target == 1 else (a, random.uniform(-2.0, 2.0, 5), y)))
+    total = cost.value(np, a - a[2], y).sum() if cost.relative else cost.value(np, *given.values()).sum()
+    found = read(cost.formula, {**default_arguments(COSTS[name]), **given})
     assert np.isclose(found, cost.outer(np, total) if cost.outer else total, rtol=1e-13)
 
 

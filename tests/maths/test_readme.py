@@ -132,11 +132,13 @@ def test_formulas_of_activations_are_those_of_the_code(name):
 def test_formulas_of_costs_are_those_of_the_code(name, random):
     cost, given, a = COSTS.find(name), default_arguments(COSTS[name]), random.uniform(0.05, 0.95, 5)
     y = np.eye(5)[2] if cost.relative or cost.partner == "softmax" else random.uniform(0.05, 0.95, 5)
-    functions = {"sum": np.sum, "max": np.maximum, **{f: getattr(np, f) for f in ("abs", "log", "exp", "sqrt", "cosh", "where")}}
+    functions = {"sum": np.sum, "max": np.maximum,
+                 **{f: getattr(np, f) for f in ("abs", "log", "exp", "sqrt", "cosh", "tanh", "where")}}
+    numbers = dict(zip(cost.parameters, (a, y) if cost.per_target == 1 else (a, random.uniform(-2.0, 2.0, 5), y)))
     with np.errstate(all="ignore"):
-        total = cost.value(np, a - a[2] if cost.relative else a, y).sum()
+        total = cost.value(np, a - a[2], y).sum() if cost.relative else cost.value(np, *numbers.values()).sum()
         terms = cost.formula.replace("y * log(y / a)", "where(y > 0, y * log(y / a), 0)")
-        assert np.isclose(eval(terms, functions | given | {"a": a, "y": y}), cost.outer(np, total) if cost.outer else total)
+        assert np.isclose(eval(terms, functions | given | numbers), cost.outer(np, total) if cost.outer else total)
 
 
 @pytest.mark.parametrize("schedule", [SCHEDULES[name](0.5) for name in SCHEDULES if name != "plateau"], ids=str)

@@ -1,5 +1,8 @@
 """Schemas: which values of JSON each check takes, and how errors name the place."""
 
+import json
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -11,6 +14,7 @@ from gpubp.maths.schema import (
     NUMBER,
     TRUTH,
     list_of,
+    named_once,
     one_of,
     or_null,
     require_shallow,
@@ -57,3 +61,11 @@ def test_depth():
     for deeper in ([nested], {"a": nested}):
         with pytest.raises(ValueError, match="at most 100 nested"):
             require_shallow(deeper)
+
+
+def test_names_occur_once():
+    read = partial(json.loads, object_pairs_hook=named_once)
+    assert read('{"a": {"a": 1}, "b": {}}') == {"a": {"a": 1}, "b": {}}
+    for twice in ('{"a": 1, "b": 2, "a": 1}', '[{"c": {"a": 1, "a": 2}}]'):
+        with pytest.raises(ValueError, match="expected each name of a dictionary once, got 'a' 2 times"):
+            read(twice)

@@ -8,7 +8,8 @@ import numpy as np
 from ...maths.formula import COMPARISONS, UFUNC_NAMES, Term, Writer, constant, spell
 
 CONDITIONS = COMPARISONS | {"__and__", "__or__", "__invert__"}
-TWO_PASSES = "where", "sum", "max"   # their result must not overlap an operand
+ON_ROWS = "sum", "max", "split", "concatenate"
+TWO_PASSES = "where", *ON_ROWS   # their result must not overlap an operand
 ROWS = 1 << 20   # in place of the number of rows, on which a Binding does not depend
 
 
@@ -31,6 +32,12 @@ class FormulaTracer(Writer):
 
     def max(self, x, axis=-1, keepdims=True):
         return self.write("max", x)
+
+    def split(self, x, count, axis=-1):
+        return [self.write("split", x, count, place) for place in range(count)]
+
+    def concatenate(self, parts, axis=-1):
+        return self.write("concatenate", *parts)
 
 
 class Scratch:
@@ -66,7 +73,7 @@ class Binding:
         self.steps: list[tuple] = []   # (operation, operands, place of its value, whether it is made on vectors)
         for step, (name, names) in enumerate(steps):
             used = [known[one] if isinstance(one, int) else () for one in names]
-            shape = known[step] = (*used[0][:-1], 1) if name in ("sum", "max") else np.broadcast_shapes(*used)
+            shape = known[step] = _shape(name, names, used)
             if name not in TWO_PASSES:
                 self._release(step, names)
             if name in CONDITIONS or step not in direct or out_shapes[direct[step]] != shape:
@@ -75,7 +82,7 @@ class Binding:
                 place = direct[step]
             if name in TWO_PASSES:
                 self._release(step, names)
-            self.steps.append((name, names, place, name not in ("sum", "max") and set(used) <= {(), shape}))
+            self.steps.append((name, names, place, name not in ON_ROWS and set(used) <= {(), shape}))
 
     def _names(self, terms):
         """The names of Terms; a constant is an array."""
@@ -148,6 +155,17 @@ def bind(formula, operands, outs, scratch, *given):
 _cached = lru_cache(256)(Binding)
 
 
+def _shape(name, operands, shapes):
+    match name:
+        case "sum" | "max":
+            return *shapes[0][:-1], 1
+        case "split":
+            return *shapes[0][:-1], shapes[0][-1] // int(operands[1])
+        case "concatenate":
+            return *shapes[0][:-1], sum(shape[-1] for shape in shapes)
+    return np.broadcast_shapes(*shapes)
+
+
 def _calls(name, operands, out):
     match name:
         case "where":
@@ -159,6 +177,11 @@ def _calls(name, operands, out):
             return partial(np.dot, operands[0], np.ones(operands[0].shape[-1], out.dtype), out.reshape(-1)),
         case "max":
             return partial(np.maximum.reduce, operands[0], -1, None, out, True),
+        case "split":
+            whole, count, place = operands
+            return partial(np.copyto, out, np.split(whole, int(count), -1)[int(place)]),
+        case "concatenate":
+            return partial(np.concatenate, operands, -1, out),
         case "maximum" | "minimum":   # NumPy takes their `out` only as a keyword
             return partial(getattr(np, name), *operands, out=out),
     # positional: a keyword doubles the time of a call on small arrays

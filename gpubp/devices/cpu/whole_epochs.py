@@ -40,9 +40,9 @@ class WholeEpochs:
         """Bind total[0] := total[0] + the sum of a vector, in float64."""
         return self._total("add_sum", total, values, values, values.size)
 
-    def add_residual(self, a, y, total):
-        """Bind total[0] := total[0] + the sum of the squares of y - a, in float64."""
-        return self._total("add_residual", total, a, y, a.size)
+    def add_residual(self, a, y, total, columns):
+        """Bind total[0] := total[0] + the sum of the squares of y - a in the first columns, in float64."""
+        return self._total("add_residual", total, a, y, columns, *a.shape)
 
     def program(self, calls):
         """A program of kernel calls only, which runs without Python, or None if one of the calls is Python's."""
