@@ -10,6 +10,8 @@ from ..maths.validation import listed, shown
 
 TARGET_NAMES = ("target", "targets", "label", "labels", "class", "y", "species", "outcome")
 NUMBERS = ("number", "foreign", "truth")
+CATEGORIES = 100   # at most, in a column
+DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?|\d{1,2}:\d\d(:.*)?", re.ASCII)
 # names of columns that number or identify the rows: Unnamed: 0 (pandas), rownames (R), Id, PassengerId, user_id
 INDEX = re.compile(r"(?i:unnamed.*|id|index|idx|row|row.?(names?|number|num|id|index)|level_0|no\.?|nr\.?|#|)|.*[a-z](Id|ID)|"
                    r"(?i:.*[\W_]id)")
@@ -46,7 +48,7 @@ def is_header(first, below, notation, like):
 
 
 def choose(header, name, target, ignore, index, like, cells_of, notation):
-    """(names of the features, name of the target or None, notes on the decisions).
+    """(names of the features, names of the targets, notes on the decisions).
 
     cells_of(names): the cells of each of these columns, in the order of the header.
     index: a column to leave out, "none", or None for those that number the rows.
@@ -57,20 +59,20 @@ def choose(header, name, target, ignore, index, like, cells_of, notation):
             if feature not in known:
                 raise ValueError(f"{name}: expected the column {shown(feature)}, which the network was trained on, got "
                                  f"{listed(header)}")
-        used = {*like["columns"], like["target"]}
+        targets = target_names(header, like["target"])
+        used = {*like["columns"], *targets}
         unused = [h for h in header if h not in used]
-        return (tuple(like["columns"]), like["target"] if like["target"] in header else None,
+        return (tuple(like["columns"]), targets if known.issuperset(targets) else [],
                 _left_out([repr(h) for h in unused], "not used in training") if unused else [])
     ignored = {find(header, name, each) for each in ignore}
-    if target is not None:
-        target = find(header, name, target)
-        if target in ignored:
-            raise ValueError(f"{name}: expected a target that is not ignored, got {shown(target)} for both: leave one out")
+    targets = [*dict.fromkeys(find(header, name, each) for each in target_names(header, target))]
+    if twice := [each for each in targets if each in ignored]:
+        raise ValueError(f"{name}: expected a target that is not ignored, got {shown(twice[0])} for both: leave one out")
     notes, reasons = [], {}
     if index not in (None, "none"):
         ignored.add(find(header, name, index))
     if index != "none":
-        candidates = [h for h in header if h not in ignored and h != target and INDEX.fullmatch(h)]
+        candidates = [h for h in header if h not in ignored and h not in targets and INDEX.fullmatch(h)]
         found = cells_of({*candidates}) if candidates else ()
         reasons = {h: _numbering(h, cells, notation) for h, cells in zip(candidates, found)}
         features = map(shown, (h for h, reason in reasons.items() if reason is None))
@@ -81,17 +83,54 @@ def choose(header, name, target, ignore, index, like, cells_of, notation):
             notes += _left_out([f"{shown(h)} {reason}" for h, reason in reasons.items()], f"--index none keeps them{only}")
     left = [h for h in header if h not in ignored and h not in reasons]
     if len(left) == like.get("features"):
-        target = None
-    elif target is None:
-        target = _guessed(left, name)
-        if target is not None and target.lower() not in TARGET_NAMES:
-            notes.append(f"the target is {shown(target)}, the last column (--target)")
-    columns = tuple(h for h in left if h != target)
+        targets = []
+    elif not targets and left:
+        targets = [_guessed(left, name)]
+        if targets[0].lower() not in TARGET_NAMES:
+            notes.append(f"the target is {shown(targets[0])}, the last column (--target)")
+    columns = tuple(h for h in left if h not in targets)
     if not columns:
         raise ValueError(f"{name}: expected a column of features beside the target, got {listed([*map(repr, header)])}: "
                          + ("--index none keeps all columns" if reasons else "--ignore fewer columns" if ignored else
                             "--delimiter names the sign between columns"))
-    return columns, target, notes
+    return columns, targets, notes
+
+
+def target_names(header, target):
+    """A target as the list of its columns, which are several if commas separate them and no column has the whole name."""
+    text = "" if target is None else str(target)
+    return [each.strip() for each in text.split(",")] if text not in header and "," in text else [target] * (target is not None)
+
+
+def categorical(header, name, columns, chosen, candidates, cells_of, notation, missing):
+    """({columns of categories}, notes, {column: why its words are no categories}), judged by all rows.
+
+    chosen: columns that an option makes categorical. candidates: columns that hold no numbers in the first rows. missing(cell):
+    whether a cell is no word.
+    """
+    chosen = {find(header, name, each) for each in chosen}
+    if others := chosen - {*columns}:
+        raise ValueError(f"{name}: expected features as --categories, got {listed(map(shown, others))}: leave them out")
+    found, notes, reasons = {*chosen}, [], {}
+    candidates &= {*columns}
+    wanted = [h for h in header if h in chosen or h in candidates]
+    for column, cells in zip(wanted, cells_of({*wanted}) if wanted else ()):
+        known = [cell for cell in cells if not missing(cell)]
+        words = dict.fromkeys(known)
+        if column in chosen:
+            numbers = sorted((notation.number(word), word) for word in words if notation.kind(word) == "number")
+            for (number, word), (other, another) in pairwise(numbers):
+                if number == other:
+                    raise ValueError(f"{name}, column {shown(column)}: expected one spelling of each category, got {word} and "
+                                     f"{another}: correct the file")
+        elif odd := [word for word in words if notation.kind(word) not in ("missing", "text") or DATE.fullmatch(word)]:
+            reasons[column] = f" ({shown(odd[0])} is not a word)"
+        elif len(words) > min(CATEGORIES, len(known) // 2):
+            reasons[column] = f" ({len(words)} of its {len(known)} words are different)"
+        elif any(notation.kind(word) == "text" for word in words):
+            found.add(column)
+            notes.append(f"{len(words)} in {shown(column)}")
+    return found, [f"words are categories: {listed(notes)} (--ignore leaves out a column)"] * bool(notes), reasons
 
 
 def _left_out(columns, why):
@@ -102,7 +141,7 @@ def _guessed(names, name):
     """The target by its name, else the last column."""
     usual = [h for h in names if h.lower() in TARGET_NAMES]
     if not usual:
-        return names[-1] if names else None
+        return names[-1]
     others = {h.lower() for h in names[:-1]}
     if len(usual) > 1 or (usual[0].lower() == "y" and {"x", "y"} <= others):   # two coordinates, and what else?
         raise ValueError(f"{name}: expected one column with the name of a target, got {listed(usual if usual[1:] else names)}: "

@@ -1,6 +1,5 @@
 """Samples with labels or targets, feature scaling, and a reproducible validation split."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,12 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..devices.random import SPLIT, bits, checked_seed
-from ..maths.schema import DICTIONARY, NUMBER, TRUTH, Check, or_null, verify, whole
+from ..maths.schema import DICTIONARY, NUMBER, TEXT, TRUTH, Check, one_of, or_null, verify, whole
 from ..maths.standardization import LARGE, shift_and_scale, standardizer
 from ..maths.validation import listed, shown
+from .preprocessing import IMPUTE, NAME, Preprocessing
 
-TEXT = Check("a text", lambda value: isinstance(value, str))
-NAME = Check("a text of characters", lambda value: isinstance(value, str) and not re.search("[\ud800-\udfff]", value))
 NAMES = Check("a list of different texts", lambda value: (
     isinstance(value, (list, tuple)) and all(map(NAME.holds, value)) and len({*value}) == len(value)))
 CLASSES = Check("a list of different texts or numbers", lambda value: NAMES.holds(value) or (
@@ -23,7 +21,8 @@ CLASSES = Check("a list of different texts or numbers", lambda value: NAMES.hold
 LIKE = {"data": TEXT, "features": whole(1), "classes": or_null(CLASSES), "columns": or_null(NAMES), "header": or_null(NAMES),
         "target": or_null(NAME), "options": DICTIONARY, "multi_label": TRUTH}
 OPTIONS = {**dict.fromkeys(("delimiter", "decimal", "thousands", "header", "separator"), TEXT),
-           "index": Check("a text or a number", lambda value: TEXT.holds(value) or NUMBER.holds(value)), "missing": NAMES}
+           "index": Check("a text or a number", lambda value: TEXT.holds(value) or NUMBER.holds(value)), "missing": NAMES,
+           "categories": CLASSES, "impute": one_of(*IMPUTE)}
 
 
 def numbers(count):
@@ -40,6 +39,10 @@ def check_like(like, place="like"):
     verify(like, {"shift": numbers(count), "scale": numbers(count)}, place, complete=False)
     if ("shift" in like) != ("scale" in like):
         raise ValueError(f"expected {place} with both shift and scale, got one of them")
+    if "preprocessing" in like:
+        names = [column.name for column in Preprocessing.from_json(like["preprocessing"], f"{place}.preprocessing").columns]
+        if names != [*(columns or ())]:
+            raise ValueError(f"expected {place}.preprocessing to have the columns {listed(columns or ())}, got {listed(names)}")
     verify(options, {name: OPTIONS[name] for name in options if name in OPTIONS}, f"{place}.options")
     if columns and not (len(columns) == count and {*columns} <= {*(like.get("header") or ())} and "target" in like):
         raise ValueError(f"expected {place}.columns to be {count} names of its header, and a target, got {listed(columns)}")
@@ -98,7 +101,8 @@ class Scaling:
             return numbers
         # Python floats do not promote float32 arrays to float64
         place = lambda values: np.asarray(values) if np.ndim(values) else float(values)
-        return standardizer(self.shift, self.scale, place)(numbers)
+        with np.errstate(over="ignore"):   # infinite inputs are refused by the network
+            return standardizer(self.shift, self.scale, place)(numbers)
 
     def undo(self, scaled: ArrayLike) -> np.ndarray:
         """Invert the scaling: scaled * scale + shift, of the same shape, in float64."""
@@ -113,16 +117,17 @@ class Data:
 
     Parameters
     ----------
-    raw : array (n, features) of real numbers
-        The features as read; the property x holds them scaled, as a network takes them.
+    raw : array (n, features)
+        The features as read: real numbers, or objects if there are words, where None and NaN are missing. The property x holds
+        them scaled, as a network takes them.
     y : array or None
         int64 labels (n,), indices into classes; or float64 targets (n, outputs); or None without targets.
     classes : tuple or None
         The labels in words or numbers; None if y has targets.
     name : str
         What messages call the data.
-    scaling : Scaling, optional
-        The scaling of x; by default x is raw as floating-point numbers.
+    scaling : Scaling or Preprocessing, optional
+        It makes x of raw; by default x is raw as floating-point numbers.
     columns, header : tuple of str, optional
         The names of the features, and all names in the file.
     target : str, optional
@@ -148,7 +153,7 @@ class Data:
     y: np.ndarray | None
     classes: tuple | None
     name: str
-    scaling: Scaling | None = None
+    scaling: Scaling | Preprocessing | None = None
     columns: tuple[str, ...] | None = None
     header: tuple[str, ...] | None = None
     target: str | None = None
@@ -168,6 +173,11 @@ class Data:
         return self.raw.shape[1]
 
     @property
+    def inputs(self) -> int:
+        """The number of inputs that a network needs: columns of x."""
+        return self.x.shape[1]
+
+    @property
     def outputs(self) -> int:
         """The number of outputs that a network needs: one per class, or one per target; 0 without targets."""
         if self.classes:
@@ -181,30 +191,40 @@ class Data:
 
     @cached_property
     def x(self) -> np.ndarray:
-        """The scaled features (n, features), float32 or float64."""
+        """The scaled features (n, inputs), float32 or float64; raises ValueError for words before they are scaled."""
+        if self.scaling is None and self.mixed:
+            raise ValueError(f"{self.name}: expected numbers, got words or missing values: data.scaled() makes them inputs")
         return (self.scaling or Scaling())(self.raw)
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The metadata, ready for JSON, with which load(like=...) reads other data in the same way."""
         scaling = self.scaling or Scaling()
+        made = ({"preprocessing": scaling.to_json()} if isinstance(scaling, Preprocessing) else
+                {"shift": scaling.shift, "scale": scaling.scale})
         options = {**self.options, **({"separator": self.separator} if self.separator else {})}
         return {"data": self.name, "features": self.features, "classes": self.classes and list(self.classes),
                 "columns": self.columns and list(self.columns), "header": self.header and list(self.header),
-                "target": self.target, "shift": scaling.shift, "scale": scaling.scale, "options": options,
-                "multi_label": self.multi_label}
+                "target": self.target, "options": options, "multi_label": self.multi_label, **made}
 
     def take(self, index: ArrayLike) -> "Data":
         """The samples at index, an integer or Boolean array; without validation and test parts."""
         index = np.asarray(index)
         return replace(self, raw=self.raw[index], y=None if self.y is None else self.y[index], valid=None, test=None)
 
-    def scaled(self, scaling: Scaling | None = None) -> "Data":
+    @property
+    def mixed(self) -> bool:
+        """Whether raw may have words or missing values, of which only a Preprocessing makes x."""
+        return self.raw.dtype == object or "impute" in self.options
+
+    def scaled(self, scaling: Scaling | Preprocessing | None = None) -> "Data":
         """The same data, with validation and test parts, scaled by `scaling`.
 
-        By default the data keep the scaling that they have, as images do; without one they are standardized.
+        By default the data keep the scaling that they have, as images do; without one they are standardized, and if they have
+        words, or missing values that the option impute fills in, by a Preprocessing fitted on them.
         """
-        scaling = scaling or self.scaling or Scaling.standard(self.raw)
+        scaling = scaling or self.scaling or (Preprocessing.fit(self.raw, self.columns, self.options.get("impute")) if self.mixed
+                                              else Scaling.standard(self.raw))
         return replace(self, scaling=scaling, valid=self.valid and self.valid.scaled(scaling),
                        test=self.test and self.test.scaled(scaling))
 

@@ -7,16 +7,20 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
+from unicodedata import normalize
 
 import numpy as np
 
 from ..maths.validation import listed, shown
 from .arrays import read_npz
+from .columns import target_names
 from .data import Data, Scaling, check_like
 from .formats import KNOWN, read_file
 from .idx import read_idx_parts
+from .preprocessing import Numeric, Preprocessing
 from .table import read_table
 
+FAR = 10   # standard deviations from the mean, which no column of the training data exceeds in 1 % of its rows
 TASKS = ("auto", "classification", "multi-label", "regression")
 
 
@@ -44,12 +48,15 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
          task: Literal["auto", "classification", "multi-label", "regression"] = "auto", like: Mapping[str, Any] | None = None,
          targets: bool | Literal["optional"] = True, *, delimiter: str | None = None, decimal: str | None = None,
          thousands: str | None = None, missing: str | Sequence[str] | None = None,
-         header: Literal["auto", "yes", "no"] | None = None, index: str | int | None = None) -> Data:
+         header: Literal["auto", "yes", "no"] | None = None, index: str | int | None = None,
+         categories: Sequence[str | int] = (), impute: Literal["median", "mean"] | None = None,
+         unknown: Literal["error", "ignore"] = "error") -> Data:
     """Load a file as Data, with its own validation and test parts if it has them.
 
-    Features of a table are float64 (n, features); arrays keep their dtype. Labels are int64 (n,), regression targets float64
-    (n, outputs). The file is read once, so that path may be a pipe. Data.notes states all decisions that the arguments did not
-    make; an ambiguous file is an error that names the argument, as an option of `gpubp train`: --decimal is decimal.
+    Features of a table are float64 (n, features), or objects if there are words; arrays keep their dtype. Labels are int64 (n,),
+    regression targets float64 (n, outputs). The file is read once, so that path may be a pipe. Data.notes states all decisions
+    that the arguments did not make; an ambiguous file is an error that names the argument, as an option of `gpubp train`:
+    --decimal is decimal.
 
     Parameters
     ----------
@@ -58,7 +65,8 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
         .zip with one file).
     target : str or int, optional
         The target column, by name or number from 1 (-1 is the last), or the name of the target array; by default a usual
-        name such as target, label, class or y, else the last column.
+        name such as target, label, class or y, else the last column. "a,b" means several columns of numbers, such as 0 and 1 as
+        separate labels.
     ignore : sequence of str or int, default ()
         Names or numbers of columns to ignore.
     task : "auto", "classification", "multi-label" or "regression", default "auto"
@@ -81,12 +89,20 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
     missing : str or sequence of str, optional
         Words that mean a missing value, in upper or lower case, as a sequence or separated by commas; rows with such words, or
         with empty cells, are left out. "" and () are for none: None, NA, nan and null may then be names of classes. By default
-        missing values are errors.
+        missing values are errors, or with impute the usual words such as NA.
     header : "auto", "yes" or "no", default "auto"
         Whether the first line of a table names its columns; by default it does if it has text above numbers.
     index : str or int, optional
         A column that numbers the rows, to leave out; "none" for none. Columns called Id, index, rownames, or without a name, are
         left out too, unless it is "none", if they number the rows or differ in every row.
+    categories : sequence of str or int, default ()
+        Features whose values are categories, such as numbers of districts. Columns of words only are categorical too, if they
+        have at most 100 different ones, each occurring at least twice on average. Data.scaled makes inputs of them.
+    impute : "median" or "mean", optional
+        Missing features are kept, as NaN or None; Data.scaled replaces missing numbers by the median or mean of the others, and
+        a missing word is a category of its own. Rows without a target are left out as `missing` says.
+    unknown : "error" or "ignore", default "error"
+        With `like`, how to take a category that the training data did not have: "ignore" takes it as none of them.
 
     Raises
     ------
@@ -110,12 +126,13 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
         check_like(like)
     content, kind = (None, "idx") if path.is_dir() else read_file(path)
     words = missing.split(",") if isinstance(missing, str) and missing else missing
+    listing = lambda words: [*dict.fromkeys(map(str, words))]   # each once, as metadata need it
     options = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands, "header": header, "index": index,
-               "missing": None if words is None else list(words)}
+               "missing": None if words is None else listing(words), "categories": listing(categories) or None, "impute": impute}
     options = {option: value for option, value in options.items() if value is not None}
-    if targets == "optional":
-        options = {"missing": [], **options}
-    read = partial(_loaded, path, content, kind, target, ignore, task, like, options=options)
+    if unknown not in ("error", "ignore"):
+        raise ValueError(f"expected unknown to be 'error' or 'ignore', got {shown(unknown)}")
+    read = partial(_loaded, path, content, kind, target, ignore, task, like, unknown, targets != "optional", options=options)
     if targets != "optional":
         return read(targets=targets)
     try:
@@ -125,14 +142,14 @@ def load(path: str | os.PathLike, target: str | int | None = None, ignore: Seque
         return replace(data, notes=(*data.notes, f"the targets are not used: {error}"))
 
 
-def _loaded(path, content, kind, target, ignore, task, like, *, targets, options):
+def _loaded(path, content, kind, target, ignore, task, like, unknown, leave_out, *, targets, options):
     """The Data in the content of a file of a kind."""
     columns = header = separator = None
     name = path.absolute().name
     if like is not None:
         target = None if like.get("columns") else like.get("target")
     column = target if isinstance(target, str) else None
-    if kind != "table" and (given := ["ignore"] * bool(ignore) + [option for option, value in options.items() if value != []]):
+    if kind != "table" and (given := ["ignore"] * bool(ignore) + [*options]):
         raise ValueError(f"expected {given[0]} only for tables of text, got it for {name}: leave it out")
     if target is not None and kind == "idx":
         raise ValueError(f"expected no target for idx files, got {shown(target)}: leave it out, {name} has a file of labels")
@@ -146,18 +163,23 @@ def _loaded(path, content, kind, target, ignore, task, like, *, targets, options
         usual = options.pop("separator", None)
         text, notes = table_text(path, content)
         x, y, place, columns, header, column, more, separator = read_table(text, name, target, ignore, task, like, targets,
-                                                                           separator=usual, **options)
+                                                                           separator=usual, leave_out=leave_out, **options)
         parts, notes = {"train": (x, y)}, [*notes, *more]
     if not targets:
         parts = {part: (x, None) for part, (x, _) in parts.items()}
     places = {part: place if kind == "table" else f"{name}, {part} row {{}}".format for part in parts}
-    _agree(name, parts, places, like, targets)
+    _agree(name, parts, places, like, targets, "impute" in options)
     goals = [y for _, y in parts.values()] if targets else []
     if task not in TASKS:
         raise ValueError(f"{name}: expected task {', '.join(TASKS[:-1])} or {TASKS[-1]}, got {shown(task)}")
     multi_label = _is_multi_label(name, goals, task, like)
-    classes = None if multi_label else _classes(name, goals, task, like) if goals or like else None
-    scaling = _scaling(parts["train"][0], like)
+    aims = target_names(header, column) if header else ()
+    classes = None if multi_label else _classes(name, goals, task, like, aims) if goals or like else None
+    scaling = _scaling(parts["train"][0], like, "impute" in options)
+    if isinstance(scaling, Preprocessing):
+        notes = [*notes, *unknown_note(parts["train"][0], scaling, places["train"] if unknown == "error" else None)]
+    if like and columns and scaling:
+        notes = [*notes, *_far(parts["train"][0], columns, scaling)]
     if like is None:
         notes = [*notes, *_guesses(goals, classes, task, scaling, multi_label)]
     made = {part: Data(x, None if y is None else _encoded(y, classes, places[part]), classes, name, scaling, columns, header,
@@ -176,10 +198,10 @@ def table_text(path, content):
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-{16 if wide else 8} ({error.reason} at byte {error.start}): save it as "
                          "UTF-8") from None
-    return text, ["the text is in UTF-16"] if wide else []
+    return normalize("NFC", text), ["the text is in UTF-16"] if wide else []   # one spelling of each accent
 
 
-def _agree(name, parts, places, like, targets):
+def _agree(name, parts, places, like, targets, gaps):
     """Raise ValueError if numbers of rows, numbers of features, or values are not as expected."""
     width = parts["train"][0].shape[1]
     expected = (like or {}).get("features", width)
@@ -196,7 +218,7 @@ def _agree(name, parts, places, like, targets):
         if x.shape[1] != width:
             raise ValueError(f"{name}: expected {width} features per row in the {part} part, as in the train part, got "
                              f"{x.shape[1]}")
-        for values, wanted in ((x, "number"), (y, "target")):
+        for values, wanted in ((None if gaps else x, "number"), (y, "target")):
             if values is None or values.dtype.kind != "f" or np.isfinite(values).all():
                 continue
             bad = tuple(np.argwhere(~np.isfinite(values))[0])
@@ -224,12 +246,12 @@ def _is_multi_label(name, targets, task, like):
     return codes and (task == "multi-label" or (task == "auto" and not all(map(_one_hot, targets))))
 
 
-def _classes(name, targets, task, like):
-    """The classes of the targets of all parts, as a sorted tuple; None for regression targets."""
+def _classes(name, targets, task, like, aims):
+    """The classes of the targets of all parts, as a sorted tuple, or the names of one-hot columns; None for a regression."""
     if like is not None:
         return tuple(like["classes"]) if like.get("classes") else None
     if task != "regression" and all(map(_one_hot, targets)):
-        return tuple(range(targets[0].shape[1]))
+        return tuple(aims or range(targets[0].shape[1]))
     if any(y.ndim > 1 and y.size != len(y) for y in targets):
         if task == "classification" or any(y.dtype.kind == "U" for y in targets):
             raise ValueError(f"{name}: expected one label for each sample, got targets of shape {targets[0].shape}")
@@ -253,7 +275,7 @@ def _classes(name, targets, task, like):
 def _guesses(targets, classes, task, scaling, multi_label):
     """Notes on what the targets were taken for, and on a scaling."""
     notes = ["columns of 0 and 1 are separate labels (--task regression)"] * (multi_label and task == "auto")
-    if task == "auto" and targets and classes and not isinstance(classes[0], str):
+    if task == "auto" and targets and classes and targets[0].dtype.kind != "U":
         what = "rows with one 1 are" if _one_hot(targets[0]) else "whole numbers as targets are"
         notes.append(f"{what} labels of classes (--task regression)")
     if task == "auto" and targets and not classes and targets[0].size == len(targets[0]) and (
@@ -274,7 +296,14 @@ def _encoded(y, classes, place):
                          f"{shown(y.ravel()[0].item())}: correct the file")
     if classes is None:
         return np.asarray(y, np.float64).reshape(len(y), -1)
-    values = (y.argmax(axis=1) if _one_hot(y) else y.ravel()).tolist()
+    if y.ndim > 1 and y.shape[1] > 1:
+        label = [0] * (len(classes) - 1) + [1]
+        for i, row in enumerate(y.tolist()):
+            if sorted(row) != label:
+                raise ValueError(f"{place(i)}: expected a label of one 1 and {len(label) - 1} zeros, got {shown(row)}: correct "
+                                 "the file")
+        return y.argmax(axis=1)
+    values = y.ravel().tolist()
     if isinstance(classes[0], str):
         values = list(map(str, values))
     known = {name: i for i, name in enumerate(classes)}
@@ -285,10 +314,43 @@ def _encoded(y, classes, place):
     return np.array([known[value] for value in values], np.int64)
 
 
-def _scaling(x, like):
+def _scaling(x, like, gaps):
     """The scaling of `like`, or from 0..255 to 0..1 for images; None otherwise, since Data.scaled needs the training part."""
+    if like is not None and "preprocessing" in like:
+        return Preprocessing.from_json(like["preprocessing"])
+    if gaps or x.dtype == object:
+        return None
     if like is not None:
         return Scaling(like["shift"], like["scale"]) if "scale" in like else Scaling()
     bright = 127 < x.max() <= 255
     image = x.dtype == np.uint8 or (bright and x.shape[1] >= 64 and x.min() >= 0 and bool((x == np.floor(x)).all()))
     return Scaling(0.0, 255.0) if bright and image else None
+
+
+def unknown_note(x, preprocessing, place=None):
+    """A note on the categories in x that the training data did not have, or none; with place, such a category is an error."""
+    show = lambda word: "a missing value" if word is None else shown(word)
+    found = preprocessing.unknown(x)
+    for row, column, word in found[:1] if place else ():
+        known = next(each.categories for each in preprocessing.columns if each.name == column)
+        raise ValueError(f"{place(row)}, column {shown(column)}: expected one of the {len(known)} categories of the training "
+                         f"data, {listed(map(show, known))}, got {show(word)}: correct it, or give --unknown ignore")
+    words = dict.fromkeys(f"{show(word)} in {shown(column)}" for _, column, word in found)
+    rows = len({row for row, *_ in found})
+    return [f"{rows} row{'s' * (rows > 1)} with categories that the training data did not have, taken as none of them: "
+            f"{listed(words)}"] * bool(found)
+
+
+def _far(x, columns, scaling):
+    """A note on columns in which every value is far from the training data, as in another unit."""
+    made = scaling.columns if isinstance(scaling, Preprocessing) else [] if np.ndim(scaling.scale) == 0 else [
+        Numeric(column, None, shift, scale, False)
+        for column, shift, scale in zip(columns, np.broadcast_to(scaling.shift, len(columns)), scaling.scale)]
+    far = []
+    for column, values in zip(made, x.T):
+        if isinstance(column, Numeric):
+            with np.errstate(over="ignore"):
+                distance = np.abs(values.astype(np.float64) - column.shift)
+            far += [shown(column.name)] * (not (np.isnan(distance).all() or (distance <= FAR * column.scale).any()))
+    return [f"every number in {listed(far)} is over {FAR} standard deviations from the mean of the training data: check its "
+            "unit"] * bool(far)

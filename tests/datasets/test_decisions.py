@@ -35,6 +35,8 @@ def read(tmp_path, text, **options):
     return load(path, **options)
 
 
+FILLED = "missing values are filled in with the median of the training data: "
+CATEGORIES = "words are categories: {} (--ignore leaves out a column)"
 # (text, options, columns, values, targets as classes or numbers, notes)
 READ = {
     # numbers
@@ -74,6 +76,55 @@ READ = {
     "missing in an ignored column": (
         "a,b,y\n1,,u\n2,NA,v\n", {"ignore": ["b"], "missing": ["NA"]}, "a",
         [[1.0], [2.0]], "u v", []),
+    "medians": ("a,b,y\n1,2,u\n,3,v\nna,?,u\n", {"impute": "median"}, "a,b", [[1.0, 2.0], [None, 3.0], [None, None]], "u v u",
+                [FILLED + "2 in 'a', 1 in 'b'"]),
+    "medians of stated gaps": (
+        "a,b,y\n1,2,u\n-999.0,3,v\n4,-,u\n5,6,-\n", {"impute": "median", "missing": "-999,-"}, "a,b",
+        [[1.0, 2.0], [None, 3.0], [4.0, None]], "u v u", ["1 row with missing values left out, on line 5",
+                                                        FILLED + "1 in 'a', 1 in 'b'"]),
+    "medians of empty cells": ("a,y\n1,None\n,NA\n3,nan\n", {"impute": "median", "missing": ""}, "a", [[1.0], [None], [3.0]],
+                               "None NA nan", [FILLED + "1 in 'a'", "no class occurs twice (--target)"]),
+    "medians of truth values": ("a,y\nTrue,u\n,v\nFalse,v\n", {"impute": "median"}, "a", [[1.0], [None], [0.0]], "u v v",
+                                ["True and False are read as 1 and 0 in a", FILLED + "1 in 'a'"]),
+    # categories
+    "words": ("a,b,y\n7,größer,u\n2,小 ,v\n3,größer,u\n4,小,v\n", {}, "a,b",
+              [[7.0, "größer"], [2.0, "小"], [3.0, "größer"], [4.0, "小"]], "u v u v", [CATEGORIES.format("2 in 'b'")]),
+    "one word": ("b,a,y\nx,1,u\nx,2,v\n", {}, "b,a", [["x", 1.0], ["x", 2.0]], "u v", [CATEGORIES.format("1 in 'b'")]),
+    "names alike": ("a,A,a b,y\nx,X,7,u\nx,x,2,v\nx,X,3,v\nx,x,4,v\n", {}, "a,A,a b",
+                    [["x", "X", 7.0], ["x", "x", 2.0], ["x", "X", 3.0], ["x", "x", 4.0]], "u v v v",
+                    [CATEGORIES.format("1 in 'a', 2 in 'A'")]),
+    "words only": ("b,y\nx,u\nz,v\nx,u\nz,u\n", {}, "b", [["x"], ["z"], ["x"], ["z"]], "u v u u",
+                   [CATEGORIES.format("2 in 'b'")]),
+    "numbers as categories": ("a,b,y\n1,007,u\n2,12,v\n", {"categories": ["b"]}, "a,b", [[1.0, "007"], [2.0, "12"]], "u v", []),
+    "categories by number": ("a,b,y\n1,1e3,u\n2,12%,v\n", {"categories": ["2"]}, "a,b", [[1.0, "1e3"], [2.0, "12%"]], "u v", []),
+    "codes as numbers": (
+        "a,b,c,y\n1,01067,7,1.5\n2,10115,1234567890123456,2\n", {}, "a,b,c",
+        [[1.0, 1067.0, 7.0], [2.0, 10115.0, 1234567890123456.0]], [1.5, 2.0],
+        ["codes in 'b', such as 01067, are read as numbers (--categories 'b')",
+         "codes in 'c', such as 1234567890123456, are read as numbers (--categories 'c')"]),
+    "numbers that are no codes": (
+        "a;b;y\n0,05;0;1,5\n-0,07;-00,1;2\n", {"decimal": ","}, "a,b", [[0.05, 0.0], [-0.07, -0.1]], [1.5, 2.0],
+        ["the columns are separated by ';'"]),
+    "one spelling of accents": ("gro\u0308\u00dfe,y\nu\u0308,u\n\u00fc,v\n", {}, "größe", [["ü"], ["ü"]], "u v",
+                                [CATEGORIES.format("1 in 'größe'")]),
+    "missing words": ("a,b,y\n1,x,u\n,,v\n3,NA,v\n4,x,v\n", {"impute": "mean"}, "a,b",
+                      [[1.0, "x"], [None, None], [3.0, None], [4.0, "x"]], "u v v v",
+                      [CATEGORIES.format("1 in 'b'"), FILLED.replace("median", "mean") + "1 in 'a'",
+                       "missing values are a category: 2 in 'b'"]),
+    "a word None": ("b,y\nx,u\nNone,v\nx,u\nNone,u\n", {"missing": ""}, "b", [["x"], ["None"], ["x"], ["None"]], "u v u u",
+                    [CATEGORIES.format("2 in 'b'")]),
+    "rows with missing words": ("b,y\nx,u\n-9.0,v\nx,u\nz,v\nz,v\n", {"missing": "-,-9"}, "b", [["x"], ["x"], ["z"], ["z"]],
+                                "u u v v", [CATEGORIES.format("2 in 'b'"), "1 row with missing values left out, on line 3"]),
+    # several targets
+    "separate labels": ("a,u,b,v\n7,1,2,0\n3,1,4,1\n5,0,6,0\n", {"target": "u,v"}, "a,b", [[7.0, 2.0], [3.0, 4.0], [5.0, 6.0]],
+                        [1.0, 0.0, 1.0, 1.0, 0.0, 0.0], ["columns of 0 and 1 are separate labels (--task regression)"]),
+    "one-hot labels": ("a,red,blue\n7,1,0\n3,0,1\n", {"target": "red,blue"}, "a", [[7.0], [3.0]], "red blue",
+                       ["rows with one 1 are labels of classes (--task regression)"]),
+    "two quantities": ("a,u,v\n7,1.5,2\n3,2,4\n", {"target": "3, -2"}, "a", [[7.0], [3.0]], [2.0, 1.5, 4.0, 2.0], []),
+    "a gap in one of them": ("a,u,v\n7,1.5,2\n3,NA,4\n4,2,4\n", {"target": "u,v", "missing": "NA"}, "a", [[7.0], [4.0]],
+                             [1.5, 2.0, 2.0, 4.0], ["1 row with missing values left out, on line 3"]),
+    "one target with a comma": ('a,"u,v",u,v\n7,x,1,3\n3,y,4,2\n', {"target": "u,v"}, "a,u,v", [[7.0, 1.0, 3.0], [3.0, 4.0, 2.0]],
+                                "x y", []),
     # headers
     "no header": ("5.1,3.5,u\n4.9,3,v\n", {}, "column 1,column 2", [[5.1, 3.5], [4.9, 3.0]], "u v", [HEADER, last("column 3")]),
     "a class in front": ("no,1,7\nyes,3,5\nno,3,3\n", {"target": 1}, "column 2,column 3", [[1.0, 7.0], [3.0, 5.0], [3.0, 3.0]],
@@ -167,7 +218,9 @@ def test_tables_that_are_read(tmp_path, case):
     text, options, columns, values, targets, notes = case
     data = read(tmp_path, text, **options)
     assert data.columns == tuple(columns.split(","))
-    assert data.raw.tolist() == values and list(data.notes) == notes
+    gaps = [[None if cell != cell else cell for cell in row] for row in data.raw.tolist()]
+    assert gaps == values and list(data.notes) == notes
+    assert data.scaled().x.shape == (len(values), data.scaled().inputs) and np.isfinite(data.scaled().x).all()
     if isinstance(targets, str):
         assert [data.classes[i] for i in data.y] == targets.split()
     elif data.classes:
@@ -233,6 +286,8 @@ def test_thousands_are_groups_of_three_digits(tmp_path, cell):
 AMBIGUOUS = "expected a first line that is clearly a header or a sample, got {}: give --header yes or --header no"
 TARGET = "expected one column with the name of a target, got {}: name the target with --target"
 MISSING = "the value is missing, got {0!r}: fill it in, or give --missing {1!r} to leave out such rows"
+IMPUTE = ", or --impute median to fill in such values"
+WORDS = ": ignore this column, or make it the target, or give --categories 'a' if its values are categories"
 NAME = ", or give --missing '' if it is the name of a class"
 MARK = "expected a number as on other lines, got {0!r}: give --missing {0!r} if it means a missing value" + CLASS
 REFUSED = {
@@ -247,13 +302,13 @@ REFUSED = {
     "a missing value above numbers": ("NA,u\n1,v\n2,u\n", {}, ": " + AMBIGUOUS.format("NA, u")),
     "two targets": ("x,y,label\n1,2,u\n", {}, ": " + TARGET.format("y, label")),
     "coordinates": ("x,y,kind\n1,2,u\n", {}, ": " + TARGET.format("x, y, kind")),
-    "an empty cell": ("a,y\n1,u\n,v\n", {}, ", line 3, column 'a': " + MISSING.format("", ",")),
+    "an empty cell": ("a,y\n1,u\n,v\n", {}, ", line 3, column 'a': " + MISSING.format("", ",") + IMPUTE),
     "an empty target": ("a,y\n1,u\n2,\n", {}, ", line 3, column 'y': " + MISSING.format("", ",")),
     "an empty target for certain": (
         "a,y\n1,u\n2,\n", {"missing": []},
         ", line 3, column 'y': the value is missing, got '': fill it in, or leave the line out"),
     "a class None": ("a,y\n1,u\n2,None\n", {}, ", line 3, column 'y': " + MISSING.format("None", "None") + NAME),
-    "only empty cells": ("a,y\n1,u\n,\n2,v\n", {}, ", line 3, column 'a': " + MISSING.format("", ",")),
+    "only empty cells": ("a,y\n1,u\n,\n2,v\n", {}, ", line 3, column 'a': " + MISSING.format("", ",") + IMPUTE),
     "a mark beside numbers": ("a,y\n1,1\n2,-\n", {}, ", line 3, column 'y': " + MARK.format("-")),
     "a mark among features": (
         "a,y\n1,u\n-,v\n", {},
@@ -264,10 +319,43 @@ REFUSED = {
         ": expected at least one row of data, got only a header and rows with missing values: give a file with more rows"),
     "yes and no": (
         "a,y\nyes,u\nno,v\n", {},
-        ", line 2, column 'a': expected a number, got 'yes': ignore this column, or make it the target"),
+        ", line 2, column 'a': expected a number, got 'yes'" + WORDS + " (2 of its 2 words are different)"),
+    "names": ("a,b,y\n" + "".join(f"{i % 7},n{i}x,{'uv'[i % 2]}\n" for i in range(9)), {},
+              ", line 2, column 'b': expected a number, got 'n0x'" + WORDS.replace("'a'", "'b'")
+              + " (9 of its 9 words are different)"),
+    "many words": ("a,b,y\n" + "".join(f"{i % 7},w{i % 101},{'uv'[i % 2]}\n" for i in range(404)), {},
+                   ", line 2, column 'b': expected a number, got 'w0'" + WORDS.replace("'a'", "'b'")
+                   + " (101 of its 404 words are different)"),
+    "a word in each of the few cells": (
+        "a,b,y\n" + "".join(f"{i % 7},{f'{i}x' if i < 9 else ''},{'uv'[i % 2]}\n" for i in range(99)), {"impute": "mean"},
+        ", line 2, column 'b': expected a number, got '0x'" + WORDS.replace("'a'", "'b'") + " (9 of its 9 words are different)"),
+    "words beside numbers": ("a,y\nx,u\nx,v\nz,u\nz,u\n3,v\n", {}, ", line 2, column 'a': expected a number, got 'x'" + WORDS),
+    "words above a number": ("a,y\n" + "x,u\n" * 60 + "3,v\n", {}, ", line 2, column 'a': expected a number, got 'x'" + WORDS
+                             + " ('3' is not a word)"),
+    "a gap among words": ("a,y\nx,u\nx,v\nz,u\nz,u\nNA,v\n", {}, ", line 6, column 'a': " + MISSING.format("NA", "NA") + IMPUTE),
+    "a gap among stated gaps": ("a,y\n1,u\n-,v\nNA,u\n", {"missing": "-", "impute": "mean"},
+                                ", line 4, column 'a': the value is missing, got 'NA': fill it in, or leave the line out"),
+    "infinity among gaps": ("a,y\n1,u\n,v\n1e999,u\n", {"impute": "mean"}, ", line 4, column 'a': expected a number, got "
+                            "'1e999': replace infinite values, or leave the line out"),
+    "dates": ("a,y\n2020-01-05,u\n2020-01-05,v\n", {}, ", line 2, column 'a': expected a number, got '2020-01-05': convert dates "
+              "and times to numbers, such as days since the first one, or --ignore the column"),
+    "a missing target": ("a,y\n1,u\n2,NA\n", {"impute": "median"}, ", line 3, column 'y': " + MISSING.format("NA", "NA") + NAME),
+    "two spellings of a category": ("a,b,y\n1,7,u\n2,07,v\n", {"categories": ["b"]},
+                                    ", column 'b': expected one spelling of each category, got 07 and 7: correct the file"),
+    "categories that are no features": ("a,b,y\n1,7,u\n2,8,v\n", {"categories": ["y"]},
+                                        ": expected features as --categories, got 'y': leave them out"),
+    "categories that are no columns": ("a,b,y\n1,7,u\n2,8,v\n", {"categories": ["c"]},
+                                       " has no column 'c': its columns are a, b, y"),
+    "another way to impute": ("a,y\n1,u\n", {"impute": "mode"}, "--impute: expected median or mean, got 'mode'"),
     "two spellings of a class": (
         "a,y\n1,1.1\n2,1.10\n", {"task": "classification"},
         ", column 'y': expected one spelling of each class, got 1.1 and 1.10: correct the file, or give --task regression"),
+    "one of several targets": ("a,b,u,v\n1,2,0,1\n3,5,1,1\n", {"target": "u,w"},
+                               " has no column 'w': its columns are a, b, u, v"),
+    "a target that is a word": ("a,u,v\n1,0,x\n3,1,z\n", {"target": "u,v"}, ", line 2, column 'v': expected a number, got 'x': "
+                                "write separate labels as 0 and 1"),
+    "several targets for a class": ("a,u,v\n1,0,1\n3,1,1\n", {"target": "u,v", "task": "classification"},
+                                    ": expected one label for each sample, got targets of shape (2, 2)"),
     "an ignored target": ("a,y\n1,u\n2,v\n", {"target": "y", "ignore": ["y"]},
                           ": expected a target that is not ignored, got 'y' for both: leave one out"),
     "nothing left": ("a,y\n1,u\n2,v\n", {"ignore": ["a"]},
@@ -308,7 +396,7 @@ REFUSED = {
     "a comma more in the rows": ("a,y\n1,u,\n2,v,\n", {}, f", line 2: expected 2 cells as in the first line, got 3: {NAMES}"),
     "a comment that may be a row": (
         "a,b,y\n# 1,2,u\n3,4,v\n", {},
-        ", line 2, column 'a': expected a number, got '# 1': ignore this column, or make it the target"),
+        ", line 2, column 'a': expected a number, got '# 1'" + WORDS),
     "comments only": ("# a\n# b\n", {}, " is empty: expected rows of comma-separated values"),
     "decimal": ("a,y\n1,u\n", {"decimal": "x"}, "--decimal: expected one sign such as '.' or ',', got 'x'"),
     "thousands": ("a,y\n1,u\n", {"thousands": ",,"}, "--thousands: expected one sign such as ' ' or ',', got ',,'"),
@@ -351,6 +439,15 @@ def test_marks_of_missing_values_are_no_classes(tmp_path, word):
             read(tmp_path, text)
         assert f"the value is missing, got {word!r}: fill it in, or give --missing '{word}' to leave" in str(caught.value)
         assert len(read(tmp_path, text, missing=word)) == 2
+
+
+def test_wide_tables_of_words(tmp_path):
+    """A name that is searched in a list takes seconds here."""
+    width = 8000
+    header = ",".join([*map("c{}".format, range(width)), "y"])
+    text = f"{header}\n" + "".join(f"{','.join([word * 2] * width)},{word}\n" for word in "uuvv")
+    data = read(tmp_path, text, target="y")
+    assert data.scaled().x.shape == (4, 2 * width) and data.notes[0].count(" in 'c") == 8
 
 
 @pytest.mark.parametrize("name", ["c{}", "c{}_id"])

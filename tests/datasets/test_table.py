@@ -55,8 +55,8 @@ def test_gzipped_table(tmp_path):
 def test_ignored_columns(tmp_path):
     path = write(tmp_path / "t.csv", "name,a,y\nbob,1,0\neve,2,1\n")
     assert load(path, ignore=["name"]).columns == ("a",)
-    refuses("t.csv, line 2, column 'name': expected a number, got 'bob': ignore this column, or make it the target",
-            path)
+    refuses("t.csv, line 2, column 'name': expected a number, got 'bob': ignore this column, or make it the target, or give "
+            "--categories 'name' if its values are categories (2 of its 2 words are different)", path)
 
 
 @pytest.mark.parametrize("text, sentence", [
@@ -68,9 +68,9 @@ def test_ignored_columns(tmp_path):
     ("a,b,y\n1,2,0\n1,2,3,4\n", "t.csv, line 3: expected 3 cells as in the first line, got 4: complete the line, or quote cells "
                                  "that hold ','"),
     ("a,b,y\n1,2,0\n\n3,,1\n", "t.csv, line 4, column 'b': the value is missing, got '': fill it in, or give "
-                               "--missing ',' to leave out such rows"),
+                               "--missing ',' to leave out such rows, or --impute median to fill in such values"),
     ("a,b,y\n1,2,0\n3,NaN,1\n", "t.csv, line 3, column 'b': the value is missing, got 'NaN': fill it in, or give "
-                                "--missing 'NaN' to leave out such rows"),
+                                "--missing 'NaN' to leave out such rows, or --impute median to fill in such values"),
     ("a,b,y\n1,2,0\n3,4,?\n", "t.csv, line 3, column 'y': the value is missing, got '?': fill it in, or give "
                               "--missing '?' to leave out such rows, or give --missing '' if it is the name of a class"),
     ("a,b,y\n1,2,0\n-inf,4,1\n", "t.csv, line 3, column 'a': expected a number, got '-inf': replace infinite values, or "
@@ -78,7 +78,7 @@ def test_ignored_columns(tmp_path):
     ("a,b,y\n1,2,0\n3,4,inf\n", "t.csv, line 3, column 'y': expected a number, got 'inf': replace infinite values, or "
                                 "leave the line out"),
     ("a,b,y\n1,2,0\n3,x,1\n", "t.csv, line 3, column 'b': expected a number, got 'x': ignore this column, or "
-                              "make it the target"),
+                              "make it the target, or give --categories 'b' if its values are categories"),
     ("a,y\n1,2.5\n3,3.5\n4,oops\n", "t.csv, line 4, column 'y': expected a number as on other lines, got 'oops': "
                                     "give --missing 'oops' if it means a missing value, or give --task classification if it "
                                     "is the name of a class"),
