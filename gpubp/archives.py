@@ -109,6 +109,19 @@ class Archive:
         self._layouts[name] = dtype, shape, fortran
         return self._layouts[name]
 
+    def text(self, name):
+        """A text, read only if all members are plain and together no larger than the file."""
+        if name not in self.members:
+            raise ValueError(f"it holds {listed(self.members)}")
+        packed = [name for name, info in self.members.items() if info.compress_type != STORED or info.flag_bits & ENCRYPTED]
+        if packed or sum(info.file_size for info in self.members.values()) > self.size:
+            raise ValueError(f"expected plain arrays, got {listed(packed)} compressed or encrypted" if packed else
+                             "its arrays are larger than the file")
+        dtype, shape, _ = self.layout(name)
+        if dtype.kind != "U" or shape:
+            raise ValueError(f"expected {name} to be a text, got {dtype} of shape {shape}")
+        return str(self[name])
+
     def _open(self, info, limit):
         if info.compress_type not in (STORED, DEFLATED) or info.flag_bits & ENCRYPTED:   # others expand without any bound
             raise ValueError(f"{listed([info.filename])} is encrypted, or compressed in another way than by deflate")

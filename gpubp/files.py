@@ -1,16 +1,16 @@
-"""Read saved networks and ensembles: .npz files without pickle, portable between devices, verified before use."""
+"""Read saved networks and ensembles: .npz and safetensors files, portable between devices, verified before use."""
 
 import os
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from math import inf
 from typing import Any
 
-from .archives import ENCRYPTED, STORED, Archive, damage, opened
+from .archives import Archive, damage, opened
 from .devices import open_device
 from .devices.ops import Ops
+from .exports import safetensors
 from .layered.device_choice import DeviceChoice
 from .layered.ensemble import FORMAT as ENSEMBLE_FORMAT
 from .layered.ensemble import Ensemble
@@ -21,7 +21,7 @@ from .layered.packing import unpack
 from .layered.training_state import INITIAL_SCALING
 from .maths.activations import Activation
 from .maths.costs import Cost
-from .maths.schema import DEEPEST, DICTIONARY, list_of, require_shallow, verify, whole
+from .maths.schema import DEEPEST, DICTIONARY, list_of, named_once, require_shallow, verify, whole
 from .maths.validation import listed, shown
 
 FORMATS = whole(1)
@@ -33,7 +33,9 @@ RENAMED = {"book": "nielsen", "large": "standard_normal", "glorot": "glorot_norm
 
 
 def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[Activation | Cost] = ()) -> Any:
-    """Read a Network or an Ensemble that its save method wrote; its fit method continues the training.
+    """Read a Network or an Ensemble that its save method wrote, or a Network that net.export("net.safetensors") wrote.
+
+    fit continues the training of a saved one; safetensors files have no optimizer's state, and fit begins with a new optimizer.
 
     A file from anybody is safe to load: it runs no code, and each name, number and size in it is verified before it is used or
     memory is allocated for it. net.metadata is any JSON: verify it where you use it.
@@ -53,7 +55,8 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
     ValueError
         The file is damaged, is no gpubp network or has a newer format, a parameter is NaN or infinite, custom lacks an object, or
         the device is unknown.
-
+    TypeError
+        custom is no sequence of Activation and Cost.
     RuntimeError
         The device is not available.
 
@@ -63,11 +66,15 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
     >>> gpubp.load(path).sizes
     [2, 3, 1]
     """
-    path, ops, entries = os.fsdecode(path), open_device(device), {entry.name: entry for entry in custom}
+    own = [*custom] if isinstance(custom, Iterable) else [None]
+    if not all(isinstance(entry, Activation | Cost) for entry in own):
+        raise TypeError(f"expected custom to be a list of your own activations and costs, got {shown(custom)}: pass the objects "
+                        "that the network was made of")
+    path, ops, entries = os.fsdecode(path), open_device(device), {entry.name: entry for entry in own}
     reading = partial(damage, path, "is not a gpubp network, or is damaged", "save it again or use a copy")
     with opened(path) as stream:
         with reading():
-            archive = Archive(stream)
+            archive = safetensors.Tensors(stream) if safetensors.begins(stream) else Archive(stream)
             together = "ensemble" in archive.members
             header = _header(archive, "ensemble" if together else "gpubp")
         _require_known(path, header, ENSEMBLE_FORMAT if together else FORMAT)
@@ -106,19 +113,10 @@ class _Part:
 
 
 def _header(archive, place):
-    """The header as it is in the file, read only if all members together are no larger than the file."""
+    """The header as it is in the file."""
     import json  # only files and pickles need it
 
-    if place not in archive.members:
-        raise ValueError(f"it holds {listed(archive.members)}")
-    packed = [name for name, info in archive.members.items() if info.compress_type != STORED or info.flag_bits & ENCRYPTED]
-    if packed or sum(info.file_size for info in archive.members.values()) > archive.size:
-        raise ValueError(f"expected plain arrays, got {listed(packed)} compressed or encrypted" if packed else
-                         "its arrays are larger than the file")
-    dtype, shape, _ = archive.layout(place)
-    if dtype.kind != "U" or shape:
-        raise ValueError(f"expected {place} to be a text, got {dtype} of shape {shape}")
-    header = json.loads(str(archive[place]), object_pairs_hook=_named_once)
+    header = json.loads(archive.text(place), object_pairs_hook=named_once)
     return _with_format(header, DEEPEST + 2 * (place == "ensemble"))   # which has headers of networks in a list
 
 
@@ -134,14 +132,6 @@ def _headers_of_networks(header):
     if not header["networks"]:
         raise ValueError("expected the headers of one or more networks, got none")
     return [*map(_with_format, header["networks"])]
-
-
-def _named_once(pairs):
-    entries = dict(pairs)
-    if len(entries) < len(pairs):
-        name, count = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"expected each name of a dictionary once, got {shown(name)} {count} times")
-    return entries
 
 
 def _check_arrays(archive, parts):

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
 from inspect import ismodule
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +26,8 @@ from tests.cases import FEW, few
 from tests.hard import trials
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
-          "cuda.pathfinder": "peers", "jax": "peers", "mpmath": "test", "selenium.webdriver": "browser", "pdoc": "docs"}
+          "cuda.pathfinder": "peers", "jax": "peers", "mpmath": "test", "selenium.webdriver": "browser", "pdoc": "docs",
+          "onnx": "peers", "onnxruntime": "peers", "safetensors": "peers", "pandas": "peers", "polars": "peers"}
 DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn",   # doctests that need an extra
             **{f"{getattr(plots, name).__module__}.{name}": "matplotlib" for name in plots.__all__}}
 # NumPy; the compiled kernels of the CPU; the CUDA kernels, compiled by g++ and run on the host; CuPy
@@ -47,8 +49,11 @@ StepTimes.said = True   # a busy machine is no fault of the tests
 DEFAULTS = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
 
 
-def pytest_configure():
-    """Heed the signals that tests send, also in child processes: background jobs ignore some."""
+def pytest_configure(config):
+    """Heed the signals that tests send, also in child processes: background jobs ignore some. Without scikit-learn, the examples
+    of the estimators cannot even be collected."""
+    if find_spec("sklearn") is None:
+        config.option.ignore = [*(config.option.ignore or ()), str(Path(plots.__file__).parents[1] / "estimators")]
     if threading.current_thread() is threading.main_thread():
         for name in DEFAULTS.keys() & vars(signal).keys():
             if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:

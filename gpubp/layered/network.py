@@ -25,6 +25,7 @@ from . import call_arrays, input_checks, packing
 from .access import Access
 from .device_choice import DeviceChoice
 from .dlpack import follow, like
+from .export import export
 from .fit import fit
 from .history import History
 from .inference import Inference
@@ -459,3 +460,4 @@ class Network:
 
     memory = on_device(memory)
     save = on_device(packing.save)
+    export = on_device(export)

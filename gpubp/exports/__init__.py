@@ -1,0 +1,1 @@
+"""Exports: trained networks as files for other programs."""
