@@ -17,7 +17,7 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))   # a checkout need not be installed
 
-from benchmarks import peers_goals, peers_whole, report
+from benchmarks import peers_estimators, peers_goals, peers_whole, report
 from benchmarks.guard import ROOT, failure
 from benchmarks.peers_drawing import logarithmic, span
 from benchmarks.peers_goals import DIGITS, EAGER, MNIST
@@ -104,7 +104,8 @@ def goals(options):
     for work in works(options):
         report.say(work)
         sections[work] = measure(work, peers_goals.needed(work), options.rounds, options.window)
-    for name, section in ((DIGITS, lambda: peers_whole.digits(options.rounds)), (MNIST, lambda: _mnist(options))):
+    for name, section in ((DIGITS, lambda: peers_whole.digits(options.rounds)), (MNIST, lambda: _mnist(options)),
+                          *((work, partial(peers_estimators.measure, work, options.rounds)) for work in peers_estimators.WORKS)):
         if options.only in name:
             report.say(name)
             try:

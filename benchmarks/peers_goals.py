@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks import mnist
+from benchmarks import mnist, peers_estimators
 from benchmarks.peers_drawing import logarithmic, span
 from benchmarks.peers_workloads import COMPILED, NUMPY, SINGLE, WORKLOADS, names
 from benchmarks.report import COLOURS, FAINT, INK
@@ -51,6 +51,7 @@ GOALS = (*_pair(FIRST, EAGER, 6.0, 15.0), Goal(FIRST, COMPILED, JAX, 2.5),
          Goal(FIRST, COMPILED, JAX_SINGLE, 2.5), *_pair(SECOND, EAGER, 1.7, 2.2),
          *_pair(THIRD, EAGER, 0.95, 1.1), *_pair(NARROW, EAGER, 1.0, 1.6), *_pair(NARROW_BIG, EAGER, 1.2, 2.0),
          *_pair(WIDE, EAGER, 0.87, 0.97), *_pair(DIGITS, SCIKIT_LEARN, 1.0, 1.0),
+         *(Goal(work, peers_estimators.ESTIMATORS, SCIKIT_LEARN, 3.0) for work in peers_estimators.WORKS),
          *_pair(MNIST, (), *mnist.GOALS["seconds"].values()))
 
 

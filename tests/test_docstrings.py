@@ -8,6 +8,7 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from importlib.util import find_spec
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin
@@ -25,7 +26,8 @@ from gpubp.maths.initializers import INITIALIZERS
 from gpubp.maths.schedules import SCHEDULES
 
 ROOT = Path(gpubp.__file__).resolve().parent.parent
-MODULES = "activations", "check", "circuits", "costs", "datasets", "files", "initializers", "plots", "schedules"
+MODULES = ("activations", "check", "circuits", "costs", "datasets", *["estimators"] * (find_spec("sklearn") is not None), "files",
+           "initializers", "plots", "schedules")
 RECEIVED = (Wire,)   # classes that users do not instantiate: only their methods and properties are public
 TABLES = {"activations": ACTIVATIONS, "costs": COSTS, "initializers": INITIALIZERS, "schedules": SCHEDULES,
           "gradient_transforms": OPTIMIZERS}

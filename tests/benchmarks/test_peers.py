@@ -9,7 +9,7 @@ from math import isclose
 import numpy as np
 import pytest
 
-from benchmarks import cpu_peers, devices, mnist, peers, peers_goals, peers_whole, peers_workloads
+from benchmarks import cpu_peers, devices, mnist, peers, peers_estimators, peers_goals, peers_whole, peers_workloads
 from benchmarks.gpu_peers import Jax, LeftOutError, TorchEager
 from benchmarks.peers_goals import DIGITS, FIRST, MNIST
 from benchmarks.peers_workloads import COMPILED, NUMPY
@@ -112,7 +112,7 @@ def test_goals_of_peers_that_did_other_work_or_are_missing():
     assert verdicts({FIRST: found}) == [("9.00 ×, PyTorch eager did other work", "NOT MET"), ("no compiler", "not measured"),
                                         *[("no compiler", "not measured")] * 2]
     assert verdicts({FIRST: {"failed": {"error": "x"}}}) == [("", "not measured")] * 4
-    assert {row["verdict"] for row in peers_goals.judge({})} == {"not measured"} and len(peers_goals.judge({})) == 18
+    assert {row["verdict"] for row in peers_goals.judge({})} == {"not measured"} and len(peers_goals.judge({})) == 20
 
 
 def test_every_candidate_that_a_goal_names_exists():
@@ -122,6 +122,8 @@ def test_every_candidate_that_a_goal_names_exists():
             assert goal.own in needed <= set(peers_workloads.CANDIDATES) and needed.intersection(goal.peers)
         elif goal.section == DIGITS:
             assert {goal.own, *goal.peers} <= set(peers_whole.PROGRAMS)
+        elif goal.section in peers_estimators.WORKS:
+            assert {goal.own, *goal.peers} == set(peers_estimators.NAMES)
 
 
 @pytest.mark.long
@@ -134,10 +136,19 @@ def test_whole_runs_learn_alike(name):
 
 
 @pytest.mark.long
+def test_estimators_learn_alike(monkeypatch):
+    pytest.importorskip("sklearn", reason='sklearn is not installed: pip install "gpubp[digits]"', exc_type=ImportError)
+    monkeypatch.setattr(peers_estimators, "SEEDS", 1)
+    (own, window), (their, _) = (peers_estimators.prepare(name, peers_estimators.DIGITS) for name in peers_estimators.NAMES)
+    assert own == their and own["accuracy"] > 0.85 and window() > 0.0
+
+
+@pytest.mark.long
 def test_goals_are_published(monkeypatch, tmp_path, capsys):
     found = figures(numpy=[2.0, 2.2], compiled=[1.0, 1.0], PyTorch_eager=[14.0, 15.0])
     monkeypatch.setattr(peers, "measure", lambda work, names, rounds, length: found)
     monkeypatch.setattr(peers_whole, "digits", lambda rounds: 1 / 0)
+    monkeypatch.setattr(peers_estimators, "measure", lambda work, rounds: {})
     peers.main(["--goals", "--mnist", str(tmp_path / "none.npz"), "--out", str(tmp_path)])
     written = json.loads((tmp_path / "peers-goals.json").read_text())
     assert written["rounds"] == peers.ROUNDS and "ZeroDivisionError" in written["sections"][DIGITS]["failed"]["error"]
