@@ -18,6 +18,11 @@ DATA is a table (.csv, .tsv), arrays (.npz with x and y, or train_x, ...), or MN
 train on the 1,797 handwritten digits of scikit-learn. The line "data" states how the file was understood, and which option
 overrides it; a file that can be understood in two ways is an error."""
 
+EXPORT = """\
+The ending of FILE names its format. Files take the columns that the network was trained on, in their order and unscaled, and give
+predictions in the units of the data, as `gpubp predict` does. C and ONNX take words as numbers, which the file lists. Only a
+.safetensors file leaves scaling to its reader: it holds the network's parameters, and the rest in its metadata."""
+
 BENCH = """\
 Without NAME, list the benchmarks. Options after the names are passed to their scripts; `gpubp bench peers --help`, for example,
 shows the options of one. Tables, JSON and pictures are written to the folder gpubp-bench, or to the one given by --out."""
@@ -117,7 +122,16 @@ def _parser():
     add("--output", type=_file, metavar="FILE.csv", help="where to write the predictions (default: standard output)")
     _table(add)
     add("--proba", action="store_true", help="also write the probability of each class")
+    add("--unknown", choices=("error", "ignore"), default="error",
+        help="how to take a category that the training data did not have: ignore takes it as none of them (default error)")
     add("--device", default="auto", help="auto, cpu, cpu:numpy, cpu:compiled, cuda or cuda:N (default auto)")
+    add = command("export", "write a saved network for other programs", description=EXPORT).add_argument
+    add("network", metavar="NET", help="a saved network, or a .safetensors file by gpubp")
+    add("files", nargs="+", type=_file, metavar="FILE",
+        help="what to write, a .c, .onnx, .json or .safetensors file; an earlier export is replaced")
+    add("--int8", type=_file, metavar="DATA",
+        help="write the weights of a .c file as int8, and print its score on DATA beside the network's own")
+    _table(add)
     add = command("check", "verify the equations of backpropagation against numerical derivatives").add_argument
     add("network", nargs="?", metavar="NET.npz", help="a saved network (default: a new 784-30-10 network)")
     add("data", nargs="?", metavar="DATA", help="samples to check it on (default: random samples)")
@@ -152,15 +166,20 @@ def _data(add):
     """DATA to train on, and how to read it."""
     add("data", nargs="?", type=_file, metavar="DATA", help="the file to train on")
     add("--target", metavar="C", help="target column, by name or number from 1 (default: target, label, class, y, species or "
-                                      "outcome, else the last column); for an .npz file, the name of the target array")
-    add("--ignore", type=lambda text: [word.strip() for word in text.split(",") if word.strip()],
-        metavar="C,...", help="columns to ignore")
+                                      "outcome, else the last column), or several, such as rain,snow for separate labels of 0 "
+                                      "and 1; for an .npz file, the name of the target array")
+    add("--ignore", type=_names, metavar="C,...", help="columns to ignore")
     add("--task", choices=("auto", "classification", "multi-label", "regression"),
         help="how to interpret the target (default auto)")
     _table(add)
     add("--missing", metavar="WORDS",
         help='leave out rows with these words, such as NA,? or with empty cells; "" if no word means a missing value, so that '
              "None or NA is a class (default: missing values are errors)")
+    add("--impute", choices=("median", "mean"),
+        help="fill in missing numbers with the median or mean of the training samples, and take missing words as a category "
+             "(default: as --missing says)")
+    add("--categories", type=_names, metavar="C,...",
+        help="columns of categories, such as numbers of districts (default: columns of at most 100 words, each twice on average)")
 
 
 def _results(parser, picture):
@@ -271,6 +290,10 @@ def _folds(text):
     if not folds > 0:
         raise argparse.ArgumentTypeError(f"expected a number of folds or a fraction, got {text!r}")
     return folds
+
+
+def _names(text):
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _numbers(text):

@@ -21,6 +21,6 @@ def run(args):
 
 
 def _samples(args, network):
-    data = samples.with_targets(samples.load(args.data, network, **samples.table_options(args)), network)
+    data = samples.with_targets(samples.load(args.data, network, unknown="ignore", **samples.table_options(args)), network)
     data = data.take(np.arange(min(SAMPLES, len(data))))
     return data.x, data.y if data.classes else samples.target_scaling(network)(data.y)

@@ -25,8 +25,8 @@ from ..maths.registry import Table
 from .outputs import check_parent, say
 
 MODULES = ("gpubp", *(f"gpubp.{name}" for name in (
-    "check", "circuits", "circuits.wire", "datasets", "devices", "files", "layered.gradient_check", "layered.history",
-    "layered.memory", "layered.search", "layered.trace", "maths.activations", "maths.costs", "maths.formula",
+    "check", "circuits", "circuits.wire", "datasets", "devices", "estimators", "files", "layered.gradient_check",
+    "layered.history", "layered.memory", "layered.search", "layered.trace", "maths.activations", "maths.costs", "maths.formula",
     "maths.gradient_transforms", "maths.initializers", "maths.mathml", "maths.optimizers", "maths.schedules", "parity", "plots")))
 FACTS = {"outputs": "Outputs", "targets": "Targets", "range": "Range", "partner": "Partner", "initializer": "Initializer",
          "source": "Source"}   # fields of entries that a reader looks up

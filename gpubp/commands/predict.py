@@ -25,7 +25,7 @@ def run(args):
                          f"{activation.name} outputs{'' if network.metadata.get('classes') else ' and no classes'}: leave "
                          "--proba out")
     # predictions need no targets, and the file's may be placeholders that cannot be read
-    data = samples.load(args.data, network, "optional", **samples.table_options(args))
+    data = samples.load(args.data, network, "optional", unknown=args.unknown, **samples.table_options(args))
     if line := samples.decisions(data):
         say("data", line, sys.stderr)
     header, rows = _table(network, data, args.proba)
@@ -58,7 +58,8 @@ def _table(network, data, proba):
     if network.task == "multi-label":
         labels = samples.target_scaling(network).undo(network.predict(data.x)).astype(int)
         if data.y is not None:
-            print(f"{np.mean((labels == data.y).all(axis=1)):.2%} of {len(data)} correct", file=sys.stderr)
+            print(f"{np.mean((labels == data.y).all(axis=1)):.2%} of {len(data)} correct{samples.metric(network.task)}",
+                  file=sys.stderr)
         return [f"prediction {i + 1}" for i in range(labels.shape[1])], labels.tolist()
     if network.cost_function.classifies or network.metadata.get("classes"):
         labels = network.predict(data.x)

@@ -4,14 +4,17 @@ import numpy as np
 
 from .. import datasets
 from ..datasets.data import check_like, numbers
+from ..datasets.preprocessing import Preprocessing
 from ..devices.random import CHECK, generator
 from ..files import load as load_saved
+from ..layered.input_checks import target_count
 from ..layered.network import Network
+from ..layered.task import METRICS, MULTI_LABEL
 from ..maths.schema import FRACTION, TRUTH, Check, or_null, verify, whole
 from ..maths.validation import Interval, shown
 
-# options for tables; `gpubp predict` and `gpubp check` have all but --missing
-OPTIONS = ("delimiter", "decimal", "thousands", "missing", "header", "index")
+# options for tables; `gpubp predict` and `gpubp check` have all but the last three
+OPTIONS = ("delimiter", "decimal", "thousands", "header", "index", "missing", "impute", "categories")
 
 RUN = {   # what `gpubp train` records of a run
     "path": or_null(Check("the path of a file", lambda value: isinstance(value, str) and 0 < len(value) < 5000)),
@@ -31,8 +34,13 @@ def saved(path, device):
     """The network in a file, whose notes say how to read data, and how to go on if they record a run."""
     network = load_network(path, device)
     notes, outputs = network.metadata, network.sizes[-1]
+    if network.cost_function.per_target > 1:
+        raise ValueError(f"expected a network with an output for each target, got cost {network.cost_function.name} in {path}: "
+                         "use the network in Python")
     try:
         check_like(_like(network), "notes")
+        if "preprocessing" in notes and (count := Preprocessing.from_json(notes["preprocessing"]).inputs) != network.sizes[0]:
+            raise ValueError(f"expected notes.preprocessing to give {network.sizes[0]} inputs, got {count}")
         if (classes := notes.get("classes")) and len(classes) != max(outputs, 2):
             raise ValueError(f"expected notes.classes to be {max(outputs, 2)} names, got {len(classes)}")
         if "run" in notes:
@@ -43,7 +51,8 @@ def saved(path, device):
 
 
 def _like(network):
-    return {**network.metadata, "features": network.sizes[0]}
+    notes = network.metadata
+    return notes if "preprocessing" in notes else {**notes, "features": network.sizes[0]}
 
 
 def table_options(args):
@@ -70,10 +79,20 @@ def decisions(data):
     return f"{data.name}: {'; '.join(data.notes)}" if data.notes else ""
 
 
+def scaling(network):
+    """The Scaling of features that the network's metadata have; the identity if they have none."""
+    return datasets.Scaling(network.metadata.get("shift", 0.0), network.metadata.get("scale", 1.0))
+
+
 def target_scaling(network):
     """The Scaling of regression targets that `gpubp train` recorded; the identity if it recorded none."""
     run = network.metadata.get("run", {})
     return datasets.Scaling(run.get("target_shift", 0.0), run.get("target_scale", 1.0))
+
+
+def metric(task):
+    """What "correct" means for separate labels, in words; empty otherwise."""
+    return f" in all labels ({METRICS[task]})" * (task == MULTI_LABEL)
 
 
 def root_mean_square(values):
@@ -84,9 +103,9 @@ def root_mean_square(values):
 
 def random_samples(network, count):
     """Random (x, y), for verdicts that do not depend on the data: x is (count, inputs) in [0, 1), the cost accepts y."""
-    random, cost, width = generator(1, CHECK), network.cost_function, network.sizes[-1]
+    random, cost, width = generator(1, CHECK), network.cost_function, target_count(network)
     x, allowed, codes = random.random((count, network.sizes[0])), Interval(cost.targets), np.array(cost.codes)
-    if not allowed.holds(codes).all():   # a regression cost
+    if cost.deviation or not allowed.holds(codes).all():   # a regression cost
         low, high = max(allowed.low, -1.0), min(allowed.high, 1.0)
         return x, random.uniform(low + 0.1 * (high - low), high, (count, width))
     if width > 1:

@@ -27,12 +27,17 @@ def run(args):
                          f"{' and '.join(sorted(given))}: use gpubp.search in Python")
     if len(chosen) < len(args.choose):
         raise ValueError(f"--choose: expected each parameter once, got {' and '.join(args.choose)}: join the choices for one")
+    costs = chosen.get("cost")
+    for cost in costs if isinstance(costs, list) else ():
+        train_defaults.check_cost(str(cost), "--choose")
     data = train.read(args)
+    standardize = data.scaling is None   # by each fold's own training samples
+    data = data.scaled() if data.mixed else data
     train.check_destinations(args, data)
     held = ceil(len(data) * (args.folds if args.folds < 1 else 1 / args.folds))
     space = {"cost": [train_defaults.usual_cost(data.task)], "batch_size": [train_defaults.usual_batch_size(len(data) - held)],
              "optimizer": [f"adam(cosine({train_defaults.LEARNING_RATE}, epochs={args.epochs}))"],
-             "standardize": [data.scaling is None], **(chosen or SPACE)}
+             "standardize": [standardize], **(chosen or SPACE)}
     scales = data.task == "regression" and not {"cost", "output"} & chosen.keys()
     target_scaling = Scaling.standard(data.y) if scales else Scaling()
     code = target_scaling if data.classes is None else (lambda y: y)

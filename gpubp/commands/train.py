@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .. import datasets, plots
+from ..datasets.loading import unknown_note
 from ..layered.divergence import TrainingError
 from ..layered.history import StopReason
 from ..layered.interrupt import Interrupt
@@ -116,7 +117,7 @@ def _resumed(args):
     if run_metadata["path"] is None:
         return network, datasets.digits(), run_metadata
     path = args.data or _found(args.resume, run_metadata["path"])
-    return network, samples.with_targets(datasets.load(path, like=network.metadata), network), run_metadata
+    return network, samples.with_targets(datasets.load(path, like=network.metadata, unknown="ignore"), network), run_metadata
 
 
 def recorded(path):
@@ -194,6 +195,9 @@ def _introduce(say, args, network, train, validation, optimizer, batch_size, run
                 f"{contents(train)}")
     if line := samples.decisions(train):
         say("data", line)
+    if not args.resume and validation and isinstance(validation.scaling, datasets.Preprocessing):
+        for line in unknown_note(validation.raw, validation.scaling):
+            say("data", f"validation samples: {line}")
     parameters = sum(view.size for _, view in network.parameters.items())
     activations = "-".join(gate.activation.name for gate in network.gates.values())
     say("network", f"{'-'.join(map(str, network.sizes))}, {activations}, {network.cost_function.name}, {parameters} "
@@ -211,7 +215,8 @@ def contents(data):
     """The numbers of features and of classes or targets, in words."""
     aim = (f"{len(data.classes)} classes" if data.classes else
            f"{data.outputs} target{'s' * (data.outputs > 1)} ({data.task})")
-    return f"{data.features} feature{'s' * (data.features > 1)}, {aim}" + (f" in {data.target!r}" if data.target else "")
+    inputs = "" if data.inputs == data.features else f" as {data.inputs} inputs"
+    return f"{data.features} feature{'s' * (data.features > 1)}{inputs}, {aim}" + (f" in {data.target!r}" if data.target else "")
 
 
 def print_scores(say, network, target_scaling, train, validation, test, when):
@@ -222,8 +227,8 @@ def print_scores(say, network, target_scaling, train, validation, test, when):
             continue
         score = network.score(part.x, target_scaling(part.y))
         if part.task != "regression":
-            line = f"{score:.1%} of {len(part)} {of} correct"
+            line = f"{score:.1%} of {len(part)} {of} correct{samples.metric(part.task)}"
         else:
             error = target_scaling.undo(network.feedforward(part.x)) - part.y
-            line = f"R2 {score:.4f}, root mean square error {samples.root_mean_square(error):.4g}, on {len(part)} {of}"
+            line = f"R^2 {score:.4f}, root mean square error {samples.root_mean_square(error):.4g}, on {len(part)} {of}"
         say(head, line + tail)

@@ -10,7 +10,7 @@ from math import isfinite
 from ..datasets import Scaling
 from ..layered.checkpoint import interval
 from ..layered.layers import Dropout
-from ..layered.task import usual_output
+from ..layered.task import outputs_per_target, usual_output
 from ..maths.gradient_transforms import Chain
 from ..maths.schedules import Cosine
 from ..maths.validation import REAL, Interval
@@ -37,12 +37,12 @@ def check(args):
 
 def layers(args, data):
     """The layers [inputs, ..., outputs] for Network; raises ValueError if they do not fit the data."""
-    widths = args.layers or [data.features, *(args.hidden or HIDDEN), data.outputs]
+    widths = args.layers or [data.inputs, *(args.hidden or HIDDEN), data.outputs]
     if len(widths) < 2:
-        raise ValueError(f"--layers: expected at least inputs and outputs, such as {data.features},{data.outputs}, got "
+        raise ValueError(f"--layers: expected at least inputs and outputs, such as {data.inputs},{data.outputs}, got "
                          f"{widths[0]}")
     aims = "classes" if data.classes else "targets"
-    for width, expected, what in ((widths[0], data.features, "first, the number of features"),
+    for width, expected, what in ((widths[0], data.inputs, "first, the number of inputs"),
                                   (widths[-1], data.outputs, f"last, the number of {aims}")):
         if width != expected:
             raise ValueError(f"--layers: expected {expected} {what} of {data.name}, got {width}")
@@ -54,9 +54,16 @@ def usual_cost(task):
     return "quadratic" if task == "regression" else "cross-entropy(0.1)"
 
 
+def check_cost(cost, option):
+    """Raise ValueError for a cost whose outputs `gpubp predict` would not write as predictions."""
+    if outputs_per_target(cost) > 1:
+        raise ValueError(f"{option}: expected a cost with an output for each target, got {cost}: use it in Python")
+
+
 def words(args, data):
     """(activation, output, cost) for Network; by default softmax, sigmoid for multi-label, and identity for regression."""
     cost = args.cost or usual_cost(data.task)
+    check_cost(cost, "--cost")
     decided = args.output or (data.classes and args.activation)
     return args.activation or "relu", args.output if decided else usual_output(cost, data.task), cost
 

@@ -52,7 +52,7 @@ def test_version_help_and_module(gpubp_):
     ("train flower.csv", "the file flower.csv does not exist: did you mean flowers.csv?"),
     ("train --target kind", "--target describes DATA, got no DATA: give a file to train on"),
     ("train flowers.csv --target kinds", "flowers.csv has no column 'kinds': did you mean 'kind'?"),
-    ("train flowers.csv --layers 3,2", "--layers: expected 2 first, the number of features of flowers.csv, got 3"),
+    ("train flowers.csv --layers 3,2", "--layers: expected 2 first, the number of inputs of flowers.csv, got 3"),
     ("train flowers.csv --layers 2,5", "--layers: expected 2 last, the number of classes of flowers.csv, got 5"),
     ("train flowers.csv --layers 2", "--layers: expected at least inputs and outputs, such as 2,2, got 2"),
     ("train flowers.csv --hidden a", "argument --hidden: expected whole numbers separated by commas, got 'a' "
@@ -111,3 +111,16 @@ def test_warnings_are_sentences(gpubp_, tmp_path):
     (tmp_path / "t.csv").write_text("a,b,c\n" + "".join(f"{i % 7},{i * 13 % 11},{i % 5 + 100 * (i % 3)}.5\n" for i in range(30)))
     code, _, err = gpubp_("train t.csv --cost poisson --epochs 1 --no-picture --quiet")
     assert code == 0 and err.startswith("gpubp: expected targets of about unit size") and len(err.splitlines()) == 1
+
+
+def test_two_outputs_for_a_target_are_for_python(gpubp_):
+    table(text=False)
+    for words in ("train {} --cost gaussian_nll", "search {} --choose cost=quadratic,gaussian_nll"):
+        code, _, error = gpubp_(words.format("flowers.csv --task regression"))
+        assert code == 2 and "expected a cost with an output for each target, got gaussian_nll: use it in Python" in error
+    gpubp.Network([2, 2], cost="gaussian_nll", seed=1).save("net.npz")
+    for words in ("predict net.npz flowers.csv", "check net.npz flowers.csv", "train --resume net.npz"):
+        code, _, error = gpubp_(words)
+        assert code == 2 and "expected a network with an output for each target, got cost gaussian_nll in net.npz" in error
+    for words in ("check net.npz", "parity net.npz --device reference --against cpu"):
+        assert gpubp_(words)[0] == 0

@@ -62,6 +62,16 @@ def test_predictions_of_tables_as_in_the_training(gpubp_):
     assert code == 0 and len(out.splitlines()) == 2 and err.endswith("% of 1 correct\n")
 
 
+def test_options_that_say_a_word_twice(gpubp_):
+    """The remedy for empty cells is --missing ',': twice the empty word."""
+    text = "a,b,c,kind\n" + "".join(f"{'' if i % 9 == 4 else i},{i % 2},{i % 3},{'uv'[i % 2]}\n" for i in range(60))
+    code, out, _ = trained(gpubp_, text, "--missing , --categories b,b,3")
+    assert code == 0 and "7 rows with missing values left out" in out
+    Path("new.csv").write_text("a,b,c\n1,1,2\n")
+    code, out, err = gpubp_("predict t-network.npz new.csv")
+    assert (code, err) == (0, "") and out in ("prediction\nu\n", "prediction\nv\n")
+
+
 def test_rows_with_missing_values_train_but_never_vanish_from_predictions(gpubp_):
     text = "a,y\n1.5,u\nNA,v\n2,NA\n" + "3,u\n4,v\n" * 5
     code, out, _ = trained(gpubp_, text, "--missing NA")

@@ -63,7 +63,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """{path in the folder: text} of a reference that is built without a network, compilers or other processes."""
-    needs("pdoc")
+    needs("pdoc"), needs("sklearn")
     folder = tmp_path_factory.mktemp("docs") / "new"
     program = ("import socket, subprocess, sys\n"
                "def fail(*given, **options): raise AssertionError(given)\n"

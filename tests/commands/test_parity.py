@@ -37,7 +37,7 @@ def test_compiled_kernels_agree_with_numpy_and_the_formulas(gpubp_, compiled):
 def test_the_command_draws_targets_that_a_cost_takes(pair):
     cost, output = pair
     for width in (1, 3):
-        net = Network([5, 4, Dense(width, output)], cost=cost, device="cpu", seed=1)
+        net = Network([5, 4, Dense(width * cost.per_target, output)], cost=cost, device="cpu", seed=1)
         x, y = command.random_samples(net, 9)
         report = parity(net, x, y, ("cpu", "reference"))
         assert report.passed and report.samples == 9, str(report)

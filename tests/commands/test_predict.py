@@ -1,6 +1,7 @@
 """gpubp predict: predictions of new data, with and without targets."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -48,17 +49,47 @@ def test_separate_labels(gpubp_, cost):
     np.savez("d.npz", x=x, y=(x > 0.0).astype(int))
     code, out, _ = gpubp_(f"train d.npz --epochs 40 --no-picture{cost}")
     assert code == 0 and "3 targets (multi-label)" in out and "columns of 0 and 1 are separate labels (--task regression)" in out
+    assert re.search(r"\nresult    .*% of 40 validation samples correct in all labels \(subset accuracy\) \(after 40", out)
     assert gpubp.load("d-network.npz").task == "multi-label"
     code, out, err = gpubp_("predict d-network.npz d.npz")
     rows = list(csv.reader(out.splitlines()))
+    assert err.endswith("% of 200 correct in all labels (subset accuracy)\n")
     assert code == 0 and float(err.split("%")[0]) > 90 and rows[0] == ["prediction 1", "prediction 2", "prediction 3"]
     assert np.mean(np.array(rows[1:], int) == (x > 0.0)) > 0.95
     assert gpubp_("train --resume d-network.npz --epochs 42 --no-picture")[0] == 0
     code, out, _ = gpubp_("train d.npz --epochs 2 --no-picture --task regression")
-    assert code == 0 and "3 targets (regression)" in out and "R2" in out
+    assert code == 0 and "3 targets (regression)" in out and "R^2" in out
     np.savez("one.npz", x=x, y=(x[:, 0] > 0.0).astype(int))
     code, _, err = gpubp_("train one.npz --task multi-label")
     assert code == 2 and "expected rows of 0 and 1 as targets for task 'multi-label', got int64 of shape (200,)" in err
+
+
+def test_separate_labels_in_columns_of_a_table(gpubp_, tmp_path):
+    x = np.random.default_rng(1).normal(size=(200, 2))
+    rows = [f"{a},{a > 0:d},{b},{b > 0:d}" for a, b in x.tolist()]
+    (tmp_path / "t.csv").write_text("\n".join(["a,rain,b,snow", *rows]))
+    code, out, _ = gpubp_("train t.csv --target rain,snow --epochs 40 --no-picture")
+    assert code == 0 and "2 features, 2 targets (multi-label) in 'rain,snow'\n" in out and "(subset accuracy)" in out
+    code, out, err = gpubp_("predict t-network.npz t.csv")
+    assert code == 0 and float(err.split("%")[0]) > 90 and err.endswith("% of 200 correct in all labels (subset accuracy)\n")
+    assert np.mean(np.array([line.split(",") for line in out.splitlines()[1:]], int) == (x > 0.0)) > 0.95
+    assert gpubp_("train --resume t-network.npz --epochs 41 --no-picture")[0] == gpubp_("check t-network.npz t.csv")[0] == 0
+    (tmp_path / "t.csv").write_text("b,snow,a\n1,1,2\n")
+    assert gpubp_("predict t-network.npz t.csv") == (0, "prediction 1,prediction 2\n1,1\n", "")   # one target does not count
+
+
+def test_one_hot_columns_name_the_classes(gpubp_, tmp_path):
+    rows = [f"{i % 3},{i % 3 == 0:d},{i % 3 == 1:d},{i % 3 == 2:d}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,red,green,blue", *rows]))
+    assert gpubp_("train t.csv --target red,green,blue --epochs 40 --no-picture")[0] == 0
+    code, out, err = gpubp_("predict t-network.npz t.csv --proba")
+    assert code == 0 and err == "100.00% of 60 correct\n" and out.startswith("prediction,red,green,blue\nred,0.9")
+    (tmp_path / "t.csv").write_text("a,red,green,blue\n1,0,1,0\n2,0,1,1\n")
+    sentence = "t.csv, line 3: expected a label of one 1 and 2 zeros, got [0.0, 1.0, 1.0]: correct the file\n"
+    code, out, err = gpubp_("predict t-network.npz t.csv")
+    assert code == 0 and out == "prediction\ngreen\nblue\n" and err == f"data      t.csv: the targets are not used: {sentence}"
+    for words in ("check t-network.npz t.csv", "train --resume t-network.npz --epochs 50"):
+        assert gpubp_(words) == (2, "", f"gpubp: {sentence}")
 
 
 @pytest.mark.parametrize("scale, error", [(20.0, "root mean square error "), (1e200, "root mean square error "), (1e-200, "e-2")])

@@ -61,7 +61,7 @@ def test_the_best_network_is_that_of_python(gpubp_):
 def test_a_quantity(gpubp_):
     table(text=False)
     code, out, _ = gpubp_(f"search flowers.csv --target kind {QUICK} --folds 0.25 --epochs 30 --choose learning_rate=0.1,0.01")
-    assert code == 0 and "regression: the score is R², on a validation set of 15 rows, shuffled, seed 1" in out
+    assert code == 0 and "regression: the score is R^2, on a validation set of 15 rows, shuffled, seed 1" in out
     code, out, err = gpubp_("predict flowers-network.npz flowers.csv")
     assert code == 0 and err.startswith("root mean square error ")
     assert all(980 < float(line) < 1040 for line in out.splitlines()[1:])
@@ -72,7 +72,7 @@ def test_separate_labels(gpubp_):
     x = np.random.default_rng(0).standard_normal((60, 3))
     np.savez("d.npz", x=x, y=(x[:, :2] > 0).astype(int))
     code, out, _ = gpubp_(f"search d.npz {QUICK} --epochs 30 --choose learning_rate=0.1,0.03")
-    assert code == 0 and "multi-label: the score is accuracy, the mean of 3 folds, shuffled, seed 1" in out
+    assert code == 0 and "multi-label: the score is subset accuracy, the mean of 3 folds, shuffled, seed 1" in out
     code, out, err = gpubp_("predict d-network.npz d.npz")
     assert code == 0 and out.startswith("prediction 1,prediction 2\n") and float(err.rpartition("% of 60")[0].split()[-1]) > 90
 

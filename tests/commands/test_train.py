@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 import gpubp
-from gpubp.datasets import digits
+from gpubp.datasets import Preprocessing, digits, load, split
 from tests.commands import test_cli
 from tests.conftest import needs
 
@@ -49,7 +49,7 @@ def test_options_reach_the_network(gpubp_):
 def test_a_quantity(gpubp_):
     table(text=False)
     code, out, _ = gpubp_("train flowers.csv --target kind --epochs 60 --no-picture")
-    assert code == 0 and "1 target (regression) in 'kind'" in out and "R2 0.9" in out
+    assert code == 0 and "1 target (regression) in 'kind'" in out and "R^2 0.9" in out
     code, out, err = gpubp_("predict flowers-network.npz flowers.csv")
     assert code == 0 and err.startswith("root mean square error ") and err.endswith(" on 60 rows\n")
     assert all(980 < float(line) < 1040 for line in out.splitlines()[1:])
@@ -79,3 +79,60 @@ def test_a_cost_that_is_no_number(gpubp_, tmp_path):
     code, _, err = gpubp_("train --lr 1e38 --no-picture --optimizer sgd", table())
     assert code == 2 and err.startswith("gpubp: the cost became ") and err.count("\n") == 1
     assert np.isfinite(gpubp.load(tmp_path / "flowers-network.npz", device="cpu").vector).all()   # the last good parameters
+
+
+HOUSES = "size,district,heating,price\n" + "".join(
+    f"{'' if i % 9 == 4 else 50 + i},{i % 3 + 7},{'NA' if i % 11 == 3 else ('gas', 'oil')[i % 2]},{100 + 30 * (i % 3) + i // 6}\n"
+    for i in range(60))
+WORDS = "--impute median --categories district --target price --task regression --no-picture"
+
+
+def test_words_and_gaps(gpubp_, tmp_path):
+    (tmp_path / "houses.csv").write_text(HOUSES)
+    code, out, _ = gpubp_(f"train houses.csv {WORDS} --epochs 40")
+    assert code == 0 and out.splitlines()[1:3] == [
+        "data      houses.csv: 48 training samples, 12 validation samples; 3 features as 8 inputs, 1 target (regression) in "
+        "'price'", "data      houses.csv: words are categories: 2 in 'heating' (--ignore leaves out a column); missing values "
+        "are filled in with the median of the training data: 7 in 'size'; missing values are a category: 6 in 'heating'"]
+    assert "8-128-1, relu-identity" in out and float(out.split("R^2 ")[1].split(",")[0]) > 0.9
+    net, data = gpubp.load("houses-network.npz"), load("houses.csv", "price", task="regression", impute="median",
+                                                      categories=["district"])
+    fitted = Preprocessing.from_json(net.metadata["preprocessing"])
+    assert fitted == split(data, 0.2, 1)[0].scaled().scaling and fitted.columns[1].categories == ("7", "8", "9")
+    code, out, err = gpubp_("predict houses-network.npz houses.csv")
+    expected = net.feedforward(fitted(data.raw)) * net.metadata["run"]["target_scale"] + net.metadata["run"]["target_shift"]
+    assert code == 0 and np.allclose([float(line) for line in out.split()[1:]], expected.ravel()) and err.endswith("on 60 rows\n")
+    assert "the median of the training data: 7 in 'size'" in err
+    code, out, _ = gpubp_("train --resume houses-network.npz --epochs 41 --no-picture")
+    assert code == 0 and "from epoch 41" in out and gpubp.load("houses-network.npz").metadata["preprocessing"] == fitted.to_json()
+    assert gpubp_("check houses-network.npz houses.csv")[0] == 0
+
+
+def test_categories_that_only_validation_samples_have(gpubp_, tmp_path):
+    """They are said; --resume and check read the same file."""
+    (tmp_path / "houses.csv").write_text(HOUSES)
+    data = load("houses.csv", "price", task="regression", impute="median", categories=["district"])
+    rare = next(i for i, row in enumerate(data.raw) if row.tolist() in split(data, 0.2, 1)[1].raw.tolist())
+    lines = HOUSES.splitlines()
+    lines[rare + 1] = f"{data.raw[rare, 0]},{data.raw[rare, 1]},coal,{100 + 2 * rare}"
+    (tmp_path / "houses.csv").write_text("\n".join(lines))
+    code, out, _ = gpubp_(f"train houses.csv {WORDS} --epochs 1")
+    said = "1 row with categories that the training data did not have, taken as none of them: 'coal' in 'heating'"
+    assert code == 0 and f"\ndata      validation samples: {said}\n" in out
+    code, out, _ = gpubp_("train --resume houses-network.npz --epochs 2 --no-picture")
+    assert code == 0 and out.count(said) == 1 and gpubp_("check houses-network.npz houses.csv")[0] == 0
+    code, out, err = gpubp_("predict houses-network.npz houses.csv")
+    place = f"gpubp: houses.csv, line {rare + 2}, column 'heating'"
+    assert (code, out) == (2, "") and err.startswith(f"{place}: expected one of the 3 categories of the training data, 'gas', ")
+    code, out, err = gpubp_("predict houses-network.npz houses.csv --unknown ignore")
+    assert code == 0 and len(out.splitlines()) == 61 and said in err
+
+
+def test_search_on_words_and_gaps(gpubp_, tmp_path):
+    (tmp_path / "houses.csv").write_text(HOUSES)
+    code, out, _ = gpubp_(f"search houses.csv {WORDS} --trials 2 --epochs 4 --choose hidden=4,8")
+    assert code == 0 and "3 features as 8 inputs" in out
+    net = gpubp.load("houses-network.npz")
+    assert net.standardize and net.sizes[0] == 8
+    assert gpubp_("predict houses-network.npz houses.csv")[0] == gpubp_(
+        "train --resume houses-network.npz --epochs 6 --no-picture")[0] == 0

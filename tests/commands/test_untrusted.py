@@ -50,6 +50,31 @@ def note(path, **notes):
     net.save(path)
 
 
+@pytest.mark.parametrize("entries, sentence", [
+    ([{"name": "a", "fill": None, "shift": 0.0, "scale": 0.0, "indicator": False}] * 2, "to be a finite number above 0, got 0.0"),
+    ([{"name": "a", "categories": ["x"] * 3}] * 2, "to be a list of different texts, and perhaps null, got ['x', 'x', 'x']"),
+    ([{"name": name, "categories": ["x", "y"]} for name in "ab"], "to give 2 inputs, got 4"),
+    ([{"name": "b", "categories": ["x"]}], "to have the columns a, b, got b")])
+def test_notes_with_another_preprocessing(gpubp_, entries, sentence):
+    table()
+    train("t.csv")
+    note("net.npz", preprocessing=entries)
+    for words in (("predict", "net.npz", "t.csv"), ("train", "--resume", "net.npz"), ("check", "net.npz", "t.csv")):
+        code, out, err = gpubp_(*words)
+        assert (code, out) == (2, "") and f"{sentence}): train it again or use a copy\n" in err
+
+
+@pytest.mark.parametrize("notes", [{"shift": 0.0, "scale": [5e-324, 1.0]}, {"preprocessing": [
+    {"name": name, "fill": None, "shift": 0.0, "scale": scale, "indicator": False}
+    for name, scale in (("a", 5e-324), ("b", 1.0))]}])
+def test_notes_with_inputs_beyond_all_floats(gpubp_, notes):
+    table()
+    train("t.csv")
+    note("net.npz", **notes)
+    code, out, err = gpubp_("predict", "net.npz", "t.csv")
+    assert (code, out) == (2, "") and err.startswith("gpubp: x: expected finite numbers in float32, got inf at row 1, column 0: ")
+
+
 # ---- escape sequences
 
 @pytest.mark.parametrize("where", ["column", "target", "class", "file", "notes"])
