@@ -79,8 +79,8 @@ class FitArguments:
         """convert(), or what an earlier network with the same facts has made of the given array."""
         network = self.network
         key = name, id(given), network.ops.name, network.dtype, network.precision, *facts
-        if key not in self.converted:
-            self.converted[key] = convert(), given   # which lives as long as its id is in use
+        if key not in self.converted:   # threads may convert at the same time, and then share the first result
+            self.converted.setdefault(key, (convert(), given))   # given lives as long as its id is in use
         return self.converted[key][0]
 
     def _samples(self, x, name):

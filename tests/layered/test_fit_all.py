@@ -148,7 +148,7 @@ def test_ctrl_c_stops_all(ops, random):
     gpubp.fit_all(nets, x, y, epochs=10**6, callbacks=lambda net: signal.raise_signal(signal.SIGINT) if len(
         net.history) == 2 else None)
     assert {str(net.history.stop_reason) for net in nets} == {"interrupted"}
-    assert 0 < min(len(net.history) for net in nets[:1]) < 10**6
+    assert 0 < max(len(net.history) for net in nets) < 10**6   # the thread of another one may not have begun
 
 
 def test_the_team_rests_only_meanwhile(compiled, random):
