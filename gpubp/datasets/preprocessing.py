@@ -107,7 +107,7 @@ class Preprocessing:
             A column with a text is categorical, and its categories are its different texts. None, NaN and NA are missing: in a
             categorical column they are a category, too.
         names : sequence of str, optional
-            Of the columns; by default those of a data frame, or "column 1", ... transform refuses a data frame with others.
+            Of the columns; by default the names in a data frame, or "column 1", ... transform refuses other names.
         impute : "median" or "mean", optional
             Of the known numbers of a column, by which its missing numbers are replaced. None refuses missing numbers.
         indicator : bool, default True

@@ -25,9 +25,11 @@ from ..layered.input_checks import taken
 from ..layered.layers import Dropout
 from ..layered.network import Network, on_device
 from ..layered.task import CLASSIFICATION, REGRESSION, outputs_per_target, usual_output
+from ..maths.activations import Activation
 from ..maths.gradient_transforms import Chain
-from .training import EXP, Epochs, MiniBatchChain, PlainAdam, Solver, VelocitySGD
+from .training import Epochs, MiniBatchChain, PlainAdam, Solver, VelocitySGD
 
+EXP = Activation("exp", lambda xp, z: xp.exp(z), lambda xp, z, a: a, range="(0, inf)", formula="exp(z)")
 SMALLEST_RATE = 1e-6   # at which learning_rate="adaptive" stops
 NAMES: dict[str, Any] = {"logistic": "sigmoid", "exp": EXP}   # of scikit-learn
 LOSSES: dict[str, tuple[str, Any]] = {   # of scikit-learn: the cost, and its output if it is not the usual one
@@ -70,7 +72,7 @@ class BaseMLP(BaseEstimator):
     # ---- the network behind coefs_ and intercepts_
 
     def _build(self, sizes, dtype, device):
-        """A network of the estimator's parameters; its weights are those of its seed."""
+        """A new network with the estimator's parameters."""
         if np.ndim(self.dropout) and np.shape(self.dropout) != (len(sizes) - 2,):
             raise ValueError(f"expected one dropout rate, or one for each of {len(sizes) - 2} hidden layers, got {self.dropout}")
         rates = np.broadcast_to(self.dropout, len(sizes) - 2).tolist()
@@ -368,7 +370,7 @@ class BaseMLP(BaseEstimator):
         return float(self._metric(to_host(y), found, sample_weight=weights)) if np.isfinite(found).all() else float("nan")
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Accuracy of labels, subset accuracy of several labels a row; R² of numbers, averaged over targets.
+        """Accuracy of labels, subset accuracy of several labels a row; R^2 of numbers, averaged over targets.
 
         Parameters
         ----------

@@ -68,7 +68,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
     progress : bool, default False
         Show a progress bar.
 
-    Fitted attributes are those of scikit-learn: classes_, coefs_, intercepts_, loss_, loss_curve_, best_loss_, t_, n_iter_ and
+    Fitted attributes are named as in scikit-learn: classes_, coefs_, intercepts_, loss_, loss_curve_, best_loss_, t_, n_iter_ and
     so on. coefs_ and intercepts_ are views of the parameters; assign other arrays to them, and they are used. So is another
     activation, output, cost, dropout or precision, and alpha in partial_fit, as in scikit-learn.
 
@@ -131,7 +131,7 @@ class MLPClassifier(BaseMLP, ClassifierMixin, BaseEstimator):
         return self._fit(X, y, sample_weight, True, classes)
 
     def _encode(self, y, weights, first, incremental, classes):
-        """(codes of y from 0, weights times those of the classes)."""
+        """(codes of y from 0, weights times the weights of the classes)."""
         if incremental:
             _check_partial_fit_first_call(self, classes)
             if self.class_weight == "balanced":

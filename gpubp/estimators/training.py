@@ -8,14 +8,12 @@ import numpy as np
 from ..layered.training_run import TrainingRun
 from ..layered.training_state import TrainingState
 from ..layered.workspace import TrainingWorkspace
-from ..maths.activations import Activation
 from ..maths.gradient_transforms import Chain
 from ..maths.optimizers import SGD, Adam
 
 FITS = 150          # that are expected to share a compiled program, as in a search over 30 candidates in 5 folds
 USUAL_EPOCHS = 30   # of Network.fit, for which TrainingWorkspace decides whether to compile
 BURST = 64          # most steps of one launch: Ctrl-C waits for its end
-EXP = Activation("exp", lambda xp, z: xp.exp(z), lambda xp, z, a: a, range="(0, inf)", formula="exp(z)")
 
 
 class PlainAdam(Adam):

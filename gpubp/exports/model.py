@@ -24,7 +24,7 @@ class Layer:
 class Model:
     """What a network computes, without dropout, which only training needs.
 
-    columns are those of raw data, as datasets.Preprocessing.to_json describes them, or None if x has the inputs. Of raw data, x
+    columns describe raw data, as datasets.Preprocessing.to_json returns them, or None if x has the inputs. Of raw data, x
     is a number for each column: NaN where it is missing, and of a word the index of its category, or -1 for another word.
 
     scalings are (shift, scale) vectors of float64 (inputs,), applied to the inputs one after the other: (x - shift) / scale.

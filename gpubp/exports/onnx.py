@@ -110,7 +110,7 @@ class Mask(Term):
 
 
 class Onnx(Writer):
-    """Writes ONNX: each operation is a node of the graph. Operations on constants are computed at once."""
+    """Writes ONNX: each operation is a node of the graph. Operations on constants are computed while writing."""
 
     def __init__(self, graph, dtype):
         self.graph, self.dtype = graph, dtype

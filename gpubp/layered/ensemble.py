@@ -106,7 +106,7 @@ class Ensemble:
     def predict(self, x: ArrayLike) -> Any:
         """Labels of the mean of the outputs, or the mean of a regression; shapes, x and errors as for Network.predict.
 
-        With gaussian_nll, the means and deviations are those of the mixture of the networks' normal distributions
+        With gaussian_nll, the means and deviations describe the mixture of the networks' normal distributions
         (Lakshminarayanan et al., 2017).
         """
         if self[0].cost_function.deviation:

@@ -45,7 +45,7 @@ def export(network: Any, path: str | PathLike, weights: Literal["int8"] | None =
         With weights="int8", (metric, samples, exact, quantized): the scores with the network's own weights and with int8 weights.
         The file's comment contains them, too.
 
-    Your own activations are written like those of gpubp. Dropout does nothing, as in feedforward. The file contains the
+    Your own activations are written, too. Dropout does nothing, as in feedforward. The file contains the
     standardization. It does not check samples: NaN and infinity pass through the layers. Of outputs with NaN, C gives the label
     -1 (0 where -1 is a label), and ONNX any label: look at y. `gpubp export` writes files that take the columns of a table, with
     words and missing values, for networks of `gpubp train`.

@@ -43,7 +43,7 @@ def exported(net, folder, x, **options):
 
 
 def agree(net, x, found):
-    """Whether outputs are those of feedforward up to 2.5 units of the last place of the largest terms of their row.
+    """Whether outputs equal feedforward's up to 2.5 units of the last place of the largest terms of their row.
 
     Terms are the products that are summed: sums that nearly cancel have as few digits in feedforward, whatever is done here.
     """
@@ -348,7 +348,7 @@ def test_int8_weights(tmp_path, random, dtype, task):
 
 
 def quantized(net):
-    """A network whose weights are those of int8_rows."""
+    """A network with the weights of int8_rows."""
     twin = net.copy()
     for l in net.gates:
         codes, scale = int8_rows(net.parameters[f"w{l}"])

@@ -74,7 +74,7 @@ def exported(net, tmp_path):
     return (tmp_path / "net.onnx").read_bytes()
 
 
-def alone(activation, dtype):
+def single_layer(activation, dtype):
     """A model whose output is sigma of its one input."""
     return Model((Layer(np.ones((1, 1), dtype), np.zeros(1, dtype), activation),))
 
@@ -122,7 +122,7 @@ def test_composed_functions_have_their_digits(run, dtype, name, points):
     activation = Activation("one", lambda xp, z: getattr(xp, name)(z), lambda xp, z, a: z)
     with np.errstate(all="ignore"):
         expected = getattr(np, name)(x.astype(float)).astype(dtype)
-    found, epsilon = run(written.onnx(alone(activation, dtype)), x=x)["y"], np.finfo(dtype).eps
+    found, epsilon = run(written.onnx(single_layer(activation, dtype)), x=x)["y"], np.finfo(dtype).eps
     assert np.allclose(found, expected, rtol=5 * epsilon, atol=epsilon if name == "cos" else 0.0)   # onnxruntime's Sin near pi
 
 
@@ -134,7 +134,7 @@ def test_an_activation_has_the_digits_of_numpys(run, dtype, activation):
     z = np.concatenate([test_formula.SPECIAL, np.linspace(-30.0, 30.0, 301), [-1e30, -1e-5, 1e-5, 1e30]]).astype(dtype)
     with np.errstate(all="ignore"):
         expected = np.broadcast_to(activation.sigma(np, z), z.shape).astype(dtype)
-    found = run(written.onnx(alone(activation, dtype)), x=z[:, None])["y"][:, 0]
+    found = run(written.onnx(single_layer(activation, dtype)), x=z[:, None])["y"][:, 0]
     sine = activation.name == "sine"   # near its zeros
     assert np.allclose(found, expected, rtol=LIMITS[dtype], equal_nan=True,
                        atol=2 * np.finfo(dtype).eps if sine else 2048 * np.finfo(dtype).tiny)
@@ -258,7 +258,7 @@ def test_what_a_file_says_about_itself(tmp_path):
 
 def test_names_of_classes_are_json():
     names = "ä, b", np.str_("c"), np.int64(3), np.float32(0.5)
-    model = Model(alone(ROWS[0], "float32").layers, classes=names, facts={"made by": "me"})
+    model = Model(single_layer(ROWS[0], "float32").layers, classes=names, facts={"made by": "me"})
     found = onnx_reader.metadata(written.onnx(model))
     assert json.loads(found.pop("classes")) == ["ä, b", "c", 3, 0.5] and found == {"made by": "me", "codes": "[0.0, 1.0]"}
 
