@@ -107,7 +107,7 @@ def by_fit(weights, batches, device, length):
              for l in range(1, len(SIZES))]
 
     def measure(epochs):
-        return sum(fit(net, 1 + epochs).seconds[1:]) / epochs / STEPS   # the first epoch also prepares
+        return sum(fit(net, 1 + epochs).seconds[-epochs:]) / epochs / STEPS   # the first epoch also prepares
     return found, partial(measure, max(1, ceil(length / (measure(2) * STEPS))))
 
 
