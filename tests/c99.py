@@ -24,7 +24,7 @@ def run(*command, **options):
 def library(folder, source, *options):
     """A C99 source as a loaded library."""
     path = folder / "whole.c"
-    path.write_text(source)
+    path.write_text(f"{source}\n")   # clang wants it
     run(compiler(), *STRICT, "-O1", *options, "-shared", "-fPIC", "-I", folder, path, "-o", folder / "whole.so", "-lm")
     return ctypes.CDLL(str(folder / "whole.so"))
 
