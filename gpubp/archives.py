@@ -74,7 +74,10 @@ class Archive:
     def __init__(self, stream):
         from zipfile import ZipFile  # only files need it
 
-        self._zip, self.size = ZipFile(stream), stream.seek(0, os.SEEK_END)
+        self.size = stream.seek(0, os.SEEK_END)
+        if not self.size:
+            raise ValueError("it is empty")
+        self._zip = ZipFile(stream)
         self.members: dict[str, Any] = {}
         self._layouts: dict[str, tuple] = {}
         for info in self._zip.infolist():

@@ -171,6 +171,11 @@ def test_bytes_that_changed(net, path, random, trials):
     assert min(counts.values()) > trials // 6, counts
 
 
+@pytest.mark.parametrize("name", ["net.safetensors", "net.npz"])
+def test_an_empty_file_is_said_to_be_empty(tmp_path, name):
+    assert refused(tmp_path / name, b"").endswith("is damaged (it is empty): save it again or use a copy")
+
+
 ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 
