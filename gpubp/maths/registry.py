@@ -100,7 +100,8 @@ class Table(dict):
             return self[name]
         from difflib import get_close_matches  # only errors need it
 
-        near = get_close_matches(name, self.names, n=1)
+        parts = {*name.split("_")}
+        near = [known for known in self.names if parts <= {*known.split("_")}] or get_close_matches(name, self.names, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(self.names)}"
         raise ValueError(f"unknown {self.kind} {shown(name)}: {remedy}")
 

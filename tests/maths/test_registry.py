@@ -3,6 +3,7 @@
 Every entry's own name or text finds it again, since saved networks hold nothing else.
 """
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -52,6 +53,14 @@ def test_spaces_hyphens_and_capitals_do_not_matter(table, name):
 def test_a_slip_is_answered_with_the_nearest_name(table, name):
     with pytest.raises(ValueError, match=f"unknown {table.kind} '.*': did you mean '"):
         table.find(name[:-2] + name[-1] + name[-2] + "q")
+
+
+@pytest.mark.parametrize("table, name", [(table, name) for table, name in NAMED + WRITTEN if "_" in name])
+def test_a_part_of_a_name_is_answered_with_a_name_that_has_it(table, name):
+    for part in {*name.split("_")} - {*table}:
+        with pytest.raises(ValueError) as error:
+            table.find(part)
+        assert part in re.search("did you mean '(.*)'", str(error.value))[1].split("_")
 
 
 @each_table
