@@ -14,6 +14,7 @@ import numpy as np
 
 from ..maths import c99
 from ..maths.activations import Activation
+from ..maths.costs import Cost
 from ..maths.validation import shown
 from .model import FILLED, MISSING, NUMBER, Model, fact_text, spelled
 from .quantization import Quantization, int8_rows
@@ -121,14 +122,17 @@ class _Text:
                                               f"{q.quantized:.6g}, with weights of {self.dtype.name} {q.exact:.6g}"}
 
     def activations(self):
-        """{Activation: (name, source) of its function}."""
-        found: dict[Activation, tuple[str, str]] = {}
+        """{Activation, or the Cost with a deviation: (name, source) of its function}."""
+        found: dict[Activation | Cost, tuple[str, str]] = {}
         for activation in dict.fromkeys(layer.activation for layer in self.model.layers):
             name = f"{self.words['name']}_" + ("softmax" if activation.rowwise else f"sigma{len(found) + 1}")
             source = (self.part("softmax") if activation.rowwise else
                       spelled(activation, c99.function, name, activation.sigma, ["z"], self.dtype) + "\n")
             about = ": ".join(filter(None, [activation.name, activation.formula]))
             found[activation] = name, f"/* {comment(about)} */\n{source}"
+        if cost := self.model.deviation:
+            source = spelled(cost, c99.function, name := f"{self.words['name']}_deviation", cost.deviation, ["s"], self.dtype)
+            found[cost] = name, f"/* {comment(f'standard deviation of cost {cost.name}')} */\n{source}\n"
         return found
 
     def table(self, name, values):
@@ -167,8 +171,8 @@ class _Text:
         name, tables, lines, source, buffers = self.words["name"], [], [], "x", cycle(["ping", "pong"])
         widths: dict[str, int] = {}
 
-        def each(size, statement):
-            lines.extend([f"for (int i = 0; i < {size}; ++i)", f"    {statement}"])
+        def each(size, statement, first=0):
+            lines.extend([f"for (int i = {first}; i < {size}; ++i)", f"    {statement}"])
 
         def buffer(size):
             chosen = next(buffers)
@@ -204,6 +208,8 @@ class _Text:
             else:
                 each(neurons, f"{target}[i] = {sigma}({target}[i]);")
             source = target
+        if self.model.deviation:
+            each(self.model.outputs, f"y[i] = {sigmas[self.model.deviation][0]}(y[i]);", first=self.model.outputs // 2)
         if self.model.target_scaling:
             for array, values in zip(("target_shift", "target_scale"), self.model.target_scaling):
                 tables.append(self.table(array, self.rounded(values.tolist(), "y")))

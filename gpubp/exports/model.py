@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..maths.activations import Activation
+from ..maths.costs import Cost
 from ..maths.validation import shown
 
 NUMBER, FILLED, MISSING = -1, -2, -3   # codes of inputs: a number, one with a value for a missing one, and whether it is missing
@@ -28,8 +29,9 @@ class Model:
     is a number for each column: NaN where it is missing, and of a word the index of its category, or -1 for another word.
 
     scalings are (shift, scale) vectors of float64 (inputs,), applied to the inputs one after the other: (x - shift) / scale.
-    target_scaling is undone at the outputs of a regression: a * scale + shift. task is None for a network that has seen no
-    targets. codes are the numbers of a label that is off or on. classes are the names of the labels, if any.
+    deviation is the cost, if it has a deviation: that of the second half of the outputs is what predict returns. target_scaling
+    is then undone at the outputs of a regression: a * scale + shift. task is None for a network that has seen no targets. codes
+    are the numbers of a label that is off or on. classes are the names of the labels, if any.
     """
 
     layers: tuple[Layer, ...]
@@ -40,6 +42,7 @@ class Model:
     classes: tuple[Any, ...] | None = None
     facts: dict[str, Any] = field(default_factory=dict)   # about the network, of JSON's types, for comments and metadata
     columns: tuple[dict[str, Any], ...] | None = None
+    deviation: Cost | None = None
 
     inputs = property(lambda self: self.layers[0].w.shape[1])
     width = property(lambda self: len(self.columns or ()) or self.inputs)   # of x
@@ -79,9 +82,12 @@ def fact_text(value):
     return value if isinstance(value, str) else json.dumps(value, default=np.generic.item)   # classes may be of NumPy's types
 
 
-def spelled(activation, write, *arguments):
-    """write(*arguments), which writes sigma in a format. If the format cannot express it, raises ValueError, which names it."""
+def spelled(entry, write, *arguments):
+    """write(*arguments), which writes the formula of an activation or of a cost's deviation in a format.
+
+    Raises ValueError, which names the entry, if the format cannot express it.
+    """
     try:
         return write(*arguments)
     except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"activation {shown(activation.name)}: {error}") from None
+        raise ValueError(f"{type(entry).__name__.lower()} {shown(entry.name)}: {error}") from None

@@ -142,19 +142,18 @@ class Onnx(Writer):
     def cast(self, term, dtype=None):
         return Term(self.graph.node("Cast", term.name, to=TYPES[dtype or self.dtype]), self)
 
-    def apply(self, activation, z):
-        """The name of sigma(z)."""
-        if activation.rowwise:
-            return self.graph.node("Softmax", z.name, axis=1)
-        a = spelled(activation, activation.sigma, self, z)
-        return self.number(a if isinstance(a, Term) else self.where(z == z, a, a))   # a constant for each z
+    def apply(self, entry, sigma, z):
+        """sigma(z), a formula of an activation or of a cost."""
+        a = spelled(entry, sigma, self, z)
+        return Term(self.number(a if isinstance(a, Term) else self.where(z == z, a, a)), self)   # a constant for each z
 
 
 def onnx(model: Model) -> bytes:
     """The model as ONNX, of opset 13: "x" (n, inputs) to "y" (n, outputs), both of the model's dtype, for any n.
 
-    A model of classification or multi-label has a second output "label" of int64, which is what predict returns. Scalings are
-    computed in float64. The facts, the task, the codes, the classes and the columns are in metadata_props, as texts or JSON.
+    With a deviation, y is the means, then as many standard deviations. A model of classification or multi-label has a second
+    output "label" of int64, which is what predict returns. Scalings are computed in float64. The facts, the task, the codes,
+    the classes and the columns are in metadata_props, as texts or JSON.
     x is (n, columns) if the model has columns: NaN is missing, a word is its index in the categories of its column, and a word
     that is not among them is -1.
 
@@ -172,8 +171,11 @@ def onnx(model: Model) -> bytes:
             a = standardizer(shift, scale)(a)
         a = own.cast(a)
     for l, layer in enumerate(model.layers, 1):
-        w, b = graph.tensor(f"w{l}", layer.w), graph.tensor(f"b{l}", layer.b)
-        a = Term(own.apply(layer.activation, Term(graph.node("Gemm", a.name, w, b, output=f"z{l}", transB=1), own)), own)
+        w, b, activation = graph.tensor(f"w{l}", layer.w), graph.tensor(f"b{l}", layer.b), layer.activation
+        z = Term(graph.node("Gemm", a.name, w, b, output=f"z{l}", transB=1), own)
+        a = Term(graph.node("Softmax", z.name, axis=1), own) if activation.rowwise else own.apply(activation, activation.sigma, z)
+    if cost := model.deviation:
+        a = own.where(np.arange(model.outputs) < model.outputs // 2, a, own.apply(cost, cost.deviation, a))
     if model.target_scaling:
         shift, scale = model.target_scaling
         a = own.cast(wide.cast(a) * scale + shift)

@@ -12,6 +12,7 @@ from ..exports import safetensors
 from ..exports.model import Layer, Model
 from ..exports.quantization import Quantization, int8_rows
 from ..maths.validation import shown
+from .input_checks import target_count
 from .layers import description
 from .packing import pack
 from .task import METRICS
@@ -19,7 +20,7 @@ from .task import METRICS
 
 def export(network: Any, path: str | PathLike, weights: Literal["int8"] | None = None,
            test: tuple[ArrayLike, ArrayLike] | None = None) -> Quantization | None:
-    """Write what feedforward computes, for programs without gpubp.
+    """Write what feedforward computes, for programs without gpubp; with a cost such as gaussian_nll, what predict returns.
 
     Parameters
     ----------
@@ -45,15 +46,17 @@ def export(network: Any, path: str | PathLike, weights: Literal["int8"] | None =
         With weights="int8", (metric, samples, exact, quantized): the scores with the network's own weights and with int8 weights.
         The file's comment contains them, too.
 
-    Your own activations are written, too. Dropout does nothing, as in feedforward. The file contains the
-    standardization. It does not check samples: NaN and infinity pass through the layers. Of outputs with NaN, C gives the label
-    -1 (0 where -1 is a label), and ONNX any label: look at y. `gpubp export` writes files that take the columns of a table, with
-    words and missing values, for networks of `gpubp train`.
+    With a cost that has deviations, such as gaussian_nll, y is what predict returns: first the means, then as many standard
+    deviations, in one row. The comment of C, the metadata_props of ONNX and the facts of JSON say so, under "outputs".
 
-    Raises ValueError for another ending, if a parameter is NaN or infinite, if the format cannot express an activation, if
-    the cost has deviations (but for .safetensors), if an ONNX file would have 2 GiB or more, and if weights or test is not as
-    described; TypeError if net.metadata holds something that JSON cannot hold (.safetensors); OSError if the file cannot be
-    written.
+    Your own activations, and the deviation of your own cost, are written, too. Dropout does nothing, as in feedforward. The
+    file contains the standardization. It does not check samples: NaN and infinity pass through the layers. Of outputs with NaN,
+    C gives the label -1 (0 where -1 is a label), and ONNX any label: look at y. `gpubp export` writes files that take the
+    columns of a table, with words and missing values, for networks of `gpubp train`.
+
+    Raises ValueError for another ending, if a parameter is NaN or infinite, if the format cannot express an activation or a
+    deviation, if an ONNX file would have 2 GiB or more, and if weights or test is not as described; TypeError if net.metadata
+    holds something that JSON cannot hold (.safetensors); OSError if the file cannot be written.
 
     >>> import gpubp, tempfile
     >>> path = tempfile.mkdtemp() + "/net.json"
@@ -100,10 +103,7 @@ def write(network, model, path, weights=None, test=None):
 
 def contents_of(network, model, path, weights=None, test=None):
     """(bytes, Quantization or None) of a file with the model, which is what the network computes, perhaps between scalings."""
-    ending, cost = ending_of(path), network.cost_function
-    if cost.deviation and ending != ".safetensors":   # its outputs are no predictions
-        raise ValueError(f"expected a network with an output for each target for {ending}, got cost {cost.name}: export "
-                         ".safetensors, or save the network")
+    ending = ending_of(path)
     network.parameters.require_finite()
     quantization = _quantization(network, model, ending, weights, test)
     return _formats()[ending](network, model, os.path.basename(os.fsdecode(path)), quantization), quantization
@@ -136,9 +136,11 @@ def _quantization(network, model, ending, weights, test):
 
 def model_of(network, scaling=None, target_scaling=None, classes=None, columns=None):
     """The Model of a network; `gpubp export` adds the scalings, names and columns of the data that it was trained on."""
-    host, p = network.ops.to_numpy, network.parameters
+    host, p, cost, count = network.ops.to_numpy, network.parameters, network.cost_function, target_count(network)
     layers = [Layer(np.array(host(p[f"w{l}"])), np.array(host(p[f"b{l}"])), gate.activation) for l, gate in network.gates.items()]
     own = network.standardization and (network.standardization.shift, network.standardization.scale)
-    return Model(tuple(layers), tuple(filter(None, (scaling, own))), target_scaling, network.task,
-                 network.cost_function.codes, classes,
-                 {"network": description(network, network.dtype.name)}, columns)   # not the device: each one writes the same
+    facts = {"network": description(network, network.dtype.name)}   # not the device: each one writes the same
+    if cost.deviation:
+        facts["outputs"] = f"{count} mean{'s' * (count > 1)}, then {count} standard deviation{'s' * (count > 1)}"
+    return Model(tuple(layers), tuple(filter(None, (scaling, own))), target_scaling, network.task, cost.codes, classes, facts,
+                 columns, cost if cost.deviation else None)

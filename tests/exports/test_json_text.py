@@ -28,11 +28,25 @@ const predict = (model, x) => {
         const z = layer.w.map((row, j) => row.reduce((sum, w, k) => sum + w * a[k], layer.b[j]));
         a = layer.javascript === null ? softmax(z) : z.map(eval(layer.javascript));
     }
+    if (model.deviation !== null) {
+        const deviation = eval(model.deviation);
+        a = a.map((value, i) => i < a.length / 2 ? value : deviation(value));
+    }
     const t = model.target_scaling;
     return t === null ? a : a.map((value, i) => value * t.scale[i] + t.shift[i]);
 };
 console.log(JSON.stringify(models.map(model => rows.map(x => predict(model, x)))));
 """
+
+
+def by_node(models, rows):
+    """What the program computes of models, texts of JSON, for the same rows."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed, which runs JavaScript")
+    given = json.dumps({"models": [*map(json.loads, models)], "rows": rows.tolist()})
+    run = subprocess.run(["node", "-e", READER], input=given, text=True, capture_output=True)
+    assert run.returncode == 0, run.stderr
+    return [*map(np.array, json.loads(run.stdout))]
 
 
 def model(*activations, dtype="float64", **more):
@@ -88,18 +102,13 @@ def test_activations_by_name_and_formula():
 
 def test_a_program_in_javascript_computes_what_the_network_predicts(random):
     """For every activation, hidden and of the outputs, scalings and the network's own standardization."""
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed, which runs JavaScript")
     rows, expected, models = 3.0 * random.standard_normal((20, 4)) + 5.0, [], []
     for row in [*map(ACTIVATIONS.find, ACTIVATIONS), CUBE, OWN]:
         hidden = "tanh" if row.rowwise else row
         net = Network([4, Dense(5, hidden), Dropout(0.5), Dense(5, hidden), Dense(3, row)], cost="quadratic", dtype="float64",
                       seed=2, device="cpu", standardize=True)
         net.standardization = Standardization.of(net, (rows - 2.0) / 4.0)
-        models.append(json.loads(json_text(model_of(net, (np.full(4, 2.0), np.full(4, 4.0)), (np.arange(3.0), np.full(3, 7.0))))))
+        models.append(json_text(model_of(net, (np.full(4, 2.0), np.full(4, 4.0)), (np.arange(3.0), np.full(3, 7.0)))))
         expected.append(net.feedforward((rows - 2.0) / 4.0) * 7.0 + np.arange(3.0))
-    run = subprocess.run(["node", "-e", READER], input=json.dumps({"models": models, "rows": rows.tolist()}), text=True,
-                         capture_output=True)
-    assert run.returncode == 0, run.stderr
-    for found, wanted, row in zip(json.loads(run.stdout), expected, [*ACTIVATIONS, "cube", "own"], strict=True):
+    for found, wanted, row in zip(by_node(models, rows), expected, [*ACTIVATIONS, "cube", "own"], strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12, err_msg=row)
