@@ -20,8 +20,9 @@ overrides it; a file that can be understood in two ways is an error."""
 
 EXPORT = """\
 The ending of FILE names its format. Files take the columns that the network was trained on, in their order and unscaled, and give
-predictions in the units of the data, as `gpubp predict` does. C and ONNX take words as numbers, which the file lists. Only a
-.safetensors file leaves scaling to its reader: it holds the network's parameters, and the rest in its metadata."""
+predictions in the units of the data, as `gpubp predict` does: with gaussian_nll means, then standard deviations. C and ONNX take
+words as numbers, which the file lists. Only a .safetensors file leaves scaling to its reader: it holds the network's parameters,
+and the rest in its metadata."""
 
 BENCH = """\
 Without NAME, list the benchmarks. Options after the names are passed to their scripts; `gpubp bench peers --help`, for example,
@@ -219,7 +220,8 @@ def _train(parser):
     width.add_argument("--hidden", type=_numbers, metavar="N,...", help="sizes of the hidden layers (default 128)")
     add("--activation", metavar="NAME", help="activation of the hidden layers (default relu)")
     add("--output", metavar="NAME", help="activation of the output layer (default: chosen to match the cost)")
-    add("--cost", metavar="NAME", help='cost (default "cross-entropy(0.1)", with label smoothing 0.1; quadratic for regression)')
+    add("--cost", metavar="NAME", help='cost (default "cross-entropy(0.1)", with label smoothing 0.1; quadratic for regression; '
+        "gaussian_nll for predictions with standard deviations)")
     add("--optimizer", metavar="TEXT", help='such as "sgd(0.5, momentum=0.9)" or "clip_norm(1), adam(0.001)" (default adam, with '
                                             "cosine annealing of the learning rate from 0.005 to 0)")
     add("--lr", type=float, metavar="F", help="learning rate of the optimizer")

@@ -50,7 +50,7 @@ def described(network):
     notes = network.metadata
     columns = tuple(notes["preprocessing"]) if "preprocessing" in notes else None
     model = model_of(network, _vectors(samples.scaling(network), network.sizes[0]),
-                     _vectors(samples.target_scaling(network), network.sizes[-1]) if network.task == "regression" else None,
+                     _vectors(samples.output_scaling(network), network.sizes[-1]) if network.task == "regression" else None,
                      tuple(notes["classes"]) if notes.get("classes") else None, columns)
     model.facts.update({name: notes[name] for name in ("columns", "target")[columns is not None:] if notes.get(name)})
     return model
@@ -91,7 +91,8 @@ def _sides(network, model, ending):
     """Inputs and outputs in words, and whether the file leaves their scaling to its reader."""
     notes, bare = network.metadata, ending == ".safetensors"
     ins = (len(model.columns), "column") if model.columns and not bare else (model.inputs, "input")
-    names = notes.get("columns"), notes.get("classes") or ([notes["target"]] if notes.get("target") else None)
+    target = notes.get("target") and [notes["target"], *["standard deviations"] * bool(model.deviation and not bare)]
+    names = notes.get("columns"), notes.get("classes") or target
     scaled = "preprocessing" in notes or samples.scaling(network) != Scaling(), model.target_scaling is not None
     return ", ".join(f"{count} {'scaled ' * (bare and needed)}{what}{'s' * (count > 1)}{f' ({listed(its)})' if its else ''}"
                      for (count, what), needed, its in zip((ins, (model.outputs, "output")), scaled, names))

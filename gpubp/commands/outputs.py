@@ -73,6 +73,12 @@ def holds_picture(path):
     return bool(DRAWN.match(Path(path).read_bytes()))
 
 
+def prediction_header(targets, deviations=False):
+    """The names of the columns of a regression's predictions."""
+    names = ["prediction", *["standard deviation"] * deviations]
+    return [f"{name} {i + 1}" if targets > 1 else name for name in names for i in range(targets)]
+
+
 def holds_predictions(path):
     """Whether a file is a table that `gpubp predict` wrote, judged by its header and its first row."""
     try:
@@ -84,7 +90,7 @@ def holds_predictions(path):
             header, row = next(rows), next(rows, None)
     except (UnicodeDecodeError, csv.Error):
         return False
-    if header == ["prediction"] or (len(header) > 1 and header == [f"prediction {i + 1}" for i in range(len(header))]):
+    if header in (prediction_header(len(header)), prediction_header(len(header) // 2, deviations=True)):
         return True
     # "prediction" and the class names: a user's own table may begin with a column of that name, so check a row too
     return header[0] == "prediction" and (row is None or (

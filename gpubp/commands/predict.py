@@ -8,9 +8,10 @@ from contextlib import suppress
 import numpy as np
 
 from ..atomic import atomically
+from ..layered.input_checks import target_count
 from ..maths.validation import Interval, listed, visible
 from . import samples
-from .outputs import check_free, holds_predictions, say
+from .outputs import check_free, holds_predictions, prediction_header, say
 
 
 def run(args):
@@ -54,13 +55,12 @@ def _plain(label):
 
 def _table(network, data, proba):
     """(header, rows) of the predictions; prints accuracy or error to stderr if the file has targets."""
-    outputs = network.feedforward(data.x)
     if network.task == "multi-label":
         labels = samples.target_scaling(network).undo(network.predict(data.x)).astype(int)
         if data.y is not None:
             print(f"{np.mean((labels == data.y).all(axis=1)):.2%} of {len(data)} correct{samples.metric(network.task)}",
                   file=sys.stderr)
-        return [f"prediction {i + 1}" for i in range(labels.shape[1])], labels.tolist()
+        return prediction_header(labels.shape[1]), labels.tolist()
     if network.cost_function.classifies or network.metadata.get("classes"):
         labels = network.predict(data.x)
         if data.classes and network.sizes[-1] == 1:
@@ -73,11 +73,10 @@ def _table(network, data, proba):
         names = [classes[label] for label in labels] if classes else labels.tolist()
         if proba:
             return (["prediction", *classes],
-                    ([name, *(f"{p:.6g}" for p in row)] for name, row in zip(names, outputs)))
+                    ([name, *(f"{p:.6g}" for p in row)] for name, row in zip(names, network.feedforward(data.x))))
         return ["prediction"], ([name] for name in names)
-    values = samples.target_scaling(network).undo(outputs)
+    values, count = samples.predicted(network, data.x), target_count(network)
     if data.y is not None:
-        error = samples.root_mean_square(values - data.y)
+        error = samples.root_mean_square(values[:, :count] - data.y)
         print(f"root mean square error {error:.4g} on {len(data)} rows", file=sys.stderr)
-    header = [f"prediction {i + 1}" for i in range(values.shape[1])]
-    return header if len(header) > 1 else ["prediction"], (map(str, row) for row in values)
+    return prediction_header(count, values.shape[1] > count), (map(str, row) for row in values)

@@ -9,7 +9,7 @@ from ..devices.random import CHECK, generator
 from ..files import load as load_saved
 from ..layered.input_checks import target_count
 from ..layered.network import Network
-from ..layered.task import METRICS, MULTI_LABEL
+from ..layered.task import METRICS, MULTI_LABEL, REGRESSION
 from ..maths.schema import FRACTION, TRUTH, Check, or_null, verify, whole
 from ..maths.validation import Interval, shown
 
@@ -33,16 +33,14 @@ def load_network(path, device):
 def saved(path, device):
     """The network in a file, whose notes say how to read data, and how to go on if they record a run."""
     network = load_network(path, device)
-    notes, outputs = network.metadata, network.sizes[-1]
-    if network.cost_function.per_target > 1:
-        raise ValueError(f"expected a network with an output for each target, got cost {network.cost_function.name} in {path}: "
-                         "use the network in Python")
+    notes, outputs = network.metadata, target_count(network)
     try:
         check_like(_like(network), "notes")
         if "preprocessing" in notes and (count := Preprocessing.from_json(notes["preprocessing"]).inputs) != network.sizes[0]:
             raise ValueError(f"expected notes.preprocessing to give {network.sizes[0]} inputs, got {count}")
-        if (classes := notes.get("classes")) and len(classes) != max(outputs, 2):
-            raise ValueError(f"expected notes.classes to be {max(outputs, 2)} names, got {len(classes)}")
+        names = 0 if network.task == REGRESSION or network.cost_function.deviation else max(outputs, 2)
+        if (classes := notes.get("classes")) and len(classes) != names:
+            raise ValueError(f"expected notes.classes to be {names} names, got {len(classes)}")
         if "run" in notes:
             verify(notes["run"], RUN | dict.fromkeys(("target_shift", "target_scale"), numbers(outputs)), "notes.run")
     except ValueError as error:
@@ -88,6 +86,20 @@ def target_scaling(network):
     """The Scaling of regression targets that `gpubp train` recorded; the identity if it recorded none."""
     run = network.metadata.get("run", {})
     return datasets.Scaling(run.get("target_shift", 0.0), run.get("target_scale", 1.0))
+
+
+def output_scaling(network):
+    """The Scaling that makes what predict returns of targets in their own units: target_scaling, but no shift of deviations."""
+    own, count = target_scaling(network), target_count(network)
+    if own == datasets.Scaling() or not network.cost_function.deviation:
+        return own
+    shift, scale = (np.broadcast_to(values, count) for values in (own.shift, own.scale))
+    return datasets.Scaling([*shift, *np.zeros(count)], [*scale, *np.abs(scale)])
+
+
+def predicted(network, x):
+    """The outputs (n, outputs) of a regression, or its means and standard deviations, in the units of the training data."""
+    return output_scaling(network).undo((network.predict if network.cost_function.deviation else network.feedforward)(x))
 
 
 def metric(task):

@@ -10,6 +10,8 @@ from ..datasets import Scaling
 from ..layered.history import StopReason
 from ..layered.interrupt import Interrupt
 from ..layered.search import DISTRIBUTIONS, search
+from ..layered.task import usual_output
+from ..maths.costs import resolve_cost
 from . import outputs, samples, train, train_defaults
 
 SPACE = {"hidden": [[32], [128], [64, 64]], "activation": ["relu", "tanh"], "dropout": [0.0, 0.2],
@@ -27,9 +29,6 @@ def run(args):
                          f"{' and '.join(sorted(given))}: use gpubp.search in Python")
     if len(chosen) < len(args.choose):
         raise ValueError(f"--choose: expected each parameter once, got {' and '.join(args.choose)}: join the choices for one")
-    costs = chosen.get("cost")
-    for cost in costs if isinstance(costs, list) else ():
-        train_defaults.check_cost(str(cost), "--choose")
     data = train.read(args)
     standardize = data.scaling is None   # by each fold's own training samples
     data = data.scaled() if data.mixed else data
@@ -38,7 +37,9 @@ def run(args):
     space = {"cost": [train_defaults.usual_cost(data.task)], "batch_size": [train_defaults.usual_batch_size(len(data) - held)],
              "optimizer": [f"adam(cosine({train_defaults.LEARNING_RATE}, epochs={args.epochs}))"],
              "standardize": [standardize], **(chosen or SPACE)}
-    scales = data.task == "regression" and not {"cost", "output"} & chosen.keys()
+    costs = space["cost"] if data.task == "regression" and "output" not in chosen and isinstance(space["cost"], list) else None
+    scales = costs and all(train_defaults.takes_all_numbers(*resolve_cost(cost, "identity", usual_output(cost, data.task)))
+                           for cost in map(str, costs))
     target_scaling = Scaling.standard(data.y) if scales else Scaling()
     code = target_scaling if data.classes is None else (lambda y: y)
     say("data", f"{data.name}: {len(data)} training samples; {train.contents(data)}")

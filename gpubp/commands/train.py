@@ -89,7 +89,7 @@ def _begun(args):
     train, _ = _parts(data, hold_back, seed)
     data = data.scaled(train.scaled().scaling)
     activation, output, cost = train_defaults.words(args, data)
-    network = Network(train_defaults.layers(args, data), activation=activation, output=output, cost=cost, seed=seed,
+    network = Network(train_defaults.layers(args, data, cost), activation=activation, output=output, cost=cost, seed=seed,
                       device=args.device or "auto", dtype=args.dtype or "float32", precision=args.precision or "exact",
                       task=data.task)
     target_scaling = train_defaults.target_scaling(network, train)
@@ -229,6 +229,6 @@ def print_scores(say, network, target_scaling, train, validation, test, when):
         if part.task != "regression":
             line = f"{score:.1%} of {len(part)} {of} correct{samples.metric(part.task)}"
         else:
-            error = target_scaling.undo(network.feedforward(part.x)) - part.y
+            error = samples.predicted(network, part.x)[:, :part.outputs] - part.y
             line = f"R^2 {score:.4f}, root mean square error {samples.root_mean_square(error):.4g}, on {len(part)} {of}"
         say(head, line + tail)

@@ -35,15 +35,15 @@ def check(args):
         raise ValueError("--patience needs validation samples: expected --hold-back above 0, got 0")
 
 
-def layers(args, data):
-    """The layers [inputs, ..., outputs] for Network; raises ValueError if they do not fit the data."""
-    widths = args.layers or [data.inputs, *(args.hidden or HIDDEN), data.outputs]
+def layers(args, data, cost):
+    """The layers [inputs, ..., outputs] for Network; raises ValueError if they do not fit the data and the cost."""
+    outputs = data.outputs * outputs_per_target(cost)
+    widths = args.layers or [data.inputs, *(args.hidden or HIDDEN), outputs]
     if len(widths) < 2:
-        raise ValueError(f"--layers: expected at least inputs and outputs, such as {data.inputs},{data.outputs}, got "
-                         f"{widths[0]}")
-    aims = "classes" if data.classes else "targets"
+        raise ValueError(f"--layers: expected at least inputs and outputs, such as {data.inputs},{outputs}, got {widths[0]}")
+    aims = f"{'twice ' * (outputs > data.outputs)}the number of {'classes' if data.classes else 'targets'}"
     for width, expected, what in ((widths[0], data.inputs, "first, the number of inputs"),
-                                  (widths[-1], data.outputs, f"last, the number of {aims}")):
+                                  (widths[-1], outputs, f"last, {aims}")):
         if width != expected:
             raise ValueError(f"--layers: expected {expected} {what} of {data.name}, got {width}")
     dropout = [] if args.dropout is None else [Dropout(args.dropout)]
@@ -54,16 +54,9 @@ def usual_cost(task):
     return "quadratic" if task == "regression" else "cross-entropy(0.1)"
 
 
-def check_cost(cost, option):
-    """Raise ValueError for a cost whose outputs `gpubp predict` would not write as predictions."""
-    if outputs_per_target(cost) > 1:
-        raise ValueError(f"{option}: expected a cost with an output for each target, got {cost}: use it in Python")
-
-
 def words(args, data):
     """(activation, output, cost) for Network; by default softmax, sigmoid for multi-label, and identity for regression."""
     cost = args.cost or usual_cost(data.task)
-    check_cost(cost, "--cost")
     decided = args.output or (data.classes and args.activation)
     return args.activation or "relu", args.output if decided else usual_output(cost, data.task), cost
 
@@ -73,9 +66,13 @@ def target_scaling(network, train):
     if train.multi_label:
         off, on = network.cost_function.codes
         return Scaling(-off / (on - off), 1.0 / (on - off))
-    allowed = network.cost_function.targets, network.layers[-1].activation.range
-    free = train.task == "regression" and all(Interval(REAL) in Interval(interval) for interval in allowed)
+    free = train.task == "regression" and takes_all_numbers(network.cost_function, network.layers[-1].activation)
     return Scaling.standard(train.y) if free else Scaling()
+
+
+def takes_all_numbers(cost, output):
+    """Whether a Cost and an output Activation allow all real numbers as targets."""
+    return all(Interval(REAL) in Interval(interval) for interval in (cost.targets, output.range))
 
 
 def usual_batch_size(count):

@@ -111,16 +111,3 @@ def test_warnings_are_sentences(gpubp_, tmp_path):
     (tmp_path / "t.csv").write_text("a,b,c\n" + "".join(f"{i % 7},{i * 13 % 11},{i % 5 + 100 * (i % 3)}.5\n" for i in range(30)))
     code, _, err = gpubp_("train t.csv --cost poisson --epochs 1 --no-picture --quiet")
     assert code == 0 and err.startswith("gpubp: expected targets of about unit size") and len(err.splitlines()) == 1
-
-
-def test_two_outputs_for_a_target_are_for_python(gpubp_):
-    table(text=False)
-    for words in ("train {} --cost gaussian_nll", "search {} --choose cost=quadratic,gaussian_nll"):
-        code, _, error = gpubp_(words.format("flowers.csv --task regression"))
-        assert code == 2 and "expected a cost with an output for each target, got gaussian_nll: use it in Python" in error
-    gpubp.Network([2, 2], cost="gaussian_nll", seed=1).save("net.npz")
-    for words in ("predict net.npz flowers.csv", "check net.npz flowers.csv", "train --resume net.npz"):
-        code, _, error = gpubp_(words)
-        assert code == 2 and "expected a network with an output for each target, got cost gaussian_nll in net.npz" in error
-    for words in ("check net.npz", "parity net.npz --device reference --against cpu"):
-        assert gpubp_(words)[0] == 0
