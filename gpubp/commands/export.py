@@ -6,7 +6,9 @@ from functools import partial
 import numpy as np
 
 from ..datasets import Scaling
+from ..datasets.columns import target_names
 from ..layered.export import contents_of, ending_of, model_of, save
+from ..layered.input_checks import target_count
 from ..maths.validation import listed
 from . import samples
 from .outputs import check_free, say
@@ -67,16 +69,22 @@ def _coarse(network, model):
     notes, found = network.metadata, []
     names = [model.columns[place]["name"] for place, *_ in model.sources()]
     with np.errstate(over="ignore", invalid="ignore"):
-        sides = [(map(np.array, model.scaling(np.float64)), "column", names or notes.get("columns"))]
-    if model.target_scaling:
-        sides.append((model.target_scaling, "output", notes.get("target") and [notes["target"]]))
+        sides: list[tuple] = [(map(np.array, model.scaling(np.float64)), "column", names or notes.get("columns"))]
+    if model.target_scaling:   # without deviations, which have no mean
+        sides.append(([values[:target_count(network)] for values in model.target_scaling], "output", _targets(notes)))
     for (shift, scale), what, names in sides:
         with np.errstate(over="ignore", invalid="ignore"):
             mean = shift.astype(model.dtype)   # infinite if the dtype has no such numbers; a constant that it has is exact
             coarse = (mean != shift) & ~(np.spacing(np.abs(mean)) <= 1e-3 * np.abs(scale))
-        names = names or [f"{what} {place}" for place in range(1, len(shift) + 1)]
+        if len(names or ()) != len(shift):
+            names = [f"{what} {place}" for place in range(1, len(shift) + 1)]
         found += [name for name, is_coarse in zip(names, coarse) if is_coarse]
     return found
+
+
+def _targets(notes):
+    """The names of the targets, or []."""
+    return target_names(notes.get("header") or (), notes.get("target"))
 
 
 def _test(args, network):
@@ -91,8 +99,9 @@ def _sides(network, model, ending):
     """Inputs and outputs in words, and whether the file leaves their scaling to its reader."""
     notes, bare = network.metadata, ending == ".safetensors"
     ins = (len(model.columns), "column") if model.columns and not bare else (model.inputs, "input")
-    target = notes.get("target") and [notes["target"], *["standard deviations"] * bool(model.deviation and not bare)]
-    names = notes.get("columns"), notes.get("classes") or target
+    targets = _targets(notes)
+    names = notes.get("columns"), notes.get("classes") or [
+        *targets, *["standard deviations"] * bool(targets and model.deviation and not bare)]
     scaled = "preprocessing" in notes or samples.scaling(network) != Scaling(), model.target_scaling is not None
     return ", ".join(f"{count} {'scaled ' * (bare and needed)}{what}{'s' * (count > 1)}{f' ({listed(its)})' if its else ''}"
                      for (count, what), needed, its in zip((ins, (model.outputs, "output")), scaled, names))

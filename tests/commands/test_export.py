@@ -202,6 +202,11 @@ def test_columns_that_float32_cannot_hold_are_named(gpubp_, random, dtype):
         note = f"note      these files take and give float32, which has too few digits for {names}: train with --dtype float64"
         assert gpubp_("export net.npz net.c net.json")[1].splitlines()[2:] == [note] * (dtype == "float32")
         assert "note" not in gpubp_("export net.npz net.json net.safetensors")[1], "the arithmetic of JSON is its reader's"
+    Path("two.csv").write_text("place,time,late\n" + "".join(f"{a},{b:.2f},{b:.2f}\n" for a, b in zip(places, times)))
+    for cost in ("quadratic", "gaussian_nll"):   # of several targets, each by its own name
+        words = f"train two.csv --cost {cost} --target place,late --quiet --no-picture --epochs 2 --save two.npz --dtype {dtype}"
+        assert gpubp_(words)[0] == 0
+        assert gpubp_("export two.npz net.c")[1].count("too few digits for time, late:") == (dtype == "float32")
     net = gpubp.load("net.npz", device="cpu")
     net.metadata |= {"shift": [1e300, 1e30], "scale": [1e300, 1e30]}
     net.save("net.npz")
