@@ -85,6 +85,20 @@ def test_train_predict_and_export(gpubp_, tmp_path, kind, names, dtype):
     np.testing.assert_allclose(by_node([Path("net.json").read_text()], x)[0], found, **limits)
 
 
+def test_a_negative_scale_leaves_deviations_positive(gpubp_):
+    """Scaling permits it."""
+    words, x, _ = data("npz", "a,b")
+    assert gpubp_(TRAIN.format(words))[0] == 0
+    before, net = predicted(gpubp_, "net.npz d.npz")[1], gpubp.load("net.npz")
+    run = net.metadata["run"]
+    run["target_scale"] = [-scale for scale in run["target_scale"]]
+    net.save("net.npz")
+    found = predicted(gpubp_, "net.npz d.npz")[1]
+    np.testing.assert_allclose(found, np.hstack([2.0 * np.array(run["target_shift"]) - before[:, :2], before[:, 2:]]), rtol=1e-9)
+    assert gpubp_("export net.npz net.json")[0] == 0
+    np.testing.assert_allclose(by_node([Path("net.json").read_text()], x)[0], found, rtol=1e-5, atol=1e-3)
+
+
 @each_kind
 @each_count
 def test_scores_are_those_of_the_means(gpubp_, kind, names):
