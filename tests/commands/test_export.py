@@ -229,8 +229,8 @@ EXISTS = "export: it was left unchanged, choose another name with the argument F
     ("net.npz ok.json folder.json", f"folder.json exists and is not an earlier JSON {EXISTS}"),
     ("net.npz ok.json mine.safetensors", f"mine.safetensors exists and is not an earlier safetensors {EXISTS}"),
     ("none.npz ok.json", "none.npz: No such file or directory"),
-    ("mine.json ok.json", "mine.json is not a gpubp network, or is damaged (File is not a zip file): save it again or use a "
-                          "copy"),
+    ("mine.json ok.json", "mine.json is not a gpubp network, or is damaged (expected a .npz or safetensors file, got neither): "
+                          "save it again or use a copy"),
     ("many.npz ok.json", "expected a network, got an ensemble in many.npz: use it in Python, or save one of its networks"),
     ("cube.npz ok.json", "cube.npz needs your own cube: pass them to load(path, custom=[...])"),
     ("odd.npz ok.json", "odd.npz has notes that `gpubp train` did not write (expected notes.shift to be a number, or 2 of "

@@ -176,6 +176,18 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path, name):
     assert refused(tmp_path / name, b"").endswith("is damaged (it is empty): save it again or use a copy")
 
 
+@pytest.mark.parametrize("name", ["net.safetensors", "net.npz"])
+def test_a_file_that_is_neither(net, tmp_path, name):
+    """Nor the first bytes of one of the two."""
+    path = tmp_path / name
+    net.export(tmp_path / "whole.safetensors")
+    net.save(tmp_path / "whole.npz")
+    begun = [(tmp_path / f"whole{ending}").read_bytes()[:count] for ending, count in ((".safetensors", 8), (".npz", 500))]
+    for content in (b"a", bytes(100), b"[1, 2]", b'{"format": "gpubp 1"}', *begun):
+        assert refused(path, content).endswith(f"{name} is not a gpubp network, or is damaged (expected a .npz or safetensors "
+                                               "file, got neither): save it again or use a copy")
+
+
 ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 
