@@ -101,7 +101,7 @@ def _sides(network, model, ending):
     ins = (len(model.columns), "column") if model.columns and not bare else (model.inputs, "input")
     targets = _targets(notes)
     names = notes.get("columns"), notes.get("classes") or [
-        *targets, *["standard deviations"] * bool(targets and model.deviation and not bare)]
+        *targets, *["standard deviation" + "s" * (len(targets) > 1)] * bool(targets and model.deviation and not bare)]
     scaled = "preprocessing" in notes or samples.scaling(network) != Scaling(), model.target_scaling is not None
     return ", ".join(f"{count} {'scaled ' * (bare and needed)}{what}{'s' * (count > 1)}{f' ({listed(its)})' if its else ''}"
                      for (count, what), needed, its in zip((ins, (model.outputs, "output")), scaled, names))

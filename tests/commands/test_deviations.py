@@ -74,7 +74,7 @@ def test_train_predict_and_export(gpubp_, tmp_path, kind, names, dtype):
     assert err == f"root mean square error {error:.4g} on 80 rows\n"
     code, out, err = gpubp_(f"export net.npz net.c net.onnx net.json net.safetensors --int8 {path}")
     assert (code, err) == (0, "") and out.count(f", {2 * targets} outputs") == 3 and out.count("int8      R^2 ") == 1
-    assert out.count(f" outputs ({names.replace(',', ', ')}, standard deviations)") == 3 * (kind == "csv")
+    assert out.count(f" outputs ({names.replace(',', ', ')}, standard deviation{'s' * (targets > 1)})") == 3 * (kind == "csv")
     assert f" {2 * targets} scaled outputs" in out
     np.testing.assert_array_equal(predicted(gpubp_, f"net.safetensors {path}")[1], found)
     assert gpubp_("export net.npz net.c")[0] == 0
