@@ -1,5 +1,6 @@
 """Shared by all tests: devices, fixtures, marks of cases, and the last line, which lists devices that were not exercised."""
 
+import gc
 import os
 import signal
 import threading
@@ -30,10 +31,10 @@ EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy":
           "onnx": "peers", "onnxruntime": "peers", "safetensors": "peers", "pandas": "peers", "polars": "peers"}
 DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn",   # doctests that need an extra
             **{f"{getattr(plots, name).__module__}.{name}": "matplotlib" for name in plots.__all__}}
-# NumPy; the compiled kernels of the CPU; the CUDA kernels, compiled by g++ and run on the host; CuPy
-DEVICES = ("cpu", "compiled", "host", "cuda")
 CUDA = os.environ.get("GPUBP_TEST_CUDA", "cuda:0")   # the device that "cuda" means
 INDEX = int(CUDA.removeprefix("cuda:"))
+# NumPy; the compiled kernels of the CPU; the CUDA kernels, compiled by g++ and run on the host; CuPy, where it has a device
+DEVICES = ("cpu", "compiled", "host", *["cuda"] * (why_no_cuda(INDEX) is None))
 
 
 def needs(module):
@@ -72,12 +73,18 @@ def pytest_collection_modifyitems(config, items):
         reason = _missing(module) if module and find_spec(module) is None else _why_not(**case.params) if case else ""
         if isinstance(item, pytest.DoctestItem):
             item.dtest.globs = _defined_in_module(item.dtest.globs)
-        if case and ({"host", "compiled"} & set(case.id.split("-")) or _pair(**case.params) not in (None, *FEW)):
+        if case and ({"host", "compiled", "C"} & set(case.id.split("-")) or _pair(**case.params) not in (None, *FEW)):
             item.add_marker(pytest.mark.long)   # a compiler runs first, or all pairs are tried
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.long)
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector the tens of thousands of collected tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def _defined_in_module(names):

@@ -127,6 +127,7 @@ def test_arrays_that_expand_beyond_measure(monkeypatch):
         tracemalloc.stop()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("module", [gzip, bz2, lzma])
 def test_streams_that_expand_beyond_measure(module):
     content = module.compress(bytes(3_000_000))

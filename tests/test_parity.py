@@ -119,6 +119,7 @@ def test_overflow_of_the_narrower_numbers_is_no_fault(other, precision, random):
             assert report.rows[0].relative < 0.01 and report.rows[0].misplaced == 0
 
 
+@pytest.mark.long
 def test_factors_in_another_order_are_no_fault(random):
     """The outer derivative of the exponential cost is a kernel's last factor and NumPy's first: only one may overflow."""
     net = Network([4, Dense(2, "gaussian")], cost="exponential(0.1)", device="cpu", seed=1)

@@ -133,6 +133,7 @@ def short_arrays(monkeypatch):
     tracemalloc.stop()   # which the measurement of memory begins
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("work, name", [
     pytest.param(work, name, marks=() if work in circuits_workloads.WORKLOADS else pytest.mark.long)
     for work in circuits.WORKLOADS for name in circuits.candidates(work, quick=True)
@@ -148,11 +149,13 @@ def test_circuits_agree_with_gradients_by_hand(work, name, short_arrays):
     assert facts["agrees"] is (None if name in (circuits.FORWARD, circuits.COPY) else True), facts
 
 
+@pytest.mark.long
 def test_checkpoints_save_memory(short_arrays):
     again, own = (circuits.prepare(name, circuits_workloads.MEMORY, 0.0)[1]() for name in (circuits.AGAIN, circuits.OWN))
     assert again < own / 2
 
 
+@pytest.mark.long
 def test_memory_that_is_kept_between_calls_counts(short_arrays):
     kept = []
 

@@ -140,6 +140,7 @@ def test_facts(ops):
     assert found["cluster"].get("right") or found["cluster"]["left out"]
 
 
+@pytest.mark.long
 def test_steps_in_one_graph_are_counted_by_the_device(monkeypatch):
     seconds = gpu_facts.seconds
     monkeypatch.setattr(gpu_facts, "seconds", lambda *arguments: seconds(*arguments) and 1.0)
@@ -219,6 +220,7 @@ def test_circuits(ops):
     assert len(found) == 5 and all(case["median"] > 0 and case["launches"] for case in found.values())
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("current_device")
 def test_compiled_functions(ops):
     names = gpu_compiled.SINGLE,

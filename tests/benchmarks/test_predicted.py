@@ -56,6 +56,7 @@ def test_under_way_counts_the_loads_before_the_first_use():
     assert machine_code.under_way([lines[0], lines[2], *lines[:2], lines[3], lines[4]]) == 3
 
 
+@pytest.mark.long
 def test_the_machine_code_has_as_many_loads_under_way():
     """Compilers may choose other instructions; the kernels are written for the loads."""
     needs("cuda.bindings.nvrtc")

@@ -123,6 +123,7 @@ def test_trees_of_every_kind_go_in_and_come_out():
     assert program.signatures == 3, "texts and kinds of containers belong to the signature"
 
 
+@pytest.mark.long
 @each_backend
 @pytest.mark.parametrize("args", [
     (2.0, 3), (True, 2), (np.float32(1.5), 2.0), (np.float64(1.5), np.int32(2)), (np.array(1.5), 2.0), (np.zeros((0, 3)), 2.0),
@@ -158,6 +159,7 @@ DERIVED = {
     "erf": gpubp.grad(lambda p, x: np.sum(gpubp.erf(x @ p["w"])))}
 
 
+@pytest.mark.long
 @each_backend
 @pytest.mark.parametrize("name", DERIVED)
 def test_derivatives_are_compiled_whole(name, backend):
@@ -241,6 +243,7 @@ def test_second_derivatives_at_a_corner_fall_back(backend):
         assert counted.calls == 3 and "2 calls of the function itself" in program.explain(first)
 
 
+@pytest.mark.long
 @each_backend
 def test_rules_with_two_forms_choose_by_the_numbers(backend):
     """Products with a 0, and singular matrices, take another form of their rule."""
@@ -468,6 +471,7 @@ def test_complex_numbers_within_a_real_function(backend):
     assert_compiled(gpubp.value_and_grad(f), backend, (Y,), (-Y,))
 
 
+@pytest.mark.long
 def test_five_thousand_operations_record_in_linear_time():
     def loop(x, n):
         for _ in range(n):

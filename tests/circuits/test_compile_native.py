@@ -16,7 +16,8 @@ from gpubp.devices.cpu import arguments, cxx
 from gpubp.programs import loops
 from tests.compiled import BACKENDS, Native, assert_compiled, assert_same
 
-pytestmark = pytest.mark.skipif(cxx.why_not() is not None, reason=f"nothing is compiled: {cxx.why_not()}")
+pytestmark = [pytest.mark.long,   # a compiler runs first
+              pytest.mark.skipif(cxx.why_not() is not None, reason=f"nothing is compiled: {cxx.why_not()}")]
 NATIVE = BACKENDS["native"]
 
 

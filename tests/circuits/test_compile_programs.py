@@ -192,6 +192,7 @@ def compared(seed, backend):
     return alone
 
 
+@pytest.mark.long
 @each_backend
 @pytest.mark.parametrize("first", [
     0, *(pytest.param(first, marks=pytest.mark.long) for first in range(QUICK, PROGRAMS, TOGETHER))])

@@ -77,6 +77,7 @@ def refused(function, case, order):
     return None
 
 
+@pytest.mark.long
 @each_rule
 @each_dtype
 def test_compiled_rules_compute_the_same(function, dtype, order):

@@ -39,6 +39,7 @@ def powers(x, n):
     return np.trace(np.linalg.matrix_power(x, n), axis1=-2, axis2=-1), n * np.linalg.matrix_power(x, n - 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [1, 2, 3])
 @pytest.mark.parametrize("x", EQUAL, ids=range(len(EQUAL)))
 @pytest.mark.parametrize("values", [np.linalg.eigvalsh, lambda x: np.linalg.eigh(x)[0], lambda x: np.linalg.eigh(x, "U")[0]])
@@ -88,6 +89,7 @@ FUNCTIONS_OF_MATRICES = {   # by functions of the eigenvalues
     "projector": lambda w: 1.0 * (w > 2.5)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("x", EQUAL, ids=range(len(EQUAL)))
 @pytest.mark.parametrize("name", FUNCTIONS_OF_MATRICES)
 @pytest.mark.parametrize("weights", [WEIGHTS, np.eye(4)[:, [1, 0, 2, 3]], np.eye(1, 4, 1) * np.eye(4, 1)])

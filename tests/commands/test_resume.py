@@ -73,6 +73,7 @@ def test_a_longer_run_begins_with_the_learning_rate_that_was_chosen(tmp_path, ca
         assert "learning_rate=0.02, epochs=3" in str(gpubp.load(net).training_state.chain)
 
 
+@pytest.mark.long
 def test_interrupt_and_resume(capsys):
     code, out, _ = interrupted(f"train {TRAIN} --save stopped.npz", b"epoch 2")
     assert code == 130 and "\nstopped   interrupted " in out

@@ -141,6 +141,7 @@ def test_mistakes(gpubp_, tmp_path, words, sentence):
     assert "saved" not in out and before == {path: path.read_bytes() for path in tmp_path.iterdir()}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_search_with_what_is_known(gpubp_, number):

@@ -143,6 +143,7 @@ def test_what_arrays_are_taken_for(tmp_path):
     assert load(tmp_path / "e.npz", task="classification").notes == load(tmp_path / "e.npz", targets=False).notes == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, lambda content: deflated({"t.csv": content})])
 def test_files_that_expand_beyond_measure(tmp_path, pack, monkeypatch):
     """Within others, too: the limit is one of the file, not of each."""

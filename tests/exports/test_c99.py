@@ -80,6 +80,7 @@ def test_every_activation_at_depths_1_to_4(tmp_path, random, dtype):
             assert np.allclose(found, expected, rtol=1e-6, atol=0.0) and np.allclose(found.sum(axis=1), 1.0, atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", TYPES)
 def test_extreme_samples_give_what_numpy_gives(tmp_path, random, dtype):
     """Weights are few bits, so that sums are exact; infinity and NaN pass as in NumPy, which feedforward refuses."""
@@ -167,6 +168,7 @@ def labels(found, outputs, several=False):
     return rows.tolist()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cost, output, width, y", [
     ("cross-entropy", "sigmoid", 3, [0, 1, 2]), ("cross-entropy", "softmax", 3, [0, 1, 2]), ("quadratic", "tanh", 3, [0, 1, 2]),
     ("cross-entropy", "sigmoid", 1, [[0], [1], [1]]), ("hinge", "identity", 1, [[-1], [1], [1]]),
@@ -220,6 +222,7 @@ def test_classes_may_be_numbers_and_not_too_long(tmp_path):
         c_text(Model((layer,), task="classification", classes=("é" * 2048, 1)), "net.c")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("file, name", [
     ("net.c", "net"), ("my net-2.c", "my_net_2"), ("3.c", "net_3"), ("_.c", "net"), ("网络.c", "net"), ("int.c", "int"),
     ("*??-'\".c", "net"), ("a.b.c", "a_b"), ("main.C", "main"), ("*\\.c", "net"), ("y\n.c", "y"), ("float.c", "float"),
@@ -311,6 +314,7 @@ def test_compilers_may_optimize(tmp_path, random, options):
     assert agree(net, x, predicted(tmp_path, x, "net", 10, library(tmp_path, (tmp_path / "net.c").read_text(), *options)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["g++", "clang", "clang++"])
 def test_other_compilers_take_it_too(tmp_path, random, name):
     found = compiler(name)

@@ -133,6 +133,7 @@ def test_tables_of_one_kind(tmp_path, rows, reader):
     assert agree(found, net.feedforward(made.transform(rows)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reader", ["C", "onnxruntime", "ONNX reader"])
 @pytest.mark.parametrize("dtype, middle, deviation", [("float32", 1e30, 1e28), ("float32", 1.6e7, 3.0), ("float32", 1e-30, 1e-32),
                                                       ("float64", 1e300, 1e298), ("float64", 1e9, 1e-3)])

@@ -269,6 +269,7 @@ def test_without_a_task_there_are_only_outputs(tmp_path):
     assert "task" not in onnx_reader.metadata(contents)
 
 
+@pytest.mark.long
 @each_dtype
 def test_a_file_is_hardly_larger_than_its_weights(tmp_path, dtype):
     sizes = {}

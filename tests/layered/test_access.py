@@ -86,6 +86,7 @@ def together(work, threads=THREADS):
         return [job.result(timeout=300) for job in [pool.submit(work, number) for number in range(threads)]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("own", [False, True], ids=["NumPy's", "own"])
 def test_answers_of_many_threads(ops, own, random, tmp_path):
     x, y = two_classes(random)

@@ -237,6 +237,7 @@ def train(net, x, y, weights, optimizer, make, penalty=None, epochs=10, batch=4)
     return steps
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer, make", [
     ("sgd(0.5)", lambda p: torch.optim.SGD(p, lr=0.5)),
     ("sgd(0.1, momentum=0.9, nesterov=True)", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True)),

@@ -75,7 +75,7 @@ CASES = "plain", "adam", "schedule", "plateau", "some of the samples", "weights,
 
 
 @pytest.mark.parametrize("bursts", [False, True])
-@pytest.mark.parametrize("every", [1, 2, ALWAYS])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(ALWAYS, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", CASES)
 def test_training_is_bitwise_the_same_and_resumes_from_each(name, every, bursts, random, all_kept):
     given = options(name, random)

@@ -22,6 +22,7 @@ def cpu(request):
     return device(request.param)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("layers, batch, samples, optimizer, options", [
     ([300, 500, 10], 2000, 4000, "adam(0.001)", {}),
     pytest.param([500, 900, 700, 10], 100, 500, "sgd(0.1)", {}, marks=pytest.mark.long),

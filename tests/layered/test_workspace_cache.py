@@ -103,6 +103,7 @@ def loop(net, x, y, **options):
         net.fit(x, y, **{"optimizer": "sgd(0.1)", "epochs": 1, "batch_size": 4, **options})
 
 
+@pytest.mark.long
 def test_freed_networks_and_arrays_free_the_workspace(ops, built, random):
     gc.collect()
     gc.disable()

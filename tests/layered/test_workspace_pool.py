@@ -52,6 +52,7 @@ APART = {   # of networks whose steps differ
     "callbacks": [{"callbacks": lambda net: None}, {}, {}]}
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:1 of 3 networks diverged")
 @pytest.mark.parametrize("case", [*SHARED, *APART])
 def test_each_network_is_as_if_it_was_alone(compiled, random, case):

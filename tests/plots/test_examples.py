@@ -13,6 +13,7 @@ def test_each_plot_has_an_example():
     assert sorted(EXAMPLES) == plots.__all__
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_run(name):
     code = EXAMPLES[name]

@@ -48,6 +48,7 @@ def test_every_plot_is_called_here_and_takes_a_path_and_a_figure():
         assert parameters["path"].default is None and parameters["figure"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CALLS)
 def test_joined_plots(name, tmp_path):
     """A plot draws into the part of a figure that it gets, leaves the other part as it is, and saves the whole."""
@@ -128,6 +129,7 @@ def test_refusals_come_first(name, monkeypatch, tmp_path):
     assert str(caught.value) == 'pictures need matplotlib, which is not installed: pip install "gpubp[plots]"'
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending, start", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 @pytest.mark.parametrize("name", CALLS)
 def test_files_name_their_creator(name, tmp_path, ending, start):

@@ -112,6 +112,7 @@ def test_saturation(row):
     assert axes.get_title().endswith(f"\n{100 * (share > 0):.3g} % saturated")
 
 
+@pytest.mark.long
 def test_unbounded_activations_have_no_share():
     unbounded = [row for row in map(ACTIVATIONS.find, ACTIVATIONS) if not Interval(row.range).bounded]
     assert len(unbounded) > 5
@@ -132,6 +133,7 @@ def test_activations_that_are_equal_up_to_rounding(bias):
     assert left < (1.0 if kind == "sigmoid" else bias) < right
 
 
+@pytest.mark.long
 def test_many_layers_stand_in_rows():
     figure = plots.activations(gpubp.Network([2, 2, 2, 2, 2, 2], seed=1), np.eye(2))
     assert len(figure.axes) == 5 and len({axes.get_subplotspec().rowspan.start for axes in figure.axes}) == 2

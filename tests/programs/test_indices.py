@@ -12,6 +12,7 @@ needs_compiler = pytest.mark.skipif(cxx.why_not() is not None, reason=f"nothing 
 X, K = np.random.default_rng(0).standard_normal((4, 5)), np.array([2, 0, 2])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtypes", [("float64", "int64"), ("float32", "int32")], ids="-".join)
 @pytest.mark.parametrize("name", PICKS)
 @each_backend
