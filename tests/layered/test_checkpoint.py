@@ -389,7 +389,8 @@ def test_killed_trainings_resume(device, request):
             kills += 1
             for path in Path().glob("run*"):
                 gpubp.load(path, device=device)
-        assert final(device) == whole and sorted(os.listdir()) == ["run.npz", "run.previous.npz"]
+        assert final(device) == whole
+        assert {"run.npz"} <= {*os.listdir()} <= {"run.npz", "run.previous.npz"}   # a fast machine may need no second one
 
 
 @pytest.mark.long
