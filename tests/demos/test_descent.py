@@ -271,11 +271,11 @@ def test_rates_and_steps(opened):
     opened.keys(".surface [name=steps]", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     assert readings(opened)[1][:2] == pytest.approx(surface.end(surface.start, surface.rate, 3), abs=6e-4)
     opened.keys(".surface [name=rate]", Keys.HOME)
-    assert opened.find(".surface [name=rate-text]").text == "0.0100"
+    assert settled(opened).find(".surface [name=rate-text]").text == "0.0100"
     assert readings(opened)[1][:2] == pytest.approx(surface.end(surface.start, 0.01, 3), abs=6e-4)
     point_at(opened, surface.lowest, surface.given)
     opened.keys(".surface [name=rate]", Keys.END)
-    assert opened.find(".surface [name=rate-text]").text == "1.00e+3"
+    assert settled(opened).find(".surface [name=rate-text]").text == "1.00e+3"
     opened.find(".surface [name=steps]").send_keys(Keys.END)
     assert says(opened) == "It diverged: the cost is higher at the end than at the start."
     start, end, _ = readings(opened)
