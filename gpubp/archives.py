@@ -72,11 +72,11 @@ class Archive:
     """
 
     def __init__(self, stream):
-        from zipfile import ZipFile  # only files need it
+        from zipfile import ZipFile, is_zipfile  # only files need it
 
         self.size = stream.seek(0, os.SEEK_END)
-        if not self.size:
-            raise ValueError("it is empty")
+        if not is_zipfile(stream):
+            raise ValueError("it is no whole archive of arrays" if self.size else "it is empty")
         self._zip = ZipFile(stream)
         self.members: dict[str, Any] = {}
         self._layouts: dict[str, tuple] = {}

@@ -74,7 +74,7 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
     reading = partial(damage, path, "is not a gpubp network, or is damaged", "save it again or use a copy")
     with opened(path) as stream:
         with reading():
-            archive = _archive(stream)
+            archive = safetensors.Tensors(stream) if safetensors.begins(stream) else Archive(stream)
             together = "ensemble" in archive.members
             header = _header(archive, "ensemble" if together else "gpubp")
         _require_known(path, header, ENSEMBLE_FORMAT if together else FORMAT)
@@ -95,17 +95,6 @@ def load(path: str | os.PathLike, device: str | Ops = "auto", custom: Sequence[A
             for network in networks:
                 network.device_choice = DeviceChoice.of(device, ops)
             return Ensemble(networks) if together else networks[0]
-
-
-def _archive(stream):
-    """The arrays of a .npz or a safetensors file, whatever its name is."""
-    from zipfile import is_zipfile  # only files need it
-
-    if safetensors.begins(stream):
-        return safetensors.Tensors(stream)
-    if stream.seek(0, os.SEEK_END) and not is_zipfile(stream):   # of an empty one, Archive says that it is
-        raise ValueError("expected a .npz or safetensors file, got neither")
-    return Archive(stream)
 
 
 def _require_known(path, header, newest):

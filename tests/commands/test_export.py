@@ -229,7 +229,7 @@ EXISTS = "export: it was left unchanged, choose another name with the argument F
     ("net.npz ok.json folder.json", f"folder.json exists and is not an earlier JSON {EXISTS}"),
     ("net.npz ok.json mine.safetensors", f"mine.safetensors exists and is not an earlier safetensors {EXISTS}"),
     ("none.npz ok.json", "none.npz: No such file or directory"),
-    ("mine.json ok.json", "mine.json is not a gpubp network, or is damaged (expected a .npz or safetensors file, got neither): "
+    ("mine.json ok.json", "mine.json is not a gpubp network, or is damaged (it is no whole archive of arrays): "
                           "save it again or use a copy"),
     ("many.npz ok.json", "expected a network, got an ensemble in many.npz: use it in Python, or save one of its networks"),
     ("cube.npz ok.json", "cube.npz needs your own cube: pass them to load(path, custom=[...])"),

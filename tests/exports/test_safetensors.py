@@ -184,8 +184,8 @@ def test_a_file_that_is_neither(net, tmp_path, name):
     net.save(tmp_path / "whole.npz")
     begun = [(tmp_path / f"whole{ending}").read_bytes()[:count] for ending, count in ((".safetensors", 8), (".npz", 500))]
     for content in (b"a", bytes(100), b"[1, 2]", b'{"format": "gpubp 1"}', *begun):
-        assert refused(path, content).endswith(f"{name} is not a gpubp network, or is damaged (expected a .npz or safetensors "
-                                               "file, got neither): save it again or use a copy")
+        assert refused(path, content).endswith(
+            f"{name} is not a gpubp network, or is damaged (it is no whole archive of arrays): save it again or use a copy")
 
 
 ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
