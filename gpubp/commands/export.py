@@ -8,7 +8,6 @@ import numpy as np
 from ..datasets import Scaling
 from ..datasets.columns import target_names
 from ..layered.export import contents_of, ending_of, model_of, save
-from ..layered.input_checks import target_count
 from ..maths.validation import listed
 from . import samples
 from .outputs import check_free, say
@@ -71,7 +70,7 @@ def _coarse(network, model):
     with np.errstate(over="ignore", invalid="ignore"):
         sides: list[tuple] = [(map(np.array, model.scaling(np.float64)), "column", names or notes.get("columns"))]
     if model.target_scaling:   # without deviations, which have no mean
-        sides.append(([values[:target_count(network)] for values in model.target_scaling], "output", _targets(notes)))
+        sides.append(([values[:model.targets] for values in model.target_scaling], "output", _targets(notes)))
     for (shift, scale), what, names in sides:
         with np.errstate(over="ignore", invalid="ignore"):
             mean = shift.astype(model.dtype)   # infinite if the dtype has no such numbers; a constant that it has is exact

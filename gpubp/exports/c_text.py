@@ -209,7 +209,7 @@ class _Text:
                 each(neurons, f"{target}[i] = {sigma}({target}[i]);")
             source = target
         if self.model.deviation:
-            each(self.model.outputs, f"y[i] = {sigmas[self.model.deviation][0]}(y[i]);", first=self.model.outputs // 2)
+            each(self.model.outputs, f"y[i] = {sigmas[self.model.deviation][0]}(y[i]);", first=self.model.targets)
         if self.model.target_scaling:
             for array, values in zip(("target_shift", "target_scale"), self.model.target_scaling):
                 tables.append(self.table(array, self.rounded(values.tolist(), "y")))

@@ -47,6 +47,7 @@ class Model:
     inputs = property(lambda self: self.layers[0].w.shape[1])
     width = property(lambda self: len(self.columns or ()) or self.inputs)   # of x
     outputs = property(lambda self: len(self.layers[-1].b))
+    targets = property(lambda self: self.outputs // (self.deviation.per_target if self.deviation else 1))
     dtype = property(lambda self: self.layers[0].w.dtype)
 
     def sources(self):

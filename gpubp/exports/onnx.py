@@ -175,7 +175,7 @@ def onnx(model: Model) -> bytes:
         z = Term(graph.node("Gemm", a.name, w, b, output=f"z{l}", transB=1), own)
         a = Term(graph.node("Softmax", z.name, axis=1), own) if activation.rowwise else own.apply(activation, activation.sigma, z)
     if cost := model.deviation:
-        a = own.where(np.arange(model.outputs) < model.outputs // 2, a, own.apply(cost, cost.deviation, a))
+        a = own.where(np.arange(model.outputs) < model.targets, a, own.apply(cost, cost.deviation, a))
     if model.target_scaling:
         shift, scale = model.target_scaling
         a = own.cast(wide.cast(a) * scale + shift)
