@@ -135,8 +135,7 @@ def short_arrays(monkeypatch):
 
 @pytest.mark.long
 @pytest.mark.parametrize("work, name", [
-    pytest.param(work, name, marks=() if work in circuits_workloads.WORKLOADS else pytest.mark.long)
-    for work in circuits.WORKLOADS for name in circuits.candidates(work, quick=True)
+    (work, name) for work in circuits.WORKLOADS for name in circuits.candidates(work, quick=True)
     if name != circuits.GUARDED])   # which takes seconds to import
 def test_circuits_agree_with_gradients_by_hand(work, name, short_arrays):
     if module := {circuits.AUTOGRAD: "autograd", circuits.NUMEXPR: "numexpr"}.get(name):

@@ -20,7 +20,7 @@ from tests.conftest import needs
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")   # NumPy's, of numbers that are not kept
 PROGRAMS, JAX = int(os.environ.get("GPUBP_PROGRAMS", 3000)), 40   # and those beside JAX, which takes a second to compile each
-QUICK, TOGETHER = 40, 100   # programs of the quick set, and of a test beyond them
+QUICK, TOGETHER = 20, 100   # programs of the quick set, and of a test beyond them
 SOLVERS = {np.linalg.slogdet, np.linalg.det, np.linalg.inv, np.linalg.solve, np.linalg.pinv, np.linalg.lstsq, np.linalg.cond}
 NATIVE = int(os.environ.get("GPUBP_NATIVE", 20))   # one of so many programs is compiled
 
@@ -192,7 +192,6 @@ def compared(seed, backend):
     return alone
 
 
-@pytest.mark.long
 @each_backend
 @pytest.mark.parametrize("first", [
     0, *(pytest.param(first, marks=pytest.mark.long) for first in range(QUICK, PROGRAMS, TOGETHER))])

@@ -59,10 +59,8 @@ def second(call):
     return lambda *given: gpubp.hvp(total, given, tuple(map(waves, given)))
 
 
-QUICK = 20   # cases of a function, of which the quick set differentiates all
 each_rule = pytest.mark.parametrize("function, order", [
-    pytest.param(function, order, id=f"{name}-{order.__name__}", marks=[pytest.mark.long] * (
-        order is second or (order is gradient and len(CASES[function]) > QUICK)))
+    pytest.param(function, order, id=f"{name}-{order.__name__}", marks=[pytest.mark.long] * (order is not itself))
     for function, name in FUNCTIONS.items() for order in (itself, gradient, second)])
 
 
@@ -77,7 +75,6 @@ def refused(function, case, order):
     return None
 
 
-@pytest.mark.long
 @each_rule
 @each_dtype
 def test_compiled_rules_compute_the_same(function, dtype, order):

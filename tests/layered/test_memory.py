@@ -25,14 +25,14 @@ def cpu(request):
 @pytest.mark.long
 @pytest.mark.parametrize("layers, batch, samples, optimizer, options", [
     ([300, 500, 10], 2000, 4000, "adam(0.001)", {}),
-    pytest.param([500, 900, 700, 10], 100, 500, "sgd(0.1)", {}, marks=pytest.mark.long),
-    pytest.param([500, 900, 700, 10], 100, 500, "clip_norm(1.0), adam(0.001)", {}, marks=pytest.mark.long),
-    pytest.param([64, 64, 64, 4], 20_000, 20_000, "sgd(0.1)", {}, marks=pytest.mark.long),
-    pytest.param([32, 128, 128, 4], 50_000, 60_000, "sgd(0.1)", {}, marks=pytest.mark.long),
-    pytest.param([50] * 7 + [5], 100, 12_345, "adam(0.001)", {"dtype": "float64"}, marks=pytest.mark.long),
-    pytest.param([10, 200, 2], 100, 20_000, "sgd(0.1)", {"task": "regression"}, marks=pytest.mark.long),
-    pytest.param([40, 200, 3], 70, 2000, "adam(0.001)", {"validation": 5000}, marks=pytest.mark.long),
-    pytest.param([20, 2000], 50, 1500, "sgd(0.1)", {"task": "regression", "validation": 500}, marks=pytest.mark.long)])
+    ([500, 900, 700, 10], 100, 500, "sgd(0.1)", {}),
+    ([500, 900, 700, 10], 100, 500, "clip_norm(1.0), adam(0.001)", {}),
+    ([64, 64, 64, 4], 20_000, 20_000, "sgd(0.1)", {}),
+    ([32, 128, 128, 4], 50_000, 60_000, "sgd(0.1)", {}),
+    ([50] * 7 + [5], 100, 12_345, "adam(0.001)", {"dtype": "float64"}),
+    ([10, 200, 2], 100, 20_000, "sgd(0.1)", {"task": "regression"}),
+    ([40, 200, 3], 70, 2000, "adam(0.001)", {"validation": 5000}),
+    ([20, 2000], 50, 1500, "sgd(0.1)", {"task": "regression", "validation": 500})])
 def test_memory_is_predicted(cpu, layers, batch, samples, optimizer, options, random):
     options, held_back = {"dtype": "float32", "task": None} | options, options.get("validation", 0)
     options.pop("validation", None)
