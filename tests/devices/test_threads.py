@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Event, local
 
 import numpy as np
@@ -97,11 +98,19 @@ def test_captures_that_fail_at_random(ops, random, monkeypatch):
 
 @pytest.fixture
 def memory_runs_out(ops, monkeypatch):
-    """A function that lets allocations of the thread that calls it fail at times, until it is called again with 0."""
-    chances, dice = local(), chance.Random(1)
+    """A context in which the dice of a thread let its allocations fail at times."""
+    thread = local()
+
+    @contextmanager
+    def runs_out(dice):
+        thread.dice = dice
+        try:
+            yield
+        finally:
+            thread.dice = None
 
     def allocates(allocate, *arguments):
-        if dice.random() < getattr(chances, "chance", 0.0):
+        if getattr(thread, "dice", None) and thread.dice.random() < 0.03:
             raise MemoryError(f"Out of memory allocating {arguments[-1]}")
         return allocate(*arguments)
     if ops.name == "host":
@@ -112,7 +121,7 @@ def memory_runs_out(ops, monkeypatch):
     else:
         pool = ops.xp.get_default_memory_pool()
         ops.xp.cuda.set_allocator(lambda size: allocates(pool.malloc, size))
-    yield lambda chance: setattr(chances, "chance", chance)
+    yield runs_out
     if ops.name != "host":
         ops.xp.cuda.set_allocator(pool.malloc)
 
@@ -123,16 +132,14 @@ def test_memory_that_runs_out_at_random(ops, memory_runs_out, random):
     want, said = expected(ops, x, y), []
 
     def work(number):
-        net = network(ops, number)
+        net, dice = network(ops, number), chance.Random(number)
         while net.epoch < EPOCHS:
             before = as_before(net)
-            memory_runs_out(0.01)
             try:
-                train(net, x, y, number)
+                with memory_runs_out(dice):
+                    train(net, x, y, number)
             except MemoryError as error:
                 said.append(str(error))
-            finally:
-                memory_runs_out(0.0)
             assert net.training_state is not None or as_before(net) == before
         return result(net)
     assert together(work) == want and len(said) > THREADS
