@@ -21,7 +21,7 @@ _NAMES = {name: module for module, names in {
     "maths.optimizers": "ASGD SGD Adadelta Adagrad Adam Adamax AdamW Lion NAdam RAdam RMSprop Rprop",
     }.items() for name in names.split()}
 _MODULES = {name: f"maths.{name}" for name in ("activations", "costs", "initializers", "schedules")}
-_SUBMODULES = "check", "circuits", "datasets", "devices", "estimators", "files", "layered", "maths", "plots"
+_SUBMODULES = "check", "circuits", "datasets", "devices", "estimators", "files", "layered", "maths", "parallel", "plots"
 
 __all__ = sorted([*_NAMES, *_MODULES])
 

@@ -1,6 +1,7 @@
 from . import check as check
 from . import datasets as datasets
 from . import estimators as estimators
+from . import parallel as parallel
 from . import plots as plots
 from .circuits import (
     check_grads,

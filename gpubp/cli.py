@@ -242,6 +242,8 @@ def _train(parser):
              "of that name is replaced, and the checkpoint before is kept as FILE.previous.npz")
     add("--every", metavar="N", help="how often: a number of epochs, or a time such as 30s, 5min or 1h (default: each "
                                               "epoch, but at most once a second)")
+    add("--parallel", action="store_true",
+        help="train on all processes that mpiexec or srun has started, as in: mpiexec -n 4 gpubp train data.npz --parallel")
     add("--resume", type=_file, metavar="FILE.npz",
         help="continue training a saved network, up to --epochs in total; it is saved to the same file, or to --save")
 

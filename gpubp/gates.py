@@ -42,9 +42,9 @@ class DropoutGate:
     seed: int
     layer: int
 
-    def bind(self, ops, a, out, da, clock):
-        """(forward calls, backward calls), with the same mask."""
-        forward, backward = ops.dropout(a, out, da, self.rate, self.seed, self.layer, clock)
+    def bind(self, ops, a, out, da, clock, first=0):
+        """(forward calls, backward calls), with the same mask; first: the row of the mini-batch with which a begins."""
+        forward, backward = ops.dropout(a, out, da, self.rate, self.seed, self.layer, clock, first * a.shape[1])
         return [forward], [backward]
 
 

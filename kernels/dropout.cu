@@ -3,11 +3,11 @@
 
 template <int N>
 __device__ inline void drop(
-    const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, long long n)
+    const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, Word start, long long n)
 {
     const Word step = ((Word)clock[1] << 32) + clock[0];   // epoch and mini-batch
     GRID_STRIDE(q, (n + 7) / 8) {   // four words, eight halves; NumPy increments the counter before it draws
-        const Words random = philox({q + 1, step, layer, 0}, seed, 0);
+        const Words random = philox({start + q + 1, step, layer, 0}, seed, 0);
 #pragma unroll
         for (unsigned half = 0; half < 8; half += N) {
             const size_t i = 8 * q + half;
@@ -23,15 +23,15 @@ __device__ inline void drop(
     }
 }
 
-// out_i := a_i scale if the i-th 32 random bits are below the limit, else a_i 0;  out may be a itself
+// out_i := a_i scale if the i-th 32 random bits from block `start` on are below the limit, else a_i 0;  out may be a itself
 extern "C" __global__ void __launch_bounds__(THREADS) dropout(
-    const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, long long n)
+    const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, Word start, long long n)
 {
-    drop<1>(a, out, scale, limit, seed, clock, layer, n);
+    drop<1>(a, out, scale, limit, seed, clock, layer, start, n);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) dropout_wide(
-    const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, long long n)
+    const S* a, S* out, T scale, Word limit, Word seed, const long long* clock, Word layer, Word start, long long n)
 {
-    drop<WIDE>(a, out, scale, limit, seed, clock, layer, n);
+    drop<WIDE>(a, out, scale, limit, seed, clock, layer, start, n);
 }

@@ -249,14 +249,15 @@ static void softmax_backward(T* delta, const T* a, T* sums, Int rows, Int width)
 }
 
 // out_i := a_i scale if the i-th 32 random bits are below the limit, else a_i 0;  out may be a itself
-static void dropout(const T* a, T* out, double scale, Int limit, Int seed, const Int* clock, Int layer, Int n)
+// start: the block of eight halves with which the mask begins
+static void dropout(const T* a, T* out, double scale, Int limit, Int seed, const Int* clock, Int layer, Int start, Int n)
 {
     enum { WORDS = 32 };   // groups of four words, eight halves, drawn together; NumPy increments the counter before it draws
     const Word step = ((Word)clock[1] << 32) + clock[0];   // epoch and mini-batch
     for (Int first = 0; first < n; first += 8 * WORDS) {
         Word halves[8 * WORDS];
         for (int word = 0; word < WORDS; word++) {
-            const Words random = philox({Word(first / 8 + word + 1), step, Word(layer), 0}, Word(seed), 0);
+            const Words random = philox({Word(start + first / 8 + word + 1), step, Word(layer), 0}, Word(seed), 0);
             for (int half = 0; half < 8; half++)
                 halves[8 * word + half] = random.word[half / 2] >> 32 * (half % 2) & 0xffffffffu;
         }

@@ -28,8 +28,10 @@ from tests.hard import trials
 
 EXTRAS = {"sklearn": "digits", "matplotlib": "plots", "torch": "peers", "scipy": "peers", "cuda.bindings.nvrtc": "peers",
           "cuda.pathfinder": "peers", "jax": "peers", "mpmath": "test", "selenium.webdriver": "browser", "pdoc": "docs",
-          "onnx": "peers", "onnxruntime": "peers", "safetensors": "peers", "pandas": "peers", "polars": "peers"}
+          "onnx": "peers", "onnxruntime": "peers", "safetensors": "peers", "pandas": "peers", "polars": "peers",
+          "joblib": "peers", "distributed": "peers", "mpi4py": "mpi"}
 DOCTESTS = {"gpubp.datasets.loading.digits": "sklearn",   # doctests that need an extra
+            **dict.fromkeys(("gpubp.parallel.ranks.all_ranks", "gpubp.parallel.ranks.own_device"), "mpi4py"),
             **{f"{getattr(plots, name).__module__}.{name}": "matplotlib" for name in plots.__all__}}
 CUDA = os.environ.get("GPUBP_TEST_CUDA", "cuda:0")   # the device that "cuda" means
 INDEX = int(CUDA.removeprefix("cuda:"))

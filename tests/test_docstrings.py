@@ -27,7 +27,7 @@ from gpubp.maths.schedules import SCHEDULES
 
 ROOT = Path(gpubp.__file__).resolve().parent.parent
 MODULES = ("activations", "check", "circuits", "costs", "datasets", *["estimators"] * (find_spec("sklearn") is not None), "files",
-           "initializers", "plots", "schedules")
+           "initializers", "parallel", "plots", "schedules")
 RECEIVED = (Wire,)   # classes that users do not instantiate: only their methods and properties are public
 TABLES = {"activations": ACTIVATIONS, "costs": COSTS, "initializers": INITIALIZERS, "schedules": SCHEDULES,
           "gradient_transforms": OPTIMIZERS}
@@ -41,6 +41,7 @@ RAISES = {
     "open_device": "ValueError RuntimeError", "load": "OSError ValueError", "datasets.digits": "ImportError",
     "datasets.load": "FileNotFoundError OSError ValueError", "datasets.split": "ValueError", "check.check": "ValueError",
     "check.parity": "ValueError RuntimeError", "check_grads": "AssertionError", "debug": "FloatingPointError",
+    "parallel.all_ranks": "ImportError", "parallel.own_device": "ImportError RuntimeError",
     **dict.fromkeys(("grad", "value_and_grad", "hessian", "hvp", "gate", "wires"), "TypeError"),
     **{f"plots.{name}": "ValueError TypeError ImportError OSError" for name in gpubp.plots.__all__}}
 SOURCE = re.compile(r"[A-Z]\w+.*?\b(19|20)\d\d\b|\bNielsen\b|\bthe book\b")   # a name and a year, or the book

@@ -25,7 +25,7 @@ from ..maths.registry import Table
 from .outputs import check_parent, say
 
 MODULES = ("gpubp", *(f"gpubp.{name}" for name in (
-    "check", "circuits", "circuits.wire", "datasets", "devices", "estimators", "files", "layered.gradient_check",
+    "check", "circuits", "circuits.wire", "datasets", "devices", "estimators", "files", "layered.gradient_check", "parallel",
     "layered.history", "layered.memory", "layered.search", "layered.trace", "maths.activations", "maths.costs", "maths.formula",
     "maths.gradient_transforms", "maths.initializers", "maths.mathml", "maths.optimizers", "maths.schedules", "parity", "plots")))
 FACTS = {"outputs": "Outputs", "targets": "Targets", "range": "Range", "partner": "Partner", "initializer": "Initializer",

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ..layered.history import StopReason
 from ..layered.interrupt import Interrupt
 from ..layered.network import Network
 from ..layered.packing import holds_network
+from ..parallel import RankError, all_ranks, own_device
 from ..plots.figures import checked_path
 from . import outputs, samples, train_defaults
 from .outputs import check_free, first_free, holds_picture, rescue, save_as_first_free
@@ -24,11 +26,22 @@ ENDING = re.compile(r"(\.(csv|tsv|txt|npz))?(\.(gz|bz2|xz|zip))?$", re.IGNORECAS
 
 
 def run(args):
-    say = (lambda *words: None) if args.quiet else outputs.say
+    if not args.parallel:
+        return train(args)
+    with all_ranks() as comm:
+        args.device = own_device(comm, args.device or "auto")
+        return train(args, comm)
+
+
+def train(args, comm=None):
+    """Train, on all ranks of an MPI communicator if one is given, of which only rank 0 prints and writes files."""
+    leads = comm is None or comm.Get_rank() == 0
+    say = outputs.say if leads and not args.quiet else (lambda *words: None)
     train_defaults.check(args)
     network, data, run_metadata = _resumed(args) if args.resume else _begun(args)
     train, validation = _parts(data, run_metadata["hold_back"], network.seed)
-    check_destinations(args, data)
+    if leads:
+        check_destinations(args, data)
     target_scaling = samples.target_scaling(network) if data.classes is None else (lambda y: y)
     epochs, optimizer, batch_size = train_defaults.schedule(args, network, run_metadata, len(train))
     _introduce(say, args, network, train, validation, optimizer or network.training_state.chain, batch_size, run_metadata)
@@ -38,20 +51,24 @@ def run(args):
             history = network.fit(
                 train.x, target_scaling(train.y), optimizer=optimizer, epochs=epochs - network.epoch, batch_size=batch_size,
                 validation=validation and (validation.x, target_scaling(validation.y)), patience=run_metadata["patience"],
-                progress=False if args.quiet else None, checkpoint=args.checkpoint, every=args.every)
-        except TrainingError:
-            say("saved", f"{save_network(args, data, network, diverged=True)}, with the last finite parameters")
+                progress=False if args.quiet else None, checkpoint=args.checkpoint, every=args.every, comm=comm)
+        except (TrainingError, RankError) as error:
+            if leads:
+                diverged = isinstance(error, TrainingError)
+                say("saved", f"{save_network(args, data, network, diverged)}, with the last {'finite ' * diverged}parameters")
             raise
+        if not leads:
+            return 0
         save = save_network(args, data, network)
     if network.device_choice != device:
         say("device", f"{network.ops.name} ({network.device_choice.reason})")
     if history.stopped:
         say("stopped", history.stopped)
-    if interrupt.requested:
+    if interrupt.requested or (comm and history.stop_reason == StopReason.INTERRUPTED):   # on any rank
         say("saved", save)
         if history.stop_reason == StopReason.INTERRUPTED:
             say("resume", f"gpubp train --resume {shlex.quote(str(save))}")
-        return 128 + interrupt.requested
+        return 128 + (interrupt.requested or signal.SIGINT)
     seconds = sum(history.seconds) - before
     print_scores(say, network, target_scaling, train, validation, data.test,
                   f"after {network.epoch} epochs, {seconds:.1f} s of training")

@@ -71,6 +71,7 @@ class Ops(ABC):
     streaming: Any = None            # the Streaming of data that do not fit on the device
     inside: Any = None               # the Inside, which makes many steps of a small network in one launch
     loss_scaling: Any = None         # the LossScaling of precision "float16"
+    nccl: Any = None                 # the class Nccl, whose objects sum over processes with a GPU each
     lane: Any = None                 # the calling thread's stream; None if the work of all threads is in order
 
     def scratch_bytes(self, array):
@@ -170,12 +171,12 @@ class Ops(ABC):
         """
 
     @abstractmethod
-    def dropout(self, a, out, da, rate, seed, layer, clock):
+    def dropout(self, a, out, da, rate, seed, layer, clock, first=0):
         """Bind two calls: forward, out := a mask / (1 - rate), and backward, da := da mask / (1 - rate).
 
-        The mask keeps element i if its 32 random bits are below (1 - rate) 2^32. These bits are the i-th half, low half first, of
-        the words of numpy.random.Philox(key=[seed, 0], counter=[0, step, layer, 0]), on every device. step is
-        (clock[1] << 32) + clock[0], so that every step of a training run has its own mask.
+        The mask keeps element i if its 32 random bits are below (1 - rate) 2^32. These bits are half first + i, low half first,
+        of the words of numpy.random.Philox(key=[seed, 0], counter=[0, step, layer, 0]), on every device. step is
+        (clock[1] << 32) + clock[0], so that every step of a training run has its own mask. first is a multiple of 8.
         """
 
     @abstractmethod
@@ -197,6 +198,13 @@ class Ops(ABC):
         """
 
     # ---- sums
+
+    def add(self, source, out):
+        """Bind out := out + source, for vectors of one size."""
+        def call():
+            with self.device:
+                self.xp.add(source, out, out)
+        return call
 
     @abstractmethod
     def log_cost(self, costs, log, clock):
@@ -235,6 +243,16 @@ class Ops(ABC):
     @abstractmethod
     def program(self, calls):
         """A single call that runs the bound calls in order, on a GPU as a captured CUDA graph; times=n runs them n times."""
+
+    def program_with_host_calls(self, before, host_calls, after=()):
+        """A program as above, between whose calls the host makes others, which may wait for other processes."""
+        calls = [self.program(before), *host_calls, *([self.program(after)] if after else [])]
+
+        def run(times=1):
+            for _ in range(times):
+                for call in calls:
+                    call()
+        return run
 
     def prepare(self, programs):
         """Wait until the programs are compiled, unless the first run compiles them. Raises ProgramError if that fails."""

@@ -58,7 +58,7 @@ class DeviceBatches:
         """No more mini-batches follow."""
 
     def gather(self, clock, outs, rows, first=0):
-        """Bind the gathering of a mini-batch of `rows` rows, from its row `first` on: x, y and perhaps sample_weights / rows."""
+        """Bind the gathering of a mini-batch, from its row `first` on: x, y and perhaps sample_weights / rows."""
         return self._gather(clock, self.sources, outs, rows, first)
 
     def indexed(self):
@@ -134,11 +134,11 @@ class StreamedBatches(DeviceBatches):
 
     def gather(self, clock, outs, rows, first=0):
         windows, filled = zip(*((buffer.window, out) for buffer, out in zip(self.buffers, outs) if buffer))
-        calls = [self.ops.gather(list(windows), self.places, clock, self.size, list(filled))]
+        calls = [self.ops.gather(list(windows), self.places[first:], clock, self.size, list(filled))]
         resident = [source for source, buffer in zip(self.sources, self.buffers) if buffer is None]
         others = [out for out, buffer in zip(outs, [*self.buffers, None]) if buffer is None]
         if others:
-            calls.append(self._gather(clock, resident, others, rows))
+            calls.append(self._gather(clock, resident, others, rows, first))
         return lambda: [call() for call in calls]
 
 

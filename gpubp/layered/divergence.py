@@ -8,6 +8,8 @@ import numpy as np
 from ..devices.ops import MIN_SCALE
 from .training_state import INITIAL_SCALING
 
+SUM = "the sum of the costs"
+
 
 class TrainingError(RuntimeError):
     """A cost or parameter became infinite or NaN in training; the network holds its last good parameters."""
@@ -81,10 +83,11 @@ class Divergence:
                 bad = first + int(finite.argmin())
                 good = self._repeat_up_to(epoch.number, bad)
                 layer, sample = _first_nonfinite(run.replay())
-                row = int(run.order[bad * run.arguments.batch_size + sample])
+                where = f", first in {layer} at training sample {int(run.order[bad * run.arguments.batch_size + sample])}"
+                if run.arguments.ranks:   # which may have other samples
+                    where = min(run.arguments.ranks.gather((layer == SUM, where)))[1]
                 self._restore(*good)
-                self._raise(f"the cost became {record.log[bad]}", bad + 1, record.log,
-                            f", first in {layer} at training sample {row}")
+                self._raise(f"the cost became {record.log[bad]}", bad + 1, record.log, where)
             if record.norms[0] if done == run.batches else network.parameters.first_nonfinite():
                 good = self._repeat_up_to(epoch.number, done)
                 name = network.parameters.first_nonfinite()
@@ -146,4 +149,4 @@ def _first_nonfinite(plan):
         bad = ~np.isfinite(plan.ops.to_numpy(plan.wide(values))).all(axis=1)
         if bad.any():
             return layer, int(np.argmax(bad))
-    return "the sum of the costs", 0
+    return SUM, 0

@@ -25,12 +25,14 @@ class EarlyStopping:
         data = [arguments.some(array, some) for array in (arguments.x, arguments.y, arguments.sample_weights)
                 if array is not None]
         self.run = (f"{self.monitor} {self.patience} {arguments.n} {arguments.samples_per_epoch} {arguments.batch_size} "
-                    f"{_digest(network, data)} "
-                    f"{_digest(network, arguments.validation)}")
+                    f"{digest(network, data)} "
+                    f"{digest(network, arguments.validation)}")
+        if arguments.ranks:   # whose samples may differ
+            self.run = arguments.ranks.gather(self.run)[0]
 
     def begin(self):
         training = self.training_state
-        if training.best_of != self.run or training.restored not in ("", _digest(self.network, [self.network.vector])):
+        if training.best_of != self.run or training.restored not in ("", digest(self.network, [self.network.vector])):
             training.forget_best(self.run)
         elif training.restored:
             self._exchange()
@@ -58,7 +60,7 @@ class EarlyStopping:
         """Give the network the best parameters; the optimizer's state stays as after the last epoch."""
         if self.training_state.best is not None:
             self._exchange()
-            self.training_state.restored = _digest(self.network, [self.network.vector])
+            self.training_state.restored = digest(self.network, [self.network.vector])
 
     def _exchange(self):
         best, vector = self.training_state.best.vector, self.network.vector
@@ -66,7 +68,8 @@ class EarlyStopping:
         vector[...], best[...] = best, last
 
 
-def _digest(network, arrays):
+def digest(network, arrays):
+    """A text by which the values of arrays are recognized."""
     from hashlib import sha256  # few programs need it
 
     digest = sha256()

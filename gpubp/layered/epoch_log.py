@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..maths.schedules import Plateau
-from .evaluation import ACCURACY_SAMPLES
+from .fit_arguments import ACCURACY_SAMPLES
 from .metrics import cost_and_score_terms, score_from_terms, score_terms
+from .shared_evaluation import shared_score_terms
 from .task import REGRESSION
 
 MAX_WAIT = 0.1   # seconds after which the host reads the epochs that are waiting
@@ -18,8 +19,8 @@ MAX_WAIT = 0.1   # seconds after which the host reads the epochs that are waitin
 class EpochLog:
     """The epochs of a run; the history has an entry for each, NaN until the host has read it.
 
-    each: every epoch is read immediately, because reading costs nothing, or because early stopping, a callback or a learning
-    rate that follows the costs depends on it.
+    each: every epoch is read immediately, because reading costs nothing, or because early stopping, a callback, a learning rate
+    that follows the costs, or another rank depends on it.
     """
 
     def __init__(self, run):
@@ -27,7 +28,8 @@ class EpochLog:
         self.arguments, self.waiting, self.read_at = run.arguments, [], perf_counter()
         ops = self.workspace.ops
         self.each = ((ops.synchronous and not ops.whole_epochs) or self.arguments.patience is not None
-                     or bool(self.arguments.callbacks) or isinstance(self.training_state.chain.optimizer.learning_rate, Plateau))
+                     or bool(self.arguments.callbacks) or isinstance(self.training_state.chain.optimizer.learning_rate, Plateau)
+                     or self.arguments.ranks is not None)
         self.evaluation = self.workspace.evaluation(self.arguments)
 
     def begin(self):
@@ -46,24 +48,30 @@ class EpochLog:
 
     def finish(self):
         """All steps of the epoch have been launched: launch its measurements while the deltas are still in the buffers."""
-        epoch, arguments = self.epoch, self.arguments
+        epoch = self.epoch
         epoch.events.append(self.workspace.ops.record_event())
         if epoch.first < self.run.batches:
             self.workspace.measure()
         if self.evaluation:
             self.evaluation.program()
         else:
-            terms = []
-            if arguments.task != REGRESSION:
-                x, y = arguments.first(ACCURACY_SAMPLES)
-                terms += score_terms(self.network, x, y, arguments.task)
-            if arguments.validation:
-                x, y = arguments.validation
-                terms += cost_and_score_terms(self.network, x, y, arguments.task)
-            for place, term in enumerate(terms):
+            for place, term in enumerate(self._score_terms()):
                 self.workspace.report.score_terms[place] = term
         self.workspace.report.keep(len(self.waiting))
         self._add(epoch, *self.run.learning_rates(epoch.number, [self.run.batches - 1]))
+
+    def _score_terms(self):
+        arguments, network = self.arguments, self.network
+        if arguments.ranks:
+            return shared_score_terms(network, arguments)
+        terms = []
+        if arguments.task != REGRESSION:
+            x, y = arguments.first(ACCURACY_SAMPLES)
+            terms += score_terms(network, x, y, arguments.task)
+        if arguments.validation:
+            x, y = arguments.validation
+            terms += cost_and_score_terms(network, x, y, arguments.task)
+        return terms
 
     def add_whole(self, learning_rates):
         """Epochs of an EpochProgram have been run, whose reports are kept; learning_rates: of the last step of each."""
@@ -108,7 +116,7 @@ class EpochLog:
             history.delta_norms[i] = [scale * norm for norm in norms]
         terms = iter(record.score_terms.tolist())
         if arguments.task != REGRESSION:
-            history.accuracy[i] = score_from_terms(terms, min(arguments.n, ACCURACY_SAMPLES), arguments.task)
+            history.accuracy[i] = score_from_terms(terms, arguments.scored_samples, arguments.task)
         if arguments.validation:
             history.validation_cost[i] = next(terms)
             history.validation_accuracy[i] = score_from_terms(terms, arguments.validation[0].shape[0], arguments.task)

@@ -5,12 +5,15 @@ import time
 from contextlib import closing, suppress
 from weakref import proxy
 
+import numpy as np
+
 from ..streams import TolerantStream
 from .divergence import Divergence, TrainingError
 from .early_stopping import EarlyStopping
 from .epoch_log import EpochLog
 from .epoch_program import EpochProgram
 from .history import StopReason
+from .interrupt import AgreedInterrupt
 from .step_times import StepTimes
 from .task import METRICS, REGRESSION
 from .training_run import TrainingRun
@@ -34,10 +37,12 @@ class EpochLoop:
         self.network, self.arguments, self.training_state = network, arguments, arguments.training_state
         self.goal = network.epoch + arguments.epochs
         self.cache = WorkspaceCache(network, arguments, given)
+        if arguments.ranks:
+            arguments.ranks.open_nccl(network.ops)
         weak = proxy(network)   # which may keep the workspace
         self.workspace = workspace or self.cache.workspace or TrainingWorkspace(
-            weak, self.training_state, arguments.x, arguments.y, arguments.sample_weights, arguments.n,
-            arguments.samples_per_epoch, arguments.batch_size, self.cache.again)
+            weak, self.training_state, arguments.x, arguments.y, arguments.sample_weights, arguments.total_samples,
+            arguments.samples_per_epoch, arguments.batch_size, self.cache.again, arguments.ranks)
         self.training_run = TrainingRun(network, self.workspace, arguments)
         self.epoch_log = EpochLog(self.training_run)
         self.workspace.begin_fit(weak, self.training_state, 1 if self.epoch_log.each else arguments.epochs)
@@ -47,6 +52,10 @@ class EpochLoop:
             self.workspace.restore_costs(self.training_state.costs[:self.training_state.batch])
         self.divergence = Divergence(self.training_run, self.epoch_log.each)
         self.checkpoint, self.burst, self.event, self.step_times = arguments.checkpoint, 1, None, StepTimes()
+        self.ranks = arguments.ranks
+        if self.ranks:
+            ops = self.workspace.ops
+            self.ranks.same([("device", ops.name if ops.on_host else "GPU", "name it in Network(..., device=...)")])
         self.epoch_program: EpochProgram | None = None
         self.epochs_at_once = self.workspace.epochs_at_once
 
@@ -61,7 +70,8 @@ class EpochLoop:
 
     def launches(self, interrupt, progress):
         """The same as an iterator over numbers of steps: whoever takes one makes the steps of training_run before the next."""
-        network, self.interrupt, self.progress = self.network, interrupt, progress
+        network, self.progress = self.network, progress
+        self.interrupt = AgreedInterrupt(interrupt, self.ranks) if self.ranks else interrupt
         try:
             network.is_training, network.workspace_cache = True, None
             yield from self._run()
@@ -84,7 +94,8 @@ class EpochLoop:
             training.batch, training.shape, training.costs = 0, (arguments.samples_per_epoch, arguments.batch_size), []
         self.divergence.begin_fit()
         network.training_state, network.task, network.standardization = training, arguments.task, arguments.standardization
-        network.history.device = f"{self.workspace.ops.name}: {network.device_choice.reason}{self.workspace.launches()}"
+        network.history.device = (f"{self.workspace.ops.name}: {network.device_choice.reason}{self.workspace.launches()}"
+                                  + (f"; {self.ranks}" if self.ranks else ""))
         network.history.stop(*early_stopping.reason() if early_stopping else ())
         try:
             while network.epoch < self.goal and network.history.stop_reason is None:
@@ -94,6 +105,8 @@ class EpochLoop:
                         saves or self.epoch_log.due()):
                     continue
                 self.divergence.check(self.epoch_log.read())
+                if self.ranks:
+                    self._compare_ranks()
                 if whole and not self.progress.disable:
                     self.progress.set_postfix_str(self._summary())
                 reason = self._reason_to_stop(early_stopping) if whole else (
@@ -113,6 +126,14 @@ class EpochLoop:
         if self.checkpoint:
             self.checkpoint.save(last=True)
 
+    def _compare_ranks(self):
+        """Raise RuntimeError on all ranks if their parameters differ, by a sum of their bits."""
+        bits = int(self.network.vector.view(np.uint32).sum(dtype=np.int64))
+        largest, negative = self.ranks.largest(bits, -bits)
+        if largest != -negative:
+            raise RuntimeError(f"expected the same parameters on all ranks after epoch {self.network.epoch}, got different ones: "
+                               "start the ranks on machines of one kind, since CPUs of different models round differently")
+
     def _reason_to_stop(self, early_stopping):
         """Call the callbacks after an epoch; returns a StopReason and a sentence, or nothing to go on."""
         network = self.network
@@ -120,6 +141,9 @@ class EpochLoop:
             early_stopping.measure(network.history)
         with self.workspace.ops.on_caller_stream():
             answers = [callback(network) for callback in self.arguments.callbacks]
+        if self.ranks and self.arguments.calls_back:   # on rank 0, where they may change the parameters
+            answers, ops = self.ranks.gather(any(answers)), self.workspace.ops
+            network.vector[...] = ops.asarray(self.ranks.broadcast(ops.to_numpy(network.vector)))
         if early_stopping and (reason := early_stopping.reason()):
             return reason
         if self.interrupt.requested and network.epoch < self.goal:
@@ -198,6 +222,8 @@ class EpochLoop:
         if each and left == 1:
             self.divergence.before_last_step()
         count = max(1, min(left - (each or workspace.last_step_separate), self.burst, workspace.mini_batches.launchable(batch)))
+        if self.ranks:
+            count = self.interrupt.agree(count)
         yield count
         event, self.event = self.event, workspace.ops.record_event()
         if event is not None:

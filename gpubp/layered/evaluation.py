@@ -2,13 +2,12 @@
 
 import numpy as np
 
+from .fit_arguments import ACCURACY_SAMPLES
 from .inference import chunks
 from .input_checks import target_count
 from .metrics import middle, total_sum_of_squares
 from .plan import Plan
 from .task import REGRESSION
-
-ACCURACY_SAMPLES = 10_000   # training samples on which the accuracy of an epoch is measured
 
 
 class Evaluation:

@@ -1,8 +1,11 @@
 """Network.fit: checks the arguments and runs the loop over the epochs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from os import PathLike
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import ArrayLike
 
@@ -15,6 +18,9 @@ from .hints import warn
 from .history import History
 from .interrupt import Interrupt
 
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
 
 def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         optimizer: str | OptimizerPart | Chain | Sequence[str | OptimizerPart] | None = None, epochs: int = 30,
@@ -22,7 +28,8 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         sample_weight: ArrayLike | None = None, samples_per_epoch: int | None = None, shuffle: bool = True,
         patience: int | None = None, monitor: Literal["cost", "accuracy"] = "cost",
         callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (), progress: bool | None = None,
-        checkpoint: str | PathLike | None = None, every: int | str | None = None) -> History:
+        checkpoint: str | PathLike | None = None, every: int | str | None = None, comm: MPI.Intracomm | None = None,
+        partitioned: bool = False, reduction: Literal["tree", "fast"] = "tree", gpu_aware_mpi: bool = False) -> History:
     """Train by mini-batch gradient descent; returns net.history.
 
     Parameters
@@ -68,6 +75,22 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     every : int or str, optional
         How often a checkpoint is written: a number of epochs, or a time such as "30 s", "5 min" or "1 h". None is after each
         epoch, but at most once a second.
+    comm : mpi4py communicator such as MPI.COMM_WORLD, optional
+        Train on all its ranks, which call fit with the same arguments; each computes its part of every mini-batch, and all get
+        the same network. Callbacks, progress and checkpoints are those of rank 0; what a callback changes are the parameters
+        only. See gpubp/parallel/README.md.
+    partitioned : bool, default False
+        With comm: each rank has its own samples, x, y and sample_weight, and the same validation set. n is the number of samples
+        of all ranks. An epoch takes as many from each rank, and at most as many as the rank with the fewest has; so batch_size
+        and samples_per_epoch must be multiples of the number of ranks, and "auto" is one. Accuracy is measured on samples of all
+        ranks; net.standardization is that of rank 0.
+    reduction : "tree" or "fast", default "tree"
+        With comm: "tree" sums gradients so that the result does not depend on the number of ranks, which is a power of two at
+        best, nor on the threads of a rank. "fast" computes a rank's rows together, and sums by the all-reduce of the MPI library;
+        its result depends on both.
+    gpu_aware_mpi : bool, default False
+        With comm, on GPUs for which NCCL is not available: give MPI the addresses of device memory, which an MPI library must be
+        made for. Else the gradient passes through the host.
 
     Raises
     ------
@@ -81,6 +104,8 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         A callback trains the network that is being trained, or another thread uses it: train a net.copy() there. Until fit has
         ended, calls of other threads raise, too; callbacks may use the network. Or the device is "cpu:compiled", and a program
         could not be compiled; "cpu" trains with NumPy then.
+    RankError
+        A RuntimeError with comm: another rank has failed or died, and the text says which and why.
     MemoryError
         The device is out of memory; net.memory predicts what fit takes.
 
@@ -99,12 +124,23 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
     >>> gpubp.load(path).epoch
     120
     """
-    arguments = FitArguments(network, x, y, validation, sample_weight, optimizer, callbacks, checkpoint, every, epochs=epochs,
-                             batch_size=batch_size, samples_per_epoch=samples_per_epoch, shuffle=shuffle, patience=patience,
-                             monitor=monitor, progress=progress)
-    if network.epoch == 0 and network.training_state is None:
-        warn(network, *(input_checks.array_of(network, array, name) for array, name in ((x, "x"), (y, "y"))))
-    loop = EpochLoop(network, arguments, (x, y, sample_weight))
-    with Interrupt(ending=checkpoint is not None) as interrupt, progress_bar(arguments.steps, progress) as bar:
-        loop.run(interrupt, bar)
+    with nullcontext() if comm is None else _ranks(comm, partitioned, reduction, gpu_aware_mpi) as ranks:
+        first = ranks is None or ranks.rank == 0
+        arguments = FitArguments(network, x, y, validation, sample_weight, optimizer, callbacks, checkpoint, every, ranks=ranks,
+                                 epochs=epochs, batch_size=batch_size, samples_per_epoch=samples_per_epoch, shuffle=shuffle,
+                                 patience=patience, monitor=monitor, progress=progress)
+        if first and network.epoch == 0 and network.training_state is None:
+            warn(network, *(input_checks.array_of(network, array, name) for array, name in ((x, "x"), (y, "y"))))
+        loop = EpochLoop(network, arguments, (x, y, sample_weight) if ranks is None else None)
+        bar = progress_bar(arguments.steps, progress if first else False)
+        with Interrupt(ending=checkpoint is not None) as interrupt, bar:
+            loop.run(interrupt, bar)
+            if ranks:
+                ranks.leave()   # before a signal that has come ends this process
     return network.history
+
+
+def _ranks(*arguments):
+    from ..parallel.ranks import Ranks  # few programs need it
+
+    return Ranks(*arguments)

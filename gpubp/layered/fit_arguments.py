@@ -7,12 +7,16 @@ import numpy as np
 
 from ..maths.gradient_transforms import Chain
 from ..maths.validation import shown
+from ..resources import version
 from . import call_arrays, input_checks
 from .checkpoint import Checkpoint
 from .device_choice import choose
+from .early_stopping import digest
 from .standardization import Standardization
 from .task import check_targets, decide
 from .training_state import TrainingState
+
+ACCURACY_SAMPLES = 10_000   # training samples on which the accuracy of an epoch is measured
 
 
 class FitArguments:
@@ -21,13 +25,19 @@ class FitArguments:
     rows: the numbers of the samples, of all rows of x and y, or None if it is all of them. n: their number, of which an epoch
     takes samples_per_epoch in `batches` mini-batches. resuming: training continues where the last fit ended, perhaps within an
     epoch. converted: a dict in which the arguments of several networks share the arrays that are made of x and y.
+
+    ranks: the Ranks that train together, or None. If each has its own samples, x, y, n, samples_per_epoch and batch_size are
+    those of this rank, own_rank is its number, and total_samples is the n of all.
     """
 
     def __init__(self, network, x, y, validation, sample_weight, optimizer, callbacks, checkpoint=None, every=None, rows=None,
-                 converted=None, **options):
+                 converted=None, ranks=None, **options):
         if network.is_training:
             raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
-        self.network, self.rows, self.shared = network, rows, converted
+        if ranks:   # by which the checks go
+            ranks.same([("reduction and partitioned", repr(ranks), "pass the same to fit on all ranks")])
+        self.network, self.rows, self.shared, self.ranks = network, rows, converted, ranks
+        self.own_rank = ranks.rank if ranks and ranks.partitioned else 0
         # an iterator is read once
         self.callbacks = (callbacks,) if callable(callbacks) or not isinstance(callbacks, Iterable) else tuple(callbacks)
 
@@ -40,7 +50,8 @@ class FitArguments:
         call_arrays.check_together(network, check)
         if checkpoint is None and every is not None:
             raise ValueError(f"expected a file as checkpoint with every={shown(every)}, got none: name one")
-        self.checkpoint = None if checkpoint is None else Checkpoint(network, self.training_state.chain, checkpoint, every)
+        self.checkpoint = None if checkpoint is None or (ranks and ranks.rank) else Checkpoint(
+            network, self.training_state.chain, checkpoint, every)
         if network.device_choice.open:
             choice = choose(network, self.batch_size, self.batches, self.training_state.chain)
             if choice.name == "cpu":
@@ -50,6 +61,30 @@ class FitArguments:
                 check()
         if converted is not None:
             converted.update(self.converted)
+        self.calls_back = bool(self.callbacks)
+        if ranks:
+            self._agree()
+
+    def _agree(self):
+        """Raise ValueError on all ranks if their arguments differ; callbacks and checkpoints are those of rank 0."""
+        network, state, ranks = self.network, self.training_state, self.ranks
+        self.calls_back = ranks.gather(self.calls_back)[0]
+        if ranks.rank:
+            self.callbacks = ()
+        hashed = lambda array: array if array is None else f"{array.shape[0]} rows with checksum {digest(network, [array])}"
+        own = [] if ranks.partitioned else [("x", self.x), ("y", self.y), ("sample_weight", self.sample_weights)]
+        validation = zip(("validation x", "validation y"), self.validation or (None, None))
+        options = "epochs", "batch_size", "samples_per_epoch", "shuffle", "patience", "monitor"
+        one, again, same = "install one version", "load or make the same network", "pass the same to fit on all ranks"
+        ranks.same([
+            ("version of gpubp", version(), one), ("version of NumPy", np.__version__, one),
+            ("seed", network.seed, "pass seed= to Network"), ("network", repr(network), again),
+            ("task", self.task, "pass task= to Network"), ("parameters", digest(network, [network.vector]), again),
+            *((name, hashed(array), f"{same}, or own samples with partitioned=True") for name, array in own),
+            *((name, hashed(array), same) for name, array in validation),
+            *((name, getattr(self, name), same) for name in options), ("optimizer", str(state.chain), same),
+            ("standardization", repr(self.standardization), same), ("epoch", f"{network.epoch}, step {state.step}", again),
+            ("state of the optimizer", digest(network, state.vectors), again)])
 
     def _check_data(self, x, y, validation, sample_weight):
         network = self.network
@@ -60,6 +95,10 @@ class FitArguments:
         self.standardization = network.standardization or (self._once(
             "standardization", x, lambda: Standardization.of(network, self._taken(x)), id(self.rows)) if network.standardize
             else None)
+        if self.ranks and self.ranks.partitioned:
+            own = self.standardization
+            shift, scale = self.ranks.gather((own.shift, own.scale) if own else (None, None))[0]
+            self.standardization = None if shift is None else Standardization(shift, scale, network.ops)
         self.x = self._samples(x, "x")
         count, targets = self.x.shape[0], {"y": input_checks.array_of(network, y, "y")}
         self.n = count if self.rows is None else len(self.rows)
@@ -109,12 +148,22 @@ class FitArguments:
 
     def _check_options(self, epochs, batch_size, samples_per_epoch, shuffle, patience, monitor, progress):
         self.epochs = input_checks.checked_int("epochs", epochs, 0)
-        self.samples_per_epoch = self.n if samples_per_epoch is None else input_checks.checked_int(
-            "samples_per_epoch", samples_per_epoch, 1, self.n, "the number of training samples")
-        batch_size = min(10, self.samples_per_epoch) if batch_size == "auto" else batch_size
-        self.batch_size = self.samples_per_epoch if batch_size is None else input_checks.checked_int(
-            "batch_size", batch_size, 1, self.samples_per_epoch, "the number of samples of an epoch",
+        counts, parts = [self.n], 1
+        if self.ranks and self.ranks.partitioned:
+            counts, parts = self.ranks.gather(self.n), self.ranks.parts
+        self.total_samples, most = sum(counts), min(counts) * parts
+        count = most if samples_per_epoch is None else input_checks.checked_int(
+            "samples_per_epoch", samples_per_epoch, 1, most,
+            "the number of training samples" if parts == 1 else f"{parts} times the fewest samples of a rank")
+        batch_size = min(-(-10 // parts) * parts, count) if batch_size == "auto" else batch_size
+        size = count if batch_size is None else input_checks.checked_int(
+            "batch_size", batch_size, 1, count, "the number of samples of an epoch",
             "give a smaller one, or None for the whole set")
+        if count % parts or size % parts:
+            raise ValueError(f"expected samples_per_epoch and batch_size as multiples of the number of ranks, of which each has "
+                             f"its own samples, got {count} and {size} with {parts} ranks")
+        self.samples_per_epoch, self.batch_size = count // parts, size // parts
+        self.scored_samples = min(most, ACCURACY_SAMPLES) // parts * parts
         self.batches = -(-self.samples_per_epoch // self.batch_size)
         self.patience = None if patience is None else input_checks.checked_int("patience", patience, 1)
         if patience is not None and self.validation is None:

@@ -83,3 +83,17 @@ class Interrupt:
         elif monotonic() - self.at > TWICE_SECONDS:
             self._restore()
             signal.raise_signal(number)
+
+
+class AgreedInterrupt:
+    """An Interrupt as all ranks see it: they agree on it before each burst of steps, of which all make the same number."""
+
+    requested = 0
+
+    def __init__(self, interrupt, ranks):
+        self.interrupt, self.ranks = interrupt, ranks
+
+    def agree(self, count):
+        """The smallest of the ranks' numbers of steps."""
+        self.requested, most = self.ranks.largest(self.interrupt.requested, -count)
+        return -most

@@ -16,7 +16,8 @@ class Plan:
 
     Buffers, by layer l = 1..L as in the book: z[l], a[l] and delta[l]. a[0] is the input x; layer_out[l] is a[l], after dropout
     if there is any. costs[i] is sample_weights[i] times the cost of sample i. The deltas and the gradient contain them too, so
-    that sample weights of 1/n give BP3 and BP4 averaged over the batch. clock, (mini-batch, epoch), seeds the dropout masks.
+    that sample weights of 1/n give BP3 and BP4 averaged over the batch. clock, (mini-batch, epoch), seeds the dropout masks of a
+    mini-batch, whose row `first`, a multiple of 8, is the plan's first row.
 
     Unless `keep`, buffers are reused: a hidden z[l] that nothing reads after a[l] is known shares its memory with a[l]; with
     gradient, z[L] and a[L] are undefined after a run, and each of costs is the sum over some samples.
@@ -26,12 +27,12 @@ class Plan:
     """
 
     def __init__(self, network, rows, gradient=None, dropout=False, targets=True, ops=None, clock=None, scaling=None, keep=False,
-                 rounded=False):
+                 rounded=False, first=0):
         self.network, self.ops, self.rows, self.gradient = network, ops or network.ops.with_precision("exact"), rows, gradient
         if scaling is not None:
             self.ops = self.ops.loss_scaling.scaled(scaling)
         self.storage = self.ops.storage_dtype(network.dtype)
-        self.clock = self.ops.zeros(2, np.int64) if clock is None else clock
+        self.clock, self.first = self.ops.zeros(2, np.int64) if clock is None else clock, first
         self.w = network.parameters.rounded(self.storage)
         outputs = network.sizes[-1]
         last = self.ops.zeros((rows, outputs), network.dtype)
@@ -58,7 +59,7 @@ class Plan:
         self.layer_out[l] = self._matrix(self.network.sizes[l])
         da = self.layer_out[l] if self.delta[l] is None else self.delta[l]   # no gradient reaches the input
         gate = DropoutGate(self.network.dropout_rates[l], self.network.seed, l)
-        return gate.bind(self.ops, self.a[l], self.layer_out[l], da, self.clock)
+        return gate.bind(self.ops, self.a[l], self.layer_out[l], da, self.clock, self.first)
 
     def _feedforward(self, targets, keep):
         ops, w, z, a, layer_out, last = self.ops, self.w, self.z, self.a, self.layer_out, self.network.depth

@@ -31,7 +31,7 @@ class TrainingRun:
         """The sample numbers of an epoch."""
         n, count, rows = self.arguments.n, self.arguments.samples_per_epoch, self.arguments.rows
         if self.arguments.shuffle or count < n:
-            order = generator(self.network.seed, SHUFFLE, epoch).permutation(n)[:count]
+            order = generator(self.network.seed, SHUFFLE, epoch, self.arguments.own_rank).permutation(n)[:count]
             return order if rows is None else rows[order]
         return np.arange(n) if rows is None else rows
 

@@ -37,6 +37,7 @@ class Step:
     def __init__(self, update, mini_batches, report, rows):
         self.update, self.ops, self.clock, self.scaling = update, update.ops, update.clock, update.scaling
         self.mini_batches, self.gradient, self.norms, self.rows = mini_batches, update.gradient, report.norms, rows
+        self.total, self.offset = rows, 0   # of all ranks, and the place of the first row among them
 
     @property
     def network(self):
@@ -45,16 +46,17 @@ class Step:
 
     def _plan(self, rows, gradient, **options):
         plan = Plan(self.network, rows, gradient, ops=self.ops, clock=self.clock, **options)
-        plan.sample_weights[...] = 1.0 / self.rows
+        plan.sample_weights[...] = 1.0 / self.total
         return plan
 
     def _gather(self, plan, first=0):
         outs = [plan.x, plan.y] + [plan.sample_weights] * (self.mini_batches.sample_weights is not None)
-        return self.mini_batches.gather(self.clock, outs, self.rows, first)
+        return self.mini_batches.gather(self.clock, outs, self.total, first)
 
     def replay(self):
         """A new plan that keeps all values, after the forward and backward pass of the mini-batch at the clock."""
-        plan = self._plan(self.rows, self.network.parameters.like(), dropout=True, scaling=self.scaling, keep=True)
+        plan = self._plan(self.rows, self.network.parameters.like(), dropout=True, first=self.offset, scaling=self.scaling,
+                          keep=True)
         self._gather(plan)()
         plan.run()
         return plan
@@ -72,8 +74,8 @@ class WholeBatchStep(Step):
             [gather, *plan.fused_calls(update.fused_update), *update.bias_calls(), log_cost])
 
     def measuring(self):
-        """Calls that write the norms into the report after the last step: |delta_l| times the loss scale."""
-        return [self.ops.norms(self.network.vector, [self.gradient.vector, *self.plan.delta[1:]], self.norms)]
+        """A program that writes the norms into the report after the last step: |delta_l| times the loss scale."""
+        return self.ops.program([self.ops.norms(self.network.vector, [self.gradient.vector, *self.plan.delta[1:]], self.norms)])
 
 
 class BlockedStep(Step):
@@ -99,7 +101,7 @@ class BlockedStep(Step):
 
         def delta_norms():
             norms[2:] = np.sqrt(squares.sum(axis=0, dtype=norms.dtype))
-        return [self.ops.norms(self.network.vector, [self.gradient.vector], norms[:2]), delta_norms]
+        return self.ops.program([self.ops.norms(self.network.vector, [self.gradient.vector], norms[:2]), delta_norms])
 
 
 class _Thread:

@@ -12,6 +12,7 @@ from .epoch_report import Report
 from .evaluation import Evaluation
 from .inside_step import inside_steps
 from .optimizer_update import OptimizerUpdate
+from .sharded_step import ShardedStep
 from .training_step import training_step
 
 MAX_EVALUATIONS = 8   # that a workspace keeps for networks with other validation sets
@@ -27,17 +28,18 @@ def training_ops(network, batches, count, state, repeats=1):
 class TrainingWorkspace:
     """Buffers and steps for epochs of `count` samples, out of n, in mini-batches of `size`; own: with copies of the data.
 
-    repeats: the epochs that will share the compiled steps, as a multiple of the epochs of one usual fit.
+    ranks: the Ranks that train together, or None; count and size are then those of this rank. repeats: the epochs that will share
+    the compiled steps, as a multiple of the epochs of one usual fit.
 
     Before an epoch, the host writes order, learning rates and clock to the device; afterwards it reads the report. Between, a
     step depends only on arrays of the device.
     """
 
-    def __init__(self, network, training, x, y, sample_weights, n, count, size, own=False, repeats=1):
+    def __init__(self, network, training, x, y, sample_weights, n, count, size, own=False, ranks=None, repeats=1):
         self.network, self.training_state = network, training
         self.evaluations: dict[Any, Evaluation] = {}   # by the ids of their data
         self.epochs_at_once = 0   # that the next EpochProgram may run in one launch, by the times of the last fit
-        self.batches = -(-count // size)
+        self.batches, self.ranks = -(-count // size), ranks
         data = x, y, sample_weights, n, count, size, own
         try:
             self._bind(training_ops(network, self.batches, count, len(training.state), repeats), *data)
@@ -54,7 +56,8 @@ class TrainingWorkspace:
         self.log, self.scaling = self.report.log, self.report.scaling if ops.loss_scaling else None
         self.update = OptimizerUpdate(network, ops, training, self.gradient, self.clock, self.batches, n, self.scaling)
         self.mini_batches = open_batches(ops, network.dtype, x, y, sample_weights, count, size, own)
-        self.why_not_inside = why_not_inside(network, training.chain, size, self.batches)
+        self.why_not_inside = (f"{self.ranks} sum their gradients" if self.ranks else
+                               why_not_inside(network, training.chain, size, self.batches))
         bound, sizes = (self.update, self.mini_batches, self.report), (size, rest or size)
         if not self.why_not_inside:
             try:
@@ -64,8 +67,9 @@ class TrainingWorkspace:
             except Exception as error:   # of a compiler or a driver: training can do without
                 self.why_not_inside = ops.inside.give_up(error)
         if self.why_not_inside:
-            self.steps = {rows: training_step(*bound, rows) for rows in {*sizes}}
-            self.measure = ops.program(self.steps[sizes[1]].measuring())   # |gradient|, |delta_l| of the epoch's last step
+            self.steps = {rows: ShardedStep(*bound, rows, self.ranks) if self.ranks else training_step(*bound, rows)
+                          for rows in {*sizes}}
+            self.measure = self.steps[sizes[1]].measuring()   # |gradient|, |delta_l| of the epoch's last step
         # whether the last step has a program of its own
         self.last_step_separate = any(step.run is not self.steps[sizes[1]].last for step in self.steps.values())
         if self.why_not_inside:
@@ -88,7 +92,7 @@ class TrainingWorkspace:
 
     def evaluation(self, arguments):
         """The Evaluation of a fit, or None if the device has no whole epochs."""
-        if not self.ops.whole_epochs:
+        if not self.ops.whole_epochs or self.ranks:
             return None
         key = arguments.task, id(arguments.rows), *map(id, (arguments.x, arguments.y, *(arguments.validation or ())))
         if key not in self.evaluations:

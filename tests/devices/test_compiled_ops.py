@@ -20,8 +20,10 @@ def test_a_program_mixes_kernels_and_python(compiled):
     program = compiled.program([record, lambda: said.append(int(clock[0])), record])
     program(2)
     assert said == [1, 3] and clock[0] == 4 and (log == 3.0).all()
+    compiled.parallel([[lambda: said.append("one")], [lambda: said.append("other")]])()   # in threads of Python
+    assert sorted(said[2:]) == ["one", "other"]
     with pytest.raises(TypeError, match="expected only calls of kernels"):
-        compiled.parallel([[record], [lambda: None]])()
+        compiled.program([lambda: None]).table()
     assert isinstance(compiled.program([]), KernelProgram) and compiled.program([])() is None
 
 

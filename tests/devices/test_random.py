@@ -100,3 +100,29 @@ def test_masks_longer_than_a_block(ops):
     ops.dropout(a, out, a, 0.3, 42, 1, clock)[0]()
     halves = bits(42, DROPOUT, 9, 1).random_raw(21000).astype("<u8").view("<u4").reshape(shape)
     assert ((ops.to_numpy(out) > 0) == (halves < 0.7 * 2**32)).all()
+
+
+@pytest.mark.parametrize("first", [8, 64, 8 * 333, 8 * 2**29])
+@pytest.mark.parametrize("shape", [(5, 3), (64, 24)])
+def test_masks_that_begin_at_a_later_element(ops, first, shape):
+    """As for a shard of a mini-batch."""
+    clock, a, error = ops.asarray(np.array([3, 1])), ops.zeros(shape, "float32"), ops.zeros(shape, "float32")
+    a[...] = error[...] = 1.0
+    forward, backward = ops.dropout(a, a, error, 0.4, 7, 2, clock, first)
+    forward()
+    backward()
+    size = shape[0] * shape[1]
+    halves = bits(7, DROPOUT, (1 << 32) + 3, 2).advance(first // 8).random_raw(-(-size // 2)).astype("<u8").view("<u4")[:size]
+    if first < 10**5:   # the same bits without a jump
+        whole = bits(7, DROPOUT, (1 << 32) + 3, 2).random_raw((first + size) // 2 + 1).astype("<u8").view("<u4")
+        assert (whole[first:first + size] == halves).all()
+    for array in a, error:
+        assert ((ops.to_numpy(array).reshape(-1) > 0) == (halves < 0.6 * 2**32)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_add(ops, dtype, random):
+    source, before = (random.standard_normal(1001).astype(dtype) for _ in range(2))
+    out = ops.asarray(before.copy())
+    ops.add(ops.asarray(source), out)()
+    np.testing.assert_array_equal(ops.to_numpy(out), before + source)

@@ -68,16 +68,15 @@ class CpuOps(Ops):
     # ---- steps in blocks of rows
 
     @abstractmethod
-    def add(self, source, out):
-        """Bind out := out + source, for vectors of one size."""
-
-    @abstractmethod
     def add_squares(self, array, total):
         """Bind total[0] := total[0] + the sum of squares of an array."""
 
     @abstractmethod
     def parallel(self, parts):
         """Bind lists of calls, at most `threads` of them; each runs in its own thread, with the BLAS limited to one thread."""
+
+    def program_with_host_calls(self, before, host_calls, after=()):
+        return self.program([*before, *host_calls, *after])
 
     # ---- the end of an epoch
 

@@ -16,7 +16,7 @@ from . import blas, cxx
 from .base import CpuOps
 from .kernel_program import KernelCall, KernelProgram, ParallelCall
 from .team import TEAM
-from .threads import available_cores
+from .threads import available_cores, in_threads
 from .whole_epochs import WholeEpochs
 
 # The largest products that the register-tiled kernels of kernels/tiles.h make: rows, and multiply-adds of `matmul` and of
@@ -122,10 +122,10 @@ class CompiledOps(CpuOps):
         text = kernel_source.output_source(cost, activation, dtype, ending="cpp")
         return KernelCall(text, "output", z, b, a, y, sample_weights, delta, db, costs, spare, rows, width)
 
-    def dropout(self, a, out, da, rate, seed, layer, clock):
+    def dropout(self, a, out, da, rate, seed, layer, clock, first=0):
         dtype = self._check(a.shape, a=a, out=out, da=da)
         self._check((2,), np.int64, clock=clock)
-        fixed = *dropout_scale_and_threshold(rate), seed, clock, layer, a.size
+        fixed = *dropout_scale_and_threshold(rate), seed, clock, layer, first // 8, a.size
         return tuple(self._kernel_call("dropout", dtype, source, target, *fixed) for source, target in ((a, out), (da, da)))
 
     def step(self, chain, vector, gradient, state, weight_count, matrices, scalars, clock, rounded=None):
@@ -183,7 +183,9 @@ class CompiledOps(CpuOps):
 
     def parallel(self, parts):
         programs = list(map(KernelProgram, parts))
-        return programs[0] if len(programs) == 1 else ParallelCall(programs)
+        if len(programs) == 1:
+            return programs[0]
+        return ParallelCall(programs) if all(program.without_python for program in programs) else in_threads(programs)
 
     # ---- helpers of the verbs
 

@@ -107,7 +107,7 @@ class NumpyOps(CpuOps):
         calls = _blockwise(_last_layer_and_delta, operands, [*outs, delta], cost, activation)
         return sequence([*calls, _column_sums(delta, db)])
 
-    def dropout(self, a, out, da, rate, seed, layer, clock):
+    def dropout(self, a, out, da, rate, seed, layer, clock, first=0):
         mask = np.empty(a.shape, bool)
         flat = mask.reshape(-1)
         blocks = [flat[start:start + BLOCK_ELEMENTS] for start in range(0, flat.size, BLOCK_ELEMENTS)]
@@ -115,7 +115,7 @@ class NumpyOps(CpuOps):
         last_kept = np.uint32(limit - 1)
 
         def forward():
-            stream = bits(seed, DROPOUT, (int(clock[1]) << 32) + int(clock[0]), layer)
+            stream = bits(seed, DROPOUT, (int(clock[1]) << 32) + int(clock[0]), layer).advance(first // 8)
             for block in blocks:
                 halves = stream.random_raw(-(-block.size // 2)).astype("<u8", copy=False).view("<u4")
                 np.less_equal(halves[:block.size], last_kept, block)

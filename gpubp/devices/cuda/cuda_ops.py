@@ -17,6 +17,8 @@ from .array_checks import ArrayChecks
 from .inside import Inside
 from .launch import THREADS, chunked, grid, launch, on_rows, on_vector, pack, partial_count, reduction_grid, row_grid, wide
 from .loss_scaling import LossScaling
+from .nccl import Nccl
+from .nccl import load as load_nccl
 from .transfer import Streaming
 
 STORED = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}   # by precision; the others store the computing dtype
@@ -42,6 +44,10 @@ class CudaOps(Ops):
     @property
     def loss_scaling(self):   # type: ignore[override]
         return LossScaling(self) if self.precision == "float16" else None
+
+    @property
+    def nccl(self):   # type: ignore[override]
+        return Nccl if load_nccl() else None
 
     @property
     def lane(self):   # type: ignore[override]
@@ -148,13 +154,13 @@ class CudaOps(Ops):
         launches = [on_rows(self._kernel(text, name), dtype, self.processors, *values, *more, rows, width, blocks=blocks)]
         return self._bound(*launches, *([] if more else self._column_sums(delta, db)))
 
-    def dropout(self, a, out, da, rate, seed, layer, clock):
+    def dropout(self, a, out, da, rate, seed, layer, clock, first=0):
         scale, limit = dropout_scale_and_threshold(rate)
         self._check((2,), np.int64, clock=clock)
         storage, n = self._check(a.shape, a=a, out=out, da=da), a.size
         dtype, elements = kernel_source.computed(storage), pack(n, a, out, da)
         kernel = self._file_kernel("dropout.cu", wide("dropout", elements), dtype, storage)
-        fixed = scale, np.uint64(limit), np.uint64(seed), clock, np.uint64(layer)
+        fixed = scale, np.uint64(limit), np.uint64(seed), clock, np.uint64(layer), np.uint64(first // 8)
         return tuple(self._bound(on_vector(kernel, n, grid(ceil(n / 8)), dtype, source, target, *fixed))
                      for source, target in ((a, out), (da, da)))
 
