@@ -102,17 +102,17 @@ def sentence(facts):
             f"{facts['date']}.")
 
 
-def publish(name, title, figures, columns, rows, draw=None, *, folder=RESULTS, panels=(1, 1)):
+def publish(name, title, figures, columns, rows, draw=None, *, folder=RESULTS, panels=(1, 1), note=""):
     """Print a table of texts and write it with its figures: NAME.json, NAME.md and, drawn by draw(axes), NAME.png.
 
     figures: a dictionary for JSON, which may hold NumPy's numbers. draw: gets the Axes, or their array if there is more than one
-    panel (rows, columns).
+    panel (rows, columns). note: a paragraph below the table.
     """
-    facts, folder = machine(), Path(folder)
+    facts, folder, note = machine(), Path(folder), f"\n{note}\n" if note else ""
     folder.mkdir(parents=True, exist_ok=True)
-    say(f"{title}\n\n{aligned(columns, rows)}\n")
+    say(f"{title}\n\n{aligned(columns, rows)}\n{note}")
     _write(folder / f"{name}.json", json.dumps(plain({"machine": facts, **figures}), indent=1) + "\n")
-    _write(folder / f"{name}.md", plain(f"# {title}\n\n{sentence(facts)}\n\n{markdown(columns, rows)}\n"))
+    _write(folder / f"{name}.md", plain(f"# {title}\n\n{sentence(facts)}\n\n{markdown(columns, rows)}\n{note}"))
     written = [f"{name}.json", f"{name}.md"]
     if draw is not None and _picture(folder / f"{name}.png", title, plain(sentence(facts)), draw, panels):
         written.append(f"{name}.png")

@@ -13,7 +13,7 @@ from itertools import takewhile
 from .. import resources
 
 OUT = "gpubp-bench"   # in the current directory: an installed gpubp must not write into site-packages
-BENCHMARKS = "circuits", "devices", "finite_difference", "kernels", "many", "mnist", "peers", "scaling", "size"
+BENCHMARKS = "circuits", "devices", "finite_difference", "kernels", "many", "mnist", "parallel", "peers", "scaling", "size"
 
 
 def run(args):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import circuits, circuits_first_call, circuits_workloads, kernels, mnist, report, scaling, size
+from benchmarks import circuits, circuits_first_call, circuits_workloads, kernels, mnist, parallel, report, scaling, size
 from benchmarks.alternate import alternating_processes
 from benchmarks.gpu_kernels import verbs
 from benchmarks.gpu_peers import LeftOutError
@@ -21,6 +21,7 @@ from gpubp.commands import bench
 from gpubp.devices import open_device
 from gpubp.devices.cpu.threads import available_cores
 from tests.conftest import needs
+from tests.parallel.mpiexec import OPEN_MPI
 
 ROOT = Path(__file__).resolve().parents[2]
 MNIST = ROOT.parent / "shared" / "data" / "mnist.npz"
@@ -38,9 +39,11 @@ def ran(tmp_path_factory):
         if name not in folders:
             if name == "mnist" and not MNIST.exists():
                 pytest.skip("MNIST (mnist.npz) is not on this machine")
+            if name == "parallel" and (reason := parallel.why_no_mpi()):
+                pytest.skip(reason)
             folder = tmp_path_factory.mktemp(name)
             done = subprocess.run([sys.executable, str(bench.scripts()[name]), *ARGUMENTS.get(name, []), "--quick", "--out",
-                                   str(folder)], cwd=folder, capture_output=True, text=True)
+                                   str(folder)], cwd=folder, capture_output=True, text=True, env={**os.environ, **OPEN_MPI})
             assert done.returncode == 0, done.stdout + done.stderr
             folders[name] = folder
         return folders[name]
