@@ -93,7 +93,7 @@ def saved(facts, exchange):
 def rows(found):
     """The rows of a workload."""
     rate = {case: case.batch / figures["median"] for case, figures in found.items()}
-    alone = next(rate[case] for case in found if case.reduction == "none")
+    ordinary = next(rate[case] for case in found if case.reduction == "none")
     single = {case.reduction: rate[case] for case in found if case.ranks == case.threads == 1}
     table = []
     for case, figures in found.items():
@@ -103,7 +103,7 @@ def rows(found):
                 facts["exchange"], facts["with_waiting"], saved(facts, facts["exchange"])))
             shares = [report.seconds(facts["exchange"]), exchange, waiting, report.seconds(facts["bare"]), saves]
         middle, lowest, highest = (report.seconds(figures[word]) for word in ("median", "lowest", "highest"))
-        table.append([case.network, case.device, str(case), middle, f"{lowest} to {highest}", f"{rate[case] / alone:.2f}",
+        table.append([case.network, case.device, str(case), middle, f"{lowest} to {highest}", f"{rate[case] / ordinary:.2f}",
                       f"{rate[case] / single[case.reduction]:.2f}" if case.reduction in single else "–", *shares,
                       f"{facts['cost']:.6f}"])
     return table

@@ -77,17 +77,17 @@ def fit(network: Any, x: ArrayLike, y: ArrayLike, *,
         epoch, but at most once a second.
     comm : mpi4py communicator such as MPI.COMM_WORLD, optional
         Train on all its ranks, which call fit with the same arguments; each computes its part of every mini-batch, and all get
-        the same network. Callbacks, progress and checkpoints are those of rank 0; what a callback changes are the parameters
-        only. See gpubp/parallel/README.md.
+        the same network. Callbacks, the progress bar and checkpoints run on rank 0. If a callback changes the parameters, all
+        ranks get them; other changes stay on rank 0. See gpubp/parallel/README.md.
     partitioned : bool, default False
         With comm: each rank has its own samples, x, y and sample_weight, and the same validation set. n is the number of samples
         of all ranks. An epoch takes as many from each rank, and at most as many as the rank with the fewest has; so batch_size
         and samples_per_epoch must be multiples of the number of ranks, and "auto" is one. Accuracy is measured on samples of all
         ranks; net.standardization is that of rank 0.
     reduction : "tree" or "fast", default "tree"
-        With comm: "tree" sums gradients so that the result does not depend on the number of ranks, which is a power of two at
-        best, nor on the threads of a rank. "fast" computes a rank's rows together, and sums by the all-reduce of the MPI library;
-        its result depends on both.
+        With comm: "tree" sums gradients so that the result depends neither on the number of ranks nor on their threads; it is
+        fastest with 2, 4, 8, ... ranks. "fast" computes the rows of a rank together and sums by the all-reduce of the MPI
+        library; its result depends on the number of ranks, on their threads and on the library.
     gpu_aware_mpi : bool, default False
         With comm, on GPUs for which NCCL is not available: give MPI the addresses of device memory, which an MPI library must be
         made for. Else the gradient passes through the host.

@@ -26,15 +26,15 @@ class FitArguments:
     takes samples_per_epoch in `batches` mini-batches. resuming: training continues where the last fit ended, perhaps within an
     epoch. converted: a dict in which the arguments of several networks share the arrays that are made of x and y.
 
-    ranks: the Ranks that train together, or None. If each has its own samples, x, y, n, samples_per_epoch and batch_size are
-    those of this rank, own_rank is its number, and total_samples is the n of all.
+    ranks: the Ranks that train together, or None. If each has its own samples, x, y, n, samples_per_epoch and batch_size describe
+    the part of this rank, own_rank is its number, and total_samples is the n of all.
     """
 
     def __init__(self, network, x, y, validation, sample_weight, optimizer, callbacks, checkpoint=None, every=None, rows=None,
                  converted=None, ranks=None, **options):
         if network.is_training:
             raise RuntimeError("a callback trains the network that is being trained: train a net.copy() there")
-        if ranks:   # by which the checks go
+        if ranks:   # first, because the checks of partitioned samples exchange their numbers
             ranks.same([("reduction and partitioned", repr(ranks), "pass the same to fit on all ranks")])
         self.network, self.rows, self.shared, self.ranks = network, rows, converted, ranks
         self.own_rank = ranks.rank if ranks and ranks.partitioned else 0
@@ -66,7 +66,7 @@ class FitArguments:
             self._agree()
 
     def _agree(self):
-        """Raise ValueError on all ranks if their arguments differ; callbacks and checkpoints are those of rank 0."""
+        """Raise ValueError on all ranks if their arguments differ. Callbacks run on rank 0, so other ranks drop them."""
         network, state, ranks = self.network, self.training_state, self.ranks
         self.calls_back = ranks.gather(self.calls_back)[0]
         if ranks.rank:

@@ -28,8 +28,8 @@ def training_ops(network, batches, count, state, repeats=1):
 class TrainingWorkspace:
     """Buffers and steps for epochs of `count` samples, out of n, in mini-batches of `size`; own: with copies of the data.
 
-    ranks: the Ranks that train together, or None; count and size are then those of this rank. repeats: the epochs that will share
-    the compiled steps, as a multiple of the epochs of one usual fit.
+    ranks: the Ranks that train together, or None; with own samples, count and size describe this rank. repeats: the epochs that
+    will share the compiled steps, as a multiple of the epochs of one usual fit.
 
     Before an epoch, the host writes order, learning rates and clock to the device; afterwards it reads the report. Between, a
     step depends only on arrays of the device.

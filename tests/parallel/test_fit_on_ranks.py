@@ -17,7 +17,7 @@ CASES = [*((device, *team) for device in ("cpu", "compiled") for team in ((1, 2)
 
 
 @pytest.fixture(scope="module")
-def alone():
+def on_one_rank():
     """A function of a device: the states of its configurations on one rank with one thread."""
     return cache(lambda device: run(1, "configurations", count(device), device))
 
@@ -27,18 +27,18 @@ def count(device):
 
 
 @pytest.mark.parametrize(("device", "ranks", "threads"), CASES)
-def test_ranks_and_threads_do_not_change_a_bit(device, ranks, threads, alone):
+def test_ranks_and_threads_do_not_change_a_bit(device, ranks, threads, on_one_rank):
     if device == "compiled" and cxx.why_not():
         pytest.skip(cxx.why_not())
-    assert run(ranks, "configurations", count(device), device, threads=threads) == alone(device)
+    assert run(ranks, "configurations", count(device), device, threads=threads) == on_one_rank(device)
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
 @pytest.mark.parametrize("flag", ["gpu_aware_mpi", "nccl"])
 @pytest.mark.parametrize("device", DEVICES[3:])
-def test_sums_that_do_not_pass_through_the_host(device, flag, ranks, alone):
+def test_sums_that_do_not_pass_through_the_host(device, flag, ranks, on_one_rank):
     """On emulated CUDA: MPI with the addresses of device memory, and NCCL by a stand-in, within the graph of a step."""
-    assert run(ranks, "configurations", count(device), device, flag) == alone(device)
+    assert run(ranks, "configurations", count(device), device, flag) == on_one_rank(device)
 
 
 def test_resuming_on_other_numbers_of_ranks_changes_no_bit(tmp_path):
